@@ -1,0 +1,119 @@
+//! The composition root: what is opened in which order, and ended in the opposite one.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::configs::Configs;
+use crate::db::Db;
+use crate::http::Frame;
+use crate::instances::{ClientSource, Ending, Instances};
+use crate::logs::Logs;
+use crate::router;
+use crate::settings::{OnShutdown, Settings};
+use crate::state::AppState;
+
+/// Requests get so long to finish when the manager ends.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
+
+/// The subcommand `serve`.
+///
+/// # Errors
+/// Why it cannot serve, for the person at the terminal.
+pub async fn serve(settings: Settings) -> Result<(), String> {
+    let client = ClientSource::new(settings.client.clone(), &settings.data_dir);
+    let ready = |_: AppState| async {};
+    serve_with(settings, client, Frame { simulated: false, version: env!("CARGO_PKG_VERSION") }, ready).await
+}
+
+/// Serves with a given source of clients; `ready` runs once everything is up.
+///
+/// # Errors
+/// Why it cannot serve, for the person at the terminal.
+pub async fn serve_with<F>(settings: Settings, client: ClientSource, frame: Frame, ready: impl FnOnce(AppState) -> F) -> Result<(), String>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let begun = Instant::now();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let _lock = own_data_dir(&settings.data_dir)?;
+    let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
+    let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
+        let advice = if e.kind() == std::io::ErrorKind::AddrInUse { " Another program listens there; choose another with --listen." } else { "" };
+        format!("cannot listen on {}: {e}.{advice}", settings.listen)
+    })?;
+    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
+
+    let stop = CancellationToken::new();
+    let configs = Configs::new(db.clone());
+    let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir);
+    instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
+    let logs = Logs::new(instances.clone(), stop.clone());
+    let state = AppState { configs, instances: instances.clone(), logs, stop: stop.clone(), started: begun };
+    let app = router::router(state.clone(), frame);
+
+    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = tokio::spawn(async move { serving.await });
+    let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(%address, data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
+    println!("jd-manager is ready: http://{address}/");
+    tokio::spawn(ready(state));
+
+    let cause = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::info!(cause, "ending");
+    // Streams end, no new requests come; then the clients.
+    stop.cancel();
+    let ending = if settings.on_shutdown == OnShutdown::Stop { Ending::Stop } else { Ending::Leave };
+    let ended = instances.end(ending);
+    tokio::select! {
+        () = ended => {}
+        _ = terminate.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
+        _ = interrupt.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
+    }
+    if tokio::time::timeout(LAST_REQUESTS, serving).await.is_err() {
+        tracing::warn!("some requests were cut off");
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Makes the data directory and makes sure that no other manager uses it.
+fn own_data_dir(dir: &Path) -> Result<File, String> {
+    let told = |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join("manager.lock")).map_err(told)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("another jd-manager already uses the data directory {}. End it, or choose another with --data-dir.", dir.display()))
+        }
+        Err(TryLockError::Error(e)) => Err(told(e)),
+    }
+}
+
+/// The subcommand `healthcheck`: asks the manager at the configured address.
+///
+/// # Errors
+/// It does not answer, or not well.
+pub async fn healthcheck(settings: Settings) -> Result<(), String> {
+    let url = format!("http://{}/health", settings.listen);
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build().map_err(|e| e.to_string())?;
+    let response = client.get(&url).header("Accept", "application/json").send().await.map_err(|e| format!("{url} does not answer: {e}"))?;
+    let status = response.status();
+    let body: serde_json::Value = response.json().await.map_err(|e| format!("{url} answered {status} and no JSON: {e}"))?;
+    if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
+        println!("ok");
+        Ok(())
+    } else {
+        Err(format!("{url} answered {status}: {body}"))
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line: which subcommand, with which settings.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::keeper::spawn::ExecArgs;
+use crate::settings::{Given, LogFormat, Settings};
+use crate::simulate::Simulate;
+use crate::{app, demo, keeper};
+
+/// Run, watch and update Stratum V2 Job Declarator Clients.
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    #[command(flatten)]
+    given: Given,
+    /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there].
+    #[arg(long, env = "JD_MANAGER_SETTINGS", value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Serve the pages and the API, and look after the instances. This is what happens without a subcommand.
+    Serve(Box<Serve>),
+    /// Show the product with simulated clients and a throw-away data directory.
+    Demo(Box<Serve>),
+    /// Ask a running manager whether it is well; exit code 0 if so.
+    Healthcheck(Box<Serve>),
+    /// Internal: hold up one instance.
+    #[command(hide = true)]
+    Keep {
+        /// The instance's directory.
+        dir: PathBuf,
+    },
+    /// Internal: become a client.
+    #[command(hide = true)]
+    Exec(ExecArgs),
+    /// Internal: a stand-in for the client.
+    #[command(hide = true, disable_version_flag = true)]
+    Simulate(Box<Simulate>),
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn run() -> ExitCode {
+    let line = CommandLine::parse();
+    match line.command {
+        // These three are small processes of their own: no runtime, no settings.
+        Some(Subcommands::Keep { dir }) => keeper::keep::keep(&dir),
+        Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
+        Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
+        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, app::healthcheck),
+        Some(Subcommands::Demo(serve)) => with_settings(*serve, demo::demo),
+        Some(Subcommands::Serve(serve)) => with_settings(*serve, app::serve),
+        None => with_settings(line.serve, app::serve),
+    }
+}
+
+fn with_settings<F, T>(serve: Serve, work: F) -> ExitCode
+where
+    F: FnOnce(Settings) -> T,
+    T: Future<Output = Result<(), String>>,
+{
+    let settings = match Settings::gather(serve.given, serve.settings.as_deref()) {
+        Ok(settings) => settings,
+        Err(e) => return complain(&e.to_string(), 2),
+    };
+    log_by(&settings);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return complain(&format!("no runtime: {e}"), 1),
+    };
+    let result = runtime.block_on(work(settings));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => complain(&reason, 1),
+    }
+}
+
+fn complain(reason: &str, code: u8) -> ExitCode {
+    eprintln!("jd-manager: {reason}");
+    ExitCode::from(code)
+}
+
+/// Log lines go to standard error; standard output carries the one line with the URL.
+fn log_by(settings: &Settings) {
+    let filter = tracing_subscriber::EnvFilter::new(&settings.log);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Json => lines.json().init(),
+        LogFormat::Pretty => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+    }
+}

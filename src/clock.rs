@@ -1,0 +1,146 @@
+//! Time as a parameter: what moment it is comes from a [`Clock`], never from a call in the middle of a rule.
+//!
+//! Vocabulary: a moment is whole milliseconds since 1970 UTC, as stored in the database and sent to programs.
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::BigInt;
+use diesel::sqlite::Sqlite;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A moment: whole milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, AsExpression, FromSqlRow, Default)]
+#[diesel(sql_type = BigInt)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The moment as the machine's clock tells it.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(jiff::Timestamp::now().as_millisecond())
+    }
+
+    /// This moment moved by `by` towards the future; saturates at the end of time.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long before this moment `earlier` was; zero when it was not (clocks are set back).
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    fn jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+
+    /// In the machine's own time zone, to the second, for people: `2026-11-22 14:02:11`.
+    #[must_use]
+    pub fn local(self) -> String {
+        self.zoned("%Y-%m-%d %H:%M:%S")
+    }
+
+    /// The time of day in the machine's own time zone, to the millisecond: `14:02:11.204`.
+    #[must_use]
+    pub fn local_time(self) -> String {
+        self.zoned("%H:%M:%S%.3f")
+    }
+
+    fn zoned(self, format: &str) -> String {
+        self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string()
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-22T14:02:11.204Z`.
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.3}", self.jiff())
+    }
+}
+
+impl std::str::FromStr for Timestamp {
+    type Err = jiff::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond()))
+    }
+}
+
+/// As RFC 3339 text, which is what programs reading the JSON want.
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl ToSql<BigInt, Sqlite> for Timestamp {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.0);
+        Ok(serialize::IsNull::No)
+    }
+}
+
+impl FromSql<BigInt, Sqlite> for Timestamp {
+    fn from_sql(bytes: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        <i64 as FromSql<BigInt, Sqlite>>::from_sql(bytes).map(Self)
+    }
+}
+
+/// Tells what moment it is.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A length of time as people say it: `12 s`, `4 min`, `3 h 5 min`, `3 d 4 h`.
+#[must_use]
+pub fn spoken(length: Duration) -> String {
+    let s = length.as_secs();
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min", s / 60),
+        3600..86400 => format!("{} h {} min", s / 3600, s / 60 % 60),
+        _ => format!("{} d {} h", s / 86400, s / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_and_read_as_rfc_3339_in_utc() {
+        let moment = Timestamp(1_795_382_999_204);
+        assert_eq!(moment.to_string(), "2026-11-22T21:29:59.204Z");
+        assert_eq!("2026-11-22T21:29:59.204Z".parse::<Timestamp>().unwrap(), moment);
+        assert_eq!("2026-11-22T22:29:59.204+01:00".parse::<Timestamp>().unwrap(), moment);
+    }
+
+    #[test]
+    fn lengths_are_said_in_the_two_largest_units() {
+        for (seconds, said) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_900, "1 h 5 min"), (273_600, "3 d 4 h")] {
+            assert_eq!(spoken(Duration::from_secs(seconds)), said);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What somebody wants saved, from a JSON body, a form or a file, not yet checked; and the check that names everything wrong
+//! at once.
+//!
+//! Knows neither storage nor pages. A draft may hold a secret key in plain text, so it is neither printed nor sent back.
+
+use serde_json::Value;
+
+use super::model::ClientConfig;
+use super::naming::{check_description, check_name};
+use super::reading::{Accepted, form_to_value, read};
+use super::rules::reward::reward_script;
+use super::saved::Saved;
+use super::toml_file::{Remark, parse};
+use crate::error::{Error, FieldError, Result};
+use crate::http::Input;
+use crate::http::extract::Members;
+use crate::keys::KeyPair;
+
+/// Fields of the form that are not the configuration's.
+pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"];
+
+/// The name of an imported file whose sender gave none.
+const IMPORTED: &str = "Imported configuration";
+
+/// Both keys of the client, absent or empty.
+const KEYS: [&str; 2] = ["authority_public_key", "authority_secret_key"];
+
+/// A configuration to be saved, as it was sent.
+pub struct Draft {
+    /// The name, if it is mentioned.
+    name: Option<String>,
+    /// The description, if it is mentioned.
+    description: Option<String>,
+    /// The revision the sender had before them; none: whatever is there is replaced.
+    pub based_on: Option<i32>,
+    /// The configuration in any of the shapes that [`read`] takes.
+    config: Value,
+    /// Make a pair of keys where both are left empty.
+    fresh_keys: bool,
+    /// What was found wrong on the way here.
+    errors: Vec<FieldError>,
+}
+
+/// A draft that may be saved.
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// What the client is told.
+    pub config: ClientConfig,
+    /// What is doubtful, with pointers into what was sent.
+    pub warnings: Vec<FieldError>,
+}
+
+impl Draft {
+    /// Reads a body of either kind.
+    ///
+    /// # Errors
+    /// The body is no JSON object. What is wrong inside it is told by [`check`](Self::check).
+    pub fn of(input: Input) -> Result<Self> {
+        match input.form {
+            Some(pairs) => Ok(Self::of_form(pairs)),
+            None => Self::of_json(input.value),
+        }
+    }
+
+    fn of_json(body: Value) -> Result<Self> {
+        let has_name = body.get("name").is_some_and(|name| !name.is_null());
+        let mut body = Members::of(body)?;
+        let has_description = body.has("description");
+        let mut draft = Self {
+            name: body.text("name"),
+            description: body.text("description"),
+            based_on: None,
+            config: Value::Null,
+            fresh_keys: false,
+            errors: Vec::new(),
+        };
+        if has_name && draft.name.is_none() && !body.is_refused("name") {
+            draft.name = Some(String::new());
+        }
+        if has_description && !body.is_refused("description") {
+            draft.description.get_or_insert_default();
+        }
+        match body.take("revision").map(|number| number.as_i64().and_then(|number| i32::try_from(number).ok())) {
+            Some(None) => body.refuse("revision", "revision must be the number of the revision this is based on."),
+            number => draft.based_on = number.flatten(),
+        }
+        match body.take("config") {
+            Some(config) => draft.config = config,
+            None => body.refuse("config", "The configuration is missing: send it as an object."),
+        }
+        if let Err(Error::Invalid(errors)) = body.finish(Some(())) {
+            draft.errors = errors;
+        }
+        Ok(draft)
+    }
+
+    /// Reads the form of a page. A form that leaves both keys empty gets a fresh pair; a payout that is only an address is meant as the
+    /// descriptor of that address.
+    #[must_use]
+    pub fn of_form(pairs: Vec<(String, String)>) -> Self {
+        let outer = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, text)| text.trim().replace("\r\n", "\n"));
+        let (name, description) = (outer("name"), outer("description"));
+        let based_on = outer("revision").and_then(|number| number.parse().ok());
+        let mut config = form_to_value(pairs.into_iter().filter(|(key, _)| !OUTER_FIELDS.contains(&key.as_str())));
+        if let Some(Value::String(payout)) = config.get_mut("coinbase_reward_script") {
+            let descriptor = format!("addr({})", payout.trim());
+            if reward_script(payout).is_err() && reward_script(&descriptor).is_ok() {
+                *payout = descriptor;
+            }
+        }
+        Self { name: Some(name.unwrap_or_default()), description, based_on, config, fresh_keys: true, errors: Vec::new() }
+    }
+
+    /// A state that was saved before, to be saved again.
+    #[must_use]
+    pub fn of_config(description: String, config: &ClientConfig) -> Self {
+        let config = config.to_stored_value();
+        Self { name: None, description: Some(description), based_on: None, config, fresh_keys: false, errors: Vec::new() }
+    }
+
+    /// Checks everything and names everything that is wrong. What the draft does not mention stays as it is in `previous`.
+    ///
+    /// # Errors
+    /// One entry per wrong field, the configuration's below `/config`.
+    pub fn check(mut self, previous: Option<&Saved>) -> Result<Checked> {
+        let mut errors = std::mem::take(&mut self.errors);
+        let refused = |errors: &[FieldError], at: &str| errors.iter().any(|error| error.pointer == at);
+        let name = self.name.take().or_else(|| previous.map(|saved| saved.name.clone())).unwrap_or_default();
+        if let Err(detail) = check_name(&name)
+            && !refused(&errors, "/name")
+        {
+            errors.push(FieldError::new("/name", detail));
+        }
+        let description = self.description.take().or_else(|| previous.map(|saved| saved.description.clone())).unwrap_or_default();
+        errors.extend(check_description(&description).err().map(|detail| FieldError::new("/description", detail)));
+
+        if self.fresh_keys {
+            fill_in_keys(&mut self.config)?;
+        }
+        let mut accepted = None;
+        if !refused(&errors, "/config") {
+            match read(&self.config, previous.map(|saved| &saved.config)) {
+                Ok(read) => accepted = Some(read),
+                Err(found) => errors.extend(found.under("/config").errors.into_iter().map(|error| self.with_way_to_keys(error))),
+            }
+        }
+        match accepted {
+            Some(Accepted { config, warnings }) if errors.is_empty() => {
+                let warnings = warnings.into_iter().map(|warning| warning.under("/config")).collect();
+                Ok(Checked { name, description, config, warnings })
+            }
+            _ => Err(Error::Invalid(errors)),
+        }
+    }
+
+    /// Programs that left a key out are told who makes pairs; a form's pair is made for it.
+    fn with_way_to_keys(&self, mut error: FieldError) -> FieldError {
+        let key = error.pointer.strip_prefix("/config/").filter(|key| !self.fresh_keys && KEYS.contains(key));
+        if key.is_some_and(|key| self.config.get(key).is_none_or(is_blank)) {
+            error.detail.push_str(" POST /keys/generate makes one.");
+        }
+        error
+    }
+}
+
+/// A client's file to be saved as a configuration.
+#[derive(Default)]
+pub struct Import {
+    /// The name it is to have; none: one is made up.
+    pub name: Option<String>,
+    /// What the user says about it.
+    pub description: String,
+    /// The file.
+    pub toml: String,
+    /// Replace the file's keys by a fresh pair.
+    pub fresh_keys: bool,
+}
+
+impl Import {
+    /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description` and `fresh_keys`.
+    ///
+    /// # Errors
+    /// Names every member that is wrong.
+    pub fn of(input: Input) -> Result<Self> {
+        let is_form = input.form.is_some();
+        let mut body = Members::of(input.value)?;
+        let file = body.take("toml").and_then(|value| value.as_str().map(str::to_owned));
+        if file.is_none() {
+            let hint = if is_form { " A file on its own is sent with Content-Type: text/plain or application/toml." } else { "" };
+            body.refuse("toml", format!("toml is missing: the text of the client's file.{hint}"));
+        }
+        let import = Self {
+            name: body.text("name"),
+            description: body.text("description").unwrap_or_default().replace("\r\n", "\n"),
+            fresh_keys: body.flag("fresh_keys").unwrap_or(false),
+            toml: file.unwrap_or_default(),
+        };
+        body.finish(Some(import))
+    }
+
+    /// Checks everything and names everything that is wrong, with its key and line. The second part of the answer says whether the
+    /// name was made up and may be changed.
+    ///
+    /// # Errors
+    /// One entry per problem; for those of the file the pointer leads to its key.
+    pub fn check(self) -> Result<(Checked, bool)> {
+        let (name, made_up) = match self.name {
+            Some(name) => (name, false),
+            None => (IMPORTED.to_owned(), true),
+        };
+        let mut errors = Vec::new();
+        errors.extend(check_name(&name).err().map(|detail| FieldError::new("/name", detail)));
+        errors.extend(check_description(&self.description).err().map(|detail| FieldError::new("/description", detail)));
+        let said = |remarks: Vec<Remark>| remarks.into_iter().map(located).collect::<Vec<_>>();
+        match parse(&self.toml) {
+            Err(remarks) => errors.extend(said(remarks)),
+            Ok(mut parsed) => {
+                if self.fresh_keys {
+                    KEYS.iter().for_each(|key| parsed.value[*key] = Value::Null);
+                    fill_in_keys(&mut parsed.value)?;
+                }
+                match read(&parsed.value, None) {
+                    Err(found) => errors.extend(found.errors.iter().map(|error| located(parsed.locate(error)))),
+                    Ok(Accepted { config, warnings }) if errors.is_empty() => {
+                        let mut remarks = parsed.remarks.clone();
+                        remarks.extend(warnings.iter().map(|warning| parsed.locate(warning)));
+                        return Ok((Checked { name, description: self.description, config, warnings: said(remarks) }, made_up));
+                    }
+                    Ok(_) => {}
+                }
+            }
+        }
+        Err(Error::Invalid(errors))
+    }
+}
+
+/// Puts a fresh pair where both keys are absent or empty.
+fn fill_in_keys(config: &mut Value) -> Result<()> {
+    if let Value::Object(fields) = config
+        && KEYS.iter().all(|key| fields.get(*key).is_none_or(is_blank))
+    {
+        let pair = KeyPair::generate().map_err(Error::internal)?;
+        fields.insert(KEYS[0].into(), pair.public_key.into());
+        fields.insert(KEYS[1].into(), pair.secret_key.reveal().into());
+    }
+    Ok(())
+}
+
+/// Null or empty text: a field that was left out.
+fn is_blank(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// A remark about a file as a complaint: the pointer leads to the key, the text begins with line and key.
+fn located(remark: Remark) -> FieldError {
+    let pointer = remark.key.replace('[', ".").replace(']', "");
+    let pointer = if pointer.is_empty() { pointer } else { format!("/{}", pointer.replace('.', "/")) };
+    let place = match (remark.line, remark.key.as_str()) {
+        (Some(line), "") => format!("Line {line}: "),
+        (Some(line), key) => format!("Line {line}, {key}: "),
+        (None, "") => String::new(),
+        (None, key) => format!("{key}: "),
+    };
+    FieldError::new(pointer, format!("{place}{}", remark.detail))
+}

@@ -1,0 +1,45 @@
+//! Saved configurations: what a client is told, checked before it is kept, and written as the client's file.
+//!
+//! ```text
+//! JSON body ─┐
+//! form ──────┼─▶ reading (with rules) ─▶ model::ClientConfig ─▶ toml_file::render(version) ─▶ the client's file
+//! TOML file ─┘        │                        │
+//!                one FieldError            differences
+//!                per wrong field
+//! ```
+//!
+//! Invariants: a [`ClientConfig`] that came out of [`read`] or [`import`] obeys all `rules` and has a matching pair of keys;
+//! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`]; the file is written by a library, for one
+//! version of the client at a time, after the table in `version`. One object serves all versions.
+//!
+//! These parts are pure: no clock, no I/O, no HTTP, no database.
+
+mod differences;
+mod model;
+mod reading;
+mod rules;
+#[cfg(test)]
+mod samples;
+mod toml_file;
+mod version;
+
+pub use differences::{Difference, differences};
+pub use model::{BitcoinNetwork, ClientConfig, MASK, MinerTelemetry, Mode, TemplateProvider, Upstream};
+pub use reading::{Accepted, form_name, form_to_value, read};
+pub use rules::Findings;
+pub use rules::reward::{RewardScript, reward_script};
+pub use toml_file::{Imported, Parsed, Remark, import, lacking, left_out, parse, render, render_masked};
+pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
+
+mod draft;
+mod naming;
+mod queries;
+pub mod routes;
+mod saved;
+mod service;
+pub mod views;
+
+pub use draft::{Draft, Import};
+pub use naming::{LONGEST_NAME, check_name};
+pub use saved::{Outcome, Revision, Saved, Summary, User, versions_for};
+pub use service::Configs;

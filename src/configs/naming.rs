@@ -1,0 +1,94 @@
+//! What a saved thing may be called, and a free name where the user gave none. Knows no storage: whether a name is taken is asked.
+
+/// The longest name, characters.
+pub const LONGEST_NAME: usize = 64;
+/// The longest description, characters.
+pub const LONGEST_DESCRIPTION: usize = 1000;
+
+/// A name people and pages can live with.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.trim().is_empty() {
+        return Err("Give it a name.".into());
+    }
+    if name.chars().count() > LONGEST_NAME {
+        return Err(format!("A name has at most {LONGEST_NAME} characters."));
+    }
+    if name.chars().any(|c| c.is_control() || turns_text(c)) {
+        return Err("A name has no control characters.".into());
+    }
+    Ok(())
+}
+
+/// A description: several lines if need be.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn check_description(text: &str) -> Result<(), String> {
+    if text.chars().count() > LONGEST_DESCRIPTION {
+        return Err(format!("A description has at most {LONGEST_DESCRIPTION} characters."));
+    }
+    if text.chars().any(|c| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || turns_text(c)) {
+        return Err("A description has no control characters besides line breaks.".into());
+    }
+    Ok(())
+}
+
+/// Characters that change the direction of the text after them, so that a name could pose as another.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `wanted`, or the first of `wanted 2`, `wanted 3`, … that is not taken, shortened where it would get too long.
+///
+/// # Errors
+/// Those of `is_taken`.
+pub fn free_name<E>(wanted: &str, mut is_taken: impl FnMut(&str) -> Result<bool, E>) -> Result<String, E> {
+    let mut number = 1_u64;
+    loop {
+        let end = if number == 1 { String::new() } else { format!(" {number}") };
+        let kept: String = wanted.chars().take(LONGEST_NAME - end.chars().count()).collect();
+        let name = format!("{}{end}", kept.trim_end());
+        if !is_taken(&name)? {
+            return Ok(name);
+        }
+        number += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_visible_and_run_one_way() {
+        for good in ["home pool", "Ziegenstall", "пул № 1", &"x".repeat(64)] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        for bad in ["", "  ", "a\nb", "a\u{0}", "a\u{202e}b", "a\u{200f}", &"x".repeat(65)] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn descriptions_may_have_lines() {
+        assert_eq!(check_description("two\r\nlines\tand a tab"), Ok(()));
+        assert_eq!(check_description(""), Ok(()));
+        assert!(check_description("\u{1b}[31m").is_err());
+        assert!(check_description(&"x".repeat(1001)).is_err());
+    }
+
+    #[test]
+    fn a_taken_name_gets_a_number_and_stays_short() {
+        let free = |wanted: &str, taken: &[&str]| free_name(wanted, |name| Ok::<_, ()>(taken.contains(&name))).unwrap();
+        assert_eq!(free("barn copy", &[]), "barn copy");
+        assert_eq!(free("barn copy", &["barn copy", "barn copy 2"]), "barn copy 3");
+        let long = "x".repeat(70);
+        let first = free(&long, &[]);
+        assert_eq!(first.len(), 64);
+        assert_eq!(free(&long, &[&first]), format!("{} 2", "x".repeat(62)));
+        assert_eq!(free_name("x", |_| Err("locked")), Err("locked"));
+    }
+}

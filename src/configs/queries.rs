@@ -1,0 +1,154 @@
+//! The statements behind saved configurations and their history.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection as Db;
+
+use crate::clock::Timestamp;
+use crate::db::schema::{configuration_revisions, configurations, instances};
+use crate::ids::{ConfigId, InstanceId};
+
+/// A row of `configurations`. Holds the secret key, so it is neither printed nor sent.
+#[derive(Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = configurations)]
+pub struct Row {
+    /// Its id.
+    pub id: ConfigId,
+    /// Its name, unique whatever the case.
+    pub name: String,
+    /// What the user says about it.
+    pub description: String,
+    /// The configuration with its secret, as JSON.
+    pub config_json: String,
+    /// It is the active one.
+    pub is_active: bool,
+    /// The number of its newest revision, from 1.
+    pub revision: i32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its newest revision was saved.
+    pub updated_at: Timestamp,
+}
+
+/// A row of `configuration_revisions`. Holds the secret key as well.
+#[derive(Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = configuration_revisions)]
+pub struct RevisionRow {
+    /// Whose state it is.
+    pub configuration_id: ConfigId,
+    /// Its number, from 1.
+    pub revision: i32,
+    /// The name at that time.
+    pub name: String,
+    /// The description at that time.
+    pub description: String,
+    /// The configuration with its secret, as JSON.
+    pub config_json: String,
+    /// When it was saved.
+    pub created_at: Timestamp,
+}
+
+/// How many there are.
+pub fn count(db: &mut Db) -> QueryResult<i64> {
+    configurations::table.count().get_result(db)
+}
+
+/// Some of them, newest first. Of several made in the same millisecond the one saved last comes first.
+pub fn page(db: &mut Db, limit: i64, offset: i64) -> QueryResult<Vec<Row>> {
+    configurations::table
+        .order((configurations::created_at.desc(), sql::<BigInt>("configurations.rowid DESC")))
+        .limit(limit)
+        .offset(offset)
+        .select(Row::as_select())
+        .load(db)
+}
+
+/// One of them.
+pub fn get(db: &mut Db, id: ConfigId) -> QueryResult<Option<Row>> {
+    configurations::table.filter(configurations::id.eq(id)).select(Row::as_select()).first(db).optional()
+}
+
+/// The active one.
+pub fn active(db: &mut Db) -> QueryResult<Option<Row>> {
+    configurations::table.filter(configurations::is_active.eq(true)).select(Row::as_select()).first(db).optional()
+}
+
+/// Which instances use it, or any, by name.
+pub fn users(db: &mut Db, id: Option<ConfigId>) -> QueryResult<Vec<(ConfigId, InstanceId, String)>> {
+    let mut query = instances::table.into_boxed();
+    if let Some(id) = id {
+        query = query.filter(instances::config_id.eq(id));
+    }
+    query.order(instances::name).select((instances::config_id, instances::id, instances::name)).load(db)
+}
+
+/// Whether another configuration has this name, whatever the case.
+pub fn name_is_taken(db: &mut Db, name: &str, by_other_than: Option<ConfigId>) -> QueryResult<bool> {
+    let ids = configurations::table.filter(configurations::name.eq(name)).select(configurations::id).load::<ConfigId>(db)?;
+    Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
+}
+
+/// Saves a new one with its first revision.
+pub fn insert(db: &mut Db, row: &Row) -> QueryResult<()> {
+    diesel::insert_into(configurations::table).values(row).execute(db)?;
+    keep_revision(db, row)
+}
+
+/// Saves name, description and configuration of an existing one, and keeps them as its next revision.
+pub fn update(db: &mut Db, row: &Row) -> QueryResult<()> {
+    diesel::update(configurations::table.filter(configurations::id.eq(row.id)))
+        .set((
+            configurations::name.eq(&row.name),
+            configurations::description.eq(&row.description),
+            configurations::config_json.eq(&row.config_json),
+            configurations::revision.eq(row.revision),
+            configurations::updated_at.eq(row.updated_at),
+        ))
+        .execute(db)?;
+    keep_revision(db, row)
+}
+
+fn keep_revision(db: &mut Db, row: &Row) -> QueryResult<()> {
+    let revision = RevisionRow {
+        configuration_id: row.id,
+        revision: row.revision,
+        name: row.name.clone(),
+        description: row.description.clone(),
+        config_json: row.config_json.clone(),
+        created_at: row.updated_at,
+    };
+    diesel::insert_into(configuration_revisions::table).values(revision).execute(db)?;
+    Ok(())
+}
+
+/// Makes it the active one and no other.
+pub fn set_active(db: &mut Db, id: ConfigId) -> QueryResult<()> {
+    // First the former one: at most one row may be active at any time.
+    diesel::update(configurations::table.filter(configurations::is_active.eq(true)))
+        .set(configurations::is_active.eq(false))
+        .execute(db)?;
+    diesel::update(configurations::table.filter(configurations::id.eq(id))).set(configurations::is_active.eq(true)).execute(db)?;
+    Ok(())
+}
+
+/// Removes it with its revisions.
+pub fn delete(db: &mut Db, id: ConfigId) -> QueryResult<usize> {
+    diesel::delete(configurations::table.filter(configurations::id.eq(id))).execute(db)
+}
+
+/// Its revisions, newest first; `before`: only those with a smaller number.
+pub fn revisions(db: &mut Db, id: ConfigId, before: Option<i32>, limit: i64) -> QueryResult<Vec<RevisionRow>> {
+    configuration_revisions::table
+        .filter(configuration_revisions::configuration_id.eq(id))
+        .filter(configuration_revisions::revision.lt(before.unwrap_or(i32::MAX)))
+        .order(configuration_revisions::revision.desc())
+        .limit(limit)
+        .select(RevisionRow::as_select())
+        .load(db)
+}
+
+/// One revision.
+pub fn revision(db: &mut Db, id: ConfigId, number: i32) -> QueryResult<Option<RevisionRow>> {
+    configuration_revisions::table.find((id, number)).select(RevisionRow::as_select()).first(db).optional()
+}

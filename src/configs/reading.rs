@@ -1,0 +1,390 @@
+//! From a JSON value of any origin to a [`ClientConfig`], or to everything that is wrong with it.
+//!
+//! One complaint per wrong field, all in one go, with pointers relative to the configuration object. Takes the shape of today
+//! and that of older clients:
+//! * `pool_address` and `jd_address` as `host:port`, in a pool or, with `authority_pubkey`, at the top where `upstreams` is
+//!   absent;
+//! * one `user_identity` at the top for all pools;
+//! * `template_provider_type` as a name, its table beside it as `sv2_tp` or `bitcoin_core_ipc`;
+//! * `coinbase_reward_script` as the table `{output_script_type, output_script_value}`.
+//!
+//! Numbers may be text (forms, old files). Optional fields that are absent, null or empty are not set. Unknown keys are
+//! warnings. Must not know whether the value came from a body, a form, a file or the database.
+
+mod form;
+mod table;
+
+pub use form::{form_name, form_to_value};
+
+use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
+use super::rules::{self, Findings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
+use crate::keys::{self, MASK, SecretKey};
+use serde_json::Value;
+use table::{Table, is_blank};
+
+/// A configuration that may be kept, and what is doubtful about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// The configuration, with its secret.
+    pub config: ClientConfig,
+    /// Warnings; pointers as in errors.
+    pub warnings: Vec<crate::error::FieldError>,
+}
+
+/// Reads a configuration.
+///
+/// `previous` is the one it replaces, if any: a secret key that is absent, empty or [`MASK`] then stays what it was, as long
+/// as the public key stays too.
+pub fn read(value: &Value, previous: Option<&ClientConfig>) -> Result<Accepted, Findings> {
+    let mut found = Findings::default();
+    let config = read_all(value, previous, &mut found);
+    if let Some(config) = config
+        && found.errors.is_empty()
+    {
+        rules::whole(&config, &mut found);
+        return if found.errors.is_empty() { Ok(Accepted { config, warnings: found.warnings }) } else { Err(found) };
+    }
+    Err(found)
+}
+
+fn read_all(value: &Value, previous: Option<&ClientConfig>, found: &mut Findings) -> Option<ClientConfig> {
+    let mut top = Table::root(value, found)?;
+    let text = |value: &Value| scalar::text(value, scalar::LONGEST_TEXT);
+
+    let listening_address = top.required("listening_address", found, |v| address::listening(&text(v)?));
+    let monitoring_address = top.optional("monitoring_address", found, |v| address::listening(&text(v)?));
+    rules::listeners(listening_address, monitoring_address, found);
+
+    let min_supported_version = top.required("min_supported_version", found, |v| number(v, 0, u16::MAX));
+    let max_supported_version = top.required("max_supported_version", found, |v| number(v, 0, u16::MAX));
+    rules::protocol_versions(min_supported_version, max_supported_version, found);
+
+    let authority_public_key = top.required("authority_public_key", found, public_key);
+    let authority_secret_key = secret_key(&mut top, authority_public_key.as_deref(), previous, found);
+    rules::authority_pair(authority_public_key.as_deref(), authority_secret_key.as_ref(), found);
+
+    let cert_validity_sec = top.required("cert_validity_sec", found, |v| number(v, 1, u32::MAX));
+    let shares_per_minute = top.required("shares_per_minute", found, scalar::above_zero);
+    let share_batch_size = top.required("share_batch_size", found, |v| number(v, 1, u32::MAX));
+    let monitoring_cache_refresh_secs = top.optional("monitoring_cache_refresh_secs", found, |v| number(v, 1, u32::MAX));
+    let reserved = top.optional("reserved_downstream_rollable_extranonce_size", found, |v| number(v, 0, u8::MAX));
+    let max_past_jobs = top.optional("max_past_jobs", found, |v| number(v, 0, u32::MAX));
+
+    let mode = top.required("mode", found, |v| mode(&text(v)?));
+    let jdc_signature = top.present("jdc_signature", found, text);
+    if let Some(signature) = &jdc_signature {
+        rules::signature(signature, found);
+    }
+
+    let user_identity = top.optional("user_identity", found, identity);
+    if let Some(identity) = &user_identity {
+        rules::identity("/user_identity", identity, found);
+    }
+    let common_wrong = user_identity.is_none() && top.peek("user_identity").is_some_and(|value| !is_blank(value));
+    let upstreams = upstreams(&mut top, &Common { identity: user_identity.clone(), wrong: common_wrong }, mode, found);
+    let template_provider_type = template_provider(&mut top, found);
+    let coinbase_reward_script = reward_script(&mut top, template_provider_type.as_ref(), found);
+
+    let extension = |v: &Value| number(v, 0, u16::MAX);
+    let supported_extensions = top.list("supported_extensions", MOST_LISTED, found, extension);
+    let required_extensions = top.list("required_extensions", MOST_LISTED, found, extension);
+    let miner_telemetry = miner_telemetry(&mut top, found);
+    top.warn_of_unknown(found);
+
+    Some(ClientConfig {
+        listening_address: listening_address?,
+        max_supported_version: max_supported_version?,
+        min_supported_version: min_supported_version?,
+        authority_public_key: authority_public_key?,
+        authority_secret_key: authority_secret_key?,
+        cert_validity_sec: cert_validity_sec?,
+        shares_per_minute: shares_per_minute?,
+        share_batch_size: share_batch_size?,
+        mode: mode?,
+        jdc_signature: jdc_signature?,
+        coinbase_reward_script: coinbase_reward_script?,
+        user_identity,
+        upstreams,
+        template_provider_type: template_provider_type?,
+        monitoring_address,
+        monitoring_cache_refresh_secs,
+        supported_extensions,
+        required_extensions,
+        reserved_downstream_rollable_extranonce_size: reserved,
+        miner_telemetry,
+        max_past_jobs,
+    })
+}
+
+/// A whole number of the type its field has.
+fn number<T: TryFrom<u64> + Into<u64>>(value: &Value, least: T, most: T) -> Result<T, String> {
+    let number = scalar::whole(value, least.into(), most.into())?;
+    T::try_from(number).map_err(|_| format!("{number} is too large."))
+}
+
+fn public_key(value: &Value) -> Result<String, String> {
+    keys::parse_public_key(&scalar::text(value, scalar::LONGEST_TEXT)?).map_err(|fault| fault.to_string())
+}
+
+fn identity(value: &Value) -> Result<String, String> {
+    let name = scalar::text(value, rules::LONGEST_IDENTITY)?.trim().to_owned();
+    if name.is_empty() { Err("The account at the pool is missing: without it the pool cannot pay you.".into()) } else { Ok(name) }
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    Mode::ALL
+        .into_iter()
+        .find(|mode| mode.as_str().eq_ignore_ascii_case(text.trim()))
+        .ok_or_else(|| format!("{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.", scalar::shown(text)))
+}
+
+fn secret_key(top: &mut Table, public: Option<&str>, previous: Option<&ClientConfig>, found: &mut Findings) -> Option<SecretKey> {
+    let key = "authority_secret_key";
+    let unchanged = top.peek(key).is_none_or(|value| is_blank(value) || value.as_str().is_some_and(|text| text.trim() == MASK));
+    if let Some(previous) = previous.filter(|_| unchanged) {
+        top.skip(key);
+        // A public key that cannot be read has its own complaint; what the secret is to be is then not known yet.
+        let public = public?;
+        if public == previous.authority_public_key {
+            return Some(previous.authority_secret_key.clone());
+        }
+        found.error(
+            top.at(key),
+            "The public key was changed. Enter the secret key that belongs to it, or put the previous public key back.",
+        );
+        return None;
+    }
+    top.required(key, found, |value| {
+        let text = value.as_str().ok_or("This must be text.")?;
+        SecretKey::parse(text).map_err(|fault| fault.to_string())
+    })
+}
+
+/// The account common to all pools, as older clients send it.
+struct Common {
+    identity: Option<String>,
+    /// It was sent, is wrong and has been complained about.
+    wrong: bool,
+}
+
+fn upstreams(top: &mut Table, common: &Common, mode: Option<Mode>, found: &mut Findings) -> Vec<Upstream> {
+    let mut pools = Vec::new();
+    let complaints = found.errors.len();
+    let mut sent = 0;
+    if top.peek("upstreams").is_none() && top.peek("pool_address").is_some() {
+        sent = 1;
+        pools.extend(upstream(top, None, common, found));
+    } else if let Some(list) = top.tables("upstreams", MOST_UPSTREAMS, found) {
+        sent = list.len();
+        for mut pool in list {
+            let own = pool.optional("user_identity", found, identity);
+            if let Some(own) = &own {
+                rules::identity(&pool.at("user_identity"), own, found);
+            }
+            pools.extend(upstream(&mut pool, own, common, found));
+            pool.warn_of_unknown(found);
+        }
+    }
+    // A list that could not be read has its own complaint and is not an empty one.
+    if sent > 0 || found.errors.len() == complaints {
+        rules::pools(mode, sent, found);
+    }
+    pools
+}
+
+/// The pool described by `pool`, with its `own` account or else the one common to all.
+fn upstream(pool: &mut Table, own: Option<String>, common: &Common, found: &mut Findings) -> Option<Upstream> {
+    let authority_pubkey = pool.required("authority_pubkey", found, public_key);
+    let (pool_address, pool_port) = host_and_port(pool, "pool_address", "pool_port", found);
+    let older = pool.peek("jds_address").is_none() && pool.peek("jd_address").is_some();
+    let (jds_address, jds_port) = host_and_port(pool, if older { "jd_address" } else { "jds_address" }, "jds_port", found);
+    let user_identity = match own.or_else(|| common.identity.clone()) {
+        None if !common.wrong && pool.peek("user_identity").is_none_or(is_blank) => {
+            pool.required("user_identity", found, identity)
+        }
+        // One that is there and wrong has been complained about.
+        known => known,
+    };
+    Some(Upstream {
+        authority_pubkey: authority_pubkey?,
+        pool_address: pool_address?,
+        pool_port: pool_port?,
+        jds_address: jds_address?,
+        jds_port: jds_port?,
+        user_identity: user_identity?,
+    })
+}
+
+/// A host and its port, from two fields or, as older clients send them, from one.
+fn host_and_port(
+    pool: &mut Table,
+    host_key: &'static str,
+    port_key: &'static str,
+    found: &mut Findings,
+) -> (Option<String>, Option<u16>) {
+    let both = pool.peek(host_key).and_then(Value::as_str).and_then(|text| address::host_port(text).ok());
+    let blank_port = pool.peek(port_key).is_none_or(is_blank);
+    if let Some((host, port)) = both {
+        if blank_port {
+            pool.skip(host_key);
+            pool.skip(port_key);
+            return (Some(host), Some(port));
+        }
+        // Old example files name the port twice; that is only wrong when the two differ.
+        let second: Option<u16> = pool.optional(port_key, found, |v| number(v, 1, u16::MAX));
+        pool.skip(host_key);
+        if second.is_some_and(|second| second != port) {
+            found.error(pool.at(host_key), format!("The port {port} here contradicts {port_key}. Write the host alone."));
+            return (None, second);
+        }
+        return (Some(host), second);
+    }
+    let host = pool.required(host_key, found, |v| address::host(&scalar::text(v, scalar::LONGEST_TEXT)?));
+    (host, pool.required(port_key, found, |v| number(v, 1, u16::MAX)))
+}
+
+fn template_provider(top: &mut Table, found: &mut Findings) -> Option<TemplateProvider> {
+    const KEY: &str = "template_provider_type";
+    const WANTED: &str = "Choose where templates come from: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
+                          Core on this machine).";
+    let chosen = top.peek(KEY).filter(|value| !is_blank(value));
+    if let Some(name) = chosen.and_then(Value::as_str) {
+        top.skip(KEY);
+        // Older clients send the table of the other kind along; it is not meant.
+        top.skip("sv2_tp");
+        top.skip("bitcoin_core_ipc");
+        return match name.trim().to_ascii_lowercase().as_str() {
+            "sv2tp" => top.table("sv2_tp", found).and_then(|mut table| sv2_tp(&mut table, found)),
+            "bitcoincoreipc" => top.table("bitcoin_core_ipc", found).and_then(|mut table| core_ipc(&mut table, true, found)),
+            _ => {
+                found.error(top.at(KEY), format!("{} is not known. {WANTED}", scalar::shown(name)));
+                None
+            }
+        };
+    }
+    let mut choice = top.table(KEY, found)?;
+    match (choice.peek("Sv2Tp").is_some(), choice.peek("BitcoinCoreIpc").is_some()) {
+        (true, false) => {
+            let provider = choice.table("Sv2Tp", found).and_then(|mut table| sv2_tp(&mut table, found));
+            choice.warn_of_unknown(found);
+            provider
+        }
+        (false, true) => {
+            let provider = choice.table("BitcoinCoreIpc", found).and_then(|mut table| core_ipc(&mut table, false, found));
+            choice.warn_of_unknown(found);
+            provider
+        }
+        (true, true) => {
+            found.error(top.at(KEY), "There are two template providers; the client takes exactly one.");
+            None
+        }
+        (false, false) => {
+            found.error(top.at(KEY), WANTED);
+            None
+        }
+    }
+}
+
+fn sv2_tp(table: &mut Table, found: &mut Findings) -> Option<TemplateProvider> {
+    let address = table.required("address", found, |value| {
+        let (host, port) = address::host_port(&scalar::text(value, scalar::LONGEST_TEXT)?)?;
+        Ok(format!("{host}:{port}"))
+    });
+    let complaints = found.errors.len();
+    let public_key = table.optional("public_key", found, public_key);
+    let wrong = found.errors.len() > complaints;
+    table.warn_of_unknown(found);
+    if wrong { None } else { Some(TemplateProvider::Sv2Tp { address: address?, public_key }) }
+}
+
+fn core_ipc(table: &mut Table, older: bool, found: &mut Findings) -> Option<TemplateProvider> {
+    let version = if older && table.peek("version").is_none_or(is_blank) {
+        table.skip("version");
+        found.warn(
+            table.at("version"),
+            "Older configurations do not name the version of Bitcoin Core; 30 was assumed. Set it if the node is newer.",
+        );
+        Some(rules::CORE_VERSIONS[0])
+    } else {
+        table.required("version", found, |value| {
+            let version = number(value, 0, u8::MAX)?;
+            match rules::CORE_VERSIONS.contains(&version) {
+                true => Ok(version),
+                false => Err(format!("The client speaks with Bitcoin Core 30 and 31, not {version}.")),
+            }
+        })
+    };
+    let network = table.required("network", found, |value| {
+        let text = scalar::text(value, scalar::LONGEST_TEXT)?;
+        let known = BitcoinNetwork::ALL.into_iter().find(|network| network.as_str().eq_ignore_ascii_case(text.trim()));
+        known.ok_or_else(|| {
+            format!("{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.", scalar::shown(&text))
+        })
+    });
+    let folder = network.filter(|network| *network != BitcoinNetwork::Mainnet).map_or("", BitcoinNetwork::as_str);
+    let complaints = found.errors.len();
+    let data_dir = table.optional("data_dir", found, |v| address::data_dir(&scalar::text(v, scalar::LONGEST_TEXT)?, folder));
+    let wrong = found.errors.len() > complaints;
+    let fee_threshold = table.required("fee_threshold", found, |v| scalar::whole(v, 0, rules::ALL_SATOSHIS));
+    let min_interval = table.required("min_interval", found, |v| number(v, 0, u8::MAX));
+    table.warn_of_unknown(found);
+    if wrong {
+        return None;
+    }
+    Some(TemplateProvider::BitcoinCoreIpc {
+        version: version?,
+        network: network?,
+        data_dir,
+        fee_threshold: fee_threshold?,
+        min_interval: min_interval?,
+    })
+}
+
+fn reward_script(top: &mut Table, provider: Option<&TemplateProvider>, found: &mut Findings) -> Option<String> {
+    const KEY: &str = "coinbase_reward_script";
+    let descriptor = if top.peek(KEY).is_some_and(Value::is_object) {
+        let mut table = top.table(KEY, found)?;
+        let text = |value: &Value| scalar::text(value, scalar::LONGEST_TEXT);
+        let kind = table.required("output_script_type", found, text);
+        let value = table.required("output_script_value", found, text);
+        table.warn_of_unknown(found);
+        match reward::legacy_descriptor(kind?.trim(), value?.trim()) {
+            Ok(descriptor) => {
+                found.warn(
+                    top.at(KEY),
+                    format!("The older form was rewritten as the descriptor of the same script, {descriptor}."),
+                );
+                Ok(descriptor)
+            }
+            Err(fault) => Err(fault),
+        }
+    } else {
+        top.required(KEY, found, |value| Ok(scalar::text(value, reward::LONGEST_DESCRIPTOR)?.trim().to_owned())).map(Ok)?
+    };
+    match descriptor.and_then(|text| reward::reward_script(&text).map(|script| (text, script))) {
+        Ok((text, script)) => {
+            rules::payout(&text, &script, provider, found);
+            Some(text)
+        }
+        Err(fault) => {
+            found.error(top.at(KEY), fault);
+            None
+        }
+    }
+}
+
+fn miner_telemetry(top: &mut Table, found: &mut Findings) -> Option<MinerTelemetry> {
+    if top.peek("miner_telemetry").is_none_or(is_blank) {
+        top.skip("miner_telemetry");
+        return None;
+    }
+    let mut table = top.table("miner_telemetry", found)?;
+    let cidrs = table.list("cidrs", MOST_LISTED, found, |v| address::private_network(&scalar::text(v, scalar::LONGEST_TEXT)?));
+    table.warn_of_unknown(found);
+    if cidrs.is_empty() { None } else { Some(MinerTelemetry { cidrs }) }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

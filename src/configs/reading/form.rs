@@ -1,0 +1,202 @@
+//! Urlencoded forms: from flat names to the JSON shape that [`read`](super::read) takes, and from a complaint's pointer back
+//! to the name of its field.
+//!
+//! Names are the fields' own, with dots between levels and numbers for pools: `listening_address`, `upstreams.0.pool_port`,
+//! `template_provider_type.Sv2Tp.address`, `miner_telemetry.cidrs`. Besides:
+//! * the select field `template_provider` (`sv2tp` or `ipc`) says which kind is meant; the fields of the other kind may be in
+//!   the form, they are dropped. Without that field the kind is the one whose fields are not all empty;
+//! * pools whose fields are all empty are dropped, so that a form may offer a spare row; the others close up in the order of
+//!   their numbers, and pointers count the rows that are left;
+//! * lists (`supported_extensions`, `required_extensions`, `miner_telemetry.cidrs`) are one text, elements separated by
+//!   commas, space or lines; several fields of that name add up. For every other name the last one counts;
+//! * an optional section is chosen by filling it in: empty text is "not set".
+//!
+//! What else is in the form (a name, a description) the caller takes out first, else it comes back as a warning.
+
+use super::table::split_list;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+const LISTS: [&str; 2] = ["supported_extensions", "required_extensions"];
+const KINDS: [(&str, &str); 2] = [("sv2tp", "Sv2Tp"), ("ipc", "BitcoinCoreIpc")];
+
+/// The JSON shape of a submitted form.
+pub fn form_to_value(pairs: impl IntoIterator<Item = (String, String)>) -> Value {
+    let mut top = Map::new();
+    let mut pools: BTreeMap<u32, Map<String, Value>> = BTreeMap::new();
+    let mut providers: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let mut lists: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut chosen = None;
+    for (name, text) in pairs {
+        let path: Vec<&str> = name.splitn(4, '.').collect();
+        match path[..] {
+            ["template_provider"] => chosen = Some(text),
+            ["upstreams", row, field] if row.parse::<u32>().is_ok() => {
+                let row = row.parse().unwrap_or_default();
+                pools.entry(row).or_default().insert(field.into(), text.into());
+            }
+            ["template_provider_type", kind @ ("Sv2Tp" | "BitcoinCoreIpc"), field] => {
+                providers.entry(kind.into()).or_default().insert(field.into(), text.into());
+            }
+            ["miner_telemetry", list @ "cidrs"] | [list @ ("supported_extensions" | "required_extensions")] => {
+                lists.entry(list.into()).or_default().extend(split_list(&text).map(Value::from));
+            }
+            _ => {
+                top.insert(name, text.into());
+            }
+        }
+    }
+    pools.retain(|_, fields| !all_empty(fields));
+    top.insert("upstreams".into(), pools.into_values().map(Value::Object).collect());
+    if let Some(cidrs) = lists.remove("cidrs") {
+        top.insert("miner_telemetry".into(), Value::Object(Map::from_iter([("cidrs".to_owned(), Value::Array(cidrs))])));
+    }
+    top.extend(lists.into_iter().map(|(name, list)| (name, Value::Array(list))));
+    if let Some(choice) = provider_choice(chosen, providers) {
+        top.insert("template_provider_type".into(), choice);
+    }
+    Value::Object(top)
+}
+
+fn provider_choice(chosen: Option<String>, mut providers: BTreeMap<String, Map<String, Value>>) -> Option<Value> {
+    match chosen {
+        None => providers.retain(|_, fields| !all_empty(fields)),
+        Some(chosen) => match KINDS.iter().find(|(name, _)| *name == chosen.trim()) {
+            Some((_, kind)) => {
+                providers.entry((*kind).to_owned()).or_default();
+                providers.retain(|known, _| known == kind);
+            }
+            // Not one of the choices: reading says so.
+            None => return Some(chosen.into()),
+        },
+    }
+    if providers.is_empty() {
+        return None;
+    }
+    Some(Value::Object(providers.into_iter().map(|(kind, fields)| (kind, Value::Object(fields))).collect()))
+}
+
+fn all_empty(fields: &Map<String, Value>) -> bool {
+    fields.values().all(super::is_blank)
+}
+
+/// The name of the form field that a complaint at `pointer` (relative to the configuration) belongs to:
+/// `/upstreams/0/pool_port` is `upstreams.0.pool_port`. Elements of a list belong to the field of the list, the choice of a
+/// template provider to `template_provider`.
+#[must_use]
+pub fn form_name(pointer: &str) -> String {
+    let path: Vec<&str> = pointer.trim_start_matches('/').split('/').collect();
+    match path[..] {
+        ["template_provider_type"] => "template_provider".into(),
+        [list, _] if LISTS.contains(&list) => list.into(),
+        ["miner_telemetry", ..] => "miner_telemetry.cidrs".into(),
+        _ => path.join("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configs::{reading::read, samples};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn form(pairs: &[(&str, &str)]) -> Value {
+        form_to_value(pairs.iter().map(|(name, text)| (name.to_string(), text.to_string())))
+    }
+
+    #[test]
+    fn a_filled_in_form_is_the_configuration_it_shows() {
+        let value = form(&[
+            ("listening_address", "0.0.0.0:34265"),
+            ("max_supported_version", "2"),
+            ("min_supported_version", "2"),
+            ("authority_public_key", samples::PUBLIC),
+            ("authority_secret_key", samples::SECRET),
+            ("cert_validity_sec", "3600"),
+            ("shares_per_minute", "6.0"),
+            ("share_batch_size", "10"),
+            ("mode", "COINBASEONLY"),
+            ("jdc_signature", "rig in the attic"),
+            ("coinbase_reward_script", samples::REWARD),
+            ("user_identity", ""),
+            ("upstreams.7.pool_address", "2001:db8::7"),
+            ("upstreams.7.pool_port", "1"),
+            ("upstreams.7.jds_address", "192.0.2.7"),
+            ("upstreams.7.jds_port", "65535"),
+            ("upstreams.7.user_identity", "alice.attic"),
+            ("upstreams.7.authority_pubkey", samples::POOL_KEY),
+            ("upstreams.0.pool_address", "pool.example.com"),
+            ("upstreams.0.pool_port", "3333"),
+            ("upstreams.0.jds_address", "192.0.2.7"),
+            ("upstreams.0.jds_port", "3334"),
+            ("upstreams.0.user_identity", "alice.attic"),
+            ("upstreams.0.authority_pubkey", samples::POOL_KEY),
+            ("upstreams.1.pool_address", ""),
+            ("upstreams.1.pool_port", " "),
+            ("template_provider", "ipc"),
+            ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442"),
+            ("template_provider_type.BitcoinCoreIpc.version", "31"),
+            ("template_provider_type.BitcoinCoreIpc.network", "mainnet"),
+            ("template_provider_type.BitcoinCoreIpc.data_dir", "/srv/bitcoin"),
+            ("template_provider_type.BitcoinCoreIpc.fee_threshold", "100"),
+            ("template_provider_type.BitcoinCoreIpc.min_interval", "5"),
+            ("monitoring_address", "127.0.0.1:9091"),
+            ("monitoring_cache_refresh_secs", "15"),
+            ("supported_extensions", "0x0002"),
+            ("required_extensions", " 1,\r\n65535 "),
+            ("reserved_downstream_rollable_extranonce_size", "8"),
+            ("miner_telemetry.cidrs", "192.168.1.0/24\r\n"),
+            ("max_past_jobs", "3"),
+        ]);
+        assert_eq!(read(&value, None).unwrap().config, samples::with_everything());
+    }
+
+    #[test]
+    fn empty_rows_go_and_the_others_close_up() {
+        let value =
+            form(&[("upstreams.2.pool_port", "1"), ("upstreams.0.pool_port", ""), ("upstreams.4294967295.pool_port", "2")]);
+        assert_eq!(value["upstreams"], json!([{"pool_port": "1"}, {"pool_port": "2"}]));
+        assert_eq!(form(&[])["upstreams"], json!([]));
+    }
+
+    #[test]
+    fn the_kind_of_provider_is_chosen_or_follows_from_what_is_filled_in() {
+        let (tp, ipc) = ("template_provider_type.Sv2Tp.address", "template_provider_type.BitcoinCoreIpc.version");
+        let kinds = |pairs: &[(&str, &str)]| match &form(pairs)["template_provider_type"] {
+            Value::Object(kinds) => kinds.keys().cloned().collect::<Vec<_>>().join("+"),
+            other => other.to_string(),
+        };
+        assert_eq!(kinds(&[("template_provider", "sv2tp"), (tp, "a:1"), (ipc, "30")]), "Sv2Tp");
+        assert_eq!(kinds(&[(ipc, "30"), (tp, "a:1"), ("template_provider", "ipc")]), "BitcoinCoreIpc");
+        assert_eq!(kinds(&[("template_provider", "ipc")]), "BitcoinCoreIpc");
+        assert_eq!(kinds(&[(tp, " "), (ipc, "30")]), "BitcoinCoreIpc");
+        assert_eq!(kinds(&[(tp, "a:1"), (ipc, "30")]), "BitcoinCoreIpc+Sv2Tp");
+        assert_eq!(kinds(&[(tp, "")]), "null");
+        assert_eq!(kinds(&[("template_provider", "other"), (tp, "a:1")]), "\"other\"");
+    }
+
+    #[test]
+    fn a_complaint_finds_its_field() {
+        for (pointer, name) in [
+            ("/listening_address", "listening_address"),
+            ("/upstreams/0/pool_port", "upstreams.0.pool_port"),
+            ("/upstreams", "upstreams"),
+            ("/template_provider_type", "template_provider"),
+            ("/template_provider_type/Sv2Tp/address", "template_provider_type.Sv2Tp.address"),
+            ("/supported_extensions/3", "supported_extensions"),
+            ("/miner_telemetry/cidrs/0", "miner_telemetry.cidrs"),
+        ] {
+            assert_eq!(form_name(pointer), name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_form_is_read(
+            pairs in prop::collection::vec(("[a-zA-Z_.0-9]{0,40}|upstreams\\.[0-9]{1,12}\\.[a-z_]{1,9}", "\\PC{0,20}"), 0..30)
+        ) {
+            let _ = read(&form_to_value(pairs), None);
+        }
+    }
+}

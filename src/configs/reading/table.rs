@@ -1,0 +1,228 @@
+//! A JSON object being read field by field: where it stands, which of its keys have been read, and the words for what is
+//! missing.
+
+use crate::configs::rules::{Findings, scalar};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Warnings of unknown keys that one object may cause; a body of a megabyte could hold a hundred thousand.
+const MOST_UNKNOWN: usize = 20;
+
+/// What a required field is, for the sentence that says it is missing.
+const FIELDS: &[(&str, &str)] = &[
+    ("listening_address", "the address and port on which miners connect, such as 0.0.0.0:34265"),
+    ("max_supported_version", "the highest protocol version; use 2"),
+    ("min_supported_version", "the lowest protocol version; use 2"),
+    ("authority_public_key", "the public key by which miners recognise the client. Make a pair of keys"),
+    ("authority_secret_key", "the secret key that belongs to the public key. Make a pair of keys"),
+    ("cert_validity_sec", "how many seconds a certificate is valid, such as 3600"),
+    ("shares_per_minute", "how many shares a miner should find per minute, such as 6.0"),
+    ("share_batch_size", "after how many shares a miner is sent an acknowledgement, such as 10"),
+    ("mode", "FULLTEMPLATE, COINBASEONLY or SOLOMINING"),
+    ("jdc_signature", "the text to put into blocks; it may be empty"),
+    ("coinbase_reward_script", "where rewards go; write addr(<your address>)"),
+    ("template_provider_type", "where block templates come from, Sv2Tp or BitcoinCoreIpc"),
+    ("sv2_tp", "the address of the template provider"),
+    ("bitcoin_core_ipc", "how to reach Bitcoin Core"),
+    ("authority_pubkey", "the public key of the pool; its operator publishes it"),
+    ("pool_address", "the host name or IP address of the pool"),
+    ("pool_port", "the port of the pool"),
+    ("jds_address", "the host name or IP address of the pool's job declarator server"),
+    ("jds_port", "the port of the job declarator server"),
+    ("user_identity", "your account at the pool; without it the pool cannot pay you"),
+    ("address", "host and port of the template provider, such as 127.0.0.1:8442"),
+    ("version", "the major version of Bitcoin Core, 30 or 31"),
+    ("network", "the chain the node follows: mainnet, testnet4, signet or regtest"),
+    ("fee_threshold", "by how many satoshis in fees a new template must be better, such as 100"),
+    ("min_interval", "how many seconds at least lie between two templates, such as 5"),
+    ("output_script_type", "the kind of output, such as P2WPKH"),
+    ("output_script_value", "the key or hash of the output"),
+];
+
+/// An object being read.
+pub struct Table<'v> {
+    pointer: String,
+    entries: &'v Map<String, Value>,
+    read: BTreeSet<&'static str>,
+}
+
+impl<'v> Table<'v> {
+    /// The configuration itself.
+    pub fn root(value: &'v Value, found: &mut Findings) -> Option<Self> {
+        Self::from(value, String::new(), found)
+    }
+
+    fn from(value: &'v Value, pointer: String, found: &mut Findings) -> Option<Self> {
+        match value {
+            Value::Object(entries) => Some(Self { pointer, entries, read: BTreeSet::new() }),
+            other => {
+                let what = if pointer.is_empty() { "The configuration" } else { "This" };
+                found.error(pointer, format!("{what} must be an object with named fields, not {}.", scalar::kind(other)));
+                None
+            }
+        }
+    }
+
+    /// The pointer to `key` in this object.
+    pub fn at(&self, key: &str) -> String {
+        format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"))
+    }
+
+    /// The value of `key`, without counting it as read; null is absent.
+    pub fn peek(&self, key: &str) -> Option<&'v Value> {
+        self.entries.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Counts `key` as read.
+    pub fn skip(&mut self, key: &'static str) {
+        self.read.insert(key);
+    }
+
+    /// A field that must be there and must not be empty.
+    pub fn required<T>(
+        &mut self,
+        key: &'static str,
+        found: &mut Findings,
+        rule: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.peek(key) {
+            Some(value) if !is_blank(value) => self.present(key, found, rule),
+            _ => {
+                self.skip(key);
+                found.error(self.at(key), missing(key));
+                None
+            }
+        }
+    }
+
+    /// A field that must be there and may be empty.
+    pub fn present<T>(
+        &mut self,
+        key: &'static str,
+        found: &mut Findings,
+        rule: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        self.skip(key);
+        match self.peek(key).map_or_else(|| Err(missing(key)), rule) {
+            Ok(read) => Some(read),
+            Err(fault) => {
+                found.error(self.at(key), fault);
+                None
+            }
+        }
+    }
+
+    /// A field that may be absent or empty; `None` then, and also when it is wrong, with a complaint.
+    pub fn optional<T>(
+        &mut self,
+        key: &'static str,
+        found: &mut Findings,
+        rule: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        self.skip(key);
+        if self.peek(key).is_none_or(is_blank) { None } else { self.present(key, found, rule) }
+    }
+
+    /// An object that must be there.
+    pub fn table(&mut self, key: &'static str, found: &mut Findings) -> Option<Table<'v>> {
+        self.skip(key);
+        match self.peek(key) {
+            Some(value) if !is_blank(value) => Self::from(value, self.at(key), found),
+            _ => {
+                found.error(self.at(key), missing(key));
+                None
+            }
+        }
+    }
+
+    /// A list of objects, if it is there; too long a list is read as far as allowed.
+    pub fn tables(&mut self, key: &'static str, most: usize, found: &mut Findings) -> Option<Vec<Table<'v>>> {
+        let list = self.elements(key, most, found)?;
+        let at = self.at(key);
+        Some(list.iter().enumerate().filter_map(|(i, value)| Self::from(value, format!("{at}/{i}"), found)).collect())
+    }
+
+    /// A list of single values, empty when absent. A list may also be one text, its elements separated by commas or space.
+    pub fn list<T>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        found: &mut Findings,
+        rule: impl Fn(&Value) -> Result<T, String>,
+    ) -> Vec<T> {
+        let split: Vec<Value>;
+        let list = match self.peek(key) {
+            Some(Value::String(text)) => {
+                self.skip(key);
+                split = split_list(text).take(most + 1).map(Value::from).collect();
+                self.limited(key, &split, most, found)
+            }
+            _ => self.elements(key, most, found).unwrap_or_default(),
+        };
+        let mut elements = Vec::new();
+        for (i, value) in list.iter().enumerate() {
+            match rule(value) {
+                Ok(element) => elements.push(element),
+                Err(fault) => found.error(format!("{}/{i}", self.at(key)), fault),
+            }
+        }
+        elements
+    }
+
+    fn elements(&mut self, key: &'static str, most: usize, found: &mut Findings) -> Option<&'v [Value]> {
+        self.skip(key);
+        match self.peek(key)? {
+            Value::Array(list) => Some(self.limited(key, list, most, found)),
+            value if is_blank(value) => None,
+            other => {
+                found.error(self.at(key), format!("This must be a list, not {}.", scalar::kind(other)));
+                None
+            }
+        }
+    }
+
+    fn limited<'l>(&self, key: &str, list: &'l [Value], most: usize, found: &mut Findings) -> &'l [Value] {
+        if list.len() > most {
+            found.error(self.at(key), format!("There are too many entries; at most {most} are accepted."));
+        }
+        &list[..list.len().min(most)]
+    }
+
+    /// Warns of every key that nothing has asked for.
+    pub fn warn_of_unknown(&self, found: &mut Findings) {
+        for key in self.entries.keys().filter(|key| !self.read.contains(key.as_str())).take(MOST_UNKNOWN) {
+            let short: String = key.chars().take(60).collect();
+            let lower = key.to_ascii_lowercase();
+            let near = self
+                .read
+                .iter()
+                .find(|known| known.eq_ignore_ascii_case(&lower) || known.replace('_', "") == lower.replace(['_', '-'], ""));
+            let hint = near.map_or_else(String::new, |known| format!(" Did you mean {known}?"));
+            found.warn(
+                self.at(&short),
+                format!("{} is not a field of a configuration and was left out.{hint}", scalar::shown(&short)),
+            );
+        }
+    }
+}
+
+/// Whether a value is what an empty form field sends, or nothing.
+pub fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
+/// The elements of a list written as text: separated by commas, semicolons, spaces or line breaks.
+pub fn split_list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|part| !part.is_empty())
+}
+
+fn missing(key: &str) -> String {
+    match FIELDS.iter().find(|(name, _)| *name == key) {
+        Some((_, what)) => format!("This is missing: {what}."),
+        None => "This is missing.".into(),
+    }
+}

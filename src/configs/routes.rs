@@ -1,0 +1,234 @@
+//! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the service and choose the page.
+
+use axum::Extension;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use super::draft::{Draft, Import};
+use super::saved::Outcome;
+use super::service::Configs;
+use super::version::ClientVersion;
+use super::views::form::{FormPage, Rearrangement};
+use super::views::{DeletePage, ImportPage, ListPage, RevisionsPage, ShowPage, TomlPage};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::http::extract::{Fields, Text};
+use crate::http::respond::next_page;
+use crate::http::want::Offer;
+use crate::http::{Done, Form, Frame, Id, Input, Params, Problem, Reply, TextForms, Want};
+use crate::ids::ConfigId;
+
+/// Where the list is.
+const LIST: &str = "/saved-configs";
+
+/// `GET /saved-configs?limit=&offset=`.
+pub async fn list(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
+    let part = (params.number("limit", 1..=1000, 1000), params.number("offset", 0..=u64::from(u32::MAX), 0));
+    params.finish()?;
+    let found = configs.page(part.0, part.1).await?;
+    want.respond(&ListPage::new(frame, found, part, Timestamp::now()))
+}
+
+/// `GET /saved-configs/{id}`.
+pub async fn show(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+) -> Reply {
+    want.respond(&ShowPage::new(frame, configs.get(id).await?, Timestamp::now()))
+}
+
+/// `GET /saved-configs/active`.
+pub async fn active(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&ShowPage::new(frame, configs.active().await?, Timestamp::now()))
+}
+
+/// `GET /saved-configs/new`.
+pub async fn new(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&FormPage::new(frame, &configs.starting()?))
+}
+
+/// `GET /saved-configs/{id}/edit`.
+pub async fn edit(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+) -> Reply {
+    want.respond(&FormPage::edit(frame, &configs.get(id).await?))
+}
+
+/// `POST /saved-configs`.
+pub async fn create(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    save(&configs, frame, &want, None, input).await
+}
+
+/// `PUT /saved-configs/{id}`, and `POST` for forms.
+pub async fn update(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    input: Input,
+) -> Reply {
+    save(&configs, frame, &want, Some(id), input).await
+}
+
+/// Saves what was sent, or shows the form again: with its pools rearranged, or with what is wrong.
+async fn save(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId>, input: Input) -> Reply {
+    let pairs = input.form.clone().filter(|_| want.form == Form::Html);
+    if let Some(pairs) = &pairs
+        && let Some(how) = Rearrangement::of(pairs)
+    {
+        let saved = existing(configs, id).await?;
+        return want.respond(&FormPage::rearranged(frame, saved.as_ref(), pairs, how));
+    }
+    let draft = Draft::of(input)?;
+    let result = match id {
+        Some(id) => configs.update(id, draft).await,
+        None => configs.create(draft).await,
+    };
+    let error = match result {
+        Ok(outcome) => return saved(want, outcome, id.is_none(), ""),
+        Err(error) => error,
+    };
+    let (Some(pairs), Some(status)) = (pairs, mendable(&error)) else { return Err(error.into()) };
+    let saved = existing(configs, id).await?;
+    want.respond_with(status, &FormPage::refused(frame, saved.as_ref(), &pairs, error))
+}
+
+async fn existing(configs: &Configs, id: Option<ConfigId>) -> Result<Option<super::Saved>> {
+    match id {
+        Some(id) => configs.get(id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The status of an error that the user can mend in the form.
+fn mendable(error: &Error) -> Option<StatusCode> {
+    match error {
+        Error::Invalid(_) => Some(StatusCode::UNPROCESSABLE_ENTITY),
+        Error::Conflict(_) => Some(StatusCode::CONFLICT),
+        _ => None,
+    }
+}
+
+/// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
+fn saved<O: Offer>(want: &Want<O>, outcome: Outcome, is_new: bool, below: &str) -> Reply {
+    let at = format!("{LIST}/{}", outcome.config_id);
+    Done { next: format!("{at}{below}"), created: is_new.then_some(at), json: outcome }.respond(want)
+}
+
+/// `GET /saved-configs/{id}/delete`: the question.
+pub async fn ask_delete(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+) -> Reply {
+    want.respond(&DeletePage::new(frame, configs.get(id).await?))
+}
+
+/// `DELETE /saved-configs/{id}`, and `POST /saved-configs/{id}/delete` for forms.
+pub async fn delete(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>) -> Reply {
+    Done { json: configs.delete(id).await?, created: None, next: LIST.into() }.respond(&want)
+}
+
+/// `POST /saved-configs/{id}/set-active`.
+pub async fn set_active(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>, fields: Fields) -> Reply {
+    let next = next_page(fields.text("next"), &format!("{LIST}/{id}"));
+    Done { json: configs.set_active(id).await?, created: None, next }.respond(&want)
+}
+
+/// `POST /saved-configs/{id}/duplicate`.
+pub async fn duplicate(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>) -> Reply {
+    saved(&want, configs.duplicate(id).await?, true, "/edit")
+}
+
+/// `GET /saved-configs/{id}/toml?client_version=`.
+pub async fn toml(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want<TextForms>,
+    Id(id): Id<ConfigId>,
+    mut params: Params,
+) -> Reply {
+    let version = params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
+    params.finish()?;
+    let page = TomlPage::new(frame, &configs.get(id).await?, version.unwrap_or(ClientVersion::NEWEST_KNOWN));
+    match want.form {
+        Form::Text => Ok(page.into_text()?.into_response()),
+        _ => want.respond(&page),
+    }
+}
+
+/// `GET /saved-configs/{id}/revisions?limit=&before=`.
+pub async fn revisions(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    mut params: Params,
+) -> Reply {
+    let (limit, before) = (params.number("limit", 1..=1000, 50), params.get("before", "the number of a revision"));
+    params.finish()?;
+    want.respond(&RevisionsPage::new(frame, configs.revisions(id, before, limit).await?, Timestamp::now()))
+}
+
+/// `POST /saved-configs/{id}/revisions/{revision}/restore`.
+pub async fn restore(
+    State(configs): State<Configs>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    Path((_, revision)): Path<(String, String)>,
+) -> Reply {
+    let number = revision.parse().map_err(|_| Error::not_found("revision", revision))?;
+    saved(&want, configs.restore(id, number).await?, false, "")
+}
+
+/// `GET /saved-configs/import`.
+pub async fn ask_import(Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&ImportPage::new(frame))
+}
+
+/// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.
+pub async fn import(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, file: ImportBody) -> Reply {
+    let error = match configs.import(file.import).await {
+        Ok(outcome) => return saved(&want, outcome, true, ""),
+        Err(error) => error,
+    };
+    match (file.pairs.filter(|_| want.form == Form::Html), mendable(&error)) {
+        (Some(pairs), Some(status)) => want.respond_with(status, &ImportPage::refused(frame, &pairs, error)),
+        _ => Err(error.into()),
+    }
+}
+
+/// A client's file in any of the ways it is sent.
+pub struct ImportBody {
+    import: Import,
+    /// The pairs, if it was a form.
+    pairs: Option<Vec<(String, String)>>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for ImportBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("text/plain");
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if !["text/plain", "application/toml", "text/x-toml", "application/octet-stream"].contains(&media_type.as_str()) {
+            let input = Input::from_request(request, state).await?;
+            let pairs = input.form.clone();
+            return Ok(Self { import: Import::of(input)?, pairs });
+        }
+        let name = request.uri().query().and_then(|query| {
+            form_urlencoded::parse(query.as_bytes()).find(|(key, value)| key == "name" && !value.trim().is_empty())
+        });
+        let name = name.map(|(_, name)| name.trim().to_owned());
+        let Text(toml) = Text::from_request(request, state).await?;
+        Ok(Self { import: Import { name, toml, ..Import::default() }, pairs: None })
+    }
+}

@@ -1,0 +1,317 @@
+//! Where things are: socket addresses, hosts, networks, directories, checked as the client (0.6.0) reads them.
+
+use super::scalar::shown;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Characters of the longest host name there can be (RFC 1035 in its text form).
+const LONGEST_HOST: usize = 253;
+/// Bytes of the longest path of a Unix socket on Linux, without the NUL at its end.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// `IP:port`, with brackets round an IPv6 address, for something that listens. The client takes no host names here.
+pub fn listening(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() == 0 => {
+            Err("Port 0 means “any port”, so nobody would know where to connect. Choose one from 1 to 65535.".into())
+        }
+        Ok(address) => Ok(address),
+        Err(_) => Err(why_not_listening(text)),
+    }
+}
+
+fn why_not_listening(text: &str) -> String {
+    if let Some((scheme, _)) = text.split_once("://") {
+        return format!(
+            "Leave {} out: only the IP address and the port are wanted, such as 0.0.0.0:34265.",
+            shown(&format!("{scheme}://"))
+        );
+    }
+    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        return format!("The port is missing: write {}.", SocketAddr::new(ip, 34265));
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return format!("{} is not an address with a port, such as 0.0.0.0:34265 (all addresses of this machine).", shown(text));
+    };
+    if let Err(fault) = port_number(port) {
+        return fault;
+    }
+    match host.parse::<Ipv6Addr>() {
+        Ok(ip) => format!("An IPv6 address needs brackets before its port: [{ip}]:{port}."),
+        Err(_) => format!(
+            "{} is not an IP address, and the client takes no host names here. For all addresses of this machine write \
+             0.0.0.0:{port}, for this machine alone 127.0.0.1:{port}.",
+            shown(host)
+        ),
+    }
+}
+
+/// A host name or an IP address without a port. An IPv6 address may have brackets.
+pub fn host(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("The host is missing: a name or an IP address.".into());
+    }
+    if text.contains("://") || text.contains('/') {
+        return Err(format!("{} is more than a host: leave out the scheme and anything after a slash.", shown(text)));
+    }
+    if text.parse::<IpAddr>().is_ok() || bracketed(text).is_some() {
+        return Ok(text.into());
+    }
+    if let Some((host, port)) = text.rsplit_once(':') {
+        return Err(match port_number(port) {
+            Ok(_) => format!("The port {port} belongs into its own field; here only {} is wanted.", shown(host)),
+            Err(_) => format!("{} is neither a host name nor an IP address.", shown(text)),
+        });
+    }
+    host_name(text)
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    if !text.is_ascii() {
+        return Err(format!("{} has letters beyond ASCII: write the name's xn-- form.", shown(text)));
+    }
+    if text.len() > LONGEST_HOST {
+        return Err(format!("A host name has at most {LONGEST_HOST} characters; this has {}.", text.len()));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    // A last label of digits alone is never a name (RFC 1123, 2.1): it is a mistyped IPv4 address.
+    let last_is_number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if !name.split('.').all(label) || last_is_number {
+        return Err(format!("{} is neither a host name nor an IP address.", shown(text)));
+    }
+    Ok(text.into())
+}
+
+/// `host:port` of something to connect to; the host as in [`host`], an IPv6 address in brackets.
+pub fn host_port(text: &str) -> Result<(String, u16), String> {
+    let text = text.trim();
+    if text.contains("://") {
+        return Err(format!("{} is a URL; only host:port is wanted, such as 127.0.0.1:8442.", shown(text)));
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Err(format!("The port is missing: write {}.", SocketAddr::new(ip, 8442)));
+    }
+    let Some((host_part, port)) = text.rsplit_once(':') else {
+        return Err(format!("{} has no port: write it as host:port, such as 127.0.0.1:8442.", shown(text)));
+    };
+    if host_part.parse::<Ipv6Addr>().is_ok() {
+        return Err(format!("An IPv6 address needs brackets before its port: [{host_part}]:{port}."));
+    }
+    Ok((host(host_part)?, port_number(port)?))
+}
+
+fn bracketed(text: &str) -> Option<Ipv6Addr> {
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+fn port_number(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<u16>() {
+        Ok(port) if port > 0 && digits => Ok(port),
+        _ => Err(format!("{} is not a port: a number from 1 to 65535 is wanted behind the colon.", shown(text))),
+    }
+}
+
+/// A private IPv4 network of at most 256 addresses, `192.168.1.0/24`: others the client passes over with a warning.
+pub fn private_network(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let Some((address, prefix)) = text.split_once('/') else {
+        return Err(format!("{} has no prefix: write a network such as 192.168.1.0/24.", shown(text)));
+    };
+    let Ok(address) = address.parse::<Ipv4Addr>() else {
+        return Err(format!("{} is not an IPv4 address; the client searches IPv4 networks only.", shown(address)));
+    };
+    match prefix.parse::<u8>() {
+        Ok(24..=32) => {}
+        Ok(0..=23) => return Err(format!("/{prefix} is too many addresses to search: /24 (256 addresses) is the largest.")),
+        _ => return Err(format!("{} is not a prefix: a number from 24 to 32 is wanted.", shown(prefix))),
+    }
+    if !address.is_private() {
+        return Err(format!("{address} is not a private address; only 10.x, 172.16.x to 172.31.x and 192.168.x are searched."));
+    }
+    Ok(text.into())
+}
+
+/// The data directory of a node on `chain_folder` (what the node appends for its chain; empty on mainnet): absolute or below `~`.
+///
+/// The client would expand variables and take relative paths from its own directory; both mean something else there than
+/// where the path was written, because each client runs in a directory and an environment of its own.
+pub fn data_dir(text: &str, chain_folder: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.contains('$') {
+        return Err("Write the directory out: the client does not see your shell's variables.".into());
+    }
+    if !(text.starts_with('/') || text == "~" || text.starts_with("~/")) {
+        return Err(format!("{} is not a full path: write it from the root, such as /home/me/.bitcoin.", shown(text)));
+    }
+    let socket = text.trim_end_matches('/').len() + 1 + chain_folder.len() + "/node.sock".len();
+    if socket > LONGEST_SOCKET_PATH {
+        return Err(format!(
+            "The node's socket in it would have a path of {socket} bytes; the system allows {LONGEST_SOCKET_PATH}. Link the \
+             directory to a shorter path."
+        ));
+    }
+    Ok(text.into())
+}
+
+/// Whether two listeners cannot exist beside each other: same port, and the same address or one that covers the other.
+pub fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    // `[::]` takes IPv4 connections too on Linux unless told otherwise, so it covers everything.
+    let covers = |one: IpAddr, other: IpAddr| match one {
+        IpAddr::V4(one) => one.is_unspecified() && other.is_ipv4(),
+        IpAddr::V6(one) => one.is_unspecified(),
+    };
+    a.port() == b.port() && (a.ip() == b.ip() || covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn something_that_listens_has_an_ip_and_a_port() {
+        for good in ["0.0.0.0:34265", " [::1]:34265 ", "[::]:1", "192.168.1.9:65535"] {
+            assert_eq!(listening(good), Ok(good.trim().parse().unwrap()));
+        }
+        for (bad, says) in [
+            ("", "not an address with a port"),
+            ("34265", "not an address with a port"),
+            ("0.0.0.0", "write 0.0.0.0:34265"),
+            ("::1", "write [::1]:34265"),
+            ("[::1]", "write [::1]:34265"),
+            ("fe80::1:x", "not a port"),
+            ("0.0.0.0:0", "Port 0"),
+            ("0.0.0.0:70000", "not a port"),
+            ("0.0.0.0:", "not a port"),
+            ("localhost:34265", "takes no host names here"),
+            ("256.0.0.1:34265", "not an IP address"),
+            ("stratum2+tcp://0.0.0.0:1", "Leave “stratum2+tcp://” out"),
+        ] {
+            let message = listening(bad).unwrap_err();
+            assert!(message.contains(says), "{bad}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_ip_without_port() {
+        for good in [
+            "pool.example.com",
+            "pool.example.com.",
+            "localhost",
+            "75.119.150.111",
+            "2001:db8::7",
+            "[2001:db8::7]",
+            "a_b-c",
+            "1e.example",
+        ] {
+            assert_eq!(host(good), Ok(good.into()));
+        }
+        for (bad, says) in [
+            (" ", "missing"),
+            ("pool.example.com:3333", "belongs into its own field"),
+            ("[::1]:3333", "belongs into its own field"),
+            ("stratum+tcp://pool.example.com", "leave out the scheme"),
+            ("pool.example.com/x", "leave out the scheme"),
+            ("bücher.example", "xn--"),
+            ("256.1.1.1", "neither a host name nor an IP"),
+            ("a..b", "neither"),
+            ("-a.example", "neither"),
+            ("two words", "neither"),
+            ("a\"b", "neither"),
+            (&"a".repeat(64), "neither"),
+            (&"a.".repeat(130), "at most 253"),
+            ("pool:port", "neither"),
+        ] {
+            let message = host(bad).unwrap_err();
+            assert!(message.contains(says), "{bad}: {message}");
+        }
+    }
+
+    #[test]
+    fn something_to_connect_to_has_a_host_and_a_port() {
+        assert_eq!(host_port("tp.example.com:8442"), Ok(("tp.example.com".into(), 8442)));
+        assert_eq!(host_port(" 127.0.0.1:1 "), Ok(("127.0.0.1".into(), 1)));
+        assert_eq!(host_port("[::1]:8442"), Ok(("[::1]".into(), 8442)));
+        for (bad, says) in [
+            ("", "has no port"),
+            ("127.0.0.1", "write 127.0.0.1:8442"),
+            ("::1:8442", "write [::1:8442]:8442"),
+            ("2001:db8:0:0:0:0:0:1:8442", "needs brackets"),
+            ("tp.example.com", "has no port"),
+            ("tp.example.com:0", "not a port"),
+            ("tp.example.com:+5", "not a port"),
+            (":8442", "host is missing"),
+            ("http://tp.example.com:8442", "is a URL"),
+            ("256.1.1.1:8442", "neither"),
+        ] {
+            let message = host_port(bad).unwrap_err();
+            assert!(message.contains(says), "{bad}: {message}");
+        }
+    }
+
+    #[test]
+    fn networks_to_search_are_private_and_small() {
+        for good in ["192.168.1.0/24", "10.0.0.5/32", "172.31.0.0/30"] {
+            assert_eq!(private_network(good), Ok(good.into()));
+        }
+        for (bad, says) in [
+            ("192.168.1.0", "no prefix"),
+            ("192.168.0.0/16", "too many"),
+            ("8.8.8.0/24", "not a private"),
+            ("172.32.0.0/24", "not a private"),
+            ("fd00::/64", "not an IPv4"),
+            ("192.168.1.0/33", "not a prefix"),
+            ("192.168.1.0/x", "not a prefix"),
+        ] {
+            let message = private_network(bad).unwrap_err();
+            assert!(message.contains(says), "{bad}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_data_directory_is_a_full_path_short_enough_for_the_socket() {
+        for good in ["/srv/bitcoin", "~/.bitcoin", "~"] {
+            assert_eq!(data_dir(good, "testnet4"), Ok(good.into()));
+        }
+        for bad in ["bitcoin", "./x", "$HOME/.bitcoin", "~other/x", ""] {
+            assert!(data_dir(bad, "").is_err(), "{bad}");
+        }
+        let longest = format!("/{}", "d".repeat(LONGEST_SOCKET_PATH - "//node.sock".len() - "signet".len() - 1));
+        assert!(data_dir(&longest, "signet").is_ok());
+        assert!(data_dir(&format!("{longest}d"), "signet").is_err());
+    }
+
+    #[test]
+    fn listeners_overlap_on_one_port_of_addresses_that_cover_each_other() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (a, b, overlaps) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("[::]:1", "127.0.0.1:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+            ("192.168.1.2:1", "127.0.0.1:1", false),
+        ] {
+            assert_eq!((overlap(at(a), at(b)), overlap(at(b), at(a))), (overlaps, overlaps), "{a} {b}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(text in "\\PC{0,60}") {
+            if let Ok((host, port)) = host_port(&text) {
+                let is_ip = host.parse::<Ipv4Addr>().is_ok() || bracketed(&host).is_some();
+                prop_assert_eq!(format!("{host}:{port}").parse::<SocketAddr>().is_ok(), is_ip);
+            }
+            let _ = (listening(&text), host(&text), private_network(&text), data_dir(&text, "regtest"));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A saved configuration as everybody outside sees it, and its history. Knows no SQL; secrets are serialised as a mask.
+
+use serde::Serialize;
+
+use super::differences::{Difference, differences};
+use super::model::ClientConfig;
+use super::queries::{RevisionRow, Row};
+use super::toml_file::lacking;
+use super::version::ClientVersion;
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError, Result};
+use crate::ids::{ConfigId, InstanceId};
+
+/// An instance that runs a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its name.
+    pub name: String,
+}
+
+/// A saved configuration. Serialised its `config` is masked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Saved {
+    /// Its id.
+    pub id: ConfigId,
+    /// Its name, unique whatever the case.
+    pub name: String,
+    /// What the user says about it.
+    pub description: String,
+    /// The number of its newest revision, from 1.
+    pub revision: i32,
+    /// The first generation's API drives this one.
+    pub is_active: bool,
+    /// What the client is told.
+    pub config: ClientConfig,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its newest revision was saved.
+    pub updated_at: Timestamp,
+    /// The instances that run it, by name.
+    pub used_by: Vec<User>,
+}
+
+impl Saved {
+    /// From its row and its users.
+    ///
+    /// # Errors
+    /// The stored configuration cannot be read.
+    pub fn from_row(row: Row, used_by: Vec<User>) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            config: stored(row.id, &row.config_json)?,
+            name: row.name,
+            description: row.description,
+            revision: row.revision,
+            is_active: row.is_active,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            used_by,
+        })
+    }
+
+    /// The row that stores it.
+    #[must_use]
+    pub fn to_row(&self) -> Row {
+        Row {
+            id: self.id,
+            name: self.name.clone(),
+            description: self.description.clone(),
+            config_json: self.config.to_stored_value().to_string(),
+            is_active: self.is_active,
+            revision: self.revision,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+/// A saved configuration in a list: the masked configuration as a JSON text, as clients of the first generation read it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Its id.
+    pub id: ConfigId,
+    /// Its name.
+    pub name: String,
+    /// What the user says about it.
+    pub description: String,
+    /// The masked configuration as JSON text.
+    pub config_json: String,
+    /// It is the active one.
+    pub is_active: bool,
+    /// The number of its newest revision.
+    pub revision: i32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its newest revision was saved.
+    pub updated_at: Timestamp,
+    /// The instances that run it, by name.
+    pub used_by: Vec<User>,
+    /// The known versions of the client that can run it, oldest first.
+    pub client_versions: Vec<ClientVersion>,
+    /// What the client is told.
+    #[serde(skip)]
+    pub config: ClientConfig,
+}
+
+impl From<Saved> for Summary {
+    fn from(saved: Saved) -> Self {
+        Self {
+            id: saved.id,
+            name: saved.name,
+            description: saved.description,
+            config_json: saved.config.masked().to_string(),
+            is_active: saved.is_active,
+            revision: saved.revision,
+            created_at: saved.created_at,
+            updated_at: saved.updated_at,
+            used_by: saved.used_by,
+            client_versions: versions_for(&saved.config),
+            config: saved.config,
+        }
+    }
+}
+
+/// One state in the history of a saved configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Revision {
+    /// Its number, from 1.
+    pub revision: i32,
+    /// The name at that time.
+    pub name: String,
+    /// The description at that time.
+    pub description: String,
+    /// When it was saved.
+    pub created_at: Timestamp,
+    /// What the client was told, masked when serialised.
+    pub config: ClientConfig,
+    /// What changed since the revision before; empty for the first. Pointers into `config`, besides `/name` and `/description`.
+    pub changes: Vec<Difference>,
+}
+
+impl Revision {
+    /// From the row of a state and that of the state before it.
+    ///
+    /// # Errors
+    /// A stored configuration cannot be read.
+    pub fn from_rows(row: RevisionRow, before: Option<&RevisionRow>) -> Result<Self> {
+        let config = stored(row.configuration_id, &row.config_json)?;
+        let mut changes = Vec::new();
+        if let Some(before) = before {
+            for (path, from, to) in [("/name", &before.name, &row.name), ("/description", &before.description, &row.description)] {
+                if from != to {
+                    changes.push(Difference { path: path.into(), from: Some(from.clone()), to: Some(to.clone()) });
+                }
+            }
+            changes.extend(differences(&stored(row.configuration_id, &before.config_json)?, &config));
+        }
+        Ok(Self { revision: row.revision, name: row.name, description: row.description, created_at: row.created_at, config, changes })
+    }
+}
+
+/// What a change led to, as programs are told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Always true: failures are problems.
+    pub success: bool,
+    /// Which configuration it is about.
+    pub config_id: ConfigId,
+    /// Its newest revision.
+    pub revision: i32,
+    /// What happened, for people.
+    pub message: String,
+    /// What is doubtful about the configuration; pointers into the body that was sent.
+    pub warnings: Vec<FieldError>,
+}
+
+/// The known versions of the client that can run `config`, oldest first.
+#[must_use]
+pub fn versions_for(config: &ClientConfig) -> Vec<ClientVersion> {
+    ClientVersion::KNOWN.into_iter().filter(|version| lacking(config, version).is_empty()).collect()
+}
+
+fn stored(id: ConfigId, json: &str) -> Result<ClientConfig> {
+    serde_json::from_str(json).map_err(|e| Error::internal(format!("the stored configuration {id} cannot be read: {e}")))
+}

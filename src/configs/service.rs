@@ -1,0 +1,306 @@
+//! The use cases of saved configurations: what a person or a program can do with them.
+
+use diesel::SqliteConnection;
+use std::collections::HashMap;
+
+use super::draft::{Checked, Draft, Import};
+use super::model::ClientConfig;
+use super::naming::free_name;
+use super::queries;
+use super::saved::{Outcome, Revision, Saved, Summary, User};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::ids::ConfigId;
+use crate::keys::KeyPair;
+
+/// Everything that can be done with saved configurations; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Configs {
+    db: Db,
+}
+
+impl Configs {
+    /// Over the tables in `db`.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// All of them, newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn list(&self) -> Result<Vec<Summary>> {
+        Ok(self.page(u64::MAX, 0).await?.0)
+    }
+
+    /// At most `limit` of them after the first `offset`, newest first, and how many there are in all.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn page(&self, limit: u64, offset: u64) -> Result<(Vec<Summary>, i64)> {
+        let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        self.db
+            .read(move |c| {
+                let mut users: HashMap<ConfigId, Vec<User>> = HashMap::new();
+                for (config, id, name) in queries::users(c, None)? {
+                    users.entry(config).or_default().push(User { id, name });
+                }
+                let rows = queries::page(c, limit, offset)?;
+                let saved = rows.into_iter().map(|row| {
+                    let used_by = users.remove(&row.id).unwrap_or_default();
+                    Saved::from_row(row, used_by).map(Summary::from)
+                });
+                Ok((saved.collect::<Result<_>>()?, queries::count(c)?))
+            })
+            .await
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn get(&self, id: ConfigId) -> Result<Saved> {
+        self.db.read(move |c| load(c, id)).await
+    }
+
+    /// The active one.
+    ///
+    /// # Errors
+    /// None was made the active one.
+    pub async fn active(&self) -> Result<Saved> {
+        self.db
+            .read(|c| match queries::active(c)? {
+                Some(row) => with_users(c, row),
+                None => Err(Error::not_found("saved configuration that is", "active")),
+            })
+            .await
+    }
+
+    /// What a person's new configuration starts from, with a pair of keys of its own. Nothing is saved.
+    ///
+    /// # Errors
+    /// The machine has no randomness.
+    pub fn starting(&self) -> Result<ClientConfig> {
+        Ok(ClientConfig::starting(KeyPair::generate().map_err(Error::internal)?))
+    }
+
+    /// Saves a new one.
+    ///
+    /// # Errors
+    /// Names every wrong field; the name is taken.
+    pub async fn create(&self, draft: Draft) -> Result<Outcome> {
+        let checked = draft.check(None)?;
+        self.db
+            .write(move |c| {
+                check_free(c, &checked.name, None)?;
+                insert(c, checked, "saved")
+            })
+            .await
+    }
+
+    /// Saves a client's file as a new one.
+    ///
+    /// # Errors
+    /// Names every problem with its key and line; the name is taken.
+    pub async fn import(&self, file: Import) -> Result<Outcome> {
+        let (mut checked, made_up) = file.check()?;
+        self.db
+            .write(move |c| {
+                if made_up {
+                    checked.name = free_name(&checked.name, |name| queries::name_is_taken(c, name, None))?;
+                }
+                check_free(c, &checked.name, None)?;
+                insert(c, checked, "imported")
+            })
+            .await
+    }
+
+    /// Saves a copy, keys included, under a name of its own.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn duplicate(&self, id: ConfigId) -> Result<Outcome> {
+        self.db
+            .write(move |c| {
+                let saved = load(c, id)?;
+                let name = free_name(&format!("{} copy", saved.name), |name| queries::name_is_taken(c, name, None))?;
+                let copy =
+                    Checked { name, description: saved.description, config: saved.config, warnings: Vec::new() };
+                insert(c, copy, "saved as a copy")
+            })
+            .await
+    }
+
+    /// Saves it as a new revision. A secret key that is masked or left out stays as it is. When nothing differs nothing is saved, so
+    /// that sending the same once more makes no instance look outdated.
+    ///
+    /// # Errors
+    /// There is none with this id; names every wrong field; the name is taken; it was changed since the revision the draft is
+    /// based on.
+    pub async fn update(&self, id: ConfigId, draft: Draft) -> Result<Outcome> {
+        self.db
+            .write(move |c| {
+                let saved = load(c, id)?;
+                let based_on = draft.based_on;
+                let checked = draft.check(Some(&saved))?;
+                if based_on.is_some_and(|based_on| based_on != saved.revision) {
+                    return Err(Error::Conflict(changed_meanwhile(&saved)));
+                }
+                check_free(c, &checked.name, Some(id))?;
+                save(c, saved, checked)
+            })
+            .await
+    }
+
+    /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.
+    ///
+    /// # Errors
+    /// There is none with this id or no such revision; today's rules refuse it.
+    pub async fn restore(&self, id: ConfigId, number: i32) -> Result<Outcome> {
+        self.db
+            .write(move |c| {
+                let saved = load(c, id)?;
+                let row = queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number))?;
+                let then = Revision::from_rows(row, None)?;
+                let checked = Draft::of_config(then.description, &then.config).check(Some(&saved))?;
+                save(c, saved, checked)
+            })
+            .await
+    }
+
+    /// Makes it the active one, and no other.
+    ///
+    /// # Errors
+    /// There is none with this id: the active one stays.
+    pub async fn set_active(&self, id: ConfigId) -> Result<Outcome> {
+        self.db
+            .write(move |c| {
+                let saved = load(c, id)?;
+                queries::set_active(c, id)?;
+                Ok(outcome(&saved, format!("\"{}\" is the active configuration.", saved.name)))
+            })
+            .await
+    }
+
+    /// Removes it with all its revisions.
+    ///
+    /// # Errors
+    /// There is none with this id; instances run it.
+    pub async fn delete(&self, id: ConfigId) -> Result<Outcome> {
+        self.db
+            .write(move |c| {
+                let saved = load(c, id)?;
+                if !saved.used_by.is_empty() {
+                    return Err(Error::Conflict(still_in_use(&saved)));
+                }
+                queries::delete(c, id)?;
+                Ok(outcome(&saved, format!("\"{}\" and its {} are deleted.", saved.name, revisions_in_words(saved.revision))))
+            })
+            .await
+    }
+
+    /// At most `limit` revisions, newest first, with what each changed; `before`: only those with a smaller number. The
+    /// configuration itself comes along.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn revisions(&self, id: ConfigId, before: Option<i32>, limit: u64) -> Result<(Saved, Vec<Revision>)> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.db
+            .read(move |c| {
+                let saved = load(c, id)?;
+                // One more, for what the oldest of them changed.
+                let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+                let rows = queries::revisions(c, id, before, more)?;
+                let told = rows.iter().enumerate().take(limit).map(|(at, row)| Revision::from_rows(row.clone(), rows.get(at + 1)));
+                Ok((saved, told.collect::<Result<_>>()?))
+            })
+            .await
+    }
+}
+
+fn load(c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
+    match queries::get(c, id)? {
+        Some(row) => with_users(c, row),
+        None => Err(Error::not_found("saved configuration", id)),
+    }
+}
+
+fn with_users(c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
+    let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| User { id, name });
+    Saved::from_row(row, used_by.collect())
+}
+
+fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {
+    match queries::name_is_taken(c, name, own)? {
+        true => Err(Error::Conflict(format!("There is already a configuration called \"{name}\". Choose another name."))),
+        false => Ok(()),
+    }
+}
+
+fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {
+    let now = Timestamp::now();
+    let saved = Saved {
+        id: ConfigId::random(),
+        name: checked.name,
+        description: checked.description,
+        revision: 1,
+        is_active: false,
+        config: checked.config,
+        created_at: now,
+        updated_at: now,
+        used_by: Vec::new(),
+    };
+    queries::insert(c, &saved.to_row())?;
+    let message = format!("\"{}\" is {what}.", saved.name);
+    Ok(Outcome { warnings: checked.warnings, ..outcome(&saved, message) })
+}
+
+fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Outcome> {
+    let is_same = (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
+    if is_same {
+        let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
+        return Ok(Outcome { warnings: checked.warnings, ..outcome(&former, message) });
+    }
+    let saved = Saved {
+        name: checked.name,
+        description: checked.description,
+        config: checked.config,
+        revision: former.revision + 1,
+        updated_at: Timestamp::now(),
+        ..former
+    };
+    queries::update(c, &saved.to_row())?;
+    let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
+    let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
+    Ok(Outcome { warnings: checked.warnings, ..outcome(&saved, message) })
+}
+
+fn outcome(saved: &Saved, message: String) -> Outcome {
+    Outcome { success: true, config_id: saved.id, revision: saved.revision, message, warnings: Vec::new() }
+}
+
+fn changed_meanwhile(saved: &Saved) -> String {
+    format!(
+        "Meanwhile revision {} of \"{}\" was saved by somebody else or in another window. Look at it, then save again to replace it.",
+        saved.revision, saved.name
+    )
+}
+
+fn still_in_use(saved: &Saved) -> String {
+    let names: Vec<String> = saved.used_by.iter().map(|user| format!("\"{}\"", user.name)).collect();
+    let (those, them) = if names.len() == 1 { ("that instance", "it") } else { ("those instances", "them") };
+    format!(
+        "\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.",
+        saved.name,
+        names.join(", ")
+    )
+}
+
+/// `1 revision`, `7 revisions`.
+#[must_use]
+pub fn revisions_in_words(count: i32) -> String {
+    if count == 1 { "1 revision".into() } else { format!("{count} revisions") }
+}

@@ -1,0 +1,10 @@
+//! The client's own file: written for a given version of the client, and read from any.
+//!
+//! Text becomes TOML only through the `toml` crate, so no value can break out of its quotes. Which keys a version gets is
+//! decided by the table in `version`. Must not touch the file system.
+
+mod import;
+mod render;
+
+pub use import::{Imported, Parsed, Remark, import, parse};
+pub use render::{lacking, left_out, render, render_masked};

@@ -1,0 +1,317 @@
+//! Reading a client's file of any version, saying of everything where it stands.
+//!
+//! Two steps: [`parse`] turns the text into the JSON shape that `reading` takes and remembers the line of every key;
+//! [`Parsed::locate`] then turns a complaint about that shape into key and line. [`import`] does both. Like the client's own
+//! reader it does not mind the case of keys and passes over keys it does not know, but says so.
+
+use crate::configs::model::{ClientConfig, Mode};
+use crate::configs::reading;
+use crate::configs::version::MATRIX;
+use crate::error::FieldError;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Syntax errors that are told; each may be the consequence of the one before.
+const MOST_SYNTAX_ERRORS: usize = 5;
+/// Keys that are remarked upon.
+const MOST_REMARKS: usize = 50;
+
+/// Something to say about a place in a file, be it an error or only worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Remark {
+    /// The key as it would be written in full, `upstreams[0].pool_port`; empty when the file as a whole is meant.
+    pub key: String,
+    /// The line, counted from 1, if there is one.
+    pub line: Option<usize>,
+    /// What there is to say.
+    pub detail: String,
+}
+
+/// A file that is TOML, in the shape of a configuration, not yet checked.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What [`reading::read`] takes.
+    pub value: Value,
+    /// What was passed over or assumed.
+    pub remarks: Vec<Remark>,
+    /// Key and line of every pointer into `value` that stands in the file.
+    places: BTreeMap<String, Place>,
+    /// Lines of keys of the top that stand below a table and therefore belong to it, with that table's name.
+    misplaced: BTreeMap<&'static str, (usize, String)>,
+}
+
+#[derive(Clone, Debug)]
+struct Place {
+    key: String,
+    line: usize,
+}
+
+/// A file that was read, its configuration and what there is to say about it.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The configuration, with its secret.
+    pub config: ClientConfig,
+    /// What was passed over, assumed or is doubtful.
+    pub remarks: Vec<Remark>,
+}
+
+/// Reads a file and checks it; every problem comes with its key and line.
+pub fn import(text: &str) -> Result<Imported, Vec<Remark>> {
+    let parsed = parse(text)?;
+    match reading::read(&parsed.value, None) {
+        Ok(accepted) => {
+            let mut remarks = parsed.remarks.clone();
+            remarks.extend(accepted.warnings.iter().map(|warning| parsed.locate(warning)));
+            Ok(Imported { config: accepted.config, remarks })
+        }
+        Err(findings) => Err(findings.errors.iter().map(|error| parsed.locate(error)).collect()),
+    }
+}
+
+/// Reads a file as far as its shape goes. Errors are those of syntax, and keys that stand there twice.
+pub fn parse(text: &str) -> Result<Parsed, Vec<Remark>> {
+    let lines = Lines::of(text);
+    let (document, faults) = DeTable::parse_recoverable(text);
+    if !faults.is_empty() {
+        return Err(syntax_errors(&faults, &lines));
+    }
+    let mut reader =
+        Reader { lines, remarks: Vec::new(), errors: Vec::new(), places: BTreeMap::new(), misplaced: BTreeMap::new() };
+    let mut value = reader.table(document.get_ref(), "", "", "");
+    reader.fill_in(&mut value);
+    if reader.errors.is_empty() {
+        Ok(Parsed { value: Value::Object(value), remarks: reader.remarks, places: reader.places, misplaced: reader.misplaced })
+    } else {
+        Err(reader.errors)
+    }
+}
+
+impl Parsed {
+    /// The place in the file that a complaint about [`value`](Self::value) is about. For a key that is missing it is the
+    /// table that should have it, or the line where it stands in the wrong table.
+    #[must_use]
+    pub fn locate(&self, complaint: &FieldError) -> Remark {
+        let detail = complaint.detail.clone();
+        if let Some(place) = self.places.get(&complaint.pointer) {
+            return Remark { key: place.key.clone(), line: Some(place.line), detail };
+        }
+        if let Some((line, table)) = complaint.pointer.strip_prefix('/').and_then(|key| self.misplaced.get(key)) {
+            let detail = format!(
+                "It stands below [{table}] and so belongs to that table. Move it above the first line in square brackets."
+            );
+            return Remark { key: complaint.pointer[1..].into(), line: Some(*line), detail };
+        }
+        let mut key = String::new();
+        let mut pointer = String::new();
+        let mut line = None;
+        for part in complaint.pointer.split('/').skip(1) {
+            pointer = format!("{pointer}/{part}");
+            match self.places.get(&pointer) {
+                Some(place) => (key, line) = (place.key.clone(), Some(place.line)),
+                None if key.is_empty() => key = part.into(),
+                None => key = format!("{key}.{part}"),
+            }
+        }
+        Remark { key, line, detail }
+    }
+}
+
+fn syntax_errors(faults: &[toml::de::Error], lines: &Lines) -> Vec<Remark> {
+    let mut remarks: Vec<Remark> = Vec::new();
+    for fault in faults {
+        let line = fault.span().map(|span| lines.number(&span));
+        // More than one on a line are echoes of the first.
+        if remarks.len() < MOST_SYNTAX_ERRORS && remarks.iter().all(|told| told.line != line) {
+            remarks.push(Remark { key: String::new(), line, detail: format!("This is not TOML: {}.", fault.message()) });
+        }
+    }
+    remarks
+}
+
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line, from 1, on which `span` begins.
+    fn number(&self, span: &Range<usize>) -> usize {
+        self.0.partition_point(|end| *end < span.start) + 1
+    }
+}
+
+struct Reader {
+    lines: Lines,
+    remarks: Vec<Remark>,
+    errors: Vec<Remark>,
+    places: BTreeMap<String, Place>,
+    misplaced: BTreeMap<&'static str, (usize, String)>,
+}
+
+impl Reader {
+    /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer` leads to the table in the
+    /// value, `key` is how it is written in full in the file, `path` how the version table names what stands in it.
+    fn table(&mut self, table: &DeTable, pointer: &str, key: &str, path: &str) -> Map<String, Value> {
+        let mut entries = Map::new();
+        for (written, value) in table.iter() {
+            let line = self.lines.number(&written.span());
+            let Some(name) = proper_name(path, written.get_ref()) else {
+                self.remark_unknown(written.get_ref(), line, key);
+                continue;
+            };
+            let full = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+            if path.is_empty() && name == "log_file" {
+                self.remark(full, line, "The manager keeps the client's output itself; this was left out.");
+                continue;
+            }
+            let here = format!("{pointer}/{name}");
+            if let Some(first) = self.places.get(&here) {
+                let detail =
+                    format!("This key stands in line {} already; the client does not tell upper from lower case.", first.line);
+                self.errors.push(Remark { key: full, line: Some(line), detail });
+                continue;
+            }
+            self.places.insert(here.clone(), Place { key: full.clone(), line });
+            let value = self.value(value, &here, &full, &format!("{path}{name}"));
+            entries.insert(name.into(), value);
+        }
+        entries
+    }
+
+    fn value(&mut self, value: &Spanned<DeValue>, pointer: &str, key: &str, path: &str) -> Value {
+        match value.get_ref() {
+            DeValue::String(text) => text.as_ref().into(),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => number.into(),
+                // Too large for TOML; as text it is too large for its field as well.
+                Err(_) => number.as_str().into(),
+            },
+            DeValue::Float(number) => match number.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
+                Some(number) => Value::Number(number),
+                // inf and nan: no JSON numbers, and no values of any field.
+                None => number.as_str().into(),
+            },
+            DeValue::Boolean(yes) => (*yes).into(),
+            DeValue::Datetime(moment) => moment.to_string().into(),
+            DeValue::Array(elements) => {
+                let mut list = Vec::new();
+                for (i, element) in elements.iter().enumerate() {
+                    let (here, full) = (format!("{pointer}/{i}"), format!("{key}[{i}]"));
+                    self.places.insert(here.clone(), Place { key: full.clone(), line: self.lines.number(&element.span()) });
+                    list.push(self.value(element, &here, &full, &format!("{path}[]")));
+                }
+                list.into()
+            }
+            DeValue::Table(table) => Value::Object(self.table(table, pointer, key, &format!("{path}."))),
+        }
+    }
+
+    fn remark(&mut self, key: String, line: usize, detail: impl Into<String>) {
+        if self.remarks.len() < MOST_REMARKS {
+            self.remarks.push(Remark { key, line: Some(line), detail: detail.into() });
+        }
+    }
+
+    fn remark_unknown(&mut self, written: &str, line: usize, table: &str) {
+        let short: String = written.chars().filter(|c| !c.is_control()).take(60).collect();
+        if !table.is_empty()
+            && let Some(name) = proper_name("", written)
+        {
+            self.misplaced.entry(name).or_insert((line, table.to_owned()));
+            self.remark(
+                format!("{table}.{short}"),
+                line,
+                format!(
+                    "{short} stands below [{table}], so the client passes over it. Move it above the first line in square \
+                     brackets."
+                ),
+            );
+            return;
+        }
+        let full = if table.is_empty() { short.clone() } else { format!("{table}.{short}") };
+        let hint = match OUTDATED.iter().find(|(key, _)| key.eq_ignore_ascii_case(written)) {
+            Some((_, hint)) => format!(" {hint}"),
+            None => String::new(),
+        };
+        self.remark(full, line, format!("The client does not know {short} and passes over it; it was left out.{hint}"));
+    }
+
+    /// What the client, or a client of the time of the file, takes for granted.
+    fn fill_in(&mut self, top: &mut Map<String, Value>) {
+        if !top.contains_key("mode") {
+            top.insert("mode".into(), Mode::FullTemplate.as_str().into());
+            self.remarks.push(Remark {
+                key: "mode".into(),
+                line: None,
+                detail: "Not set; FULLTEMPLATE is what the client takes then.".into(),
+            });
+        }
+        let had_own_accounts = self.share_out_identity(top);
+        let since_0_2 = had_own_accounts || top.contains_key("reserved_downstream_rollable_extranonce_size");
+        if let Some(Value::Object(ipc)) =
+            top.get_mut("template_provider_type").and_then(|choice| choice.get_mut("BitcoinCoreIpc"))
+            && !ipc.contains_key("version")
+        {
+            // Before 0.4.0 there was no such key: 0.1.x spoke with Bitcoin Core 30, 0.2.0 and 0.3.0 with 31.
+            let version = if since_0_2 { 31 } else { 30 };
+            ipc.insert("version".into(), version.into());
+            let key = "template_provider_type.BitcoinCoreIpc.version".to_owned();
+            let detail = format!(
+                "Not set, as in files of older clients; Bitcoin Core {version} was assumed. Change it if the node is another."
+            );
+            self.remarks.push(Remark { key, line: None, detail });
+        }
+    }
+
+    /// Gives the one account of older files to the pools that have none. Returns whether the file is of the newer kind: the
+    /// pools had their own, or there are none and no common account either.
+    fn share_out_identity(&mut self, top: &mut Map<String, Value>) -> bool {
+        let Some(common) = top.get("user_identity").cloned() else { return true };
+        let Some(Value::Array(pools)) = top.get_mut("upstreams") else { return false };
+        let (mut given, mut own) = (0, 0);
+        for (i, pool) in pools.iter_mut().enumerate() {
+            let Value::Object(pool) = pool else { continue };
+            if pool.contains_key("user_identity") {
+                own += 1;
+                continue;
+            }
+            pool.insert("user_identity".into(), common.clone());
+            given += 1;
+            if let Some(place) = self.places.get("/user_identity").cloned() {
+                self.places.insert(format!("/upstreams/{i}/user_identity"), place);
+            }
+        }
+        if given > 0 && own == 0 {
+            top.remove("user_identity");
+        }
+        own > 0
+    }
+}
+
+/// Keys of earlier programs, with what became of them.
+const OUTDATED: &[(&str, &str)] = &[
+    ("tp_address", "It is template_provider_type.Sv2Tp.address now."),
+    ("tp_authority_public_key", "It is template_provider_type.Sv2Tp.public_key now."),
+    ("downstream_address", "It is part of listening_address now."),
+    ("downstream_port", "It is part of listening_address now."),
+    ("coinbase_outputs", "It is coinbase_reward_script now."),
+    ("pool_signature", "It is jdc_signature now."),
+    ("unix_socket_path", "The socket follows from network and data_dir now."),
+];
+
+/// How a key below `path` (as in the version table, with its separator) is spelt, if it is one. Besides those of the version
+/// table there is `jd_address`, which `reading` takes from older pools, and the table of older reward scripts.
+fn proper_name(path: &str, written: &str) -> Option<&'static str> {
+    const OLDER: [&str; 3] =
+        ["upstreams[].jd_address", "coinbase_reward_script.output_script_type", "coinbase_reward_script.output_script_value"];
+    let known = MATRIX.iter().map(|row| row.key).chain(OLDER);
+    known.filter_map(|key| key.strip_prefix(path)).find(|rest| !rest.contains(['.', '[']) && rest.eq_ignore_ascii_case(written))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! Which version of the client knows what.
+//!
+//! The version meant here is the client's own, the one of the crate `jd_client_sv2` that `--version` prints. Release tags
+//! count differently (tag v0.8.0 carries client 0.6.0) and have no place here. [`MATRIX`] is the client's configuration
+//! schema as data, read from the sources of 0.1.0 to 0.6.0; rendering and import ask it and hold no version rule of
+//! their own. Must not know the values of a configuration.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A version of `jd_client_sv2`. Pre-release and build suffixes are not kept: only the three numbers decide the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientVersion {
+    /// First number.
+    pub major: u16,
+    /// Second number.
+    pub minor: u16,
+    /// Third number.
+    pub patch: u16,
+}
+
+/// Why a text names no version that is supported.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VersionFault {
+    /// Not three numbers with dots.
+    #[error("`{0}` is not a version of the client; one looks like 0.6.0")]
+    Unreadable(String),
+    /// A release tag.
+    #[error(
+        "`{0}` looks like a release tag; the client's own version, as its --version prints it, is wanted (0.6.0 came with tag \
+         v0.8.0)"
+    )]
+    Tag(String),
+    /// The version of another program.
+    #[error("`{0}` is another program; jd_client_sv2 is wanted")]
+    OtherProgram(String),
+    /// Older than the first supported one.
+    #[error("client {0} is not supported; the oldest supported version is {oldest}", oldest = ClientVersion::OLDEST)]
+    TooOld(ClientVersion),
+}
+
+impl ClientVersion {
+    /// The first supported version.
+    pub const OLDEST: Self = Self::new(0, 1, 0);
+    /// The newest version whose schema is known. Newer clients are treated like it.
+    pub const NEWEST_KNOWN: Self = Self::new(0, 6, 0);
+    /// Every published version whose schema is known, oldest first.
+    pub const KNOWN: [Self; 11] = [
+        Self::new(0, 1, 0),
+        Self::new(0, 1, 1),
+        Self::new(0, 1, 2),
+        Self::new(0, 1, 3),
+        Self::new(0, 1, 4),
+        Self::new(0, 1, 5),
+        Self::new(0, 2, 0),
+        Self::new(0, 3, 0),
+        Self::new(0, 4, 0),
+        Self::new(0, 5, 0),
+        Self::new(0, 6, 0),
+    ];
+
+    /// The version of these three numbers, supported or not.
+    #[must_use]
+    pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
+        Self { major, minor, patch }
+    }
+
+    /// Reads what the client prints for `--version` (`jd_client_sv2 0.6.0`) or the bare number.
+    pub fn parse(text: &str) -> Result<Self, VersionFault> {
+        let text = text.trim();
+        let quoted = || text.chars().take(40).collect::<String>();
+        let number = match text.split_once(char::is_whitespace) {
+            Some(("jd_client_sv2", number)) => number.trim(),
+            Some((program, _)) => return Err(VersionFault::OtherProgram(program.chars().take(40).collect())),
+            None => text,
+        };
+        if number.starts_with(['v', 'V']) {
+            return Err(VersionFault::Tag(quoted()));
+        }
+        let core = number.split(['-', '+']).next().unwrap_or(number);
+        let mut numbers =
+            core.split('.').map(|part| part.parse::<u16>().ok().filter(|_| part.bytes().all(|b| b.is_ascii_digit())));
+        let (Some(Some(major)), Some(Some(minor)), Some(Some(patch)), None) =
+            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+        else {
+            return Err(VersionFault::Unreadable(quoted()));
+        };
+        let version = Self { major, minor, patch };
+        if version < Self::OLDEST { Err(VersionFault::TooOld(version)) } else { Ok(version) }
+    }
+
+    /// Whether the schema of this very version is known, rather than assumed to be that of [`Self::NEWEST_KNOWN`] or of the
+    /// release before it.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        Self::KNOWN.contains(&self)
+    }
+
+    /// What this version makes of `key`, written as in [`MATRIX`]. Keys that are not in the table are [`Presence::Absent`].
+    #[must_use]
+    pub fn presence(self, key: &str) -> Presence {
+        MATRIX.iter().find(|row| row.key == key).map_or(Presence::Absent, |row| row.presence[self.column()])
+    }
+
+    /// Whether `key` is to be written for this version: it is read there.
+    #[must_use]
+    pub fn reads(self, key: &str) -> bool {
+        matches!(self.presence(key), Presence::Required | Presence::Optional)
+    }
+
+    /// Whether mode `SOLOMINING` exists. Clients without it take any unknown mode for `FULLTEMPLATE`, silently.
+    #[must_use]
+    pub fn mines_solo(self) -> bool {
+        SOLO_MINING[self.column()]
+    }
+
+    /// The major versions of Bitcoin Core with whose IPC interface this version can talk.
+    #[must_use]
+    pub fn core_ipc_versions(self) -> &'static [u8] {
+        CORE_IPC[self.column()]
+    }
+
+    /// The column of the tables below: the newest one that is not newer than this version.
+    fn column(self) -> usize {
+        COLUMNS.iter().rposition(|first| *first <= self).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for ClientVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+impl FromStr for ClientVersion {
+    type Err = VersionFault;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+/// As text, `0.6.0`.
+impl serde::Serialize for ClientVersion {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// What a version of the client makes of a key in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Without it the client does not start.
+    Required,
+    /// It has a default.
+    Optional,
+    /// Read by another version, silently passed over by this one.
+    Ignored,
+    /// Not known; passed over too, since the client ignores unknown keys.
+    Absent,
+}
+
+/// One key of the client's file and what each version makes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRow {
+    /// The key with the tables it stands in, `[]` for each element of an array: `upstreams[].pool_port`.
+    pub key: &'static str,
+    /// One entry per column of the table.
+    pub presence: [Presence; COLUMNS.len()],
+}
+
+/// The first version of each column: versions from there up to the next column share one schema.
+const COLUMNS: [ClientVersion; 7] = [
+    ClientVersion::new(0, 1, 0),
+    ClientVersion::new(0, 1, 3),
+    ClientVersion::new(0, 2, 0),
+    ClientVersion::new(0, 3, 0),
+    ClientVersion::new(0, 4, 0),
+    ClientVersion::new(0, 5, 0),
+    ClientVersion::new(0, 6, 0),
+];
+const SOLO_MINING: [bool; COLUMNS.len()] = [false, true, true, true, true, true, true];
+const CORE_IPC: [&[u8]; COLUMNS.len()] = [&[30], &[30], &[31], &[31], &[30, 31], &[30, 31], &[30, 31]];
+
+const R: Presence = Presence::Required;
+const O: Presence = Presence::Optional;
+const I: Presence = Presence::Ignored;
+const N: Presence = Presence::Absent;
+
+const fn row(key: &'static str, presence: [Presence; COLUMNS.len()]) -> KeyRow {
+    KeyRow { key, presence }
+}
+
+/// The schema of the client's file, in the order in which keys are written. (`template_provider_type` is required in every
+/// version, with exactly one of its two tables: "required" below them holds once the table is chosen.)
+pub const MATRIX: &[KeyRow] = &[
+    //                                                              0.1.0 0.1.3 0.2 0.3 0.4 0.5 0.6
+    row("listening_address", [R; 7]),
+    row("max_supported_version", [R; 7]),
+    row("min_supported_version", [R; 7]),
+    row("authority_public_key", [R; 7]),
+    row("authority_secret_key", [R; 7]),
+    row("cert_validity_sec", [R; 7]),
+    row("shares_per_minute", [R; 7]),
+    row("share_batch_size", [R; 7]),
+    row("mode", [O; 7]),
+    row("jdc_signature", [R; 7]),
+    row("coinbase_reward_script", [R; 7]),
+    row("user_identity", [R, R, R, I, I, I, I]),
+    row("log_file", [O; 7]),
+    row("supported_extensions", [O; 7]),
+    row("required_extensions", [O; 7]),
+    row("monitoring_address", [O; 7]),
+    row("monitoring_cache_refresh_secs", [O; 7]),
+    row("reserved_downstream_rollable_extranonce_size", [N, N, O, O, O, O, O]),
+    row("max_past_jobs", [N, N, N, N, N, N, O]),
+    row("upstreams", [R; 7]),
+    row("upstreams[].authority_pubkey", [R; 7]),
+    row("upstreams[].pool_address", [R; 7]),
+    row("upstreams[].pool_port", [R; 7]),
+    row("upstreams[].jds_address", [R; 7]),
+    row("upstreams[].jds_port", [R; 7]),
+    row("upstreams[].user_identity", [I, I, I, R, R, R, R]),
+    row("miner_telemetry", [N, N, N, N, N, O, O]),
+    row("miner_telemetry.cidrs", [N, N, N, N, N, O, O]),
+    row("template_provider_type", [R; 7]),
+    row("template_provider_type.Sv2Tp", [O; 7]),
+    row("template_provider_type.Sv2Tp.address", [R; 7]),
+    row("template_provider_type.Sv2Tp.public_key", [O; 7]),
+    row("template_provider_type.BitcoinCoreIpc", [O; 7]),
+    row("template_provider_type.BitcoinCoreIpc.version", [N, N, N, N, R, R, R]),
+    row("template_provider_type.BitcoinCoreIpc.network", [R; 7]),
+    row("template_provider_type.BitcoinCoreIpc.data_dir", [O; 7]),
+    row("template_provider_type.BitcoinCoreIpc.fee_threshold", [R; 7]),
+    row("template_provider_type.BitcoinCoreIpc.min_interval", [R; 7]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(text: &str) -> ClientVersion {
+        ClientVersion::parse(text).unwrap()
+    }
+
+    #[test]
+    fn versions_are_read_as_the_client_prints_them_and_bare() {
+        assert_eq!(v("jd_client_sv2 0.6.0\n"), ClientVersion::NEWEST_KNOWN);
+        assert_eq!(v(" 0.1.5 ").to_string(), "0.1.5");
+        assert_eq!(v("jd_client_sv2 0.7.0-dev+abc").to_string(), "0.7.0");
+        for known in ClientVersion::KNOWN {
+            assert_eq!(v(&known.to_string()), known);
+        }
+        assert!(ClientVersion::KNOWN.is_sorted());
+    }
+
+    #[test]
+    fn what_is_no_supported_version_is_refused() {
+        for text in ["", "jd_client_sv2", "0.6", "0.6.0.1", "0.6.x", "0.+6.0", "99999.0.0", "x\u{0}"] {
+            assert!(matches!(ClientVersion::parse(text), Err(VersionFault::Unreadable(_))), "{text}");
+        }
+        assert!(matches!(ClientVersion::parse("v0.8.0"), Err(VersionFault::Tag(_))));
+        assert!(matches!(ClientVersion::parse("translator_sv2 0.6.0"), Err(VersionFault::OtherProgram(_))));
+        assert!(matches!(ClientVersion::parse("0.0.9"), Err(VersionFault::TooOld(_))));
+        assert!(ClientVersion::parse(&"9".repeat(100_000)).unwrap_err().to_string().len() < 200);
+    }
+
+    #[test]
+    fn a_newer_client_is_treated_like_the_newest_known_but_keeps_its_number() {
+        let newer = v("1.2.3");
+        assert_eq!(newer.to_string(), "1.2.3");
+        assert!(!newer.is_known() && v("0.5.0").is_known());
+        for row in MATRIX {
+            assert_eq!(newer.presence(row.key), ClientVersion::NEWEST_KNOWN.presence(row.key), "{}", row.key);
+        }
+        assert_eq!(newer.core_ipc_versions(), [30, 31]);
+    }
+
+    #[test]
+    fn an_unlisted_patch_release_is_treated_like_the_release_before_it() {
+        for row in MATRIX {
+            assert_eq!(v("0.3.7").presence(row.key), v("0.3.0").presence(row.key));
+            assert_eq!(v("0.1.9").presence(row.key), v("0.1.5").presence(row.key));
+        }
+    }
+
+    #[test]
+    fn the_table_says_when_keys_came_and_went() {
+        for (key, reading) in [
+            ("user_identity", [true, true, true, false, false, false, false]),
+            ("upstreams[].user_identity", [false, false, false, true, true, true, true]),
+            ("template_provider_type.BitcoinCoreIpc.version", [false, false, false, false, true, true, true]),
+            ("reserved_downstream_rollable_extranonce_size", [false, false, true, true, true, true, true]),
+            ("miner_telemetry.cidrs", [false, false, false, false, false, true, true]),
+            ("max_past_jobs", [false, false, false, false, false, false, true]),
+            ("jdc_signature", [true; 7]),
+            ("no_such_key", [false; 7]),
+        ] {
+            let versions = ["0.1.2", "0.1.3", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0"];
+            assert_eq!(versions.map(|text| v(text).reads(key)), reading, "{key}");
+        }
+        assert!(!v("0.1.2").mines_solo() && v("0.1.3").mines_solo());
+        assert_eq!((v("0.1.5").core_ipc_versions(), v("0.2.0").core_ipc_versions()), (&[30][..], &[31][..]));
+    }
+}

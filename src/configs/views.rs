@@ -1,0 +1,428 @@
+//! The pages of saved configurations, which are also their JSON. No I/O; secrets come masked out of the model.
+
+pub mod form;
+
+use askama::Template;
+use serde::Serialize;
+use std::borrow::Cow;
+
+use super::model::{ClientConfig, Mode, TemplateProvider};
+use super::reading::read;
+use super::saved::{Revision, Saved, Summary, User, versions_for};
+use super::service::revisions_in_words;
+use super::toml_file::{lacking, left_out, render_masked};
+use super::version::ClientVersion;
+use crate::clock::{Timestamp, spoken};
+use crate::error::{Error, FieldError};
+use crate::http::Frame;
+use crate::ids::ConfigId;
+use crate::keys::{MASK, SecretKey};
+
+fn mode_in_words(mode: Mode) -> &'static str {
+    match mode {
+        Mode::FullTemplate => "Pool, full templates",
+        Mode::CoinbaseOnly => "Pool, coinbase only",
+        Mode::SoloMining => "Solo",
+    }
+}
+
+/// Where work goes, in a few words: `pool.example:3333, then 1 more`, `Solo`.
+fn destination(config: &ClientConfig) -> String {
+    match config.upstreams.as_slice() {
+        [first, rest @ ..] if config.mode.needs_pool() => {
+            let more = if rest.is_empty() { String::new() } else { format!(", then {} more", rest.len()) };
+            format!("{}:{}{more}", first.pool_address, first.pool_port)
+        }
+        _ => "Solo".into(),
+    }
+}
+
+/// The known versions of the client that can run it: `0.3.0–0.6.0`.
+fn versions_in_words(config: &ClientConfig) -> String {
+    let able = versions_for(config);
+    let mut runs: Vec<Vec<ClientVersion>> = Vec::new();
+    for version in ClientVersion::KNOWN {
+        match runs.last_mut() {
+            Some(run) if able.contains(&version) => run.push(version),
+            _ if able.contains(&version) => runs.push(vec![version]),
+            Some(run) if !run.is_empty() => runs.push(Vec::new()),
+            _ => {}
+        }
+    }
+    let said = runs.iter().filter_map(|run| match run.as_slice() {
+        [] => None,
+        [one] => Some(one.to_string()),
+        [first, .., last] => Some(format!("{first}–{last}")),
+    });
+    let said: Vec<String> = said.collect();
+    if said.is_empty() { "none that is known".into() } else { said.join(" and ") }
+}
+
+/// What changed in a field, with the field's label.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What the field is called.
+    pub label: String,
+    /// What stood there.
+    pub from: Option<String>,
+    /// What stands there now.
+    pub to: Option<String>,
+}
+
+/// `GET /saved-configs`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/list.html", blocks = ["main"])]
+pub struct ListPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    configurations: Vec<Summary>,
+    /// How many there are in all.
+    total: i64,
+    #[serde(skip)]
+    limit: u64,
+    #[serde(skip)]
+    offset: u64,
+}
+
+crate::view!(ListPage { "main" => as_main });
+
+impl ListPage {
+    /// `(limit, offset)`: which part of all `total` these are.
+    #[must_use]
+    pub fn new(frame: Frame, (configurations, total): (Vec<Summary>, i64), (limit, offset): (u64, u64), now: Timestamp) -> Self {
+        Self { frame, now, configurations, total, limit, offset }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn destination(&self, config: &ClientConfig) -> String {
+        destination(config)
+    }
+
+    fn mode(&self, config: &ClientConfig) -> &'static str {
+        mode_in_words(config.mode)
+    }
+
+    fn runs_on(&self, config: &ClientConfig) -> String {
+        versions_in_words(config)
+    }
+
+    /// The address of the next part, if there is one.
+    fn next(&self) -> Option<String> {
+        let shown = self.offset.saturating_add(self.configurations.len() as u64);
+        let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total) && !self.configurations.is_empty();
+        more.then(|| format!("/saved-configs?limit={}&offset={shown}", self.limit))
+    }
+}
+
+/// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/show.html", blocks = ["main"])]
+pub struct ShowPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    #[serde(flatten)]
+    saved: Saved,
+    /// The masked configuration as JSON text, as clients of the first generation read it.
+    config_json: String,
+    /// What is doubtful about it; pointers below `/config`.
+    warnings: Vec<FieldError>,
+    /// The known versions of the client that can run it, oldest first.
+    client_versions: Vec<ClientVersion>,
+    #[serde(skip)]
+    runs_on: String,
+    #[serde(skip)]
+    file: Option<String>,
+    #[serde(skip)]
+    file_version: ClientVersion,
+}
+
+crate::view!(ShowPage { "main" => as_main });
+
+impl ShowPage {
+    /// A saved configuration with its file for the newest client that can run it.
+    #[must_use]
+    pub fn new(frame: Frame, saved: Saved, now: Timestamp) -> Self {
+        let warnings = read(&saved.config.to_stored_value(), None).map_or_else(|found| found.errors, |accepted| accepted.warnings);
+        let client_versions = versions_for(&saved.config);
+        let file_version = client_versions.last().copied().unwrap_or(ClientVersion::NEWEST_KNOWN);
+        Self {
+            frame,
+            now,
+            config_json: saved.config.masked().to_string(),
+            warnings: warnings.into_iter().map(|warning| warning.under("/config")).collect(),
+            client_versions,
+            runs_on: versions_in_words(&saved.config),
+            file: render_masked(&saved.config, &file_version).ok(),
+            file_version,
+            saved,
+        }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn mode(&self) -> &'static str {
+        mode_in_words(self.saved.config.mode)
+    }
+
+    fn revisions(&self) -> String {
+        revisions_in_words(self.saved.revision)
+    }
+
+    fn rare(&self) -> Vec<(String, String)> {
+        form::rare_values(&self.saved.config)
+    }
+
+    /// Field and text of every warning.
+    fn doubts(&self) -> Vec<(String, &str)> {
+        let label = |pointer: &str| form::label(pointer.strip_prefix("/config").unwrap_or(pointer));
+        self.warnings.iter().map(|warning| (label(&warning.pointer), warning.detail.as_str())).collect()
+    }
+}
+
+/// `GET /saved-configs/{id}/revisions`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/revisions.html", blocks = ["main"])]
+pub struct RevisionsPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    /// Whose history it is.
+    config_id: ConfigId,
+    /// Its name.
+    name: String,
+    /// Its newest revision.
+    revision: i32,
+    /// Newest first.
+    revisions: Vec<Revision>,
+}
+
+crate::view!(RevisionsPage { "main" => as_main });
+
+impl RevisionsPage {
+    /// Part of a configuration's history.
+    #[must_use]
+    pub fn new(frame: Frame, (saved, revisions): (Saved, Vec<Revision>), now: Timestamp) -> Self {
+        Self { frame, now, config_id: saved.id, name: saved.name, revision: saved.revision, revisions }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn changes(&self, revision: &Revision) -> Vec<Change> {
+        revision.changes.iter().map(Change::from).collect()
+    }
+
+    /// The oldest revision shown, if there are older ones.
+    fn older(&self) -> Option<i32> {
+        self.revisions.last().map(|oldest| oldest.revision).filter(|oldest| *oldest > 1)
+    }
+}
+
+/// `GET /saved-configs/{id}/delete`: what will be lost, and the button.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/delete.html", blocks = ["main"])]
+pub struct DeletePage {
+    #[serde(skip)]
+    frame: Frame,
+    id: ConfigId,
+    name: String,
+    is_active: bool,
+    /// How many revisions go with it.
+    revision: i32,
+    public_key: String,
+    /// The instances that are in the way.
+    used_by: Vec<User>,
+}
+
+crate::view!(DeletePage { "main" => as_main });
+
+impl DeletePage {
+    /// The question whether to delete it.
+    #[must_use]
+    pub fn new(frame: Frame, saved: Saved) -> Self {
+        let Saved { id, name, is_active, revision, config, used_by, .. } = saved;
+        Self { frame, id, name, is_active, revision, public_key: config.authority_public_key, used_by }
+    }
+
+    fn revisions(&self) -> String {
+        revisions_in_words(self.revision)
+    }
+}
+
+/// `GET /saved-configs/{id}/toml` as a page or JSON.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/toml.html", blocks = ["main"])]
+pub struct TomlPage {
+    #[serde(skip)]
+    frame: Frame,
+    config_id: ConfigId,
+    name: String,
+    /// For which client the file is written.
+    client_version: ClientVersion,
+    /// The file with the secret masked; none: that client cannot run it.
+    toml: Option<String>,
+    /// Why not, by field.
+    errors: Vec<FieldError>,
+    /// What is set and has no effect on that client, by field.
+    warnings: Vec<FieldError>,
+}
+
+crate::view!(TomlPage { "main" => as_main });
+
+impl TomlPage {
+    /// The file for a client of `client_version`.
+    #[must_use]
+    pub fn new(frame: Frame, saved: &Saved, client_version: ClientVersion) -> Self {
+        let below_config = |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
+        Self {
+            frame,
+            config_id: saved.id,
+            name: saved.name.clone(),
+            client_version,
+            toml: render_masked(&saved.config, &client_version).ok(),
+            errors: below_config(lacking(&saved.config, &client_version)),
+            warnings: below_config(left_out(&saved.config, &client_version)),
+        }
+    }
+
+    /// The file itself.
+    ///
+    /// # Errors
+    /// That client cannot run it: one entry per field.
+    pub fn into_text(self) -> Result<String, Error> {
+        self.toml.ok_or(Error::Invalid(self.errors))
+    }
+
+    /// The known versions, newest first, and the chosen one if it is not among them.
+    fn versions(&self) -> Vec<ClientVersion> {
+        let unknown = (!self.client_version.is_known()).then_some(self.client_version);
+        unknown.into_iter().chain(ClientVersion::KNOWN.into_iter().rev()).collect()
+    }
+}
+
+/// `GET /saved-configs/import`, and again when something is wrong.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/import.html", blocks = ["main"])]
+pub struct ImportPage {
+    #[serde(skip)]
+    frame: Frame,
+    name: String,
+    description: String,
+    /// The file, secrets taken out.
+    toml: String,
+    fresh_keys: bool,
+    errors: Vec<FieldError>,
+    #[serde(skip)]
+    secret_was_taken_out: bool,
+}
+
+crate::view!(ImportPage { "main" => as_main });
+
+impl ImportPage {
+    /// The empty page.
+    #[must_use]
+    pub fn new(frame: Frame) -> Self {
+        Self {
+            frame,
+            name: String::new(),
+            description: String::new(),
+            toml: String::new(),
+            fresh_keys: false,
+            errors: Vec::new(),
+            secret_was_taken_out: false,
+        }
+    }
+
+    /// What was sent, with what is wrong.
+    #[must_use]
+    pub fn refused(frame: Frame, pairs: &form::Pairs, error: Error) -> Self {
+        let sent = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map_or("", |(_, text)| text.as_str());
+        let (toml, secret_was_taken_out) = without_secrets(sent("toml"));
+        let errors = match error {
+            Error::Invalid(errors) => errors,
+            // The one thing that can be in the way is a configuration of the same name.
+            other => vec![FieldError::new("/name", other.to_string())],
+        };
+        Self {
+            name: without_secrets(sent("name")).0,
+            description: without_secrets(sent("description")).0,
+            toml,
+            fresh_keys: !sent("fresh_keys").is_empty(),
+            errors,
+            secret_was_taken_out,
+            ..Self::new(frame)
+        }
+    }
+
+    /// Whether a complaint is about this field; those about the file's keys belong to the file.
+    fn is_at(&self, error: &FieldError, field: &str) -> bool {
+        let own = ["/name", "/description"].iter().find(|own| **own == error.pointer);
+        own.map_or("toml", |own| &own[1..]) == field
+    }
+
+    fn at<'p>(&'p self, field: &'static str) -> Vec<&'p FieldError> {
+        self.errors.iter().filter(|error| self.is_at(error, field)).collect()
+    }
+
+    fn field_of(&self, error: &FieldError) -> &'static str {
+        ["name", "description"].into_iter().find(|field| self.is_at(error, field)).unwrap_or("toml")
+    }
+}
+
+/// The text of a file with [`MASK`] in the place of every secret key, and whether there was one: usable keys wherever they stand, and
+/// whatever is assigned to a key with "secret" in its name, however mistyped.
+fn without_secrets(text: &str) -> (String, bool) {
+    let masked = without_assigned_secrets(text);
+    let is_key_letter = |c: char| c.is_ascii_alphanumeric();
+    let mut rest = masked.as_ref();
+    let mut clean = String::new();
+    while let Some(start) = rest.find(is_key_letter) {
+        let end = rest[start..].find(|c| !is_key_letter(c)).map_or(rest.len(), |length| start + length);
+        clean.push_str(&rest[..start]);
+        clean.push_str(if SecretKey::parse(&rest[start..end]).is_ok() { MASK } else { &rest[start..end] });
+        rest = &rest[end..];
+    }
+    clean.push_str(rest);
+    let was_there = clean != text;
+    (clean, was_there)
+}
+
+fn without_assigned_secrets(text: &str) -> Cow<'_, str> {
+    let mut clean = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let line = rest.split_inclusive('\n').next().unwrap_or(rest);
+        let Some((key, value)) = line.split_once('=').filter(|(key, _)| key.to_ascii_lowercase().contains("secret")) else {
+            clean.push_str(line);
+            rest = &rest[line.len()..];
+            continue;
+        };
+        // A text over several lines ends with its own quotes, or never.
+        let opened = ["\"\"\"", "'''"].into_iter().find(|quotes| value.trim_start().starts_with(quotes));
+        let length = match opened {
+            Some(quotes) => {
+                let start = line.len() - value.trim_start().len() + quotes.len();
+                rest[start..].find(quotes).map_or(rest.len(), |end| start + end + quotes.len())
+            }
+            None => line.trim_end().len(),
+        };
+        let is_empty = matches!(value.trim().trim_matches(['"', '\'']), "" | MASK);
+        match is_empty {
+            true => clean.push_str(&rest[..length]),
+            false => clean.push_str(&format!("{key}= \"{MASK}\"")),
+        }
+        rest = &rest[length..];
+    }
+    Cow::Owned(clean)
+}

@@ -1,0 +1,110 @@
+//! The tables as diesel sees them. A test compares this file with what the migrations make.
+//!
+//! Only the `queries` of a domain use it. The column types follow `diesel print-schema` with
+//! `sqlite_integer_primary_key_is_bigint`.
+#![allow(missing_docs, reason = "generated from the migrations, which document the columns")]
+
+diesel::table! {
+    configuration_revisions (configuration_id, revision) {
+        configuration_id -> Text,
+        revision -> Integer,
+        name -> Text,
+        description -> Text,
+        config_json -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    configurations (id) {
+        id -> Text,
+        name -> Text,
+        description -> Text,
+        config_json -> Text,
+        is_active -> Bool,
+        revision -> Integer,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    events (id) {
+        id -> BigInt,
+        instance_id -> Text,
+        at -> BigInt,
+        from_state -> Text,
+        to_state -> Text,
+        reason -> Text,
+        actor -> Nullable<Text>,
+        pid -> Nullable<Integer>,
+        exit_code -> Nullable<Integer>,
+        exit_signal -> Nullable<Integer>,
+        last_error -> Nullable<Text>,
+        failures -> Integer,
+        retry_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    health_checks (id) {
+        id -> BigInt,
+        instance_id -> Text,
+        check_type -> Text,
+        status -> Text,
+        message -> Text,
+        timestamp -> BigInt,
+    }
+}
+
+diesel::table! {
+    instances (id) {
+        id -> Text,
+        name -> Text,
+        config_id -> Text,
+        desired -> Text,
+        autostart -> Bool,
+        restart_policy -> Text,
+        client_version -> Nullable<Text>,
+        status -> Text,
+        pid -> Nullable<Integer>,
+        port -> Nullable<Integer>,
+        restarts -> Integer,
+        exit_code -> Nullable<Integer>,
+        exit_signal -> Nullable<Integer>,
+        last_error -> Nullable<Text>,
+        started_at -> Nullable<BigInt>,
+        stopped_at -> Nullable<BigInt>,
+        running_revision -> Nullable<Integer>,
+        journal_offset -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    metrics (id) {
+        id -> BigInt,
+        instance_id -> Text,
+        metric_type -> Text,
+        value -> Double,
+        timestamp -> BigInt,
+    }
+}
+
+diesel::table! {
+    updates (id) {
+        id -> BigInt,
+        version -> Text,
+        download_url -> Text,
+        changelog -> Text,
+        installed -> Bool,
+        installed_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::joinable!(configuration_revisions -> configurations (configuration_id));
+diesel::joinable!(events -> instances (instance_id));
+diesel::joinable!(instances -> configurations (config_id));
+diesel::allow_tables_to_appear_in_same_query!(configurations, configuration_revisions, events, instances);

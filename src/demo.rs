@@ -1,0 +1,75 @@
+//! The subcommand `demo`: the product with simulated clients and a data directory that is thrown away, so that somebody without
+//! mining gear can look at it. Every page says that it is simulated.
+
+use serde_json::json;
+use std::net::TcpListener;
+
+use crate::app;
+use crate::configs::Draft;
+use crate::error::{Error, Result};
+use crate::http::{Frame, Input};
+use crate::instances::ClientSource;
+use crate::instances::model::Wishes;
+use crate::keys::KeyPair;
+use crate::settings::{OnShutdown, Settings};
+use crate::state::AppState;
+
+/// What the demonstration shows: a name, and what is peculiar about it.
+const SHOWN: [(&str, bool); 3] = [("barn", true), ("garage", false), ("attic", false)];
+
+/// Serves the demonstration.
+///
+/// # Errors
+/// Why it cannot serve, for the person at the terminal.
+pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
+    let dir = std::env::temp_dir().join(format!("jd-manager-demo-{}", std::process::id()));
+    settings.data_dir = dir.clone();
+    settings.on_shutdown = OnShutdown::Stop;
+    let client = ClientSource::simulated(vec!["simulate".into()], &dir);
+    let frame = Frame { simulated: true, version: env!("CARGO_PKG_VERSION") };
+    let ready = |state: AppState| async move {
+        if let Err(e) = furnish(&state).await {
+            tracing::error!(error = %e, "the demonstration is incomplete");
+        }
+    };
+    let result = app::serve_with(settings, client, frame, ready).await;
+    let _ = std::fs::remove_dir_all(dir);
+    result
+}
+
+/// Saves configurations and instances and starts all but one of them.
+async fn furnish(state: &AppState) -> Result<()> {
+    for (at, (name, is_pool)) in SHOWN.into_iter().enumerate() {
+        let keys = KeyPair::generate().map_err(Error::internal)?;
+        let pool_key = KeyPair::generate().map_err(Error::internal)?.public_key;
+        let (listening, monitoring) = (free_port()?, free_port()?);
+        let upstream = json!({
+            "authority_pubkey": pool_key, "pool_address": "pool.example", "pool_port": 3333,
+            "jds_address": "pool.example", "jds_port": 3334, "user_identity": "demo.worker",
+        });
+        let config = json!({
+            "listening_address": format!("127.0.0.1:{listening}"), "monitoring_address": format!("127.0.0.1:{monitoring}"),
+            "max_supported_version": 2, "min_supported_version": 2, "cert_validity_sec": 3600,
+            "authority_public_key": keys.public_key, "authority_secret_key": keys.secret_key.reveal(),
+            "shares_per_minute": 6.0, "share_batch_size": 10,
+            "mode": if is_pool { "FULLTEMPLATE" } else { "SOLOMINING" },
+            "jdc_signature": "demo", "coinbase_reward_script": "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
+            "upstreams": if is_pool { vec![upstream] } else { Vec::new() },
+            "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
+        });
+        let title = if is_pool { format!("{name}, with a pool") } else { format!("{name}, solo") };
+        let draft = Draft::of(Input { value: json!({ "name": title, "config": config }), form: None })?;
+        let saved = state.configs.create(draft).await?;
+        let wishes = Wishes { name: Some(name.into()), config_id: Some(saved.config_id), ..Wishes::default() };
+        let id = state.instances.create(wishes).await?;
+        if at < 2 {
+            state.instances.start(id, "demo").await?;
+        }
+    }
+    Ok(())
+}
+
+/// A port that is free at this moment on loopback.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

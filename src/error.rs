@@ -1,0 +1,99 @@
+//! What can go wrong in the product's own terms, for every domain.
+//!
+//! Vocabulary: knows no HTTP status and no page. `http::problem` maps it once to what a client of the API or a person sees.
+
+use std::time::Duration;
+
+/// One thing wrong with one field of what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// RFC 6901 JSON pointer into the body that was sent, e.g. `/config/upstreams/0/pool_port`; for a query parameter its
+    /// name behind a slash. Empty: the body as a whole.
+    pub pointer: String,
+    /// What is wrong and what would be right, in a sentence for people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A complaint about the field at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// The same complaint seen from one level further out: `prefix` (with its leading slash) before the pointer.
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        self.pointer.insert_str(0, prefix);
+        self
+    }
+}
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// The kind of thing: `instance`, `saved configuration`, …
+        what: &'static str,
+        /// The id or name that was asked for.
+        id: String,
+    },
+    /// The request contradicts the state of things: already running, name taken, still in use.
+    #[error("{0}")]
+    Conflict(String),
+    /// What was sent breaks a rule; one entry per field.
+    #[error("{}", summary(.0))]
+    Invalid(Vec<FieldError>),
+    /// It cannot be done at the moment, through no fault of the request.
+    #[error("{detail}")]
+    Unavailable {
+        /// What is missing and what to do about it.
+        detail: String,
+        /// When trying again may help.
+        retry_after: Option<Duration>,
+    },
+    /// A fault of ours or of the machine. The cause is for the log, never for the page.
+    #[error("internal error: {0}")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn summary(errors: &[FieldError]) -> String {
+    match errors {
+        [] => "the request is not valid".into(),
+        [one] => one.detail.clone(),
+        [first, rest @ ..] => format!("{} (and {} more)", first.detail, rest.len()),
+    }
+}
+
+impl Error {
+    /// Wraps a cause that is nobody's fault but ours or the machine's.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// One field is wrong.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// There is no `what` called `id`.
+    pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound { what, id: id.to_string() }
+    }
+}
+
+impl From<diesel::result::Error> for Error {
+    fn from(cause: diesel::result::Error) -> Self {
+        Self::internal(cause)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(cause: std::io::Error) -> Self {
+        Self::internal(cause)
+    }
+}
+
+/// The result of a use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,68 @@
+//! The few static files, inside the binary, each under an address that holds its content's hash so that a browser asks once.
+//!
+//! Vendored files are listed with version, hash and licence in `static/VENDORED.md`.
+
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+struct Asset {
+    name: &'static str,
+    media_type: &'static str,
+    content: &'static [u8],
+    /// Changes whenever the content does. It guards a cache, not against forgery.
+    hash: String,
+}
+
+macro_rules! assets {
+    ($($name:literal: $media_type:literal),+ $(,)?) => {
+        [$(Asset {
+            name: $name,
+            media_type: $media_type,
+            content: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/static/", $name)),
+            hash: {
+                let mut hasher = DefaultHasher::new();
+                include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/static/", $name)).hash(&mut hasher);
+                format!("{:016x}", hasher.finish())
+            },
+        }),+]
+    };
+}
+
+static ASSETS: LazyLock<[Asset; 5]> = LazyLock::new(|| {
+    assets! {
+        "app.css": "text/css; charset=utf-8",
+        "app.js": "text/javascript; charset=utf-8",
+        "htmx.min.js": "text/javascript; charset=utf-8",
+        "hx-sse.min.js": "text/javascript; charset=utf-8",
+        "favicon.svg": "image/svg+xml",
+    }
+});
+
+fn find(name: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.name == name)
+}
+
+/// The address of a static file, with its hash; without one if there is no such file, which a test notices.
+#[must_use]
+pub fn url(name: &str) -> String {
+    match find(name) {
+        Some(asset) => format!("/static/{name}?{}", asset.hash),
+        None => format!("/static/{name}"),
+    }
+}
+
+/// `GET /static/{name}`.
+pub async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let Some(asset) = find(&name) else { return StatusCode::NOT_FOUND.into_response() };
+    let etag = format!("\"{}\"", asset.hash);
+    let cached = headers.get(IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == etag.as_bytes());
+    let common = [(CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()), (ETAG, etag)];
+    if cached {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    (common, [(CONTENT_TYPE, asset.media_type)], asset.content).into_response()
+}

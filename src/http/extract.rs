@@ -1,0 +1,268 @@
+//! What handlers take from a request: ids, query parameters and bodies, each refused in the product's own words.
+//!
+//! Knows no domain: a body arrives as a JSON value whichever of the two media types it came in.
+
+use axum::RequestExt;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::problem::Problem;
+use crate::error::{Error, FieldError};
+
+/// The id in the path. One that cannot be an id is simply not found.
+#[derive(Clone, Copy, Debug)]
+pub struct Id<T>(pub T);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_found = || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this address.");
+        let Path(params) = Path::<HashMap<String, String>>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
+        params.get("id").and_then(|text| text.parse().ok()).map(Self).ok_or_else(not_found)
+    }
+}
+
+/// The query parameters, read one by one so that every wrong one is named.
+#[derive(Debug)]
+pub struct Params {
+    given: HashMap<String, String>,
+    errors: Vec<FieldError>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes()).into_iter().collect();
+        Ok(Self { given, errors: Vec::new() })
+    }
+}
+
+impl Params {
+    /// The text of a parameter; empty counts as absent, as in a form whose field was left blank.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.given.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// A parameter of any readable type; `expected` completes "must be …".
+    pub fn get<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
+        let text = self.text(name)?.to_owned();
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.errors.push(FieldError::new(format!("/{name}"), format!("{name} must be {expected}.")));
+        }
+        value
+    }
+
+    /// A whole number in a range.
+    pub fn number(&mut self, name: &str, range: RangeInclusive<u64>, default: u64) -> u64 {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        let Some(value) = self.get::<u64>(name, &expected) else { return default };
+        if !range.contains(&value) {
+            self.errors.push(FieldError::new(format!("/{name}"), format!("{name} must be {expected}.")));
+        }
+        value
+    }
+
+    /// # Errors
+    /// Names every parameter that could not be read.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self.errors)) }
+    }
+}
+
+/// A body, JSON or form, as a JSON value. A form's fields are strings under their own names.
+#[derive(Debug)]
+pub struct Input {
+    /// The body.
+    pub value: Value,
+    /// The pairs as they came, if it was a form.
+    pub form: Option<Vec<(String, String)>>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Input {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_form = match media_type.as_str() {
+            "application/json" => false,
+            "application/x-www-form-urlencoded" => true,
+            _ => {
+                return Err(Problem::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "Send application/json or application/x-www-form-urlencoded.",
+                ));
+            }
+        };
+        let body = body(request).await?;
+        if is_form {
+            let pairs = form_pairs(&body);
+            let value = pairs.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<Map<_, _>>();
+            return Ok(Self { value: Value::Object(value), form: Some(pairs) });
+        }
+        let value = serde_json::from_slice(&body)
+            .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {e}.")))?;
+        Ok(Self { value, form: None })
+    }
+}
+
+/// The body of an action that needs none: a plain form's hidden fields, or nothing.
+#[derive(Debug, Default)]
+pub struct Fields(HashMap<String, String>);
+
+impl Fields {
+    /// The text of a field.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let is_form = media_type.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
+        let body = body(request).await?;
+        Ok(Self(if is_form { form_pairs(&body).into_iter().collect() } else { HashMap::new() }))
+    }
+}
+
+/// A body of plain text, e.g. a TOML file.
+#[derive(Debug)]
+pub struct Text(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for Text {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        String::from_utf8(body(request).await?.to_vec())
+            .map(Self)
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "The body is not UTF-8 text."))
+    }
+}
+
+/// The whole body, within the limit of the router.
+///
+/// # Errors
+/// 413 above the limit; 400 when the connection broke.
+pub async fn body(request: Request) -> Result<Bytes, Problem> {
+    request.extract::<Bytes, _>().await.map_err(|rejection: axum::extract::rejection::BytesRejection| {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than the 1 MiB this takes."),
+            _ => Problem::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
+        }
+    })
+}
+
+fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(bytes).into_owned().collect()
+}
+
+/// Reads the members of a JSON object one by one so that every wrong one is named.
+#[derive(Debug)]
+pub struct Members {
+    members: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Members {
+    /// # Errors
+    /// The value is not an object.
+    pub fn of(value: Value) -> Result<Self, Error> {
+        match value {
+            Value::Object(members) => Ok(Self { members, errors: Vec::new() }),
+            _ => Err(Error::invalid("", "The body must be a JSON object.")),
+        }
+    }
+
+    /// Whether a member is mentioned at all, null included.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// Whether a member was already found wrong.
+    #[must_use]
+    pub fn is_refused(&self, name: &str) -> bool {
+        self.errors.iter().any(|e| e.pointer.strip_prefix('/') == Some(name))
+    }
+
+    /// Takes a member out, null counting as absent.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A member that is text, without surrounding white space; empty counts as absent.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            _ => {
+                self.refuse(name, format!("{name} must be text."));
+                None
+            }
+        }
+    }
+
+    /// A member of a readable type given as text; `expected` completes "must be …".
+    pub fn parsed<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.refuse(name, format!("{name} must be {expected}."));
+        }
+        value
+    }
+
+    /// A member that is true or false; a form's checkbox says `on`, `true` or nothing.
+    pub fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Bool(flag) => Some(flag),
+            Value::String(text) => match text.as_str() {
+                "on" | "true" | "yes" | "1" => Some(true),
+                "off" | "false" | "no" | "0" | "" => Some(false),
+                _ => {
+                    self.refuse(name, format!("{name} must be true or false."));
+                    None
+                }
+            },
+            _ => {
+                self.refuse(name, format!("{name} must be true or false."));
+                None
+            }
+        }
+    }
+
+    /// Records that a member is wrong.
+    pub fn refuse(&mut self, name: &str, detail: impl Into<String>) {
+        self.errors.push(FieldError::new(format!("/{name}"), detail));
+    }
+
+    /// Records what another reader found wrong below a member.
+    pub fn refuse_all(&mut self, errors: impl IntoIterator<Item = FieldError>) {
+        self.errors.extend(errors);
+    }
+
+    /// The value if nothing was refused.
+    ///
+    /// # Errors
+    /// Names every member that was refused.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Error> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(Error::Invalid(self.errors)),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What every URL has in common: which representation is wanted, how a page, a fragment or JSON leaves, how an error looks,
+//! who may change things from where.
+//!
+//! Layer 1: knows no domain and no database. The order of the layers is put together in `router.rs`.
+
+pub mod assets;
+pub mod csp;
+pub mod extract;
+pub mod origin;
+pub mod problem;
+pub mod respond;
+pub mod sse;
+pub mod want;
+
+pub use extract::{Id, Input, Params};
+pub use problem::{Problem, Reply};
+pub use respond::{Done, Frame, View};
+pub use want::{Form, LogForms, PageForms, PageOrStream, TextForms, Want};

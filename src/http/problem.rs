@@ -1,0 +1,209 @@
+//! The one path of every error to whoever asked: RFC 9457 problem details for programs, a page for people, a notice for htmx.
+//!
+//! Handlers and middleware return a [`Problem`]; it travels in the response's extensions and [`render`] writes it out in the
+//! form that was asked for. Answers of the framework itself (404, 405, 413, timeouts, panics) take the same path. The cause of a
+//! 500 goes to the log once and to nobody else.
+
+use askama::Template;
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
+
+use super::respond::{Frame, Written};
+use super::want::{Asked, Form};
+use crate::error::{Error, FieldError};
+
+/// What a handler returns.
+pub type Reply = Result<Response, Problem>;
+
+/// An error on its way to the client.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldError>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    /// A problem with a status and a sentence that says what happened and what to do.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }
+    }
+
+    /// Adds a header the client needs to make sense of the status (`Allow`, `Retry-After`).
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// One entry per wrong field.
+    #[must_use]
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// From an answer of the framework that carries a status only.
+    fn from_status(status: StatusCode, text: Option<String>) -> Self {
+        let detail = match status {
+            StatusCode::NOT_FOUND => "There is nothing at this address.".into(),
+            StatusCode::METHOD_NOT_ALLOWED => "This address does not take that method; the Allow header lists those it takes.".into(),
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than the 1 MiB this takes.".into(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "Send application/json or application/x-www-form-urlencoded.".into(),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "This took too long and was given up.".into(),
+            s if s.is_server_error() => String::new(),
+            _ => text.unwrap_or_else(|| "The request cannot be answered.".into()),
+        };
+        Self::new(status, detail)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, sentence(&error.to_string())),
+            Error::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
+            Error::Invalid(errors) => {
+                let detail = sentence(&Error::Invalid(errors.clone()).to_string());
+                Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+            }
+            Error::Unavailable { detail, retry_after } => {
+                let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+                match retry_after {
+                    Some(wait) => problem.with_header(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1))),
+                    None => problem,
+                }
+            }
+            Error::Internal(cause) => {
+                tracing::error!(cause = %chain(cause.as_ref()), "a request failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "")
+            }
+        }
+    }
+}
+
+fn chain(cause: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(cause), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// First letter large, full stop at the end.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?', ')']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// RFC 9457 members, and `success` and `error` for clients of the first generation.
+#[derive(Serialize)]
+struct Details<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    request_id: &'a str,
+    success: bool,
+    error: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "error.html", blocks = ["notice"])]
+struct ErrorPage<'a> {
+    frame: Frame,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+    errors: &'a [FieldError],
+    request_id: &'a str,
+}
+
+/// Middleware: writes out every problem, whether a handler's or the framework's, in the form that was asked for.
+pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response {
+    let asked = Asked::read(request.uri().path(), request.headers());
+    let request_id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+    request.extensions_mut().insert(frame.clone());
+    request.extensions_mut().insert(asked.clone());
+    let span = tracing::info_span!("request", id = %request_id, method = %request.method(), path = %request.uri().path());
+    let response = tracing::Instrument::instrument(next.run(request), span).await;
+
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.extensions().get::<Written>().is_some() {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let problem = match parts.extensions.get::<Problem>() {
+        Some(problem) => problem.clone(),
+        None => {
+            // Rejections of the framework carry their reason as short text.
+            let text = axum::body::to_bytes(body, 4096).await.ok().and_then(|b| String::from_utf8(b.to_vec()).ok());
+            Problem::from_status(status, text.filter(|t| !t.is_empty()))
+        }
+    };
+    let detail = if problem.detail.is_empty() {
+        format!("Something went wrong inside jd-manager. Its log has the cause under request {request_id}.")
+    } else {
+        problem.detail.clone()
+    };
+    let title = problem.status.canonical_reason().unwrap_or("Error");
+    let page = ErrorPage {
+        frame,
+        status: problem.status.as_u16(),
+        title,
+        detail: &detail,
+        errors: &problem.errors,
+        request_id: &request_id,
+    };
+    let mut response = match asked.for_errors() {
+        Form::Html if asked.fragment => {
+            let mut response = Html(page.as_notice().render().unwrap_or_default()).into_response();
+            response.headers_mut().insert("HX-Retarget", HeaderValue::from_static("#notices"));
+            response.headers_mut().insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
+            response
+        }
+        Form::Html => Html(page.render().unwrap_or_default()).into_response(),
+        _ => {
+            let details = Details {
+                r#type: "about:blank",
+                title,
+                status: problem.status.as_u16(),
+                detail: &detail,
+                errors: &problem.errors,
+                request_id: &request_id,
+                success: false,
+                error: &detail,
+            };
+            let mut response = Json(details).into_response();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            response
+        }
+    };
+    *response.status_mut() = problem.status;
+    for (name, value) in parts.headers.iter().chain(problem.headers.iter()) {
+        if ![CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT_RANGES].contains(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}

@@ -1,0 +1,165 @@
+//! How a page struct leaves: as a page, as the block of it that htmx asked for, or as JSON. One struct, one template, one way out.
+//!
+//! Knows nothing of what is in a page.
+
+use axum::Json;
+use axum::http::header::{LOCATION, VARY};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use serde::Serialize;
+
+use super::problem::{Problem, Reply};
+use super::want::{Form, Offer, Want};
+use crate::error::Error;
+
+/// What the frame around every page needs to know; the same for all pages of one running manager.
+#[derive(Clone, Debug, Default)]
+pub struct Frame {
+    /// Everything shown is simulated (`jd-manager demo`): said on every page.
+    pub simulated: bool,
+    /// The manager's own version.
+    pub version: &'static str,
+}
+
+impl Frame {
+    /// Where a static file is, with its content's hash so that it can be cached for good.
+    #[must_use]
+    pub fn asset(&self, name: &str) -> String {
+        super::assets::url(name)
+    }
+}
+
+/// Marks an error response whose body a handler has already written in the form that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Written;
+
+/// A page: a template and, serialised, the JSON of the same resource.
+pub trait View: askama::Template + Serialize {
+    /// The named block alone (an htmx target's id); `None` when the page has no such block.
+    fn block(&self, name: &str) -> Option<askama::Result<String>>;
+}
+
+/// Implements [`View`] for a page struct: which block answers for which target id. `main` is the whole of the page's content
+/// and answers for every other id.
+#[macro_export]
+macro_rules! view {
+    ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
+        impl $crate::http::View for $page {
+            fn block(&self, name: &str) -> Option<askama::Result<String>> {
+                use askama::Template as _;
+                match name {
+                    $($id => Some(self.$block().render()),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+impl<O: Offer> Want<O> {
+    /// The page in the form that was asked for.
+    ///
+    /// # Errors
+    /// A template that fails to render is a fault of ours.
+    pub fn respond(&self, view: &impl View) -> Reply {
+        self.respond_with(StatusCode::OK, view)
+    }
+
+    /// The page with a status of its own, e.g. 422 for a form shown again with its errors.
+    ///
+    /// # Errors
+    /// A template that fails to render is a fault of ours.
+    pub fn respond_with(&self, status: StatusCode, view: &impl View) -> Reply {
+        let mut response = match self.form {
+            Form::Html => {
+                let html = if self.asked.fragment {
+                    let target = self.asked.target.as_deref().unwrap_or("main");
+                    view.block(target).or_else(|| view.block("main")).unwrap_or_else(|| view.render())
+                } else {
+                    view.render()
+                };
+                Html(html.map_err(Error::internal)?).into_response()
+            }
+            Form::Json | Form::EventStream | Form::Text => Json(view).into_response(),
+        };
+        *response.status_mut() = status;
+        response.extensions_mut().insert(Written);
+        Ok(response)
+    }
+}
+
+/// A change that was made: what programs are told and where people are sent.
+#[derive(Debug)]
+pub struct Done<J> {
+    /// The JSON, e.g. `{success: true, …}`.
+    pub json: J,
+    /// The URL of a thing that was made: 201 and `Location` for programs.
+    pub created: Option<String>,
+    /// Where a browser goes next (303).
+    pub next: String,
+}
+
+impl<J: Serialize> Done<J> {
+    /// For programs the JSON (201 with `Location` for something made, else 200), for a plain form a 303 to the next page, for htmx
+    /// the order to go there.
+    ///
+    /// # Errors
+    /// None in practice; the type is that of a handler.
+    pub fn respond<O: Offer>(self, want: &Want<O>) -> Reply {
+        Ok(match (want.form, self.created) {
+            (Form::Html, _) if want.asked.fragment => {
+                let to = HeaderValue::try_from(self.next).map_err(Error::internal)?;
+                ([(HeaderName::from_static("hx-redirect"), to)], StatusCode::OK).into_response()
+            }
+            (Form::Html, _) => Redirect::to(&self.next).into_response(),
+            (_, Some(at)) => {
+                // Below `/api` the new thing's address is below `/api` as well.
+                let at = if want.asked.api { format!("/api{at}") } else { at };
+                (StatusCode::CREATED, [(LOCATION, at)], Json(self.json)).into_response()
+            }
+            (_, None) => Json(self.json).into_response(),
+        })
+    }
+}
+
+/// Middleware: every answer depends on these request headers, so caches must be told.
+pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+    let is_asset = request.uri().path().starts_with("/static/");
+    let mut response = next.run(request).await;
+    if !is_asset {
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept, hx-request, hx-request-type, hx-boosted, hx-target"));
+    }
+    response
+}
+
+/// The next page a form names in its hidden field `next`, if it is a path on this site; else `otherwise`.
+#[must_use]
+pub fn next_page(given: Option<&str>, otherwise: &str) -> String {
+    match given {
+        // `//host` and `/\host` would lead elsewhere, control characters would break the header.
+        Some(path) if path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && path.bytes().all(|b| b.is_ascii_graphic()) => {
+            path.to_owned()
+        }
+        _ => otherwise.to_owned(),
+    }
+}
+
+impl From<askama::Error> for Problem {
+    fn from(error: askama::Error) -> Self {
+        Error::internal(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_page;
+
+    #[test]
+    fn the_next_page_is_on_this_site() {
+        assert_eq!(next_page(Some("/instances?x=1"), "/"), "/instances?x=1");
+        for bad in ["//evil", "/\\evil", "https://evil", "", "/a b", "/a\r\nX: y", "x"] {
+            assert_eq!(next_page(Some(bad), "/"), "/", "{bad:?}");
+        }
+        assert_eq!(next_page(None, "/instances"), "/instances");
+    }
+}

@@ -1,0 +1,236 @@
+//! Which representation of a resource a request wants: one URL serves people (pages, fragments of pages) and programs
+//! (JSON, event streams, text).
+//!
+//! The rules are RFC 9110 §12.5.1 by `headers-accept`, and: no `Accept`, one that cannot be read, or `*/*` takes the
+//! server's first choice, which is HTML, or JSON below `/api`. Knows nothing of what is served.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::ACCEPT;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use headers_accept::Accept;
+use mediatype::MediaType;
+use std::marker::PhantomData;
+
+use super::problem::Problem;
+
+/// The forms a resource can be served in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A page, or a fragment of one for htmx.
+    Html,
+    /// `application/json`.
+    Json,
+    /// `text/event-stream`.
+    EventStream,
+    /// `text/plain`.
+    Text,
+}
+
+impl Form {
+    /// Its media type without parameters.
+    #[must_use]
+    pub const fn media_type(self) -> MediaType<'static> {
+        use mediatype::names::{APPLICATION, HTML, JSON, PLAIN, TEXT};
+        match self {
+            Self::Html => MediaType::new(TEXT, HTML),
+            Self::Json => MediaType::new(APPLICATION, JSON),
+            Self::EventStream => MediaType::new(TEXT, mediatype::Name::new_unchecked("event-stream")),
+            Self::Text => MediaType::new(TEXT, PLAIN),
+        }
+    }
+}
+
+/// What a request said about the representation it wants; read once by [`super::problem::render`], which left it in the request's extensions.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    accept: Option<String>,
+    /// The path is below `/api`: programs ask, JSON comes first.
+    pub api: bool,
+    /// htmx asks for a part of a page.
+    pub fragment: bool,
+    /// The id of the element htmx will swap, from `HX-Target: tag#id`.
+    pub target: Option<String>,
+}
+
+impl Asked {
+    /// Reads the path and the headers. A fragment is wanted iff `HX-Request: true` and neither a boosted link, nor a history
+    /// restore, nor a request that htmx itself calls full.
+    #[must_use]
+    pub fn read(path: &str, headers: &HeaderMap) -> Self {
+        let is = |name: &str, value: &str| headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes());
+        let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+        Self {
+            accept: (!accept.is_empty()).then(|| accept.join(", ")),
+            api: path == "/api" || path.starts_with("/api/"),
+            fragment: is("HX-Request", "true")
+                && !is("HX-Boosted", "true")
+                && !is("HX-History-Restore-Request", "true")
+                && !is("HX-Request-Type", "full"),
+            target: headers
+                .get("HX-Target")
+                .and_then(|v| v.to_str().ok())
+                .and_then(|v| v.rsplit_once('#').map(|(_, id)| id.to_owned())),
+        }
+    }
+
+    /// The best of `offered` (in the server's order) for this request; `None`: nothing is acceptable.
+    #[must_use]
+    pub fn choose(&self, offered: &[Form]) -> Option<Form> {
+        let mut order = offered.to_vec();
+        if self.api && order.contains(&Form::Json) {
+            order.sort_by_key(|form| *form != Form::Json);
+        }
+        let first = order.first().copied();
+        let Some(accept) = self.accept.as_deref() else { return first };
+        let Ok(accept) = accept.parse::<Accept>() else { return first };
+        if accept.media_types().next().is_none() {
+            return first;
+        }
+        let available: Vec<MediaType<'static>> = order.iter().map(|form| form.media_type()).collect();
+        let chosen = accept.negotiate(&available)?;
+        available.iter().position(|one| one == chosen).and_then(|at| order.get(at).copied())
+    }
+
+    /// How an error is told to this request: as HTML or as JSON, whatever else it would have accepted.
+    #[must_use]
+    pub fn for_errors(&self) -> Form {
+        self.choose(&[Form::Html, Form::Json]).unwrap_or_else(|| {
+            let html = self.accept.as_deref().is_some_and(|a| a.contains("text/html"));
+            if html || (!self.api && self.accept.is_none()) { Form::Html } else { Form::Json }
+        })
+    }
+}
+
+/// Which forms a handler offers, in the server's order.
+pub trait Offer: Send + Sync + 'static {
+    /// The forms, first choice first.
+    const FORMS: &'static [Form];
+}
+
+macro_rules! offer {
+    ($(#[$doc:meta])* $name:ident: $($form:ident),+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+        impl Offer for $name {
+            const FORMS: &'static [Form] = &[$(Form::$form),+];
+        }
+    };
+}
+offer! {
+    /// A page or JSON: most resources.
+    PageForms: Html, Json
+}
+offer! {
+    /// A page, JSON, or a stream of its changes.
+    PageOrStream: Html, Json, EventStream
+}
+offer! {
+    /// A log: page, JSON, live, download.
+    LogForms: Html, Json, EventStream, Text
+}
+offer! {
+    /// A text file, also as a page or as JSON.
+    TextForms: Text, Html, Json
+}
+
+/// Extractor: the representation this request gets. Being an extractor, a 406 comes before any side effect.
+#[derive(Clone, Debug)]
+pub struct Want<O: Offer = PageForms> {
+    /// The chosen form.
+    pub form: Form,
+    /// What the request said.
+    pub asked: Asked,
+    offer: PhantomData<O>,
+}
+
+impl<O: Offer> Want<O> {
+    /// A fragment of a page is wanted, not a whole one.
+    #[must_use]
+    pub fn is_fragment(&self) -> bool {
+        self.form == Form::Html && self.asked.fragment
+    }
+}
+
+impl<S: Send + Sync, O: Offer> FromRequestParts<S> for Want<O> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let asked = parts.extensions.get::<Asked>().cloned().unwrap_or_else(|| Asked::read(parts.uri.path(), &parts.headers));
+        match asked.choose(O::FORMS) {
+            Some(form) => Ok(Self { form, asked, offer: PhantomData }),
+            None => {
+                let offered: Vec<String> = O::FORMS.iter().map(|form| form.media_type().to_string()).collect();
+                Err(Problem::new(
+                    StatusCode::NOT_ACCEPTABLE,
+                    format!("This is served as {}. Send an Accept header that allows one of these.", offered.join(", ")),
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(path: &str, accept: Option<&str>) -> Asked {
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = accept {
+            headers.insert(ACCEPT, accept.parse().unwrap());
+        }
+        Asked::read(path, &headers)
+    }
+
+    #[test]
+    fn the_servers_order_decides_where_the_client_does_not() {
+        use Form::{Html, Json};
+        for (path, accept, form) in [
+            ("/instances", None, Some(Html)),
+            ("/instances", Some("*/*"), Some(Html)),
+            ("/instances", Some("not a media type"), Some(Html)),
+            ("/instances", Some(""), Some(Html)),
+            ("/api/instances", None, Some(Json)),
+            ("/api/instances", Some("*/*"), Some(Json)),
+            ("/api", None, Some(Json)),
+            ("/apiary", None, Some(Html)),
+            ("/instances", Some("application/json"), Some(Json)),
+            ("/api/instances", Some("text/html"), Some(Html)),
+            ("/instances", Some("text/html;q=0.5, application/json"), Some(Json)),
+            ("/instances", Some("application/json;q=0, */*"), Some(Html)),
+            ("/api/instances", Some("application/json;q=0, */*"), Some(Html)),
+            ("/instances", Some("application/json, text/html"), Some(Json)),
+            ("/instances", Some("text/html, application/json"), Some(Html)),
+            ("/instances", Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Some(Html)),
+            ("/instances", Some("image/png"), None),
+            ("/instances", Some("application/*"), Some(Json)),
+        ] {
+            assert_eq!(asked(path, accept).choose(PageForms::FORMS), form, "{path} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn errors_reach_a_client_that_accepts_only_problem_details() {
+        assert_eq!(asked("/instances", Some("application/problem+json")).for_errors(), Form::Json);
+        assert_eq!(asked("/instances", Some("text/event-stream")).for_errors(), Form::Json);
+        assert_eq!(asked("/instances", None).for_errors(), Form::Html);
+    }
+
+    #[test]
+    fn a_fragment_is_what_htmx_asks_for_unless_it_asks_for_a_whole_page() {
+        let with = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            Asked::read("/instances", &headers)
+        };
+        assert!(with(&[("HX-Request", "true")]).fragment);
+        assert_eq!(with(&[("HX-Request", "true"), ("HX-Target", "div#status")]).target.as_deref(), Some("status"));
+        for other in [("HX-Boosted", "true"), ("HX-History-Restore-Request", "true"), ("HX-Request-Type", "full")] {
+            assert!(!with(&[("HX-Request", "true"), other]).fragment, "{other:?}");
+        }
+        assert!(!with(&[]).fragment);
+    }
+}

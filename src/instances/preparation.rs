@@ -1,0 +1,107 @@
+//! Getting an instance's directory ready for a start: the configuration rendered for the client that will run it, and what its
+//! keeper is to do. Nothing is started here; everything that can be refused is refused here.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::model::unknown;
+use super::program::ClientSource;
+use super::queries;
+use crate::configs::{self, Configs};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::ids::InstanceId;
+use crate::keeper::names;
+use crate::keeper::protocol::Spec;
+
+/// The line by which the client says that it serves miners (`channel_manager/mod.rs` of jd_client_sv2; the same in 0.1.0–0.6.0).
+const READY: &str = "Required template data received, ready to accept connections";
+
+/// What the client's environment keeps of ours. Everything else stays behind; above all `JDC__*`, by which version 0.6.0 would
+/// let its file be overridden.
+const ENVIRONMENT: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+
+/// Prepares starts.
+#[derive(Clone, Debug)]
+pub struct Preparation {
+    db: Db,
+    configs: Configs,
+    source: ClientSource,
+    root: PathBuf,
+}
+
+impl Preparation {
+    /// `root`: the directory that holds the instances'.
+    pub fn new(db: Db, configs: Configs, source: ClientSource, root: PathBuf) -> Self {
+        Self { db, configs, source, root }
+    }
+
+    /// Where an instance lives.
+    pub fn dir(&self, id: InstanceId) -> PathBuf {
+        self.root.join(id.to_string())
+    }
+
+    /// Writes what a start needs.
+    ///
+    /// # Errors
+    /// No usable client, a configuration this client cannot run with, the disk.
+    pub async fn prepare(&self, id: InstanceId) -> Result<()> {
+        let (row, _, _) = self.db.read(move |c| Ok(queries::get(c, id)?)).await?.ok_or_else(|| unknown(id))?;
+        let saved = self.configs.get(row.config_id).await?;
+        let program = self.source.program(row.client_version.as_deref()).await?;
+        let toml = configs::render(&saved.config, &program.version).map_err(|errors| {
+            let reasons: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
+            Error::Conflict(format!("The configuration \"{}\" cannot run on client {}: {}", saved.name, program.version, reasons.join("; ")))
+        })?;
+
+        let mut env: Vec<(String, String)> =
+            ENVIRONMENT.iter().filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value))).collect();
+        // The client understands a bare level only.
+        env.push(("RUST_LOG".into(), "info".into()));
+        // By this a keeper finds processes that an earlier one left behind.
+        env.push((names::MARK.into(), id.to_string()));
+        let config = format!("../{}", names::CONFIG);
+        let args = program.first_args.into_iter().chain(["-c".to_owned(), config]).collect();
+        let spec = Spec { policy: row.policy(), ready_when: vec![READY.into()], ..Spec::new(program.path, args, env) };
+
+        let dir = self.dir(id);
+        tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+            write_whole(&dir, names::CONFIG, toml.as_bytes())?;
+            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec)?)
+        })
+        .await
+        .map_err(Error::internal)??;
+
+        let port = saved.config.listening_address.port();
+        self.db.write(move |c| Ok(queries::set_start(c, id, saved.revision, port)?)).await?;
+        Ok(())
+    }
+
+    /// Writes a changed policy for a keeper that runs already.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn update_policy(&self, id: InstanceId) -> Result<()> {
+        let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else { return Err(unknown(id)) };
+        let dir = self.dir(id);
+        tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+            let spec = Spec { policy: row.policy(), ..Spec::read(&dir)? };
+            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec)?)
+        })
+        .await
+        .map_err(Error::internal)??;
+        Ok(())
+    }
+}
+
+/// Replaces a file in one step: whoever reads it sees the old or the new one. Mode 0600.
+fn write_whole(dir: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
+    let draft = dir.join(format!("{name}.new"));
+    let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&draft, dir.join(name))
+}

@@ -1,0 +1,139 @@
+//! The statements behind instances and their history.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection as Db;
+
+use super::model::{Event, NewEvent, Row, Wishes, desired, split};
+use crate::clock::Timestamp;
+use crate::db::schema::{configurations, events, instances};
+use crate::ids::{ConfigId, InstanceId};
+use crate::keeper::journal::Entry;
+use crate::keeper::machine::{Reason, State};
+
+/// A row with its configuration's name and newest revision.
+pub type RowWithConfig = (Row, String, i32);
+
+fn with_config() -> diesel::dsl::InnerJoin<instances::table, configurations::table> {
+    instances::table.inner_join(configurations::table)
+}
+
+/// All instances, oldest first.
+pub fn all(db: &mut Db) -> QueryResult<Vec<RowWithConfig>> {
+    with_config()
+        .order((instances::created_at, instances::id))
+        .select((Row::as_select(), configurations::name, configurations::revision))
+        .load(db)
+}
+
+/// One instance.
+pub fn get(db: &mut Db, id: InstanceId) -> QueryResult<Option<RowWithConfig>> {
+    with_config()
+        .filter(instances::id.eq(id))
+        .select((Row::as_select(), configurations::name, configurations::revision))
+        .first(db)
+        .optional()
+}
+
+/// Whether another instance has this name, whatever the case.
+pub fn name_is_taken(db: &mut Db, name: &str, by_other_than: Option<InstanceId>) -> QueryResult<bool> {
+    let ids = instances::table.filter(instances::name.eq(name)).select(instances::id).load::<InstanceId>(db)?;
+    Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
+}
+
+/// Whether a configuration exists.
+pub fn config_exists(db: &mut Db, id: ConfigId) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(configurations::table.filter(configurations::id.eq(id)))).get_result(db)
+}
+
+/// Saves a new instance.
+pub fn insert(db: &mut Db, row: &Row) -> QueryResult<usize> {
+    diesel::insert_into(instances::table).values(row).execute(db)
+}
+
+/// Changes what the wishes mention.
+pub fn update(db: &mut Db, id: InstanceId, wishes: &Wishes, now: Timestamp) -> QueryResult<usize> {
+    diesel::update(instances::table.filter(instances::id.eq(id)))
+        .set((
+            wishes.name.as_ref().map(|name| instances::name.eq(name)),
+            wishes.config_id.map(|config| instances::config_id.eq(config)),
+            wishes.autostart.map(|autostart| instances::autostart.eq(autostart)),
+            wishes.restart_policy.map(|policy| instances::restart_policy.eq(policy.as_str())),
+            wishes.client_version.as_ref().map(|version| instances::client_version.eq(version)),
+            instances::updated_at.eq(now),
+        ))
+        .execute(db)
+}
+
+/// Removes an instance with everything that hangs on it.
+pub fn delete(db: &mut Db, id: InstanceId) -> QueryResult<usize> {
+    diesel::delete(instances::table.filter(instances::id.eq(id))).execute(db)
+}
+
+/// Stores what the user wants.
+pub fn set_desired(db: &mut Db, id: InstanceId, running: bool) -> QueryResult<usize> {
+    diesel::update(instances::table.filter(instances::id.eq(id))).set(instances::desired.eq(desired(running))).execute(db)
+}
+
+/// Stores with what the client is started.
+pub fn set_start(db: &mut Db, id: InstanceId, revision: i32, port: u16) -> QueryResult<usize> {
+    diesel::update(instances::table.filter(instances::id.eq(id)))
+        .set((instances::running_revision.eq(revision), instances::port.eq(i32::from(port))))
+        .execute(db)
+}
+
+/// Takes journal entries into the history and the row, and stores how far the journal has been read: all or nothing, so that
+/// each entry is in the history exactly once.
+pub fn ingest(db: &mut Db, id: InstanceId, entries: &[Entry], offset: u64) -> QueryResult<()> {
+    for entry in entries {
+        record(db, id, entry)?;
+    }
+    diesel::update(instances::table.filter(instances::id.eq(id)))
+        .set(instances::journal_offset.eq(i64::try_from(offset).unwrap_or(i64::MAX)))
+        .execute(db)?;
+    Ok(())
+}
+
+/// Takes one change into the history and the row.
+pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
+    diesel::insert_into(events::table).values(NewEvent::of(id, entry)).execute(db)?;
+    let row = instances::table.filter(instances::id.eq(id));
+    let at = Timestamp(entry.at);
+    diesel::update(row).set(instances::status.eq(entry.to.as_str())).execute(db)?;
+    if entry.to == State::Starting {
+        let again = i32::from(matches!(entry.reason, Reason::Retry));
+        diesel::update(row)
+            .set((
+                instances::started_at.eq(at),
+                instances::pid.eq(entry.pid.and_then(|pid| i32::try_from(pid).ok())),
+                instances::restarts.eq(instances::restarts + again),
+            ))
+            .execute(db)?;
+    }
+    if !entry.to.has_client() {
+        diesel::update(row).set((instances::stopped_at.eq(at), instances::pid.eq(None::<i32>))).execute(db)?;
+    }
+    if entry.exit.is_some() || matches!(entry.reason, Reason::CannotRun(_)) {
+        let (code, signal) = split(entry.exit);
+        let last_error = match &entry.reason {
+            Reason::CannotRun(detail) => Some(detail.clone()),
+            Reason::EndedAsAsked => None,
+            _ => entry.last_error.clone(),
+        };
+        diesel::update(row)
+            .set((instances::exit_code.eq(code), instances::exit_signal.eq(signal), instances::last_error.eq(last_error)))
+            .execute(db)?;
+    }
+    Ok(())
+}
+
+/// The history, newest first; of one instance or of all. `before`: only events with a smaller number.
+pub fn history(db: &mut Db, id: Option<InstanceId>, before: Option<i64>, limit: i64) -> QueryResult<Vec<(Event, String)>> {
+    let mut query = events::table.inner_join(instances::table).into_boxed();
+    if let Some(id) = id {
+        query = query.filter(events::instance_id.eq(id));
+    }
+    if let Some(before) = before {
+        query = query.filter(events::id.lt(before));
+    }
+    query.order(events::id.desc()).limit(limit).select((Event::as_select(), instances::name)).load(db)
+}

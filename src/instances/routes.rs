@@ -1,0 +1,306 @@
+//! The URLs of instances. Each handler says which use case and which page; nothing else.
+
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::Event as SseEvent;
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio_util::sync::CancellationToken;
+
+use super::model::{Instance, STOP_PATIENCE, Wishes};
+use super::service::{Instances, Outcome};
+use super::views::{DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Parts, row_id};
+use crate::configs::Configs;
+use crate::error::{Error, FieldError, Result};
+use crate::http::extract::Fields;
+use crate::http::respond::next_page;
+use crate::http::want::{Form, Offer};
+use crate::http::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
+use crate::ids::InstanceId;
+
+/// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
+const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
+const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
+/// Between two new tables for a page that follows the list.
+const COALESCE: Duration = Duration::from_millis(150);
+
+/// What the list needs of the house.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    /// The instances.
+    pub instances: Instances,
+    /// The configurations they may run.
+    pub configs: Configs,
+    /// Streams end with the manager.
+    pub stop: CancellationToken,
+}
+
+/// `GET /`: the overview.
+pub async fn overview(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>) -> Reply {
+    show_list(lists, frame, want, true).await
+}
+
+/// `GET /instances`.
+pub async fn list(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>) -> Reply {
+    show_list(lists, frame, want, false).await
+}
+
+async fn show_list(State(lists): State<Lists>, Extension(frame): Extension<Frame>, want: Want<PageOrStream>, is_overview: bool) -> Reply {
+    if want.form == Form::EventStream {
+        return Ok(follow(lists, frame, want.asked.fragment, is_overview));
+    }
+    want.respond(&list_page(&lists, frame, is_overview, want.form == Form::Html).await?)
+}
+
+async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool) -> Result<ListPage> {
+    let instances = lists.instances.list().await?;
+    // Programs do not ask for advice.
+    let (has_configs, no_client) = if is_html {
+        (!lists.configs.list().await?.is_empty(), lists.instances.client().await.err().map(|e| e.to_string()))
+    } else {
+        (false, None)
+    };
+    Ok(ListPage { frame, is_overview, has_configs, no_client, instances })
+}
+
+/// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list itself changed, the whole table.
+fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
+    let stop = lists.stop.clone();
+    let changes = lists.instances.changes();
+    let events = stream::unfold((changes, lists), move |(mut changes, lists)| {
+        let frame = frame.clone();
+        async move {
+            loop {
+                let changed = match changes.recv().await {
+                    Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
+                    Err(RecvError::Lagged(_)) => None,
+                    Err(RecvError::Closed) => return None,
+                };
+                if as_html {
+                    // Several changes in one moment are one new table, which shows the state after all of them.
+                    tokio::time::sleep(COALESCE).await;
+                    while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+                }
+                let event = match (changed, as_html) {
+                    (Some((_, instance)), false) => SseEvent::default().event("instance").json_data(&instance).ok(),
+                    // Gone, or too much at once: whoever follows asks for the list again.
+                    (None, false) => Some(SseEvent::default().event("list").data("{}")),
+                    (_, true) => table(&lists, frame.clone(), is_overview).await.map(|html| SseEvent::default().data(html)),
+                };
+                if let Some(event) = event {
+                    return Some((event, (changes, lists)));
+                }
+            }
+        }
+    });
+    sse::respond(events, stop)
+}
+
+async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
+    use askama::Template as _;
+    let page = list_page(lists, frame, is_overview, true).await.ok()?;
+    let html = page.as_table().render().ok()?;
+    Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
+}
+
+/// `GET /instances/new`.
+pub async fn new(State(lists): State<Lists>, Extension(frame): Extension<Frame>, query: Query<HashMap<String, String>>, want: Want) -> Reply {
+    let given = json!({ "config_id": query.get("config") });
+    want.respond(&form_page(&lists, frame, None, &given, Vec::new()).await?)
+}
+
+/// `POST /instances`.
+pub async fn create(State(lists): State<Lists>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    let made = match Wishes::read(input.value.clone(), true, input.form.is_some()) {
+        Ok(wishes) => lists.instances.create(wishes).await,
+        Err(e) => Err(e),
+    };
+    match made {
+        Ok(id) => {
+            let name = lists.instances.get(id).await?.name;
+            let json = json!({ "success": true, "instance_id": id, "message": format!("{name} is saved.") });
+            Done { json, created: Some(format!("/instances/{id}")), next: format!("/instances/{id}") }.respond(&want)
+        }
+        Err(e) => refuse(&lists, frame, &want, None, &input.value, e).await,
+    }
+}
+
+/// `GET /instances/{id}/settings`.
+pub async fn settings(State(lists): State<Lists>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+    let instance = lists.instances.get(id).await?;
+    let given = json!({
+        "name": instance.name, "config_id": instance.config_id, "restart_policy": instance.restart_policy,
+        "autostart": instance.autostart, "client_version": instance.client_version,
+    });
+    want.respond(&form_page(&lists, frame, Some(instance), &given, Vec::new()).await?)
+}
+
+/// `PATCH /instances/{id}`, and `POST /instances/{id}` for forms, which know no PATCH.
+pub async fn change(State(lists): State<Lists>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want, input: Input) -> Reply {
+    let instance = lists.instances.get(id).await?;
+    let changed = match Wishes::read(input.value.clone(), false, input.form.is_some()) {
+        Ok(wishes) => lists.instances.change(id, wishes).await,
+        Err(e) => Err(e),
+    };
+    match changed {
+        Ok(()) => {
+            let instance = lists.instances.get(id).await?;
+            let message = format!("{} is saved.", instance.name);
+            let json = json!({ "success": true, "message": message, "instance": instance });
+            Done { json, created: None, next: format!("/instances/{id}") }.respond(&want)
+        }
+        Err(e) => refuse(&lists, frame, &want, Some(instance), &input.value, e).await,
+    }
+}
+
+/// A page gets its form back with what was typed and what was wrong; a program gets the problem.
+async fn refuse(lists: &Lists, frame: Frame, want: &Want, instance: Option<Instance>, given: &Value, error: Error) -> Reply {
+    if want.form != Form::Html {
+        return Err(error.into());
+    }
+    let (status, errors) = match error {
+        Error::Invalid(errors) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
+        Error::Conflict(detail) => (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)]),
+        other => return Err(other.into()),
+    };
+    want.respond_with(status, &form_page(lists, frame, instance, given, errors).await?)
+}
+
+async fn form_page(lists: &Lists, frame: Frame, instance: Option<Instance>, given: &Value, errors: Vec<FieldError>) -> Result<FormPage> {
+    let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let saved = lists.configs.list().await?;
+    let is_ticked = given.get("autostart").is_some_and(|v| v == &Value::Bool(true) || v.as_str().is_some_and(|s| s == "on"));
+    let active = saved.iter().find(|c| c.is_active).or(saved.first()).map(|c| c.id.to_string()).unwrap_or_default();
+    Ok(FormPage {
+        frame,
+        instance,
+        configs: saved.into_iter().map(|c| (c.id.to_string(), c.name)).collect(),
+        name: text("name"),
+        config_id: Some(text("config_id")).filter(|id| !id.is_empty()).unwrap_or(active),
+        restart_policy: text("restart_policy"),
+        autostart: is_ticked,
+        client_version: text("client_version"),
+        errors,
+    })
+}
+
+/// `POST /instances/{id}/start`.
+pub async fn start(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want, fields: Fields) -> Reply {
+    let outcome = s.start(id, actor(&want)).await?;
+    acted(&s, id, &want, &fields, outcome).await
+}
+
+/// `POST /instances/{id}/stop`.
+pub async fn stop(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want, fields: Fields) -> Reply {
+    let outcome = s.stop(id, actor(&want), patience(&want)).await?;
+    acted(&s, id, &want, &fields, outcome).await
+}
+
+/// `POST /instances/{id}/restart`.
+pub async fn restart(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want, fields: Fields) -> Reply {
+    let outcome = s.restart(id, actor(&want), patience(&want)).await?;
+    acted(&s, id, &want, &fields, outcome).await
+}
+
+/// `GET /instances/{id}/delete`: the question.
+pub async fn ask_delete(State(s): State<Instances>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+    let instance = s.get(id).await?;
+    let log_bytes = crate::logbuf::segment::list(&s.log_dir(id)).map(|files| files.iter().map(|f| f.len).sum()).unwrap_or(0);
+    want.respond(&DeletePage { frame, instance, log_bytes })
+}
+
+/// `DELETE /instances/{id}`, and `POST /instances/{id}/delete` for forms.
+pub async fn delete(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+    let json = s.delete(id, actor(&want)).await?;
+    Done { json, created: None, next: "/instances".into() }.respond(&want)
+}
+
+/// `GET /events`.
+pub async fn all_events(State(s): State<Instances>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+    want.respond(&events_page(&s, frame, None, params).await?)
+}
+
+/// `GET /instances/{id}/events`.
+pub async fn events(
+    State(s): State<Instances>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want,
+    params: Params,
+) -> Reply {
+    want.respond(&events_page(&s, frame, Some(id), params).await?)
+}
+
+async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut params: Params) -> Result<EventsPage> {
+    let limit = params.number("limit", 1..=1000, 100);
+    let before = params.get::<i64>("before", "the id of an event");
+    params.finish()?;
+    let instance = match id {
+        Some(id) => Some(s.get(id).await?),
+        None => None,
+    };
+    let mut found = s.history(id, before, limit + 1).await?;
+    let has_more = found.len() as u64 > limit;
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = found.last().map(|(event, _)| event.id).filter(|_| has_more);
+    let events = found.into_iter().map(|(event, instance_name)| ListedEvent { event, instance_name }).collect();
+    Ok(EventsPage { frame, instance, events, next })
+}
+
+/// Who acts, for the history.
+fn actor<O: Offer>(want: &Want<O>) -> &'static str {
+    if want.form == Form::Html { "page" } else { "api" }
+}
+
+fn patience(want: &Want) -> Duration {
+    match want.form {
+        Form::Html if want.asked.fragment => FRAGMENT_PATIENCE,
+        Form::Html => PAGE_PATIENCE,
+        _ => STOP_PATIENCE,
+    }
+}
+
+/// After an action: programs get its outcome, htmx the part of the page it asked for, a plain form the page it came from.
+async fn acted(s: &Instances, id: InstanceId, want: &Want<PageForms>, fields: &Fields, outcome: Outcome) -> Result<Response, Problem> {
+    if want.is_fragment() {
+        let here = if want.asked.target.as_deref() == Some(&row_id(id)) { "/instances" } else { "" };
+        return want.respond(&Parts { instance: s.get(id).await?, here });
+    }
+    let next = next_page(fields.text("next"), &format!("/instances/{id}"));
+    Ok(Done { json: outcome, created: None, next }.respond(want)?.into_response())
+}
+
+/// A change of one instance for its own page.
+#[must_use]
+pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
+    use askama::Template as _;
+    if as_html {
+        let html = Parts { instance, here: "" }.as_status().render().ok()?;
+        Some(SseEvent::default().data(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>")))
+    } else {
+        SseEvent::default().event("instance").json_data(&instance).ok()
+    }
+}
+
+/// The changes of one instance, from now on, as it is after each.
+pub fn changes_of(s: &Instances, id: InstanceId) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
+    let (s, changes) = (s.clone(), s.changes());
+    stream::unfold((s, changes), move |(s, mut changes)| async move {
+        loop {
+            match changes.recv().await {
+                Ok(changed) if changed != id => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => match s.get(id).await {
+                    Ok(instance) => return Some((instance, (s, changes))),
+                    Err(_) => return None,
+                },
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    })
+    .fuse()
+}

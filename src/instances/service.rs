@@ -1,0 +1,326 @@
+//! The use cases of instances: what a person or a program can do with them.
+
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+use super::model::{Event, Instance, Row, STOP_PATIENCE, Wishes, desired, unknown};
+use super::preparation::Preparation;
+use super::program::{ClientSource, Program};
+use super::queries;
+use super::supervisor::{Ask, Ending, Supervisor};
+use crate::clock::Timestamp;
+use crate::configs::{Configs, check_name};
+use crate::db::Db;
+use crate::error::{Error, FieldError, Result};
+use crate::ids::InstanceId;
+use crate::keeper::machine::State;
+use crate::keeper::names;
+
+/// Directories of deleted instances on their way out.
+const GONE: &str = ".gone-";
+
+/// Everything that can be done with instances; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Instances {
+    db: Db,
+    root: PathBuf,
+    supervisor: Supervisor,
+    source: ClientSource,
+}
+
+/// What an action led to, as programs are told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Always true: failures are problems.
+    pub success: bool,
+    /// The client's process id if there is one now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The state it has led to by now.
+    pub status: State,
+    /// What happened, for people.
+    pub message: String,
+}
+
+impl Instances {
+    /// `data_dir`: where `instances/` lies. Nothing is touched yet.
+    #[must_use]
+    pub fn new(db: Db, configs: Configs, source: ClientSource, data_dir: &std::path::Path) -> Self {
+        let root = data_dir.join("instances");
+        let preparation = Preparation::new(db.clone(), configs, source.clone(), root.clone());
+        let supervisor = Supervisor::new(db.clone(), preparation);
+        Self { db, root, supervisor, source }
+    }
+
+    /// Takes charge of all instances at the manager's start.
+    ///
+    /// # Errors
+    /// The database or the directory cannot be read.
+    pub async fn take_charge(&self) -> Result<()> {
+        self.finish_deletions().await?;
+        self.supervisor.take_charge().await
+    }
+
+    /// Ends supervision, with or without the clients.
+    pub async fn end(&self, ending: Ending) {
+        self.supervisor.end(ending).await;
+    }
+
+    /// The ids of instances as they change.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<InstanceId> {
+        self.supervisor.changes()
+    }
+
+    /// Where the log files of an instance lie.
+    #[must_use]
+    pub fn log_dir(&self, id: InstanceId) -> PathBuf {
+        self.root.join(id.to_string()).join(names::LOGS)
+    }
+
+    /// The client program in use, or why there is none.
+    ///
+    /// # Errors
+    /// There is none or it cannot be run here.
+    pub async fn client(&self) -> Result<Program> {
+        self.source.program(None).await
+    }
+
+    /// All instances, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn list(&self) -> Result<Vec<Instance>> {
+        let rows = self.db.read(|c| Ok(queries::all(c)?)).await?;
+        Ok(rows.into_iter().map(|row| self.assemble(row)).collect())
+    }
+
+    /// One instance.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn get(&self, id: InstanceId) -> Result<Instance> {
+        let row = self.db.read(move |c| Ok(queries::get(c, id)?)).await?.ok_or_else(|| unknown(id))?;
+        Ok(self.assemble(row))
+    }
+
+    fn assemble(&self, (row, config_name, revision): queries::RowWithConfig) -> Instance {
+        let told = self.supervisor.told(row.id);
+        Instance::assemble(row, config_name, revision, told.as_ref(), Timestamp::now())
+    }
+
+    /// Saves a new instance, stopped.
+    ///
+    /// # Errors
+    /// The name is taken; there is no such configuration.
+    pub async fn create(&self, wishes: Wishes) -> Result<InstanceId> {
+        let name = wishes.name.ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
+        check_name(&name).map_err(|detail| Error::invalid("/name", detail))?;
+        let config_id = wishes.config_id.ok_or_else(|| Error::invalid("/config_id", "Choose the saved configuration it runs."))?;
+        let now = Timestamp::now();
+        let row = Row {
+            id: InstanceId::random(),
+            name,
+            config_id,
+            desired: desired(false).into(),
+            autostart: wishes.autostart.unwrap_or(false),
+            restart_policy: wishes.restart_policy.unwrap_or_default().as_str().into(),
+            client_version: wishes.client_version.flatten(),
+            status: State::Stopped.as_str().into(),
+            pid: None,
+            port: None,
+            restarts: 0,
+            exit_code: None,
+            exit_signal: None,
+            last_error: None,
+            started_at: None,
+            stopped_at: None,
+            running_revision: None,
+            journal_offset: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        let id = row.id;
+        self.db
+            .write(move |c| {
+                check_free(c, Some(&row.name), Some(row.config_id), None)?;
+                queries::insert(c, &row)?;
+                Ok(())
+            })
+            .await?;
+        self.supervisor.add(id);
+        self.supervisor.announce(id);
+        Ok(id)
+    }
+
+    /// Changes what the wishes mention. A new configuration or version holds from the next start on, a new policy at once.
+    ///
+    /// # Errors
+    /// There is none with this id; the name is taken; there is no such configuration.
+    pub async fn change(&self, id: InstanceId, wishes: Wishes) -> Result<()> {
+        let policy_changes = wishes.restart_policy.is_some();
+        self.db
+            .write(move |c| {
+                queries::get(c, id)?.ok_or_else(|| unknown(id))?;
+                check_free(c, wishes.name.as_deref(), wishes.config_id, Some(id))?;
+                queries::update(c, id, &wishes, Timestamp::now())?;
+                Ok(())
+            })
+            .await?;
+        if policy_changes {
+            self.supervisor.ask(id, Ask::Reload, "page").await?;
+        }
+        self.supervisor.announce(id);
+        Ok(())
+    }
+
+    /// Starts the client, or tries at once while backing off. Returns when the process is there or has turned out not to run.
+    ///
+    /// # Errors
+    /// It runs already; there is no usable client; its configuration does not fit the client.
+    pub async fn start(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
+        self.named(id, self.supervisor.ask(id, Ask::Start, actor).await).await?;
+        self.settle(id, STOP_PATIENCE, |state| state != State::Stopping).await;
+        self.outcome(id).await
+    }
+
+    /// Tells the client to end and waits for it, at most for `patience`.
+    ///
+    /// # Errors
+    /// It is stopped already.
+    pub async fn stop(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<Outcome> {
+        self.named(id, self.supervisor.ask(id, Ask::Stop, actor).await).await?;
+        self.supervisor.wait(id, patience, |told| told.is_none()).await;
+        self.outcome(id).await
+    }
+
+    /// Ends the client and starts it again; starts a stopped one. Waits for the new process, at most for `patience`.
+    ///
+    /// # Errors
+    /// There is no usable client; its configuration does not fit the client.
+    pub async fn restart(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<Outcome> {
+        self.named(id, self.supervisor.ask(id, Ask::Restart, actor).await).await?;
+        self.settle(id, patience, |state| state != State::Stopping).await;
+        self.outcome(id).await
+    }
+
+    /// Stops an instance and removes it with its history and files.
+    ///
+    /// # Errors
+    /// There is none with this id; its client cannot be ended.
+    pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
+        let instance = self.get(id).await?;
+        self.supervisor.retire(id, actor).await?;
+        let (from, to) = (self.root.join(id.to_string()), self.root.join(format!("{GONE}{id}")));
+        // Renamed first: whatever interrupts this, the next start knows what was meant.
+        match tokio::fs::rename(&from, &to).await {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+        self.db.write(move |c| Ok(queries::delete(c, id)?)).await?;
+        remove_tree(to).await?;
+        self.supervisor.announce(id);
+        Ok(Outcome { success: true, pid: None, status: State::Stopped, message: format!("{} and all its files are deleted.", instance.name) })
+    }
+
+    /// The history of one instance or of all, newest first, with the instance's name beside each event.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn history(&self, id: Option<InstanceId>, before: Option<i64>, limit: u64) -> Result<Vec<(Event, String)>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.db
+            .read(move |c| {
+                if let Some(id) = id {
+                    queries::get(c, id)?.ok_or_else(|| unknown(id))?;
+                }
+                Ok(queries::history(c, id, before, limit)?)
+            })
+            .await
+    }
+
+    async fn settle(&self, id: InstanceId, patience: Duration, is_settled: impl Fn(State) -> bool) {
+        self.supervisor.wait(id, patience, |told| told.is_none_or(|told| is_settled(told.state))).await;
+    }
+
+    /// Puts the instance's name before a refusal.
+    async fn named<T>(&self, id: InstanceId, result: Result<T>) -> Result<T> {
+        match result {
+            Err(Error::Conflict(detail)) if detail.starts_with("It ") => {
+                let name = self.get(id).await?.name;
+                Err(Error::Conflict(format!("{name}{}", &detail[2..])))
+            }
+            other => other,
+        }
+    }
+
+    async fn outcome(&self, id: InstanceId) -> Result<Outcome> {
+        let instance = self.get(id).await?;
+        let name = &instance.name;
+        let message = match instance.status {
+            State::Starting => format!("{name} is starting."),
+            State::Running => format!("{name} is running."),
+            State::Stopping => format!("{name} is stopping; its client is finishing its work."),
+            State::Stopped => match instance.exit {
+                Some(exit) => format!("{name} has stopped with {exit}."),
+                None => format!("{name} has stopped."),
+            },
+            State::BackingOff => format!("{name} ended at once and is tried again soon: {}", reason(&instance)),
+            State::Failed => format!("{name} could not be started: {}", reason(&instance)),
+        };
+        Ok(Outcome { success: true, pid: instance.pid, status: instance.status, message })
+    }
+
+    /// Completes deletions that were interrupted; takes back those whose row is still there.
+    async fn finish_deletions(&self) -> Result<()> {
+        let mut entries = match tokio::fs::read_dir(&self.root).await {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().and_then(|n| n.strip_prefix(GONE)).and_then(|id| id.parse::<InstanceId>().ok()) else { continue };
+            let is_known = self.db.read(move |c| Ok(queries::get(c, id)?.is_some())).await?;
+            if is_known {
+                tokio::fs::rename(entry.path(), self.root.join(id.to_string())).await?;
+            } else {
+                remove_tree(entry.path()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn reason(instance: &Instance) -> &str {
+    instance.last_error.as_deref().unwrap_or("see its log")
+}
+
+/// Names are unique, configurations exist.
+fn check_free(
+    c: &mut diesel::SqliteConnection,
+    name: Option<&str>,
+    config: Option<crate::ids::ConfigId>,
+    own: Option<InstanceId>,
+) -> Result<()> {
+    if let Some(config) = config
+        && !queries::config_exists(c, config)?
+    {
+        return Err(Error::Invalid(vec![FieldError::new("/config_id", format!("There is no saved configuration {config}."))]));
+    }
+    if let Some(name) = name
+        && queries::name_is_taken(c, name, own)?
+    {
+        return Err(Error::Conflict(format!("There is already an instance called \"{name}\". Choose another name.")));
+    }
+    Ok(())
+}
+
+async fn remove_tree(path: PathBuf) -> Result<()> {
+    match tokio::fs::remove_dir_all(path).await {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
+        _ => Ok(()),
+    }
+}

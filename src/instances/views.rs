@@ -1,0 +1,283 @@
+//! The pages of instances, which are also their JSON. No I/O here: everything shown was handed in.
+
+use askama::Template;
+use serde::Serialize;
+use std::time::Duration;
+
+use super::model::{Event, Instance};
+use crate::clock::{Timestamp, spoken};
+use crate::error::FieldError;
+use crate::http::Frame;
+use crate::ids::InstanceId;
+use crate::keeper::machine::{Policy, State};
+use crate::view;
+
+impl Instance {
+    /// The state as a person reads it.
+    #[must_use]
+    pub fn state_words(&self) -> &'static str {
+        match self.status {
+            State::BackingOff => "backing off",
+            other => other.as_str(),
+        }
+    }
+
+    /// Milliseconds since 1970 of the moment since which the state holds, for a time element that counts on.
+    #[must_use]
+    pub fn since_ms(&self) -> Option<i64> {
+        self.since.map(|at| at.0)
+    }
+
+    /// How long the state has held.
+    #[must_use]
+    pub fn since_words(&self) -> Option<String> {
+        self.since.map(|at| spoken(Timestamp::now().since(at)))
+    }
+
+    /// How long until the next try.
+    #[must_use]
+    pub fn retry_words(&self) -> Option<String> {
+        let left = self.retry_at?.since(Timestamp::now());
+        Some(if left < Duration::from_secs(1) { "a moment".into() } else { spoken(left) })
+    }
+
+    /// The state will change by itself within seconds: a page without JavaScript asks again.
+    #[must_use]
+    pub fn is_in_motion(&self) -> bool {
+        matches!(self.status, State::Starting | State::Stopping) || self.retry_at.is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
+    }
+
+    /// It does not do what the user wants of it.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        matches!(self.status, State::Failed | State::BackingOff)
+    }
+
+    /// The client's own last words, without time stamp and module, short enough for a list.
+    #[must_use]
+    pub fn last_words(&self) -> Option<String> {
+        self.last_error.as_deref().map(short_error)
+    }
+}
+
+/// An ERROR line of the client without its time stamp, level and module, at most 240 characters.
+#[must_use]
+pub fn short_error(line: &str) -> String {
+    let message = crate::logbuf::level::header(line.as_bytes()).and_then(|header| line.get(header.message..)).unwrap_or(line);
+    let plain = crate::logbuf::ansi::plain(message);
+    match plain.char_indices().nth(240) {
+        Some((at, _)) => format!("{}…", &plain[..at]),
+        None => plain.into_owned(),
+    }
+}
+
+impl Event {
+    /// When, in the machine's own time.
+    #[must_use]
+    pub fn local(&self) -> String {
+        self.at.local()
+    }
+
+    /// The new state as a person reads it.
+    #[must_use]
+    pub fn to_words(&self) -> &str {
+        if self.to_state == "backing-off" { "backing off" } else { &self.to_state }
+    }
+
+    /// How the client ended, if it did.
+    #[must_use]
+    pub fn end_words(&self) -> Option<String> {
+        use crate::keeper::machine::Exit;
+        match (self.exit_code, self.exit_signal) {
+            (Some(code), _) => Some(Exit::Code(code).to_string()),
+            (None, Some(signal)) => Some(Exit::Signal(signal).to_string()),
+            (None, None) => None,
+        }
+    }
+
+    /// The last error line in short.
+    #[must_use]
+    pub fn error_words(&self) -> Option<String> {
+        self.last_error.as_deref().map(short_error)
+    }
+
+    /// When the next try was due, seen from the event.
+    #[must_use]
+    pub fn wait_words(&self) -> Option<String> {
+        self.retry_at.map(|at| spoken(at.since(self.at) + Duration::from_millis(500)))
+    }
+}
+
+/// `/` and `/instances`.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "instances/list.html", blocks = ["main", "table"])]
+pub struct ListPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// The overview, not the plain list.
+    #[serde(skip)]
+    pub(super) is_overview: bool,
+    /// There is a saved configuration to run.
+    #[serde(skip)]
+    pub(super) has_configs: bool,
+    /// Why no client can be started, if so.
+    #[serde(skip)]
+    pub(super) no_client: Option<String>,
+    /// All instances, oldest first.
+    pub instances: Vec<Instance>,
+}
+view!(ListPage { "main" => as_main, "table" => as_table });
+
+impl ListPage {
+    fn count(&self, state: State) -> usize {
+        self.instances.iter().filter(|i| i.status == state).count()
+    }
+
+    fn headline(&self) -> String {
+        let running = self.count(State::Running);
+        match self.instances.len() {
+            0 => "No instance yet".into(),
+            1 if running == 1 => "1 instance, serving miners".into(),
+            1 => "1 instance".into(),
+            all => format!("{all} instances, {running} serving miners"),
+        }
+    }
+
+    fn troubled(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().filter(|i| i.needs_attention())
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.troubled().next().is_some()
+    }
+
+    fn restarts(&self) -> i32 {
+        self.instances.iter().map(|i| i.restarts).sum()
+    }
+
+    /// Where plain forms on this page lead back to.
+    fn here(&self) -> &'static str {
+        if self.is_overview { "/" } else { "/instances" }
+    }
+}
+
+/// What changed about one instance, as the parts of pages that show it: its head on its own page, its row in lists.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "instances/parts.html", blocks = ["status", "row"])]
+pub struct Parts {
+    /// The instance.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// Where plain forms in a row lead back to.
+    #[serde(skip)]
+    pub here: &'static str,
+}
+
+impl crate::http::View for Parts {
+    fn block(&self, name: &str) -> Option<askama::Result<String>> {
+        Some(if name.starts_with("i-") { self.as_row().render() } else { self.as_status().render() })
+    }
+}
+
+/// The form of a new instance or of a changed one, with what was typed and what was wrong with it.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "instances/form.html", blocks = ["main"])]
+pub struct FormPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// The instance that is changed; none: a new one.
+    #[serde(skip)]
+    pub(super) instance: Option<Instance>,
+    #[serde(skip)]
+    pub(super) configs: Vec<(String, String)>,
+    pub(super) name: String,
+    pub(super) config_id: String,
+    pub(super) restart_policy: String,
+    pub(super) autostart: bool,
+    pub(super) client_version: String,
+    pub(super) errors: Vec<FieldError>,
+}
+view!(FormPage { "main" => as_main });
+
+impl FormPage {
+    fn error(&self, pointer: &str) -> Option<&str> {
+        self.errors.iter().find(|e| e.pointer == pointer).map(|e| e.detail.as_str())
+    }
+
+    fn title(&self) -> String {
+        self.instance.as_ref().map_or_else(|| "New instance".into(), |i| format!("Settings of {}", i.name))
+    }
+
+    fn policies(&self) -> [(Policy, &'static str); 3] {
+        [
+            (Policy::OnFailure, "After a failure (recommended)"),
+            (Policy::Always, "Always, even when the program itself cannot be run"),
+            (Policy::Never, "Never"),
+        ]
+    }
+}
+
+/// The question before an instance is deleted.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "instances/delete.html", blocks = ["main"])]
+pub struct DeletePage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// The instance.
+    pub instance: Instance,
+    /// How much log goes with it, bytes.
+    pub log_bytes: u64,
+}
+view!(DeletePage { "main" => as_main });
+
+impl DeletePage {
+    fn log_words(&self) -> String {
+        match self.log_bytes {
+            0 => "no log yet".into(),
+            n if n < 1_000_000 => format!("{:.1} kB of log", f64::from(u32::try_from(n).unwrap_or(u32::MAX)) / 1e3),
+            n => format!("{:.1} MB of log", f64::from(u32::try_from(n / 1000).unwrap_or(u32::MAX)) / 1e3),
+        }
+    }
+}
+
+/// One event as listed.
+#[derive(Debug, Serialize)]
+pub struct ListedEvent {
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Its instance's name.
+    pub instance_name: String,
+}
+
+/// `/events` and `/instances/{id}/events`.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "instances/events.html", blocks = ["main"])]
+pub struct EventsPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// Whose history; none: everybody's.
+    #[serde(skip)]
+    pub(super) instance: Option<Instance>,
+    /// Newest first.
+    pub events: Vec<ListedEvent>,
+    /// `before` for the next older page, if there is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+}
+view!(EventsPage { "main" => as_main });
+
+impl EventsPage {
+    fn path(&self) -> String {
+        match &self.instance {
+            Some(instance) => format!("/instances/{}/events", instance.id),
+            None => "/events".into(),
+        }
+    }
+}
+
+/// The element id of an instance's row.
+#[must_use]
+pub fn row_id(id: InstanceId) -> String {
+    format!("i-{id}")
+}

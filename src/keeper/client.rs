@@ -1,0 +1,63 @@
+//! The manager's side of a keeper: is there one, start one, open a conversation. Everything here is brief and blocking.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::names;
+
+/// Whether a keeper holds the instance in `dir`.
+///
+/// # Errors
+/// The lock cannot be looked at.
+pub fn is_kept(dir: &Path) -> io::Result<bool> {
+    let file = match File::open(dir.join(names::LOCK)) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(e),
+    }
+}
+
+/// Opens a conversation with the keeper of the instance in `dir`.
+///
+/// # Errors
+/// Nobody listens there.
+pub fn connect(dir: &Path) -> io::Result<UnixStream> {
+    // A socket's path may have 107 bytes only; through the directory's descriptor it is short wherever the data lies.
+    let handle = File::open(dir)?;
+    UnixStream::connect(format!("/proc/self/fd/{}/{}", handle.as_raw_fd(), names::SOCKET))
+}
+
+/// Starts a keeper for the instance in `dir` and returns once it listens.
+///
+/// # Errors
+/// It could not be started or does not want to work; the text says why.
+pub fn launch(dir: &Path) -> io::Result<Child> {
+    let complaints = File::options().create(true).append(true).open(dir.join(names::COMPLAINTS))?;
+    let mut child = Command::new("/proc/self/exe")
+        .arg("keep")
+        .arg(dir)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(complaints)
+        .spawn()?;
+    let mut said = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout).read_line(&mut said)?;
+    }
+    if said.trim_end() == "ready" {
+        return Ok(child);
+    }
+    let _ = child.wait();
+    let said = said.trim_end();
+    Err(io::Error::other(if said.is_empty() { "the keeper ended before it could say why; see its keeper.log" } else { said }))
+}

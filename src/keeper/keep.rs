@@ -1,0 +1,645 @@
+//! The keeper process: one thread, one `poll`, and the state machine between what happens and what is done.
+//!
+//! It knows the instance's directory and nothing else: what to run stands in `keeper.json`. Why each thing is kept where it is:
+//! the lock says that the instance is alive, the socket lets the manager ask and watch, the journal keeps history while the
+//! manager is away.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitCode};
+use std::time::{Duration, Instant};
+
+use super::journal::{Entry, Writer};
+use super::logfile::LogFile;
+use super::machine::{Action, Change, Exit, Input, Machine, Reason, State, StopSignal};
+use super::protocol::{self, Command, Request, Spec, Status};
+use super::{names, spawn};
+use crate::clock::Timestamp;
+use crate::logbuf::level::{Level, level_of_line};
+
+/// So much of an ERROR line is kept, bytes.
+const LAST_ERROR_BYTES: usize = 2048;
+/// So much output is taken before other things get their turn, bytes.
+const INTAKE_BYTES: usize = 1 << 20;
+/// More connections than a manager and a few curious people need are refused.
+const CONNECTIONS: usize = 32;
+
+/// The internal subcommand `keep`: runs the instance in `dir` until it is stopped. Writes `ready` to standard output once it listens,
+/// or why it cannot.
+#[must_use]
+pub fn keep(dir: &Path) -> ExitCode {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // A session of its own: neither the manager's end nor a terminal's reaches it. It fails only for a process that leads one.
+    let _ = rustix::process::setsid();
+    match Keeper::open(dir) {
+        Ok(mut keeper) => {
+            println!("ready");
+            // The manager waits for the end of this pipe.
+            if let Ok(null) = File::options().write(true).open("/dev/null") {
+                let _ = rustix::stdio::dup2_stdout(null);
+            }
+            keeper.run();
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            println!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The client while there is one.
+struct Client {
+    child: Child,
+    pid: u32,
+    /// Readable once the client has ended.
+    ended: OwnedFd,
+    /// Its output, until every holder of the other end is gone.
+    output: Option<OwnedFd>,
+}
+
+/// One conversation on the control socket.
+struct Connection {
+    stream: UnixStream,
+    received: Vec<u8>,
+    to_send: Vec<u8>,
+    watches: bool,
+    over: bool,
+}
+
+struct Keeper {
+    dir: PathBuf,
+    /// Held, never read.
+    _lock: File,
+    listener: UnixListener,
+    signals: UnixStream,
+    connections: Vec<Connection>,
+    spec: Spec,
+    machine: Machine,
+    client: Option<Client>,
+    log: LogFile,
+    journal: Writer,
+    status: Status,
+    /// Who asked last, until the change it led to is written down.
+    actor: Option<String>,
+    /// A start that is not written down yet.
+    starting: Option<Change>,
+    /// The unfinished line of output, and the last ERROR line of this run.
+    watcher: LineWatcher,
+    epoch: Instant,
+    done: bool,
+    buffer: Vec<u8>,
+}
+
+impl Keeper {
+    fn open(dir: &Path) -> Result<Self, String> {
+        let told = |what: &str, e: &dyn std::fmt::Display| format!("{what} in {}: {e}", dir.display());
+        std::env::set_current_dir(dir).map_err(|e| told("cannot work", &e))?;
+        let lock = lock().map_err(|e| told("cannot hold the lock", &e))?;
+        let spec = Spec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
+        std::fs::create_dir_all(names::WORK).map_err(|e| told("cannot make the working directory", &e))?;
+        // Whoever holds the lock owns the socket: one left by a killed keeper goes. It is bound by its short relative name, since a
+        // socket's path may have 107 bytes only.
+        match std::fs::remove_file(names::SOCKET) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(told("cannot replace the socket", &e)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(names::SOCKET).map_err(|e| told("cannot listen", &e))?;
+        listener.set_nonblocking(true).map_err(|e| told("cannot listen", &e))?;
+        let (signals, told_signals) = UnixStream::pair().map_err(|e| told("cannot take signals", &e))?;
+        signals.set_nonblocking(true).map_err(|e| told("cannot take signals", &e))?;
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+            let end = told_signals.try_clone().map_err(|e| told("cannot take signals", &e))?;
+            signal_hook::low_level::pipe::register(signal, end).map_err(|e| told("cannot take signals", &e))?;
+        }
+        let leftovers = spawn::end_leftovers(&spec);
+        let mut log = LogFile::open(Path::new(names::LOGS), spec.log_segment_bytes, spec.log_segments)
+            .map_err(|e| told("cannot write the log", &e))?;
+        if leftovers > 0 {
+            log.note("WARN", &format!("killed {leftovers} processes that the keeper before left behind"));
+        }
+        let journal = Writer::open(Path::new(".")).map_err(|e| told("cannot write the journal", &e))?;
+        let status = Status {
+            v: protocol::VERSION,
+            keeper_pid: std::process::id(),
+            state: State::Stopped,
+            since: Timestamp::now().0,
+            pid: None,
+            started_at: None,
+            failures: 0,
+            retry_at: None,
+            reason: None,
+            exit: None,
+            last_error: None,
+            journal: journal.len(),
+            re: None,
+        };
+        Ok(Self {
+            dir: dir.into(),
+            _lock: lock,
+            listener,
+            signals,
+            connections: Vec::new(),
+            machine: Machine::new(spec.rules()),
+            spec,
+            client: None,
+            log,
+            journal,
+            status,
+            actor: None,
+            starting: None,
+            watcher: LineWatcher::default(),
+            epoch: Instant::now(),
+            done: false,
+            buffer: vec![0; 64 * 1024],
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn run(&mut self) {
+        // A keeper that is asked nothing has no reason to stay.
+        let born = Instant::now();
+        while !self.done {
+            if self.machine.state().is_at_rest() && born.elapsed() > Duration::from_secs(10) {
+                break;
+            }
+            self.wait_and_serve();
+        }
+        let _ = std::fs::remove_file(names::SOCKET);
+        // Whoever watches sees the last state before the connection ends.
+        for connection in &mut self.connections {
+            let _ = connection.stream.set_nonblocking(false);
+            let _ = connection.stream.set_write_timeout(Some(Duration::from_secs(1)));
+            let _ = connection.stream.write_all(&connection.to_send);
+        }
+    }
+
+    /// One round: sleeps until something happens or is due, then deals with all of it.
+    fn wait_and_serve(&mut self) {
+        let due = self.machine.alarm().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let due = if self.machine.state().is_at_rest() { Some(Duration::from_secs(1)) } else { due };
+        let timeout = due.map(|d| Timespec { tv_sec: d.as_secs().cast_signed(), tv_nsec: i64::from(d.subsec_nanos()) });
+        let (output_came, client_ended, signalled, knocked, spoke) = {
+            let mut fds = vec![
+                PollFd::new(&self.listener, PollFlags::IN),
+                PollFd::new(&self.signals, PollFlags::IN),
+            ];
+            for connection in &self.connections {
+                let flags = if connection.to_send.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+                fds.push(PollFd::from_borrowed_fd(connection.stream.as_fd(), flags));
+            }
+            let talking = fds.len();
+            if let Some(client) = &self.client {
+                fds.push(PollFd::new(&client.ended, PollFlags::IN));
+                if let Some(output) = &client.output {
+                    fds.push(PollFd::new(output, PollFlags::IN));
+                }
+            }
+            if let Err(e) = poll(&mut fds, timeout.as_ref()) {
+                if e != rustix::io::Errno::INTR {
+                    complain(&format!("poll: {e}"));
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                return;
+            }
+            let hit = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
+            let spoke: Vec<usize> = (2..talking).filter(|at| hit(*at)).map(|at| at - 2).collect();
+            (hit(talking + 1), hit(talking), hit(1), hit(0), spoke)
+        };
+        if output_came {
+            self.take_output(INTAKE_BYTES);
+        }
+        if client_ended {
+            self.bury_client();
+        }
+        if signalled {
+            // The machine is going down, or somebody ends the keeper: the client ends first.
+            let mut seen = [0; 16];
+            while matches!(self.signals.read(&mut seen), Ok(n) if n > 0) {}
+            if self.machine.state().is_at_rest() {
+                self.done = true;
+            }
+            self.actor = Some("signal to the keeper".into());
+            self.feed(Input::Stop);
+        }
+        if knocked {
+            self.accept();
+        }
+        for at in spoke {
+            self.converse(at);
+        }
+        self.connections.retain(|c| !c.over);
+        if self.machine.alarm().is_some_and(|at| self.now() >= at) {
+            self.feed(Input::Tick);
+        }
+    }
+
+    /// Gives the machine an input and does what it wants done.
+    fn feed(&mut self, input: Input) {
+        let mut chance = [0; 8];
+        // Without randomness waits are merely not spread.
+        let _ = getrandom::fill(&mut chance);
+        for action in self.machine.take(input, self.now(), u64::from_le_bytes(chance)) {
+            match action {
+                // A start is written down with the process id, which is known a moment later.
+                Action::Record(change) if change.to == State::Starting => self.starting = Some(change),
+                Action::Record(change) => self.record(change),
+                Action::Spawn => self.spawn(),
+                Action::Signal(signal) => self.signal(signal),
+                Action::Quit => self.done = true,
+            }
+        }
+    }
+
+    fn spawn(&mut self) {
+        match Spec::read(Path::new(".")) {
+            Ok(spec) => self.adopt(spec),
+            Err(e) => complain(&format!("keeper.json cannot be read, the one before still holds: {e}")),
+        }
+        self.watcher = LineWatcher::new(self.spec.ready_when.clone());
+        let started = spawn::start(&self.spec, &self.dir).and_then(|started| {
+            let pid = started.child.id();
+            let ended = i32::try_from(pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .ok_or_else(|| "no process id".to_owned())
+                .and_then(|pid| {
+                    let nonblocking = rustix::fs::fcntl_setfl(&started.output, rustix::fs::OFlags::NONBLOCK);
+                    nonblocking.and_then(|()| pidfd_open(pid, PidfdFlags::empty())).map_err(|e| format!("cannot watch the client: {e}"))
+                });
+            match ended {
+                Ok(ended) => Ok(Client { child: started.child, pid, ended, output: Some(started.output) }),
+                Err(e) => {
+                    let mut child = started.child;
+                    spawn::signal_group(pid, Signal::KILL);
+                    let _ = child.wait();
+                    Err(e)
+                }
+            }
+        });
+        match started {
+            Ok(client) => {
+                let pid = client.pid;
+                let program = self.spec.program.display().to_string();
+                self.log.note("INFO", &format!("started {program} pid={pid}"));
+                self.client = Some(client);
+                self.record_start(Some(pid));
+                self.feed(Input::Spawned { pid });
+                if self.spec.ready_when.is_empty() {
+                    self.feed(Input::Ready);
+                }
+            }
+            Err(detail) => {
+                self.log.note("ERROR", &detail);
+                self.record_start(None);
+                self.feed(Input::SpawnFailed { detail });
+            }
+        }
+    }
+
+    fn adopt(&mut self, spec: Spec) {
+        self.machine.set_rules(spec.rules());
+        self.log.set_sizes(spec.log_segment_bytes, spec.log_segments);
+        self.spec = spec;
+    }
+
+    fn signal(&mut self, signal: StopSignal) {
+        let Some(client) = &self.client else { return };
+        let signal = match signal {
+            StopSignal::Interrupt => Signal::INT,
+            StopSignal::Terminate => Signal::TERM,
+            StopSignal::Kill => Signal::KILL,
+        };
+        if signal != Signal::INT {
+            let name = if signal == Signal::TERM { "SIGTERM" } else { "SIGKILL" };
+            self.log.note("WARN", &format!("the client has not ended yet, sending {name}"));
+        }
+        spawn::signal_group(client.pid, signal);
+    }
+
+    /// Reads what the client has written, at most about `limit` bytes.
+    fn take_output(&mut self, limit: usize) {
+        let Some(client) = &mut self.client else { return };
+        let Some(output) = &client.output else { return };
+        let mut taken = 0;
+        let mut is_ready = false;
+        let mut over = false;
+        while taken < limit {
+            match rustix::io::read(output, &mut self.buffer[..]) {
+                Ok(0) => {
+                    over = true;
+                    break;
+                }
+                Ok(n) => {
+                    self.log.write(&self.buffer[..n]);
+                    is_ready |= self.watcher.look(&self.buffer[..n]);
+                    taken += n;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        if over {
+            client.output = None;
+        }
+        if is_ready {
+            self.feed(Input::Ready);
+        }
+    }
+
+    /// The client has ended: its group goes with it, its last output is read, the machine is told.
+    fn bury_client(&mut self) {
+        let Some(client) = &self.client else { return };
+        // The dead leader still holds the group's number, so this reaches nobody else.
+        spawn::signal_group(client.pid, Signal::KILL);
+        // What is in the pipe now is all there is; a descendant that escaped the group is not waited for.
+        self.take_output(64 << 20);
+        let Some(mut client) = self.client.take() else { return };
+        let exit = match client.child.wait() {
+            Ok(status) => status.code().map(Exit::Code).or(status.signal().map(Exit::Signal)).unwrap_or(Exit::Code(-1)),
+            Err(e) => {
+                complain(&format!("the client's end cannot be learnt: {e}"));
+                Exit::Code(-1)
+            }
+        };
+        let asked = self.machine.state() == State::Stopping;
+        self.log.note(if asked { "INFO" } else { "WARN" }, &format!("the client ended with {exit}{}", if asked { "" } else { ", unasked" }));
+        let last_error = self.watcher.take_last_error();
+        self.feed(Input::Exited { exit, last_error });
+    }
+
+    fn record_start(&mut self, pid: Option<u32>) {
+        self.status.pid = pid;
+        self.status.started_at = pid.map(|_| Timestamp::now().0);
+        if let Some(change) = self.starting.take() {
+            self.record(change);
+        }
+    }
+
+    fn record(&mut self, change: Change) {
+        let now = Timestamp::now();
+        let retry_at = change.wait.map(|wait| now.after(wait).0);
+        let actor = if matches!(change.reason, Reason::Asked) { self.actor.take() } else { None };
+        let entry = Entry {
+            at: now.0,
+            from: change.from,
+            to: change.to,
+            reason: change.reason.clone(),
+            actor,
+            pid: self.status.pid,
+            exit: change.exit,
+            last_error: change.last_error.clone(),
+            failures: self.machine.failures(),
+            retry_at,
+        };
+        if let Err(e) = self.journal.append(&entry) {
+            complain(&format!("the journal cannot be written: {e}"));
+        }
+        self.status.state = change.to;
+        self.status.since = now.0;
+        self.status.failures = self.machine.failures();
+        self.status.retry_at = retry_at;
+        self.status.reason = Some(change.reason);
+        if change.exit.is_some() {
+            self.status.exit = change.exit;
+            self.status.last_error = change.last_error;
+        }
+        if !change.to.has_client() {
+            self.status.pid = None;
+            self.status.started_at = None;
+        }
+        self.status.journal = self.journal.len();
+        self.tell_watchers();
+    }
+
+    fn tell_watchers(&mut self) {
+        let line = protocol::line(&self.status);
+        for connection in self.connections.iter_mut().filter(|c| c.watches) {
+            connection.send(&line);
+        }
+    }
+
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if self.connections.len() < CONNECTIONS && stream.set_nonblocking(true).is_ok() {
+                self.connections.push(Connection { stream, received: Vec::new(), to_send: Vec::new(), watches: false, over: false });
+            }
+        }
+    }
+
+    /// Reads what a connection says, answers each line with the status it leads to.
+    fn converse(&mut self, at: usize) {
+        for line in self.connections[at].receive() {
+            let Ok(request) = serde_json::from_slice::<Request>(&line) else {
+                self.connections[at].over = true;
+                return;
+            };
+            self.actor = request.actor;
+            match request.command {
+                Command::Start => self.feed(Input::Start),
+                Command::Stop => {
+                    self.feed(Input::Stop);
+                    // Asked to stop before it was ever asked to start.
+                    self.done |= self.machine.state().is_at_rest();
+                }
+                Command::Restart => self.feed(Input::Restart),
+                Command::Reload => match Spec::read(Path::new(".")) {
+                    Ok(spec) => self.adopt(spec),
+                    Err(e) => complain(&format!("keeper.json cannot be read, the one before still holds: {e}")),
+                },
+                Command::Watch => self.connections[at].watches = true,
+            }
+            let line = protocol::line(&Status { re: request.id, ..self.status.clone() });
+            self.connections[at].send(&line);
+        }
+        self.connections[at].flush();
+    }
+}
+
+impl Connection {
+    fn receive(&mut self) -> Vec<Vec<u8>> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => {
+                    self.over = true;
+                    break;
+                }
+                Ok(n) => self.received.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.over = true;
+                    break;
+                }
+            }
+            if self.received.len() > protocol::LONGEST_LINE {
+                self.over = true;
+                break;
+            }
+        }
+        let mut lines = Vec::new();
+        while let Some(at) = self.received.iter().position(|b| *b == b'\n') {
+            let mut line: Vec<u8> = self.received.drain(..=at).collect();
+            line.pop();
+            lines.push(line);
+        }
+        lines
+    }
+
+    fn send(&mut self, line: &[u8]) {
+        // Somebody who watches but never reads is let go rather than remembered for.
+        if self.to_send.len() > 1 << 20 {
+            self.over = true;
+            return;
+        }
+        self.to_send.extend_from_slice(line);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while !self.to_send.is_empty() {
+            match self.stream.write(&self.to_send) {
+                Ok(0) => break,
+                Ok(n) => {
+                    self.to_send.drain(..n);
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.over = true;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Looks at every line of output for two things: that the client serves miners, and its last ERROR line.
+#[derive(Default)]
+struct LineWatcher {
+    partial: Vec<u8>,
+    ready_when: Vec<String>,
+    last_error: Option<Vec<u8>>,
+    /// The last line that is not in the client's format: what it says when it cannot even start (configuration errors, panics).
+    last_bare: Option<Vec<u8>>,
+}
+
+impl LineWatcher {
+    fn new(ready_when: Vec<String>) -> Self {
+        Self { ready_when, ..Self::default() }
+    }
+
+    /// Looks at the next bytes; true once a line says that the client serves miners.
+    fn look(&mut self, bytes: &[u8]) -> bool {
+        let mut is_ready = false;
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|b| *b == b'\n') {
+            if self.partial.is_empty() {
+                is_ready |= self.line(&rest[..at]);
+            } else {
+                self.keep_partial(&rest[..at]);
+                let line = std::mem::take(&mut self.partial);
+                is_ready |= self.line(&line);
+            }
+            rest = &rest[at + 1..];
+        }
+        self.keep_partial(rest);
+        is_ready
+    }
+
+    fn keep_partial(&mut self, bytes: &[u8]) {
+        let room = LAST_ERROR_BYTES.saturating_sub(self.partial.len()).min(bytes.len());
+        self.partial.extend_from_slice(&bytes[..room]);
+    }
+
+    fn line(&mut self, line: &[u8]) -> bool {
+        let cut = &line[..line.len().min(LAST_ERROR_BYTES)];
+        match level_of_line(line) {
+            Some(Level::Error) => self.last_error = Some(cut.to_vec()),
+            Some(_) => {}
+            // The first line of a message says what it is about; the rest explains.
+            None if self.last_bare.is_none() && !line.iter().all(u8::is_ascii_whitespace) => self.last_bare = Some(cut.to_vec()),
+            None => {}
+        }
+        if self.ready_when.is_empty() {
+            return false;
+        }
+        let text = String::from_utf8_lossy(cut);
+        let is_ready = self.ready_when.iter().any(|mark| text.contains(mark.as_str()));
+        if is_ready {
+            self.ready_when.clear();
+        }
+        is_ready
+    }
+
+    fn take_last_error(&mut self) -> Option<String> {
+        if !self.partial.is_empty() {
+            let line = std::mem::take(&mut self.partial);
+            self.line(&line);
+        }
+        let line = self.last_error.take().or(self.last_bare.take())?;
+        Some(String::from_utf8_lossy(&line).trim().to_owned())
+    }
+}
+
+/// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is tried again for a second.
+fn lock() -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(names::LOCK)?;
+    let patience = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if patience.elapsed() < Duration::from_secs(1) => std::thread::sleep(Duration::from_millis(5)),
+            Err(TryLockError::WouldBlock) => return Err(io::Error::new(ErrorKind::WouldBlock, "another keeper holds it")),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    file.set_len(0)?;
+    (&file).write_all(std::process::id().to_string().as_bytes())?;
+    Ok(file)
+}
+
+/// Writes to the keeper's own small log, which the manager shows when a keeper cannot work.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{} {text}", Timestamp::now());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_error_is_found_whatever_the_pieces() {
+        let log = include_bytes!("../../tests/data/jd-client/tp_unreachable.log");
+        for size in [1, 7, 100, 65_536] {
+            let mut watcher = LineWatcher::new(vec!["ready to accept connections".into()]);
+            assert!(!log.chunks(size).any(|piece| watcher.look(piece)));
+            let error = watcher.take_last_error().unwrap();
+            assert!(error.ends_with("ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_serves_miners_is_ready_once() {
+        let log = include_bytes!("../../tests/data/jd-client/signature64_ok.log");
+        let mut watcher = LineWatcher::new(vec!["ready to accept connections".into()]);
+        assert_eq!(log.chunks(50).filter(|piece| watcher.look(piece)).count(), 1);
+    }
+
+    #[test]
+    fn what_is_said_outside_the_format_counts_when_nothing_else_was() {
+        let mut watcher = LineWatcher::default();
+        watcher.look(b"\nJob Declarator Client config error: missing field\n  more\n");
+        assert_eq!(watcher.take_last_error().as_deref(), Some("Job Declarator Client config error: missing field"));
+    }
+}

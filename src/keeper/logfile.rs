@@ -1,0 +1,232 @@
+//! The client's output on disk: one endless stream of bytes, cut into files named by the offset of their first byte.
+//!
+//! Nothing is ever renamed: a position in the stream stays what it is, so that readers can page and resume by it. The disk
+//! being full costs output, never the client: what could not be written is counted and said once it is possible again.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::logbuf::segment;
+
+/// The writer of an instance's log.
+#[derive(Debug)]
+pub struct LogFile {
+    dir: PathBuf,
+    file: File,
+    /// Offset of the present file's first byte.
+    base: u64,
+    /// Bytes in the present file.
+    len: u64,
+    segment_bytes: u64,
+    segments: usize,
+    /// Bytes that could not be written since the last success.
+    lost: u64,
+    /// The stream ends in the middle of a line.
+    mid_line: bool,
+}
+
+impl LogFile {
+    /// Goes on where the stream ends. A line that was cut off when a keeper was killed is closed.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be made.
+    pub fn open(dir: &Path, segment_bytes: u64, segments: usize) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let base = segment::list(dir)?.last().map_or(0, |last| last.base);
+        let mut file = open(dir, base)?;
+        let len = file.metadata()?.len();
+        let mut log =
+            Self { dir: dir.into(), base, len, segment_bytes, segments: segments.max(1), lost: 0, mid_line: false, file: open(dir, base)? };
+        if len > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::Start(len - 1))?;
+            file.read_exact(&mut last)?;
+            log.mid_line = last != *b"\n";
+            log.close_line();
+        }
+        Ok(log)
+    }
+
+    /// Takes new sizes; they hold from the next cut on.
+    pub fn set_sizes(&mut self, segment_bytes: u64, segments: usize) {
+        self.segment_bytes = segment_bytes;
+        self.segments = segments.max(1);
+    }
+
+    /// The offset behind the last byte.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.base + self.len
+    }
+
+    /// Appends output of the client.
+    pub fn write(&mut self, mut bytes: &[u8]) {
+        while self.len + bytes.len() as u64 > self.segment_bytes {
+            // Cut behind the last line that still fits; a single line longer than a file goes where it falls.
+            let room = usize::try_from(self.segment_bytes.saturating_sub(self.len)).unwrap_or(usize::MAX).min(bytes.len());
+            let cut = match bytes[..room].iter().rposition(|b| *b == b'\n') {
+                Some(at) => at + 1,
+                None if self.len > 0 && !self.mid_line => 0,
+                None if self.len >= self.segment_bytes.saturating_mul(2) => 0,
+                None => match bytes.iter().position(|b| *b == b'\n') {
+                    Some(at) => at + 1,
+                    None => break,
+                },
+            };
+            self.append(&bytes[..cut]);
+            bytes = &bytes[cut..];
+            self.cut();
+            if bytes.is_empty() {
+                return;
+            }
+        }
+        self.append(bytes);
+    }
+
+    /// Appends a line of the keeper's own, in the client's format so that it is read like any other.
+    pub fn note(&mut self, level: &str, text: &str) {
+        self.close_line();
+        let now = jiff::Timestamp::now();
+        self.write(format!("{now:.6} {level:>5} jd_manager::keeper: {text}\n").as_bytes());
+    }
+
+    /// Ends a line that a client left unfinished.
+    pub fn close_line(&mut self) {
+        if self.mid_line {
+            self.append(b"\n");
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.lost > 0 {
+            let now = jiff::Timestamp::now();
+            let note = format!("{now:.6}  WARN jd_manager::keeper: {} bytes of output could not be written to disk\n", self.lost);
+            let start: &[u8] = if self.mid_line { b"\n" } else { b"" };
+            if self.put(&[start, note.as_bytes()].concat()).is_err() {
+                self.lost += bytes.len() as u64;
+                return;
+            }
+            self.lost = 0;
+        }
+        match self.put(bytes) {
+            Ok(()) => {}
+            Err(written) => self.lost += (bytes.len() - written) as u64,
+        }
+    }
+
+    /// Writes; the error is how many bytes got there before it failed.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), usize> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.file.write(&bytes[done..]) {
+                Ok(0) => break,
+                Ok(n) => {
+                    done += n;
+                    self.len += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        if done > 0 {
+            self.mid_line = bytes[done - 1] != b'\n';
+        }
+        if done == bytes.len() { Ok(()) } else { Err(done) }
+    }
+
+    /// Begins the next file and drops those beyond the number kept.
+    fn cut(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        let base = self.end();
+        // Without a new file the old one grows on: better too long than nothing.
+        let Ok(file) = open(&self.dir, base) else { return };
+        (self.file, self.base, self.len) = (file, base, 0);
+        if let Ok(files) = segment::list(&self.dir) {
+            for old in files.iter().rev().skip(self.segments) {
+                let _ = std::fs::remove_file(&old.path);
+            }
+        }
+    }
+}
+
+fn open(dir: &Path, base: u64) -> io::Result<File> {
+    File::options().create(true).append(true).read(true).open(dir.join(segment::file_name(base)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(dir: &Path) -> (u64, String) {
+        let files = segment::list(dir).unwrap();
+        let mut next = files[0].base;
+        let mut text = String::new();
+        for file in &files {
+            assert_eq!(file.base, next, "a hole between files");
+            let part = std::fs::read_to_string(&file.path).unwrap();
+            next += part.len() as u64;
+            text += &part;
+        }
+        (files[0].base, text)
+    }
+
+    #[test]
+    fn files_are_cut_between_lines_and_the_oldest_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(dir.path(), 100, 3).unwrap();
+        let mut all = String::new();
+        for n in 0..200 {
+            let line = format!("line {n}\n");
+            all += &line;
+            log.write(line.as_bytes());
+        }
+        let files = segment::list(dir.path()).unwrap();
+        assert_eq!(files.len(), 3);
+        for file in &files {
+            let text = std::fs::read_to_string(&file.path).unwrap();
+            assert!(text.len() <= 100 && text.ends_with('\n') && text.starts_with("line "), "{text:?}");
+        }
+        let (base, text) = content(dir.path());
+        assert_eq!(text, all[usize::try_from(base).unwrap()..]);
+        assert_eq!(log.end(), all.len() as u64);
+    }
+
+    #[test]
+    fn one_write_over_many_files_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(dir.path(), 64, 1000).unwrap();
+        let all: String = (0..500).map(|n| format!("{n} {}\n", "x".repeat(n % 150))).collect();
+        for piece in all.as_bytes().chunks(777) {
+            log.write(piece);
+        }
+        assert_eq!(content(dir.path()), (0, all));
+    }
+
+    #[test]
+    fn a_line_without_end_is_bounded_by_the_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(dir.path(), 1000, 2).unwrap();
+        for _ in 0..500 {
+            log.write(&[b'x'; 100]);
+        }
+        let kept: u64 = segment::list(dir.path()).unwrap().iter().map(|s| s.len).sum();
+        assert!(kept <= 6000, "{kept}");
+        assert_eq!(log.end(), 50_000);
+    }
+
+    #[test]
+    fn it_goes_on_where_it_was_and_closes_a_cut_off_line() {
+        let dir = tempfile::tempdir().unwrap();
+        LogFile::open(dir.path(), 1000, 2).unwrap().write(b"whole\nhal");
+        let mut log = LogFile::open(dir.path(), 1000, 2).unwrap();
+        log.note("INFO", "started");
+        let (_, text) = content(dir.path());
+        assert!(text.starts_with("whole\nhal\n") && text.ends_with(" INFO jd_manager::keeper: started\n"), "{text:?}");
+    }
+}

@@ -1,0 +1,217 @@
+//! The machine against a model of the world: whatever happens in whatever order, there is never a second client, and what
+//! was asked for last is reached or a reason is given.
+
+use super::*;
+use proptest::prelude::*;
+
+fn machine(policy: Policy) -> Machine {
+    Machine::new(Rules { policy, ..Rules::default() })
+}
+
+fn states(actions: &[Action]) -> Vec<State> {
+    actions.iter().filter_map(|a| if let Action::Record(c) = a { Some(c.to) } else { None }).collect()
+}
+
+fn exited(code: i32) -> Input {
+    Input::Exited { exit: Exit::Code(code), last_error: Some("ERROR x: y".into()) }
+}
+
+#[test]
+fn a_life_without_trouble() {
+    let mut m = machine(Policy::OnFailure);
+    assert!(m.take(Input::Start, 0, 0).contains(&Action::Spawn));
+    m.take(Input::Spawned { pid: 7 }, 1, 0);
+    assert_eq!(states(&m.take(Input::Ready, 1000, 0)), [State::Running]);
+    let stop = m.take(Input::Stop, 2000, 0);
+    assert!(stop.contains(&Action::Signal(StopSignal::Interrupt)));
+    let end = m.take(exited(0), 2010, 0);
+    assert_eq!(states(&end), [State::Stopped]);
+    assert!(matches!(&end[0], Action::Record(c) if c.reason == Reason::EndedAsAsked && c.exit == Some(Exit::Code(0))));
+    assert_eq!(end.last(), Some(&Action::Quit));
+}
+
+#[test]
+fn an_exit_nobody_asked_for_is_a_failure_even_with_code_0() {
+    let mut m = machine(Policy::OnFailure);
+    m.take(Input::Start, 0, 0);
+    m.take(Input::Ready, 10, 0);
+    let actions = m.take(exited(0), 5000, 0);
+    assert_eq!(states(&actions), [State::BackingOff]);
+    let Action::Record(change) = &actions[0] else { panic!("not recorded") };
+    assert_eq!((change.exit, change.last_error.as_deref()), (Some(Exit::Code(0)), Some("ERROR x: y")));
+    assert!(change.wait.is_some_and(|w| w >= Duration::from_millis(900)));
+    // Not before its time.
+    assert!(m.take(Input::Tick, m.alarm().unwrap() - 1, 0).is_empty());
+    assert!(m.take(Input::Tick, m.alarm().unwrap(), 0).contains(&Action::Spawn));
+}
+
+#[test]
+fn waits_grow_until_it_ran_well_for_a_while() {
+    let mut m = machine(Policy::OnFailure);
+    let mut now = 0;
+    m.take(Input::Start, now, 0);
+    for failures in 1..=5 {
+        now += 4000;
+        m.take(exited(1), now, 0);
+        assert_eq!(m.failures(), failures);
+        now = m.alarm().unwrap();
+        m.take(Input::Tick, now, 0);
+    }
+    now += 600_000;
+    m.take(exited(1), now, 0);
+    assert_eq!(m.failures(), 1);
+}
+
+#[test]
+fn policies_differ_in_what_is_final() {
+    let cannot = || Input::SpawnFailed { detail: "no such file".into() };
+    for (policy, after_exit, after_cannot_run) in [
+        (Policy::Never, State::Failed, State::Failed),
+        (Policy::OnFailure, State::BackingOff, State::Failed),
+        (Policy::Always, State::BackingOff, State::BackingOff),
+    ] {
+        let mut m = machine(policy);
+        m.take(Input::Start, 0, 0);
+        m.take(exited(1), 5, 0);
+        assert_eq!(m.state(), after_exit, "{policy:?}");
+        let mut m = machine(policy);
+        m.take(Input::Start, 0, 0);
+        m.take(cannot(), 5, 0);
+        assert_eq!(m.state(), after_cannot_run, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_stubborn_client_is_ended_step_by_step() {
+    let mut m = machine(Policy::OnFailure);
+    m.take(Input::Start, 0, 0);
+    assert!(m.take(Input::Stop, 100, 0).contains(&Action::Signal(StopSignal::Interrupt)));
+    assert!(m.take(Input::Tick, 15_099, 0).is_empty());
+    assert_eq!(m.take(Input::Tick, 15_100, 0), [Action::Signal(StopSignal::Terminate)]);
+    assert_eq!(m.take(Input::Tick, 18_100, 0), [Action::Signal(StopSignal::Kill)]);
+    let end = m.take(Input::Exited { exit: Exit::Signal(9), last_error: None }, 18_110, 0);
+    assert!(matches!(&end[0], Action::Record(c) if c.reason == Reason::Killed));
+}
+
+#[test]
+fn a_restart_waits_for_the_end_of_the_old_client() {
+    let mut m = machine(Policy::Never);
+    m.take(Input::Start, 0, 0);
+    assert!(!m.take(Input::Restart, 1, 0).contains(&Action::Spawn));
+    let actions = m.take(exited(0), 20, 0);
+    assert_eq!(states(&actions), [State::Stopped, State::Starting]);
+    assert_eq!(actions.last(), Some(&Action::Spawn));
+    // A stop that comes while it is being restarted wins.
+    m.take(Input::Restart, 30, 0);
+    m.take(Input::Stop, 31, 0);
+    assert_eq!(m.take(exited(0), 40, 0).last(), Some(&Action::Quit));
+}
+
+#[test]
+fn a_manual_start_while_backing_off_tries_now_and_forgets_the_failures() {
+    let mut m = machine(Policy::OnFailure);
+    m.take(Input::Start, 0, 0);
+    m.take(exited(1), 5, 0);
+    assert!(m.take(Input::Start, 6, 0).contains(&Action::Spawn));
+    assert_eq!(m.failures(), 0);
+}
+
+/// What happens in the world besides what the machine does.
+#[derive(Clone, Debug)]
+enum Happening {
+    Start,
+    Stop,
+    Restart,
+    Ready,
+    Dies(i32),
+    Passes(u64),
+    CannotRun,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        Just(Happening::Start),
+        Just(Happening::Stop),
+        Just(Happening::Restart),
+        Just(Happening::Ready),
+        (0..3i32).prop_map(Happening::Dies),
+        (0u64..700_000).prop_map(Happening::Passes),
+        Just(Happening::CannotRun),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn never_two_clients_and_what_is_wanted_is_reached(
+        happenings in prop::collection::vec(happening(), 1..60),
+        policy in prop_oneof![Just(Policy::Never), Just(Policy::OnFailure), Just(Policy::Always)],
+        stubborn: bool,
+    ) {
+        let mut m = machine(policy);
+        let mut client = false;
+        let mut runnable = true;
+        let mut now = 0u64;
+        let mut wanted = false;
+
+        // The world does what the machine says; a stubborn client heeds only SIGKILL.
+        fn carry_out(m: &mut Machine, actions: Vec<Action>, client: &mut bool, runnable: bool, stubborn: bool, now: u64) -> Result<(), TestCaseError> {
+            for action in actions {
+                match action {
+                    Action::Spawn => {
+                        prop_assert!(!*client, "a second client");
+                        *client = runnable;
+                        let input = if runnable { Input::Spawned { pid: 1 } } else { Input::SpawnFailed { detail: "x".into() } };
+                        let more = m.take(input, now, 0);
+                        carry_out(m, more, client, runnable, stubborn, now)?;
+                    }
+                    Action::Signal(signal) => {
+                        prop_assert!(*client, "a signal to nobody");
+                        if !stubborn || signal == StopSignal::Kill {
+                            *client = false;
+                            let more = m.take(Input::Exited { exit: Exit::Signal(9), last_error: None }, now, 0);
+                            carry_out(m, more, client, runnable, stubborn, now)?;
+                        }
+                    }
+                    Action::Record(change) => prop_assert!(change.from != change.to),
+                    Action::Quit => {
+                        prop_assert!(!*client, "the keeper leaves its client alone");
+                        prop_assert!(m.state().is_at_rest());
+                    }
+                }
+            }
+            Ok(())
+        }
+
+        for happening in happenings {
+            let input = match happening {
+                Happening::Start => { wanted = true; Input::Start }
+                Happening::Restart => { wanted = true; Input::Restart }
+                Happening::Stop => { wanted = false; Input::Stop }
+                Happening::Ready if client => Input::Ready,
+                Happening::Dies(code) if client => { client = false; exited(code) }
+                Happening::Passes(by) => { now += by; Input::Tick }
+                Happening::CannotRun => { runnable = !runnable; continue }
+                _ => continue,
+            };
+            let actions = m.take(input, now, 0);
+            carry_out(&mut m, actions, &mut client, runnable, stubborn, now)?;
+            prop_assert_eq!(client, m.state().has_client());
+            prop_assert!(m.alarm().is_some() == matches!(m.state(), State::BackingOff | State::Stopping));
+        }
+
+        // Left alone with a client that can run, it comes to what was asked for last.
+        runnable = true;
+        for _ in 0..8 {
+            if let Some(at) = m.alarm() {
+                now = now.max(at);
+                let actions = m.take(Input::Tick, now, 0);
+                carry_out(&mut m, actions, &mut client, runnable, stubborn, now)?;
+            }
+        }
+        match (wanted, m.state()) {
+            (true, State::Starting | State::Running | State::Failed) | (false, State::Stopped | State::Failed) => {}
+            other => prop_assert!(false, "wanted {} ended {:?}", other.0, other.1),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What manager and keeper say to each other: JSON objects, one a line, over the keeper's Unix socket.
+//!
+//! The version is in every message, so that a newer manager can work with keepers that still run from an older one. Fields are
+//! only ever added; unknown ones are ignored, missing ones have defaults.
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::machine::{Exit, Policy, Reason, Rules, State};
+use super::names;
+
+/// The version spoken here.
+pub const VERSION: u32 = 1;
+
+/// The longest line either side takes, in bytes; a longer one ends the connection.
+pub const LONGEST_LINE: usize = 64 * 1024;
+
+/// What a keeper is to run: `keeper.json`, read anew before every start of the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The client's program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment: nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// When to start it again.
+    #[serde(default)]
+    pub policy: Policy,
+    /// From SIGINT to SIGTERM, milliseconds.
+    #[serde(default = "default_grace")]
+    pub grace_ms: u64,
+    /// The client serves miners once a line contains one of these; empty: as soon as it has been started.
+    #[serde(default)]
+    pub ready_when: Vec<String>,
+    /// A new log file is begun at about this size, bytes.
+    #[serde(default = "default_segment")]
+    pub log_segment_bytes: u64,
+    /// So many log files are kept.
+    #[serde(default = "default_segments")]
+    pub log_segments: usize,
+}
+
+fn default_grace() -> u64 {
+    15_000
+}
+fn default_segment() -> u64 {
+    10 * 1024 * 1024
+}
+fn default_segments() -> usize {
+    5
+}
+
+impl Spec {
+    /// A specification with the product's defaults.
+    #[must_use]
+    pub fn new(program: PathBuf, args: Vec<String>, env: Vec<(String, String)>) -> Self {
+        Self {
+            program,
+            args,
+            env,
+            policy: Policy::default(),
+            grace_ms: default_grace(),
+            ready_when: Vec::new(),
+            log_segment_bytes: default_segment(),
+            log_segments: default_segments(),
+        }
+    }
+
+    /// Reads `keeper.json` in the instance's directory.
+    ///
+    /// # Errors
+    /// It is missing or cannot be read.
+    pub fn read(dir: &Path) -> std::io::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(dir.join(names::SPEC))?)?)
+    }
+
+    /// The rules for the state machine.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { policy: self.policy, grace: Duration::from_millis(self.grace_ms), ..Rules::default() }
+    }
+}
+
+/// What the manager asks of a keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Run the client; while backing off: now.
+    Start,
+    /// End the client, then the keeper.
+    Stop,
+    /// End the client and run it again.
+    Restart,
+    /// Read the specification again; it holds from the next start of the client on, the policy at once.
+    Reload,
+    /// Tell the status now and at every change.
+    Watch,
+}
+
+/// A request line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`] of who asks.
+    pub v: u32,
+    /// What is asked.
+    pub command: Command,
+    /// Repeated in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// Who asks, for the history: `page`, `api`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}
+
+/// A line from the keeper: how things are now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`VERSION`] of the keeper.
+    pub v: u32,
+    /// The keeper's process id.
+    pub keeper_pid: u32,
+    /// The state.
+    pub state: State,
+    /// Since when, milliseconds since 1970.
+    pub since: i64,
+    /// The client's process id while there is one.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// When the present client was started, milliseconds since 1970.
+    #[serde(default)]
+    pub started_at: Option<i64>,
+    /// Failures in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// When the next try is due, milliseconds since 1970.
+    #[serde(default)]
+    pub retry_at: Option<i64>,
+    /// Why the state is what it is.
+    #[serde(default)]
+    pub reason: Option<Reason>,
+    /// How the last client ended.
+    #[serde(default)]
+    pub exit: Option<Exit>,
+    /// The last ERROR line of the last client that ended.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    /// Length of the journal in bytes; what is below it has been written.
+    #[serde(default)]
+    pub journal: u64,
+    /// The request this answers; absent when it is told because something changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub re: Option<u64>,
+}
+
+/// Writes a message as one line.
+///
+/// # Panics
+/// Never: these types always serialise.
+pub fn line<T: Serialize>(message: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).expect("protocol types serialise to JSON");
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_another_version_are_understood_as_far_as_possible() {
+        // A newer keeper says more, an older one less.
+        let newer = r#"{"v":2,"keeper_pid":1,"state":"running","since":5,"pid":9,"mood":"fine"}"#;
+        let status: Status = serde_json::from_str(newer).unwrap();
+        assert_eq!((status.v, status.state, status.pid, status.failures), (2, State::Running, Some(9), 0));
+        let spec: Spec = serde_json::from_str(r#"{"program":"/bin/x","args":[],"env":[]}"#).unwrap();
+        assert_eq!((spec.grace_ms, spec.log_segments, spec.policy), (15_000, 5, Policy::OnFailure));
+        let request = Request { v: VERSION, command: Command::Restart, id: None, actor: None };
+        assert_eq!(String::from_utf8(line(&request)).unwrap(), "{\"v\":1,\"command\":\"restart\"}\n");
+    }
+}

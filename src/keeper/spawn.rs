@@ -1,0 +1,165 @@
+//! Starting a client: a fresh process of our own that arranges what must hold for the client and then becomes it (the
+//! chain-loading of s6). All of it survives `execve`, and none of it needs `unsafe`.
+//!
+//! Arranged: death together with the keeper (parent-death signal), a session and group of its own, a tight umask, its own working
+//! directory, nothing of the keeper's environment, no descriptor but its output.
+
+use rustix::process::{Pid, Signal};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+/// The arguments of the internal subcommand `exec`.
+#[derive(Debug, clap::Args)]
+pub struct ExecArgs {
+    /// The keeper's process id; if it is gone, nothing is started.
+    #[arg(long)]
+    parent: i32,
+    /// The working directory.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// A client that has just been started.
+#[derive(Debug)]
+pub struct Started {
+    /// The process, leader of its own group and session.
+    pub child: Child,
+    /// Its standard output and standard error in one pipe, in the order written.
+    pub output: OwnedFd,
+}
+
+/// Starts the client of `spec` in the instance's directory `dir`.
+///
+/// # Errors
+/// The program cannot be run; the text says which and why.
+pub fn start(spec: &super::protocol::Spec, dir: &Path) -> Result<Started, String> {
+    let program = spec.program.display();
+    let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
+    let (output, output_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
+    // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
+    let _ = rustix::pipe::fcntl_setpipe_size(&output, 1 << 20);
+    // Standard input of the starting process tells back why it could not become the client; it closes when it has.
+    let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
+    let error_end = output_end.try_clone().map_err(|e| told("no pipe for", e))?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg("exec")
+        .arg("--parent")
+        .arg(std::process::id().to_string())
+        .arg("--dir")
+        .arg(dir.join(super::names::WORK))
+        .arg("--")
+        .arg(&spec.program)
+        .args(&spec.args)
+        .env_clear()
+        .envs(spec.env.iter().map(|(k, v)| (k, v)))
+        .stdin(Stdio::from(verdict_end))
+        .stdout(Stdio::from(output_end))
+        .stderr(Stdio::from(error_end));
+    let mut child = command.spawn().map_err(|e| told("cannot start", e))?;
+    // The command holds our copies of the write ends; they must go, or the pipes never end.
+    drop(command);
+    let mut reason = String::new();
+    let read = verdict.read_to_string(&mut reason);
+    if read.is_err() || !reason.is_empty() {
+        let _ = child.wait();
+        return Err(if reason.is_empty() { format!("cannot start {program}") } else { reason });
+    }
+    Ok(Started { child, output: output.into() })
+}
+
+/// The subcommand `exec`: becomes the client. Returns only if it could not.
+#[must_use]
+pub fn exec(args: &ExecArgs) -> ExitCode {
+    let verdict = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
+    let reason = become_client(args);
+    if let Ok(verdict) = verdict {
+        let _ = File::from(verdict).write_all(reason.as_bytes());
+    }
+    ExitCode::from(127)
+}
+
+fn become_client(args: &ExecArgs) -> String {
+    let [program, rest @ ..] = args.command.as_slice() else { return "no program to start".into() };
+    let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what} for {}: {e}", Path::new(program).display());
+    if let Err(e) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
+        return failed("no parent-death signal", &e);
+    }
+    // The keeper may have died before the signal was set.
+    if rustix::process::getppid().map(Pid::as_raw_pid) != Some(args.parent) {
+        return failed("the keeper has gone", &"not started");
+    }
+    if let Err(e) = rustix::process::setsid() {
+        return failed("no session", &e);
+    }
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if let Err(e) = std::env::set_current_dir(&args.dir) {
+        return failed("no working directory", &e);
+    }
+    match File::open("/dev/null") {
+        Ok(null) => {
+            if let Err(e) = rustix::stdio::dup2_stdin(null) {
+                return failed("no standard input", &e);
+            }
+        }
+        Err(e) => return failed("no /dev/null", &e),
+    }
+    let error = Command::new(program).args(rest).exec();
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => " (if the file is there, its interpreter or loader is missing)",
+        io::ErrorKind::PermissionDenied => " (is it executable, and its file system not mounted noexec?)",
+        _ if error.raw_os_error() == Some(8) => " (it is not a program for this machine)",
+        _ => "",
+    };
+    format!("cannot run {}: {error}{advice}", Path::new(program).display())
+}
+
+/// Kills what a killed keeper left behind: the parent-death signal reaches the client itself but not its descendants. They are known
+/// by the instance's mark in their environment, never by a process id, which may long be somebody else's. Returns how many there
+/// were, once they are gone or two seconds have passed.
+pub fn end_leftovers(spec: &super::protocol::Spec) -> usize {
+    let Some((_, id)) = spec.env.iter().find(|(name, _)| name == super::names::MARK) else { return 0 };
+    let mark = format!("{}={id}", super::names::MARK);
+    let first = marked(&mark);
+    for _ in 0..200 {
+        let left = marked(&mark);
+        if left.is_empty() {
+            break;
+        }
+        for pid in left {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    first.len()
+}
+
+fn marked(mark: &str) -> Vec<Pid> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let bears_mark = |entry: &std::fs::DirEntry| {
+        // Processes of others cannot be read; a zombie has no environment any more.
+        std::fs::read(entry.path().join("environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|one| one == mark.as_bytes()))
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry)))
+        .filter(|(_, entry)| bears_mark(entry))
+        .filter_map(|(pid, _)| Pid::from_raw(pid))
+        .collect()
+}
+
+/// Sends a signal to the client's whole group; to the process alone while it has not made its group yet.
+pub fn signal_group(pid: u32, signal: Signal) {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    if rustix::process::kill_process_group(pid, signal).is_err() {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,13 @@
+//! Authority keys: the pair with which a client proves to the miners who it is, and the public keys by which it knows pools
+//! and template providers.
+//!
+//! Invariants: a [`SecretKey`] holds a usable key and shows it only through [`SecretKey::reveal`]; whatever is printed,
+//! logged or serialised otherwise shows [`MASK`]. Keys are written as the client takes them (base58check, see `model`).
+//! Knows nothing of configurations, instances, HTTP or storage.
+
+mod model;
+
+pub use model::{EXAMPLE_PUBLIC_KEY, KeyFault, KeyPair, MASK, SecretKey, pair_matches, parse_public_key};
+
+pub mod routes;
+pub mod views;

@@ -1,0 +1,334 @@
+//! Keys as the client takes them, built on the client's own library for them, `key-utils` 1.2.
+//!
+//! A secret key is the base58check of its 32 bytes, without a version prefix. A public key is the base58check of 34 bytes:
+//! version 1 as two little-endian bytes, then the 32 bytes of the x-only point. The checksum is the first four bytes of
+//! the double SHA-256, the same as Bitcoin's, so `bitcoin`'s base58 decoder can say why the library refused a text.
+//! Must not know where keys are used.
+
+use key_utils::{Secp256k1PublicKey, Secp256k1SecretKey};
+use miniscript::bitcoin::base58;
+use std::fmt;
+
+/// What stands wherever a secret would stand. Sent back in a form or a body it means "keep the one you have".
+pub const MASK: &str = "********";
+
+/// The public key of the pair printed in every example configuration of the client. Its secret key is public too, so
+/// whoever uses the pair can be impersonated towards the miners.
+pub const EXAMPLE_PUBLIC_KEY: &str = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
+
+/// Bytes behind the base58check of a secret key.
+const SECRET_BYTES: usize = 32;
+/// Bytes behind the base58check of a public key.
+const PUBLIC_BYTES: usize = 34;
+/// The only version of public keys there is (`key-utils` 1.2.0).
+const PUBLIC_VERSION: u16 = 1;
+/// Characters beyond which a text is not decoded at all: decoding takes time with the square of the length, a key has 49 to 51.
+const LONGEST_TEXT: usize = 120;
+const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/// What is wrong with the text of a key. Never quotes the text: it may be a secret in the wrong place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// There is no text.
+    #[error("The key is missing.")]
+    Empty,
+    /// The text is [`MASK`].
+    #[error("This is only the mask of a key ({MASK}). Enter the key itself.")]
+    Masked,
+    /// The text is far from the 49 to 52 characters of a key.
+    #[error("This has {characters} characters; a key has about 50. Copy it again as a whole.")]
+    Size {
+        /// How many characters it has.
+        characters: usize,
+    },
+    /// A character that no key contains.
+    #[error(
+        "The character {character:?} at position {position} is not one of a key: keys consist of letters and digits \
+         without 0, O, I and l. Copy it again."
+    )]
+    Character {
+        /// The first such character.
+        character: char,
+        /// Where it stands, counted in characters from 1.
+        position: usize,
+    },
+    /// The last four bytes are not the checksum of the others.
+    #[error("The checksum does not fit: a character is wrong, missing or too many. Copy the key again.")]
+    Checksum,
+    /// Another number of bytes than such a key has.
+    #[error("The text holds {found} bytes where a {kind} key has {wanted}. It may be a key for something else.")]
+    Length {
+        /// `public` or `secret`.
+        kind: &'static str,
+        /// Bytes without the checksum.
+        found: usize,
+        /// Bytes there should be.
+        wanted: usize,
+    },
+    /// A public key of a version nobody knows.
+    #[error("The key says it is of version {found}; only version {PUBLIC_VERSION} is known.")]
+    Version {
+        /// The version it claims.
+        found: u16,
+    },
+    /// A public key where a secret one belongs.
+    #[error("This is a public key, not a secret key.")]
+    IsPublic,
+    /// A secret key where a public one belongs.
+    #[error("This is a secret key, not a public key. If others can see this field, make a new pair.")]
+    IsSecret,
+    /// The right length, yet no key of the curve secp256k1.
+    #[error("These bytes are not a {kind} key of the curve secp256k1. Copy it again or make a new pair.")]
+    Curve {
+        /// `public` or `secret`.
+        kind: &'static str,
+    },
+}
+
+/// A secret key that is known to be usable. Printed, logged and serialised it is [`MASK`]; the text itself comes out of
+/// [`reveal`](Self::reveal) alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretKey(String);
+
+impl SecretKey {
+    /// Reads a secret key; space around it does not count.
+    pub fn parse(text: &str) -> Result<Self, KeyFault> {
+        let bytes = payload(text)?;
+        match bytes.len() {
+            SECRET_BYTES => {}
+            PUBLIC_BYTES if version_of(&bytes) == PUBLIC_VERSION => return Err(KeyFault::IsPublic),
+            found => return Err(KeyFault::Length { kind: "secret", found, wanted: SECRET_BYTES }),
+        }
+        let key: Secp256k1SecretKey = text.trim().parse().map_err(|_| KeyFault::Curve { kind: "secret" })?;
+        Ok(Self(key.to_string()))
+    }
+
+    /// The key itself, for the client's file, the database and the one time it is shown after being made.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The public key that belongs to it.
+    #[must_use]
+    pub fn public_key(&self) -> String {
+        let secret: Secp256k1SecretKey = self.0.parse().expect("a SecretKey was parsed when it was made");
+        Secp256k1PublicKey::from(secret).to_string()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey({MASK})")
+    }
+}
+
+impl fmt::Display for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// As [`MASK`], so that no page, list or log shows the key by accident.
+impl serde::Serialize for SecretKey {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(MASK)
+    }
+}
+
+/// From the text of the key itself, as it is stored.
+impl<'de> serde::Deserialize<'de> for SecretKey {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(d)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A public key and the secret key it was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPair {
+    /// What miners are given, behind the address they connect to.
+    pub public_key: String,
+    /// What the client proves itself with.
+    pub secret_key: SecretKey,
+}
+
+impl KeyPair {
+    /// A fresh pair from the machine's random source; its error is the source's.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        Self::generate_from(getrandom::fill)
+    }
+
+    /// A pair from `fill`, which is asked again until its 32 bytes are a key (all but 2⁻¹²⁸ of them are).
+    fn generate_from<E>(mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
+        loop {
+            let mut bytes = [0; SECRET_BYTES];
+            fill(&mut bytes)?;
+            if let Ok(secret_key) = SecretKey::parse(&base58::encode_check(&bytes)) {
+                return Ok(Self::from(secret_key));
+            }
+        }
+    }
+}
+
+impl From<SecretKey> for KeyPair {
+    fn from(secret_key: SecretKey) -> Self {
+        Self { public_key: secret_key.public_key(), secret_key }
+    }
+}
+
+/// Reads a public key and returns it in its one spelling; space around it does not count.
+pub fn parse_public_key(text: &str) -> Result<String, KeyFault> {
+    let bytes = payload(text)?;
+    match bytes.len() {
+        SECRET_BYTES => return Err(KeyFault::IsSecret),
+        PUBLIC_BYTES => {}
+        found => return Err(KeyFault::Length { kind: "public", found, wanted: PUBLIC_BYTES }),
+    }
+    if version_of(&bytes) != PUBLIC_VERSION {
+        return Err(KeyFault::Version { found: version_of(&bytes) });
+    }
+    let key: Secp256k1PublicKey = text.trim().parse().map_err(|_| KeyFault::Curve { kind: "public" })?;
+    Ok(key.to_string())
+}
+
+/// Whether the two belong together. The client itself never checks it at its start: with a wrong pair every miner's
+/// handshake fails instead.
+#[must_use]
+pub fn pair_matches(public_key: &str, secret_key: &SecretKey) -> bool {
+    parse_public_key(public_key).is_ok_and(|public| public == secret_key.public_key())
+}
+
+fn version_of(bytes: &[u8]) -> u16 {
+    bytes.first_chunk().map_or(0, |version| u16::from_le_bytes(*version))
+}
+
+/// The bytes behind a base58check text, without the checksum.
+fn payload(text: &str) -> Result<Vec<u8>, KeyFault> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(KeyFault::Empty);
+    }
+    if text == MASK {
+        return Err(KeyFault::Masked);
+    }
+    if let Some((at, character)) = text.chars().enumerate().find(|(_, c)| !ALPHABET.contains(*c)) {
+        return Err(KeyFault::Character { character, position: at + 1 });
+    }
+    if text.len() > LONGEST_TEXT {
+        return Err(KeyFault::Size { characters: text.len() });
+    }
+    base58::decode_check(text).map_err(|error| match error {
+        base58::Error::TooShort(_) => KeyFault::Size { characters: text.len() },
+        _ => KeyFault::Checksum,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EXAMPLE_SECRET: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
+
+    fn secret() -> SecretKey {
+        SecretKey::parse(EXAMPLE_SECRET).unwrap()
+    }
+
+    #[test]
+    fn the_example_pair_belongs_together() {
+        assert_eq!(secret().public_key(), EXAMPLE_PUBLIC_KEY);
+        assert!(pair_matches(EXAMPLE_PUBLIC_KEY, &secret()));
+        assert!(pair_matches(&format!(" {EXAMPLE_PUBLIC_KEY}\n"), &secret()));
+        assert!(!pair_matches("9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan", &secret()));
+        assert!(!pair_matches("nonsense", &secret()));
+    }
+
+    #[test]
+    fn a_generated_pair_is_one_the_client_takes() {
+        let pair = KeyPair::generate().unwrap();
+        assert!(pair_matches(&pair.public_key, &pair.secret_key));
+        assert_eq!(parse_public_key(&pair.public_key).as_deref(), Ok(pair.public_key.as_str()));
+        let bytes = base58::decode_check(&pair.public_key).unwrap();
+        assert_eq!((bytes.len(), &bytes[..2]), (34, &[1, 0][..]));
+        assert_eq!(base58::decode_check(pair.secret_key.reveal()).unwrap().len(), 32);
+        assert_ne!(pair, KeyPair::generate().unwrap());
+    }
+
+    #[test]
+    fn bytes_that_are_no_key_are_drawn_again_and_a_failing_source_is_told() {
+        let mut draws = vec![[9; 32], [0xff; 32], [0; 32]];
+        let pair = KeyPair::generate_from(|bytes| {
+            bytes.copy_from_slice(&draws.pop().ok_or("too many draws")?);
+            Ok::<_, &str>(())
+        });
+        assert!(draws.is_empty());
+        assert_eq!(base58::decode_check(pair.unwrap().secret_key.reveal()).unwrap(), [9; 32]);
+        assert_eq!(KeyPair::generate_from(|_| Err("no entropy")), Err("no entropy"));
+    }
+
+    #[test]
+    fn a_wrong_public_key_is_refused_with_its_reason() {
+        let compressed = base58::encode_check(&[2; 33]);
+        let off_curve = base58::encode_check(&[&[1, 0][..], &[0xff; 32]].concat());
+        for (text, fault) in [
+            ("  ", KeyFault::Empty),
+            (MASK, KeyFault::Masked),
+            ("x", KeyFault::Size { characters: 1 }),
+            (&"z".repeat(121), KeyFault::Size { characters: 121 }),
+            ("0auqWEzQDVyd2oe1JVGF", KeyFault::Character { character: '0', position: 1 }),
+            ("9auqWE zQ", KeyFault::Character { character: ' ', position: 7 }),
+            ("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73", KeyFault::Checksum),
+            ("2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY", KeyFault::Version { found: 12 }),
+            ("2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c", KeyFault::Length { kind: "public", found: 33, wanted: 34 }),
+            (&compressed, KeyFault::Length { kind: "public", found: 33, wanted: 34 }),
+            (EXAMPLE_SECRET, KeyFault::IsSecret),
+            (&off_curve, KeyFault::Curve { kind: "public" }),
+        ] {
+            assert_eq!(parse_public_key(text), Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_secret_key_is_refused_with_its_reason() {
+        for (text, fault) in [
+            ("", KeyFault::Empty),
+            (MASK, KeyFault::Masked),
+            (EXAMPLE_PUBLIC_KEY, KeyFault::IsPublic),
+            ("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2m", KeyFault::Checksum),
+            (&base58::encode_check(&[7; 31]), KeyFault::Length { kind: "secret", found: 31, wanted: 32 }),
+            (&base58::encode_check(&[0; 32]), KeyFault::Curve { kind: "secret" }),
+        ] {
+            let refused = SecretKey::parse(text);
+            assert_eq!(refused, Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_key_shows_itself_only_when_asked() {
+        let pair = KeyPair::from(secret());
+        for shown in [format!("{:?}", pair), pair.secret_key.to_string(), serde_json::to_string(&pair.secret_key).unwrap()] {
+            assert!(!shown.contains(EXAMPLE_SECRET) && shown.contains(MASK), "{shown}");
+        }
+        assert_eq!(pair.secret_key.reveal(), EXAMPLE_SECRET);
+        assert_eq!(serde_json::from_value::<SecretKey>(EXAMPLE_SECRET.into()).unwrap(), secret());
+        let error = serde_json::from_value::<SecretKey>(format!("{EXAMPLE_SECRET}n").into()).unwrap_err();
+        assert!(!error.to_string().contains(EXAMPLE_SECRET));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_and_never_quoted(text in "\\PC{0,140}") {
+            if let Err(fault) = SecretKey::parse(&text) {
+                prop_assert!(text.trim().chars().count() < 9 || text.trim() == MASK || !fault.to_string().contains(text.trim()));
+            }
+            let _ = parse_public_key(&text);
+        }
+
+        #[test]
+        fn every_usable_secret_has_a_public_key_that_reads_back(bytes in any::<[u8; 32]>()) {
+            if let Ok(secret) = SecretKey::parse(&base58::encode_check(&bytes)) {
+                prop_assert_eq!(parse_public_key(&secret.public_key()).unwrap(), secret.public_key());
+            }
+        }
+    }
+}

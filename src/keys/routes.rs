@@ -1,0 +1,13 @@
+//! The handler of `/keys/generate`.
+
+use axum::Extension;
+
+use super::KeyPair;
+use super::views::PairPage;
+use crate::error::Error;
+use crate::http::{Frame, Reply, Want};
+
+/// `POST /keys/generate`: a fresh pair, shown this once and kept nowhere.
+pub async fn generate(Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&PairPage::new(frame, KeyPair::generate().map_err(Error::internal)?))
+}

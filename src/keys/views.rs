@@ -1,0 +1,55 @@
+//! The one page, and the one JSON, that shows a secret key: right after it was made.
+
+use askama::Template;
+use serde::{Serialize, Serializer};
+
+use super::KeyPair;
+use crate::http::Frame;
+
+/// A fresh pair. Nothing of it is kept here.
+#[derive(Template, Serialize)]
+#[template(path = "keys/pair.html", blocks = ["main"])]
+pub struct PairPage {
+    #[serde(skip)]
+    frame: Frame,
+    success: bool,
+    #[serde(serialize_with = "revealed")]
+    keys: KeyPair,
+}
+
+crate::view!(PairPage { "main" => as_main });
+
+impl PairPage {
+    /// Shows this pair.
+    #[must_use]
+    pub fn new(frame: Frame, keys: KeyPair) -> Self {
+        Self { frame, success: true, keys }
+    }
+}
+
+/// The pair with its secret in plain text.
+fn revealed<S: Serializer>(keys: &KeyPair, s: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Revealed<'k> {
+        public_key: &'k str,
+        secret_key: &'k str,
+    }
+    Revealed { public_key: &keys.public_key, secret_key: keys.secret_key.reveal() }.serialize(s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{SecretKey, pair_matches};
+
+    #[test]
+    fn a_fresh_pair_is_shown_whole_on_the_page_and_in_the_json() {
+        let page = PairPage::new(Frame::default(), KeyPair::generate().unwrap());
+        let json = serde_json::to_value(&page).unwrap();
+        let secret = SecretKey::parse(json["keys"]["secret_key"].as_str().unwrap()).unwrap();
+        assert!(pair_matches(json["keys"]["public_key"].as_str().unwrap(), &secret));
+        assert_eq!(json["success"], true);
+        let html = page.render().unwrap();
+        assert!(html.contains(secret.reveal()) && html.contains(json["keys"]["public_key"].as_str().unwrap()));
+    }
+}

@@ -1,0 +1,684 @@
+//! Following a log live: many viewers at the cost of one reader, and no viewer at another's cost.
+//!
+//! While anybody follows, one task per hub looks ten times a second whether the log has grown, reads and parses what came
+//! once, keeps the newest records in a bounded ring and publishes the end of the stream. A follower is a position; it takes
+//! what it has not seen from the ring when it has time. One that has fallen out of the ring reads the files if it missed
+//! little, and otherwise is told exactly how many lines it will not see. So a stuck viewer costs its position and nothing
+//! else. The task ends, and the ring is freed, with the last follower.
+//!
+//! Reads of files go to threads for blocking work. The ten looks a second are two calls of `stat` on a file that is in use
+//! all the time; handing these to another thread would cost more than they do. Must not know: HTTP, what events become.
+
+use super::record::{Parser, Record};
+pub use super::ring::{BATCH, RESUME_RECORDS, RING_BYTES, RING_RECORDS};
+use super::ring::{Mark, Ring, View};
+use super::stream::{CHUNK, Cursor, Step};
+use super::tail::Log;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// How often the log is looked at, and how long the last record waits for lines that continue it.
+pub const TICK: Duration = Duration::from_millis(100);
+/// A follower that missed no more lines than this gets them from the files.
+pub const CATCH_UP_LINES: u64 = 2_000;
+/// Most bytes of text one event takes from files, beyond its first record. (Those from the ring are shared.)
+const BATCH_BYTES: usize = 256 * 1024;
+/// When nothing comes, the directory is looked at once in so many ticks, in case files were deleted under the reader.
+const LOOK_AROUND_TICKS: u32 = 10;
+
+/// What a follower is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The next records, oldest first: at least one, at most [`BATCH`]. The last one's `seq` is the position reached.
+    Records(Vec<Arc<Record>>),
+    /// Lines this follower will not see, because it was too slow or asked for too old ones.
+    Skipped {
+        /// How many lines.
+        lines: u64,
+        /// Whether that is exact. If not, some were deleted before they could be counted, and `lines` is what was counted.
+        exact: bool,
+        /// The position reached.
+        until: u64,
+    },
+}
+
+/// One instance's log, to be followed by many. Clones are the same hub.
+#[derive(Clone, Debug)]
+pub struct Hub(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    log: Log,
+    shutdown: CancellationToken,
+    state: Mutex<State>,
+    /// The end of the ring, to wake the followers.
+    published: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    followers: usize,
+    /// There is one while the task runs.
+    ring: Option<Ring>,
+    /// How often counting lines began anew: with every ring, and with every gap in it.
+    epoch: u64,
+}
+
+impl Hub {
+    /// A hub for the log in `dir`, which need not exist (yet). `shutdown` ends the task and all followers.
+    pub fn new(dir: impl Into<PathBuf>, shutdown: CancellationToken) -> Self {
+        let published = watch::Sender::new(0);
+        Self(Arc::new(Shared { log: Log::new(dir), shutdown, state: Mutex::default(), published }))
+    }
+
+    /// The log itself, for paging.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.0.log
+    }
+
+    /// Whether the task runs, that is whether anybody follows (or stopped to within the last tick).
+    #[must_use]
+    pub fn is_tailing(&self) -> bool {
+        self.0.state().ring.is_some()
+    }
+
+    /// Follows what comes after sequence number `after`, or from now on. A number in the future counts as now.
+    ///
+    /// # Errors
+    /// If the log's files cannot be read.
+    pub async fn follow(&self, after: Option<u64>) -> io::Result<Follower> {
+        let mut follower = Follower {
+            published: self.0.published.subscribe(),
+            at: after.unwrap_or(u64::MAX),
+            lines: None,
+            reading: None,
+            shared: Arc::clone(&self.0),
+        };
+        self.0.state().followers += 1;
+        // From here on, dropping the follower counts it off again.
+        let log = self.0.log.clone();
+        let running = self.0.state().ring.is_some();
+        let opened = if running { None } else { Some(blocking(move || log.open_end()).await?) };
+        let state = &mut *self.0.state();
+        if let (None, Some((cursor, parser))) = (&state.ring, opened) {
+            state.begin_ring(Mark { seq: cursor.at(), lines: 0 });
+            let tailer = Tailer { shared: Arc::clone(&self.0), cursor, parser, buffer: vec![0; CHUNK] };
+            tokio::spawn(tailer.run());
+        }
+        // Without a ring the task ended in between, as it does at shutdown; the follower then ends at its first step.
+        if let Some(ring) = &state.ring
+            && follower.at >= ring.to.seq
+        {
+            follower.at = ring.to.seq;
+            follower.lines = Some((ring.epoch, ring.to.lines));
+        }
+        Ok(follower)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics while it holds the lock; if it did, the ring would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that reads the log while there are followers.
+struct Tailer {
+    shared: Arc<Shared>,
+    cursor: Cursor,
+    parser: Parser,
+    buffer: Vec<u8>,
+}
+
+impl Tailer {
+    async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut ending = Ending { shared: Arc::clone(&shared), by_itself: true };
+        let mut ticks = tokio::time::interval_at(Instant::now() + TICK, TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut quiet, mut failing) = (0_u32, false);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = shared.shutdown.cancelled() => return,
+            }
+            if shared.state().nobody_is_left() {
+                ending.by_itself = false;
+                return;
+            }
+            let look_around = quiet >= LOOK_AROUND_TICKS;
+            let mut result = self.cursor.is_behind();
+            if look_around || !matches!(result, Ok(false)) {
+                (self, result) = self.read(look_around).await;
+            }
+            match result {
+                Ok(true) => (quiet, failing) = (0, false),
+                Ok(false) => {
+                    (quiet, failing) = (if look_around { 0 } else { quiet + 1 }, false);
+                    if self.parser.has_pending() {
+                        self.publish(|parser, found| parser.flush(&mut |raw| found.push((raw.to_record(), raw.lines()))));
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(dir = %shared.log.dir().display(), %error, "cannot read the log, trying again");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads and publishes all there is, on a thread for blocking work; tells whether anything came.
+    async fn read(mut self, look_around: bool) -> (Self, io::Result<bool>) {
+        blocking(move || {
+            let mut came = false;
+            let mut look_around = look_around;
+            let result = loop {
+                let step = if std::mem::take(&mut look_around) {
+                    self.cursor.look_around(&mut self.buffer)
+                } else {
+                    self.cursor.read(&mut self.buffer)
+                };
+                match step {
+                    Ok(Step::Data(length)) => {
+                        came = true;
+                        let bytes = std::mem::take(&mut self.buffer);
+                        self.publish(|parser, found| {
+                            parser.push(&bytes[..length], &mut |raw| found.push((raw.to_record(), raw.lines())));
+                        });
+                        self.buffer = bytes;
+                    }
+                    Ok(Step::Gap(to)) => {
+                        came = true;
+                        self.publish(|parser, found| parser.jump(to, &mut |raw| found.push((raw.to_record(), raw.lines()))));
+                        // Followers find out from the files what is missing.
+                        self.shared.state().begin_ring(Mark { seq: to, lines: self.parser.lines().cast_signed() });
+                        self.shared.published.send_replace(to);
+                    }
+                    Ok(Step::End) => break Ok(came),
+                    Err(error) => break Err(error),
+                }
+                // A client that writes without pause must not keep this thread for ever.
+                if self.shared.shutdown.is_cancelled() || self.shared.state().followers == 0 {
+                    break Ok(came);
+                }
+            };
+            (self, result)
+        })
+        .await
+    }
+
+    /// Puts the records that `parse` finds into the ring and wakes the followers.
+    fn publish(&mut self, parse: impl FnOnce(&mut Parser, &mut Vec<(Record, u64)>)) {
+        let mut found = Vec::new();
+        parse(&mut self.parser, &mut found);
+        let Some(end) = found.last().map(|(record, _)| record.seq) else { return };
+        if let Some(ring) = &mut self.shared.state().ring {
+            for (record, lines) in found {
+                let end = Mark { seq: record.seq, lines: lines.cast_signed() };
+                ring.push(Arc::new(record), end);
+            }
+        }
+        self.shared.published.send_replace(end);
+    }
+}
+
+impl State {
+    fn begin_ring(&mut self, from: Mark) {
+        self.epoch += 1;
+        self.ring = Some(Ring::new(from, self.epoch));
+    }
+
+    /// Whether the task can end; it then counts as ended, so that the next follower begins a new one.
+    fn nobody_is_left(&mut self) -> bool {
+        if self.followers == 0 {
+            self.ring = None;
+        }
+        self.followers == 0
+    }
+}
+
+/// However the task ends, by shutdown or a fault, followers must not wait for ever. Only when it ended because nobody was
+/// left, the ring may already be another task's.
+struct Ending {
+    shared: Arc<Shared>,
+    by_itself: bool,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.by_itself {
+            self.shared.state().ring = None;
+            self.shared.published.send_modify(|_| {});
+        }
+    }
+}
+
+/// One viewer's place in the log. Dropping it ends following.
+#[derive(Debug)]
+pub struct Follower {
+    shared: Arc<Shared>,
+    published: watch::Receiver<u64>,
+    /// Position reached.
+    at: u64,
+    /// The epoch in which lines were counted, and their number up to there as in a [`Mark`], if known.
+    lines: Option<(u64, i64)>,
+    /// Reading of files that was begun. Kept here, so that giving up a call of `next` neither loses nor repeats it.
+    reading: Option<JoinHandle<Caught>>,
+}
+
+impl Follower {
+    /// The sequence number up to which everything has been told: where another follower would go on.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Waits for what comes next; none when the hub is shut down. Cancel-safe: dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        let shutdown = self.shared.shutdown.clone();
+        loop {
+            if shutdown.is_cancelled() {
+                return None;
+            }
+            if let Some(reading) = &mut self.reading {
+                let caught = tokio::select! {
+                    caught = reading => caught,
+                    () = shutdown.cancelled() => return None,
+                };
+                self.reading = None;
+                let caught = finished(caught).await;
+                (self.at, self.lines) = (caught.at, caught.lines);
+                match caught.event {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
+            }
+            self.published.mark_unchanged();
+            let (view, epoch) = {
+                let state = self.shared.state();
+                let ring = state.ring.as_ref()?;
+                (ring.look(self.at), ring.epoch)
+            };
+            match view {
+                View::Records(records, end) => {
+                    (self.at, self.lines) = (end.seq, Some((epoch, end.lines)));
+                    return Some(Event::Records(records));
+                }
+                View::Behind { to, resume } => {
+                    let lines = self.lines.filter(|counted| counted.0 == epoch).map(|counted| counted.1);
+                    let missed = Missed { log: self.shared.log.clone(), at: self.at, lines, to, resume, epoch };
+                    self.reading = Some(tokio::task::spawn_blocking(move || missed.catch_up()));
+                }
+                View::UpToDate => tokio::select! {
+                    // Fails only if the hub is gone, of which this holds a part.
+                    _ = self.published.changed() => {}
+                    () = shutdown.cancelled() => return None,
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.shared.state().followers -= 1;
+    }
+}
+
+/// What a follower missed that is not in the ring.
+struct Missed {
+    log: Log,
+    at: u64,
+    /// Number of lines up to `at`, if known.
+    lines: Option<i64>,
+    to: Mark,
+    resume: Option<Mark>,
+    epoch: u64,
+}
+
+/// Where a follower is after catching up, and what to tell it; nothing, if there were only blank lines.
+#[derive(Debug)]
+struct Caught {
+    at: u64,
+    lines: Option<(u64, i64)>,
+    event: Option<Event>,
+}
+
+impl Missed {
+    fn catch_up(self) -> Caught {
+        self.read().unwrap_or_else(|error| {
+            tracing::warn!(dir = %self.log.dir().display(), %error, "cannot read the log, a viewer misses a part of it");
+            let lines = self.lines.map_or(0, |lines| self.to.lines_since(lines));
+            self.skip(lines, self.lines.is_some(), self.to)
+        })
+    }
+
+    fn read(&self) -> io::Result<Caught> {
+        let (missed, exact) = match self.lines {
+            Some(lines) => (self.to.lines_since(lines), true),
+            None => self.log.count_lines(self.at, self.to.seq)?,
+        };
+        if missed > CATCH_UP_LINES {
+            let resume = match self.resume {
+                Some(mark) => mark,
+                None => {
+                    let seq = self.log.lines_back(self.to.seq, RESUME_RECORDS as u64)?;
+                    self.to.back(self.log.count_lines(seq, self.to.seq)?.0, seq)
+                }
+            };
+            return Ok(self.skip(resume.lines_since(self.to.back(missed, self.at).lines), exact, resume));
+        }
+        let found = self.log.between(self.at, self.to.seq, BATCH, BATCH_BYTES)?;
+        if found.from > self.at {
+            // Deleted before it could be read.
+            let seq = found.from.min(self.to.seq);
+            let left = self.log.count_lines(seq, self.to.seq)?.0.min(missed);
+            return Ok(self.skip(missed - left, self.lines.is_some(), self.to.back(left, seq)));
+        }
+        let records: Vec<_> = found.records.into_iter().map(Arc::new).collect();
+        Ok(Caught {
+            at: found.until,
+            lines: Some((self.epoch, self.to.back(missed, self.at).lines.saturating_add_unsigned(found.lines))),
+            event: (!records.is_empty()).then_some(Event::Records(records)),
+        })
+    }
+
+    fn skip(&self, lines: u64, exact: bool, until: Mark) -> Caught {
+        let event = Some(Event::Skipped { lines, exact, until: until.seq });
+        Caught { at: until.seq, lines: Some((self.epoch, until.lines)), event }
+    }
+}
+
+/// Runs blocking work on another thread; a panic there goes on here.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    finished(tokio::task::spawn_blocking(work).await).await
+}
+
+async fn finished<T>(result: Result<T, JoinError>) -> T {
+    match result.map_err(JoinError::try_into_panic) {
+        Ok(value) => value,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // Work is dropped unbegun only when the whole runtime ends, and this task with it.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_writer::{Writer, line};
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn hub() -> (tempfile::TempDir, Hub) {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = Hub::new(dir.path(), CancellationToken::new());
+        (dir, hub)
+    }
+
+    /// The next event, which must come.
+    async fn next(follower: &mut Follower) -> Event {
+        tokio::time::timeout(Duration::from_secs(20), follower.next()).await.expect("nothing came").expect("the hub ended")
+    }
+
+    /// The messages of the next records, until there are `count`.
+    async fn messages(follower: &mut Follower, count: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        while found.len() < count {
+            match next(follower).await {
+                Event::Records(records) => {
+                    assert!(!records.is_empty() && records.len() <= BATCH);
+                    assert_eq!(records.last().unwrap().seq, follower.position());
+                    found.extend(records.iter().map(|r| r.message.clone()));
+                }
+                skipped @ Event::Skipped { .. } => panic!("{skipped:?}"),
+            }
+        }
+        found
+    }
+
+    fn numbers(range: std::ops::Range<u64>) -> Vec<String> {
+        range.map(|n| n.to_string()).collect()
+    }
+
+    fn lines(range: std::ops::Range<u64>) -> String {
+        range.map(line).collect()
+    }
+
+    async fn until(what: &str, condition: impl Fn() -> bool) {
+        for _ in 0..400 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("never: {what}");
+    }
+
+    #[tokio::test]
+    async fn a_follower_gets_what_comes_from_the_first_line_of_a_new_instance_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("logs");
+        let hub = Hub::new(&logs, CancellationToken::new());
+        let mut follower = hub.follow(None).await.unwrap();
+        std::fs::create_dir(&logs).unwrap();
+        let mut writer = Writer::new(&logs, 0, 500, 5);
+        writer.write(lines(0..20).as_bytes());
+        assert_eq!(messages(&mut follower, 20).await, numbers(0..20));
+        // A line is not told before its end has come.
+        let text = line("in two parts");
+        writer.write(&text.as_bytes()[..50]);
+        tokio::time::sleep(TICK * 3).await;
+        writer.write(&text.as_bytes()[50..]);
+        assert_eq!(messages(&mut follower, 1).await, ["in two parts"]);
+        assert_eq!(follower.position(), writer.end);
+    }
+
+    #[tokio::test]
+    async fn following_goes_on_after_a_sequence_number() {
+        let (dir, hub) = hub();
+        let mut writer = Writer::new(dir.path(), 7, 2_000, 100);
+        writer.write(lines(0..700).as_bytes());
+        let page = hub.log().last(&super::super::Filter::default(), 500).unwrap();
+        let mut follower = hub.follow(page.first).await.unwrap();
+        let mut fresh = hub.follow(Some(page.last)).await.unwrap();
+        let mut future = hub.follow(Some(u64::MAX)).await.unwrap();
+        writer.write(lines(700..710).as_bytes());
+        assert_eq!(messages(&mut follower, 509).await, numbers(201..710));
+        assert_eq!(messages(&mut fresh, 10).await, numbers(700..710));
+        assert_eq!(messages(&mut future, 10).await, numbers(700..710));
+    }
+
+    #[tokio::test]
+    async fn late_lines_of_a_record_come_as_their_own_and_a_later_follower_sees_no_line_twice() {
+        let (dir, hub) = hub();
+        let mut writer = Writer::new(dir.path(), 0, 10_000, 5);
+        writer.write(line("first").as_bytes());
+        let mut follower = hub.follow(Some(0)).await.unwrap();
+        assert_eq!(messages(&mut follower, 1).await, ["first"]);
+        let seen = follower.position();
+        drop(follower);
+        until("the task ends", || !hub.is_tailing()).await;
+        writer.write(format!("late\n{}", line("next")).as_bytes());
+        // One begins a new task behind the late line, the other comes back with a position before it.
+        let mut other = hub.follow(None).await.unwrap();
+        let mut back = hub.follow(Some(seen)).await.unwrap();
+        writer.write(line("last").as_bytes());
+        assert_eq!(messages(&mut back, 3).await, ["late", "next", "last"]);
+        assert_eq!(messages(&mut other, 1).await, ["last"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn fifty_followers_get_every_line_once_while_a_thread_writes() {
+        const FOLLOWERS: usize = 50;
+        const LINES: u64 = 6_000;
+        let (dir, hub) = hub();
+        let seen: Arc<Vec<AtomicU64>> = Arc::new((0..FOLLOWERS).map(|_| AtomicU64::new(0)).collect());
+        let mut tasks = Vec::new();
+        for index in 0..FOLLOWERS {
+            let mut follower = hub.follow(None).await.unwrap();
+            let seen = Arc::clone(&seen);
+            tasks.push(tokio::spawn(async move {
+                let mut count = 0;
+                while count < LINES {
+                    for message in messages(&mut follower, 1).await {
+                        assert_eq!(message, count.to_string());
+                        count += 1;
+                    }
+                    seen[index].store(count, Ordering::Relaxed);
+                }
+            }));
+        }
+        let path = dir.path().to_owned();
+        let writer = std::thread::spawn(move || {
+            let mut writer = Writer::new(&path, 0, 50_000, 100);
+            for n in 0..LINES {
+                // So far ahead of the slowest that it must use the files, but never so far that lines are skipped.
+                while n > seen.iter().map(|s| s.load(Ordering::Relaxed)).min().unwrap() + CATCH_UP_LINES {
+                    assert!(
+                        seen.iter().all(|s| Arc::strong_count(&seen) > 1 || s.load(Ordering::Relaxed) == LINES),
+                        "a task ended"
+                    );
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                writer.write(line(n).as_bytes());
+            }
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+        writer.join().unwrap();
+        until("the task ends with the last follower", || !hub.is_tailing()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_stuck_follower_is_told_exactly_what_it_missed_and_holds_up_nobody() {
+        let (dir, hub) = hub();
+        let mut stuck = hub.follow(None).await.unwrap();
+        let mut quick = hub.follow(None).await.unwrap();
+        let mut writer = Writer::new(dir.path(), 0, 40_000, 3);
+        let mut written = 0;
+        for _ in 0..20 {
+            writer.write(lines(written..written + 500).as_bytes());
+            written += 500;
+            assert_eq!(messages(&mut quick, 500).await, numbers(written - 500..written));
+        }
+        // What it missed has been deleted from the files long since, and still it is known exactly.
+        assert!(hub.log().start().unwrap() > 0);
+        let Event::Skipped { lines: skipped, exact: true, until } = next(&mut stuck).await else { panic!("nothing skipped") };
+        assert_eq!(skipped, written - RESUME_RECORDS as u64);
+        assert_eq!(until, stuck.position());
+        assert_eq!(messages(&mut stuck, RESUME_RECORDS).await, numbers(skipped..written));
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_back_after_long_goes_on_with_the_newest_lines_from_the_files() {
+        let (dir, hub) = hub();
+        let mut writer = Writer::new(dir.path(), 0, 100_000, 100);
+        writer.write(lines(0..5_000).as_bytes());
+        // Lines of a panic right where it would go on: it goes on at the next record.
+        writer.write(format!("thread 'x' panicked at y\n{}{}", "at z\n".repeat(10), lines(5_000..5_495)).as_bytes());
+        let mut follower = hub.follow(Some(line(0).len() as u64)).await.unwrap();
+        let skipped = next(&mut follower).await;
+        assert_eq!(skipped, Event::Skipped { lines: 4_999 + 11, exact: true, until: follower.position() });
+        assert_eq!(messages(&mut follower, 495).await, numbers(5_000..5_495));
+    }
+
+    #[tokio::test]
+    async fn one_whose_place_was_deleted_is_told_that_the_count_is_not_exact() {
+        let (dir, hub) = hub();
+        let mut writer = Writer::new(dir.path(), 0, 10_000, 2);
+        writer.write(lines(0..2_000).as_bytes());
+        let start = hub.log().start().unwrap();
+        let mut follower = hub.follow(Some(line(0).len() as u64)).await.unwrap();
+        assert_eq!(next(&mut follower).await, Event::Skipped { lines: 0, exact: false, until: start });
+        let first = messages(&mut follower, 1).await[0].parse::<u64>().unwrap();
+        let page = hub.log().after(0, &super::super::Filter::default(), 1).unwrap();
+        assert_eq!(page.records[0].message, first.to_string());
+    }
+
+    #[tokio::test]
+    async fn segments_deleted_unread_are_a_gap_and_not_the_end() {
+        let (dir, hub) = hub();
+        let mut writer = Writer::new(dir.path(), 0, 1_000, 2);
+        writer.write(lines(0..3).as_bytes());
+        let mut follower = hub.follow(None).await.unwrap();
+        // On this one thread the task cannot read in between.
+        writer.write(lines(3..200).as_bytes());
+        let start = hub.log().start().unwrap();
+        let mut last = String::new();
+        let mut gap = false;
+        while last != "199" {
+            match next(&mut follower).await {
+                Event::Records(records) => last.clone_from(&records.last().unwrap().message),
+                Event::Skipped { until, .. } => {
+                    assert_eq!(until, start);
+                    gap = true;
+                }
+            }
+        }
+        assert!(gap);
+    }
+
+    #[tokio::test]
+    async fn giving_up_a_wait_loses_nothing() {
+        let (dir, hub) = hub();
+        let mut writer = Writer::new(dir.path(), 0, 5_000, 100);
+        writer.write(lines(0..1_500).as_bytes());
+        let mut follower = hub.follow(Some(0)).await.unwrap();
+        // The old lines are read from files, the new ones come through the ring.
+        writer.write(lines(1_500..1_600).as_bytes());
+        let (mut found, mut given_up) = (Vec::new(), 0);
+        while found.len() < 1_600 {
+            tokio::select! {
+                biased;
+                event = follower.next() => match event {
+                    Some(Event::Records(records)) => found.extend(records.iter().map(|r| r.message.clone())),
+                    other => panic!("{other:?}"),
+                },
+                () = tokio::task::yield_now() => given_up += 1,
+            }
+        }
+        assert_eq!(found, numbers(0..1_600));
+        assert!(given_up > 10, "{given_up}");
+    }
+
+    #[tokio::test]
+    async fn the_task_runs_only_while_somebody_follows() {
+        let (dir, hub) = hub();
+        assert!(!hub.is_tailing());
+        let (one, two) = (hub.follow(None).await.unwrap(), hub.follow(None).await.unwrap());
+        drop(one);
+        tokio::time::sleep(TICK * 3).await;
+        assert!(hub.is_tailing());
+        drop(two);
+        until("the task ends with the last follower", || !hub.is_tailing()).await;
+        // And begins again.
+        let mut again = hub.follow(None).await.unwrap();
+        Writer::new(dir.path(), 0, 5_000, 5).write(line("again").as_bytes());
+        assert_eq!(messages(&mut again, 1).await, ["again"]);
+    }
+
+    #[tokio::test]
+    async fn shutdown_ends_every_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let shutdown = CancellationToken::new();
+        let hub = Hub::new(dir.path(), shutdown.clone());
+        let mut waiting = hub.follow(None).await.unwrap();
+        let task = tokio::spawn(async move { waiting.next().await });
+        tokio::task::yield_now().await;
+        shutdown.cancel();
+        assert_eq!(tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap(), None);
+        let mut late = hub.follow(None).await.unwrap();
+        assert_eq!(late.next().await, None);
+        until("the task ends", || !hub.is_tailing()).await;
+    }
+}

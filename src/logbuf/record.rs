@@ -1,0 +1,505 @@
+//! Records: what a person calls one entry of the log, made from the bytes of the stream.
+//!
+//! A record is a line with a header and the lines after it without one: panics, backtraces, TOML errors. The client writes
+//! lines without a header only to its standard error, and there only configuration errors and panics, so a record that
+//! begins with such a line is an error. A note of the keeper is one line: what follows it begins a record of its own.
+//!
+//! Where records begin depends only on the bytes of the stream and never on where reading began, so that paging backward and
+//! forward agree. That holds for endless text without headers too, because such text is cut on a fixed grid of [`CELL`]s and
+//! not at a distance from its first line: a line without header begins a new record if it is the first to begin in its cell
+//! and the last header began two or more cells before. To know that, no more than two cells need to be looked at.
+//! Must not know: files, segments, viewers.
+
+use super::ansi;
+use super::level::{self, KEEPER_TARGET, Level};
+use serde::{Serialize, Serializer};
+use std::ops::Range;
+
+/// Most bytes kept of one line, and of one record with its header; the rest is counted but not kept.
+pub const TEXT_MAX: usize = 64 * 1024;
+
+/// The grid, in bytes of the stream, on which text without headers is cut. Two cells and a line of 8 KiB make [`TEXT_MAX`],
+/// so that records of ordinary lines are never truncated.
+pub const CELL: u64 = 28 * 1024;
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// Stream offset just past the record's last byte: reading on after it gives the next record.
+    pub seq: u64,
+    /// RFC 3339 as the process wrote it; none if the record has no header.
+    pub timestamp: Option<String>,
+    /// From the header; `ERROR` if there is none.
+    pub level: Level,
+    /// The module that spoke; none if the record names none.
+    pub target: Option<String>,
+    /// The text after the header, its lines joined by newlines, blank ones at the end left out. It may hold terminal
+    /// escapes, which [`ansi`] handles; serialised without them.
+    #[serde(serialize_with = "without_escapes")]
+    pub message: String,
+    /// Whether the text was longer than [`TEXT_MAX`] and is cut.
+    #[serde(skip)]
+    pub truncated: bool,
+}
+
+fn without_escapes<S: Serializer>(message: &str, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&ansi::plain(message))
+}
+
+/// A record in the parser's buffer, before anything is copied: most are only counted or filtered out.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    pending: &'a Pending,
+}
+
+impl<'a> Raw<'a> {
+    /// See [`Record::seq`].
+    #[must_use]
+    pub fn seq(self) -> u64 {
+        self.pending.seq
+    }
+
+    /// Stream offset of the record's first byte.
+    #[must_use]
+    pub fn start(self) -> u64 {
+        self.pending.start
+    }
+
+    /// Whether it begins with a line in the log's format, and not with the bare text of a panic or another error.
+    #[must_use]
+    pub fn has_timestamp(self) -> bool {
+        !self.pending.header.timestamp.is_empty()
+    }
+
+    /// See [`Record::level`].
+    #[must_use]
+    pub fn level(self) -> Level {
+        self.pending.header.level
+    }
+
+    /// How many lines the parser has been given up to and with the last line of this record.
+    #[must_use]
+    pub fn lines(self) -> u64 {
+        self.pending.lines
+    }
+
+    /// Header and message as written, at most [`TEXT_MAX`] bytes, without carriage returns and newline at the end of lines.
+    #[must_use]
+    pub fn text(self) -> &'a [u8] {
+        self.pending.text.trim_ascii_end()
+    }
+
+    /// The message; not necessarily UTF-8.
+    #[must_use]
+    pub fn message(self) -> &'a [u8] {
+        self.text().get(self.pending.header.message..).unwrap_or_default()
+    }
+
+    /// See [`Record::target`]; empty if there is none.
+    #[must_use]
+    pub fn target(self) -> &'a [u8] {
+        &self.pending.text[self.pending.header.target.clone()]
+    }
+
+    /// Copies it out; bytes that are not UTF-8 become U+FFFD.
+    #[must_use]
+    pub fn to_record(self) -> Record {
+        let ascii = |range: &Range<usize>| {
+            (!range.is_empty()).then(|| String::from_utf8_lossy(&self.pending.text[range.clone()]).into_owned())
+        };
+        let mut message = self.message();
+        if self.pending.truncated
+            && let Some(last) = message.utf8_chunks().last()
+        {
+            // The cut may have gone through a character.
+            message = &message[..message.len() - last.invalid().len()];
+        }
+        Record {
+            seq: self.pending.seq,
+            timestamp: ascii(&self.pending.header.timestamp),
+            level: self.pending.header.level,
+            target: ascii(&self.pending.header.target),
+            message: String::from_utf8_lossy(message).into_owned(),
+            truncated: self.pending.truncated,
+        }
+    }
+}
+
+/// The record being collected. Its buffer is used again for the next.
+#[derive(Debug)]
+struct Pending {
+    open: bool,
+    start: u64,
+    seq: u64,
+    lines: u64,
+    /// Positions in `text`.
+    header: level::Parts,
+    text: Vec<u8>,
+    truncated: bool,
+}
+
+/// Makes records of bytes given in pieces of any size. Holds at most two times [`TEXT_MAX`] bytes.
+#[derive(Debug)]
+pub struct Parser {
+    /// Stream offset of the next byte.
+    at: u64,
+    /// Stream offset of the line being collected.
+    line_start: u64,
+    /// Lines ended so far.
+    lines: u64,
+    /// The beginning of a line whose end has not come yet, at most [`TEXT_MAX`] bytes of it.
+    partial: Vec<u8>,
+    /// The cell in which the last header began; none if that is not known to matter.
+    anchor: Option<u64>,
+    pending: Pending,
+}
+
+impl Parser {
+    /// A parser for the bytes from stream offset `at` on, which must be the beginning of a line.
+    #[must_use]
+    pub fn new(at: u64) -> Self {
+        Self {
+            at,
+            line_start: at,
+            lines: 0,
+            partial: Vec::new(),
+            anchor: None,
+            pending: Pending {
+                open: false,
+                start: at,
+                seq: at,
+                lines: 0,
+                header: level::Parts { timestamp: 0..0, level: Level::Error, target: 0..0, message: 0 },
+                text: Vec::new(),
+                truncated: false,
+            },
+        }
+    }
+
+    /// The same, when the last header before `at` is known to begin at stream offset `header`.
+    #[must_use]
+    pub fn after_header(at: u64, header: u64) -> Self {
+        Self { anchor: Some(header / CELL), ..Self::new(at) }
+    }
+
+    /// Stream offset of the next byte it expects.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Stream offset where the complete part ends: just past the last newline.
+    #[must_use]
+    pub fn complete(&self) -> u64 {
+        self.line_start
+    }
+
+    /// Whether a record of complete lines waits for its continuation.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        self.pending.open
+    }
+
+    /// How many lines have ended.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Takes the next bytes and gives the records that are known to have ended.
+    pub fn push(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
+        while let Some(length) = through_newline(bytes) {
+            let (line, rest) = bytes.split_at(length);
+            bytes = rest;
+            self.at += length as u64;
+            let line = &line[..length - 1];
+            if self.partial.is_empty() {
+                self.line(line, emit);
+            } else {
+                self.keep(line);
+                self.end_partial(emit);
+            }
+        }
+        self.at += bytes.len() as u64;
+        self.keep(bytes);
+    }
+
+    /// Gives the record that waits for its continuation. Should lines without header follow, they become a record of their
+    /// own. An incomplete line goes on waiting for its end.
+    pub fn flush(&mut self, emit: &mut impl FnMut(Raw<'_>)) {
+        if self.pending.open {
+            self.pending.open = false;
+            emit(Raw { pending: &self.pending });
+        }
+    }
+
+    /// The stream goes on at offset `to`, what lies between is lost: ends the line and the record that are being collected.
+    pub fn jump(&mut self, to: u64, emit: &mut impl FnMut(Raw<'_>)) {
+        if !self.partial.is_empty() {
+            self.end_partial(emit);
+        }
+        self.flush(emit);
+        (self.at, self.line_start, self.anchor) = (to, to, None);
+    }
+
+    /// Keeps a piece of an incomplete line, as far as there is room. One byte above the limit is kept, to tell that it is cut.
+    fn keep(&mut self, piece: &[u8]) {
+        let room = TEXT_MAX + 1 - self.partial.len();
+        self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
+    }
+
+    fn end_partial(&mut self, emit: &mut impl FnMut(Raw<'_>)) {
+        let mut partial = std::mem::take(&mut self.partial);
+        self.line(&partial, emit);
+        partial.clear();
+        self.partial = partial;
+    }
+
+    /// A whole line, from `line_start` to `at`.
+    fn line(&mut self, line: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
+        let start = std::mem::replace(&mut self.line_start, self.at);
+        self.lines += 1;
+        let cut = line.len() > TEXT_MAX;
+        let line = if cut { &line[..TEXT_MAX] } else { trim_returns(line) };
+        let cell = start / CELL;
+        if let Some(header) = level::parts(line) {
+            self.flush(emit);
+            self.anchor = Some(cell);
+            let is_note = line[header.target.clone()] == *KEEPER_TARGET.as_bytes();
+            self.open(start, header, line, cut);
+            if is_note {
+                self.flush(emit);
+            }
+            return;
+        }
+        let new_cell = cell > self.pending.start / CELL && self.anchor.is_none_or(|anchor| cell >= anchor + 2);
+        if self.pending.open && new_cell {
+            self.flush(emit);
+        }
+        if self.pending.open {
+            self.pending.seq = self.at;
+            self.pending.lines = self.lines;
+            self.pending.append(b"\n");
+            self.pending.append(line);
+            self.pending.truncated |= cut;
+        } else if !line.trim_ascii().is_empty() {
+            self.open(start, level::Parts { timestamp: 0..0, level: Level::Error, target: 0..0, message: 0 }, line, cut);
+        }
+    }
+
+    fn open(&mut self, start: u64, header: level::Parts, line: &[u8], cut: bool) {
+        let pending = &mut self.pending;
+        (pending.open, pending.start, pending.seq, pending.lines) = (true, start, self.at, self.lines);
+        pending.header = header;
+        pending.truncated = false;
+        pending.text.clear();
+        pending.append(line);
+        pending.truncated |= cut;
+    }
+}
+
+impl Pending {
+    /// Adds text as far as there is room; nothing more once some had to be left out.
+    fn append(&mut self, text: &[u8]) {
+        if !self.truncated {
+            let room = TEXT_MAX - self.text.len();
+            self.text.extend_from_slice(&text[..text.len().min(room)]);
+            self.truncated = text.len() > room;
+        }
+    }
+}
+
+/// How many bytes there are up to and with the first newline. `skip_until` finds it with the C library's `memchr`.
+fn through_newline(bytes: &[u8]) -> Option<usize> {
+    let length = std::io::BufRead::skip_until(&mut &*bytes, b'\n').unwrap_or(0);
+    (length > 0 && bytes[length - 1] == b'\n').then_some(length)
+}
+
+/// A line without the carriage returns at its end.
+fn trim_returns(line: &[u8]) -> &[u8] {
+    let kept = line.iter().rposition(|b| *b != b'\r').map_or(0, |last| last + 1);
+    &line[..kept]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jd-client/");
+
+    fn records(mut parser: Parser, pieces: &[&[u8]]) -> Vec<Record> {
+        let mut found = Vec::new();
+        let mut emit = |raw: Raw<'_>| found.push(raw.to_record());
+        for piece in pieces {
+            parser.push(piece, &mut emit);
+        }
+        parser.flush(&mut emit);
+        found
+    }
+
+    fn of(text: &str) -> Vec<Record> {
+        records(Parser::new(0), &[text.as_bytes()])
+    }
+
+    const T: &str = "2026-11-22T21:28:39.731870Z";
+
+    #[test]
+    fn a_real_panic_is_kept_together() {
+        let text = std::fs::read(format!("{FIXTURES}refresh0_panic.log")).unwrap();
+        let found = records(Parser::new(0), &[&text]);
+        let errors: Vec<_> = found.iter().filter(|r| r.level == Level::Error).collect();
+        assert_eq!(errors.len(), 2);
+        assert!(errors[0].message.ends_with("http_server.rs:253:32:\n`period` must be non-zero."));
+        assert_eq!(errors[0].target.as_deref(), Some("stratum_apps::config_helpers::logging"));
+        assert!(errors[1].message.starts_with("Backtrace:    0: stratum_apps") && errors[1].message.ends_with("clone3.S:81:0"));
+        assert_eq!(errors[1].message.lines().count(), 25);
+        assert_eq!(found.last().unwrap().seq, text.len() as u64);
+        assert_eq!(found.len(), text.split(|b| *b == b'\n').filter(|line| line.starts_with(b"2026-")).count());
+    }
+
+    #[test]
+    fn every_line_of_the_real_logs_is_in_a_record_with_target_and_timestamp() {
+        let mut seen = 0;
+        for file in std::fs::read_dir(FIXTURES).unwrap().map(|f| f.unwrap().path()) {
+            if file.extension().is_some_and(|e| e == "log") {
+                let text = std::fs::read_to_string(&file).unwrap();
+                for record in of(&text) {
+                    assert!(record.target.is_some() && record.timestamp.is_some() && !record.truncated, "{record:?}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 300, "{seen}");
+    }
+
+    #[test]
+    fn configuration_errors_and_panics_on_standard_error_are_errors() {
+        let text = std::fs::read_to_string(format!("{FIXTURES}config_errors.txt")).unwrap();
+        let mut count = 0;
+        for case in text.split("[stderr]\n").skip(1) {
+            let case = &case[..case.find("rc=").unwrap()];
+            let found = of(&format!("{T}  INFO {KEEPER_TARGET}: started the client\n{case}{T}  WARN {KEEPER_TARGET}: ended\n"));
+            assert_eq!(found.iter().map(|r| r.level).collect::<Vec<_>>(), [Level::Info, Level::Error, Level::Warn], "{case}");
+            assert_eq!(found[1].message, case.trim());
+            count += 1;
+        }
+        assert!(count > 30, "{count}");
+    }
+
+    #[test]
+    fn a_panic_on_standard_error_is_no_part_of_the_line_before() {
+        let found = of(&format!("{T}  INFO a: up\n\nthread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see\n{T}  INFO a: on\n"));
+        assert_eq!(
+            found.iter().map(|r| (r.level, r.message.as_str())).collect::<Vec<_>>(),
+            [(Level::Info, "up"), (Level::Error, "thread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see"), (Level::Info, "on")]
+        );
+    }
+
+    #[test]
+    fn json_has_these_fields_and_no_escapes() {
+        let found = of(&format!("{T}  INFO a::b: \x1b[3mup\x1b[0m\r\n"));
+        assert_eq!(
+            serde_json::to_string(&found[0]).unwrap(),
+            format!(r#"{{"seq":52,"timestamp":"{T}","level":"INFO","target":"a::b","message":"up"}}"#)
+        );
+        assert_eq!(found[0].message, "\x1b[3mup\x1b[0m");
+        let bare = of("no header \n");
+        assert_eq!(
+            serde_json::to_string(&bare[0]).unwrap(),
+            r#"{"seq":11,"timestamp":null,"level":"ERROR","target":null,"message":"no header"}"#
+        );
+    }
+
+    #[test]
+    fn an_incomplete_line_waits_and_late_lines_become_their_own_record() {
+        let mut parser = Parser::new(0);
+        let mut found = Vec::new();
+        let first = format!("{T}  WARN a: one\ntwo\nthr");
+        parser.push(first.as_bytes(), &mut |raw| found.push(raw.to_record()));
+        assert!(found.is_empty() && parser.has_pending());
+        assert_eq!((parser.complete(), parser.at()), (first.len() as u64 - 3, first.len() as u64));
+        parser.flush(&mut |raw| found.push(raw.to_record()));
+        assert_eq!((found[0].seq, found[0].message.as_str()), (first.len() as u64 - 3, "one\ntwo"));
+        parser.push(b"ee\n", &mut |raw| found.push(raw.to_record()));
+        parser.flush(&mut |raw| found.push(raw.to_record()));
+        assert_eq!((found[1].level, found[1].message.as_str(), found[1].seq), (Level::Error, "three", first.len() as u64 + 3));
+        // Reading on after the first record gives the same second one.
+        assert_eq!(records(Parser::new(found[0].seq), &[b"three\n"]), found[1..]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_become_replacement_characters() {
+        let found = records(Parser::new(0), &[b"\xff\xfe ok\r\n"]);
+        assert_eq!(found[0].message, "\u{fffd}\u{fffd} ok");
+    }
+
+    #[test]
+    fn an_endless_line_is_bounded_and_counted() {
+        let mut parser = Parser::new(0);
+        let head = format!("{T} DEBUG a: ");
+        parser.push(head.as_bytes(), &mut |_| unreachable!());
+        let piece = "é".repeat(5_000);
+        for _ in 0..1_000 {
+            parser.push(piece.as_bytes(), &mut |_| unreachable!());
+            assert!(parser.partial.capacity() <= 2 * TEXT_MAX);
+        }
+        let mut found = Vec::new();
+        parser.push(b"\nafter\n", &mut |raw| found.push(raw.to_record()));
+        parser.flush(&mut |raw| found.push(raw.to_record()));
+        let end = (head.len() + 1_000 * piece.len() + 1) as u64;
+        assert_eq!((found[0].seq, found[0].truncated, found[0].level), (end, true, Level::Debug));
+        assert!(found[0].message.len() > TEXT_MAX - 100 && found[0].message.chars().all(|c| c == 'é'));
+        assert_eq!((found[1].seq, found[1].message.as_str()), (end + 6, "after"));
+        assert_eq!(parser.lines(), 2);
+    }
+
+    #[test]
+    fn endless_lines_without_header_are_cut_into_bounded_records_and_none_is_lost() {
+        let head = format!("{T}  INFO a: begin\n");
+        let lines: String = (0..40_000).map(|n| format!("line {n}\n")).collect();
+        let found = of(&(head + &lines));
+        assert!(found.len() > 10 && found.iter().all(|r| !r.truncated && r.message.len() <= TEXT_MAX));
+        assert!(found[0].level == Level::Info && found[1..].iter().all(|r| r.level == Level::Error));
+        let all: Vec<_> = found.iter().flat_map(|r| r.message.lines()).collect();
+        assert_eq!(all[1..].join("\n"), lines.trim_end());
+    }
+
+    #[test]
+    fn a_lost_part_of_the_stream_ends_line_and_record() {
+        let mut parser = Parser::new(0);
+        let mut found = Vec::new();
+        let mut emit = |raw: Raw<'_>| found.push(raw.to_record());
+        parser.push(b"one\ntw", &mut emit);
+        parser.jump(100, &mut emit);
+        parser.push(b"three\n", &mut emit);
+        parser.flush(&mut emit);
+        assert_eq!(found.iter().map(|r| (r.seq, r.message.as_str())).collect::<Vec<_>>(), [(6, "one\ntw"), (106, "three")]);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(text in proptest::collection::vec(line(), 0..60), cuts in proptest::collection::vec(1_usize..50, 1..20)) {
+            let text = text.concat();
+            let mut pieces = Vec::new();
+            let mut rest = text.as_slice();
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (piece, tail) = rest.split_at((*cut).min(rest.len()));
+                pieces.push(piece);
+                rest = tail;
+            }
+            prop_assert_eq!(records(Parser::new(0), &pieces), records(Parser::new(0), &[&text]));
+        }
+    }
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            4 => "[a-z ]{0,30}".prop_map(|m| format!("{T}  INFO a::b: {m}\n").into_bytes()),
+            1 => Just(format!("{T}  INFO {KEEPER_TARGET}: note\n").into_bytes()),
+            1 => Just(b"thread 'x' panicked at y\r\n".to_vec()),
+            2 => proptest::collection::vec(any::<u8>(), 0..40),
+            1 => Just(b"\n".to_vec()),
+        ]
+    }
+}

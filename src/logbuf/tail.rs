@@ -1,0 +1,773 @@
+//! Paging through a log that another process appends to and rotates: forward, backward, filtered, or as a whole.
+//!
+//! Positions are sequence numbers, that is offsets in the stream, so there is no index: paging forward starts reading at the
+//! number, paging backward reads blocks towards the beginning until it has enough. Everything blocks on the disk and belongs
+//! on a thread for blocking work. Must not know: async, viewers, HTTP.
+
+use super::filter::{Filter, Matcher};
+use super::record::{Parser, Raw, Record};
+use super::stream::{CHUNK, Cursor, Extents, Piece, Reading};
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Most bytes one page may search through before it is given as it is, with [`Page::scanned_all`] false. More than a keeper
+/// keeps (five segments of 10 MiB), so that ordinarily every search is complete.
+pub const SEARCH_MAX: u64 = 64 * 1024 * 1024;
+
+/// Paging backward reads blocks of this many bytes, doubled until there are enough records, up to [`BLOCK_MAX`].
+const BLOCK_MIN: u64 = 32 * 1024;
+const BLOCK_MAX: u64 = 1024 * 1024;
+
+/// Some records in a row, of those that pass the filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Oldest first.
+    pub records: Vec<Record>,
+    /// What to give [`Log::before`] for the page before this one: the first record's sequence number, or how far back the
+    /// search went; none if there is neither a record here nor one before.
+    pub first: Option<u64>,
+    /// What to give [`Log::after`] or a follower for what comes after this page. Past the records that were looked at and did
+    /// not pass the filter, too.
+    pub last: u64,
+    /// Whether older records are kept before this page. When paging backward: older records that pass the filter, as far as
+    /// the search went.
+    pub more_before: bool,
+    /// Whether records that were asked for are gone, because the oldest segment was deleted.
+    pub lost: bool,
+    /// Whether the search went to the end of what is kept, in its direction. If not, there may be more.
+    pub scanned_all: bool,
+}
+
+/// The log of one instance: a directory of segment files. Cheap to make; holds nothing open.
+#[derive(Clone, Debug)]
+pub struct Log {
+    dir: PathBuf,
+}
+
+impl Log {
+    /// The log in `dir`, which need not exist (yet).
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Where its segment files are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The oldest kept offset; zero if nothing is kept.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn start(&self) -> io::Result<u64> {
+        Ok(Extents::look(&self.dir)?.start())
+    }
+
+    /// The offset just past the newest byte, which may be in the middle of a line; zero if nothing is kept.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn end(&self) -> io::Result<u64> {
+        Ok(Extents::look(&self.dir)?.end())
+    }
+
+    /// The offset just past the newest complete line: where following begins.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub fn complete_end(&self) -> io::Result<u64> {
+        self.look().map(|view| view.end)
+    }
+
+    /// The oldest `limit` records with a sequence number above `seq`. An offset within a record gives the rest of its lines,
+    /// one within a line that whole line; one in the future counts as the end.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub fn after(&self, seq: u64, filter: &Filter, limit: usize) -> io::Result<Page> {
+        let mut view = self.look()?;
+        let from = view.align(seq)?;
+        let matcher = Matcher::of(filter);
+        let mut scan = view.scan(from)?;
+        let mut page = Page { last: from, lost: from > seq, more_before: from > view.start, ..Page::default() };
+        let mut looked_at = from;
+        let mut more = limit > 0;
+        while more && page.records.len() < limit && looked_at.saturating_sub(from) < SEARCH_MAX {
+            more = scan.step(&mut |raw| {
+                if page.records.len() < limit {
+                    looked_at = raw.seq();
+                    if matcher.wants(raw) {
+                        page.records.push(raw.to_record());
+                    }
+                }
+            })?;
+        }
+        page.lost |= scan.reading.lost();
+        page.scanned_all = (!more && page.records.len() < limit) || looked_at == view.end;
+        page.last = if page.scanned_all { view.end } else { looked_at };
+        let nothing_here = page.more_before.then(|| from.saturating_add(1));
+        page.first = page.records.first().map(|first| first.seq).or(nothing_here);
+        Ok(page)
+    }
+
+    /// The newest `limit` records with a sequence number below `seq`.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub fn before(&self, seq: u64, filter: &Filter, limit: usize) -> io::Result<Page> {
+        let mut view = self.look()?;
+        let upper = if seq > view.end {
+            view.end
+        } else if seq <= view.start {
+            return Ok(Page { last: seq, lost: view.start > 0, scanned_all: true, ..Page::default() });
+        } else if let Some(extent) = view.extents.around(seq) {
+            // Whether a record ends below `seq` is known when the line that holds the byte before it is.
+            match view.cursor.line_end(seq, extent.end) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => view.start,
+                end => end?,
+            }
+        } else {
+            seq
+        };
+        let mut page = view.newest(upper, seq, &Matcher::of(filter), limit)?;
+        page.last = match page.records.last() {
+            _ if seq > view.end => view.end,
+            Some(last) => last.seq,
+            None => seq,
+        };
+        Ok(page)
+    }
+
+    /// The newest `limit` records.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub fn last(&self, filter: &Filter, limit: usize) -> io::Result<Page> {
+        self.before(u64::MAX, filter, limit)
+    }
+
+    /// Everything kept as plain text, in pieces of about 64 KiB: without a filter the bytes as they were written, otherwise
+    /// the lines of the records that pass (each record cut at [`super::record::TEXT_MAX`]). What is appended meanwhile is not
+    /// part of it. Each step blocks on the disk.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub fn chunks(&self, filter: Filter) -> io::Result<Chunks> {
+        let view = self.look()?;
+        Ok(Chunks(Some(if filter.is_everything() {
+            Source::Bytes(view.read(view.start, view.extents.end()))
+        } else {
+            Source::Records(Box::new(Scan::new(view.read(view.start, view.end), Parser::new(view.start))), filter)
+        })))
+    }
+
+    /// Writes what [`Log::chunks`] gives; returns how many bytes.
+    ///
+    /// # Errors
+    /// If the files cannot be read or `writer` fails.
+    pub fn copy_to(&self, filter: Filter, writer: &mut impl Write) -> io::Result<u64> {
+        let mut written = 0;
+        for chunk in self.chunks(filter)? {
+            let chunk = chunk?;
+            writer.write_all(&chunk)?;
+            written += chunk.len() as u64;
+        }
+        Ok(written)
+    }
+
+    /// The records that end above `from` and up to `to`, both at ends of lines, as far as there is room for `limit` records
+    /// or `max_bytes` of text; at least one if there is one.
+    pub(super) fn between(&self, from: u64, to: u64, limit: usize, max_bytes: usize) -> io::Result<Stretch> {
+        let mut view = self.look()?;
+        view.end = view.end.min(to);
+        let from = view.align(from)?;
+        let mut scan = view.scan(from)?;
+        let mut found = Stretch { records: Vec::new(), from, until: view.end, lines: 0 };
+        let (mut bytes, mut full, mut more) = (0, false, true);
+        while more && !full {
+            more = scan.step(&mut |raw| {
+                full = full || found.records.len() >= limit || bytes >= max_bytes;
+                if !full {
+                    bytes += raw.text().len();
+                    (found.until, found.lines) = (raw.seq(), raw.lines());
+                    found.records.push(raw.to_record());
+                }
+            })?;
+        }
+        if !full {
+            (found.until, found.lines) = (view.end.max(from), scan.parser.lines());
+        }
+        Ok(found)
+    }
+
+    /// How many lines end above `from` and up to `to`, and whether all of them are still there to be counted.
+    pub(super) fn count_lines(&self, from: u64, to: u64) -> io::Result<(u64, bool)> {
+        let mut reading = Reading::new(Cursor::new(&self.dir, from), to);
+        let mut lines = 0;
+        while let Some(piece) = reading.next()? {
+            if let Piece::Bytes(bytes) = piece {
+                lines += bytes.iter().filter(|b| **b == b'\n').count() as u64;
+            }
+        }
+        Ok((lines, !reading.lost()))
+    }
+
+    /// Where to begin so that the last lines up to `to`, at most `count`, are read: if possible with a header.
+    pub(super) fn lines_back(&self, to: u64, count: u64) -> io::Result<u64> {
+        let mut view = self.look()?;
+        let Some(extent) = view.extents.around(to) else { return Ok(to) };
+        let from = view.cursor.lines_back(&extent, to, count)?;
+        let mut scan = Scan::new(view.read(from, to), Parser::new(from));
+        let mut begin = None;
+        let mut more = true;
+        while more && begin.is_none() {
+            more = scan.step(&mut |raw| {
+                if begin.is_none() && raw.has_timestamp() {
+                    begin = Some(raw.start());
+                }
+            })?;
+        }
+        Ok(begin.unwrap_or(from))
+    }
+
+    /// A cursor and a parser at the newest complete line, for reading on from there for ever.
+    pub(super) fn open_end(&self) -> io::Result<(Cursor, Parser)> {
+        let mut view = self.look()?;
+        let parser = view.parser(view.end)?;
+        let mut cursor = view.cursor;
+        cursor.seek(view.end)?;
+        Ok((cursor, parser))
+    }
+
+    /// Looks at what is there now. The newest segment may be deleted while the end of its last line is looked for, if the
+    /// instance is being deleted or very busy: then once more.
+    fn look(&self) -> io::Result<View> {
+        let mut tries = 5;
+        loop {
+            let extents = Extents::look(&self.dir)?;
+            let mut cursor = Cursor::new(&self.dir, 0);
+            let newest = extents.around(extents.end()).unwrap_or(0..0);
+            match cursor.line_start(&newest, newest.end) {
+                Ok(end) => return Ok(View { dir: self.dir.clone(), start: extents.start(), end, extents, cursor }),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => tries -= 1,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+/// What [`Log::between`] found.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    pub records: Vec<Record>,
+    /// Where reading began: above the asked-for offset if that is gone.
+    pub from: u64,
+    /// The offset up to which all is in `records`.
+    pub until: u64,
+    /// How many lines there are between the two.
+    pub lines: u64,
+}
+
+/// The log as it was at one moment.
+struct View {
+    dir: PathBuf,
+    extents: Extents,
+    /// The oldest kept offset.
+    start: u64,
+    /// Just past the newest complete line (or where reading is to end before that).
+    end: u64,
+    cursor: Cursor,
+}
+
+impl View {
+    /// The place at which to begin reading what comes after `seq`: the beginning of a line.
+    fn align(&mut self, seq: u64) -> io::Result<u64> {
+        if seq >= self.end {
+            return Ok(self.end);
+        }
+        match self.extents.around(seq) {
+            Some(extent) => match self.cursor.line_start(&extent, seq) {
+                // Being deleted at this moment: the scan will find the gap.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(seq),
+                start => start,
+            },
+            None => Ok(self.extents.above(seq).map_or(self.end, |extent| extent.start)),
+        }
+    }
+
+    /// A parser for reading on from `at`, the beginning of a line, that makes the same records as one coming from before.
+    fn parser(&mut self, at: u64) -> io::Result<Parser> {
+        let Some(extent) = self.extents.around(at) else { return Ok(Parser::new(at)) };
+        match self.cursor.context(&extent, at) {
+            Ok(context) => Ok(context.header.map_or(Parser::new(at), |header| Parser::after_header(at, header))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Parser::new(at)),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Reads the bytes from `from` to `to`.
+    fn read(&self, from: u64, to: u64) -> Reading {
+        Reading::new(Cursor::new(&self.dir, from), to)
+    }
+
+    /// Reads the records from `from`, the beginning of a line, to `self.end`.
+    fn scan(&mut self, from: u64) -> io::Result<Scan> {
+        let parser = self.parser(from)?;
+        Ok(Scan::new(self.read(from, self.end), parser))
+    }
+
+    /// The newest `limit` matching records that end below `below`, of those that end at or before `upper`, an end of a line.
+    fn newest(&mut self, upper: u64, below: u64, matcher: &Matcher<'_>, limit: usize) -> io::Result<Page> {
+        let mut found: VecDeque<Record> = VecDeque::new();
+        let mut reached = upper;
+        let mut span = BLOCK_MIN;
+        let mut scanned_all = false;
+        while found.len() <= limit && upper - reached < SEARCH_MAX {
+            let Some(extent) = self.extents.below(reached) else {
+                scanned_all = true;
+                break;
+            };
+            let to = reached.min(extent.end);
+            match self.block(&extent, to, span) {
+                Ok((from, mut scan)) => {
+                    let wanted = limit.saturating_add(1) - found.len();
+                    let mut block = VecDeque::new();
+                    let mut emit = |raw: Raw<'_>| {
+                        if raw.seq() < below && matcher.wants(raw) {
+                            if block.len() == wanted {
+                                block.pop_front();
+                            }
+                            block.push_back(raw.to_record());
+                        }
+                    };
+                    while scan.step(&mut emit)? {}
+                    block.append(&mut found);
+                    found = block;
+                    reached = from;
+                }
+                // What is older has been deleted meanwhile.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    scanned_all = true;
+                    break;
+                }
+                Err(e) => return Err(e),
+            }
+            span = (span * 2).min(BLOCK_MAX);
+        }
+        let overfull = found.len() > limit;
+        if overfull {
+            found.pop_front();
+        }
+        let first = match found.front() {
+            Some(first) if overfull || scanned_all => Some(first.seq),
+            _ if overfull => Some(below),
+            _ => (!scanned_all).then(|| reached.saturating_add(1)),
+        };
+        Ok(Page {
+            records: found.into(),
+            first,
+            last: below,
+            more_before: !scanned_all,
+            lost: false,
+            scanned_all: scanned_all && !overfull,
+        })
+    }
+
+    /// The records from about `span` bytes before `to` up to there, and where they begin.
+    fn block(&mut self, extent: &Range<u64>, to: u64, span: u64) -> io::Result<(u64, Scan)> {
+        let about = to.saturating_sub(span).max(extent.start);
+        let line = self.cursor.line_start(extent, about)?;
+        let from = if line == extent.start { line } else { self.cursor.context(extent, line)?.record_start() };
+        Ok((from, Scan::new(self.read(from, to), Parser::new(from))))
+    }
+}
+
+/// Reads records forward, a piece at a time.
+#[derive(Debug)]
+struct Scan {
+    reading: Reading,
+    parser: Parser,
+    finished: bool,
+}
+
+impl Scan {
+    fn new(reading: Reading, parser: Parser) -> Self {
+        Self { reading, parser, finished: false }
+    }
+
+    /// Gives the records of the next piece; false once all have been given.
+    fn step(&mut self, emit: &mut impl FnMut(Raw<'_>)) -> io::Result<bool> {
+        if !self.finished {
+            match self.reading.next()? {
+                Some(Piece::Bytes(bytes)) => self.parser.push(bytes, emit),
+                Some(Piece::Gap(to)) => self.parser.jump(to, emit),
+                None => {
+                    let at = self.parser.at();
+                    self.parser.jump(at, emit);
+                    self.finished = true;
+                }
+            }
+        }
+        Ok(!self.finished)
+    }
+}
+
+/// See [`Log::chunks`]. Ends after an error.
+#[derive(Debug)]
+pub struct Chunks(Option<Source>);
+
+#[derive(Debug)]
+enum Source {
+    Bytes(Reading),
+    Records(Box<Scan>, Filter),
+}
+
+impl Source {
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Bytes(reading) => loop {
+                match reading.next()? {
+                    Some(Piece::Bytes(bytes)) => return Ok(Some(bytes.to_vec())),
+                    Some(Piece::Gap(_)) => {}
+                    None => return Ok(None),
+                }
+            },
+            Self::Records(scan, filter) => {
+                let matcher = Matcher::of(filter);
+                let mut text = Vec::new();
+                let mut more = true;
+                while more && text.len() < CHUNK {
+                    more = scan.step(&mut |raw| {
+                        if matcher.wants(raw) {
+                            text.extend_from_slice(raw.text());
+                            text.push(b'\n');
+                        }
+                    })?;
+                }
+                Ok((!text.is_empty()).then_some(text))
+            }
+        }
+    }
+}
+
+impl Iterator for Chunks {
+    type Item = io::Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.0.as_mut()?.next().transpose();
+        if !matches!(item, Some(Ok(_))) {
+            self.0 = None;
+        }
+        item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::level::Level;
+    use super::super::record::CELL;
+    use super::super::segment;
+    use super::super::test_writer::{T, Writer, line};
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    const ALL: Filter = Filter { min_level: None, text: None };
+
+    fn write(dir: &Path, base: u64, segment_len: u64, text: &[u8]) {
+        Writer::new(dir, base, segment_len, usize::MAX).write(text);
+    }
+
+    /// The records of `text` when read at once from its beginning to its last newline.
+    fn reference(base: u64, text: &[u8]) -> Vec<Record> {
+        let complete = text.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
+        let mut found = Vec::new();
+        let mut parser = Parser::new(base);
+        parser.push(&text[..complete], &mut |raw| found.push(raw.to_record()));
+        parser.flush(&mut |raw| found.push(raw.to_record()));
+        found
+    }
+
+    fn forward(log: &Log, mut from: u64, filter: &Filter, limit: usize) -> Vec<Record> {
+        let mut found = Vec::new();
+        loop {
+            let page = log.after(from, filter, limit).unwrap();
+            assert!(page.records.len() <= limit && (page.last >= from || page.scanned_all) && !page.lost);
+            if let Some(first) = page.records.first() {
+                assert_eq!(page.first, Some(first.seq));
+            }
+            found.extend(page.records);
+            if page.scanned_all {
+                assert_eq!(page.last, log.complete_end().unwrap());
+                return found;
+            }
+            from = page.last;
+        }
+    }
+
+    fn backward(log: &Log, filter: &Filter, limit: usize) -> Vec<Record> {
+        let mut pages = Vec::new();
+        let mut page = log.last(filter, limit).unwrap();
+        assert_eq!(page.last, log.complete_end().unwrap());
+        loop {
+            let more = page.more_before;
+            assert!(page.records.len() <= limit && (!more || page.records.len() == limit) && more != page.scanned_all);
+            pages.push(page.records);
+            if !more {
+                return pages.into_iter().rev().flatten().collect();
+            }
+            page = log.before(page.first.unwrap(), filter, limit).unwrap();
+            assert!(!page.records.is_empty(), "more was promised");
+        }
+    }
+
+    /// Lines of all kinds and lengths, many without header, so that blocks and cells are crossed within records.
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let header = (0_usize..5, 0_usize..200).prop_map(|(level, length)| {
+            format!("{T} {:>5} jd_client_sv2::a: {}\n", Level::ALL[level], "m".repeat(length)).into_bytes()
+        });
+        let bare = |longest: usize| (1..longest).prop_map(|length| [vec![b'b'; length], b"\r\n".to_vec()].concat());
+        let lines = prop_oneof![
+            6 => header,
+            3 => bare(60),
+            2 => bare(9_000),
+            1 => bare(90_000),
+            1 => Just(b"\n".to_vec()),
+            1 => Just(b"thread 'x' (1) panicked at y:\n".to_vec()),
+            1 => Just(format!("{T}  INFO jd_manager::keeper: a note\n").into_bytes()),
+            1 => proptest::collection::vec(any::<u8>(), 0..300),
+        ];
+        let run = (lines, 1_usize..12).prop_map(|(line, times)| line.repeat(times));
+        proptest::collection::vec(run, 0..30).prop_map(|runs| runs.concat())
+    }
+
+    fn some_filter() -> impl Strategy<Value = Filter> {
+        let text = prop_oneof![
+            Just(None),
+            Just(Some(String::new())),
+            Just(Some("SV2".to_owned())),
+            Just(Some("Mm".to_owned())),
+            Just(Some("ü".to_owned()))
+        ];
+        (proptest::option::of(0_usize..5), text)
+            .prop_map(|(level, text)| Filter { min_level: level.map(|l| Level::ALL[l]), text })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn paging_either_way_gives_every_record_once(
+            text in stream(), base in prop_oneof![Just(0_u64), 0..3 * CELL], segment_len in 1_u64..60_000, limit in 1_usize..40, filter in some_filter()
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), base, segment_len, &text);
+            let log = Log::new(dir.path());
+            let all = reference(base, &text);
+            prop_assert_eq!(&forward(&log, log.start().unwrap(), &ALL, limit), &all);
+            prop_assert_eq!(&backward(&log, &ALL, limit), &all);
+            let wanted: Vec<_> = all.into_iter().filter(|r| filter.matches(r)).collect();
+            prop_assert_eq!(&forward(&log, log.start().unwrap(), &filter, limit), &wanted);
+            prop_assert_eq!(&backward(&log, &filter, limit), &wanted);
+        }
+
+        #[test]
+        fn any_offset_divides_the_log(text in stream(), base in 0..3 * CELL, segment_len in 1_u64..60_000, at in any::<prop::sample::Index>()) {
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), base, segment_len, &text);
+            let log = Log::new(dir.path());
+            let all = reference(base, &text);
+            let at = base + at.index(text.len() + 2) as u64;
+            let older: Vec<_> = all.iter().filter(|r| r.seq < at).cloned().collect();
+            prop_assert_eq!(log.before(at, &ALL, usize::MAX).unwrap().records, older);
+            let newer = log.after(at, &ALL, usize::MAX).unwrap().records;
+            // The rest of the record the offset is in is one of its own (blank lines are none), the others are the same.
+            let rest: Vec<_> = all.iter().filter(|r| r.seq > at).cloned().collect();
+            if newer.len() == rest.len() {
+                prop_assert_eq!(newer.iter().skip(1).collect::<Vec<_>>(), rest.iter().skip(1).collect::<Vec<_>>());
+                prop_assert_eq!(newer.first().map(|r| r.seq), rest.first().map(|r| r.seq));
+            } else {
+                prop_assert_eq!(&newer, &rest[1..]);
+            }
+            for limit in [1, 7] {
+                prop_assert_eq!(&forward(&log, at, &ALL, limit), &newer);
+            }
+        }
+
+        #[test]
+        fn a_download_without_filter_is_the_bytes_and_with_one_the_lines(text in stream(), segment_len in 1_u64..60_000) {
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), 5, segment_len, &text);
+            let log = Log::new(dir.path());
+            let mut copy = Vec::new();
+            prop_assert_eq!(log.copy_to(ALL, &mut copy).unwrap(), text.len() as u64);
+            prop_assert!(copy == text);
+            let filter = Filter { min_level: Some(Level::Warn), text: None };
+            let mut lines = Vec::new();
+            log.copy_to(filter.clone(), &mut lines).unwrap();
+            let records = reference(0, &lines);
+            let wanted: Vec<_> = reference(5, &text).into_iter().filter(|r| filter.matches(r)).collect();
+            let warned = |records: &[Record]| records.iter().filter(|r| r.timestamp.is_some()).map(|r| r.level).collect::<Vec<_>>();
+            prop_assert_eq!(warned(&records), warned(&wanted));
+        }
+    }
+
+    #[test]
+    fn the_real_logs_are_paged_completely() {
+        let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jd-client/");
+        for file in std::fs::read_dir(fixtures).unwrap().map(|f| f.unwrap().path()) {
+            let text = std::fs::read(&file).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), 0, 5_000, &text);
+            let log = Log::new(dir.path());
+            let all = reference(0, &text);
+            assert_eq!(forward(&log, 0, &ALL, 10), all);
+            assert_eq!(backward(&log, &ALL, 10), all);
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_not_there_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Log::new(dir.path().join("never"));
+        assert_eq!((log.start().unwrap(), log.end().unwrap(), log.complete_end().unwrap()), (0, 0, 0));
+        let empty = Page { scanned_all: true, ..Page::default() };
+        assert_eq!(log.last(&ALL, 10).unwrap(), empty);
+        assert_eq!(log.after(77, &ALL, 10).unwrap(), empty);
+        assert_eq!(log.copy_to(ALL, &mut Vec::new()).unwrap(), 0);
+    }
+
+    #[test]
+    fn offsets_before_the_oldest_segment_are_lost_and_future_ones_are_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::new(dir.path(), 0, 1_000, 2);
+        writer.write((0..100).map(line).collect::<String>().as_bytes());
+        let log = Log::new(dir.path());
+        let start = log.start().unwrap();
+        assert!(start > 0);
+        let page = log.after(10, &ALL, 1).unwrap();
+        assert!(page.lost && !page.more_before && !page.scanned_all);
+        assert!(!log.after(start, &ALL, 1).unwrap().lost);
+        let page = log.before(10, &ALL, 1).unwrap();
+        assert!(page.lost && page.records.is_empty() && page.scanned_all);
+        let page = log.after(u64::MAX, &ALL, 1).unwrap();
+        assert_eq!((page.records.len(), page.last, page.lost, page.scanned_all), (0, writer.end, false, true));
+        assert_eq!(log.after(writer.end - 1, &ALL, 1).unwrap().records[0].message, "99");
+    }
+
+    #[test]
+    fn a_file_missing_in_the_middle_is_a_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let text: String = (0..60).map(line).collect();
+        write(dir.path(), 0, 1_000, text.as_bytes());
+        let segments = segment::list(dir.path()).unwrap();
+        std::fs::remove_file(&segments[2].path).unwrap();
+        let log = Log::new(dir.path());
+        let page = log.after(0, &ALL, 1_000).unwrap();
+        assert!(page.lost && page.scanned_all);
+        let expected: Vec<_> =
+            reference(0, text.as_bytes()).into_iter().filter(|r| r.seq <= segments[2].base || r.seq > segments[3].base).collect();
+        assert_eq!(page.records, expected);
+        assert_eq!(backward(&log, &ALL, 7), expected);
+        // Within the gap.
+        assert_eq!(log.after(segments[2].base + 5, &ALL, 1).unwrap().records[0].seq, segments[3].base + line(0).len() as u64 + 1);
+    }
+
+    #[test]
+    fn an_endless_line_is_paged_with_bounded_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let text =
+            [line("before").into_bytes(), vec![b'x'; 3_000_000], b"\n".to_vec(), line("after").into_bytes(), vec![b'y'; 500_000]]
+                .concat();
+        write(dir.path(), 0, 1_000_000, &text);
+        let log = Log::new(dir.path());
+        let all = reference(0, &text);
+        assert_eq!(all.iter().map(|r| r.truncated).collect::<Vec<_>>(), [true, false]);
+        assert!(all[0].message.len() <= super::super::record::TEXT_MAX);
+        assert_eq!(forward(&log, 0, &ALL, 1), all);
+        assert_eq!(backward(&log, &ALL, 1), all);
+        assert_eq!(log.complete_end().unwrap(), text.len() as u64 - 500_000);
+    }
+
+    #[test]
+    fn reading_on_while_a_writer_appends_and_rotates_has_no_hole_and_no_repetition() {
+        const LINES: u64 = 20_000;
+        let dir = tempfile::tempdir().unwrap();
+        let (done, reached) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let writer = {
+            let (path, done, reached) = (dir.path().to_owned(), Arc::clone(&done), Arc::clone(&reached));
+            std::thread::spawn(move || {
+                let mut writer = Writer::new(&path, 0, 20_000, 5);
+                for n in 0..LINES {
+                    // Never more than three segments ahead, so that nothing unread is deleted.
+                    while writer.end > reached.load(Ordering::Relaxed) + 60_000 {
+                        std::thread::yield_now();
+                    }
+                    // In two writes, so that incomplete lines are seen.
+                    let line = line(n);
+                    let cut = usize::try_from(n).unwrap() % line.len();
+                    writer.write(&line.as_bytes()[..cut]);
+                    writer.write(&line.as_bytes()[cut..]);
+                }
+                done.store(true, Ordering::Release);
+            })
+        };
+        let log = Log::new(dir.path());
+        let (mut at, mut count) = (0, 0_u64);
+        loop {
+            let finished = done.load(Ordering::Acquire);
+            let page = log.after(at, &ALL, 100).unwrap();
+            assert!(!page.lost);
+            for record in page.records {
+                assert_eq!((record.message, record.level), (count.to_string(), Level::Info));
+                count += 1;
+            }
+            at = page.last;
+            reached.store(at, Ordering::Relaxed);
+            if finished && page.scanned_all {
+                break;
+            }
+        }
+        writer.join().unwrap();
+        assert_eq!(count, LINES);
+        assert!(log.start().unwrap() > 0);
+    }
+
+    #[test]
+    fn a_hasty_writer_deletes_what_is_being_read_and_pages_stay_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let writer = {
+            let (path, done) = (dir.path().to_owned(), Arc::clone(&done));
+            std::thread::spawn(move || {
+                let mut writer = Writer::new(&path, 0, 3_000, 3);
+                for n in 0..20_000 {
+                    writer.write(line(n).as_bytes());
+                }
+                done.store(true, Ordering::Release);
+            })
+        };
+        let log = Log::new(dir.path());
+        let mut at = 0;
+        let mut next = 0;
+        let numbers = |page: &Page| page.records.iter().map(|r| r.message.parse::<u64>().unwrap()).collect::<Vec<_>>();
+        while !done.load(Ordering::Acquire) {
+            let page = log.after(at, &ALL, 50).unwrap();
+            for n in numbers(&page) {
+                assert!(n == next || (n > next && page.lost), "{n} after {next}, lost: {}", page.lost);
+                next = n + 1;
+            }
+            at = page.last;
+            let page = log.last(&ALL, 200).unwrap();
+            assert!(numbers(&page).is_sorted_by(|a, b| a < b));
+            let older = numbers(&log.before(page.first.unwrap_or(0), &ALL, 50).unwrap());
+            assert!(older.is_sorted_by(|a, b| a < b) && older.last() < numbers(&page).first().or(Some(&u64::MAX)));
+            log.copy_to(ALL, &mut std::io::sink()).unwrap();
+        }
+        writer.join().unwrap();
+    }
+}

@@ -1,0 +1,201 @@
+//! The URLs of an instance's page and log.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::sse::Event as SseEvent;
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
+use serde_json::json;
+use std::net::IpAddr;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::service::{Logs, Place};
+use super::views::{InstancePage, Lines, LogPage, LogPart, Miners, skipped_words};
+use crate::configs::Configs;
+use crate::error::{Error, Result};
+use crate::http::want::Form;
+use crate::http::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
+use crate::ids::InstanceId;
+use crate::instances::{Instance, routes as instance_routes};
+use crate::logbuf::{Event, Filter, Record};
+
+/// Records on a page without being asked for more.
+const COUNT: u64 = 100;
+
+/// What the page of an instance needs of the house.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// The logs.
+    pub logs: Logs,
+    /// The configurations, for the address miners connect to.
+    pub configs: Configs,
+}
+
+/// `GET /instances/{id}`.
+pub async fn show(State(pages): State<Pages>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want<PageForms>) -> Reply {
+    let (instance, page) = pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
+    let miners = miners(&pages, &instance).await;
+    want.respond(&InstancePage { frame, instance, miners, log: LogPart::new(page, Filter::default(), true) })
+}
+
+/// `GET /instances/{id}/logs` in its four forms.
+pub async fn log(
+    State(pages): State<Pages>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want<LogForms>,
+    headers: HeaderMap,
+    params: Params,
+) -> Reply {
+    let asked = Asked::read(params)?;
+    match want.form {
+        Form::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
+        Form::Text => Ok(download(&pages, id, asked.filter).await?),
+        Form::Html | Form::Json => {
+            let (instance, page) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
+            let miners = if want.form == Form::Html { miners(&pages, &instance).await } else { None };
+            let is_newest = asked.place == Place::End;
+            want.respond(&LogPage { frame, instance, miners, log: LogPart::new(page, asked.filter, is_newest) })
+        }
+    }
+}
+
+/// `GET /instances/{id}/log.txt`: the download under an address of its own, since a browser's link cannot say `Accept: text/plain`.
+pub async fn file(State(pages): State<Pages>, Id(id): Id<InstanceId>, params: Params) -> Reply {
+    Ok(download(&pages, id, Asked::read(params)?.filter).await?)
+}
+
+/// Which part of the log a request asks for.
+struct Asked {
+    place: Place,
+    filter: Filter,
+    count: usize,
+    has_count: bool,
+}
+
+impl Asked {
+    fn read(mut params: Params) -> Result<Self> {
+        let has_count = params.text("count").is_some();
+        let count = params.number("count", 1..=1000, COUNT);
+        let before = params.get::<u64>("before", "a sequence number of this log");
+        let after = params.get::<u64>("after", "a sequence number of this log");
+        let min_level = params.get("level", "trace, debug, info, warn or error");
+        let text = params.text("q").map(str::to_owned);
+        params.finish()?;
+        let place = match (before, after) {
+            (Some(_), Some(_)) => return Err(Error::invalid("/before", "Ask for before or after, not both.")),
+            (Some(seq), None) => Place::Before(seq),
+            (None, Some(seq)) => Place::After(seq),
+            (None, None) => Place::End,
+        };
+        Ok(Self { place, filter: Filter { min_level, text }, count: usize::try_from(count).unwrap_or(100), has_count })
+    }
+}
+
+/// Live: records as they come and the instance's changes, in one stream. A browser's page gets HTML to append and swap, a program
+/// gets JSON. `Last-Event-ID` wins over `after`; with `count` and neither, it begins with that many of the newest records.
+async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>, as_html: bool) -> Result<Response> {
+    let logs = pages.logs.clone();
+    let mut begin = resume;
+    let mut first = Vec::new();
+    match asked.place {
+        _ if resume.is_some() => {}
+        Place::After(seq) | Place::Before(seq) => begin = Some(seq),
+        Place::End if asked.has_count => {
+            let (_, page) = logs.page(id, Place::End, asked.filter.clone(), asked.count).await?;
+            begin = Some(page.last);
+            first = page.records;
+        }
+        Place::End => {}
+    }
+    let (instance, mut follower) = logs.follow(id, begin).await?;
+    let changes = instance_routes::changes_of(logs.instances(), id);
+    let filter = asked.filter;
+
+    // The follower is moved into a task so that both sources can be waited for without losing a place in either. The channel is
+    // short: a viewer that does not read holds up its own task and nothing else.
+    let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(4);
+    let records = first.iter().collect::<Vec<_>>();
+    let opening: Vec<SseEvent> = instance_routes::status_event(instance, as_html).into_iter().chain(record_events(&records, as_html)).collect();
+    tokio::spawn(async move {
+        let mut changes = std::pin::pin!(changes);
+        loop {
+            let events = tokio::select! {
+                heard = follower.next() => match heard {
+                    Some(event) => log_events(&event, &filter, as_html),
+                    None => return,
+                },
+                changed = changes.next() => match changed {
+                    Some(instance) => instance_routes::status_event(instance, as_html).into_iter().collect(),
+                    None => return,
+                },
+                () = send.closed() => return,
+            };
+            for event in events {
+                if send.send(event).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let events: std::pin::Pin<Box<dyn Stream<Item = SseEvent> + Send>> = Box::pin(stream::iter(opening).chain(ReceiverStream::new(receive)));
+    Ok(sse::respond(events, logs.stop()))
+}
+
+fn log_events(event: &Event, filter: &Filter, as_html: bool) -> Vec<SseEvent> {
+    match event {
+        Event::Records(records) => {
+            let passing: Vec<&Record> = records.iter().map(AsRef::as_ref).filter(|record| filter.matches(record)).collect();
+            record_events(&passing, as_html)
+        }
+        Event::Skipped { lines, exact, until } => {
+            let event = SseEvent::default().id(until.to_string());
+            if as_html {
+                vec![event.data(appended(&format!("<div class=\"line skipped\">{}</div>", skipped_words(*lines, *exact))))]
+            } else {
+                event.event("skipped").json_data(json!({ "lines": lines, "exact": exact, "until": until })).into_iter().collect()
+            }
+        }
+    }
+}
+
+fn record_events(records: &[&Record], as_html: bool) -> Vec<SseEvent> {
+    use askama::Template as _;
+    let Some(last) = records.last() else { return Vec::new() };
+    if !as_html {
+        return records.iter().filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok()).collect();
+    }
+    match (Lines { records }).render() {
+        Ok(html) => vec![SseEvent::default().id(last.seq.to_string()).data(appended(&html))],
+        Err(_) => Vec::new(),
+    }
+}
+
+/// HTML that htmx appends to the log.
+fn appended(html: &str) -> String {
+    format!("<hx-partial hx-target=\"#log\" hx-swap=\"beforeend\">{html}</hx-partial>")
+}
+
+async fn download(pages: &Pages, id: InstanceId, filter: Filter) -> Result<Response> {
+    let (instance, text) = pages.logs.text(id, filter).await?;
+    let name: String = instance.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let disposition = HeaderValue::try_from(format!("inline; filename=\"{name}.log\"")).map_err(Error::internal)?;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    Ok(([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, disposition)], Body::from_stream(text)).into_response())
+}
+
+/// The address to give to miners, as far as the saved configuration tells it.
+async fn miners(pages: &Pages, instance: &Instance) -> Option<Miners> {
+    let saved = pages.configs.get(instance.config_id).await.ok()?;
+    let address = saved.config.listening_address;
+    let is_any = address.ip().is_unspecified();
+    let host = match address.ip() {
+        _ if is_any => "this-machine".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    };
+    Some(Miners { url: format!("stratum2+tcp://{host}:{}/{}", address.port(), saved.config.authority_public_key), is_any })
+}

@@ -1,0 +1,104 @@
+//! Reading and following the log of an instance.
+
+use bytes::Bytes;
+use futures_util::Stream;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::ids::InstanceId;
+use crate::instances::{Instance, Instances};
+use crate::logbuf::{Filter, Follower, Hub, Log, Page};
+
+/// Everything that can be done with logs; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    instances: Instances,
+    hubs: Arc<Mutex<HashMap<InstanceId, Hub>>>,
+    stop: CancellationToken,
+}
+
+/// Which part of a log is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The newest records.
+    End,
+    /// Those before this sequence number.
+    Before(u64),
+    /// Those after this sequence number.
+    After(u64),
+}
+
+impl Logs {
+    /// `stop`: following ends with it.
+    #[must_use]
+    pub fn new(instances: Instances, stop: CancellationToken) -> Self {
+        Self { instances, hubs: Arc::default(), stop }
+    }
+
+    /// The instances whose logs these are.
+    #[must_use]
+    pub fn instances(&self) -> &Instances {
+        &self.instances
+    }
+
+    /// Cancelled when the manager ends.
+    #[must_use]
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// An instance and a page of its log.
+    ///
+    /// # Errors
+    /// There is no such instance; its files cannot be read.
+    pub async fn page(&self, id: InstanceId, place: Place, filter: Filter, count: usize) -> Result<(Instance, Page)> {
+        let instance = self.instances.get(id).await?;
+        let log = Log::new(self.instances.log_dir(id));
+        let page = tokio::task::spawn_blocking(move || match place {
+            Place::End => log.last(&filter, count),
+            Place::Before(seq) => log.before(seq, &filter, count),
+            Place::After(seq) => log.after(seq, &filter, count),
+        });
+        Ok((instance, page.await.map_err(Error::internal)??))
+    }
+
+    /// Follows the log from a place on; `None`: from its present end.
+    ///
+    /// # Errors
+    /// There is no such instance; its files cannot be read.
+    pub async fn follow(&self, id: InstanceId, after: Option<u64>) -> Result<(Instance, Follower)> {
+        let instance = self.instances.get(id).await?;
+        let hub = {
+            let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+            // A hub nobody follows holds nothing worth keeping.
+            hubs.retain(|_, hub| hub.is_tailing());
+            hubs.entry(id).or_insert_with(|| Hub::new(self.instances.log_dir(id), self.stop.clone())).clone()
+        };
+        Ok((instance, hub.follow(after).await?))
+    }
+
+    /// All that is kept as plain text.
+    ///
+    /// # Errors
+    /// There is no such instance; its files cannot be read.
+    pub async fn text(&self, id: InstanceId, filter: Filter) -> Result<(Instance, impl Stream<Item = io::Result<Bytes>> + use<>)> {
+        let instance = self.instances.get(id).await?;
+        let log = Log::new(self.instances.log_dir(id));
+        let chunks = tokio::task::spawn_blocking(move || log.chunks(filter)).await.map_err(Error::internal)??;
+        // One piece at a time, read while the one before is sent: bounded whatever the size.
+        let stream = futures_util::stream::unfold(Some(chunks), |chunks| async {
+            let mut chunks = chunks?;
+            let read = tokio::task::spawn_blocking(move || (chunks.next(), chunks)).await;
+            match read {
+                Ok((Some(Ok(piece)), chunks)) => Some((Ok(Bytes::from(piece)), Some(chunks))),
+                Ok((Some(Err(e)), _)) => Some((Err(e), None)),
+                Ok((None, _)) => None,
+                Err(e) => Some((Err(io::Error::other(e)), None)),
+            }
+        });
+        Ok((instance, stream))
+    }
+}

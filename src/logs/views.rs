@@ -1,0 +1,156 @@
+//! The page of an instance with its log, and the log as JSON. No I/O here.
+
+use askama::Template;
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::http::Frame;
+use crate::instances::Instance;
+use crate::logbuf::ansi::{self, Span};
+use crate::logbuf::{Filter, Level, Page, Record};
+use crate::view;
+
+impl Record {
+    /// The time of day in the machine's own zone, to the millisecond; empty if the record has no time.
+    #[must_use]
+    pub fn time_of_day(&self) -> String {
+        self.moment().map(Timestamp::local_time).unwrap_or_default()
+    }
+
+    /// The moment, if the record has a readable one.
+    #[must_use]
+    pub fn moment(&self) -> Option<Timestamp> {
+        self.timestamp.as_deref()?.parse().ok()
+    }
+
+    /// The module without the program's name, which is the same on nearly all lines.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        let target = self.target.as_deref().unwrap_or_default();
+        match target.strip_prefix("jd_client_sv2::") {
+            Some(module) => module,
+            None if target == "jd_client_sv2" => "",
+            None => target,
+        }
+    }
+
+    /// The message in runs of one colour.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        ansi::spans(&self.message)
+    }
+}
+
+/// Part of a log, as JSON and on the page.
+#[derive(Debug, Serialize)]
+pub struct LogPart {
+    /// Oldest first.
+    pub logs: Vec<Record>,
+    /// For `before`: the page before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// For `after` or `Last-Event-ID`: what comes next.
+    pub last: u64,
+    /// Older records are kept.
+    pub more: bool,
+    /// Records that were asked for are gone: the oldest files are dropped when the log grows.
+    pub lost: bool,
+    #[serde(skip)]
+    filter: Filter,
+    /// This is the newest part, and goes on live.
+    #[serde(skip)]
+    is_newest: bool,
+}
+
+impl LogPart {
+    /// A page of a log as read through `filter`.
+    #[must_use]
+    pub fn new(page: Page, filter: Filter, is_newest: bool) -> Self {
+        Self { logs: page.records, first: page.first, last: page.last, more: page.more_before || !page.scanned_all, lost: page.lost, filter, is_newest }
+    }
+
+    fn level(&self) -> &'static str {
+        self.filter.min_level.map_or("", Level::as_str)
+    }
+
+    fn q(&self) -> &str {
+        self.filter.text.as_deref().unwrap_or_default()
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.filter.is_everything()
+    }
+
+    /// The filter as query parameters after others.
+    fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(level) = self.filter.min_level {
+            query.append_pair("level", level.as_str());
+        }
+        if let Some(text) = &self.filter.text {
+            query.append_pair("q", text);
+        }
+        let query = query.finish();
+        if query.is_empty() { query } else { format!("&{query}") }
+    }
+
+    fn levels(&self) -> [(&'static str, &'static str); 5] {
+        [("", "all"), ("DEBUG", "debug and above"), ("INFO", "info and above"), ("WARN", "warnings and errors"), ("ERROR", "errors")]
+    }
+}
+
+/// `/instances/{id}`: the instance and the newest part of its log. Its JSON is the instance.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "logs/show.html", blocks = ["main"])]
+pub struct InstancePage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// The instance.
+    #[serde(flatten)]
+    pub instance: Instance,
+    #[serde(skip)]
+    pub(super) miners: Option<Miners>,
+    #[serde(skip)]
+    pub(super) log: LogPart,
+}
+view!(InstancePage { "main" => as_main });
+
+/// `/instances/{id}/logs`: the same page about any part of the log. Its JSON is the log.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "logs/show.html", blocks = ["main"])]
+pub struct LogPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    #[serde(skip)]
+    pub(super) instance: Instance,
+    #[serde(skip)]
+    pub(super) miners: Option<Miners>,
+    /// The part of the log.
+    #[serde(flatten)]
+    pub log: LogPart,
+}
+view!(LogPage { "main" => as_main });
+
+/// Where miners connect to.
+#[derive(Clone, Debug)]
+pub struct Miners {
+    /// `stratum2+tcp://host:port/key`.
+    pub url: String,
+    /// The client listens on all addresses, so the host is a guess.
+    pub is_any: bool,
+}
+
+/// Lines as they are appended to a live page.
+#[derive(Debug, Template)]
+#[template(path = "logs/lines.html")]
+pub struct Lines<'a> {
+    /// The records.
+    pub records: &'a [&'a Record],
+}
+
+/// What a live page says about lines it will not see.
+#[must_use]
+pub fn skipped_words(lines: u64, exact: bool) -> String {
+    let about = if exact { "" } else { "at least " };
+    format!("… {about}{lines} lines came too fast to show and were skipped here; the download has them …")
+}

@@ -1,0 +1,93 @@
+//! Every URL in one place, and the order of the layers around them.
+//!
+//! `/api/…` is the same router once more: what is different there (JSON first) is decided by `http::want` from the path.
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::clock::Timestamp;
+use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
+use crate::state::AppState;
+use crate::{configs, instances, keys, logs};
+
+/// Bodies larger than this are refused with 413, bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// A request that has no answer by then never will; longer than the longest stop.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+fn urls() -> Router<AppState> {
+    Router::new()
+        .route("/", get(instances::routes::overview))
+        .route("/instances", get(instances::routes::list).post(instances::routes::create))
+        .route("/instances/new", get(instances::routes::new))
+        .route(
+            "/instances/{id}",
+            get(logs::routes::show).patch(instances::routes::change).post(instances::routes::change).delete(instances::routes::delete),
+        )
+        .route("/instances/{id}/settings", get(instances::routes::settings))
+        .route("/instances/{id}/start", post(instances::routes::start))
+        .route("/instances/{id}/stop", post(instances::routes::stop))
+        .route("/instances/{id}/restart", post(instances::routes::restart))
+        .route("/instances/{id}/delete", get(instances::routes::ask_delete).post(instances::routes::delete))
+        .route("/instances/{id}/events", get(instances::routes::events))
+        .route("/instances/{id}/logs", get(logs::routes::log))
+        .route("/instances/{id}/log.txt", get(logs::routes::file))
+        .route("/saved-configs", get(configs::routes::list).post(configs::routes::create))
+        .route("/saved-configs/new", get(configs::routes::new))
+        .route("/saved-configs/active", get(configs::routes::active))
+        .route("/saved-configs/import", get(configs::routes::ask_import).post(configs::routes::import))
+        .route(
+            "/saved-configs/{id}",
+            get(configs::routes::show).put(configs::routes::update).post(configs::routes::update).delete(configs::routes::delete),
+        )
+        .route("/saved-configs/{id}/edit", get(configs::routes::edit))
+        .route("/saved-configs/{id}/delete", get(configs::routes::ask_delete).post(configs::routes::delete))
+        .route("/saved-configs/{id}/duplicate", post(configs::routes::duplicate))
+        .route("/saved-configs/{id}/set-active", post(configs::routes::set_active))
+        .route("/saved-configs/{id}/toml", get(configs::routes::toml))
+        .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
+        .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
+        .route("/keys/generate", post(keys::routes::generate))
+        .route("/events", get(instances::routes::all_events))
+        .route("/health", get(health))
+}
+
+/// The whole application.
+pub fn router(state: AppState, frame: Frame) -> Router {
+    let pages = Router::new().merge(urls()).method_not_allowed_fallback(method_not_allowed).fallback(not_found);
+    Router::new()
+        .nest("/api", pages.clone())
+        .merge(pages)
+        .route("/static/{name}", get(assets::serve))
+        .with_state(state)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
+        .layer(middleware::from_fn(origin::same_site_only))
+        .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
+        .layer(middleware::from_fn(respond::vary))
+        .layer(middleware::from_fn(csp::headers))
+        .layer(CompressionLayer::new())
+}
+
+async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "There is nothing at this address.")
+}
+
+/// The `Allow` header is the framework's; only the words are ours.
+async fn method_not_allowed() -> StatusCode {
+    StatusCode::METHOD_NOT_ALLOWED
+}
+
+/// `GET /health`: the manager itself is well, for containers and balancers.
+async fn health(State(state): State<AppState>) -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok", "timestamp": Timestamp::now(), "uptime": state.started.elapsed().as_secs() }))
+}

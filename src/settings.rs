@@ -1,0 +1,245 @@
+//! The manager's settings: flags win over environment, environment over `settings.toml`, that over the defaults.
+//!
+//! Everything is checked here, before anything is opened; an unknown key or a bad value is an error that names it. Knows nothing
+//! of what the settings are used for.
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// GitHub's API for the repository that publishes the client.
+pub const RELEASE_API: &str = "https://api.github.com/repos/stratum-mining/sv2-apps";
+
+/// A length of time as people write it: `10s`, `5m`, `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length(pub Duration);
+
+impl std::str::FromStr for Length {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text.trim()) {
+            Ok(length) if length >= Duration::from_secs(1) => Ok(Self(length)),
+            Ok(_) => Err("a length of time is at least 1s".into()),
+            Err(_) => Err(format!("\"{text}\" is not a length of time such as 10s, 5m or 1h 30m")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What happens to the clients when the manager ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnShutdown {
+    /// They are stopped.
+    Stop,
+    /// They go on under their keepers.
+    Leave,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// An object a line.
+    Json,
+}
+
+/// What one source gives: flags and environment, or the file. All of it may be absent.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Given {
+    /// Address and port to listen on; port 0 takes any free one. Only this machine's own addresses (loopback) are allowed.
+    #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
+    #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Use this jd_client_sv2 program instead of the managed store.
+    #[arg(long, env = "JD_MANAGER_CLIENT", value_name = "PROGRAM")]
+    client: Option<PathBuf>,
+    /// Base URL of the release API.
+    #[arg(long, env = "JD_MANAGER_RELEASE_API", value_name = "URL")]
+    release_api: Option<String>,
+    /// What happens to running clients when the manager is told to end.
+    #[arg(long, env = "JD_MANAGER_ON_SHUTDOWN", value_enum)]
+    on_shutdown: Option<OnShutdown>,
+    /// Time between health checks [default: 5m].
+    #[arg(long, env = "JD_MANAGER_HEALTH_INTERVAL", value_name = "TIME")]
+    health_interval: Option<Length>,
+    /// Time between metric samples [default: 10s].
+    #[arg(long, env = "JD_MANAGER_SAMPLE_INTERVAL", value_name = "TIME")]
+    sample_interval: Option<Length>,
+    /// Days that raw metrics and health checks are kept [default: 7].
+    #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    retention_days: Option<u32>,
+    /// Which log lines are written, e.g. info or jd_manager=debug [default: info].
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// How log lines look.
+    #[arg(long, env = "JD_MANAGER_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address and port to listen on; loopback.
+    pub listen: SocketAddr,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The client to use instead of the managed store.
+    pub client: Option<PathBuf>,
+    /// Base URL of the release API, without a slash at its end.
+    pub release_api: String,
+    /// What happens to the clients when the manager ends.
+    pub on_shutdown: OnShutdown,
+    /// Time between health checks.
+    pub health_interval: Duration,
+    /// Time between metric samples.
+    pub sample_interval: Duration,
+    /// Days that raw metrics and health checks are kept.
+    pub retention_days: u32,
+    /// Which log lines are written.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+impl Settings {
+    /// Puts the sources together. `file`: the settings file named on the command line; without one, that in
+    /// `$XDG_CONFIG_HOME/jd-manager/settings.toml` is read if it is there.
+    ///
+    /// # Errors
+    /// Names the key and the source of what cannot be used.
+    pub fn gather(flags: Given, file: Option<&Path>) -> Result<Self, SettingsError> {
+        let given = match file {
+            Some(path) => read(path)?,
+            None => match directory("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("jd-manager/settings.toml")) {
+                Some(path) if path.exists() => read(&path)?,
+                _ => Given::default(),
+            },
+        };
+        Self::combine(flags, given)
+    }
+
+    fn combine(first: Given, second: Given) -> Result<Self, SettingsError> {
+        let listen = first.listen.or(second.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000)));
+        if !listen.ip().is_loopback() {
+            return Err(SettingsError(format!(
+                "listen: {listen} can be reached from other machines, and there is no login yet to protect it: whoever opens the page could \
+                 redirect the mining income. Listen on 127.0.0.1 or [::1], and reach it from elsewhere through an SSH tunnel \
+                 (ssh -L 3000:127.0.0.1:3000 this-machine)."
+            )));
+        }
+        let data_dir = match first.data_dir.or(second.data_dir) {
+            Some(dir) => dir,
+            None => directory("XDG_DATA_HOME", ".local/share")
+                .map(|dir| dir.join("jd-manager"))
+                .ok_or_else(|| SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir".into()))?,
+        };
+        let data_dir = std::path::absolute(&data_dir).map_err(|e| SettingsError(format!("data_dir: {}: {e}", data_dir.display())))?;
+        let client = match first.client.or(second.client) {
+            Some(path) if path.as_os_str().is_empty() => None,
+            Some(path) => Some(std::path::absolute(&path).map_err(|e| SettingsError(format!("client: {}: {e}", path.display())))?),
+            None => None,
+        };
+        let release_api = first.release_api.or(second.release_api).unwrap_or_else(|| RELEASE_API.into());
+        match reqwest::Url::parse(&release_api) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
+            _ => return Err(SettingsError(format!("release_api: \"{release_api}\" is not an http or https URL"))),
+        }
+        let log = first.log.or(second.log).filter(|filter| !filter.is_empty()).unwrap_or_else(|| "info".into());
+        tracing_subscriber::EnvFilter::try_new(&log).map_err(|e| SettingsError(format!("log: \"{log}\" is not a filter: {e}")))?;
+        let retention_days = first.retention_days.or(second.retention_days).unwrap_or(7);
+        if !(1..=3650).contains(&retention_days) {
+            return Err(SettingsError(format!("retention_days: {retention_days} is not from 1 to 3650")));
+        }
+        let length = |one: Option<Length>, other: Option<Length>, default| one.or(other).map_or(Duration::from_secs(default), |l| l.0);
+        Ok(Self {
+            listen,
+            data_dir,
+            client,
+            release_api: release_api.trim_end_matches('/').into(),
+            on_shutdown: first.on_shutdown.or(second.on_shutdown).unwrap_or(OnShutdown::Stop),
+            health_interval: length(first.health_interval, second.health_interval, 300),
+            sample_interval: length(first.sample_interval, second.sample_interval, 10),
+            retention_days,
+            log,
+            log_format: first.log_format.or(second.log_format).unwrap_or(LogFormat::Pretty),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Given, SettingsError> {
+    let text = std::fs::read_to_string(path).map_err(|e| SettingsError(format!("the settings file {} cannot be read: {e}", path.display())))?;
+    // The toml error shows line and key.
+    toml::from_str(&text).map_err(|e| SettingsError(format!("the settings file {} has a mistake: {e}", path.display())))
+}
+
+/// A base directory of the XDG specification: the variable if it is set to an absolute path, else below `HOME`.
+fn directory(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set(variable).or_else(|| set("HOME").map(|home| home.join(below_home)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_file(text: &str) -> Result<Settings, String> {
+        let given = toml::from_str(text).map_err(|e| e.to_string())?;
+        let flags = Given { data_dir: Some("/data".into()), ..Given::default() };
+        Settings::combine(flags, given).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let s = from_file("").unwrap();
+        assert_eq!(s.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!((s.health_interval.as_secs(), s.sample_interval.as_secs(), s.retention_days), (300, 10, 7));
+        assert_eq!((s.on_shutdown, s.log.as_str(), s.log_format), (OnShutdown::Stop, "info", LogFormat::Pretty));
+        assert_eq!(s.release_api, RELEASE_API);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let flags = Given { listen: Some("127.0.0.1:1".parse().unwrap()), data_dir: Some("/data".into()), ..Given::default() };
+        let file = toml::from_str("listen = '127.0.0.1:2'\nsample_interval = '1m'\non_shutdown = 'leave'").unwrap();
+        let s = Settings::combine(flags, file).unwrap();
+        assert_eq!((s.listen.port(), s.sample_interval.as_secs(), s.on_shutdown), (1, 60, OnShutdown::Leave));
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        for (text, says) in [
+            ("lisen = '127.0.0.1:1'", "lisen"),
+            ("listen = 'here'", "listen"),
+            ("listen = '0.0.0.0:3000'", "listen"),
+            ("health_interval = '5 parsecs'", "health_interval"),
+            ("health_interval = '1ms'", "at least 1s"),
+            ("retention_days = 0", "retention_days"),
+            ("retention_days = -1", "retention_days"),
+            ("release_api = 'ftp://x'", "release_api"),
+            ("on_shutdown = 'explode'", "on_shutdown"),
+            ("log = 'a=b=c'", "log"),
+            ("listen = ", "listen"),
+        ] {
+            let error = from_file(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,548 @@
+//! The life of the simulated client, from its first line to its last.
+//!
+//! Owns the order of things: template provider, pool, services, miners, and each way to end. One task does it all in turn; the
+//! monitoring API, strangers at the miners' port and SIGINT have tasks of their own. Nothing here connects to a real template
+//! provider or pool: those of the configuration are only named in the log. One file, because the order of its steps is what it
+//! is about.
+
+use super::Simulate;
+use super::channels::Accounts;
+use super::config::{Config, Mode, TemplateProvider};
+use super::lines::{Level, Line, Log, script};
+use super::misbehave::{self, Ballast, Failure};
+use super::monitoring;
+use super::numbered::Numbered;
+use super::services::Services;
+use super::wording as say;
+use super::world::{Plan, Pool, World};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::select;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How the process is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With this exit code.
+    Exit(u8),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Lives the client's life.
+///
+/// # Errors
+///
+/// The signal handlers cannot be installed.
+pub(super) async fn live(config: Config, args: Simulate, log: Log, seed: u64) -> io::Result<Ending> {
+    let wrong = args.misbehaviour.clone();
+    let interrupted = watch_interrupts(log.clone(), wrong.ignore_sigint)?;
+    if wrong.ignore_sigterm {
+        let mut terminations = signal(SignalKind::terminate())?;
+        tokio::spawn(async move { while terminations.recv().await.is_some() {} });
+    }
+    if wrong.fork_grandchild {
+        let pid = misbehave::start_grandchild()?;
+        log.say([Line::new(Level::Info, "jd_client_sv2::simulate", format!("grandchild pid={pid}"))]);
+    }
+    let death = async {
+        match wrong.die_after {
+            Some(after) => sleep(after).await,
+            None => std::future::pending().await,
+        }
+        wrong.die_by_signal.map_or(Ending::Exit(wrong.exit_code), Ending::Signal)
+    };
+    let life = Client::new(config, args, log, seed, interrupted).live();
+    Ok(select! {
+        biased;
+        ending = death => ending,
+        code = life => Ending::Exit(code),
+    })
+}
+
+/// Turns true at the first SIGINT, after the client has said so; later ones change nothing.
+fn watch_interrupts(log: Log, ignore: bool) -> io::Result<watch::Receiver<bool>> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        while interrupts.recv().await.is_some() {
+            if !ignore && !tell.send_replace(true) {
+                log.say(script(say::INTERRUPTED, &[]));
+            }
+        }
+    });
+    Ok(told)
+}
+
+/// Waits for the first SIGINT, for ever if nobody can tell of one.
+async fn interruption(mut told: watch::Receiver<bool>) {
+    if told.wait_for(|interrupted| *interrupted).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Waits for the moment, for ever if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What ends a mining session.
+enum Turn {
+    /// The pool is gone: on with the next, or with none.
+    PoolLost,
+    /// The process ends with this code.
+    End(u8),
+}
+
+struct Client {
+    config: Config,
+    args: Simulate,
+    log: Log,
+    interrupted: watch::Receiver<bool>,
+    world: World,
+    /// The world's time zero.
+    began: Instant,
+    accounts: watch::Sender<Arc<Accounts>>,
+    /// How many of the configured pools have been tried; each gets one chance only in the life of a process.
+    used: usize,
+    /// When pool and template provider are to be lost; set when miners are let in for the first time.
+    losses: Option<(Option<Instant>, Option<Instant>)>,
+    numbered: Option<Numbered>,
+    ballast: Option<Ballast>,
+}
+
+impl Client {
+    fn new(config: Config, args: Simulate, log: Log, seed: u64, interrupted: watch::Receiver<bool>) -> Self {
+        let plan = Plan {
+            miners: args.miners,
+            hashrate: args.hashrate,
+            shares_per_minute: config.shares_per_minute,
+            share_batch_size: config.share_batch_size,
+            reject_percent: args.reject_percent,
+            block_after: args.block_after,
+            template_interval: args.template_interval.max(Duration::from_millis(10)),
+            listening: config.listening,
+            began: monitoring::epoch_seconds(),
+        };
+        Self {
+            world: World::new(plan, seed),
+            began: Instant::now(),
+            accounts: watch::Sender::default(),
+            used: 0,
+            losses: None,
+            numbered: None,
+            ballast: None,
+            config,
+            args,
+            log,
+            interrupted,
+        }
+    }
+
+    fn say(&self, text: &'static str, values: &[(&str, &dyn Display)]) {
+        self.log.say(script(text, values));
+    }
+
+    fn fails_with(&self, failure: Failure) -> bool {
+        self.args.misbehaviour.fail_with == Some(failure)
+    }
+
+    async fn live(mut self) -> u8 {
+        if let Err(code) = self.find_template_provider().await {
+            return code;
+        }
+        self.say(say::CHANNEL_MANAGER, &[]);
+        let mut again = false;
+        loop {
+            let pool = match self.find_pool(again).await {
+                Ok(pool) => pool,
+                Err(code) => return code,
+            };
+            match self.mine(pool).await {
+                Turn::PoolLost => again = true,
+                Turn::End(code) => return code,
+            }
+        }
+    }
+
+    /// Waits, unless interrupted; true when the time is over.
+    async fn pause(&self, length: Duration) -> bool {
+        select! {
+            biased;
+            () = interruption(self.interrupted.clone()) => false,
+            () = sleep(length) => true,
+        }
+    }
+
+    async fn find_template_provider(&self) -> Result<(), u8> {
+        let tp = match &self.config.template_provider {
+            TemplateProvider::Core { socket, .. } => {
+                self.say(say::CORE, &[("socket", &socket.display())]);
+                return Ok(());
+            }
+            TemplateProvider::Sv2 { address } => address.clone(),
+        };
+        if self.fails_with(Failure::TemplateProvider) {
+            // The real client does not look for an interrupt until it has given up.
+            for attempt in 1..=3 {
+                let error = format!("{:?}", refused());
+                self.say(say::TEMPLATE_PROVIDER_REFUSES, &[("attempt", &attempt), ("error", &error)]);
+                if attempt < 3 {
+                    sleep(self.args.retry_pause).await;
+                }
+            }
+            self.say(say::TRIES_EXHAUSTED, &[]);
+            self.say(say::NO_TEMPLATE_PROVIDER, &[]);
+            self.say(say::STOPPED, &[]);
+            return Err(1);
+        }
+        self.say(say::CONNECTING, &[]);
+        if !self.pause(self.args.startup_delay).await {
+            self.say(say::HANDSHAKE_INTERRUPTED, &[]);
+            self.say(say::NO_TEMPLATE_PROVIDER, &[]);
+            self.say(say::STOPPED, &[]);
+            return Err(1);
+        }
+        self.say(say::CONNECTED, &[("tp", &tp)]);
+        Ok(())
+    }
+
+    /// The next pool that has not been tried, or none. After a fallback the client waits a second before each.
+    async fn find_pool(&mut self, again: bool) -> Result<Option<Pool>, u8> {
+        let mode = self.config.mode;
+        if mode == Mode::SoloMining {
+            self.say(say::SOLO, &[]);
+            return Ok(None);
+        }
+        let name = format!("{mode:?}");
+        if self.config.upstreams.is_empty() {
+            self.say(say::NO_UPSTREAM, &[("mode", &name)]);
+            self.say(say::STOPPED, &[]);
+            return Err(1);
+        }
+        self.say(say::UPSTREAMS, &[]);
+        let upstreams = self.config.upstreams.clone();
+        for (i, upstream) in upstreams.iter().enumerate() {
+            let (pool, jds) = (&upstream.pool, &upstream.jds);
+            self.say(say::UPSTREAM, &[("i", &(i + 1)), ("n", &upstreams.len()), ("pool", pool), ("jds", jds)]);
+            if again && !self.pause(Duration::from_secs(1)).await {
+                return Err(self.give_up_pools());
+            }
+            if i < self.used {
+                self.say(say::UPSTREAM_USED_UP, &[]);
+                continue;
+            }
+            self.used = i + 1;
+            if !self.fails_with(Failure::Pool) {
+                let flags = u8::from(mode == Mode::FullTemplate);
+                self.say(say::UPSTREAM_CONNECTED, &[("pool", pool), ("jds", jds), ("mode", &name), ("flags", &flags)]);
+                return Ok(Some(Pool { user_identity: upstream.user_identity.clone(), mode }));
+            }
+            for attempt in 1..=3 {
+                self.say(say::UPSTREAM_REFUSES, &[("attempt", &attempt)]);
+                if !self.pause(self.args.retry_pause / 2).await {
+                    return Err(self.give_up_pools());
+                }
+                let error = format!("{:?}", refused());
+                self.say(say::UPSTREAM_TRY_FAILED, &[("attempt", &attempt), ("pool", pool), ("jds", jds), ("error", &error)]);
+            }
+            self.say(say::UPSTREAM_GIVEN_UP, &[("pool", pool), ("jds", jds)]);
+        }
+        self.say(say::UPSTREAMS_FAILED, &[]);
+        self.say(say::SOLO, &[]);
+        Ok(None)
+    }
+
+    /// An interrupt while looking for a pool.
+    fn give_up_pools(&self) -> u8 {
+        self.say(say::UPSTREAM_INTERRUPTED, &[]);
+        self.say(say::SOLO, &[]);
+        self.last_words(&Running { monitoring: false, ..Running::default() });
+        0
+    }
+
+    /// One mining session, with `pool` or alone.
+    async fn mine(&mut self, pool: Option<Pool>) -> Turn {
+        let mut services = match self.start_services().await {
+            Ok(services) => services,
+            Err(code) => return Turn::End(code),
+        };
+        let with_pool = pool.is_some();
+        if !self.wait_for_template().await {
+            self.last_words(&Running { pool: with_pool, ..Running::default() });
+            services.stop().await;
+            return Turn::End(0);
+        }
+        self.say(say::VARDIFF, &[]);
+        let first = self.world.open(self.began.elapsed(), pool);
+        self.log.say(first);
+        self.say(say::READY, &[]);
+        services.answer_strangers(&self.log);
+        let (pool_lost, template_provider_lost) = self.losses.unwrap_or_else(|| self.begin_to_misbehave());
+        if self.fails_with(Failure::Panic) {
+            self.panics("jd_client_sv2-0.6.0/src/lib/channel_manager/mod.rs:631:17:\nsimulated panic");
+            return Turn::End(101);
+        }
+
+        let refresh = self.config.refresh;
+        let mut refreshed = (services.monitors() && !refresh.is_zero()).then(Instant::now);
+        loop {
+            let wakes = [
+                self.world.next().map(|at| self.began + at),
+                refreshed.map(|at| at + refresh),
+                self.numbered.as_ref().and_then(Numbered::due),
+                self.ballast.as_ref().and_then(Ballast::due),
+            ];
+            select! {
+                biased;
+                () = interruption(self.interrupted.clone()) => {
+                    let miners = Some(self.world.close());
+                    self.last_words(&Running { miners, pool: with_pool, ..Running::default() });
+                    services.stop().await;
+                    return Turn::End(0);
+                }
+                () = at(template_provider_lost) => {
+                    let core = matches!(self.config.template_provider, TemplateProvider::Core { .. });
+                    self.say(if core { say::CORE_LOST } else { say::TEMPLATE_PROVIDER_LOST }, &[]);
+                    let miners = Some(self.world.close());
+                    self.last_words(&Running { miners, pool: with_pool, template_provider: core, ..Running::default() });
+                    services.stop().await;
+                    return Turn::End(0);
+                }
+                () = at(pool_lost.filter(|_| with_pool)) => {
+                    // Only once: the next pool is a better one.
+                    self.losses = Some((None, template_provider_lost));
+                    self.fall_back(services).await;
+                    return Turn::PoolLost;
+                }
+                () = at(wakes.into_iter().flatten().min()) => {}
+            }
+            let lines = self.world.advance(self.began.elapsed());
+            self.log.say(lines);
+            let now = Instant::now();
+            if let Some(last) = refreshed
+                && last + refresh <= now
+            {
+                self.accounts.send_replace(Arc::new(self.world.accounts().clone()));
+                refreshed = Some(now);
+            }
+            if let Some(ballast) = &mut self.ballast {
+                ballast.grow(now);
+            }
+            if let Some(numbered) = &mut self.numbered
+                && numbered.write(now, &self.log)
+            {
+                // More is due at once; the other tasks have to get their turn all the same.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Miners are let in for the first time: all that is counted from then on begins. When pool and template provider are to be
+    /// lost.
+    fn begin_to_misbehave(&mut self) -> (Option<Instant>, Option<Instant>) {
+        let now = Instant::now();
+        let wrong = &self.args.misbehaviour;
+        let losses =
+            (wrong.fall_back_after.map(|after| now + after), wrong.lose_template_provider_after.map(|after| now + after));
+        self.losses = Some(losses);
+        self.numbered = self.args.lines_per_second.map(|rate| Numbered::new(rate, self.args.line_bytes, self.args.lines_total));
+        self.ballast = wrong.grow_memory.map(Ballast::new);
+        losses
+    }
+
+    async fn fall_back(&mut self, services: Services) {
+        self.say(say::POOL_LOST, &[]);
+        for _ in 0..self.world.close() {
+            self.say(say::MINER_SENT_AWAY, &[]);
+        }
+        self.say(say::RECONNECTING, &[]);
+        services.stop().await;
+        if self.config.monitoring.is_some() {
+            self.say(say::MONITORING_FALLS_BACK, &[]);
+        }
+        self.say(say::FALLEN_BACK, &[]);
+        self.accounts.send_replace(Arc::default());
+    }
+
+    /// Binds both addresses and serves them; the exit code when that fails.
+    async fn start_services(&self) -> Result<Services, u8> {
+        let refresh = format!("{:?}", self.config.refresh);
+        let mut monitoring = Ok(None);
+        if let Some(address) = self.config.monitoring {
+            self.say(say::MONITORING, &[("monitoring", &address), ("refresh", &refresh)]);
+            monitoring = self.bind(address, Failure::MonitoringPort).await;
+        }
+        if let TemplateProvider::Core { version, socket } = &self.config.template_provider {
+            let text = if *version == 30 { say::CORE_CONNECTING_V30 } else { say::CORE_CONNECTING_V31 };
+            self.say(text, &[("socket", &socket.display())]);
+        }
+        let listening = self.config.listening;
+        self.say(say::LISTENING, &[("listen", &listening)]);
+        let miners = self.bind(listening, Failure::ListenPort).await.map_err(|error| {
+            self.say(say::LISTEN_FAILED, &[("listen", &listening), ("error", &format!("{error:?}"))]);
+            self.say_monitoring_up();
+            self.say_template_provider_stops();
+            self.say(say::CHANNEL_MANAGER_STOPS, &[]);
+            if self.config.monitoring.is_some() {
+                self.say(say::MONITORING_STOPS, &[]);
+            }
+            self.say(say::STOPPED, &[]);
+            1
+        })?;
+        self.say(say::SERVICES_UP, &[]);
+        let monitoring = monitoring.map_err(|error| {
+            self.say(say::MONITORING_FAILED, &[("error", &format!("{error:?}"))]);
+            self.say_telemetry();
+            self.say(say::WAITING, &[]);
+            self.last_words(&Running { monitoring: false, ..Running::default() });
+            0
+        })?;
+        self.say_monitoring_up();
+        if self.config.monitoring.is_some() && self.config.refresh.is_zero() {
+            self.panics(say::REFRESH_PANIC);
+        }
+        if let TemplateProvider::Core { version, socket } = &self.config.template_provider
+            && self.fails_with(Failure::TemplateProvider)
+        {
+            self.say(say::CORE_MISSING, &[("version", version), ("socket", &socket.display())]);
+            self.say(say::WAITING, &[]);
+            self.last_words(&Running::default());
+            return Err(0);
+        }
+        let mut services = Services::listening(miners);
+        if let Some(listener) = monitoring {
+            let wrong = &self.args.misbehaviour;
+            if wrong.refuse_monitoring {
+                services.monitor_by(misbehave::never_answer(listener));
+            } else if let Some(kind) = wrong.monitoring_garbage {
+                services.monitor_by(misbehave::answer_with(listener, kind));
+            } else {
+                services.monitor(listener, self.accounts.subscribe());
+            }
+        }
+        Ok(services)
+    }
+
+    /// Binds the address; nothing with `--no-sockets`.
+    async fn bind(&self, address: SocketAddr, failure: Failure) -> io::Result<Option<TcpListener>> {
+        if self.fails_with(failure) {
+            return Err(rustix::io::Errno::ADDRINUSE.into());
+        }
+        if self.args.no_sockets {
+            return Ok(None);
+        }
+        TcpListener::bind(address).await.map(Some)
+    }
+
+    /// False when interrupted. Bitcoin Core's template comes after `--startup-delay`, a template provider's at once: there the
+    /// delay was in the connection.
+    async fn wait_for_template(&self) -> bool {
+        let mut left = match self.config.template_provider {
+            TemplateProvider::Core { .. } => self.args.startup_delay,
+            TemplateProvider::Sv2 { .. } => Duration::ZERO,
+        };
+        loop {
+            self.say(say::WAITING, &[]);
+            let pause = left.min(Duration::from_secs(1));
+            if !self.pause(pause).await {
+                return false;
+            }
+            left -= pause;
+            if left.is_zero() {
+                return true;
+            }
+        }
+    }
+
+    fn say_monitoring_up(&self) {
+        if let Some(address) = self.config.monitoring {
+            self.say(say::MONITORING_UP, &[("monitoring", &address)]);
+            self.say_telemetry();
+        }
+    }
+
+    fn say_telemetry(&self) {
+        if self.config.telemetry {
+            self.say(say::TELEMETRY_ON, &[("refresh", &self.config.refresh.as_secs().max(1))]);
+        } else {
+            self.say(say::TELEMETRY_OFF, &[]);
+        }
+    }
+
+    fn say_template_provider_stops(&self) {
+        self.say(
+            match self.config.template_provider {
+                TemplateProvider::Core { .. } => say::CORE_STOPS,
+                TemplateProvider::Sv2 { .. } => say::TEMPLATE_RECEIVER_STOPS,
+            },
+            &[],
+        );
+    }
+
+    /// Says what a panic of one of the client's tasks leaves in log and on standard error.
+    fn panics(&self, place: &str) {
+        let error = |message: String| Line::new(Level::Error, "stratum_apps::config_helpers::logging", message);
+        self.log.say([error(format!("panic: panicked at {place}")), error(format!("Backtrace: {}", say::BACKTRACE))]);
+        let thread = std::process::id();
+        // Nobody may be there to hear it.
+        let _ = writeln!(
+            io::stderr(),
+            "\nthread 'tokio-rt-worker' ({thread}) panicked at {place}\nnote: run with `RUST_BACKTRACE=1` environment variable \
+             to display a backtrace"
+        );
+    }
+
+    /// What a client says that shuts down while this of it is running.
+    fn last_words(&self, running: &Running) {
+        match running.miners {
+            None => self.say(say::WAITING_INTERRUPTED, &[]),
+            Some(miners) => {
+                self.say(say::DOWNSTREAM_STOPS, &[]);
+                for _ in 0..miners {
+                    self.say(say::MINER_SENT_AWAY, &[]);
+                }
+            }
+        }
+        if running.monitoring && self.config.monitoring.is_some() {
+            self.say(say::MONITORING_STOPS, &[]);
+        }
+        if running.pool {
+            self.say(say::UPSTREAM_STOPS, &[]);
+        }
+        if running.template_provider {
+            self.say_template_provider_stops();
+        }
+        self.say(say::CHANNEL_MANAGER_STOPS, &[]);
+        self.say(say::STOPPED, &[]);
+        self.say(say::DROPPED, &[]);
+    }
+}
+
+/// What of the client is running when it has to stop. By default: all but a pool, and no miners let in yet.
+struct Running {
+    /// How many miners there are; `None` before any are let in.
+    miners: Option<usize>,
+    monitoring: bool,
+    pool: bool,
+    template_provider: bool,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Self { miners: None, monitoring: true, pool: false, template_provider: true }
+    }
+}
+
+fn refused() -> io::Error {
+    rustix::io::Errno::CONNREFUSED.into()
+}

@@ -1,0 +1,242 @@
+//! How the stand-in can be made to go wrong on purpose.
+//!
+//! Holds the flags and those misdeeds that need nothing of the client's own life. Deaths, fallbacks and failed starts are
+//! told in [`super::client`], where the client's life is.
+
+use clap::{Args, ValueEnum, value_parser};
+use humantime::parse_duration as duration;
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+/// A start that fails, with the real client's lines and exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Failure {
+    /// The template provider refuses three times: exit code 1 (with Bitcoin Core over IPC: 0).
+    TemplateProvider,
+    /// The configuration lacks a key: exit code 1.
+    Config,
+    /// Somebody else listens on the miners' port: exit code 1.
+    ListenPort,
+    /// Somebody else listens on the monitoring port: exit code 0.
+    MonitoringPort,
+    /// No pool answers: the client runs on and mines solo.
+    Pool,
+    /// A panic as soon as miners are let in: exit code 101.
+    Panic,
+}
+
+/// What the monitoring address answers instead of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Garbage {
+    /// Status 200 and half a JSON document.
+    Json,
+    /// Bytes that are no HTTP.
+    Bytes,
+    /// Status 200 and a body without end.
+    Endless,
+}
+
+/// The flags. All of them together depend on `--once`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Misbehaviour")]
+pub(super) struct Misbehaviour {
+    /// Fail as the client does in this situation
+    #[arg(long, value_name = "SITUATION")]
+    pub(super) fail_with: Option<Failure>,
+    /// End without a word this long after the start
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) die_after: Option<Duration>,
+    /// Exit code of --die-after
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "die_after")]
+    pub(super) exit_code: u8,
+    /// Signal by which --die-after dies, by number
+    #[arg(long, value_name = "N", value_parser = value_parser!(i32).range(1..=31), requires = "die_after")]
+    #[arg(conflicts_with = "exit_code")]
+    pub(super) die_by_signal: Option<i32>,
+    /// Take no notice of SIGINT
+    #[arg(long)]
+    pub(super) ignore_sigint: bool,
+    /// Take no notice of SIGTERM
+    #[arg(long)]
+    pub(super) ignore_sigterm: bool,
+    /// Start a child that ignores SIGINT and SIGTERM, keeps standard output open and does nothing for an hour
+    #[arg(long)]
+    pub(super) fork_grandchild: bool,
+    /// Accept monitoring connections and never answer
+    #[arg(long, conflicts_with = "monitoring_garbage")]
+    pub(super) refuse_monitoring: bool,
+    /// Answer monitoring requests with garbage
+    #[arg(long, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "json")]
+    pub(super) monitoring_garbage: Option<Garbage>,
+    /// Lose the pool this long after being ready; the next one is used, or none
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) fall_back_after: Option<Duration>,
+    /// Lose the template provider this long after being ready, which ends the client with exit code 0
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) lose_template_provider_after: Option<Duration>,
+    /// Take up this much more memory within two seconds of being ready
+    #[arg(long, value_name = "MIB")]
+    pub(super) grow_memory: Option<usize>,
+    /// Misbehave only if this file does not exist yet, and create it
+    #[arg(long, value_name = "FILE")]
+    pub(super) once: Option<PathBuf>,
+}
+
+impl Misbehaviour {
+    /// What remains of the flags when `--once` has been asked: all of them, or none if an earlier run has misbehaved.
+    ///
+    /// # Errors
+    ///
+    /// The file of `--once` neither exists nor can be created.
+    pub(super) fn this_time(self) -> io::Result<Self> {
+        let Some(file) = &self.once else { return Ok(self) };
+        match OpenOptions::new().write(true).create_new(true).open(file) {
+            Ok(_) => Ok(self),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Starts the grandchild: this program once more, in the same process group and with the same standard output. Its process id,
+/// when it has learned to ignore signals.
+///
+/// # Errors
+///
+/// This program cannot be found or started again, or the grandchild cannot ignore signals.
+pub(super) fn start_grandchild() -> io::Result<u32> {
+    let program = std::env::current_exe()?;
+    let args = ["simulate", "--sleep-for-ever"];
+    let mut child = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut said = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        BufReader::new(stderr).read_line(&mut said)?;
+    }
+    if said == DEAF { Ok(child.id()) } else { Err(io::Error::other(said)) }
+}
+
+/// What the grandchild says on standard error, which nobody hears but who started it.
+const DEAF: &str = "deaf\n";
+
+/// What the grandchild does. An hour is for ever for a test, and an end for a forgotten process.
+pub(super) fn sleep_for_ever() -> ExitCode {
+    let ignored = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        if let Err(error) = signal_hook::flag::register(signal, ignored.clone()) {
+            // Who started it is listening; if not, its exit code has to do.
+            let _ = writeln!(io::stderr(), "cannot ignore signal {signal}: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let _ = io::stderr().write_all(DEAF.as_bytes());
+    std::thread::sleep(Duration::from_secs(3600));
+    ExitCode::SUCCESS
+}
+
+/// Accepts connections and keeps them without a word.
+pub(super) async fn never_answer(listener: TcpListener) {
+    let mut held = Vec::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        held.push(stream);
+    }
+}
+
+/// Answers whatever is asked with garbage.
+pub(super) async fn answer_with(listener: TcpListener, kind: Garbage) {
+    while let Ok((stream, _)) = listener.accept().await {
+        // The other side gives up on garbage; what it makes of it is not for this side to report.
+        tokio::spawn(async move { garbage(stream, kind).await.ok() });
+    }
+}
+
+async fn garbage(mut stream: TcpStream, kind: Garbage) -> io::Result<()> {
+    const HALF_A_DOCUMENT: &[u8] =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 44\r\nconnection: close\r\n\r\n\
+        {\"status\":\"ok\",\"total_hashrate\":[[[\"\xff\xfe, \"ser";
+    const NO_HTTP: &[u8] = b"\x00\x01\x02SSH-2.0-not http at all\r\n\xff\xff\xff\xff";
+    const WITHOUT_END: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"status\":\"";
+    // The request is read to its end: closing on unread bytes would reset the connection and take the answer with it.
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") && request.len() < 16 << 10 {
+        if stream.read_buf(&mut request).await? == 0 {
+            break;
+        }
+    }
+    match kind {
+        Garbage::Json => stream.write_all(HALF_A_DOCUMENT).await?,
+        Garbage::Bytes => stream.write_all(NO_HTTP).await?,
+        Garbage::Endless => {
+            stream.write_all(WITHOUT_END).await?;
+            let piece = vec![b'x'; 64 << 10];
+            loop {
+                stream.write_all(&piece).await?;
+            }
+        }
+    }
+    stream.shutdown().await
+}
+
+/// Memory taken up in twenty steps, a tenth of a second apart.
+pub(super) struct Ballast {
+    step_bytes: usize,
+    steps: Vec<Vec<u8>>,
+    began: Instant,
+}
+
+impl Ballast {
+    const STEPS: usize = 20;
+    const APART: Duration = Duration::from_millis(100);
+
+    /// Nothing yet; `mib` MiB in two seconds from now.
+    pub(super) fn new(mib: usize) -> Self {
+        Self { step_bytes: (mib << 20) / Self::STEPS, steps: Vec::new(), began: Instant::now() }
+    }
+
+    /// When the next step is due, unless all are taken.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let next = u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX);
+        (self.steps.len() < Self::STEPS).then(|| self.began + Self::APART * next)
+    }
+
+    /// Takes the steps that are due. The bytes are not zero, so that the system has to provide them.
+    pub(super) fn grow(&mut self, now: Instant) {
+        while self.due().is_some_and(|due| due <= now) {
+            self.steps.push(vec![0x5a; self.step_bytes]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_misbehaves_the_first_time_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let flags = Misbehaviour { ignore_sigint: true, once: Some(dir.path().join("seen")), ..Misbehaviour::default() };
+        assert!(flags.clone().this_time().unwrap().ignore_sigint);
+        assert!(!flags.this_time().unwrap().ignore_sigint);
+        let nowhere = Misbehaviour { once: Some(dir.path().join("no/such/dir")), ..Misbehaviour::default() };
+        assert_eq!(nowhere.this_time().unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(Misbehaviour { ignore_sigint: true, ..Misbehaviour::default() }.this_time().unwrap().ignore_sigint);
+    }
+
+    #[test]
+    fn memory_is_taken_in_steps_up_to_what_was_asked() {
+        let mut ballast = Ballast::new(2);
+        let held = |ballast: &Ballast| ballast.steps.iter().map(Vec::len).sum::<usize>();
+        ballast.grow(ballast.began + Duration::from_millis(1000));
+        assert_eq!(held(&ballast), 10 * ((2 << 20) / 20));
+        ballast.grow(ballast.began + Duration::from_secs(9));
+        assert_eq!(held(&ballast), 20 * ((2 << 20) / 20));
+        assert_eq!(ballast.due(), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! `jd-manager simulate`: a stand-in for the real client, `jd_client_sv2` 0.6.0.
+//!
+//! It speaks the client's command line, configuration file, log format, signals, exit codes and monitoring API, has a made-up
+//! fleet of miners, and can be made to do on demand what the real one does only when it has bad luck. Tests, benchmarks and the
+//! demonstration run it; nobody mines with it, and it connects to nothing.
+//!
+//! Must not know: anything of the manager. It judges a configuration file by the client's rules, not by the manager's, so that
+//! each is a check on the other. Facts come from the real program's logs, from what it answered, and from its source.
+//!
+//! The parts: `client` lives the client's life on `world`, which makes up miners, chain and pool; `wording`, `messages` and
+//! `lines` are the log, `channels`, `monitoring` and `services` the API and the ports, `config` the configuration file,
+//! `numbered` and `misbehave` what the real client has no flag for.
+
+mod channels;
+mod client;
+mod config;
+mod lines;
+mod messages;
+mod misbehave;
+mod monitoring;
+mod numbered;
+mod services;
+mod wording;
+mod world;
+
+use client::Ending;
+use humantime::parse_duration as duration;
+use lines::{Level, Log};
+use misbehave::{Failure, Misbehaviour};
+use numbered::Rate;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Arguments of the stand-in: first the client's own, then those that steer it.
+#[derive(Clone, Debug, clap::Args)]
+#[command(about = "A stand-in for the JD client, for tests and demonstrations", disable_version_flag = true)]
+pub struct Simulate {
+    /// Path to the TOML configuration file
+    #[arg(short, long, value_name = "PATH", default_value = "jdc-config.toml")]
+    config: PathBuf,
+    /// Path to the log file. If not set, logs will only be written to stdout
+    #[arg(short = 'f', long, value_name = "PATH")]
+    log_file: Option<PathBuf>,
+    /// Print version
+    #[arg(short = 'V', long)]
+    version: bool,
+
+    /// Version that --version prints
+    #[arg(long, value_name = "VERSION", default_value = "0.6.0", help_heading = "Steering")]
+    pretend_version: String,
+    /// Time until the template provider answers
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, help_heading = "Steering")]
+    startup_delay: Duration,
+    /// Pause between two tries at a template provider that refuses; half of it between two tries at a pool
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, help_heading = "Steering")]
+    retry_pause: Duration,
+    /// Bind neither address
+    #[arg(long, help_heading = "Steering")]
+    no_sockets: bool,
+    /// Colour the log even if standard output is no terminal
+    #[arg(long, help_heading = "Steering")]
+    colour: bool,
+    /// Seed of everything that comes by chance; without it each run differs
+    #[arg(long, value_name = "N", help_heading = "Steering")]
+    seed: Option<u64>,
+
+    /// Number of miners
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Fleet")]
+    miners: u32,
+    /// Hashrate of all miners together, H/s
+    #[arg(long, value_name = "H/S", default_value = "5.0e14", value_parser = hashrate, help_heading = "Fleet")]
+    hashrate: f64,
+    /// Percentage of shares that are refused, by the pool or, without one, by the client
+    #[arg(long, value_name = "P", default_value = "0.5", value_parser = percent, help_heading = "Fleet")]
+    reject_percent: f64,
+    /// Let the first share after this time solve a block
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Fleet")]
+    block_after: Option<Duration>,
+    /// Time between two templates
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, help_heading = "Fleet")]
+    template_interval: Duration,
+
+    /// Write so many numbered lines a second on top of the log; max is as fast as they are taken
+    #[arg(long, value_name = "N|max", help_heading = "Numbered lines")]
+    lines_per_second: Option<Rate>,
+    /// Length of a numbered line in bytes, without its line feed
+    #[arg(long, value_name = "B", default_value_t = 120, help_heading = "Numbered lines")]
+    line_bytes: usize,
+    /// Stop after so many numbered lines
+    #[arg(long, value_name = "N", help_heading = "Numbered lines")]
+    lines_total: Option<u64>,
+
+    #[command(flatten)]
+    misbehaviour: Misbehaviour,
+
+    /// Ignore signals and do nothing: what --fork-grandchild starts
+    #[arg(long, hide = true)]
+    sleep_for_ever: bool,
+}
+
+fn hashrate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number of hashes a second".to_owned())?;
+    if rate > 0.0 && rate < 1e30 { Ok(rate) } else { Err("expected a number above 0 and below 1e30".to_owned()) }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if (0.0..=100.0).contains(&percent) { Ok(percent) } else { Err("expected a number from 0 to 100".to_owned()) }
+}
+
+/// Runs the stand-in until it ends, as the real client would end: with its exit code, or by a signal. Makes an event loop of
+/// its own on the calling thread, so it must not be called from within one.
+#[must_use]
+pub fn run(mut args: Simulate) -> ExitCode {
+    if args.sleep_for_ever {
+        return misbehave::sleep_for_ever();
+    }
+    if args.version {
+        return match writeln!(io::stdout(), "jd_client_sv2 {}", args.pretend_version) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    args.misbehaviour = match args.misbehaviour.clone().this_time() {
+        Ok(misbehaviour) => misbehaviour,
+        Err(error) => return fail(2, format_args!("simulate: cannot create the file of --once: {error}")),
+    };
+    let loaded = if args.misbehaviour.fail_with == Some(Failure::Config) {
+        Err("missing field `listening_address`".to_owned())
+    } else {
+        config::load(
+            &args.config,
+            std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok())),
+        )
+    };
+    let config = match loaded {
+        Ok(config) => config,
+        Err(error) => return fail(1, config::complaint(&error)),
+    };
+    let log_file = match args.log_file.as_ref().or(config.log_file.as_ref()) {
+        None => None,
+        Some(path) => match OpenOptions::new().create(true).append(true).open(path) {
+            Ok(file) => Some(file),
+            // The real client panics here.
+            Err(error) => {
+                let thread = std::process::id();
+                let why = format_args!(
+                    "\nthread 'main' ({thread}) panicked at stratum-apps-0.8.0/src/config_helpers/logging.rs:33:18:\nFailed to \
+                     open log file: {error:?}\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace"
+                );
+                return fail(101, why);
+            }
+        },
+    };
+    let level = std::env::var("RUST_LOG").map_or(Some(Level::Info), |value| Level::from_rust_log(&value));
+    let log = Log::new(log_file, args.colour || io::stdout().is_terminal(), level);
+    let seed = match args.seed {
+        Some(seed) => Ok(seed),
+        None => getrandom::u64().map_err(|error| io::Error::other(error.to_string())),
+    };
+    let ending = seed.and_then(|seed| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(client::live(config, args, log, seed))
+    });
+    match ending {
+        Ok(Ending::Exit(code)) => ExitCode::from(code),
+        Ok(Ending::Signal(signal)) => match signal_hook::low_level::emulate_default_handler(signal) {
+            // Not every signal kills.
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(2, format_args!("simulate: cannot die by signal {signal}: {error}")),
+        },
+        Err(error) => fail(2, format_args!("simulate: {error}")),
+    }
+}
+
+/// Says why on standard error, which may be closed, and hands on the exit code.
+fn fail(code: u8, why: impl std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{why}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,121 @@
+//! Extra lines with consecutive numbers, with which a test sees whether a line was lost, doubled or torn.
+//!
+//! Knows only a rate and a clock reading; writing is the log's.
+
+use super::lines::Log;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How fast they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rate {
+    PerSecond(u64),
+    /// As fast as they are taken.
+    Max,
+}
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "max" | "0" => Ok(Self::Max),
+            number => number.parse().map(Self::PerSecond).map_err(|_| "expected a whole number, or max".to_owned()),
+        }
+    }
+}
+
+/// Written in one piece at most.
+const PIECE_BYTES: usize = 64 << 10;
+/// Pieces a second at which high rates are cut up.
+const PIECES_PER_SECOND: u64 = 200;
+
+/// The lines under way. Numbers begin at 1.
+pub(super) struct Numbered {
+    rate: Rate,
+    line_bytes: usize,
+    total: u64,
+    written: u64,
+    began: Instant,
+}
+
+impl Numbered {
+    /// Begins now; ends after `total` lines, if told.
+    pub(super) fn new(rate: Rate, line_bytes: usize, total: Option<u64>) -> Self {
+        Self { rate, line_bytes, total: total.unwrap_or(u64::MAX), written: 0, began: Instant::now() }
+    }
+
+    /// When the next line or piece is due; `None` after the last.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.written >= self.total {
+            return None;
+        }
+        match self.rate {
+            Rate::Max => Some(self.began),
+            Rate::PerSecond(rate) => {
+                let piece = (rate / PIECES_PER_SECOND).max(1).min(self.total - self.written);
+                // A billionth of a second more, so that rounding down never comes a moment too early.
+                let after = Duration::from_secs_f64((self.written + piece) as f64 / rate as f64) + Duration::from_nanos(1);
+                Some(self.began + after)
+            }
+        }
+    }
+
+    /// Writes what is due, one piece at most; true when more is due already. When nobody reads any more, it was the last.
+    pub(super) fn write(&mut self, now: Instant, log: &Log) -> bool {
+        let wanted = self.wanted(now);
+        let most = u64::try_from(PIECE_BYTES / self.line_bytes.clamp(80, PIECE_BYTES)).unwrap_or(1);
+        let last = wanted.min(self.written.saturating_add(most));
+        if last <= self.written {
+            return false;
+        }
+        if log.say_numbered(self.written + 1, last, self.line_bytes).is_err() {
+            self.total = self.written;
+            return false;
+        }
+        self.written = last;
+        last < wanted
+    }
+
+    /// How many lines there should be by `now`.
+    fn wanted(&self, now: Instant) -> u64 {
+        let wanted = match self.rate {
+            Rate::Max => u64::MAX,
+            Rate::PerSecond(rate) => ((now - self.began).as_secs_f64() * rate as f64) as u64,
+        };
+        wanted.min(self.total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_lines_follows_the_clock_up_to_the_total() {
+        let numbered = Numbered::new(Rate::PerSecond(1000), 120, Some(2500));
+        let after = |ms: u64| numbered.wanted(numbered.began + Duration::from_millis(ms));
+        assert_eq!([after(0), after(1), after(1500), after(99_999)], [0, 1, 1500, 2500]);
+        let endless = Numbered::new(Rate::Max, 120, None);
+        assert_eq!(endless.wanted(endless.began), u64::MAX);
+    }
+
+    #[test]
+    fn something_is_due_whenever_it_says_so_and_nothing_after_the_end() {
+        for rate in [1, 3, 7, 199, 1000, 100_000, 999_999] {
+            let mut numbered = Numbered::new(Rate::PerSecond(rate), 120, Some(5000));
+            while let Some(due) = numbered.due() {
+                let wanted = numbered.wanted(due);
+                assert!(wanted > numbered.written, "{rate} lines a second, {} written", numbered.written);
+                numbered.written = wanted;
+            }
+            assert_eq!(numbered.written, 5000);
+        }
+    }
+
+    #[test]
+    fn nought_and_max_are_as_fast_as_can_be() {
+        assert_eq!(("0".parse(), "max".parse(), "5".parse()), (Ok(Rate::Max), Ok(Rate::Max), Ok(Rate::PerSecond(5))));
+        assert!("-1".parse::<Rate>().is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! What handlers may reach: each domain's service and nothing else.
+
+use axum::extract::FromRef;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::configs::Configs;
+use crate::instances::Instances;
+use crate::instances::routes::Lists;
+use crate::logs::Logs;
+use crate::logs::routes::Pages;
+
+/// The services of one running manager; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// Saved configurations.
+    pub configs: Configs,
+    /// Instances.
+    pub instances: Instances,
+    /// Their logs.
+    pub logs: Logs,
+    /// Cancelled when the manager ends.
+    pub stop: CancellationToken,
+    /// When the manager was started.
+    pub started: Instant,
+}
+
+impl FromRef<AppState> for Configs {
+    fn from_ref(state: &AppState) -> Self {
+        state.configs.clone()
+    }
+}
+
+impl FromRef<AppState> for Instances {
+    fn from_ref(state: &AppState) -> Self {
+        state.instances.clone()
+    }
+}
+
+impl FromRef<AppState> for Lists {
+    fn from_ref(state: &AppState) -> Self {
+        Self { instances: state.instances.clone(), configs: state.configs.clone(), stop: state.stop.clone() }
+    }
+}
+
+impl FromRef<AppState> for Pages {
+    fn from_ref(state: &AppState) -> Self {
+        Self { logs: state.logs.clone(), configs: state.configs.clone() }
+    }
+}

@@ -1,0 +1,291 @@
+//! Instances under keepers, with real processes and real signals. The client is the simulated one where the test needs it to misbehave.
+
+mod harness;
+
+use harness::{Manager, Plan, is_alive, signal, until};
+use rustix::process::Signal;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_started_shown_stopped_and_started_again() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    assert_eq!(status, 200, "{body}");
+    let pid = body["pid"].as_u64().unwrap();
+    let running = manager.until_state(&id, "running").await;
+    assert_eq!((running["pid"].as_u64(), &running["running"]), (Some(pid), &json!(true)));
+    assert_eq!(manager.clients(&id), [u32::try_from(pid).unwrap()]);
+
+    let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    assert_eq!((status, body["error"].as_str()), (409, Some("barn is already running.")));
+
+    let (status, body) = manager.act(&format!("/api/instances/{id}/stop")).await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("stopped")), "{body}");
+    assert!(manager.clients(&id).is_empty());
+    let (status, _) = manager.act(&format!("/api/instances/{id}/stop")).await;
+    assert_eq!(status, 409);
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["exit"], json!({ "code": 0 }));
+
+    let (status, body) = manager.act(&format!("/api/instances/{id}/restart")).await;
+    assert_eq!(status, 200, "a restart starts a stopped one: {body}");
+    manager.until_state(&id, "running").await;
+    assert_eq!(manager.states(&id).await, ["starting", "running", "stopping", "stopped", "starting", "running"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_starts_at_once_make_one_client() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let path = format!("/api/instances/{id}/start");
+    let answers = futures_util::future::join_all((0..200).map(|_| manager.act(&path))).await;
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 200).count(), 1);
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 409).count(), 199);
+    manager.until_state(&id, "running").await;
+    assert_eq!(manager.clients(&id).len(), 1);
+    assert_eq!(manager.states(&id).await.iter().filter(|s| *s == "starting").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_manager_finds_its_client_again_and_the_log_has_no_gap() {
+    let mut manager = Manager::with_simulated(&["--lines-per-second", "1000"]).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let before = manager.until_state(&id, "running").await;
+    for _ in 0..3 {
+        manager.kill();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        manager.begin();
+        let after = manager.until_state(&id, "running").await;
+        assert_eq!(after["pid"], before["pid"]);
+        assert_eq!(after["startTime"], before["startTime"]);
+    }
+    assert_eq!(manager.clients(&id).len(), 1);
+    manager.act(&format!("/api/instances/{id}/stop")).await;
+    let text = manager.log_text(&id);
+    let numbers: Vec<u64> =
+        text.lines().filter_map(|line| line.split_once("line n=")?.1.split_whitespace().next()?.parse().ok()).collect();
+    assert!(numbers.len() > 500, "{}", numbers.len());
+    assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "a line is missing or doubled");
+    assert_eq!(manager.states(&id).await, ["starting", "running", "stopping", "stopped"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_while_the_manager_is_away_is_in_the_history() {
+    let mut manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let pid = manager.until_state(&id, "running").await["pid"].as_u64().unwrap();
+    manager.kill();
+    signal(u32::try_from(pid).unwrap(), Signal::ABORT);
+    until("the keeper starts it again", || async { manager.log_text(&id).contains("signal 6").then_some(()) }).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    manager.begin();
+    let again = manager.until_state(&id, "running").await;
+    assert_ne!(again["pid"].as_u64(), Some(pid));
+    assert_eq!(again["restarts"], 1);
+    let events = manager.events(&id).await;
+    let death = events.iter().find(|e| e["to"] == "backing-off").unwrap();
+    assert_eq!((&death["exit_signal"], death["pid"].as_u64()), (&json!(6), Some(pid)));
+    assert_eq!(manager.states(&id).await, ["starting", "running", "backing-off", "starting", "running"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_keeper_takes_its_client_along_and_is_replaced() {
+    let manager = Manager::with_simulated(&["--fork-grandchild"]).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let pid = manager.until_state(&id, "running").await["pid"].as_u64().unwrap();
+    let before: BTreeSet<u32> = manager.clients(&id).into_iter().collect();
+    assert_eq!(before.len(), 2, "a client and its grandchild");
+    signal(manager.keeper_pid(&id).unwrap(), Signal::KILL);
+    until("another client runs", || async {
+        let now = manager.json(&format!("/api/instances/{id}")).await;
+        (now["status"] == "running" && now["pid"].as_u64() != Some(pid)).then_some(())
+    })
+    .await;
+    for old in &before {
+        assert!(!is_alive(*old), "{old} was left behind");
+    }
+    assert_eq!(manager.clients(&id).len(), 2);
+    let events = manager.events(&id).await;
+    assert!(events.iter().any(|e| e["reason"] == "its keeper was killed, and the client with it"), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exit_nobody_asked_for_is_a_failure_even_with_code_0() {
+    let manager = Manager::with_simulated(&["--lose-template-provider-after", "300ms"]).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let waiting = manager.until_state(&id, "backing-off").await;
+    assert_eq!(waiting["exit"], json!({ "code": 0 }));
+    assert!(waiting["last_error"].as_str().is_some_and(|line| line.contains("ERROR")), "{waiting}");
+    assert!(waiting["retry_at"].is_string());
+
+    // Waits are ended by hand, and a stop ends the tries.
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "backing-off").await;
+    let (status, _) = manager.act(&format!("/api/instances/{id}/stop")).await;
+    assert_eq!(status, 200);
+    manager.until_state(&id, "stopped").await;
+    assert!(manager.clients(&id).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_error_is_told_in_the_clients_words() {
+    let manager = Manager::with_simulated(&["--fail-with", "config"]).await;
+    let id = manager.instance("barn").await;
+    let policy = manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "restart_policy": "never" })).send().await.unwrap();
+    assert_eq!(policy.status(), 200);
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let failed = manager.until_state(&id, "failed").await;
+    assert_eq!(failed["exit"], json!({ "code": 1 }));
+    assert!(failed["last_error"].as_str().unwrap().contains("Job Declarator Client config error"), "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stubborn_client_never_blocks_a_page_and_is_killed_in_the_end() {
+    let manager = Manager::with_simulated(&["--ignore-sigint", "--ignore-sigterm", "--fork-grandchild"]).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let before = manager.clients(&id);
+    let begun = std::time::Instant::now();
+    let response = manager.post_form(&format!("/instances/{id}/stop"), &[]).await;
+    assert_eq!(response.status(), 303);
+    assert!(begun.elapsed() < Duration::from_secs(4), "the page waited {:?}", begun.elapsed());
+    assert_eq!(manager.until_state(&id, "stopping").await["running"], json!(false));
+    let stopped = manager.until_state(&id, "stopped").await;
+    assert_eq!(stopped["exit"], json!({ "signal": 9 }));
+    for pid in before {
+        assert!(!is_alive(pid), "{pid} is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_stops_first_and_leaves_neither_rows_nor_files() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let response = manager.delete(&format!("/api/instances/{id}")).await;
+    assert_eq!(response.status(), 200);
+    assert!(manager.clients(&id).is_empty());
+    assert!(!manager.instance_dir(&id).exists());
+    assert_eq!(manager.get(&format!("/api/instances/{id}")).await.status(), 404);
+    assert_eq!(manager.get(&format!("/api/instances/{id}/events")).await.status(), 404);
+    assert_eq!(manager.json("/api/instances").await, json!({ "instances": [] }));
+    assert_eq!(manager.delete(&format!("/api/instances/{id}")).await.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_cannot_run_is_a_clear_refusal() {
+    let scratch = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8], mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = scratch.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let mut foreign = b"\x7fELF\x02\x01\x01".to_vec();
+    foreign.resize(64, 0);
+    foreign[18..20].copy_from_slice(&if cfg!(target_arch = "x86_64") { 0xb7_u16 } else { 0x3e }.to_le_bytes());
+    for (client, says) in [
+        (scratch.path().join("missing"), "does not exist"),
+        (write("plain", b"#!/bin/sh\n", 0o644), "is not executable"),
+        (write("foreign", &foreign, 0o755), "this machine is"),
+        (write("other", b"#!/bin/sh\necho something else\n", 0o755), "version"),
+        (write("silent", b"#!/bin/sh\nexit 3\n", 0o755), "version"),
+    ] {
+        let manager = Manager::with_client(&client).await;
+        let id = manager.instance("barn").await;
+        let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+        assert_eq!(status, 503, "{client:?}: {body}");
+        assert!(body["detail"].as_str().unwrap().contains(says), "{client:?}: {body}");
+        assert!(manager.page("/instances").await.contains("No client can be started"));
+        assert_eq!(manager.json(&format!("/api/instances/{id}")).await["status"], "stopped");
+        let page = manager.post_form(&format!("/instances/{id}/start"), &[]).await;
+        assert_eq!(page.status(), 503);
+        assert!(page.text().await.unwrap().contains(says));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ending_the_manager_stops_its_clients_or_leaves_them() {
+    let mut manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let pid = u32::try_from(manager.until_state(&id, "running").await["pid"].as_u64().unwrap()).unwrap();
+    assert!(manager.terminate().success());
+    assert!(!is_alive(pid));
+    manager.begin();
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["status"], "stopped");
+    assert_eq!(manager.events(&id).await.last().unwrap()["exit_code"], 0);
+    drop(manager);
+
+    let plan = Plan { simulate: Vec::new(), client: None, flags: vec!["--on-shutdown".into(), "leave".into()] };
+    let mut manager = Manager::launch(plan).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let pid = u32::try_from(manager.until_state(&id, "running").await["pid"].as_u64().unwrap()).unwrap();
+    assert!(manager.terminate().success());
+    assert!(is_alive(pid));
+    manager.begin();
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["pid"].as_u64(), Some(u64::from(pid)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_with_autostart_come_up_with_the_manager() {
+    let mut manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let other = manager.instance("garage").await;
+    let patch = manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "autostart": true })).send().await.unwrap();
+    assert_eq!(patch.status(), 200);
+    assert!(manager.terminate().success());
+    manager.begin();
+    manager.until_state(&id, "running").await;
+    assert_eq!(manager.json(&format!("/api/instances/{other}")).await["status"], "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_gets_nothing_of_the_managers_environment_and_files_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let pid = manager.until_state(&id, "running").await["pid"].as_u64().unwrap();
+    let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let names: BTreeSet<String> = env
+        .split(|b| *b == 0)
+        .filter(|v| !v.is_empty())
+        .map(|v| String::from_utf8_lossy(v).split('=').next().unwrap().to_owned())
+        .collect();
+    // A shell that runs the simulated client's script adds PWD, and some shells more.
+    let allowed = ["PATH", "HOME", "LANG", "TZ", "RUST_LOG", "JD_MANAGER_INSTANCE", "PWD", "OLDPWD", "SHLVL", "_"];
+    assert!(names.iter().all(|name| allowed.contains(&name.as_str())), "{names:?}");
+    let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(manager.data_dir()), 0o700);
+    assert_eq!(mode(manager.data_dir().join("jd-manager.sqlite3")), 0o600);
+    assert_eq!(mode(manager.instance_dir(&id)), 0o700);
+    assert_eq!(mode(manager.instance_dir(&id).join("config.toml")), 0o600);
+    assert_eq!(mode(manager.instance_dir(&id).join("logs")), 0o700);
+    // A group and session of its own, and it dies with its keeper.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    assert_eq!((fields[2].parse::<u64>().unwrap(), fields[3].parse::<u64>().unwrap()), (pid, pid), "group and session");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_manager_on_one_data_directory_is_refused() {
+    let manager = Manager::start().await;
+    let output = std::process::Command::new(harness::PROGRAM)
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(manager.data_dir())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another jd-manager already uses"), "{output:?}");
+}
