@@ -237,7 +237,7 @@ pub struct Field<'p> {
 /// An entry of the summary of errors.
 #[derive(Clone, Debug)]
 pub struct Complaint {
-    /// The field, as a link on the page.
+    /// The field, as a link on the page, or another page.
     pub href: String,
     /// What the field is called.
     pub label: String,
@@ -418,11 +418,22 @@ impl FormPage {
             Some((place, name)) if place.1 < self.values.rows => {
                 (Some(place), Complaint { href: format!("#{}", id_of(&name)), label: label_of(&name), detail: error.detail.clone() })
             }
-            _ => (None, Complaint { href: "#form".into(), label: "The form".into(), detail: error.detail.clone() }),
+            _ => {
+                // What is not about a field is about what was saved meanwhile.
+                let history = self.id.filter(|_| error.pointer.is_empty()).map(|id| format!("/saved-configs/{id}/revisions"));
+                let label = if history.is_some() { "History" } else { "The form" };
+                let href = history.unwrap_or_else(|| "#form".into());
+                (None, Complaint { href, label: label.into(), detail: error.detail.clone() })
+            }
         };
         let mut complaints: Vec<_> = self.errors.iter().map(complaint).collect();
         complaints.sort_by_key(|(place, _)| *place);
         complaints.into_iter().map(|(_, complaint)| complaint).collect()
+    }
+
+    /// Whether a complaint leads to another page, which must not take the place of what was typed here.
+    fn leads_away(&self, complaint: &Complaint) -> bool {
+        complaint.href.starts_with('/')
     }
 
     /// Whether the folded part holds something to mend, to look at or to type again.
