@@ -34,7 +34,12 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
 ///
 /// # Errors
 /// Why it cannot serve, for the person at the terminal.
-pub async fn serve_with<F>(settings: Settings, client: ClientSource, frame: Frame, ready: impl FnOnce(AppState) -> F) -> Result<(), String>
+pub async fn serve_with<F>(
+    settings: Settings,
+    client: ClientSource,
+    frame: Frame,
+    ready: impl FnOnce(AppState) -> F,
+) -> Result<(), String>
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -43,7 +48,11 @@ where
     let _lock = own_data_dir(&settings.data_dir)?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
-        let advice = if e.kind() == std::io::ErrorKind::AddrInUse { " Another program listens there; choose another with --listen." } else { "" };
+        let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
+            " Another program listens there; choose another with --listen."
+        } else {
+            ""
+        };
         format!("cannot listen on {}: {e}.{advice}", settings.listen)
     })?;
     let address = listener.local_addr().map_err(|e| e.to_string())?;
@@ -93,9 +102,10 @@ fn own_data_dir(dir: &Path) -> Result<File, String> {
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("manager.lock")).map_err(told)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(format!("another jd-manager already uses the data directory {}. End it, or choose another with --data-dir.", dir.display()))
-        }
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another jd-manager already uses the data directory {}. End it, or choose another with --data-dir.",
+            dir.display()
+        )),
         Err(TryLockError::Error(e)) => Err(told(e)),
     }
 }
@@ -107,7 +117,8 @@ fn own_data_dir(dir: &Path) -> Result<File, String> {
 pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     let url = format!("http://{}/health", settings.listen);
     let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build().map_err(|e| e.to_string())?;
-    let response = client.get(&url).header("Accept", "application/json").send().await.map_err(|e| format!("{url} does not answer: {e}"))?;
+    let response =
+        client.get(&url).header("Accept", "application/json").send().await.map_err(|e| format!("{url} does not answer: {e}"))?;
     let status = response.status();
     let body: serde_json::Value = response.json().await.map_err(|e| format!("{url} answered {status} and no JSON: {e}"))?;
     if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {

@@ -15,6 +15,8 @@
 //! that holds it up; a *saved configuration* is what an instance's client is told, kept in *revisions*; a *template provider* gives
 //! block templates; an *upstream* is a pool and its job declaration server.
 
+#![warn(clippy::unwrap_used)]
+
 // Layer 0: vocabulary.
 pub mod clock;
 pub mod error;

@@ -30,7 +30,10 @@ fn urls() -> Router<AppState> {
         .route("/instances/new", get(instances::routes::new))
         .route(
             "/instances/{id}",
-            get(logs::routes::show).patch(instances::routes::change).post(instances::routes::change).delete(instances::routes::delete),
+            get(logs::routes::show)
+                .patch(instances::routes::change)
+                .post(instances::routes::change)
+                .delete(instances::routes::delete),
         )
         .route("/instances/{id}/settings", get(instances::routes::settings))
         .route("/instances/{id}/start", post(instances::routes::start))

@@ -147,14 +147,17 @@ impl Settings {
         }
         let data_dir = match first.data_dir.or(second.data_dir) {
             Some(dir) => dir,
-            None => directory("XDG_DATA_HOME", ".local/share")
-                .map(|dir| dir.join("jd-manager"))
-                .ok_or_else(|| SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir".into()))?,
+            None => directory("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("jd-manager")).ok_or_else(|| {
+                SettingsError("data_dir: neither XDG_DATA_HOME nor HOME is set; name a directory with --data-dir".into())
+            })?,
         };
-        let data_dir = std::path::absolute(&data_dir).map_err(|e| SettingsError(format!("data_dir: {}: {e}", data_dir.display())))?;
+        let data_dir =
+            std::path::absolute(&data_dir).map_err(|e| SettingsError(format!("data_dir: {}: {e}", data_dir.display())))?;
         let client = match first.client.or(second.client) {
             Some(path) if path.as_os_str().is_empty() => None,
-            Some(path) => Some(std::path::absolute(&path).map_err(|e| SettingsError(format!("client: {}: {e}", path.display())))?),
+            Some(path) => {
+                Some(std::path::absolute(&path).map_err(|e| SettingsError(format!("client: {}: {e}", path.display())))?)
+            }
             None => None,
         };
         let release_api = first.release_api.or(second.release_api).unwrap_or_else(|| RELEASE_API.into());
@@ -163,12 +166,14 @@ impl Settings {
             _ => return Err(SettingsError(format!("release_api: \"{release_api}\" is not an http or https URL"))),
         }
         let log = first.log.or(second.log).filter(|filter| !filter.is_empty()).unwrap_or_else(|| "info".into());
-        tracing_subscriber::EnvFilter::try_new(&log).map_err(|e| SettingsError(format!("log: \"{log}\" is not a filter: {e}")))?;
+        tracing_subscriber::EnvFilter::try_new(&log)
+            .map_err(|e| SettingsError(format!("log: \"{log}\" is not a filter: {e}")))?;
         let retention_days = first.retention_days.or(second.retention_days).unwrap_or(7);
         if !(1..=3650).contains(&retention_days) {
             return Err(SettingsError(format!("retention_days: {retention_days} is not from 1 to 3650")));
         }
-        let length = |one: Option<Length>, other: Option<Length>, default| one.or(other).map_or(Duration::from_secs(default), |l| l.0);
+        let length =
+            |one: Option<Length>, other: Option<Length>, default| one.or(other).map_or(Duration::from_secs(default), |l| l.0);
         Ok(Self {
             listen,
             data_dir,
@@ -185,7 +190,8 @@ impl Settings {
 }
 
 fn read(path: &Path) -> Result<Given, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|e| SettingsError(format!("the settings file {} cannot be read: {e}", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| SettingsError(format!("the settings file {} cannot be read: {e}", path.display())))?;
     // The toml error shows line and key.
     toml::from_str(&text).map_err(|e| SettingsError(format!("the settings file {} has a mistake: {e}", path.display())))
 }

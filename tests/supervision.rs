@@ -137,7 +137,12 @@ async fn an_exit_nobody_asked_for_is_a_failure_even_with_code_0() {
 async fn a_configuration_error_is_told_in_the_clients_words() {
     let manager = Manager::with_simulated(&["--fail-with", "config"]).await;
     let id = manager.instance("barn").await;
-    let policy = manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "restart_policy": "never" })).send().await.unwrap();
+    let policy = manager
+        .request("PATCH", &format!("/api/instances/{id}"))
+        .json(&json!({ "restart_policy": "never" }))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(policy.status(), 200);
     manager.act(&format!("/api/instances/{id}/start")).await;
     let failed = manager.until_state(&id, "failed").await;
@@ -242,7 +247,8 @@ async fn those_with_autostart_come_up_with_the_manager() {
     let mut manager = Manager::start().await;
     let id = manager.instance("barn").await;
     let other = manager.instance("garage").await;
-    let patch = manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "autostart": true })).send().await.unwrap();
+    let patch =
+        manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "autostart": true })).send().await.unwrap();
     assert_eq!(patch.status(), 200);
     assert!(manager.terminate().success());
     manager.begin();
@@ -288,4 +294,52 @@ async fn a_second_manager_on_one_data_directory_is_refused() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("another jd-manager already uses"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
+    let manager = Manager::start().await;
+    let (listening, monitoring) = (harness::free_port(), harness::free_port());
+    let config = manager.save_config("shared", &harness::solo_config(listening, monitoring, 1)).await;
+    let barn = manager.instance_of("barn", &config).await;
+    let garage = manager.instance_of("garage", &config).await;
+    manager.act(&format!("/api/instances/{barn}/start")).await;
+    manager.until_state(&barn, "running").await;
+    let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
+    let detail = body["detail"].as_str().unwrap();
+    assert_eq!(status, 409, "{body}");
+    assert!(detail.starts_with(&format!("garage cannot start: its port {listening} for miners is taken by the instance \"barn\".")), "{detail}");
+    assert!(detail.contains("is free."), "{detail}");
+    assert!(manager.clients(&garage).is_empty());
+    // Its own ports are in nobody's way.
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/restart")).await;
+    assert_eq!(status, 200, "{body}");
+    manager.until_state(&barn, "running").await;
+    manager.act(&format!("/api/instances/{barn}/stop")).await;
+
+    let other = std::net::TcpListener::bind(("127.0.0.1", monitoring)).unwrap();
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/start")).await;
+    assert_eq!(status, 409);
+    assert!(body["detail"].as_str().unwrap().contains(&format!("{monitoring} for monitoring is taken by supervision")), "{body}");
+    drop(other);
+    let (status, _) = manager.act(&format!("/api/instances/{barn}/start")).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_autostart_that_cannot_be_is_said_and_tried_again() {
+    let mut manager = Manager::start().await;
+    let (listening, monitoring) = (harness::free_port(), harness::free_port());
+    let config = manager.save_config("solo", &harness::solo_config(listening, monitoring, 1)).await;
+    let id = manager.instance_of("barn", &config).await;
+    manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "autostart": true })).send().await.unwrap();
+    assert!(manager.terminate().success());
+    let other = std::net::TcpListener::bind(("127.0.0.1", listening)).unwrap();
+    manager.begin();
+    let waiting = manager.until_state(&id, "backing-off").await;
+    assert!(waiting["last_error"].as_str().unwrap().contains("for miners is taken by supervision"), "{waiting}");
+    assert!(waiting["retry_at"].is_string());
+    drop(other);
+    manager.until_state(&id, "running").await;
+    assert_eq!(manager.states(&id).await, ["backing-off", "starting", "running"]);
 }

@@ -101,7 +101,8 @@ impl Draft {
     /// descriptor of that address.
     #[must_use]
     pub fn of_form(pairs: Vec<(String, String)>) -> Self {
-        let outer = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, text)| text.trim().replace("\r\n", "\n"));
+        let outer =
+            |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, text)| text.trim().replace("\r\n", "\n"));
         let (name, description) = (outer("name"), outer("description"));
         let based_on = outer("revision").and_then(|number| number.parse().ok());
         let mut config = form_to_value(pairs.into_iter().filter(|(key, _)| !OUTER_FIELDS.contains(&key.as_str())));

@@ -128,7 +128,9 @@ pub fn set_active(db: &mut Db, id: ConfigId) -> QueryResult<()> {
     diesel::update(configurations::table.filter(configurations::is_active.eq(true)))
         .set(configurations::is_active.eq(false))
         .execute(db)?;
-    diesel::update(configurations::table.filter(configurations::id.eq(id))).set(configurations::is_active.eq(true)).execute(db)?;
+    diesel::update(configurations::table.filter(configurations::id.eq(id)))
+        .set(configurations::is_active.eq(true))
+        .execute(db)?;
     Ok(())
 }
 

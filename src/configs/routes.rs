@@ -10,8 +10,10 @@ use super::draft::{Draft, Import};
 use super::saved::Outcome;
 use super::service::Configs;
 use super::version::ClientVersion;
-use super::views::form::{FormPage, Rearrangement};
-use super::views::{DeletePage, ImportPage, ListPage, RevisionsPage, ShowPage, TomlPage};
+use super::views::form::FormPage;
+use super::views::import::ImportPage;
+use super::views::values::Rearrangement;
+use super::views::{DeletePage, ListPage, RevisionsPage, ShowPage, TomlPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::extract::{Fields, Text};
@@ -32,12 +34,7 @@ pub async fn list(State(configs): State<Configs>, Extension(frame): Extension<Fr
 }
 
 /// `GET /saved-configs/{id}`.
-pub async fn show(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
-) -> Reply {
+pub async fn show(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<ConfigId>) -> Reply {
     want.respond(&ShowPage::new(frame, configs.get(id).await?, Timestamp::now()))
 }
 
@@ -52,12 +49,7 @@ pub async fn new(State(configs): State<Configs>, Extension(frame): Extension<Fra
 }
 
 /// `GET /saved-configs/{id}/edit`.
-pub async fn edit(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
-) -> Reply {
+pub async fn edit(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<ConfigId>) -> Reply {
     want.respond(&FormPage::edit(frame, &configs.get(id).await?))
 }
 

@@ -150,14 +150,22 @@ impl Revision {
         let config = stored(row.configuration_id, &row.config_json)?;
         let mut changes = Vec::new();
         if let Some(before) = before {
-            for (path, from, to) in [("/name", &before.name, &row.name), ("/description", &before.description, &row.description)] {
+            for (path, from, to) in [("/name", &before.name, &row.name), ("/description", &before.description, &row.description)]
+            {
                 if from != to {
                     changes.push(Difference { path: path.into(), from: Some(from.clone()), to: Some(to.clone()) });
                 }
             }
             changes.extend(differences(&stored(row.configuration_id, &before.config_json)?, &config));
         }
-        Ok(Self { revision: row.revision, name: row.name, description: row.description, created_at: row.created_at, config, changes })
+        Ok(Self {
+            revision: row.revision,
+            name: row.name,
+            description: row.description,
+            created_at: row.created_at,
+            config,
+            changes,
+        })
     }
 }
 

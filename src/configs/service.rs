@@ -126,8 +126,7 @@ impl Configs {
             .write(move |c| {
                 let saved = load(c, id)?;
                 let name = free_name(&format!("{} copy", saved.name), |name| queries::name_is_taken(c, name, None))?;
-                let copy =
-                    Checked { name, description: saved.description, config: saved.config, warnings: Vec::new() };
+                let copy = Checked { name, description: saved.description, config: saved.config, warnings: Vec::new() };
                 insert(c, copy, "saved as a copy")
             })
             .await
@@ -214,7 +213,8 @@ impl Configs {
                 // One more, for what the oldest of them changed.
                 let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
                 let rows = queries::revisions(c, id, before, more)?;
-                let told = rows.iter().enumerate().take(limit).map(|(at, row)| Revision::from_rows(row.clone(), rows.get(at + 1)));
+                let told =
+                    rows.iter().enumerate().take(limit).map(|(at, row)| Revision::from_rows(row.clone(), rows.get(at + 1)));
                 Ok((saved, told.collect::<Result<_>>()?))
             })
             .await
@@ -292,11 +292,7 @@ fn changed_meanwhile(saved: &Saved) -> String {
 fn still_in_use(saved: &Saved) -> String {
     let names: Vec<String> = saved.used_by.iter().map(|user| format!("\"{}\"", user.name)).collect();
     let (those, them) = if names.len() == 1 { ("that instance", "it") } else { ("those instances", "them") };
-    format!(
-        "\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.",
-        saved.name,
-        names.join(", ")
-    )
+    format!("\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.", saved.name, names.join(", "))
 }
 
 /// `1 revision`, `7 revisions`.
@@ -304,3 +300,6 @@ fn still_in_use(saved: &Saved) -> String {
 pub fn revisions_in_words(count: i32) -> String {
     if count == 1 { "1 revision".into() } else { format!("{count} revisions") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
 //! The pages of saved configurations, which are also their JSON. No I/O; secrets come masked out of the model.
 
+mod fields;
 pub mod form;
+pub mod import;
+pub mod values;
 
 use askama::Template;
 use serde::Serialize;
-use std::borrow::Cow;
 
+use super::differences::Difference;
 use super::model::{ClientConfig, Mode, TemplateProvider};
 use super::reading::read;
 use super::saved::{Revision, Saved, Summary, User, versions_for};
@@ -16,7 +19,6 @@ use crate::clock::{Timestamp, spoken};
 use crate::error::{Error, FieldError};
 use crate::http::Frame;
 use crate::ids::ConfigId;
-use crate::keys::{MASK, SecretKey};
 
 fn mode_in_words(mode: Mode) -> &'static str {
     match mode {
@@ -67,6 +69,17 @@ pub struct Change {
     pub from: Option<String>,
     /// What stands there now.
     pub to: Option<String>,
+}
+
+impl Change {
+    fn of(difference: &Difference) -> Self {
+        let label = match difference.path.as_str() {
+            "/name" => "Name".into(),
+            "/description" => "Description".into(),
+            path => fields::label(path),
+        };
+        Self { label, from: difference.from.clone(), to: difference.to.clone() }
+    }
 }
 
 /// `GET /saved-configs`.
@@ -149,7 +162,8 @@ impl ShowPage {
     /// A saved configuration with its file for the newest client that can run it.
     #[must_use]
     pub fn new(frame: Frame, saved: Saved, now: Timestamp) -> Self {
-        let warnings = read(&saved.config.to_stored_value(), None).map_or_else(|found| found.errors, |accepted| accepted.warnings);
+        let warnings =
+            read(&saved.config.to_stored_value(), None).map_or_else(|found| found.errors, |accepted| accepted.warnings);
         let client_versions = versions_for(&saved.config);
         let file_version = client_versions.last().copied().unwrap_or(ClientVersion::NEWEST_KNOWN);
         Self {
@@ -178,12 +192,12 @@ impl ShowPage {
     }
 
     fn rare(&self) -> Vec<(String, String)> {
-        form::rare_values(&self.saved.config)
+        values::rare_values(&self.saved.config)
     }
 
     /// Field and text of every warning.
     fn doubts(&self) -> Vec<(String, &str)> {
-        let label = |pointer: &str| form::label(pointer.strip_prefix("/config").unwrap_or(pointer));
+        let label = |pointer: &str| fields::label(pointer.strip_prefix("/config").unwrap_or(pointer));
         self.warnings.iter().map(|warning| (label(&warning.pointer), warning.detail.as_str())).collect()
     }
 }
@@ -220,7 +234,7 @@ impl RevisionsPage {
     }
 
     fn changes(&self, revision: &Revision) -> Vec<Change> {
-        revision.changes.iter().map(Change::from).collect()
+        revision.changes.iter().map(Change::of).collect()
     }
 
     /// The oldest revision shown, if there are older ones.
@@ -311,118 +325,5 @@ impl TomlPage {
     }
 }
 
-/// `GET /saved-configs/import`, and again when something is wrong.
-#[derive(Debug, Template, Serialize)]
-#[template(path = "configs/import.html", blocks = ["main"])]
-pub struct ImportPage {
-    #[serde(skip)]
-    frame: Frame,
-    name: String,
-    description: String,
-    /// The file, secrets taken out.
-    toml: String,
-    fresh_keys: bool,
-    errors: Vec<FieldError>,
-    #[serde(skip)]
-    secret_was_taken_out: bool,
-}
-
-crate::view!(ImportPage { "main" => as_main });
-
-impl ImportPage {
-    /// The empty page.
-    #[must_use]
-    pub fn new(frame: Frame) -> Self {
-        Self {
-            frame,
-            name: String::new(),
-            description: String::new(),
-            toml: String::new(),
-            fresh_keys: false,
-            errors: Vec::new(),
-            secret_was_taken_out: false,
-        }
-    }
-
-    /// What was sent, with what is wrong.
-    #[must_use]
-    pub fn refused(frame: Frame, pairs: &form::Pairs, error: Error) -> Self {
-        let sent = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map_or("", |(_, text)| text.as_str());
-        let (toml, secret_was_taken_out) = without_secrets(sent("toml"));
-        let errors = match error {
-            Error::Invalid(errors) => errors,
-            // The one thing that can be in the way is a configuration of the same name.
-            other => vec![FieldError::new("/name", other.to_string())],
-        };
-        Self {
-            name: without_secrets(sent("name")).0,
-            description: without_secrets(sent("description")).0,
-            toml,
-            fresh_keys: !sent("fresh_keys").is_empty(),
-            errors,
-            secret_was_taken_out,
-            ..Self::new(frame)
-        }
-    }
-
-    /// Whether a complaint is about this field; those about the file's keys belong to the file.
-    fn is_at(&self, error: &FieldError, field: &str) -> bool {
-        let own = ["/name", "/description"].iter().find(|own| **own == error.pointer);
-        own.map_or("toml", |own| &own[1..]) == field
-    }
-
-    fn at<'p>(&'p self, field: &'static str) -> Vec<&'p FieldError> {
-        self.errors.iter().filter(|error| self.is_at(error, field)).collect()
-    }
-
-    fn field_of(&self, error: &FieldError) -> &'static str {
-        ["name", "description"].into_iter().find(|field| self.is_at(error, field)).unwrap_or("toml")
-    }
-}
-
-/// The text of a file with [`MASK`] in the place of every secret key, and whether there was one: usable keys wherever they stand, and
-/// whatever is assigned to a key with "secret" in its name, however mistyped.
-fn without_secrets(text: &str) -> (String, bool) {
-    let masked = without_assigned_secrets(text);
-    let is_key_letter = |c: char| c.is_ascii_alphanumeric();
-    let mut rest = masked.as_ref();
-    let mut clean = String::new();
-    while let Some(start) = rest.find(is_key_letter) {
-        let end = rest[start..].find(|c| !is_key_letter(c)).map_or(rest.len(), |length| start + length);
-        clean.push_str(&rest[..start]);
-        clean.push_str(if SecretKey::parse(&rest[start..end]).is_ok() { MASK } else { &rest[start..end] });
-        rest = &rest[end..];
-    }
-    clean.push_str(rest);
-    let was_there = clean != text;
-    (clean, was_there)
-}
-
-fn without_assigned_secrets(text: &str) -> Cow<'_, str> {
-    let mut clean = String::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let line = rest.split_inclusive('\n').next().unwrap_or(rest);
-        let Some((key, value)) = line.split_once('=').filter(|(key, _)| key.to_ascii_lowercase().contains("secret")) else {
-            clean.push_str(line);
-            rest = &rest[line.len()..];
-            continue;
-        };
-        // A text over several lines ends with its own quotes, or never.
-        let opened = ["\"\"\"", "'''"].into_iter().find(|quotes| value.trim_start().starts_with(quotes));
-        let length = match opened {
-            Some(quotes) => {
-                let start = line.len() - value.trim_start().len() + quotes.len();
-                rest[start..].find(quotes).map_or(rest.len(), |end| start + end + quotes.len())
-            }
-            None => line.trim_end().len(),
-        };
-        let is_empty = matches!(value.trim().trim_matches(['"', '\'']), "" | MASK);
-        match is_empty {
-            true => clean.push_str(&rest[..length]),
-            false => clean.push_str(&format!("{key}= \"{MASK}\"")),
-        }
-        rest = &rest[length..];
-    }
-    Cow::Owned(clean)
-}
+#[cfg(test)]
+mod tests;

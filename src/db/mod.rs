@@ -39,7 +39,9 @@ pub enum OpenError {
         version: String,
     },
     /// Not readable as a database.
-    #[error("the database {path} is damaged: {cause}. It was left as it is. Move it away and restore a copy from backups/ beside it.")]
+    #[error(
+        "the database {path} is damaged: {cause}. It was left as it is. Move it away and restore a copy from backups/ beside it."
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -240,7 +242,8 @@ mod tests {
         for table in include_str!("schema.rs").split("diesel::table! {").skip(1) {
             let (head, body) = table.split_once(") {").unwrap();
             let name = head.split_once('(').unwrap().0.trim().to_owned();
-            let columns = body.split('}').next().unwrap().lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(" -> "));
+            let columns =
+                body.split('}').next().unwrap().lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(" -> "));
             tables.insert(name, columns.map(|(c, t)| (c.to_owned(), t.to_owned())).collect());
         }
         tables
@@ -252,7 +255,10 @@ mod tests {
         Db::open(dir.path()).unwrap();
         let mut c = open_plain(dir.path());
         let mut made = BTreeMap::new();
-        for table in names(&mut c, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_\\_%' ESCAPE '\\'") {
+        for table in names(
+            &mut c,
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_\\_%' ESCAPE '\\'",
+        ) {
             let columns = diesel::sql_query(format!("PRAGMA table_info({table})")).load::<Column>(&mut c).unwrap();
             let keys = columns.iter().filter(|c| c.pk > 0).count();
             let typed = columns.into_iter().map(|c| {
@@ -278,7 +284,13 @@ mod tests {
         let mut c = SqliteConnection::establish(":memory:").unwrap();
         c.run_pending_migrations(MIGRATIONS).unwrap();
         c.revert_all_migrations(MIGRATIONS).unwrap();
-        assert_eq!(names(&mut c, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_\\_%' ESCAPE '\\'"), Vec::<String>::new());
+        assert_eq!(
+            names(
+                &mut c,
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '\\_\\_%' ESCAPE '\\'"
+            ),
+            Vec::<String>::new()
+        );
         c.run_pending_migrations(MIGRATIONS).unwrap();
     }
 
@@ -286,7 +298,9 @@ mod tests {
     fn a_newer_database_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         Db::open(dir.path()).unwrap();
-        open_plain(dir.path()).batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')").unwrap();
+        open_plain(dir.path())
+            .batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")
+            .unwrap();
         let error = Db::open(dir.path()).unwrap_err();
         assert!(matches!(&error, OpenError::Newer { version, .. } if version == "99991231000000"), "{error}");
     }

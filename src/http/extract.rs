@@ -159,11 +159,11 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 /// # Errors
 /// 413 above the limit; 400 when the connection broke.
 pub async fn body(request: Request) -> Result<Bytes, Problem> {
-    request.extract::<Bytes, _>().await.map_err(|rejection: axum::extract::rejection::BytesRejection| {
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than the 1 MiB this takes."),
-            _ => Problem::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
+    request.extract::<Bytes, _>().await.map_err(|rejection: axum::extract::rejection::BytesRejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than the 1 MiB this takes.")
         }
+        _ => Problem::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
     })
 }
 

@@ -41,7 +41,10 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem>
     if same {
         Ok(())
     } else {
-        Err(Problem::new(StatusCode::FORBIDDEN, "Another site asked for this change. Changes are taken from jd-manager's own pages only."))
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "Another site asked for this change. Changes are taken from jd-manager's own pages only.",
+        ))
     }
 }
 

@@ -20,9 +20,12 @@ use crate::error::{Error, FieldError};
 /// What a handler returns.
 pub type Reply = Result<Response, Problem>;
 
-/// An error on its way to the client.
+/// An error on its way to the client. Boxed, since every handler's result carries room for one.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
@@ -32,33 +35,35 @@ pub struct Problem {
 impl Problem {
     /// A problem with a status and a sentence that says what happened and what to do.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }
+        Self(Box::new(Parts { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }))
     }
 
     /// Adds a header the client needs to make sense of the status (`Allow`, `Retry-After`).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// One entry per wrong field.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
-        &self.errors
+        &self.0.errors
     }
 
     /// From an answer of the framework that carries a status only.
     fn from_status(status: StatusCode, text: Option<String>) -> Self {
         let detail = match status {
             StatusCode::NOT_FOUND => "There is nothing at this address.".into(),
-            StatusCode::METHOD_NOT_ALLOWED => "This address does not take that method; the Allow header lists those it takes.".into(),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                "This address does not take that method; the Allow header lists those it takes.".into()
+            }
             StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than the 1 MiB this takes.".into(),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "Send application/json or application/x-www-form-urlencoded.".into(),
             StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "This took too long and was given up.".into(),
@@ -76,7 +81,9 @@ impl From<Error> for Problem {
             Error::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
             Error::Invalid(errors) => {
                 let detail = sentence(&Error::Invalid(errors.clone()).to_string());
-                Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+                problem.0.errors = errors;
+                problem
             }
             Error::Unavailable { detail, retry_after } => {
                 let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
@@ -107,7 +114,7 @@ fn sentence(text: &str) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -153,7 +160,7 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
         return response;
     }
     let (parts, body) = response.into_parts();
-    let problem = match parts.extensions.get::<Problem>() {
+    let Problem(problem) = match parts.extensions.get::<Problem>() {
         Some(problem) => problem.clone(),
         None => {
             // Rejections of the framework carry their reason as short text.

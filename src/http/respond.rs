@@ -127,7 +127,9 @@ pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next)
     let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
     if !is_asset {
-        response.headers_mut().append(VARY, HeaderValue::from_static("accept, hx-request, hx-request-type, hx-boosted, hx-target"));
+        response
+            .headers_mut()
+            .append(VARY, HeaderValue::from_static("accept, hx-request, hx-request-type, hx-boosted, hx-target"));
     }
     response
 }
@@ -137,7 +139,9 @@ pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next)
 pub fn next_page(given: Option<&str>, otherwise: &str) -> String {
     match given {
         // `//host` and `/\host` would lead elsewhere, control characters would break the header.
-        Some(path) if path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && path.bytes().all(|b| b.is_ascii_graphic()) => {
+        Some(path)
+            if path.starts_with('/') && !path[1..].starts_with(['/', '\\']) && path.bytes().all(|b| b.is_ascii_graphic()) =>
+        {
             path.to_owned()
         }
         _ => otherwise.to_owned(),

@@ -4,11 +4,15 @@
 //! carried out; what happened is in the keeper's journal first and read into the history exactly once; a state shown as
 //! running was told by a keeper that is alive.
 //!
-//! * [`program`]: which client program, can it run here, which version is it.
-//! * [`supervisor`]: one task per instance that talks with its keeper.
-//! * [`service`]: the use cases.
+//! * `ports`: are its ports free. [`program`]: which client program, can it run here, which version is it.
+//! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
+//!   `minder`: one of them, which talks with the keeper.
+//! * `service`: the use cases.
 
+mod history;
+mod minder;
 pub mod model;
+mod ports;
 mod preparation;
 pub mod program;
 mod queries;
@@ -17,7 +21,8 @@ mod service;
 mod supervisor;
 pub mod views;
 
-pub use model::{Event, Instance};
+pub use history::Event;
+pub use model::Instance;
 pub use program::ClientSource;
 pub use service::{Instances, Outcome};
 pub use supervisor::Ending;

@@ -7,9 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::model::unknown;
+use super::ports::{self, Holder, Taken};
 use super::program::ClientSource;
 use super::queries;
-use crate::configs::{self, Configs};
+use crate::configs::{self, Configs, Saved};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
@@ -52,9 +53,17 @@ impl Preparation {
         let saved = self.configs.get(row.config_id).await?;
         let program = self.source.program(row.client_version.as_deref()).await?;
         let toml = configs::render(&saved.config, &program.version).map_err(|errors| {
-            let reasons: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
-            Error::Conflict(format!("The configuration \"{}\" cannot run on client {}: {}", saved.name, program.version, reasons.join("; ")))
+            let reasons: Vec<String> =
+                errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
+            Error::Conflict(format!(
+                "The configuration \"{}\" cannot run on client {}: {}",
+                saved.name,
+                program.version,
+                reasons.join("; ")
+            ))
         })?;
+
+        self.check_ports(id, &saved).await?;
 
         let mut env: Vec<(String, String)> =
             ENVIRONMENT.iter().filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value))).collect();
@@ -78,6 +87,28 @@ impl Preparation {
         let port = saved.config.listening_address.port();
         self.db.write(move |c| Ok(queries::set_start(c, id, saved.revision, port)?)).await?;
         Ok(())
+    }
+
+    /// Refuses a start whose ports somebody else holds.
+    async fn check_ports(&self, id: InstanceId, saved: &Saved) -> Result<()> {
+        let mut wanted = vec![("miners", saved.config.listening_address)];
+        wanted.extend(saved.config.monitoring_address.map(|address| ("monitoring", address)));
+        let taken = tokio::task::spawn_blocking(move || ports::first_taken(&wanted, id)).await.map_err(Error::internal)?;
+        let Some(Taken { purpose, address, holder, free }) = taken else { return Ok(()) };
+        let holder = match holder {
+            Holder::Instance(other) => match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
+                Some((row, _, _)) => format!("the instance \"{}\"", row.name),
+                None => "a client of another jd-manager".to_owned(),
+            },
+            Holder::Program { pid, name } => format!("{name} (process {pid})"),
+            Holder::Unknown => "another program".to_owned(),
+        };
+        let advice = free.map(|port| format!(" Port {port} is free.")).unwrap_or_default();
+        Err(Error::Conflict(format!(
+            "It cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",
+            address.port(),
+            saved.name,
+        )))
     }
 
     /// Writes a changed policy for a keeper that runs already.

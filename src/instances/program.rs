@@ -83,10 +83,10 @@ impl ClientSource {
         let identity =
             Identity { path: path.into(), inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) };
         if let Some(version) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&identity) {
-            return Ok(version.clone());
+            return Ok(*version);
         }
         let version = ask_version(path, first_args).await?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(identity, version.clone());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(identity, version);
         Ok(version)
     }
 }
@@ -129,7 +129,9 @@ fn inspect(path: &Path, is_store: bool) -> Result<()> {
     let mut head = [0; 20];
     let read = fs::File::open(path).and_then(|mut file| file.read(&mut head));
     match read {
-        Ok(n) => judge_format(&head[..n]).map_err(|what| unusable(format!("The client program {shown} cannot run here: {what}."))),
+        Ok(n) => {
+            judge_format(&head[..n]).map_err(|what| unusable(format!("The client program {shown} cannot run here: {what}.")))
+        }
         // Executable but not readable is allowed.
         Err(_) => Ok(()),
     }
@@ -169,9 +171,20 @@ fn judge_format(head: &[u8]) -> std::result::Result<(), String> {
 async fn ask_version(path: &Path, first_args: &[String]) -> Result<ClientVersion> {
     let shown = path.display().to_string();
     let mut command = tokio::process::Command::new(path);
-    command.args(first_args).arg("--version").env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .args(first_args)
+        .arg("--version")
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let output = match tokio::time::timeout(VERSION_PATIENCE, command.output()).await {
-        Err(_) => return Err(unusable(format!("The client program {shown} did not tell its version within 5 s. Is it jd_client_sv2?"))),
+        Err(_) => {
+            return Err(unusable(format!(
+                "The client program {shown} did not tell its version within 5 s. Is it jd_client_sv2?"
+            )));
+        }
         Ok(Err(e)) => return Err(unusable(format!("The client program {shown} cannot be run: {e}."))),
         Ok(Ok(output)) => output,
     };

@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::model::{Event, NewEvent, Row, Wishes, desired, split};
+use super::history::{Event, NewEvent, split};
+use super::model::{Row, Wishes, desired};
 use crate::clock::Timestamp;
 use crate::db::schema::{configurations, events, instances};
 use crate::ids::{ConfigId, InstanceId};

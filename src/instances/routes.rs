@@ -50,7 +50,12 @@ pub async fn list(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageO
     show_list(lists, frame, want, false).await
 }
 
-async fn show_list(State(lists): State<Lists>, Extension(frame): Extension<Frame>, want: Want<PageOrStream>, is_overview: bool) -> Reply {
+async fn show_list(
+    State(lists): State<Lists>,
+    Extension(frame): Extension<Frame>,
+    want: Want<PageOrStream>,
+    is_overview: bool,
+) -> Reply {
     if want.form == Form::EventStream {
         return Ok(follow(lists, frame, want.asked.fragment, is_overview));
     }
@@ -109,7 +114,12 @@ async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String>
 }
 
 /// `GET /instances/new`.
-pub async fn new(State(lists): State<Lists>, Extension(frame): Extension<Frame>, query: Query<HashMap<String, String>>, want: Want) -> Reply {
+pub async fn new(
+    State(lists): State<Lists>,
+    Extension(frame): Extension<Frame>,
+    query: Query<HashMap<String, String>>,
+    want: Want,
+) -> Reply {
     let given = json!({ "config_id": query.get("config") });
     want.respond(&form_page(&lists, frame, None, &given, Vec::new()).await?)
 }
@@ -131,7 +141,12 @@ pub async fn create(State(lists): State<Lists>, Extension(frame): Extension<Fram
 }
 
 /// `GET /instances/{id}/settings`.
-pub async fn settings(State(lists): State<Lists>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+pub async fn settings(
+    State(lists): State<Lists>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want,
+) -> Reply {
     let instance = lists.instances.get(id).await?;
     let given = json!({
         "name": instance.name, "config_id": instance.config_id, "restart_policy": instance.restart_policy,
@@ -141,7 +156,13 @@ pub async fn settings(State(lists): State<Lists>, Extension(frame): Extension<Fr
 }
 
 /// `PATCH /instances/{id}`, and `POST /instances/{id}` for forms, which know no PATCH.
-pub async fn change(State(lists): State<Lists>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want, input: Input) -> Reply {
+pub async fn change(
+    State(lists): State<Lists>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want,
+    input: Input,
+) -> Reply {
     let instance = lists.instances.get(id).await?;
     let changed = match Wishes::read(input.value.clone(), false, input.form.is_some()) {
         Ok(wishes) => lists.instances.change(id, wishes).await,
@@ -171,7 +192,13 @@ async fn refuse(lists: &Lists, frame: Frame, want: &Want, instance: Option<Insta
     want.respond_with(status, &form_page(lists, frame, instance, given, errors).await?)
 }
 
-async fn form_page(lists: &Lists, frame: Frame, instance: Option<Instance>, given: &Value, errors: Vec<FieldError>) -> Result<FormPage> {
+async fn form_page(
+    lists: &Lists,
+    frame: Frame,
+    instance: Option<Instance>,
+    given: &Value,
+    errors: Vec<FieldError>,
+) -> Result<FormPage> {
     let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let saved = lists.configs.list().await?;
     let is_ticked = given.get("autostart").is_some_and(|v| v == &Value::Bool(true) || v.as_str().is_some_and(|s| s == "on"));
@@ -208,7 +235,12 @@ pub async fn restart(State(s): State<Instances>, Id(id): Id<InstanceId>, want: W
 }
 
 /// `GET /instances/{id}/delete`: the question.
-pub async fn ask_delete(State(s): State<Instances>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+pub async fn ask_delete(
+    State(s): State<Instances>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want,
+) -> Reply {
     let instance = s.get(id).await?;
     let log_bytes = crate::logbuf::segment::list(&s.log_dir(id)).map(|files| files.iter().map(|f| f.len).sum()).unwrap_or(0);
     want.respond(&DeletePage { frame, instance, log_bytes })
@@ -266,7 +298,13 @@ fn patience(want: &Want) -> Duration {
 }
 
 /// After an action: programs get its outcome, htmx the part of the page it asked for, a plain form the page it came from.
-async fn acted(s: &Instances, id: InstanceId, want: &Want<PageForms>, fields: &Fields, outcome: Outcome) -> Result<Response, Problem> {
+async fn acted(
+    s: &Instances,
+    id: InstanceId,
+    want: &Want<PageForms>,
+    fields: &Fields,
+    outcome: Outcome,
+) -> Result<Response, Problem> {
     if want.is_fragment() {
         let here = if want.asked.target.as_deref() == Some(&row_id(id)) { "/instances" } else { "" };
         return want.respond(&Parts { instance: s.get(id).await?, here });

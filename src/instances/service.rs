@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-use super::model::{Event, Instance, Row, STOP_PATIENCE, Wishes, desired, unknown};
+use super::history::Event;
+use super::model::{Instance, Row, STOP_PATIENCE, Wishes, desired, unknown};
 use super::preparation::Preparation;
 use super::program::{ClientSource, Program};
 use super::queries;
@@ -118,7 +119,8 @@ impl Instances {
     pub async fn create(&self, wishes: Wishes) -> Result<InstanceId> {
         let name = wishes.name.ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
         check_name(&name).map_err(|detail| Error::invalid("/name", detail))?;
-        let config_id = wishes.config_id.ok_or_else(|| Error::invalid("/config_id", "Choose the saved configuration it runs."))?;
+        let config_id =
+            wishes.config_id.ok_or_else(|| Error::invalid("/config_id", "Choose the saved configuration it runs."))?;
         let now = Timestamp::now();
         let row = Row {
             id: InstanceId::random(),
@@ -222,7 +224,12 @@ impl Instances {
         self.db.write(move |c| Ok(queries::delete(c, id)?)).await?;
         remove_tree(to).await?;
         self.supervisor.announce(id);
-        Ok(Outcome { success: true, pid: None, status: State::Stopped, message: format!("{} and all its files are deleted.", instance.name) })
+        Ok(Outcome {
+            success: true,
+            pid: None,
+            status: State::Stopped,
+            message: format!("{} and all its files are deleted.", instance.name),
+        })
     }
 
     /// The history of one instance or of all, newest first, with the instance's name beside each event.
@@ -282,7 +289,9 @@ impl Instances {
         };
         while let Some(entry) = entries.next_entry().await? {
             let name = entry.file_name();
-            let Some(id) = name.to_str().and_then(|n| n.strip_prefix(GONE)).and_then(|id| id.parse::<InstanceId>().ok()) else { continue };
+            let Some(id) = name.to_str().and_then(|n| n.strip_prefix(GONE)).and_then(|id| id.parse::<InstanceId>().ok()) else {
+                continue;
+            };
             let is_known = self.db.read(move |c| Ok(queries::get(c, id)?.is_some())).await?;
             if is_known {
                 tokio::fs::rename(entry.path(), self.root.join(id.to_string())).await?;

@@ -4,7 +4,8 @@ use askama::Template;
 use serde::Serialize;
 use std::time::Duration;
 
-use super::model::{Event, Instance};
+use super::history::Event;
+use super::model::Instance;
 use crate::clock::{Timestamp, spoken};
 use crate::error::FieldError;
 use crate::http::Frame;
@@ -44,7 +45,8 @@ impl Instance {
     /// The state will change by itself within seconds: a page without JavaScript asks again.
     #[must_use]
     pub fn is_in_motion(&self) -> bool {
-        matches!(self.status, State::Starting | State::Stopping) || self.retry_at.is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
+        matches!(self.status, State::Starting | State::Stopping)
+            || self.retry_at.is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
     }
 
     /// It does not do what the user wants of it.

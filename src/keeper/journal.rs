@@ -140,7 +140,12 @@ mod tests {
         assert_eq!(offset, journal.len());
 
         // The keeper is killed in the middle of a line; the next one goes on.
-        std::fs::OpenOptions::new().append(true).open(dir.path().join(names::JOURNAL)).unwrap().write_all(b"{\"at\":2,\"fr").unwrap();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(dir.path().join(names::JOURNAL))
+            .unwrap()
+            .write_all(b"{\"at\":2,\"fr")
+            .unwrap();
         assert_eq!(read_from(dir.path(), offset).unwrap(), (vec![], offset));
         Writer::open(dir.path()).unwrap().append(&entry(3)).unwrap();
         let (rest, end) = read_from(dir.path(), offset).unwrap();

@@ -15,16 +15,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
+use super::connection::Connection;
 use super::journal::{Entry, Writer};
 use super::logfile::LogFile;
 use super::machine::{Action, Change, Exit, Input, Machine, Reason, State, StopSignal};
 use super::protocol::{self, Command, Request, Spec, Status};
+use super::watcher::LineWatcher;
 use super::{names, spawn};
 use crate::clock::Timestamp;
-use crate::logbuf::level::{Level, level_of_line};
 
-/// So much of an ERROR line is kept, bytes.
-const LAST_ERROR_BYTES: usize = 2048;
 /// So much output is taken before other things get their turn, bytes.
 const INTAKE_BYTES: usize = 1 << 20;
 /// More connections than a manager and a few curious people need are refused.
@@ -62,15 +61,6 @@ struct Client {
     ended: OwnedFd,
     /// Its output, until every holder of the other end is gone.
     output: Option<OwnedFd>,
-}
-
-/// One conversation on the control socket.
-struct Connection {
-    stream: UnixStream,
-    received: Vec<u8>,
-    to_send: Vec<u8>,
-    watches: bool,
-    over: bool,
 }
 
 struct Keeper {
@@ -189,10 +179,7 @@ impl Keeper {
         let due = if self.machine.state().is_at_rest() { Some(Duration::from_secs(1)) } else { due };
         let timeout = due.map(|d| Timespec { tv_sec: d.as_secs().cast_signed(), tv_nsec: i64::from(d.subsec_nanos()) });
         let (output_came, client_ended, signalled, knocked, spoke) = {
-            let mut fds = vec![
-                PollFd::new(&self.listener, PollFlags::IN),
-                PollFd::new(&self.signals, PollFlags::IN),
-            ];
+            let mut fds = vec![PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
             for connection in &self.connections {
                 let flags = if connection.to_send.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
                 fds.push(PollFd::from_borrowed_fd(connection.stream.as_fd(), flags));
@@ -268,13 +255,12 @@ impl Keeper {
         self.watcher = LineWatcher::new(self.spec.ready_when.clone());
         let started = spawn::start(&self.spec, &self.dir).and_then(|started| {
             let pid = started.child.id();
-            let ended = i32::try_from(pid)
-                .ok()
-                .and_then(Pid::from_raw)
-                .ok_or_else(|| "no process id".to_owned())
-                .and_then(|pid| {
+            let ended =
+                i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| "no process id".to_owned()).and_then(|pid| {
                     let nonblocking = rustix::fs::fcntl_setfl(&started.output, rustix::fs::OFlags::NONBLOCK);
-                    nonblocking.and_then(|()| pidfd_open(pid, PidfdFlags::empty())).map_err(|e| format!("cannot watch the client: {e}"))
+                    nonblocking
+                        .and_then(|()| pidfd_open(pid, PidfdFlags::empty()))
+                        .map_err(|e| format!("cannot watch the client: {e}"))
                 });
             match ended {
                 Ok(ended) => Ok(Client { child: started.child, pid, ended, output: Some(started.output) }),
@@ -372,7 +358,10 @@ impl Keeper {
             }
         };
         let asked = self.machine.state() == State::Stopping;
-        self.log.note(if asked { "INFO" } else { "WARN" }, &format!("the client ended with {exit}{}", if asked { "" } else { ", unasked" }));
+        self.log.note(
+            if asked { "INFO" } else { "WARN" },
+            &format!("the client ended with {exit}{}", if asked { "" } else { ", unasked" }),
+        );
         let last_error = self.watcher.take_last_error();
         self.feed(Input::Exited { exit, last_error });
     }
@@ -431,7 +420,7 @@ impl Keeper {
     fn accept(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.connections.len() < CONNECTIONS && stream.set_nonblocking(true).is_ok() {
-                self.connections.push(Connection { stream, received: Vec::new(), to_send: Vec::new(), watches: false, over: false });
+                self.connections.push(Connection::new(stream));
             }
         }
     }
@@ -465,133 +454,6 @@ impl Keeper {
     }
 }
 
-impl Connection {
-    fn receive(&mut self) -> Vec<Vec<u8>> {
-        let mut buffer = [0; 4096];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => {
-                    self.over = true;
-                    break;
-                }
-                Ok(n) => self.received.extend_from_slice(&buffer[..n]),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => {
-                    self.over = true;
-                    break;
-                }
-            }
-            if self.received.len() > protocol::LONGEST_LINE {
-                self.over = true;
-                break;
-            }
-        }
-        let mut lines = Vec::new();
-        while let Some(at) = self.received.iter().position(|b| *b == b'\n') {
-            let mut line: Vec<u8> = self.received.drain(..=at).collect();
-            line.pop();
-            lines.push(line);
-        }
-        lines
-    }
-
-    fn send(&mut self, line: &[u8]) {
-        // Somebody who watches but never reads is let go rather than remembered for.
-        if self.to_send.len() > 1 << 20 {
-            self.over = true;
-            return;
-        }
-        self.to_send.extend_from_slice(line);
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        while !self.to_send.is_empty() {
-            match self.stream.write(&self.to_send) {
-                Ok(0) => break,
-                Ok(n) => {
-                    self.to_send.drain(..n);
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => {
-                    self.over = true;
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Looks at every line of output for two things: that the client serves miners, and its last ERROR line.
-#[derive(Default)]
-struct LineWatcher {
-    partial: Vec<u8>,
-    ready_when: Vec<String>,
-    last_error: Option<Vec<u8>>,
-    /// The last line that is not in the client's format: what it says when it cannot even start (configuration errors, panics).
-    last_bare: Option<Vec<u8>>,
-}
-
-impl LineWatcher {
-    fn new(ready_when: Vec<String>) -> Self {
-        Self { ready_when, ..Self::default() }
-    }
-
-    /// Looks at the next bytes; true once a line says that the client serves miners.
-    fn look(&mut self, bytes: &[u8]) -> bool {
-        let mut is_ready = false;
-        let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|b| *b == b'\n') {
-            if self.partial.is_empty() {
-                is_ready |= self.line(&rest[..at]);
-            } else {
-                self.keep_partial(&rest[..at]);
-                let line = std::mem::take(&mut self.partial);
-                is_ready |= self.line(&line);
-            }
-            rest = &rest[at + 1..];
-        }
-        self.keep_partial(rest);
-        is_ready
-    }
-
-    fn keep_partial(&mut self, bytes: &[u8]) {
-        let room = LAST_ERROR_BYTES.saturating_sub(self.partial.len()).min(bytes.len());
-        self.partial.extend_from_slice(&bytes[..room]);
-    }
-
-    fn line(&mut self, line: &[u8]) -> bool {
-        let cut = &line[..line.len().min(LAST_ERROR_BYTES)];
-        match level_of_line(line) {
-            Some(Level::Error) => self.last_error = Some(cut.to_vec()),
-            Some(_) => {}
-            // The first line of a message says what it is about; the rest explains.
-            None if self.last_bare.is_none() && !line.iter().all(u8::is_ascii_whitespace) => self.last_bare = Some(cut.to_vec()),
-            None => {}
-        }
-        if self.ready_when.is_empty() {
-            return false;
-        }
-        let text = String::from_utf8_lossy(cut);
-        let is_ready = self.ready_when.iter().any(|mark| text.contains(mark.as_str()));
-        if is_ready {
-            self.ready_when.clear();
-        }
-        is_ready
-    }
-
-    fn take_last_error(&mut self) -> Option<String> {
-        if !self.partial.is_empty() {
-            let line = std::mem::take(&mut self.partial);
-            self.line(&line);
-        }
-        let line = self.last_error.take().or(self.last_bare.take())?;
-        Some(String::from_utf8_lossy(&line).trim().to_owned())
-    }
-}
-
 /// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is tried again for a second.
 fn lock() -> io::Result<File> {
     let file = File::options().create(true).truncate(false).read(true).write(true).open(names::LOCK)?;
@@ -599,7 +461,9 @@ fn lock() -> io::Result<File> {
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) if patience.elapsed() < Duration::from_secs(1) => std::thread::sleep(Duration::from_millis(5)),
+            Err(TryLockError::WouldBlock) if patience.elapsed() < Duration::from_secs(1) => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
             Err(TryLockError::WouldBlock) => return Err(io::Error::new(ErrorKind::WouldBlock, "another keeper holds it")),
             Err(TryLockError::Error(e)) => return Err(e),
         }
@@ -612,34 +476,4 @@ fn lock() -> io::Result<File> {
 /// Writes to the keeper's own small log, which the manager shows when a keeper cannot work.
 fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{} {text}", Timestamp::now());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_error_is_found_whatever_the_pieces() {
-        let log = include_bytes!("../../tests/data/jd-client/tp_unreachable.log");
-        for size in [1, 7, 100, 65_536] {
-            let mut watcher = LineWatcher::new(vec!["ready to accept connections".into()]);
-            assert!(!log.chunks(size).any(|piece| watcher.look(piece)));
-            let error = watcher.take_last_error().unwrap();
-            assert!(error.ends_with("ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_client_that_serves_miners_is_ready_once() {
-        let log = include_bytes!("../../tests/data/jd-client/signature64_ok.log");
-        let mut watcher = LineWatcher::new(vec!["ready to accept connections".into()]);
-        assert_eq!(log.chunks(50).filter(|piece| watcher.look(piece)).count(), 1);
-    }
-
-    #[test]
-    fn what_is_said_outside_the_format_counts_when_nothing_else_was() {
-        let mut watcher = LineWatcher::default();
-        watcher.look(b"\nJob Declarator Client config error: missing field\n  more\n");
-        assert_eq!(watcher.take_last_error().as_deref(), Some("Job Declarator Client config error: missing field"));
-    }
 }

@@ -36,8 +36,16 @@ impl LogFile {
         let base = segment::list(dir)?.last().map_or(0, |last| last.base);
         let mut file = open(dir, base)?;
         let len = file.metadata()?.len();
-        let mut log =
-            Self { dir: dir.into(), base, len, segment_bytes, segments: segments.max(1), lost: 0, mid_line: false, file: open(dir, base)? };
+        let mut log = Self {
+            dir: dir.into(),
+            base,
+            len,
+            segment_bytes,
+            segments: segments.max(1),
+            lost: 0,
+            mid_line: false,
+            file: open(dir, base)?,
+        };
         if len > 0 {
             let mut last = [0];
             file.seek(SeekFrom::Start(len - 1))?;

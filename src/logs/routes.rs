@@ -35,7 +35,12 @@ pub struct Pages {
 }
 
 /// `GET /instances/{id}`.
-pub async fn show(State(pages): State<Pages>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want<PageForms>) -> Reply {
+pub async fn show(
+    State(pages): State<Pages>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want<PageForms>,
+) -> Reply {
     let (instance, page) = pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
     let miners = miners(&pages, &instance).await;
     want.respond(&InstancePage { frame, instance, miners, log: LogPart::new(page, Filter::default(), true) })
@@ -119,7 +124,8 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
     // short: a viewer that does not read holds up its own task and nothing else.
     let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(4);
     let records = first.iter().collect::<Vec<_>>();
-    let opening: Vec<SseEvent> = instance_routes::status_event(instance, as_html).into_iter().chain(record_events(&records, as_html)).collect();
+    let opening: Vec<SseEvent> =
+        instance_routes::status_event(instance, as_html).into_iter().chain(record_events(&records, as_html)).collect();
     tokio::spawn(async move {
         let mut changes = std::pin::pin!(changes);
         loop {
@@ -141,7 +147,8 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
             }
         }
     });
-    let events: std::pin::Pin<Box<dyn Stream<Item = SseEvent> + Send>> = Box::pin(stream::iter(opening).chain(ReceiverStream::new(receive)));
+    let events: std::pin::Pin<Box<dyn Stream<Item = SseEvent> + Send>> =
+        Box::pin(stream::iter(opening).chain(ReceiverStream::new(receive)));
     Ok(sse::respond(events, logs.stop()))
 }
 
@@ -166,7 +173,10 @@ fn record_events(records: &[&Record], as_html: bool) -> Vec<SseEvent> {
     use askama::Template as _;
     let Some(last) = records.last() else { return Vec::new() };
     if !as_html {
-        return records.iter().filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok()).collect();
+        return records
+            .iter()
+            .filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok())
+            .collect();
     }
     match (Lines { records }).render() {
         Ok(html) => vec![SseEvent::default().id(last.seq.to_string()).data(appended(&html))],

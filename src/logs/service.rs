@@ -84,7 +84,11 @@ impl Logs {
     ///
     /// # Errors
     /// There is no such instance; its files cannot be read.
-    pub async fn text(&self, id: InstanceId, filter: Filter) -> Result<(Instance, impl Stream<Item = io::Result<Bytes>> + use<>)> {
+    pub async fn text(
+        &self,
+        id: InstanceId,
+        filter: Filter,
+    ) -> Result<(Instance, impl Stream<Item = io::Result<Bytes>> + use<>)> {
         let instance = self.instances.get(id).await?;
         let log = Log::new(self.instances.log_dir(id));
         let chunks = tokio::task::spawn_blocking(move || log.chunks(filter)).await.map_err(Error::internal)??;

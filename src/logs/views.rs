@@ -66,7 +66,15 @@ impl LogPart {
     /// A page of a log as read through `filter`.
     #[must_use]
     pub fn new(page: Page, filter: Filter, is_newest: bool) -> Self {
-        Self { logs: page.records, first: page.first, last: page.last, more: page.more_before || !page.scanned_all, lost: page.lost, filter, is_newest }
+        Self {
+            logs: page.records,
+            first: page.first,
+            last: page.last,
+            more: page.more_before || !page.scanned_all,
+            lost: page.lost,
+            filter,
+            is_newest,
+        }
     }
 
     fn level(&self) -> &'static str {
@@ -95,7 +103,13 @@ impl LogPart {
     }
 
     fn levels(&self) -> [(&'static str, &'static str); 5] {
-        [("", "all"), ("DEBUG", "debug and above"), ("INFO", "info and above"), ("WARN", "warnings and errors"), ("ERROR", "errors")]
+        [
+            ("", "all"),
+            ("DEBUG", "debug and above"),
+            ("INFO", "info and above"),
+            ("WARN", "warnings and errors"),
+            ("ERROR", "errors"),
+        ]
     }
 }
 

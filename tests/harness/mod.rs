@@ -4,6 +4,8 @@
 //! ids and its files removed.
 #![allow(dead_code, reason = "each test program uses the part it needs")]
 
+pub mod answer;
+
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -18,7 +20,8 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_jd-manager");
 
 /// What `scripts/test` tells the tests about this machine.
 pub fn told(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run the tests through scripts/test, which provides what they need"))
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run the tests through scripts/test, which provides what they need"))
 }
 
 /// Port numbers handed out once per test program, so that tests running at the same time do not take each other's.
@@ -188,6 +191,31 @@ impl Manager {
         self.http.request(method.parse().unwrap(), self.url(path))
     }
 
+    /// GET with an `Accept` header, the answer read whole.
+    pub async fn ask(&self, path: &str, accept: &str) -> answer::Answer {
+        answer::Answer::to(self.request("GET", path).header("accept", accept)).await
+    }
+
+    /// What htmx gets when it wants to fill the element `target` (`div#status`).
+    pub async fn fragment(&self, path: &str, target: &str) -> answer::Answer {
+        let request = self.request("GET", path).header("accept", "text/html").header("hx-request", "true");
+        answer::Answer::to(request.header("hx-target", target)).await
+    }
+
+    /// Bytes sent as they are on a connection of their own, and what comes back until it is closed. For what no client library sends.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let talk = async {
+            let mut connection = tokio::net::TcpStream::connect(self.address).await.unwrap();
+            // The manager may refuse before it has read everything.
+            let _ = connection.write_all(bytes).await;
+            let mut answer = Vec::new();
+            let _ = connection.read_to_end(&mut answer).await;
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        tokio::time::timeout(Duration::from_secs(30), talk).await.expect("a connection hangs")
+    }
+
     /// GET without an `Accept` header of note.
     pub async fn get(&self, path: &str) -> reqwest::Response {
         self.request("GET", path).send().await.unwrap()
@@ -295,9 +323,18 @@ impl Manager {
 
     /// All the text an instance's log files hold, in order.
     pub fn log_text(&self, id: &str) -> String {
-        let mut files: Vec<PathBuf> = fs::read_dir(self.instance_dir(id).join("logs")).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(self.instance_dir(id).join("logs")).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
         files.iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+    }
+
+    /// The same where the client may have written what is no text; nothing before it has written anything.
+    pub fn log_text_lossy(&self, id: &str) -> String {
+        let Ok(files) = fs::read_dir(self.instance_dir(id).join("logs")) else { return String::new() };
+        let mut files: Vec<PathBuf> = files.map(|e| e.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|file| String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned()).collect()
     }
 
     /// The keeper's process id of an instance, if its lock names one.
@@ -311,7 +348,9 @@ impl Manager {
         fs::read_dir("/proc")
             .unwrap()
             .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
-            .filter(|pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes())))
+            .filter(|pid| {
+                fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
+            })
             .collect()
     }
 }
@@ -330,7 +369,8 @@ impl Drop for Manager {
         for instance in instances.flatten() {
             let id = instance.file_name().to_string_lossy().into_owned();
             if let Some(pid) = self.keeper_pid(&id)
-                && fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("keep") && line.contains(&id))
+                && fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| line.contains("keep") && line.contains(&id))
             {
                 signal(pid, rustix::process::Signal::KILL);
             }

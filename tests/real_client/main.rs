@@ -91,7 +91,8 @@ async fn solo_a_miners_shares_stream_by_and_the_end_is_graceful() {
     let id = manager.instance_of("barn", &saved).await;
 
     // A live view is open before anything happens.
-    let stream = manager.request("GET", &format!("/instances/{id}/logs")).header("accept", "text/event-stream").send().await.unwrap();
+    let stream =
+        manager.request("GET", &format!("/instances/{id}/logs")).header("accept", "text/event-stream").send().await.unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
 
     // Through the page, as a person does it.
@@ -100,11 +101,10 @@ async fn solo_a_miners_shares_stream_by_and_the_end_is_graceful() {
     let running = manager.until_state(&id, "running").await;
     assert_eq!(running["port"].as_u64().unwrap().to_string(), port(&config));
 
-    let (_miner, _) = Peer::start("miner.py", &["--port", &port(&config), "--user", "rig1.w1", "--hashrate", "200", "--seconds", "60"]);
-    until("shares of the miner are in the log", || async {
-        (log(&manager, &id, "valid+share").await.len() >= 3).then_some(())
-    })
-    .await;
+    let (_miner, _) =
+        Peer::start("miner.py", &["--port", &port(&config), "--user", "rig1.w1", "--hashrate", "200", "--seconds", "60"]);
+    until("shares of the miner are in the log", || async { (log(&manager, &id, "valid+share").await.len() >= 3).then_some(()) })
+        .await;
     let seen = follow(stream, |text| text.contains("valid share")).await;
     assert!(seen.contains("rig1.w1"), "the live view shows the miner: {seen}");
 
@@ -116,7 +116,10 @@ async fn solo_a_miners_shares_stream_by_and_the_end_is_graceful() {
     println!("the real client stopped {} ms after it was asked to", took.as_millis());
     let events = manager.events(&id).await;
     let end = events.last().unwrap();
-    assert_eq!((&end["to"], &end["exit_code"], &end["reason"]), (&json!("stopped"), &json!(0), &json!("the client ended with exit code 0 as asked")));
+    assert_eq!(
+        (&end["to"], &end["exit_code"], &end["reason"]),
+        (&json!("stopped"), &json!(0), &json!("the client ended with exit code 0 as asked"))
+    );
     let page = manager.page(&format!("/instances/{id}/events")).await;
     assert!(page.contains("the client ended with exit code 0 as asked"));
 }
@@ -147,7 +150,8 @@ async fn pool_jobs_are_declared_and_shares_accepted() {
     let id = manager.instance_of("barn", &manager.save_config("home pool", &config).await).await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
-    let (_miner, _) = Peer::start("miner.py", &["--port", &port(&config), "--user", "rig1.w1", "--hashrate", "200", "--seconds", "60"]);
+    let (_miner, _) =
+        Peer::start("miner.py", &["--port", &port(&config), "--user", "rig1.w1", "--hashrate", "200", "--seconds", "60"]);
     for (what, words) in [
         ("a job is declared", "DeclareMiningJobSuccess"),
         ("the pool takes the job", "SetCustomMiningJobSuccess"),
@@ -189,7 +193,8 @@ async fn a_refused_template_provider_is_said_and_recovered_from() {
 async fn a_lost_template_provider_is_a_failure_though_the_client_says_0() {
     let (provider, port) = Peer::template_provider(&["--interval", "20"]);
     let manager = manager().await;
-    let id = manager.instance_of("barn", &manager.save_config("sovereign", &solo_config(free_port(), free_port(), port)).await).await;
+    let id =
+        manager.instance_of("barn", &manager.save_config("sovereign", &solo_config(free_port(), free_port(), port)).await).await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     drop(provider);
@@ -205,7 +210,8 @@ async fn mining_goes_on_while_the_manager_is_killed_and_comes_back() {
     let id = manager.instance_of("barn", &manager.save_config("sovereign", &config).await).await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     let before = manager.until_state(&id, "running").await;
-    let (miner, _) = Peer::start("miner.py", &["--port", &port(&config), "--user", "rig1.w1", "--hashrate", "200", "--seconds", "120"]);
+    let (miner, _) =
+        Peer::start("miner.py", &["--port", &port(&config), "--user", "rig1.w1", "--hashrate", "200", "--seconds", "120"]);
     until("a share", || async { miner.has_said("share ok").then_some(()) }).await;
 
     manager.kill();

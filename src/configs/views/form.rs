@@ -1,219 +1,22 @@
-//! The form of a configuration: what stands in its fields, under which labels, and what is wrong with which.
+//! The page of a configuration's form, with what is wrong beside each field.
 //!
 //! The fields' names are those of [`form_to_value`](crate::configs::form_to_value); a field's id is its name with dashes for dots. A
 //! secret key never gets into the form: whoever typed one types it again.
 
 use askama::Template;
 use serde::Serialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::configs::draft::OUTER_FIELDS;
+use super::fields::{LABELS, POOL_LABELS, field_name, id_of, is_rare, label_of, place_of};
+use super::values::{Pairs, Rearrangement, Values};
+use super::{mode_in_words, versions_in_words};
 use crate::configs::rules::{CORE_VERSIONS, MOST_UPSTREAMS};
 use crate::configs::saved::{Saved, User};
-use crate::configs::views::{Change, mode_in_words, versions_in_words};
-use crate::configs::{BitcoinNetwork, ClientConfig, MASK, Mode, form_name, read};
+use crate::configs::{BitcoinNetwork, ClientConfig, MASK, Mode, read};
 use crate::error::{Error, FieldError};
 use crate::http::Frame;
 use crate::ids::ConfigId;
 use crate::keys::SecretKey;
-
-/// What the fields are called on pages, by name, in the order of the form.
-const LABELS: &[(&str, &str)] = &[
-    ("name", "Name"),
-    ("description", "Description (optional)"),
-    ("mode", "Mode"),
-    ("user_identity", "Common account at the pools (optional)"),
-    ("upstreams", "Pools"),
-    ("coinbase_reward_script", "Payout address or descriptor"),
-    ("jdc_signature", "Coinbase signature"),
-    ("template_provider", "Kind"),
-    ("template_provider_type.Sv2Tp.address", "Address of the template provider"),
-    ("template_provider_type.Sv2Tp.public_key", "Its public key (optional)"),
-    ("template_provider_type.BitcoinCoreIpc.version", "Version of Bitcoin Core"),
-    ("template_provider_type.BitcoinCoreIpc.network", "Network"),
-    ("template_provider_type.BitcoinCoreIpc.data_dir", "Data directory (optional)"),
-    ("template_provider_type.BitcoinCoreIpc.fee_threshold", "Fee threshold, satoshis"),
-    ("template_provider_type.BitcoinCoreIpc.min_interval", "Seconds between templates"),
-    ("listening_address", "Address miners connect to"),
-    ("shares_per_minute", "Shares per minute"),
-    ("authority_public_key", "Public key"),
-    ("authority_secret_key", "Secret key"),
-    ("cert_validity_sec", "Certificate validity, seconds"),
-    ("share_batch_size", "Shares per acknowledgement"),
-    ("min_supported_version", "Lowest protocol version"),
-    ("max_supported_version", "Highest protocol version"),
-    ("supported_extensions", "Supported extensions (optional)"),
-    ("required_extensions", "Required extensions (optional)"),
-    ("reserved_downstream_rollable_extranonce_size", "Extranonce bytes kept for miners (optional)"),
-    ("max_past_jobs", "Past jobs kept per channel (optional)"),
-    ("monitoring_address", "Address of the client's figures (optional)"),
-    ("monitoring_cache_refresh_secs", "Seconds between renewals (optional)"),
-    ("miner_telemetry.cidrs", "Networks searched for miners (optional)"),
-];
-
-/// The fields of a pool, in the order of the form.
-const POOL_LABELS: [(&str, &str); 6] = [
-    ("pool_address", "Pool address"),
-    ("pool_port", "Pool port"),
-    ("user_identity", "Your account at this pool"),
-    ("jds_address", "Job declarator server"),
-    ("jds_port", "Its port"),
-    ("authority_pubkey", "Public key of the pool"),
-];
-
-/// The first field in [`LABELS`] of the part of the form that is folded away; all after it are there too.
-const FIRST_RARE: &str = "authority_public_key";
-
-/// The values a form offers for the kind of template provider that is not in use.
-const OTHER_KIND: [(&str, &str); 4] = [
-    ("template_provider_type.BitcoinCoreIpc.version", "31"),
-    ("template_provider_type.BitcoinCoreIpc.network", "mainnet"),
-    ("template_provider_type.BitcoinCoreIpc.fee_threshold", "100"),
-    ("template_provider_type.BitcoinCoreIpc.min_interval", "5"),
-];
-
-/// Pairs as a form sent them.
-pub type Pairs = [(String, String)];
-
-/// What the field at a pointer (relative to the configuration) is called on pages: `Pool 1, pool port`.
-#[must_use]
-pub fn label(pointer: &str) -> String {
-    label_of(&form_name(pointer))
-}
-
-fn label_of(name: &str) -> String {
-    if let ["upstreams", row, field] = name.split('.').collect::<Vec<_>>()[..]
-        && let Ok(row) = row.parse::<usize>()
-    {
-        let field = POOL_LABELS.iter().find(|(known, _)| *known == field).map_or(field, |(_, label)| label);
-        return format!("Pool {}: {field}", row.saturating_add(1));
-    }
-    let known = LABELS.iter().find(|(known, _)| *known == name);
-    known.map_or_else(|| name.to_owned(), |(_, label)| label.trim_end_matches(" (optional)").to_owned())
-}
-
-fn is_rare(name: &str) -> bool {
-    LABELS.iter().skip_while(|(known, _)| *known != FIRST_RARE).any(|(known, _)| *known == name)
-}
-
-/// Label and value of the fields of the folded part that are set, besides the keys.
-#[must_use]
-pub fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
-    let values = Values::of_config("", "", config);
-    let names = LABELS.iter().map(|(name, _)| *name).filter(|name| is_rare(name) && !name.starts_with("authority_"));
-    names.filter_map(|name| values.fields.get(name).map(|value| (label_of(name), value.clone()))).collect()
-}
-
-/// What stands in the fields, by name; no secret is among it.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Values {
-    #[serde(flatten)]
-    fields: BTreeMap<String, String>,
-    /// How many pools the form shows.
-    #[serde(skip)]
-    rows: usize,
-}
-
-impl Values {
-    fn of_config(name: &str, description: &str, config: &ClientConfig) -> Self {
-        let mut fields = BTreeMap::new();
-        flatten(String::new(), &config.masked(), &mut fields);
-        fields.remove("authority_secret_key");
-        let is_ipc = fields.keys().any(|name| name.starts_with("template_provider_type.BitcoinCoreIpc."));
-        fields.insert("template_provider".into(), if is_ipc { "ipc" } else { "sv2tp" }.into());
-        if !is_ipc {
-            fields.extend(OTHER_KIND.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        }
-        fields.insert("name".into(), name.into());
-        fields.insert("description".into(), description.into());
-        Self { fields, rows: config.upstreams.len().max(1) }
-    }
-
-    /// As sent, besides secrets. The rows close up; those left empty go, unless they are to be kept.
-    fn of_pairs(pairs: &Pairs, keep_empty_rows: bool) -> Self {
-        let mut fields: BTreeMap<String, String> = BTreeMap::new();
-        let mut rows: BTreeMap<u32, Vec<(&str, &str)>> = BTreeMap::new();
-        let shown = pairs.iter().filter(|(name, text)| name != "authority_secret_key" && SecretKey::parse(text).is_err());
-        for (name, text) in shown {
-            let pool = name.strip_prefix("upstreams.").and_then(|rest| rest.split_once('.'));
-            match pool.and_then(|(row, field)| Some((row.parse().ok()?, field))) {
-                Some((row, field)) => rows.entry(row).or_default().push((field, text)),
-                None => drop(fields.insert(name.clone(), text.clone())),
-            }
-        }
-        rows.retain(|_, fields| keep_empty_rows || fields.iter().any(|(_, text)| !text.trim().is_empty()));
-        let mut values = Self { fields, rows: rows.len().min(MOST_UPSTREAMS + 1) };
-        for (row, pool) in rows.into_values().take(values.rows).enumerate() {
-            values.fields.extend(pool.into_iter().map(|(field, text)| (format!("upstreams.{row}.{field}"), text.to_owned())));
-        }
-        values
-    }
-
-    fn get(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", String::as_str)
-    }
-
-    fn swap_rows(&mut self, one: usize, other: usize) {
-        for (field, _) in POOL_LABELS {
-            let names = [one, other].map(|row| format!("upstreams.{row}.{field}"));
-            let [first, second] = names.each_ref().map(|name| self.get(name).to_owned());
-            self.fields.extend(names.into_iter().zip([second, first]));
-        }
-    }
-
-    fn remove_row(&mut self, row: usize) {
-        for at in row..self.rows.saturating_sub(1) {
-            self.swap_rows(at, at + 1);
-        }
-        self.rows = self.rows.saturating_sub(1);
-        let last = format!("upstreams.{}.", self.rows);
-        self.fields.retain(|name, _| !name.starts_with(&last));
-    }
-}
-
-/// Single values under their path with dots; lists of single values as one text.
-fn flatten(path: String, value: &Value, into: &mut BTreeMap<String, String>) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| flatten(below(key), value, into)),
-        Value::Array(list) if list.iter().any(Value::is_object) => {
-            list.iter().enumerate().for_each(|(at, value)| flatten(below(&at.to_string()), value, into));
-        }
-        Value::Array(list) => drop(into.insert(path, list.iter().map(single).collect::<Vec<_>>().join(", "))),
-        single_value => drop(into.insert(path, single(single_value))),
-    }
-}
-
-fn single(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A button that changes the form's rows instead of saving it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rearrangement {
-    /// One more pool at the end.
-    Add,
-    /// Without this pool.
-    Remove(usize),
-    /// This pool is tried before the one above it.
-    Raise(usize),
-}
-
-impl Rearrangement {
-    /// The button that sent the form, if it is one of these.
-    #[must_use]
-    pub fn of(pairs: &Pairs) -> Option<Self> {
-        let (_, action) = pairs.iter().rev().find(|(name, _)| name == "action")?;
-        match action.split_once('.') {
-            None if action == "add-upstream" => Some(Self::Add),
-            Some(("remove-upstream", row)) => row.parse().ok().map(Self::Remove),
-            Some(("raise-upstream", row)) => row.parse().ok().map(Self::Raise),
-            _ => None,
-        }
-    }
-}
 
 /// A field as the page shows it.
 #[derive(Clone, Debug)]
@@ -354,8 +157,9 @@ impl FormPage {
     }
 
     fn noticing_secret(mut self, pairs: &Pairs) -> Self {
-        self.secret_was_dropped =
-            pairs.iter().any(|(name, text)| (name == "authority_secret_key" && !text.trim().is_empty()) || SecretKey::parse(text).is_ok());
+        self.secret_was_dropped = pairs
+            .iter()
+            .any(|(name, text)| (name == "authority_secret_key" && !text.trim().is_empty()) || SecretKey::parse(text).is_ok());
         self.values.fields.retain(|name, _| name != "action");
         self
     }
@@ -415,9 +219,10 @@ impl FormPage {
     /// What is wrong, in the order of the form, each with a link to its field.
     fn complaints(&self) -> Vec<Complaint> {
         let complaint = |error: &FieldError| match field_name(&error.pointer).and_then(|name| Some((place_of(&name)?, name))) {
-            Some((place, name)) if place.1 < self.values.rows => {
-                (Some(place), Complaint { href: format!("#{}", id_of(&name)), label: label_of(&name), detail: error.detail.clone() })
-            }
+            Some((place, name)) if place.1 < self.values.rows => (
+                Some(place),
+                Complaint { href: format!("#{}", id_of(&name)), label: label_of(&name), detail: error.detail.clone() },
+            ),
             _ => {
                 // What is not about a field is about what was saved meanwhile.
                 let history = self.id.filter(|_| error.pointer.is_empty()).map(|id| format!("/saved-configs/{id}/revisions"));
@@ -448,15 +253,6 @@ impl FormPage {
     }
 }
 
-/// Where a field stands in the form: the part, the pool's row, the place in the row. `None`: there is no such field.
-fn place_of(name: &str) -> Option<(usize, usize, usize)> {
-    let find = |list: &[(&str, &str)], name: &str| list.iter().position(|(known, _)| *known == name);
-    match name.strip_prefix("upstreams.").and_then(|rest| rest.split_once('.')) {
-        Some((row, field)) => Some((find(LABELS, "upstreams")?, row.parse().ok()?, find(&POOL_LABELS, field)?)),
-        None => find(LABELS, name).map(|place| (place, 0, 0)),
-    }
-}
-
 /// What is said about the field of this name.
 fn told<'p>(list: &'p [FieldError], name: &str) -> Vec<&'p str> {
     let is_here = |error: &&FieldError| field_name(&error.pointer).is_some_and(|field| field == name);
@@ -466,27 +262,4 @@ fn told<'p>(list: &'p [FieldError], name: &str) -> Vec<&'p str> {
 /// Values to choose from, with what they are called.
 fn options<V: ToString, W: ToString>(list: impl IntoIterator<Item = (V, W)>) -> Vec<(String, String)> {
     list.into_iter().map(|(value, words)| (value.to_string(), words.to_string())).collect()
-}
-
-/// The name of the field a complaint about the whole body belongs to.
-fn field_name(pointer: &str) -> Option<String> {
-    match pointer.strip_prefix("/config/") {
-        Some(inner) => Some(form_name(&format!("/{inner}"))),
-        None => pointer.strip_prefix('/').filter(|name| OUTER_FIELDS.contains(name)).map(str::to_owned),
-    }
-}
-
-fn id_of(name: &str) -> String {
-    name.replace('.', "-")
-}
-
-impl From<&crate::configs::Difference> for Change {
-    fn from(difference: &crate::configs::Difference) -> Self {
-        let label = match difference.path.as_str() {
-            "/name" => "Name".into(),
-            "/description" => "Description".into(),
-            path => label(path),
-        };
-        Self { label, from: difference.from.clone(), to: difference.to.clone() }
-    }
 }

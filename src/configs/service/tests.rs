@@ -1,0 +1,385 @@
+use super::*;
+use crate::configs::samples;
+use crate::http::Input;
+use crate::ids::InstanceId;
+use crate::keys::{MASK, pair_matches};
+use diesel::RunQueryDsl;
+use diesel::sql_types::Text;
+use serde_json::{Value, json};
+
+struct World {
+    configs: Configs,
+    db: Db,
+    _dir: tempfile::TempDir,
+}
+
+fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path()).unwrap();
+    World { configs: Configs::new(db.clone()), db, _dir: dir }
+}
+
+fn body(value: Value) -> Draft {
+    Draft::of(Input { value, form: None }).unwrap()
+}
+
+fn form(pairs: &[(&str, &str)]) -> Draft {
+    Draft::of_form(pairs.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect())
+}
+
+fn named(name: &str) -> Draft {
+    body(json!({"name": name, "config": samples::pool().to_stored_value()}))
+}
+
+fn pointers<T>(result: Result<T>) -> Vec<String> {
+    match result {
+        Err(Error::Invalid(errors)) => errors.into_iter().map(|error| error.pointer).collect(),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was accepted"),
+    }
+}
+
+impl World {
+    async fn made(&self, name: &str) -> ConfigId {
+        self.configs.create(named(name)).await.unwrap().config_id
+    }
+
+    /// An instance of this name that runs the configuration.
+    async fn instance(&self, name: &'static str, config: ConfigId) {
+        let id = InstanceId::random();
+        self.db
+            .write(move |c| {
+                diesel::sql_query("INSERT INTO instances (id, name, config_id, created_at, updated_at) VALUES (?, ?, ?, 0, 0)")
+                    .bind::<Text, _>(id)
+                    .bind::<Text, _>(name)
+                    .bind::<Text, _>(config)
+                    .execute(c)?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+    }
+
+    async fn active_ones(&self) -> Vec<ConfigId> {
+        self.configs.list().await.unwrap().into_iter().filter(|one| one.is_active).map(|one| one.id).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_saved_is_listed_newest_first_with_its_secret_masked() {
+    let w = world();
+    for name in ["first", "second", "third"] {
+        w.made(name).await;
+    }
+    let list = w.configs.list().await.unwrap();
+    assert_eq!(list.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["third", "second", "first"]);
+    let json = serde_json::to_value(&list[0]).unwrap();
+    let inner: Value = serde_json::from_str(json["config_json"].as_str().unwrap()).unwrap();
+    assert_eq!(inner, samples::pool().masked());
+    assert_eq!(
+        (json["is_active"].clone(), json["revision"].clone(), json["used_by"].clone()),
+        (json!(false), json!(1), json!([]))
+    );
+    let (part, total) = w.configs.page(1, 1).await.unwrap();
+    assert_eq!((part[0].name.as_str(), part.len(), total), ("second", 1, 3));
+    assert_eq!(w.configs.get(list[0].id).await.unwrap().config, samples::pool());
+}
+
+#[tokio::test]
+async fn everything_wrong_is_named_at_once() {
+    let w = world();
+    let mut config = samples::pool().to_stored_value();
+    config["upstreams"][0]["pool_port"] = json!(70_000);
+    config["authority_secret_key"] = json!(null);
+    let sent = json!({"name": 7, "description": "\u{7}", "revision": "x", "config": config});
+    let wrong = pointers(w.configs.create(body(sent)).await);
+    assert_eq!(wrong, ["/name", "/revision", "/description", "/config/authority_secret_key", "/config/upstreams/0/pool_port"]);
+    assert_eq!(pointers(w.configs.create(body(json!({}))).await), ["/config", "/name"]);
+    assert!(Draft::of(Input { value: json!([]), form: None }).is_err());
+    assert!(w.configs.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn programs_that_send_no_keys_are_told_who_makes_them() {
+    let w = world();
+    let mut config = samples::pool().to_stored_value();
+    config["authority_public_key"] = json!("");
+    config.as_object_mut().unwrap().remove("authority_secret_key");
+    let Err(Error::Invalid(errors)) = w.configs.create(body(json!({"name": "x", "config": config}))).await else { panic!() };
+    assert_eq!(errors.len(), 2);
+    assert!(errors.iter().all(|error| error.detail.contains("POST /keys/generate")), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_name_is_taken_whatever_its_case() {
+    let w = world();
+    let id = w.made("Home pool").await;
+    assert!(matches!(w.configs.create(named("home POOL")).await, Err(Error::Conflict(text)) if text.contains("home POOL")));
+    let other = w.made("other").await;
+    assert!(matches!(w.configs.update(other, named("HOME pool")).await, Err(Error::Conflict(_))));
+    assert_eq!(w.configs.update(id, named("HOME pool")).await.unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_change_is_a_new_revision_and_a_masked_secret_stays() {
+    let w = world();
+    let id = w.made("home pool").await;
+    let mut config = samples::pool().masked();
+    config["share_batch_size"] = json!(11);
+    let outcome = w.configs.update(id, body(json!({"config": config.clone(), "description": "in the attic"}))).await.unwrap();
+    assert_eq!((outcome.success, outcome.revision), (true, 2));
+    let saved = w.configs.get(id).await.unwrap();
+    assert_eq!((saved.name.as_str(), saved.description.as_str(), saved.revision), ("home pool", "in the attic", 2));
+    assert_eq!(saved.config.authority_secret_key.reveal(), samples::SECRET);
+    assert_eq!(saved.config.share_batch_size, 11);
+    assert!(saved.updated_at >= saved.created_at);
+
+    // The same again changes nothing; a description that is not mentioned stays, an empty one goes.
+    assert_eq!(w.configs.update(id, body(json!({"config": config.clone()}))).await.unwrap().revision, 2);
+    assert_eq!(w.configs.update(id, body(json!({"config": config.clone(), "description": ""}))).await.unwrap().revision, 3);
+    assert_eq!(w.configs.get(id).await.unwrap().description, "");
+
+    // Another public key needs its own secret; an unknown id is not found.
+    config["authority_public_key"] = json!(samples::POOL_KEY);
+    assert_eq!(pointers(w.configs.update(id, body(json!({"config": config.clone()}))).await), ["/config/authority_secret_key"]);
+    let unknown = w.configs.update(ConfigId::random(), body(json!({"config": config}))).await;
+    assert!(matches!(unknown, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn what_was_saved_meanwhile_is_not_overwritten_unknowingly() {
+    let w = world();
+    let id = w.made("home pool").await;
+    let change = |batch: u32, revision: i32| {
+        let mut config = samples::pool().masked();
+        config["share_batch_size"] = json!(batch);
+        w.configs.update(id, body(json!({"config": config, "revision": revision})))
+    };
+    assert_eq!(change(11, 1).await.unwrap().revision, 2);
+    assert!(matches!(change(12, 1).await, Err(Error::Conflict(text)) if text.contains("revision 2")));
+    assert_eq!(w.configs.get(id).await.unwrap().config.share_batch_size, 11);
+    assert_eq!(change(12, 2).await.unwrap().revision, 3);
+}
+
+#[tokio::test]
+async fn warnings_come_with_the_success() {
+    let w = world();
+    let mut config = samples::pool().to_stored_value();
+    config["monitoring_address"] = json!("0.0.0.0:9091");
+    config["jdc_signature"] = json!("x".repeat(60));
+    let outcome = w.configs.create(body(json!({"name": "open", "config": config}))).await.unwrap();
+    let told: Vec<&str> = outcome.warnings.iter().map(|warning| warning.pointer.as_str()).collect();
+    assert_eq!(told, ["/config/monitoring_address", "/config/jdc_signature"]);
+}
+
+#[tokio::test]
+async fn one_in_use_is_not_deleted_and_says_who_uses_it() {
+    let w = world();
+    let id = w.made("home pool").await;
+    w.instance("barn", id).await;
+    w.instance("attic", id).await;
+    assert_eq!(
+        w.configs.list().await.unwrap()[0].used_by.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(),
+        ["attic", "barn"]
+    );
+    assert!(matches!(w.configs.delete(id).await, Err(Error::Conflict(text)) if text.contains("\"attic\", \"barn\"")));
+    w.db.write(|c| Ok(diesel::sql_query("DELETE FROM instances").execute(c)?)).await.unwrap();
+    assert!(w.configs.delete(id).await.unwrap().success);
+    assert!(matches!(w.configs.get(id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(w.configs.delete(id).await, Err(Error::NotFound { .. })));
+    // Nothing of it is left, revisions included.
+    let left = w.db.read(move |c| Ok(queries::revisions(c, id, None, 10)?.len())).await.unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn the_active_one_changes_only_to_one_that_exists() {
+    let w = world();
+    assert!(matches!(w.configs.active().await, Err(Error::NotFound { .. })));
+    let (first, second) = (w.made("first").await, w.made("second").await);
+    assert!(w.active_ones().await.is_empty());
+    w.configs.set_active(first).await.unwrap();
+    w.configs.set_active(second).await.unwrap();
+    w.configs.set_active(second).await.unwrap();
+    assert_eq!(w.active_ones().await, [second]);
+    assert!(matches!(w.configs.set_active(ConfigId::random()).await, Err(Error::NotFound { .. })));
+    assert_eq!(w.configs.active().await.unwrap().id, second);
+    w.configs.delete(second).await.unwrap();
+    assert!(w.active_ones().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn at_any_moment_of_a_rush_exactly_one_is_active() {
+    let w = world();
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        ids.push(w.made(name).await);
+    }
+    w.configs.set_active(ids[0]).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..60 {
+        let (configs, id) = (w.configs.clone(), ids[n % 4]);
+        tasks.spawn(async move {
+            match n % 5 {
+                0 => assert!(configs.set_active(ConfigId::random()).await.is_err()),
+                1 => assert_eq!(configs.list().await.unwrap().iter().filter(|one| one.is_active).count(), 1),
+                _ => assert!(configs.set_active(id).await.is_ok()),
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!(w.active_ones().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_earlier_revision_is_told_apart_and_comes_back_as_a_new_one() {
+    let w = world();
+    let id = w.made("home pool").await;
+    let mut config = samples::pool().masked();
+    config["upstreams"][0]["pool_port"] = json!(4444);
+    w.configs.update(id, body(json!({"name": "renamed", "config": config}))).await.unwrap();
+
+    let (saved, history) = w.configs.revisions(id, None, 10).await.unwrap();
+    assert_eq!((saved.revision, history.iter().map(|one| one.revision).collect::<Vec<_>>()), (2, vec![2, 1]));
+    let changes: Vec<&str> = history[0].changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(changes, ["/name", "/upstreams/0/pool_port"]);
+    assert!(history[1].changes.is_empty());
+    // A part of the history still knows what its oldest revision changed.
+    let (_, part) = w.configs.revisions(id, None, 1).await.unwrap();
+    assert_eq!((part.len(), part[0].changes.len()), (1, 2));
+    assert_eq!(w.configs.revisions(id, Some(2), 10).await.unwrap().1[0].revision, 1);
+
+    assert_eq!(w.configs.restore(id, 1).await.unwrap().revision, 3);
+    let restored = w.configs.get(id).await.unwrap();
+    assert_eq!((restored.name.as_str(), restored.config), ("renamed", samples::pool()));
+    // The present state restored is nothing new.
+    assert_eq!(w.configs.restore(id, 3).await.unwrap().revision, 3);
+    assert!(matches!(w.configs.restore(id, 99).await, Err(Error::NotFound { what: "revision", .. })));
+    assert!(matches!(w.configs.revisions(ConfigId::random(), None, 10).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_copy_has_the_same_configuration_under_a_name_of_its_own() {
+    let w = world();
+    let id = w.made("home pool").await;
+    let copies = [w.configs.duplicate(id).await.unwrap(), w.configs.duplicate(id).await.unwrap()];
+    for (copy, name) in copies.iter().zip(["home pool copy", "home pool copy 2"]) {
+        let saved = w.configs.get(copy.config_id).await.unwrap();
+        assert_eq!((saved.name.as_str(), saved.config, saved.is_active, saved.revision), (name, samples::pool(), false, 1));
+    }
+    assert!(matches!(w.configs.duplicate(ConfigId::random()).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_file_is_imported_or_every_problem_named_with_its_line() {
+    let w = world();
+    let file = |toml: &str| Import { toml: toml.into(), ..Import::default() };
+    let first = w.configs.import(file(samples::POOL_FILE)).await.unwrap();
+    w.configs.import(file(samples::SOLO_FILE)).await.unwrap();
+    let names: Vec<String> = w.configs.list().await.unwrap().into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["Imported configuration 2", "Imported configuration"]);
+    assert_eq!(w.configs.get(first.config_id).await.unwrap().config.upstreams[0].pool_port, 25333);
+    // The published example pair and payout are worth a warning, with line and key.
+    assert!(first.warnings.iter().any(|one| one.detail.starts_with("Line 4, authority_public_key: ")), "{:?}", first.warnings);
+
+    let wrong = samples::POOL_FILE
+        .replace("pool_port = 25333", "pool_port = 0")
+        .replace("share_batch_size = 3", "share_batch_size = \"x\"");
+    let Err(Error::Invalid(errors)) = w.configs.import(file(&wrong)).await else { panic!() };
+    let told: Vec<(&str, &str)> =
+        errors.iter().map(|one| (one.pointer.as_str(), one.detail.split(": ").next().unwrap())).collect();
+    assert_eq!(
+        told,
+        [("/share_batch_size", "Line 8, share_batch_size"), ("/upstreams/0/pool_port", "Line 17, upstreams[0].pool_port")]
+    );
+    let Err(Error::Invalid(errors)) = w.configs.import(file("a = \"b")).await else { panic!() };
+    assert!(errors[0].detail.starts_with("Line 1: This is not TOML"), "{errors:?}");
+
+    let named = Import { name: Some("imported CONFIGURATION".into()), ..file(samples::POOL_FILE) };
+    assert!(matches!(w.configs.import(named).await, Err(Error::Conflict(_))));
+    let bad_name = Import { name: Some("a\u{202e}b".into()), ..file("x = 1") };
+    assert_eq!(pointers(w.configs.import(bad_name).await)[0], "/name");
+}
+
+#[tokio::test]
+async fn an_imported_file_can_get_keys_of_its_own() {
+    let w = world();
+    let masked = samples::SOLO_FILE.replace("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n", MASK);
+    let refused = w.configs.import(Import { toml: masked.clone(), ..Import::default() }).await;
+    assert_eq!(pointers(refused), ["/authority_secret_key"]);
+    let outcome = w.configs.import(Import { toml: masked, fresh_keys: true, ..Import::default() }).await.unwrap();
+    let config = w.configs.get(outcome.config_id).await.unwrap().config;
+    assert_ne!(config.authority_public_key, crate::keys::EXAMPLE_PUBLIC_KEY);
+    assert!(pair_matches(&config.authority_public_key, &config.authority_secret_key));
+}
+
+#[test]
+fn the_body_of_an_import_is_read_member_by_member() {
+    let json = |value| Import::of(Input { value, form: None });
+    let import = json(json!({"name": " barn ", "toml": "x = 1\n", "fresh_keys": true})).unwrap();
+    assert_eq!((import.name.as_deref(), import.toml.as_str(), import.fresh_keys), (Some("barn"), "x = 1\n", true));
+    assert_eq!(pointers(json(json!({"name": 7}))), ["/toml", "/name"]);
+    let form = Input { value: json!({"listening_address = \"x\"": ""}), form: Some(Vec::new()) };
+    assert!(matches!(Import::of(form), Err(Error::Invalid(errors)) if errors[0].detail.contains("text/plain")));
+}
+
+#[tokio::test]
+async fn a_form_makes_its_keys_and_takes_a_bare_address() {
+    let w = world();
+    let common = [
+        ("name", " home solo "),
+        ("description", "two\r\nlines"),
+        ("action", "save"),
+        ("listening_address", "0.0.0.0:34265"),
+        ("min_supported_version", "2"),
+        ("max_supported_version", "2"),
+        ("authority_secret_key", ""),
+        ("cert_validity_sec", "3600"),
+        ("shares_per_minute", "6"),
+        ("share_batch_size", "10"),
+        ("mode", "SOLOMINING"),
+        ("jdc_signature", ""),
+        ("coinbase_reward_script", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"),
+        ("template_provider", "sv2tp"),
+        ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| form(&[&common[..], more].concat());
+    let id = w.configs.create(with(&[("authority_public_key", " ")])).await.unwrap().config_id;
+    let saved = w.configs.get(id).await.unwrap();
+    assert_eq!((saved.name.as_str(), saved.description.as_str()), ("home solo", "two\nlines"));
+    assert_eq!(saved.config.coinbase_reward_script, samples::REWARD);
+    let first = saved.config.authority_public_key;
+    assert!(pair_matches(&first, &saved.config.authority_secret_key));
+
+    // An empty secret beside the public key keeps the pair; both empty make a new one; a public key alone is not enough for a new thing.
+    let kept = Draft::of_form(vec![("name".into(), "home solo".into())]);
+    assert!(pointers(w.configs.update(id, kept).await).contains(&"/config/mode".to_owned()));
+    let same: &'static str = first.clone().leak();
+    assert_eq!(w.configs.update(id, with(&[("authority_public_key", same)])).await.unwrap().revision, 1);
+    assert_eq!(w.configs.update(id, with(&[("authority_public_key", "")])).await.unwrap().revision, 2);
+    assert_ne!(w.configs.get(id).await.unwrap().config.authority_public_key, first);
+    let alone = w.configs.create(with(&[("name", "other"), ("authority_public_key", same)])).await;
+    assert_eq!(pointers(alone), ["/config/authority_secret_key"]);
+}
+
+#[tokio::test]
+async fn no_answer_holds_the_secret() {
+    let w = world();
+    let created = w.configs.create(named("home pool")).await.unwrap();
+    let id = created.config_id;
+    let mut config = samples::pool().masked();
+    config["authority_secret_key"] = json!(samples::POOL_KEY);
+    let refused = w.configs.update(id, body(json!({"config": config}))).await.unwrap_err();
+    let mut told = vec![format!("{refused} {refused:?}")];
+    told.push(serde_json::to_string(&created).unwrap());
+    told.push(serde_json::to_string(&w.configs.list().await.unwrap()).unwrap());
+    let saved = w.configs.get(id).await.unwrap();
+    told.push(serde_json::to_string(&saved).unwrap());
+    told.push(format!("{saved:?} {:?}", w.configs));
+    told.push(serde_json::to_string(&w.configs.revisions(id, None, 9).await.unwrap().1).unwrap());
+    for text in told {
+        assert!(!text.contains(samples::SECRET), "{text}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The page for importing a client's file, and the file on its way back to the page without its secrets.
+
+use askama::Template;
+use serde::Serialize;
+
+use super::values::Pairs;
+use crate::error::{Error, FieldError};
+use crate::http::Frame;
+use crate::keys::{MASK, SecretKey};
+
+/// `GET /saved-configs/import`, and again when something is wrong.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/import.html", blocks = ["main"])]
+pub struct ImportPage {
+    #[serde(skip)]
+    frame: Frame,
+    name: String,
+    description: String,
+    /// The file, secrets taken out.
+    toml: String,
+    fresh_keys: bool,
+    errors: Vec<FieldError>,
+    #[serde(skip)]
+    secret_was_taken_out: bool,
+}
+
+crate::view!(ImportPage { "main" => as_main });
+
+impl ImportPage {
+    /// The empty page.
+    #[must_use]
+    pub fn new(frame: Frame) -> Self {
+        Self {
+            frame,
+            name: String::new(),
+            description: String::new(),
+            toml: String::new(),
+            fresh_keys: false,
+            errors: Vec::new(),
+            secret_was_taken_out: false,
+        }
+    }
+
+    /// What was sent, with what is wrong.
+    #[must_use]
+    pub fn refused(frame: Frame, pairs: &Pairs, error: Error) -> Self {
+        let sent = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map_or("", |(_, text)| text.as_str());
+        let (toml, secret_was_taken_out) = without_secrets(sent("toml"));
+        let errors = match error {
+            Error::Invalid(errors) => errors,
+            // The one thing that can be in the way is a configuration of the same name.
+            other => vec![FieldError::new("/name", other.to_string())],
+        };
+        Self {
+            name: without_secrets(sent("name")).0,
+            description: without_secrets(sent("description")).0,
+            toml,
+            fresh_keys: !sent("fresh_keys").is_empty(),
+            errors,
+            secret_was_taken_out,
+            ..Self::new(frame)
+        }
+    }
+
+    /// Whether a complaint is about this field; those about the file's keys belong to the file.
+    fn is_at(&self, error: &FieldError, field: &str) -> bool {
+        let own = ["/name", "/description"].iter().find(|own| **own == error.pointer);
+        own.map_or("toml", |own| &own[1..]) == field
+    }
+
+    fn at<'p>(&'p self, field: &'static str) -> Vec<&'p FieldError> {
+        self.errors.iter().filter(|error| self.is_at(error, field)).collect()
+    }
+
+    fn field_of(&self, error: &FieldError) -> &'static str {
+        ["name", "description"].into_iter().find(|field| self.is_at(error, field)).unwrap_or("toml")
+    }
+}
+
+/// The text of a file with [`MASK`] in the place of every secret key, and whether there was one: usable keys wherever they stand, and
+/// whatever is assigned to a key with "secret" in its name, however mistyped.
+pub(super) fn without_secrets(text: &str) -> (String, bool) {
+    let masked = without_assigned_secrets(text);
+    let is_key_letter = |c: char| c.is_ascii_alphanumeric();
+    let mut rest = masked.as_str();
+    let mut clean = String::new();
+    while let Some(start) = rest.find(is_key_letter) {
+        let end = rest[start..].find(|c| !is_key_letter(c)).map_or(rest.len(), |length| start + length);
+        clean.push_str(&rest[..start]);
+        clean.push_str(if SecretKey::parse(&rest[start..end]).is_ok() { MASK } else { &rest[start..end] });
+        rest = &rest[end..];
+    }
+    clean.push_str(rest);
+    let was_there = clean != text;
+    (clean, was_there)
+}
+
+fn without_assigned_secrets(text: &str) -> String {
+    let mut clean = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let line = rest.split_inclusive('\n').next().unwrap_or(rest);
+        let Some((key, value)) = line.split_once('=').filter(|(key, _)| key.to_ascii_lowercase().contains("secret")) else {
+            clean.push_str(line);
+            rest = &rest[line.len()..];
+            continue;
+        };
+        // A text over several lines ends with its own quotes, or never.
+        let opened = ["\"\"\"", "'''"].into_iter().find(|quotes| value.trim_start().starts_with(quotes));
+        let length = match opened {
+            Some(quotes) => {
+                let start = line.len() - value.trim_start().len() + quotes.len();
+                rest[start..].find(quotes).map_or(rest.len(), |end| start + end + quotes.len())
+            }
+            None => line.trim_end().len(),
+        };
+        let is_empty = opened.is_none() && matches!(value.trim().trim_matches(['"', '\'']), "" | MASK);
+        match is_empty {
+            true => clean.push_str(&rest[..length]),
+            false => clean.push_str(&format!("{key}= \"{MASK}\"")),
+        }
+        rest = &rest[length..];
+    }
+    clean
+}

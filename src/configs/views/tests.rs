@@ -1,0 +1,377 @@
+use super::form::FormPage;
+use super::import::{ImportPage, without_secrets};
+use super::values::Rearrangement;
+use super::*;
+use crate::configs::differences;
+use crate::configs::draft::Draft;
+use crate::configs::samples;
+use crate::http::View;
+use crate::keys::MASK;
+use scraper::{ElementRef, Html, Selector};
+use std::collections::HashSet;
+
+fn saved(config: &ClientConfig) -> Saved {
+    Saved {
+        id: ConfigId::random(),
+        name: "<home> & \"pool\"".into(),
+        description: "two\nlines <b>".into(),
+        revision: 5,
+        is_active: true,
+        config: config.clone(),
+        created_at: Timestamp(1_000),
+        updated_at: Timestamp(61_000),
+        used_by: vec![User { id: crate::ids::InstanceId::random(), name: "barn".into() }],
+    }
+}
+
+fn select(css: &str) -> Selector {
+    Selector::parse(css).unwrap()
+}
+
+fn all<'p>(page: &'p Html, css: &str) -> Vec<ElementRef<'p>> {
+    page.select(&select(css)).collect()
+}
+
+fn text(element: ElementRef) -> String {
+    element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What holds for every page; returns it parsed.
+fn sound(view: &impl View) -> Html {
+    let html = view.render().unwrap();
+    assert!(!html.contains(samples::SECRET), "{html}");
+    assert!(!serde_json::to_string(view).unwrap().contains(samples::SECRET));
+    let page = Html::parse_document(&html);
+    let mut ids = HashSet::new();
+    for element in all(&page, "*") {
+        for (name, value) in element.value().attrs() {
+            assert!(name != "style" && !name.starts_with("on"), "{name}={value}");
+        }
+        if let Some(id) = element.attr("id") {
+            assert!(ids.insert(id), "the id {id} is there twice");
+        }
+    }
+    assert!(all(&page, "script").iter().all(|script| script.attr("src").is_some() && text(*script).is_empty()));
+    assert!(all(&page, "style").is_empty());
+    assert_eq!(all(&page, "h1").len(), 1);
+    for field in all(&page, "input:not([type=hidden]), select, textarea") {
+        let id = field.attr("id").unwrap_or_default();
+        let is_inside = field.ancestors().filter_map(ElementRef::wrap).any(|outer| outer.value().name() == "label");
+        let labels =
+            all(&page, "label").into_iter().filter(|label| label.attr("for") == Some(id) && !text(*label).is_empty()).count();
+        assert!(is_inside || labels == 1, "{} has {labels} labels", field.html());
+    }
+    for (attribute, css) in
+        [("href", "a[href^='#']"), ("aria-describedby", "[aria-describedby]"), ("aria-labelledby", "[aria-labelledby]")]
+    {
+        for element in all(&page, css) {
+            let target = element.attr(attribute).unwrap().trim_start_matches('#');
+            assert!(ids.contains(target), "{attribute}={target} leads nowhere");
+        }
+    }
+    for button in all(&page, "button") {
+        assert!(!text(button).is_empty());
+    }
+    page
+}
+
+/// What a browser would send for the page's main form.
+fn submitted(page: &Html) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for field in all(page, "form#form input, form#form select, form#form textarea") {
+        let name = field.attr("name").unwrap().to_owned();
+        let value = match field.value().name() {
+            "textarea" => field.text().collect(),
+            "select" => {
+                let chosen = field.select(&select("option[selected]")).next().or_else(|| field.select(&select("option")).next());
+                chosen.unwrap().attr("value").unwrap().to_owned()
+            }
+            _ => field.attr("value").unwrap_or_default().to_owned(),
+        };
+        pairs.push((name, value));
+    }
+    pairs
+}
+
+fn set(pairs: &mut Vec<(String, String)>, name: &str, value: &str) {
+    pairs.retain(|(known, _)| known != name);
+    pairs.push((name.into(), value.into()));
+}
+
+/// The page with which a form is answered that was found wrong.
+fn answered(saved: Option<&Saved>, pairs: Vec<(String, String)>) -> FormPage {
+    let error = Draft::of_form(pairs.clone()).check(saved).err().expect("something is wrong in it");
+    FormPage::refused(Frame::default(), saved, &pairs, error)
+}
+
+#[test]
+fn every_page_is_sound_and_keeps_the_secret() {
+    for config in samples::all() {
+        let saved = saved(&config);
+        let summary = Summary::from(saved.clone());
+        sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), Timestamp(0)));
+        sound(&ShowPage::new(Frame::default(), saved.clone(), Timestamp(99_000)));
+        sound(&FormPage::new(Frame::default(), &config));
+        sound(&FormPage::edit(Frame::default(), &saved));
+        sound(&DeletePage::new(Frame::default(), saved.clone()));
+        sound(&DeletePage::new(Frame::default(), Saved { used_by: Vec::new(), ..saved.clone() }));
+        for version in ClientVersion::KNOWN {
+            sound(&TomlPage::new(Frame::default(), &saved, version));
+        }
+        let revision = Revision {
+            revision: 5,
+            name: saved.name.clone(),
+            description: String::new(),
+            created_at: Timestamp(0),
+            changes: differences(&samples::pool(), &config),
+            config,
+        };
+        sound(&RevisionsPage::new(Frame::default(), (saved, vec![revision]), Timestamp(0)));
+    }
+    sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), Timestamp(0)));
+    sound(&ImportPage::new(Frame::default()));
+}
+
+#[test]
+fn the_form_sent_back_unchanged_is_the_configuration_it_showed() {
+    for config in samples::all() {
+        let mut saved = saved(&config);
+        saved.config.upstreams = if config.upstreams.is_empty() { Vec::new() } else { config.upstreams.clone() };
+        let page = sound(&FormPage::edit(Frame::default(), &saved));
+        let checked = Draft::of_form(submitted(&page)).check(Some(&saved)).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!((checked.name, checked.description, checked.config), (saved.name, saved.description, saved.config));
+    }
+}
+
+#[test]
+fn a_new_form_needs_a_name_a_payout_and_a_pool_and_nothing_else() {
+    let starting = ClientConfig { coinbase_reward_script: String::new(), upstreams: Vec::new(), ..samples::pool() };
+    let mut pairs = submitted(&sound(&FormPage::new(Frame::default(), &starting)));
+    let page = sound(&answered(None, pairs.clone()));
+    let links: Vec<String> =
+        all(&page, "section.attention a").into_iter().map(|link| link.attr("href").unwrap().to_owned()).collect();
+    assert_eq!(links, ["#name", "#upstreams", "#coinbase_reward_script"]);
+    set(&mut pairs, "name", "home solo");
+    set(&mut pairs, "mode", "SOLOMINING");
+    set(&mut pairs, "coinbase_reward_script", samples::REWARD);
+    assert!(Draft::of_form(pairs).check(None).is_ok());
+}
+
+#[test]
+fn what_is_wrong_stands_beside_its_field_and_in_the_summary_and_nothing_typed_is_lost() {
+    let saved = saved(&samples::pool());
+    let mut pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    let long = "x".repeat(71);
+    let wrong =
+        [("cert_validity_sec", "soon"), ("jdc_signature", long.as_str()), ("upstreams.0.pool_port", "0"), ("name", "<i>\u{7}")];
+    for (name, value) in wrong {
+        set(&mut pairs, name, value);
+    }
+    set(&mut pairs, "authority_secret_key", samples::SECRET);
+    let page = sound(&answered(Some(&saved), pairs));
+    let summary = all(&page, "section[data-focus][tabindex='-1']");
+    assert_eq!(summary.len(), 1);
+    let links: Vec<(String, String)> =
+        summary[0].select(&select("a")).map(|link| (link.attr("href").unwrap().to_owned(), text(link))).collect();
+    let expected = [
+        ("#name", "Name"),
+        ("#upstreams-0-pool_port", "Pool 1: Pool port"),
+        ("#jdc_signature", "Coinbase signature"),
+        ("#cert_validity_sec", "Certificate validity, seconds"),
+        ("#authority_secret_key", "Secret key"),
+    ];
+    assert_eq!(links, expected.map(|(href, label)| (href.to_owned(), label.to_owned())));
+    for (name, value) in wrong {
+        let id = name.replace('.', "-");
+        let field = all(&page, &format!("#{id}"))[0];
+        assert_eq!((field.attr("value"), field.attr("aria-invalid")), (Some(value), Some("true")), "{name}");
+        assert_eq!(all(&page, &format!("#{id}-help .error")).len(), 1, "{name}");
+    }
+    assert!(all(&page, "details.rare")[0].attr("open").is_some());
+    assert_eq!(all(&page, "#authority_secret_key")[0].attr("value"), None);
+    // What is right stays as it was typed.
+    assert_eq!(all(&page, "#upstreams-0-pool_address")[0].attr("value"), Some("pool.example.com"));
+    assert_eq!(all(&page, "input[name=revision]")[0].attr("value"), Some("5"));
+}
+
+#[test]
+fn a_secret_in_the_wrong_field_is_not_sent_back_either() {
+    let saved = saved(&samples::pool());
+    let mut pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    set(&mut pairs, "authority_public_key", samples::SECRET);
+    set(&mut pairs, "description", samples::SECRET);
+    let page = sound(&answered(Some(&saved), pairs));
+    assert_eq!(all(&page, "#authority_public_key[aria-invalid]").len(), 1);
+}
+
+#[test]
+fn pools_are_added_raised_and_removed_without_losing_anything() {
+    let saved = saved(&samples::with_everything());
+    let pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    let hosts = |how: Rearrangement, pairs: &[(String, String)]| {
+        let page = sound(&FormPage::rearranged(Frame::default(), Some(&saved), pairs, how));
+        let hosts: Vec<String> =
+            all(&page, "input[id$=-pool_address]").into_iter().map(|field| field.attr("value").unwrap().to_owned()).collect();
+        let focus: Vec<String> =
+            all(&page, "[autofocus]").into_iter().map(|field| field.attr("id").unwrap().to_owned()).collect();
+        (hosts.join(" "), focus.join(" "))
+    };
+    let (first, second) = ("pool.example.com", "2001:db8::7");
+    assert_eq!(hosts(Rearrangement::Add, &pairs), (format!("{first} {second} "), "upstreams-2-pool_address".into()));
+    assert_eq!(hosts(Rearrangement::Raise(1), &pairs), (format!("{second} {first}"), "upstreams-0-pool_address".into()));
+    assert_eq!(hosts(Rearrangement::Remove(0), &pairs), (second.into(), "upstreams-0-pool_address".into()));
+    for nonsense in [Rearrangement::Raise(0), Rearrangement::Raise(9), Rearrangement::Remove(9)] {
+        assert_eq!(hosts(nonsense, &pairs).0, format!("{first} {second}"));
+    }
+    // The last row is emptied, not taken away; a full list takes no more.
+    assert_eq!(hosts(Rearrangement::Remove(0), &[("upstreams.0.pool_address".into(), "x".into())]).0, "");
+    let many: Vec<(String, String)> = (0..40).map(|row| (format!("upstreams.{row}.pool_address"), format!("h{row}"))).collect();
+    assert_eq!(hosts(Rearrangement::Add, &many).0.split(' ').count(), 17);
+
+    for (action, how) in [
+        ("add-upstream", Some(Rearrangement::Add)),
+        ("remove-upstream.3", Some(Rearrangement::Remove(3))),
+        ("raise-upstream.1", Some(Rearrangement::Raise(1))),
+        ("raise-upstream.x", None),
+        ("save", None),
+    ] {
+        assert_eq!(Rearrangement::of(&[("action".into(), action.into())]), how, "{action}");
+    }
+}
+
+#[test]
+fn complaints_count_the_rows_that_are_left() {
+    let saved = saved(&samples::with_everything());
+    let mut pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    for field in ["pool_address", "pool_port", "jds_address", "jds_port", "user_identity", "authority_pubkey"] {
+        set(&mut pairs, &format!("upstreams.0.{field}"), " ");
+    }
+    set(&mut pairs, "upstreams.1.pool_port", "x");
+    let page = sound(&answered(Some(&saved), pairs));
+    assert_eq!(all(&page, "#upstreams-0-pool_port[aria-invalid]")[0].attr("value"), Some("x"));
+    assert!(all(&page, "#upstreams-1-pool_port").is_empty());
+}
+
+#[test]
+fn a_conflict_is_shown_at_the_name_or_as_what_happened_meanwhile() {
+    let saved = saved(&samples::pool());
+    let pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    let refused =
+        |saved: &Saved, pairs: &[(String, String)], error| sound(&FormPage::refused(Frame::default(), Some(saved), pairs, error));
+    let page = refused(&saved, &pairs, Error::Conflict("It is taken.".into()));
+    assert_eq!(text(all(&page, "#name-help .error")[0]), "It is taken.");
+
+    let newer = Saved { revision: 6, ..saved.clone() };
+    let page = refused(&newer, &pairs, Error::Conflict("Meanwhile.".into()));
+    assert!(all(&page, ".error").is_empty());
+    assert_eq!(text(all(&page, "section.attention li")[0]), "History: Meanwhile.");
+    assert_eq!(all(&page, "input[name=revision]")[0].attr("value"), Some("6"));
+    // As long as they were not told, the form stays based on what they saw.
+    let page = refused(&newer, &pairs, Error::invalid("/name", "No."));
+    assert_eq!(all(&page, "input[name=revision]")[0].attr("value"), Some("5"));
+}
+
+#[test]
+fn an_imported_file_comes_back_without_its_secrets() {
+    let mistyped = &samples::SECRET[..40];
+    for (sent, back) in [
+        (
+            format!("a = 1\nauthority_secret_key = \"{}\"\nb = 2", samples::SECRET),
+            "a = 1\nauthority_secret_key = \"********\"\nb = 2",
+        ),
+        (format!("AUTHORITY_SECRET_KEY='{mistyped}' # mine\r\nb = 2"), "AUTHORITY_SECRET_KEY= \"********\"\r\nb = 2"),
+        (format!("authority_secret_key = \"\"\"\n{mistyped}\n\"\"\"\nb = 2"), "authority_secret_key = \"********\"\nb = 2"),
+        (format!("authority_secret_key = '''\n{mistyped}"), "authority_secret_key = \"********\""),
+        (format!("x = [\"{}\"]", samples::SECRET), "x = [\"********\"]"),
+        (format!("# {} in a remark", samples::SECRET), "# ******** in a remark"),
+    ] {
+        assert_eq!(without_secrets(&sent), (back.to_owned(), true), "{sent}");
+    }
+    for kept in
+        [samples::POOL_FILE.replace("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n", MASK), String::new(), "é=\"ü\"\n".into()]
+    {
+        assert_eq!(without_secrets(&kept), (kept.clone(), false));
+    }
+    let pairs =
+        [("toml".to_owned(), format!("authority_secret_key = \"{}\"", samples::SECRET)), ("name".to_owned(), "barn".to_owned())];
+    let errors = vec![FieldError::new("/mode", "Line 1: no."), FieldError::new("/name", "No.")];
+    let page = sound(&ImportPage::refused(Frame::default(), &pairs, Error::Invalid(errors)));
+    assert_eq!(text(all(&page, "textarea#toml")[0]), "authority_secret_key = \"********\"");
+    assert_eq!(all(&page, "section.attention li").len(), 3);
+    assert_eq!(all(&page, "#name")[0].attr("value"), Some("barn"));
+}
+
+#[test]
+fn versions_are_told_in_ranges() {
+    let mut two_accounts = samples::pool();
+    two_accounts.upstreams.push(crate::configs::Upstream { user_identity: "bob".into(), ..two_accounts.upstreams[0].clone() });
+    let core = |version: u8| ClientConfig {
+        template_provider_type: TemplateProvider::BitcoinCoreIpc {
+            version,
+            network: crate::configs::BitcoinNetwork::Mainnet,
+            data_dir: None,
+            fee_threshold: 1,
+            min_interval: 1,
+        },
+        ..samples::pool()
+    };
+    for (config, words) in [
+        (samples::pool(), "0.1.0–0.6.0"),
+        (samples::solo(), "0.1.3–0.6.0"),
+        (two_accounts, "0.3.0–0.6.0"),
+        (core(30), "0.1.0–0.1.5 and 0.4.0–0.6.0"),
+        (core(31), "0.2.0–0.6.0"),
+        (core(99), "none that is known"),
+    ] {
+        assert_eq!(versions_in_words(&config), words);
+    }
+}
+
+#[test]
+fn the_list_says_where_work_goes_and_what_is_active() {
+    let summary = |config: &ClientConfig| Summary::from(saved(config));
+    let list = vec![summary(&samples::with_everything()), summary(&samples::solo())];
+    let page = sound(&ListPage::new(Frame::default(), (list, 9), (2, 0), Timestamp(181_000)));
+    let cells: Vec<String> = all(&page, "td[data-label='Work goes to']").into_iter().map(text).collect();
+    assert_eq!(cells, ["pool.example.com:3333, then 1 more Pool, coinbase only", "Solo"]);
+    assert_eq!(text(all(&page, "time")[0]), "2 min");
+    assert_eq!(all(&page, "td .state").len(), 2);
+    assert_eq!(all(&page, "a[href='/saved-configs?limit=2&offset=2']").len(), 1);
+    let empty = sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), Timestamp(0)));
+    assert_eq!(all(&empty, "main section a[href='/saved-configs/new']").len(), 1);
+}
+
+#[test]
+fn the_json_of_one_holds_the_row_and_the_configuration() {
+    let saved = saved(&samples::pool());
+    let json = serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Timestamp(0))).unwrap();
+    assert_eq!(json["config"], samples::pool().masked());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(json["config_json"].as_str().unwrap()).unwrap(), json["config"]);
+    assert_eq!(
+        (json["id"].clone(), json["created_at"].clone()),
+        (saved.id.to_string().into(), "1970-01-01T00:00:01.000Z".into())
+    );
+    for member in ["name", "description", "is_active", "updated_at", "revision", "used_by", "warnings", "client_versions"] {
+        assert!(!json[member].is_null(), "{member}");
+    }
+}
+
+#[test]
+fn a_file_is_shown_for_the_version_asked_for_or_why_not() {
+    let saved = saved(&samples::solo());
+    let page = TomlPage::new(Frame::default(), &saved, ClientVersion::OLDEST);
+    assert!(matches!(page.into_text(), Err(Error::Invalid(errors)) if errors[0].pointer == "/config/mode"));
+    let text = TomlPage::new(Frame::default(), &saved, ClientVersion::NEWEST_KNOWN).into_text().unwrap();
+    assert!(text.contains("authority_secret_key = \"********\"") && text.contains("mode = \"SOLOMINING\""));
+    let newer = sound(&TomlPage::new(Frame::default(), &saved, ClientVersion::new(1, 2, 3)));
+    assert_eq!(all(&newer, "option[selected]").into_iter().map(self::text).collect::<Vec<_>>(), ["1.2.3"]);
+}
+
+#[test]
+fn changes_are_told_with_the_labels_of_the_form() {
+    let told = |path: &str| Change::of(&Difference { path: path.into(), from: None, to: None }).label;
+    assert_eq!(told("/upstreams/1/jds_port"), "Pool 2: Its port");
+    assert_eq!(told("/supported_extensions/0"), "Supported extensions");
+    assert_eq!(told("/name"), "Name");
+    assert_eq!(told("/unheard_of"), "unheard_of");
+}

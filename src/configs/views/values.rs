@@ -1,0 +1,137 @@
+//! What stands in the fields of a configuration's form: from a configuration, or as a form sent it. No secret gets in here.
+
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+use super::fields::{LABELS, POOL_LABELS, is_rare, label_of};
+use crate::configs::ClientConfig;
+use crate::configs::rules::MOST_UPSTREAMS;
+use crate::keys::SecretKey;
+
+/// The values a form offers for the kind of template provider that is not in use.
+const OTHER_KIND: [(&str, &str); 4] = [
+    ("template_provider_type.BitcoinCoreIpc.version", "31"),
+    ("template_provider_type.BitcoinCoreIpc.network", "mainnet"),
+    ("template_provider_type.BitcoinCoreIpc.fee_threshold", "100"),
+    ("template_provider_type.BitcoinCoreIpc.min_interval", "5"),
+];
+
+/// Pairs as a form sent them.
+pub type Pairs = [(String, String)];
+
+/// Label and value of the fields of the folded part that are set, besides the keys.
+pub(super) fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
+    let values = Values::of_config("", "", config);
+    let names = LABELS.iter().map(|(name, _)| *name).filter(|name| is_rare(name) && !name.starts_with("authority_"));
+    names.filter_map(|name| values.fields.get(name).map(|value| (label_of(name), value.clone()))).collect()
+}
+
+/// What stands in the fields, by name; no secret is among it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Values {
+    #[serde(flatten)]
+    pub(super) fields: BTreeMap<String, String>,
+    /// How many pools the form shows.
+    #[serde(skip)]
+    pub(super) rows: usize,
+}
+
+impl Values {
+    pub(super) fn of_config(name: &str, description: &str, config: &ClientConfig) -> Self {
+        let mut fields = BTreeMap::new();
+        flatten(String::new(), &config.masked(), &mut fields);
+        fields.remove("authority_secret_key");
+        let is_ipc = fields.keys().any(|name| name.starts_with("template_provider_type.BitcoinCoreIpc."));
+        fields.insert("template_provider".into(), if is_ipc { "ipc" } else { "sv2tp" }.into());
+        if !is_ipc {
+            fields.extend(OTHER_KIND.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
+        fields.insert("name".into(), name.into());
+        fields.insert("description".into(), description.into());
+        Self { fields, rows: config.upstreams.len().max(1) }
+    }
+
+    /// As sent, besides secrets. The rows close up; those left empty go, unless they are to be kept.
+    pub(super) fn of_pairs(pairs: &Pairs, keep_empty_rows: bool) -> Self {
+        let mut fields: BTreeMap<String, String> = BTreeMap::new();
+        let mut rows: BTreeMap<u32, Vec<(&str, &str)>> = BTreeMap::new();
+        let shown = pairs.iter().filter(|(name, text)| name != "authority_secret_key" && SecretKey::parse(text).is_err());
+        for (name, text) in shown {
+            let pool = name.strip_prefix("upstreams.").and_then(|rest| rest.split_once('.'));
+            match pool.and_then(|(row, field)| Some((row.parse().ok()?, field))) {
+                Some((row, field)) => rows.entry(row).or_default().push((field, text)),
+                None => drop(fields.insert(name.clone(), text.clone())),
+            }
+        }
+        rows.retain(|_, fields| keep_empty_rows || fields.iter().any(|(_, text)| !text.trim().is_empty()));
+        let mut values = Self { fields, rows: rows.len().min(MOST_UPSTREAMS + 1) };
+        for (row, pool) in rows.into_values().take(values.rows).enumerate() {
+            values.fields.extend(pool.into_iter().map(|(field, text)| (format!("upstreams.{row}.{field}"), text.to_owned())));
+        }
+        values
+    }
+
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+
+    pub(super) fn swap_rows(&mut self, one: usize, other: usize) {
+        for (field, _) in POOL_LABELS {
+            let names = [one, other].map(|row| format!("upstreams.{row}.{field}"));
+            let [first, second] = names.each_ref().map(|name| self.get(name).to_owned());
+            self.fields.extend(names.into_iter().zip([second, first]));
+        }
+    }
+
+    pub(super) fn remove_row(&mut self, row: usize) {
+        for at in row..self.rows.saturating_sub(1) {
+            self.swap_rows(at, at + 1);
+        }
+        self.rows = self.rows.saturating_sub(1);
+        let last = format!("upstreams.{}.", self.rows);
+        self.fields.retain(|name, _| !name.starts_with(&last));
+    }
+}
+
+/// Single values under their path with dots; lists of single values as one text.
+fn flatten(path: String, value: &Value, into: &mut BTreeMap<String, String>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| flatten(below(key), value, into)),
+        Value::Array(list) if list.iter().any(Value::is_object) => {
+            list.iter().enumerate().for_each(|(at, value)| flatten(below(&at.to_string()), value, into));
+        }
+        Value::Array(list) => drop(into.insert(path, list.iter().map(single).collect::<Vec<_>>().join(", "))),
+        single_value => drop(into.insert(path, single(single_value))),
+    }
+}
+
+fn single(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A button that changes the form's rows instead of saving it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rearrangement {
+    /// One more pool at the end.
+    Add,
+    /// Without this pool.
+    Remove(usize),
+    /// This pool is tried before the one above it.
+    Raise(usize),
+}
+
+impl Rearrangement {
+    /// The button that sent the form, if it is one of these.
+    #[must_use]
+    pub fn of(pairs: &Pairs) -> Option<Self> {
+        let (_, action) = pairs.iter().rev().find(|(name, _)| name == "action")?;
+        match action.split_once('.') {
+            None if action == "add-upstream" => Some(Self::Add),
+            Some(("remove-upstream", row)) => row.parse().ok().map(Self::Remove),
+            Some(("raise-upstream", row)) => row.parse().ok().map(Self::Raise),
+            _ => None,
+        }
+    }
+}
