@@ -9,7 +9,7 @@ use crate::configs::Draft;
 use crate::error::{Error, Result};
 use crate::http::{Frame, Input};
 use crate::instances::ClientSource;
-use crate::instances::model::Wishes;
+use crate::instances::Wishes;
 use crate::keys::KeyPair;
 use crate::settings::{OnShutdown, Settings};
 use crate::state::AppState;

@@ -28,6 +28,7 @@ fn urls() -> Router<AppState> {
         .route("/", get(instances::routes::overview))
         .route("/instances", get(instances::routes::list).post(instances::routes::create))
         .route("/instances/new", get(instances::routes::new))
+        .route("/instances/actions", post(instances::routes::bulk))
         .route(
             "/instances/{id}",
             get(logs::routes::show)

@@ -343,3 +343,59 @@ async fn an_autostart_that_cannot_be_is_said_and_tried_again() {
     manager.until_state(&id, "running").await;
     assert_eq!(manager.states(&id).await, ["backing-off", "starting", "running"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_failures_are_given_up_on_with_the_reason() {
+    let manager = Manager::with_simulated(&["--fail-with", "config"]).await;
+    let id = manager.instance("barn").await;
+    let limit = json!({ "restart_limit": { "failures": 2, "within_s": 600 } });
+    assert_eq!(manager.request("PATCH", &format!("/api/instances/{id}")).json(&limit).send().await.unwrap().status(), 200);
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "failed").await;
+    assert_eq!(manager.states(&id).await, ["starting", "backing-off", "starting", "failed"]);
+    let reason = manager.events(&id).await.last().unwrap()["reason"].as_str().unwrap().to_owned();
+    assert_eq!(reason, "the client ended with exit code 1 though nobody asked for it, failure 2 within 10 min: it is not tried again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_over_its_limits_ends_and_the_reason_is_recorded() {
+    let manager = Manager::with_simulated(&["--grow-memory", "400"]).await;
+    let id = manager.instance("barn").await;
+    let limits = json!({ "memory_limit_mib": 128, "open_files_limit": 200, "nice": 7, "restart_policy": "never" });
+    assert_eq!(manager.request("PATCH", &format!("/api/instances/{id}")).json(&limits).send().await.unwrap().status(), 200);
+    let (_, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    let pid = body["pid"].as_u64().unwrap();
+    let set = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = |name: &str| set.lines().find(|l| l.starts_with(name)).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(line("Max open files")[3..5], ["200", "200"]);
+    assert_eq!(line("Max data size")[3..5], ["134217728", "134217728"]);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    assert_eq!(stat.rsplit(") ").next().unwrap().split(' ').nth(16), Some("7"), "{stat}");
+    let failed = manager.until_state(&id, "failed").await;
+    assert_eq!(failed["exit"], json!({ "signal": 6 }));
+    assert!(failed["last_error"].as_str().unwrap().contains("memory allocation"), "{failed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_acts_on_many_with_a_result_for_each() {
+    let manager = Manager::start().await;
+    let ids = [manager.instance("barn").await, manager.instance("garage").await, manager.instance("attic").await];
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    let response = manager.post_json("/api/instances/actions", &json!({ "action": "start", "ids": [&ids[0], &ids[1], unknown] })).await;
+    assert_eq!(response.status(), 200);
+    let body: serde_json::Value = response.json().await.unwrap();
+    let done: Vec<bool> = body["results"].as_array().unwrap().iter().map(|r| r["success"].as_bool().unwrap()).collect();
+    assert_eq!((done, &body["success"]), (vec![true, true, false], &json!(false)), "{body}");
+    manager.until_state(&ids[0], "running").await;
+    manager.until_state(&ids[1], "running").await;
+    assert_eq!(manager.json(&format!("/api/instances/{}", ids[2])).await["status"], "stopped");
+
+    let page = manager.post_form("/instances/actions", &[("action", "stop"), ("ids", &ids[0]), ("ids", &ids[1])]).await;
+    assert_eq!(page.status(), 200);
+    assert!(page.text().await.unwrap().contains("Stop: done with 2 of 2"));
+    let response = manager.post_json("/api/instances/actions", &json!({ "action": "start", "all": true })).await;
+    let body: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(body["results"].as_array().unwrap().len(), 3, "{body}");
+    let refused = manager.post_json("/api/instances/actions", &json!({ "action": "start" })).await;
+    assert_eq!(refused.status(), 422);
+}

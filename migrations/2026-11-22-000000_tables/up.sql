@@ -32,6 +32,13 @@ CREATE TABLE instances (
     desired        TEXT    NOT NULL DEFAULT 'stopped' CHECK (desired IN ('running', 'stopped')),
     autostart      BOOLEAN NOT NULL DEFAULT 0 CHECK (autostart IN (0, 1)),
     restart_policy TEXT    NOT NULL DEFAULT 'on-failure' CHECK (restart_policy IN ('never', 'on-failure', 'always')),
+    -- Give up after so many failures within so many seconds; both or neither.
+    restart_limit_failures INTEGER,
+    restart_limit_within_s INTEGER,
+    -- What the client may use at most: MiB of private memory, open files; and how far it steps back for others.
+    memory_limit_mib INTEGER,
+    open_files_limit INTEGER,
+    nice           INTEGER NOT NULL DEFAULT 0,
     client_version TEXT,
     -- What was last known, from the keeper's journal.
     status         TEXT    NOT NULL DEFAULT 'stopped',

@@ -245,6 +245,27 @@ impl Members {
         }
     }
 
+    /// A whole number in a range, also as text as forms send it; empty counts as absent.
+    pub fn number(&mut self, name: &str, from: i64, to: i64) -> Option<i64> {
+        let number = match self.take(name)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) if text.trim().is_empty() => return None,
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (from..=to).contains(number));
+        if number.is_none() {
+            self.refuse(name, format!("{name} must be a whole number from {from} to {to}."));
+        }
+        number
+    }
+
+    /// What was found wrong so far.
+    #[must_use]
+    pub fn refused(self) -> Vec<FieldError> {
+        self.errors
+    }
+
     /// Records that a member is wrong.
     pub fn refuse(&mut self, name: &str, detail: impl Into<String>) {
         self.errors.push(FieldError::new(format!("/{name}"), detail));

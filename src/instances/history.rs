@@ -2,8 +2,9 @@
 
 use diesel::prelude::*;
 use serde::Serialize;
+use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, spoken};
 use crate::db::schema::events;
 use crate::ids::InstanceId;
 use crate::keeper::journal::Entry;
@@ -113,6 +114,10 @@ fn sentence(reason: &Reason, to: State, exit: Option<Exit>) -> String {
         (Reason::Terminated, _) => format!("the client did not heed SIGINT and was ended by SIGTERM ({})", ended.trim()),
         (Reason::Killed, _) => format!("the client heeded neither SIGINT nor SIGTERM and was killed ({})", ended.trim()),
         (Reason::CannotRun(detail), _) => detail.clone(),
+        (Reason::GaveUp { failures, within_s }, _) => format!(
+            "the client ended{ended} though nobody asked for it, failure {failures} within {}: it is not tried again",
+            spoken(Duration::from_secs(*within_s))
+        ),
         (Reason::KeeperLost, _) => "its keeper was killed, and the client with it".into(),
     }
 }

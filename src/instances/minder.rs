@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::model::unknown;
+use super::model::{STOP_PATIENCE, unknown};
 use super::queries;
 use super::supervisor::{Ask, Order, Shared};
 use crate::clock::Timestamp;
@@ -106,7 +106,11 @@ impl Minder {
                 order = orders.recv() => {
                     let Some(order) = order else { break };
                     let result = self.carry_out(order.ask, order.actor).await;
+                    let is_retired = order.ask == Ask::Retire && result.is_ok();
                     let _ = order.answer.send(result);
+                    if is_retired {
+                        break;
+                    }
                 }
                 heard = next(&mut self.conversation) => match heard {
                     Ok(Some(status)) => self.hear(status).await,
@@ -163,12 +167,40 @@ impl Minder {
                 self.want(false).await?;
                 self.request(Command::Stop, actor).await
             }
+            (Ask::Retire, _, false) => {
+                self.relaunch = None;
+                Ok(no_keeper())
+            }
+            (Ask::Retire, _, true) => {
+                self.want(false).await?;
+                self.request(Command::Stop, actor).await?;
+                self.hear_the_end().await
+            }
             (Ask::Reload, _, false) => Ok(no_keeper()),
             (Ask::Reload, _, true) => {
                 self.shared.preparation.update_policy(self.id).await?;
                 self.request(Command::Reload, actor).await
             }
         }
+    }
+
+    /// Hears everything up to the end of the keeper.
+    async fn hear_the_end(&mut self) -> Result<Status> {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while self.conversation.is_some() {
+            match tokio::time::timeout_at(deadline, next(&mut self.conversation)).await {
+                Ok(Ok(Some(status))) => self.hear(status).await,
+                Ok(_) => self.end_of_conversation().await,
+                Err(_) => {
+                    return Err(Error::Unavailable {
+                        detail: "The client could not be ended, so nothing was deleted. Try again in a moment.".into(),
+                        retry_after: Some(Duration::from_secs(5)),
+                    });
+                }
+            }
+        }
+        self.relaunch = None;
+        Ok(no_keeper())
     }
 
     /// Tells everybody who watches.

@@ -9,6 +9,7 @@
 //!   `minder`: one of them, which talks with the keeper.
 //! * `service`: the use cases.
 
+mod bulk;
 mod history;
 mod minder;
 pub mod model;
@@ -20,9 +21,11 @@ pub mod routes;
 mod service;
 mod supervisor;
 pub mod views;
+mod wishes;
 
 pub use history::Event;
 pub use model::Instance;
 pub use program::ClientSource;
 pub use service::{Instances, Outcome};
 pub use supervisor::Ending;
+pub use wishes::Wishes;

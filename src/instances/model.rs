@@ -5,12 +5,10 @@ use serde::Serialize;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::configs::check_name;
 use crate::db::schema::instances;
-use crate::error::{Error, Result};
-use crate::http::extract::Members;
+use crate::error::Error;
 use crate::ids::{ConfigId, InstanceId};
-use crate::keeper::machine::{Exit, Policy, State};
+use crate::keeper::machine::{Exit, Limit, Policy, State};
 use crate::keeper::protocol::Status;
 
 /// A row of `instances`.
@@ -29,6 +27,16 @@ pub struct Row {
     pub autostart: bool,
     /// `never`, `on-failure` or `always`.
     pub restart_policy: String,
+    /// Give up after so many failures
+    pub restart_limit_failures: Option<i32>,
+    /// within so many seconds.
+    pub restart_limit_within_s: Option<i32>,
+    /// Private memory the client may have, MiB.
+    pub memory_limit_mib: Option<i32>,
+    /// Files and sockets it may have open.
+    pub open_files_limit: Option<i32>,
+    /// How far it steps back for others, 0 to 19.
+    pub nice: i32,
     /// A pinned client version; none: the one in use.
     pub client_version: Option<String>,
     /// The last known state.
@@ -72,6 +80,13 @@ impl Row {
         self.restart_policy.parse().unwrap_or_default()
     }
 
+    /// When to give up, if ever.
+    #[must_use]
+    pub fn limit(&self) -> Option<Limit> {
+        let (failures, within_s) = self.restart_limit_failures.zip(self.restart_limit_within_s)?;
+        Some(Limit { failures: u32::try_from(failures).ok()?, within_s: u64::try_from(within_s).ok()? })
+    }
+
     /// Whether the user wants it to run.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
@@ -111,6 +126,17 @@ pub struct Instance {
     pub autostart: bool,
     /// When it is started again by itself.
     pub restart_policy: Policy,
+    /// When it is given up on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_limit: Option<Limit>,
+    /// Private memory the client may have, MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit_mib: Option<i32>,
+    /// Files and sockets it may have open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_files_limit: Option<i32>,
+    /// How far it steps back for others, 0 to 19.
+    pub nice: i32,
     /// A pinned client version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_version: Option<String>,
@@ -162,7 +188,7 @@ impl Instance {
             // Its keeper is gone and nothing has taken its place yet.
             None => State::Failed,
         };
-        let policy = row.policy();
+        let (policy, restart_limit) = (row.policy(), row.limit());
         let start_time = told.and_then(|t| t.started_at).filter(|_| status.has_client());
         let exit = match (row.exit_code, row.exit_signal) {
             (Some(code), _) => Some(Exit::Code(code)),
@@ -182,6 +208,10 @@ impl Instance {
             desired: row.desired,
             autostart: row.autostart,
             restart_policy: policy,
+            restart_limit,
+            memory_limit_mib: row.memory_limit_mib,
+            open_files_limit: row.open_files_limit,
+            nice: row.nice,
             client_version: row.client_version,
             created_at: row.created_at,
             started_at: row.started_at,
@@ -218,62 +248,6 @@ impl Instance {
     }
 }
 
-/// What a user says of a new instance, or of what is to change in one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// Its name.
-    pub name: Option<String>,
-    /// The configuration it runs.
-    pub config_id: Option<ConfigId>,
-    /// Started together with the manager.
-    pub autostart: Option<bool>,
-    /// When it is started again by itself.
-    pub restart_policy: Option<Policy>,
-    /// A pinned client version; `Some(None)`: whichever is in use.
-    pub client_version: Option<Option<String>>,
-}
-
-impl Wishes {
-    /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says nothing, so `is_form` makes it a no.
-    ///
-    /// # Errors
-    /// Names every member that is wrong.
-    pub fn read(value: serde_json::Value, is_new: bool, is_form: bool) -> Result<Self> {
-        let mut body = Members::of(value)?;
-        let has_version = body.has("client_version");
-        let mut wishes = Self {
-            name: body.text("name"),
-            config_id: body.parsed("config_id", "the id of a saved configuration"),
-            autostart: body.flag("autostart").or(is_form.then_some(false)),
-            restart_policy: body.parsed("restart_policy", "never, on-failure or always"),
-            client_version: None,
-        };
-        let version = body.text("client_version");
-        if has_version {
-            if version
-                .as_deref()
-                .is_some_and(|v| v.len() > 32 || !v.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b)))
-            {
-                body.refuse("client_version", "client_version must be a version such as 0.6.0.");
-            }
-            wishes.client_version = Some(version);
-        }
-        match &wishes.name {
-            Some(name) => {
-                if let Err(detail) = check_name(name) {
-                    body.refuse("name", detail);
-                }
-            }
-            None if is_new && !body.is_refused("name") => body.refuse("name", "Give it a name."),
-            None => {}
-        }
-        if is_new && wishes.config_id.is_none() && !body.is_refused("config_id") {
-            body.refuse("config_id", "Choose the saved configuration it runs.");
-        }
-        body.finish(Some(wishes))
-    }
-}
-
 /// How long the service waits for a stop to be complete before it answers that it is under way: grace, last grace and a margin.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -281,37 +255,4 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
 #[must_use]
 pub fn unknown(id: InstanceId) -> Error {
     Error::not_found("instance", id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn pointers(value: serde_json::Value, is_new: bool) -> Vec<String> {
-        match Wishes::read(value, is_new, false) {
-            Err(Error::Invalid(errors)) => errors.into_iter().map(|e| e.pointer).collect(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn every_wrong_member_is_named() {
-        assert_eq!(pointers(json!({}), true), ["/name", "/config_id"]);
-        assert_eq!(
-            pointers(json!({"name": 7, "config_id": "x", "autostart": "maybe", "restart_policy": "sometimes"}), true),
-            ["/name", "/config_id", "/autostart", "/restart_policy"]
-        );
-        assert_eq!(pointers(json!({"name": "a\u{202e}b"}), false), ["/name"]);
-        assert_eq!(pointers(json!({"name": "x".repeat(65), "client_version": "../evil"}), false), ["/client_version", "/name"]);
-        assert_eq!(pointers(json!([]), false), [""]);
-    }
-
-    #[test]
-    fn what_is_not_mentioned_stays() {
-        assert_eq!(Wishes::read(json!({}), false, false).unwrap(), Wishes::default());
-        let unpinned = Wishes::read(json!({"client_version": null}), false, false).unwrap();
-        assert_eq!(unpinned.client_version, Some(None));
-        assert_eq!(Wishes::read(json!({"name": "barn"}), false, true).unwrap().autostart, Some(false));
-    }
 }

@@ -73,7 +73,15 @@ impl Preparation {
         env.push((names::MARK.into(), id.to_string()));
         let config = format!("../{}", names::CONFIG);
         let args = program.first_args.into_iter().chain(["-c".to_owned(), config]).collect();
-        let spec = Spec { policy: row.policy(), ready_when: vec![READY.into()], ..Spec::new(program.path, args, env) };
+        let spec = Spec {
+            policy: row.policy(),
+            limit: row.limit(),
+            memory_bytes: row.memory_limit_mib.and_then(|mib| u64::try_from(mib).ok()).map(|mib| mib << 20),
+            open_files: row.open_files_limit.and_then(|files| u64::try_from(files).ok()),
+            nice: row.nice,
+            ready_when: vec![READY.into()],
+            ..Spec::new(program.path, args, env)
+        };
 
         let dir = self.dir(id);
         tokio::task::spawn_blocking(move || -> std::io::Result<()> {
@@ -119,7 +127,7 @@ impl Preparation {
         let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else { return Err(unknown(id)) };
         let dir = self.dir(id);
         tokio::task::spawn_blocking(move || -> std::io::Result<()> {
-            let spec = Spec { policy: row.policy(), ..Spec::read(&dir)? };
+            let spec = Spec { policy: row.policy(), limit: row.limit(), ..Spec::read(&dir)? };
             write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec)?)
         })
         .await

@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
 use super::history::{Event, NewEvent, split};
-use super::model::{Row, Wishes, desired};
+use super::model::{Row, desired};
+use super::wishes::Wishes;
 use crate::clock::Timestamp;
 use crate::db::schema::{configurations, events, instances};
 use crate::ids::{ConfigId, InstanceId};
@@ -59,6 +60,16 @@ pub fn update(db: &mut Db, id: InstanceId, wishes: &Wishes, now: Timestamp) -> Q
             wishes.config_id.map(|config| instances::config_id.eq(config)),
             wishes.autostart.map(|autostart| instances::autostart.eq(autostart)),
             wishes.restart_policy.map(|policy| instances::restart_policy.eq(policy.as_str())),
+            wishes.restart_limit.map(|limit| {
+                let whole = |number: u64| i32::try_from(number).unwrap_or(i32::MAX);
+                (
+                    instances::restart_limit_failures.eq(limit.map(|l| whole(u64::from(l.failures)))),
+                    instances::restart_limit_within_s.eq(limit.map(|l| whole(l.within_s))),
+                )
+            }),
+            wishes.memory_limit_mib.map(|most| instances::memory_limit_mib.eq(most)),
+            wishes.open_files_limit.map(|most| instances::open_files_limit.eq(most)),
+            wishes.nice.map(|nice| instances::nice.eq(nice)),
             wishes.client_version.as_ref().map(|version| instances::client_version.eq(version)),
             instances::updated_at.eq(now),
         ))

@@ -12,9 +12,11 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Instance, STOP_PATIENCE, Wishes};
+use super::bulk::Bulk;
+use super::model::{Instance, STOP_PATIENCE};
 use super::service::{Instances, Outcome};
-use super::views::{DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Parts, row_id};
+use super::views::{BulkPage, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Parts, row_id};
+use super::wishes::Wishes;
 use crate::configs::Configs;
 use crate::error::{Error, FieldError, Result};
 use crate::http::extract::Fields;
@@ -151,6 +153,9 @@ pub async fn settings(
     let given = json!({
         "name": instance.name, "config_id": instance.config_id, "restart_policy": instance.restart_policy,
         "autostart": instance.autostart, "client_version": instance.client_version,
+        "restart_limit_failures": instance.restart_limit.map(|l| l.failures), "restart_limit_within_s": instance.restart_limit.map(|l| l.within_s),
+        "memory_limit_mib": instance.memory_limit_mib, "open_files_limit": instance.open_files_limit,
+        "nice": Some(instance.nice).filter(|nice| *nice != 0),
     });
     want.respond(&form_page(&lists, frame, Some(instance), &given, Vec::new()).await?)
 }
@@ -199,21 +204,14 @@ async fn form_page(
     given: &Value,
     errors: Vec<FieldError>,
 ) -> Result<FormPage> {
-    let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let saved = lists.configs.list().await?;
-    let is_ticked = given.get("autostart").is_some_and(|v| v == &Value::Bool(true) || v.as_str().is_some_and(|s| s == "on"));
-    let active = saved.iter().find(|c| c.is_active).or(saved.first()).map(|c| c.id.to_string()).unwrap_or_default();
-    Ok(FormPage {
-        frame,
-        instance,
-        configs: saved.into_iter().map(|c| (c.id.to_string(), c.name)).collect(),
-        name: text("name"),
-        config_id: Some(text("config_id")).filter(|id| !id.is_empty()).unwrap_or(active),
-        restart_policy: text("restart_policy"),
-        autostart: is_ticked,
-        client_version: text("client_version"),
-        errors,
-    })
+    let mut values = given.as_object().cloned().unwrap_or_default();
+    if values.get("config_id").and_then(Value::as_str).is_none_or(str::is_empty) {
+        let active = saved.iter().find(|c| c.is_active).or(saved.first());
+        values.insert("config_id".into(), active.map(|c| c.id.to_string()).into());
+    }
+    let configs = saved.into_iter().map(|c| (c.id.to_string(), c.name)).collect();
+    Ok(FormPage { frame, instance, configs, values, errors })
 }
 
 /// `POST /instances/{id}/start`.
@@ -232,6 +230,14 @@ pub async fn stop(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want
 pub async fn restart(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want, fields: Fields) -> Reply {
     let outcome = s.restart(id, actor(&want), patience(&want)).await?;
     acted(&s, id, &want, &fields, outcome).await
+}
+
+/// `POST /instances/actions`: one action on many.
+pub async fn bulk(State(s): State<Instances>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    let bulk = Bulk::read(&input)?;
+    let action = bulk.action;
+    let results = s.bulk(bulk, actor(&want), patience(&want)).await?;
+    want.respond(&BulkPage { frame, action, success: results.iter().all(|r| r.success), results })
 }
 
 /// `GET /instances/{id}/delete`: the question.

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::history::Event;
-use super::model::{Instance, Row, STOP_PATIENCE, Wishes, desired, unknown};
+use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
 use super::preparation::Preparation;
 use super::program::{ClientSource, Program};
 use super::queries;
 use super::supervisor::{Ask, Ending, Supervisor};
+use super::wishes::Wishes;
 use crate::clock::Timestamp;
 use crate::configs::{Configs, check_name};
 use crate::db::Db;
@@ -122,6 +123,7 @@ impl Instances {
         let config_id =
             wishes.config_id.ok_or_else(|| Error::invalid("/config_id", "Choose the saved configuration it runs."))?;
         let now = Timestamp::now();
+        let limit = wishes.restart_limit.flatten();
         let row = Row {
             id: InstanceId::random(),
             name,
@@ -129,6 +131,11 @@ impl Instances {
             desired: desired(false).into(),
             autostart: wishes.autostart.unwrap_or(false),
             restart_policy: wishes.restart_policy.unwrap_or_default().as_str().into(),
+            restart_limit_failures: limit.map(|l| i32::try_from(l.failures).unwrap_or(i32::MAX)),
+            restart_limit_within_s: limit.map(|l| i32::try_from(l.within_s).unwrap_or(i32::MAX)),
+            memory_limit_mib: wishes.memory_limit_mib.flatten(),
+            open_files_limit: wishes.open_files_limit.flatten(),
+            nice: wishes.nice.unwrap_or(0),
             client_version: wishes.client_version.flatten(),
             status: State::Stopped.as_str().into(),
             pid: None,
@@ -152,7 +159,7 @@ impl Instances {
                 Ok(())
             })
             .await?;
-        self.supervisor.add(id);
+        self.supervisor.add(id, 0);
         self.supervisor.announce(id);
         Ok(id)
     }
@@ -162,7 +169,7 @@ impl Instances {
     /// # Errors
     /// There is none with this id; the name is taken; there is no such configuration.
     pub async fn change(&self, id: InstanceId, wishes: Wishes) -> Result<()> {
-        let policy_changes = wishes.restart_policy.is_some();
+        let policy_changes = wishes.restart_policy.is_some() || wishes.restart_limit.is_some();
         self.db
             .write(move |c| {
                 queries::get(c, id)?.ok_or_else(|| unknown(id))?;
@@ -215,14 +222,13 @@ impl Instances {
     pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
         let instance = self.get(id).await?;
         self.supervisor.retire(id, actor).await?;
-        let (from, to) = (self.root.join(id.to_string()), self.root.join(format!("{GONE}{id}")));
-        // Renamed first: whatever interrupts this, the next start knows what was meant.
-        match tokio::fs::rename(&from, &to).await {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
-            _ => {}
+        if let Err(e) = self.remove(id).await {
+            // It is still there, so somebody must look after it.
+            if let Ok(Some((row, _, _))) = self.db.read(move |c| Ok(queries::get(c, id)?)).await {
+                self.supervisor.add(id, u64::try_from(row.journal_offset).unwrap_or(0));
+            }
+            return Err(e);
         }
-        self.db.write(move |c| Ok(queries::delete(c, id)?)).await?;
-        remove_tree(to).await?;
         self.supervisor.announce(id);
         Ok(Outcome {
             success: true,
@@ -230,6 +236,20 @@ impl Instances {
             status: State::Stopped,
             message: format!("{} and all its files are deleted.", instance.name),
         })
+    }
+
+    async fn remove(&self, id: InstanceId) -> Result<()> {
+        let (from, to) = (self.root.join(id.to_string()), self.root.join(format!("{GONE}{id}")));
+        // Renamed first: whatever interrupts this, the next start knows what was meant.
+        match tokio::fs::rename(&from, &to).await {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+        if let Err(e) = self.db.write(move |c| Ok(queries::delete(c, id)?)).await {
+            let _ = tokio::fs::rename(&to, &from).await;
+            return Err(e);
+        }
+        remove_tree(to).await
     }
 
     /// The history of one instance or of all, newest first, with the instance's name beside each event.

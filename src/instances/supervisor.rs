@@ -35,6 +35,8 @@ pub enum Ask {
     Restart,
     /// Take changed settings that need no restart.
     Reload,
+    /// End for good: once this is answered, no keeper is left and no further order is taken.
+    Retire,
 }
 
 /// What becomes of the clients when the manager ends.
@@ -115,9 +117,9 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes charge of a new instance.
-    pub fn add(&self, id: InstanceId) {
-        drop(self.mind(id, 0));
+    /// Takes charge of one instance; `offset`: up to here its journal has been read, bytes.
+    pub fn add(&self, id: InstanceId, offset: u64) {
+        drop(self.mind(id, offset));
     }
 
     fn mind(&self, id: InstanceId, offset: u64) -> (Handle, oneshot::Receiver<()>) {
@@ -174,21 +176,7 @@ impl Supervisor {
     /// # Errors
     /// The client could not be ended.
     pub async fn retire(&self, id: InstanceId, actor: &'static str) -> Result<()> {
-        let handle = self.handle(id)?;
-        if handle.told.borrow().is_some() {
-            match order(&handle, Ask::Stop, actor).await {
-                Ok(_) | Err(Error::Conflict(_)) => {}
-                Err(e) => return Err(e),
-            }
-            self.wait(id, STOP_PATIENCE, |told| told.is_none()).await;
-            if handle.told.borrow().is_some() {
-                return Err(Error::Unavailable {
-                    detail: "The client could not be ended, so nothing was deleted. Try again in a moment.".into(),
-                    retry_after: Some(Duration::from_secs(5)),
-                });
-            }
-        }
-        handle.stop.cancel();
+        order(&self.handle(id)?, Ask::Retire, actor).await?;
         self.0.handles.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         Ok(())
     }

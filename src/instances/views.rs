@@ -2,8 +2,10 @@
 
 use askama::Template;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::time::Duration;
 
+use super::bulk::{Action, Done};
 use super::history::Event;
 use super::model::Instance;
 use crate::clock::{Timestamp, spoken};
@@ -181,6 +183,13 @@ impl crate::http::View for Parts {
     }
 }
 
+/// A field of the rarely needed part of the form.
+struct LimitField {
+    name: &'static str,
+    label: &'static str,
+    help: &'static str,
+}
+
 /// The form of a new instance or of a changed one, with what was typed and what was wrong with it.
 #[derive(Debug, Serialize, Template)]
 #[template(path = "instances/form.html", blocks = ["main"])]
@@ -192,11 +201,8 @@ pub struct FormPage {
     pub(super) instance: Option<Instance>,
     #[serde(skip)]
     pub(super) configs: Vec<(String, String)>,
-    pub(super) name: String,
-    pub(super) config_id: String,
-    pub(super) restart_policy: String,
-    pub(super) autostart: bool,
-    pub(super) client_version: String,
+    /// What stands in the fields, by name.
+    pub(super) values: Map<String, Value>,
     pub(super) errors: Vec<FieldError>,
 }
 view!(FormPage { "main" => as_main });
@@ -204,6 +210,54 @@ view!(FormPage { "main" => as_main });
 impl FormPage {
     fn error(&self, pointer: &str) -> Option<&str> {
         self.errors.iter().find(|e| e.pointer == pointer).map(|e| e.detail.as_str())
+    }
+
+    /// What stands in a field.
+    fn value(&self, name: &str) -> String {
+        match self.values.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        }
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.value(name) == value
+    }
+
+    fn is_ticked(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some(Value::Bool(true))) || self.is(name, "on")
+    }
+
+    /// One of the rarely needed fields holds something, or something wrong.
+    fn has_limits(&self) -> bool {
+        self.limits().iter().any(|field| !self.value(field.name).is_empty() || self.error(&format!("/{}", field.name)).is_some())
+    }
+
+    fn limits(&self) -> [LimitField; 5] {
+        [
+            LimitField {
+                name: "restart_limit_failures",
+                label: "Give up after so many failures",
+                help: "Empty: never. A start by hand tries again.",
+            },
+            LimitField {
+                name: "restart_limit_within_s",
+                label: "… within so many seconds",
+                help: "For example 5 failures within 600 seconds.",
+            },
+            LimitField {
+                name: "memory_limit_mib",
+                label: "Memory, MiB",
+                help: "Private memory its client may have; beyond it the client ends and is started again. Empty: as much as there is.",
+            },
+            LimitField {
+                name: "open_files_limit",
+                label: "Open files",
+                help: "Every miner needs one. Empty: as the system has it.",
+            },
+            LimitField { name: "nice", label: "Step back for others (nice)", help: "0: not at all, 19: as far as possible." },
+        ]
     }
 
     fn title(&self) -> String {
@@ -216,6 +270,35 @@ impl FormPage {
             (Policy::Always, "Always, even when the program itself cannot be run"),
             (Policy::Never, "Never"),
         ]
+    }
+}
+
+/// What became of an action on many instances.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "instances/bulk.html", blocks = ["main"])]
+pub struct BulkPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// What was done.
+    pub action: Action,
+    /// Whether it was done with all of them.
+    pub success: bool,
+    /// One result for each.
+    pub results: Vec<Done>,
+}
+view!(BulkPage { "main" => as_main });
+
+impl BulkPage {
+    fn verb(&self) -> &'static str {
+        match self.action {
+            Action::Start => "Start",
+            Action::Stop => "Stop",
+            Action::Restart => "Restart",
+        }
+    }
+
+    fn done(&self) -> usize {
+        self.results.iter().filter(|r| r.success).count()
     }
 }
 

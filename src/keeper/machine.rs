@@ -230,8 +230,24 @@ pub enum Reason {
     Killed,
     /// The program could not be run.
     CannotRun(String),
+    /// The client ended though nobody asked for it, once too often.
+    GaveUp {
+        /// So many failures
+        failures: u32,
+        /// within so many seconds.
+        within_s: u64,
+    },
     /// The keeper was killed, and the client with it. Written by the manager when it finds out.
     KeeperLost,
+}
+
+/// When to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// So many failures
+    pub failures: u32,
+    /// within so many seconds.
+    pub within_s: u64,
 }
 
 /// What the machine goes by.
@@ -241,6 +257,8 @@ pub struct Rules {
     pub policy: Policy,
     /// How long to wait before.
     pub backoff: Backoff,
+    /// When not to start again any more, whatever the policy.
+    pub limit: Option<Limit>,
     /// After running this long, a failure counts as the first one again.
     pub healthy_after: Duration,
     /// From SIGINT to SIGTERM.
@@ -254,6 +272,7 @@ impl Default for Rules {
         Self {
             policy: Policy::default(),
             backoff: Backoff::default(),
+            limit: None,
             healthy_after: Duration::from_secs(600),
             // The real client needs up to 5 s for its tasks and 4 s more while it tries its template provider.
             grace: Duration::from_secs(15),
@@ -269,6 +288,8 @@ pub struct Machine {
     state: State,
     /// Failures in a row.
     failures: u32,
+    /// When the last failures were, oldest first; as many as the limit looks at.
+    recent: Vec<u64>,
     /// When the present client was spawned.
     spawned_at: u64,
     /// When the machine wants a [`Input::Tick`].
@@ -287,6 +308,7 @@ impl Machine {
             rules,
             state: State::Stopped,
             failures: 0,
+            recent: Vec::new(),
             spawned_at: 0,
             alarm: None,
             sent: StopSignal::Interrupt,
@@ -322,6 +344,7 @@ impl Machine {
         match (self.state, input) {
             (State::Stopped | State::Failed | State::BackingOff, Input::Start | Input::Restart) => {
                 self.failures = 0;
+                self.recent.clear();
                 self.spawn(now, Reason::Asked)
             }
             (State::BackingOff, Input::Tick) if self.is_due(now) => self.spawn(now, Reason::Retry),
@@ -412,6 +435,9 @@ impl Machine {
             (Policy::OnFailure | Policy::Always, _) => true,
         };
         self.failures = self.failures.saturating_add(1);
+        if let Some(gave_up) = self.reached_limit(now).filter(|_| retry) {
+            return vec![with_end(self.change(State::Failed, gave_up), exit, last_error), Action::Quit];
+        }
         if !retry {
             return vec![with_end(self.change(State::Failed, reason), exit, last_error), Action::Quit];
         }
@@ -422,6 +448,16 @@ impl Machine {
             change.wait = Some(wait);
         }
         vec![change]
+    }
+
+    /// Counts a failure; the reason to give up if it was one too many.
+    fn reached_limit(&mut self, now: u64) -> Option<Reason> {
+        let limit = self.rules.limit?;
+        let oldest = now.saturating_sub(limit.within_s.saturating_mul(1000));
+        self.recent.retain(|at| *at >= oldest);
+        self.recent.push(now);
+        let failures = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
+        (failures >= limit.failures).then_some(Reason::GaveUp { failures, within_s: limit.within_s })
     }
 }
 

@@ -116,6 +116,40 @@ fn a_manual_start_while_backing_off_tries_now_and_forgets_the_failures() {
     assert_eq!(m.failures(), 0);
 }
 
+#[test]
+fn too_many_failures_in_too_short_a_time_are_given_up_on_until_somebody_starts_it_again() {
+    let limit = Some(Limit { failures: 3, within_s: 60 });
+    let mut m = Machine::new(Rules { policy: Policy::Always, limit, ..Rules::default() });
+    let mut now = 0;
+    m.take(Input::Start, now, 0);
+    let mut fail = |m: &mut Machine, after: u64| {
+        now += after;
+        let actions = m.take(exited(1), now, 0);
+        if m.state() == State::BackingOff {
+            now = m.alarm().unwrap();
+            m.take(Input::Tick, now, 0);
+        }
+        actions
+    };
+    // Spread out they are borne with.
+    for _ in 0..5 {
+        fail(&mut m, 40_000);
+        assert_eq!(m.state(), State::Starting);
+    }
+    fail(&mut m, 1000);
+    let last = fail(&mut m, 1000);
+    assert_eq!(m.state(), State::Failed);
+    assert!(
+        matches!(&last[0], Action::Record(c) if c.reason == Reason::GaveUp { failures: 3, within_s: 60 } && c.exit.is_some()),
+        "{last:?}"
+    );
+    assert_eq!(last.last(), Some(&Action::Quit));
+    // A manual start forgets them.
+    m.take(Input::Start, 1_000_000, 0);
+    m.take(exited(1), 1_000_001, 0);
+    assert_eq!(m.state(), State::BackingOff);
+}
+
 /// What happens in the world besides what the machine does.
 #[derive(Clone, Debug)]
 enum Happening {

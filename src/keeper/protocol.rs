@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::machine::{Exit, Policy, Reason, Rules, State};
+use super::machine::{Exit, Limit, Policy, Reason, Rules, State};
 use super::names;
 
 /// The version spoken here.
@@ -28,6 +28,18 @@ pub struct Spec {
     /// When to start it again.
     #[serde(default)]
     pub policy: Policy,
+    /// When to give up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+    /// Private memory the client may have, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Files and sockets it may have open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
+    /// How far it steps back for others, 0 to 19.
+    #[serde(default)]
+    pub nice: i32,
     /// From SIGINT to SIGTERM, milliseconds.
     #[serde(default = "default_grace")]
     pub grace_ms: u64,
@@ -61,6 +73,10 @@ impl Spec {
             args,
             env,
             policy: Policy::default(),
+            limit: None,
+            memory_bytes: None,
+            open_files: None,
+            nice: 0,
             grace_ms: default_grace(),
             ready_when: Vec::new(),
             log_segment_bytes: default_segment(),
@@ -79,7 +95,7 @@ impl Spec {
     /// The rules for the state machine.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        Rules { policy: self.policy, grace: Duration::from_millis(self.grace_ms), ..Rules::default() }
+        Rules { policy: self.policy, limit: self.limit, grace: Duration::from_millis(self.grace_ms), ..Rules::default() }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Starting a client: a fresh process of our own that arranges what must hold for the client and then becomes it (the
 //! chain-loading of s6). All of it survives `execve`, and none of it needs `unsafe`.
 //!
-//! Arranged: death together with the keeper (parent-death signal), a session and group of its own, a tight umask, its own working
-//! directory, nothing of the keeper's environment, no descriptor but its output.
+//! Arranged: death together with the keeper (parent-death signal), a session and group of its own, limits, a tight umask, its own
+//! working directory, nothing of the keeper's environment, no descriptor but its output.
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,6 +22,15 @@ pub struct ExecArgs {
     /// The working directory.
     #[arg(long)]
     dir: PathBuf,
+    /// Private memory it may have, bytes.
+    #[arg(long)]
+    memory: Option<u64>,
+    /// Files and sockets it may have open.
+    #[arg(long)]
+    open_files: Option<u64>,
+    /// How far it steps back for others.
+    #[arg(long, default_value_t = 0)]
+    nice: i32,
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -56,6 +65,9 @@ pub fn start(spec: &super::protocol::Spec, dir: &Path) -> Result<Started, String
         .arg(std::process::id().to_string())
         .arg("--dir")
         .arg(dir.join(super::names::WORK))
+        .args(spec.memory_bytes.map(|bytes| format!("--memory={bytes}")))
+        .args(spec.open_files.map(|files| format!("--open-files={files}")))
+        .arg(format!("--nice={}", spec.nice))
         .arg("--")
         .arg(&spec.program)
         .args(&spec.args)
@@ -101,6 +113,19 @@ fn become_client(args: &ExecArgs) -> String {
         return failed("no session", &e);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    // RLIMIT_DATA counts private writable memory (getrlimit(2), since Linux 4.7); the address space would count what is merely reserved.
+    for (resource, most) in [(Resource::Data, args.memory), (Resource::Nofile, args.open_files)] {
+        if let Some(most) = most
+            && let Err(e) = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+        {
+            return failed("no limit", &e);
+        }
+    }
+    if args.nice != 0
+        && let Err(e) = rustix::process::setpriority_process(None, args.nice)
+    {
+        return failed("no priority", &e);
+    }
     if let Err(e) = std::env::set_current_dir(&args.dir) {
         return failed("no working directory", &e);
     }

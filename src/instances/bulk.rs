@@ -1,0 +1,163 @@
+//! One action on many instances at once, with a result for each.
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+
+use super::service::Instances;
+use crate::error::{Error, FieldError, Result};
+use crate::http::Input;
+use crate::ids::InstanceId;
+use crate::keeper::machine::State;
+
+/// What can be done with many instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Start those that do not run.
+    Start,
+    /// Stop those that run.
+    Stop,
+    /// Stop and start again; start those that do not run.
+    Restart,
+}
+
+impl std::str::FromStr for Action {
+    type Err = ();
+    fn from_str(text: &str) -> std::result::Result<Self, ()> {
+        match text {
+            "start" => Ok(Self::Start),
+            "stop" => Ok(Self::Stop),
+            "restart" => Ok(Self::Restart),
+            _ => Err(()),
+        }
+    }
+}
+
+/// An action and whom it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bulk {
+    /// What is to be done.
+    pub action: Action,
+    /// With whom; none: with all.
+    pub ids: Option<Vec<InstanceId>>,
+}
+
+impl Bulk {
+    /// Reads `{action, ids: [...]}` or `{action, all: true}`, or a form with `action` and one `ids` for each ticked instance.
+    ///
+    /// # Errors
+    /// Names every member that is wrong.
+    pub fn read(input: &Input) -> Result<Self> {
+        let mut errors = Vec::new();
+        let action = input.value.get("action").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        if action.is_none() {
+            errors.push(FieldError::new("/action", "action must be start, stop or restart."));
+        }
+        let given: Vec<&str> = match (&input.form, input.value.get("ids")) {
+            (Some(pairs), _) => pairs.iter().filter(|(name, _)| name == "ids").map(|(_, id)| id.as_str()).collect(),
+            (None, Some(Value::Array(ids))) => ids.iter().map(|id| id.as_str().unwrap_or_default()).collect(),
+            (None, None | Some(Value::Null)) => Vec::new(),
+            (None, Some(_)) => vec![""],
+        };
+        let is_all = input
+            .value
+            .get("all")
+            .is_some_and(|all| all == &Value::Bool(true) || all.as_str().is_some_and(|s| s == "true" || s == "on"));
+        let mut ids = Vec::new();
+        for (at, id) in given.into_iter().enumerate() {
+            match id.parse() {
+                Ok(id) if !ids.contains(&id) => ids.push(id),
+                Ok(_) => {}
+                Err(_) => errors.push(FieldError::new(format!("/ids/{at}"), "ids must be a list of ids of instances.")),
+            }
+        }
+        if ids.is_empty() && !is_all && errors.iter().all(|e| !e.pointer.starts_with("/ids")) {
+            errors.push(FieldError::new("/ids", "Choose at least one instance, or send all: true."));
+        }
+        match action {
+            Some(action) if errors.is_empty() => Ok(Self { action, ids: (!is_all).then_some(ids) }),
+            _ => Err(Error::Invalid(errors)),
+        }
+    }
+}
+
+/// What became of one instance.
+#[derive(Clone, Debug, Serialize)]
+pub struct Done {
+    /// Which.
+    pub id: InstanceId,
+    /// Its name, if there is such an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it was done.
+    pub success: bool,
+    /// Its state afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<State>,
+    /// What happened, or why it was not done.
+    pub message: String,
+}
+
+impl Instances {
+    /// Does one thing with many instances, all at the same time. Each has its own result; none holds up another.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn bulk(&self, bulk: Bulk, actor: &'static str, patience: Duration) -> Result<Vec<Done>> {
+        let known = self.list().await?;
+        let ids = bulk.ids.unwrap_or_else(|| known.iter().map(|i| i.id).collect());
+        let results = ids.into_iter().map(|id| {
+            let name = known.iter().find(|i| i.id == id).map(|i| i.name.clone());
+            async move {
+                let result = match bulk.action {
+                    Action::Start => self.start(id, actor).await,
+                    Action::Stop => self.stop(id, actor, patience).await,
+                    Action::Restart => self.restart(id, actor, patience).await,
+                };
+                match result {
+                    Ok(outcome) => Done { id, name, success: true, status: Some(outcome.status), message: outcome.message },
+                    Err(Error::Internal(cause)) => {
+                        tracing::error!(instance = %id, %cause, "a bulk action failed");
+                        Done {
+                            id,
+                            name,
+                            success: false,
+                            status: None,
+                            message: "Something went wrong inside jd-manager; its log has the cause.".into(),
+                        }
+                    }
+                    Err(e) => Done { id, name, success: false, status: None, message: e.to_string() },
+                }
+            }
+        });
+        Ok(join_all(results).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> std::result::Result<Bulk, Vec<String>> {
+        Bulk::read(&Input { value, form: None }).map_err(|e| match e {
+            Error::Invalid(errors) => errors.into_iter().map(|e| e.pointer).collect(),
+            other => panic!("{other}"),
+        })
+    }
+
+    #[test]
+    fn a_selection_or_all_but_never_nobody() {
+        let id = InstanceId::random();
+        assert_eq!(read(json!({"action": "stop", "ids": [id, id]})).unwrap(), Bulk { action: Action::Stop, ids: Some(vec![id]) });
+        assert_eq!(read(json!({"action": "start", "all": true})).unwrap().ids, None);
+        assert_eq!(read(json!({})).unwrap_err(), ["/action", "/ids"]);
+        assert_eq!(read(json!({"action": "explode", "ids": ["x", 7]})).unwrap_err(), ["/action", "/ids/0", "/ids/1"]);
+        assert_eq!(read(json!({"action": "stop", "ids": "x"})).unwrap_err(), ["/ids/0"]);
+        let form = vec![("action".into(), "restart".into()), ("ids".into(), id.to_string()), ("ids".into(), id.to_string())];
+        let input = Input { value: json!({"action": "restart", "ids": id}), form: Some(form) };
+        assert_eq!(Bulk::read(&input).unwrap(), Bulk { action: Action::Restart, ids: Some(vec![id]) });
+    }
+}

@@ -1,0 +1,184 @@
+//! What a user says of a new instance, or of what is to change in one. Pure.
+
+use crate::configs::check_name;
+use crate::error::Result;
+use crate::http::extract::Members;
+use crate::ids::ConfigId;
+use crate::keeper::machine::{Limit, Policy};
+
+/// What a user says of a new instance, or of what is to change in one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Its name.
+    pub name: Option<String>,
+    /// The configuration it runs.
+    pub config_id: Option<ConfigId>,
+    /// Started together with the manager.
+    pub autostart: Option<bool>,
+    /// When it is started again by itself.
+    pub restart_policy: Option<Policy>,
+    /// When it is given up on; `Some(None)`: never.
+    pub restart_limit: Option<Option<Limit>>,
+    /// Private memory the client may have, MiB; `Some(None)`: as much as there is.
+    pub memory_limit_mib: Option<Option<i32>>,
+    /// Files and sockets it may have open; `Some(None)`: as the system has it.
+    pub open_files_limit: Option<Option<i32>>,
+    /// How far it steps back for others, 0 to 19.
+    pub nice: Option<i32>,
+    /// A pinned client version; `Some(None)`: whichever is in use.
+    pub client_version: Option<Option<String>>,
+}
+
+/// The smallest memory limit: the real client has about 20 MiB of private memory when idle, with its threads' stacks.
+const LEAST_MEMORY_MIB: i64 = 64;
+
+impl Wishes {
+    /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says nothing, so `is_form` makes it a no.
+    ///
+    /// # Errors
+    /// Names every member that is wrong.
+    pub fn read(value: serde_json::Value, is_new: bool, is_form: bool) -> Result<Self> {
+        let mut body = Members::of(value)?;
+        let has_version = body.has("client_version");
+        let mut wishes = Self {
+            name: body.text("name"),
+            config_id: body.parsed("config_id", "the id of a saved configuration"),
+            autostart: body.flag("autostart").or(is_form.then_some(false)),
+            restart_policy: body.parsed("restart_policy", "never, on-failure or always"),
+            restart_limit: limit(&mut body, is_form),
+            memory_limit_mib: most(&mut body, "memory_limit_mib", LEAST_MEMORY_MIB, 1_048_576),
+            open_files_limit: most(&mut body, "open_files_limit", 64, 1_048_576),
+            nice: body.number("nice", 0, 19).and_then(|nice| i32::try_from(nice).ok()),
+            client_version: None,
+        };
+        let version = body.text("client_version");
+        if has_version {
+            if version
+                .as_deref()
+                .is_some_and(|v| v.len() > 32 || !v.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b)))
+            {
+                body.refuse("client_version", "client_version must be a version such as 0.6.0.");
+            }
+            wishes.client_version = Some(version);
+        }
+        match &wishes.name {
+            Some(name) => {
+                if let Err(detail) = check_name(name) {
+                    body.refuse("name", detail);
+                }
+            }
+            None if is_new && !body.is_refused("name") => body.refuse("name", "Give it a name."),
+            None => {}
+        }
+        if is_new && wishes.config_id.is_none() && !body.is_refused("config_id") {
+            body.refuse("config_id", "Choose the saved configuration it runs.");
+        }
+        body.finish(Some(wishes))
+    }
+}
+
+/// A limit that null or an empty field takes away.
+fn most(body: &mut Members, name: &str, from: i64, to: i64) -> Option<Option<i32>> {
+    body.has(name).then(|| body.number(name, from, to).and_then(|number| i32::try_from(number).ok()))
+}
+
+/// `restart_limit: {failures, within_s}` or null; in a form the two numbers as fields of their own, both empty for never.
+fn limit(body: &mut Members, is_form: bool) -> Option<Option<Limit>> {
+    let (failures, within_s) = if is_form {
+        if !body.has("restart_limit_failures") && !body.has("restart_limit_within_s") {
+            return None;
+        }
+        (body.number("restart_limit_failures", 1, 1000), body.number("restart_limit_within_s", 1, 86_400))
+    } else {
+        if !body.has("restart_limit") {
+            return None;
+        }
+        let Some(value) = body.take("restart_limit") else { return Some(None) };
+        let mut inner = match Members::of(value) {
+            Ok(inner) => inner,
+            Err(_) => {
+                body.refuse("restart_limit", "restart_limit must be {\"failures\": …, \"within_s\": …} or null.");
+                return None;
+            }
+        };
+        let both = (inner.number("failures", 1, 1000), inner.number("within_s", 1, 86_400));
+        let refused = inner.refused();
+        if !refused.is_empty() {
+            body.refuse_all(refused.into_iter().map(|e| e.under("/restart_limit")));
+            return None;
+        }
+        both
+    };
+    let name = if is_form { "restart_limit_failures" } else { "restart_limit" };
+    match (failures, within_s) {
+        (None, None) => Some(None),
+        (Some(failures), Some(within_s)) => {
+            Some(Some(Limit { failures: u32::try_from(failures).unwrap_or(1), within_s: u64::try_from(within_s).unwrap_or(1) }))
+        }
+        _ => {
+            body.refuse(name, "Say both: after how many failures, and within how many seconds.");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use serde_json::json;
+
+    fn pointers(value: serde_json::Value, is_new: bool) -> Vec<String> {
+        match Wishes::read(value, is_new, false) {
+            Err(Error::Invalid(errors)) => errors.into_iter().map(|e| e.pointer).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_wrong_member_is_named() {
+        assert_eq!(pointers(json!({}), true), ["/name", "/config_id"]);
+        assert_eq!(
+            pointers(json!({"name": 7, "config_id": "x", "autostart": "maybe", "restart_policy": "sometimes"}), true),
+            ["/name", "/config_id", "/autostart", "/restart_policy"]
+        );
+        assert_eq!(pointers(json!({"name": "a\u{202e}b"}), false), ["/name"]);
+        assert_eq!(pointers(json!({"name": "x".repeat(65), "client_version": "../evil"}), false), ["/client_version", "/name"]);
+        assert_eq!(pointers(json!([]), false), [""]);
+    }
+
+    #[test]
+    fn limits_are_within_reason_and_can_be_taken_away() {
+        let limited = Wishes::read(
+            json!({"restart_limit": {"failures": 5, "within_s": 600}, "memory_limit_mib": 256, "nice": 5}),
+            false,
+            false,
+        )
+        .unwrap();
+        assert_eq!(limited.restart_limit, Some(Some(Limit { failures: 5, within_s: 600 })));
+        assert_eq!((limited.memory_limit_mib, limited.nice), (Some(Some(256)), Some(5)));
+        let freed = Wishes::read(json!({"restart_limit": null, "memory_limit_mib": null}), false, false).unwrap();
+        assert_eq!((freed.restart_limit, freed.memory_limit_mib), (Some(None), Some(None)));
+        let form = Wishes::read(
+            json!({"restart_limit_failures": "5", "restart_limit_within_s": "60", "memory_limit_mib": ""}),
+            false,
+            true,
+        )
+        .unwrap();
+        assert_eq!((form.restart_limit, form.memory_limit_mib), (Some(Some(Limit { failures: 5, within_s: 60 })), Some(None)));
+        assert_eq!(pointers(json!({"restart_limit": {"failures": 0, "within_s": 5}}), false), ["/restart_limit/failures"]);
+        assert_eq!(pointers(json!({"restart_limit": 3}), false), ["/restart_limit"]);
+        assert_eq!(
+            pointers(json!({"memory_limit_mib": 1, "open_files_limit": "many", "nice": -5}), false),
+            ["/memory_limit_mib", "/open_files_limit", "/nice"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_mentioned_stays() {
+        assert_eq!(Wishes::read(json!({}), false, false).unwrap(), Wishes::default());
+        let unpinned = Wishes::read(json!({"client_version": null}), false, false).unwrap();
+        assert_eq!(unpinned.client_version, Some(None));
+        assert_eq!(Wishes::read(json!({"name": "barn"}), false, true).unwrap().autostart, Some(false));
+    }
+}
