@@ -6,20 +6,25 @@
 
   // One live log on a page. The pause button stops following; what arrives meanwhile is kept for when it goes on.
   const log = () => document.getElementById('log');
+  const count = (html) => html.split('<div class="line').length - 1;
   let held = null;
   let dropped = 0;
 
+  function drop(lines) {
+    dropped += lines;
+    const note = document.getElementById('log-dropped');
+    if (!note) return;
+    note.hidden = false;
+    note.querySelector('b').textContent = dropped.toLocaleString();
+  }
+
   function trim(box) {
     const lines = box.querySelectorAll('.line');
+    if (lines.length) document.getElementById('log-empty')?.remove();
     const over = lines.length - LINES;
     if (over <= 0) return;
     for (let i = 0; i < over; i++) lines[i].remove();
-    dropped += over;
-    const note = document.getElementById('log-dropped');
-    if (note) {
-      note.hidden = false;
-      note.querySelector('b').textContent = dropped.toLocaleString();
-    }
+    drop(over);
   }
 
   function atEnd(box) {
@@ -28,18 +33,46 @@
 
   document.addEventListener('htmx:sse:before:message', (event) => {
     const box = log();
-    if (!box || event.detail.message.event) return;
-    if (held && event.detail.message.data.includes('hx-target="#log"')) {
+    const { data, event: name } = event.detail.message;
+    if (!box || name) return;
+    if (held && data.includes('hx-target="#log"')) {
       // Held back whole; beyond the limit the oldest go, as they would on the screen.
-      held.push(event.detail.message.data);
-      if (held.length > LINES) held.shift();
+      held.push({ data, lines: count(data) });
+      let lines = held.reduce((sum, piece) => sum + piece.lines, 0);
+      while (lines - held[0].lines >= LINES) {
+        const gone = held.shift().lines;
+        lines -= gone;
+        drop(gone);
+      }
       event.preventDefault();
       return;
     }
     box.dataset.follow = atEnd(box) ? '1' : '';
   });
 
+  // The title says the state, so it follows what is swapped in.
+  let title = null;
+  function retitle() {
+    const now = document.querySelector('[data-title]')?.dataset.title ?? null;
+    if (title && now) document.title = document.title.replace(title, () => now);
+    title = now;
+  }
+
+  // A button is replaced together with what stands around it: the focus stays in that place.
+  let place = null;
+  document.addEventListener('focusin', (event) => { place = event.target.closest('#status, tr[id]')?.id ?? null; });
+
+  // The answer to a button may come after newer news on the stream: what is older than what is shown is not swapped in.
+  const since = (part) => Number(part.querySelector('[data-since]')?.dataset.since ?? 0);
+  document.addEventListener('htmx:before:swap', (event) => {
+    const { ctx, tasks } = event.detail;
+    const isStale = ({ target, fragment }) => target?.matches?.('#status, tr[id]') && since(fragment) < since(target);
+    if (ctx.sourceElement?.matches('form') && tasks.some(isStale)) event.preventDefault();
+  });
+
   document.addEventListener('htmx:after:swap', () => {
+    retitle();
+    if (place && document.activeElement === document.body) document.getElementById(place)?.focus({ preventScroll: true });
     const box = log();
     if (!box) return;
     trim(box);
@@ -47,17 +80,26 @@
   });
 
   // The line under the log says whether it is live.
-  function live(text) {
+  let connection = 'connecting …';
+  function live(words = connection) {
+    connection = words;
     const state = document.getElementById('log-live');
-    if (state) state.textContent = text;
+    if (state) state.textContent = held && words === 'live' ? 'paused' : words;
   }
-  document.addEventListener('htmx:sse:after:connection', () => live(held ? 'paused' : 'live'));
-  document.addEventListener('htmx:sse:error', () => live('connection lost, trying again …'));
+  document.addEventListener('htmx:sse:after:connection', () => live('live'));
+  document.addEventListener('htmx:sse:error', ({ detail }) => {
+    live(detail.status === 404 ? 'over: this instance was deleted' : 'cut off, trying again …');
+  });
   document.addEventListener('htmx:sse:close', () => live('not live'));
 
   document.addEventListener('click', (event) => {
     const button = event.target.closest('button');
     if (!button) return;
+    if (event.detail > 1 && button.closest('[hx-post]')) {
+      // The second half of a double click would hit Stop, which has taken the place of Start.
+      event.preventDefault();
+      return;
+    }
     if (button.id === 'log-pause') {
       event.preventDefault();
       const box = log();
@@ -66,17 +108,17 @@
         held = null;
         button.textContent = 'Pause';
         button.setAttribute('aria-pressed', 'false');
-        live('live');
+        live();
         const source = document.getElementById('log-stream');
         if (source && window.htmx && pieces.length) {
-          htmx.swap({ sourceElement: source, target: source, swap: 'none', text: pieces.join(''), request: {}, response: {} });
+          htmx.swap({ sourceElement: source, target: source, swap: 'none', text: pieces.map((piece) => piece.data).join(''), request: {}, response: {} });
         }
         if (box) box.scrollTop = box.scrollHeight;
       } else {
         held = [];
         button.textContent = 'Go on';
         button.setAttribute('aria-pressed', 'true');
-        live('paused');
+        live();
       }
     } else if (button.dataset.copy) {
       event.preventDefault();
@@ -94,6 +136,12 @@
     }
   });
 
+  // The same for a key that is held down.
+  document.addEventListener('keydown', (event) => {
+    if (event.repeat && event.key === 'Enter' && event.target.closest('[hx-post]')) event.preventDefault();
+  });
+
+  document.documentElement.classList.add('js');
   try {
     const theme = localStorage.getItem('theme');
     if (theme === 'dark' || theme === 'light') document.documentElement.dataset.theme = theme;
@@ -119,7 +167,7 @@
   }, 1000);
 
   document.addEventListener('DOMContentLoaded', () => {
-    document.documentElement.classList.add('js');
+    retitle();
     const box = log();
     if (box) box.scrollTop = box.scrollHeight;
     const errors = document.querySelector('[data-focus]');

@@ -133,14 +133,24 @@ impl Minder {
             (Ask::Start | Ask::StartByItself, Some(State::Starting | State::Running), true) => {
                 Err(Error::Conflict("It is already running.".into()))
             }
-            (Ask::Start | Ask::Restart, _, is_kept) => {
+            (Ask::Start | Ask::Restart, ..) => {
                 self.shared.preparation.prepare(self.id).await?;
                 self.want(true).await?;
-                if !is_kept {
-                    self.launch().await?;
-                }
                 let command = if ask == Ask::Start { Command::Start } else { Command::Restart };
-                self.request(command, actor).await
+                // A keeper on its way out takes no orders any more; its place is free a moment later.
+                for _ in 0..3 {
+                    if self.conversation.is_none() {
+                        self.launch().await?;
+                    }
+                    if let Some(status) = self.request(command.clone(), actor).await? {
+                        return Ok(status);
+                    }
+                    self.end_of_conversation().await;
+                }
+                Err(Error::Unavailable {
+                    detail: "Its keeper ends again and again; the file keeper.log in its directory may say why.".into(),
+                    retry_after: Some(Duration::from_secs(5)),
+                })
             }
             (Ask::StartByItself, ..) => {
                 let started = Box::pin(self.carry_out(Ask::Start, actor)).await;
@@ -165,7 +175,14 @@ impl Minder {
             }
             (Ask::Stop, Some(_), true) => {
                 self.want(false).await?;
-                self.request(Command::Stop, actor).await
+                match self.request(Command::Stop, actor).await? {
+                    Some(status) => Ok(status),
+                    // It was on its way out by itself.
+                    None => {
+                        self.end_of_conversation().await;
+                        Ok(no_keeper())
+                    }
+                }
             }
             (Ask::Retire, _, false) => {
                 self.relaunch = None;
@@ -179,7 +196,7 @@ impl Minder {
             (Ask::Reload, _, false) => Ok(no_keeper()),
             (Ask::Reload, _, true) => {
                 self.shared.preparation.update_policy(self.id).await?;
-                self.request(Command::Reload, actor).await
+                Ok(self.request(Command::Reload, actor).await?.unwrap_or_else(no_keeper))
             }
         }
     }
@@ -272,24 +289,22 @@ impl Minder {
         stream.set_nonblocking(true)?;
         let (read, write) = UnixStream::from_std(stream)?.into_split();
         self.conversation = Some(Conversation { lines: BufReader::new(read), partial: Vec::new(), write });
-        match self.request(Command::Watch, "manager").await {
-            Ok(_) => Ok(()),
-            Err(e) => {
-                self.conversation = None;
-                Err(io::Error::other(e))
-            }
+        let answer = self.request(Command::Watch, "manager").await;
+        if let Ok(Some(_)) = answer {
+            return Ok(());
         }
+        self.conversation = None;
+        Err(io::Error::other("the keeper ended before it answered"))
     }
 
-    /// Sends a request and hears everything up to its answer.
-    async fn request(&mut self, command: Command, actor: &'static str) -> Result<Status> {
-        let silent = |detail: &str| Error::Unavailable { detail: detail.into(), retry_after: Some(Duration::from_secs(1)) };
+    /// Sends a request and hears everything up to its answer; `None`: the keeper ended before it answered.
+    async fn request(&mut self, command: Command, actor: &'static str) -> Result<Option<Status>> {
         self.requests += 1;
         let id = self.requests;
         let request = Request { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()) };
-        let Some(conversation) = &mut self.conversation else { return Err(silent("Its keeper is not there.")) };
+        let Some(conversation) = &mut self.conversation else { return Ok(None) };
         if conversation.write.write_all(&protocol::line(&request)).await.is_err() {
-            return Err(silent("Its keeper has just ended. Try again."));
+            return Ok(None);
         }
         let deadline = Instant::now() + ANSWER;
         loop {
@@ -299,11 +314,15 @@ impl Minder {
                     let is_answer = status.re == Some(id);
                     self.hear(status.clone()).await;
                     if is_answer {
-                        return Ok(status);
+                        return Ok(Some(status));
                     }
                 }
-                Ok(_) => return Err(silent("Its keeper ended before it answered. Try again.")),
-                Err(_) => return Err(silent("Its keeper does not answer.")),
+                Ok(_) => return Ok(None),
+                Err(_) => {
+                    let detail =
+                        "Its keeper does not answer. If this stays so, end the keeper's process; its client ends with it.".into();
+                    return Err(Error::Unavailable { detail, retry_after: Some(Duration::from_secs(1)) });
+                }
             }
         }
     }

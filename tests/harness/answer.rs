@@ -112,7 +112,7 @@ impl Answer {
         assert_eq!(self.header("hx-retarget"), Some("#notices"), "{self:?}");
         assert!(self.header("hx-reswap").is_some_and(|swap| swap.starts_with("innerHTML")), "{self:?}");
         let dom = self.fragment(status);
-        assert!(!dom.one("section.attention p").is_empty());
+        assert!(!dom.one("section.attention p:first-child").is_empty());
         dom
     }
 }
@@ -228,11 +228,13 @@ impl EventStream {
 
     /// The next event that fits.
     pub async fn until(&mut self, mut fits: impl FnMut(&Heard) -> bool) -> Heard {
+        let begun = std::time::Instant::now();
         loop {
             let heard = self.next().await.expect("the stream ended");
             if fits(&heard) {
                 return heard;
             }
+            assert!(begun.elapsed() < PATIENCE, "waited in vain, last heard: {heard:?}");
         }
     }
 }

@@ -344,15 +344,19 @@ impl Manager {
 
     /// The processes that run an instance's client: those its keeper marked.
     pub fn clients(&self, id: &str) -> Vec<u32> {
-        let mark = format!("JD_MANAGER_INSTANCE={id}");
-        fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
-            .filter(|pid| {
-                fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
-            })
-            .collect()
+        marked(&format!("JD_MANAGER_INSTANCE={id}"))
     }
+}
+
+/// The processes with this variable in their environment, except those that are only about to become a client.
+pub fn marked(mark: &str) -> Vec<u32> {
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == mark.as_bytes()))
+        })
+        .collect()
 }
 
 impl Drop for Manager {

@@ -1,0 +1,335 @@
+//! Every URL in every form it is offered in: the table below lists them all, and a test compares it with the router.
+
+mod harness;
+
+use harness::answer::{Answer, EventStream};
+use harness::{Manager, free_port, solo_config};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// What a URL is offered in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offered {
+    /// HTML and JSON.
+    Page,
+    /// These and a stream of changes.
+    Stream,
+    /// These and plain text.
+    Log,
+    /// Plain text first, then HTML and JSON.
+    Text,
+    /// One form, whatever is accepted.
+    Only(&'static str),
+}
+
+/// Every URL of the router: methods, path, and what its GET is offered in (for those without, what a POST answers).
+const URLS: &[(&str, &str, Offered)] = &[
+    ("get", "/", Offered::Stream),
+    ("get post", "/instances", Offered::Stream),
+    ("get", "/instances/new", Offered::Page),
+    ("get patch post delete", "/instances/{id}", Offered::Page),
+    ("get", "/instances/{id}/settings", Offered::Page),
+    ("post", "/instances/{id}/start", Offered::Page),
+    ("post", "/instances/{id}/stop", Offered::Page),
+    ("post", "/instances/{id}/restart", Offered::Page),
+    ("get post", "/instances/{id}/delete", Offered::Page),
+    ("get", "/instances/{id}/events", Offered::Page),
+    ("get", "/instances/{id}/logs", Offered::Log),
+    // An address of its own for what a browser's link cannot say in `Accept`.
+    ("get", "/instances/{id}/log.txt", Offered::Only("text/plain")),
+    ("get post", "/saved-configs", Offered::Page),
+    ("get", "/saved-configs/new", Offered::Page),
+    ("get", "/saved-configs/active", Offered::Page),
+    ("get post", "/saved-configs/import", Offered::Page),
+    ("get put post delete", "/saved-configs/{id}", Offered::Page),
+    ("get", "/saved-configs/{id}/edit", Offered::Page),
+    ("get post", "/saved-configs/{id}/delete", Offered::Page),
+    ("post", "/saved-configs/{id}/duplicate", Offered::Page),
+    ("post", "/saved-configs/{id}/set-active", Offered::Page),
+    ("get", "/saved-configs/{id}/toml", Offered::Text),
+    ("get", "/saved-configs/{id}/revisions", Offered::Page),
+    ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),
+    ("post", "/keys/generate", Offered::Page),
+    ("get", "/events", Offered::Page),
+    // Asked by tools that send whatever they send.
+    ("get", "/health", Offered::Only("application/json")),
+];
+
+/// Routes that are no resource of the product: not below `/api`, tested in `routes/statics.rs`.
+const OTHERS: &[(&str, &str)] = &[("get", "/static/{name}")];
+
+const HTML: &str = "text/html";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+const STREAM: &str = "text/event-stream";
+
+/// `Accept`, and what it gets where HTML and JSON are offered: on the plain URL, and below `/api`. None: 406.
+const ACCEPTS: &[(Option<&str>, Option<&str>, Option<&str>)] = &[
+    (None, Some(HTML), Some(JSON)),
+    (Some("*/*"), Some(HTML), Some(JSON)),
+    (Some(""), Some(HTML), Some(JSON)),
+    (Some("certainly not a media type"), Some(HTML), Some(JSON)),
+    (Some("text/html"), Some(HTML), Some(HTML)),
+    (Some("application/json"), Some(JSON), Some(JSON)),
+    (Some("APPLICATION/JSON"), Some(JSON), Some(JSON)),
+    (Some("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"), Some(HTML), Some(HTML)),
+    (Some("text/html;q=0.5, application/json"), Some(JSON), Some(JSON)),
+    (Some("text/html, application/json;q=0.9"), Some(HTML), Some(HTML)),
+    (Some("application/json;q=0.2, text/html;q=0.1"), Some(JSON), Some(JSON)),
+    (Some("application/json, text/html"), Some(JSON), Some(JSON)),
+    (Some("text/html, application/json"), Some(HTML), Some(HTML)),
+    (Some("application/json;q=0, */*"), Some(HTML), Some(HTML)),
+    (Some("text/html;q=0, */*"), Some(JSON), Some(JSON)),
+    (Some("application/*"), Some(JSON), Some(JSON)),
+    (Some("image/png, */*;q=0.1"), Some(HTML), Some(JSON)),
+    (Some("image/png"), None, None),
+    (Some("application/problem+json"), None, None),
+    (Some("text/html;q=0"), None, None),
+];
+
+/// What a URL answers to an `Accept`, by the table above and what else it is offered in. None: 406.
+fn expected(offered: Offered, accept: Option<&str>, api: bool) -> Option<&'static str> {
+    let row = ACCEPTS.iter().find(|row| row.0 == accept).unwrap();
+    let among_two = if api { row.2 } else { row.1 };
+    match (offered, accept) {
+        (Offered::Only(kind), _) => Some(kind),
+        // The first choice of a text file is the file; HTML is its second.
+        (Offered::Text, None | Some("*/*" | "" | "certainly not a media type" | "image/png, */*;q=0.1" | "application/json;q=0, */*")) if !api => {
+            Some(TEXT)
+        }
+        (Offered::Text, Some("text/html;q=0, */*")) => Some(if api { JSON } else { TEXT }),
+        (Offered::Text, Some("application/json;q=0, */*")) => Some(TEXT),
+        _ => among_two,
+    }
+}
+
+struct World {
+    manager: Manager,
+    config: String,
+    instance: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let manager = Manager::start().await;
+        let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
+        manager.act(&format!("/api/saved-configs/{config}/set-active")).await;
+        let instance = manager.instance_of("barn", &config).await;
+        Self { manager, config, instance }
+    }
+
+    fn path(&self, pattern: &str) -> String {
+        let id = if pattern.starts_with("/instances") { &self.instance } else { &self.config };
+        pattern.replace("{id}", id).replace("{n}", "1")
+    }
+}
+
+/// Below `/api` the root is `/api` itself.
+fn below_api(path: &str) -> String {
+    if path == "/" { "/api".to_owned() } else { format!("/api{path}") }
+}
+
+#[test]
+fn the_table_lists_every_route() {
+    let router = include_str!("../src/router.rs");
+    let mut found = BTreeSet::new();
+    for route in router.split(".route(").skip(1) {
+        let (_, rest) = route.split_once('"').unwrap();
+        let (path, rest) = rest.split_once('"').unwrap();
+        // The methods are the calls up to the end of this route's parentheses.
+        let mut depth = 1;
+        let end = rest.char_indices().find(|(_, c)| {
+            depth += i32::from(*c == '(') - i32::from(*c == ')');
+            depth == 0
+        });
+        let call = &rest[..end.unwrap().0];
+        let mut methods: Vec<&str> = Vec::new();
+        for method in ["get", "patch", "put", "post", "delete", "head", "options", "any"] {
+            if call.split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_').any(|word| word.starts_with(&format!("{method}("))) {
+                methods.push(method);
+            }
+        }
+        assert!(!methods.is_empty(), "{path}: {call}");
+        methods.sort_unstable();
+        found.insert((path.to_owned(), methods.join(" ")));
+    }
+    let sorted = |methods: &str| {
+        let mut methods: Vec<&str> = methods.split(' ').collect();
+        methods.sort_unstable();
+        methods.join(" ")
+    };
+    let listed = URLS.iter().map(|(methods, path, _)| (*path, *methods)).chain(OTHERS.iter().map(|(methods, path)| (*path, *methods)));
+    assert_eq!(found, listed.map(|(path, methods)| (path.to_owned(), sorted(methods))).collect::<BTreeSet<_>>());
+}
+
+#[tokio::test]
+async fn every_get_answers_in_the_form_that_is_accepted() {
+    let world = World::new().await;
+    for (methods, pattern, offered) in URLS {
+        if !methods.contains("get") {
+            continue;
+        }
+        for (accept, ..) in ACCEPTS {
+            for api in [false, true] {
+                let path = world.path(pattern);
+                let path = if api { below_api(&path) } else { path };
+                let ask = |method: &str| {
+                    let request = world.manager.request(method, &path);
+                    Answer::to(match accept {
+                        Some(accept) => request.header("accept", *accept),
+                        // The client would send `*/*` by itself.
+                        None => request.header("accept", "").header("x-no-accept", "1"),
+                    })
+                };
+                let answer = if accept.is_none() { without_accept(&world.manager, &path).await } else { ask("GET").await };
+                let case = format!("{path} {accept:?}");
+                match expected(*offered, *accept, api) {
+                    Some(kind) => {
+                        assert_eq!((answer.status, answer.media_type()), (200, kind), "{case}");
+                        match kind {
+                            HTML => drop(answer.page(200)),
+                            JSON => drop(answer.json(200)),
+                            _ => {}
+                        }
+                    }
+                    None => assert_eq!(answer.status, 406, "{case}: {answer:?}"),
+                }
+                vary_is_right(&answer, &case);
+                if accept.is_some() {
+                    let head = ask("HEAD").await;
+                    assert_eq!((head.status, head.media_type(), head.text.as_str()), (answer.status, answer.media_type(), ""), "HEAD {case}");
+                    vary_is_right(&head, &case);
+                }
+            }
+        }
+    }
+}
+
+/// A request without any `Accept`, which the client library cannot send.
+async fn without_accept(manager: &Manager, path: &str) -> Answer {
+    let text = manager.raw(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await;
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {text:?}"));
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let mut headers = reqwest::header::HeaderMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        headers.append(reqwest::header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    let is_chunked = headers.get("transfer-encoding").is_some_and(|v| v == "chunked");
+    let text = if is_chunked { joined(body) } else { body.to_owned() };
+    Answer { asked: format!("GET {path} without Accept"), status, headers, text }
+}
+
+/// A body in chunks as one text.
+fn joined(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        text.push_str(&rest[..size]);
+        body = rest[size..].strip_prefix("\r\n").unwrap_or_default();
+    }
+    text
+}
+
+/// Caches are told on what the answer depends.
+fn vary_is_right(answer: &Answer, case: &str) {
+    let vary = answer.vary();
+    for name in ["accept", "hx-request", "hx-target", "hx-boosted", "hx-request-type"] {
+        assert!(vary.contains(&name.to_owned()), "{case}: Vary lacks {name}: {vary:?}");
+    }
+    // A history restore asks htmx for a whole page where a fragment would come otherwise.
+    assert!(vary.contains(&"hx-history-restore-request".to_owned()), "{case}: Vary lacks hx-history-restore-request: {vary:?}");
+}
+
+#[tokio::test]
+async fn whatever_changes_something_is_refused_before_it_does_where_nothing_is_acceptable() {
+    let world = World::new().await;
+    let before = (world.manager.json("/api/instances").await, world.manager.json("/api/saved-configs").await);
+    for (methods, pattern, _) in URLS {
+        for method in methods.split(' ').filter(|method| *method != "get") {
+            for prefix in ["", "/api"] {
+                for accept in ["image/png", "application/problem+json", "text/event-stream", "text/plain"] {
+                    let path = format!("{prefix}{}", world.path(pattern));
+                    let request = world.manager.request(&method.to_uppercase(), &path).header("accept", accept);
+                    // A body that would be taken.
+                    let config = solo_config(free_port(), free_port(), 1);
+                    let body = json!({ "name": "other", "config_id": world.config, "config": config });
+                    let answer = Answer::to(request.json(&body)).await;
+                    let said = answer.problem(406);
+                    assert!(said["detail"].as_str().unwrap().contains("text/html, application/json"), "{said}");
+                }
+            }
+        }
+    }
+    assert_eq!((world.manager.json("/api/instances").await, world.manager.json("/api/saved-configs").await), before);
+    assert_eq!(world.manager.events(&world.instance).await, Vec::<serde_json::Value>::new());
+}
+
+#[tokio::test]
+async fn streams_and_texts_are_for_those_who_accept_them() {
+    let world = World::new().await;
+    for (methods, pattern, offered) in URLS {
+        if !methods.contains("get") {
+            continue;
+        }
+        let plain = world.path(pattern);
+        for path in [plain.clone(), below_api(&plain)] {
+            if matches!(offered, Offered::Stream | Offered::Log) {
+                EventStream::open(world.manager.request("GET", &path)).await;
+                let both = world.manager.ask(&path, "text/event-stream;q=0.5, application/json").await;
+                both.json(200);
+            } else if !matches!(offered, Offered::Only(_)) {
+                assert_eq!(world.manager.ask(&path, STREAM).await.status, 406, "{path}");
+            }
+            let text = world.manager.ask(&path, TEXT).await;
+            match offered {
+                Offered::Log | Offered::Text | Offered::Only(TEXT) => assert_eq!((text.status, text.media_type()), (200, TEXT), "{path}"),
+                Offered::Only(_) => assert_eq!(text.status, 200),
+                _ => assert_eq!(text.status, 406, "{path}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_come_in_the_form_of_those_who_asked() {
+    let world = World::new().await;
+    for (path, status) in [("/nothing", 404), ("/instances/x", 404), ("/events?limit=0", 422), ("/saved-configs/x/toml", 404)] {
+        for (accept, on_plain, on_api) in ACCEPTS {
+            let Some(accept) = accept else { continue };
+            for (path, form) in [(path.to_owned(), on_plain), (format!("/api{path}"), on_api)] {
+                let answer = world.manager.ask(&path, accept).await;
+                // What is not acceptable is said before anything is looked for, except where there is no resource at all.
+                if form.is_none() && status != 404 {
+                    assert_eq!(answer.status, 406, "{path} {accept}");
+                } else if *form == Some(HTML) {
+                    drop(answer.page(status));
+                } else if *form == Some(JSON) {
+                    drop(answer.problem(status));
+                }
+                vary_is_right(&answer, &path);
+            }
+        }
+    }
+    // Who accepts only problem details, or no page, gets no page.
+    for accept in ["application/problem+json", "image/png", "text/html;q=0", "text/html;q=0, application/json;q=0"] {
+        for path in ["/nothing", "/api/nothing", "/instances", "/api/instances"] {
+            let answer = world.manager.ask(path, accept).await;
+            assert_eq!(answer.media_type(), "application/problem+json", "{path} {accept}");
+        }
+    }
+    let below_api = world.manager.ask("/api/nothing", "*/*").await.problem(404);
+    assert_eq!(below_api["detail"], "There is nothing at this address.");
+    for path in ["/api/", "/instances/", "/Instances", "//instances", "/apiary", "/api/api/instances"] {
+        assert!([200, 404].contains(&world.manager.ask(path, "*/*").await.status), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn several_accept_headers_are_one_list() {
+    let world = World::new().await;
+    let request = world.manager.request("GET", "/instances").header("accept", "image/png").header("accept", "application/json");
+    Answer::to(request).await.json(200);
+    let request = world.manager.request("GET", "/api/instances").header("accept", "text/html;q=0.4").header("accept", "application/json;q=0.3");
+    Answer::to(request).await.page(200);
+}

@@ -1,0 +1,420 @@
+//! `/saved-configs` and everything below it.
+
+use super::harness::answer::Answer;
+use super::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, pool_config, solo_config};
+use super::{NOBODY, TOO_LARGE, bare, form, send, swap};
+use serde_json::{Value, json};
+
+const MASK: &str = "********";
+
+fn solo() -> Value {
+    solo_config(free_port(), free_port(), 1)
+}
+
+/// The fields of the page's form for a solo configuration.
+fn fields(name: &str) -> Vec<(String, String)> {
+    let fields = [
+        ("name", name),
+        ("description", "two\r\nlines"),
+        ("mode", "SOLOMINING"),
+        ("listening_address", "127.0.0.1:34265"),
+        ("max_supported_version", "2"),
+        ("min_supported_version", "2"),
+        ("authority_public_key", PUBLIC_KEY),
+        ("authority_secret_key", SECRET_KEY),
+        ("cert_validity_sec", "3600"),
+        ("shares_per_minute", "6"),
+        ("share_batch_size", "10"),
+        ("jdc_signature", "barn"),
+        ("coinbase_reward_script", "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft"),
+        ("template_provider", "sv2tp"),
+        ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442"),
+        ("action", "save"),
+    ];
+    fields.map(|(field, text)| (field.to_owned(), text.to_owned())).to_vec()
+}
+
+fn with<'f>(fields: &'f [(String, String)], changes: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
+    let kept = fields.iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+    kept.map(|(name, text)| (name.as_str(), text.as_str())).chain(changes.iter().copied()).collect()
+}
+
+async fn names(manager: &Manager) -> Vec<String> {
+    let list = manager.json("/api/saved-configs").await;
+    list["configurations"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn saving_one_answers_with_its_id_and_place() {
+    let manager = Manager::start().await;
+    assert_eq!(bare(&manager, "GET", "/api/saved-configs").await.json(200)["configurations"], json!([]));
+    for (path, prefix, name) in [("/api/saved-configs", "/api", "one"), ("/saved-configs", "", "two")] {
+        let made = send(&manager, "POST", path, &json!({ "name": name, "description": "d", "config": solo() })).await;
+        let body = made.json(201);
+        let id = body["config_id"].as_str().unwrap();
+        assert_eq!((&body["success"], body["message"].is_string()), (&json!(true), true));
+        assert_eq!(made.header("location"), Some(format!("{prefix}/saved-configs/{id}").as_str()));
+    }
+    let list = bare(&manager, "GET", "/api/saved-configs").await.json(200);
+    assert_eq!(names(&manager).await, ["two", "one"], "newest first");
+    for one in list["configurations"].as_array().unwrap() {
+        let config: Value = serde_json::from_str(one["config_json"].as_str().unwrap()).unwrap();
+        assert_eq!((&config["authority_secret_key"], &config["authority_public_key"]), (&json!(MASK), &json!(PUBLIC_KEY)));
+        assert_eq!((&one["description"], &one["is_active"]), (&json!("d"), &json!(false)));
+        for time in ["created_at", "updated_at"] {
+            one[time].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        }
+    }
+    let path = format!("/api/saved-configs/{}", list["configurations"][0]["id"].as_str().unwrap());
+    let one = bare(&manager, "GET", &path).await.json(200);
+    for member in ["id", "name", "description", "config_json", "is_active", "created_at", "updated_at"] {
+        assert_eq!(one[member], list["configurations"][0][member], "{member}");
+    }
+    assert_eq!((&one["config"]["mode"], &one["config"]["authority_secret_key"]), (&json!("SOLOMINING"), &json!(MASK)));
+}
+
+#[tokio::test]
+async fn a_collection_takes_limit_and_offset() {
+    let manager = Manager::start().await;
+    for name in ["a", "b", "c", "d"] {
+        manager.save_config(name, &solo()).await;
+    }
+    let part = bare(&manager, "GET", "/api/saved-configs?limit=2&offset=1").await.json(200);
+    let found: Vec<&Value> = part["configurations"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!((found, &part["total"]), (vec![&json!("c"), &json!("b")], &json!(4)));
+    let page = manager.ask("/saved-configs?limit=3", "text/html").await.page(200);
+    assert_eq!(page.count("tbody tr"), 3);
+    let next = page.attrs("main a.button", "href").into_iter().find(|to| to.contains("offset=3")).unwrap();
+    assert_eq!(manager.ask(&next, "text/html").await.page(200).count("tbody tr"), 1);
+    for (query, pointers) in [
+        ("limit=0", vec!["/limit"]),
+        ("limit=1001", vec!["/limit"]),
+        ("limit=some", vec!["/limit"]),
+        ("offset=-1", vec!["/offset"]),
+        ("offset=99999999999999999999", vec!["/offset"]),
+        ("limit=x&offset=y", vec!["/limit", "/offset"]),
+    ] {
+        assert_eq!(bare(&manager, "GET", &format!("/api/saved-configs?{query}")).await.pointers(), pointers, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn every_wrong_field_is_named_and_nothing_is_saved() {
+    let manager = Manager::start().await;
+    for (change, pointers) in [
+        (json!({ "/listening_address": "nowhere" }), vec!["/config/listening_address"]),
+        (json!({ "/listening_address": "127.0.0.1:70000", "/shares_per_minute": -1 }), vec!["/config/listening_address", "/config/shares_per_minute"]),
+        (json!({ "/mode": "GUESSWORK" }), vec!["/config/mode"]),
+        (json!({ "/authority_secret_key": "short" }), vec!["/config/authority_secret_key"]),
+        (json!({ "/authority_public_key": "x" }), vec!["/config/authority_public_key"]),
+        (json!({ "/coinbase_reward_script": "addr(nobody)" }), vec!["/config/coinbase_reward_script"]),
+        (json!({ "/jdc_signature": "x".repeat(65) }), vec!["/config/jdc_signature"]),
+        (json!({ "/template_provider_type": {} }), vec!["/config/template_provider_type"]),
+        (json!({ "/cert_validity_sec": "soon" }), vec!["/config/cert_validity_sec"]),
+        (json!({ "/monitoring_address": 7 }), vec!["/config/monitoring_address"]),
+    ] {
+        let mut config = solo();
+        for (pointer, value) in change.as_object().unwrap() {
+            *config.pointer_mut(pointer).unwrap() = value.clone();
+        }
+        let refused = send(&manager, "POST", "/api/saved-configs", &json!({ "name": "one", "config": config })).await;
+        let mut found = refused.pointers();
+        found.sort();
+        assert_eq!(found, pointers, "{change}");
+        assert!(!refused.text.contains(SECRET_KEY));
+    }
+    let mut pool = pool_config(free_port(), free_port(), 1, 2, 3);
+    pool["upstreams"][0]["pool_port"] = json!(0);
+    let refused = send(&manager, "POST", "/api/saved-configs", &json!({ "name": "one", "config": pool })).await;
+    assert_eq!(refused.pointers(), ["/config/upstreams/0/pool_port"]);
+    for (body, pointers) in [
+        (json!({}), vec!["/config", "/name"]),
+        (json!({ "name": 7, "description": [], "config": solo() }), vec!["/description", "/name"]),
+        (json!({ "name": "x".repeat(65), "config": solo() }), vec!["/name"]),
+        (json!({ "name": "a\u{202e}b", "config": solo() }), vec!["/name"]),
+        (json!({ "name": "a", "description": "x".repeat(1001), "config": solo() }), vec!["/description"]),
+        (json!({ "name": "a", "config": "text" }), vec!["/config"]),
+        (json!({ "name": "a", "config": solo(), "revision": "new" }), vec!["/revision"]),
+        (json!([]), vec![""]),
+    ] {
+        let refused = send(&manager, "POST", "/api/saved-configs", &body).await;
+        let mut found = refused.pointers();
+        found.sort();
+        assert_eq!(found, pointers, "{body}");
+    }
+    assert_eq!(names(&manager).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_is_not_wanted_is_refused_by_its_kind() {
+    let manager = Manager::start().await;
+    let good = json!({ "name": "one", "config": solo() });
+    let post = |kind: &'static str, body: String| Answer::to(manager.request("POST", "/api/saved-configs").header("content-type", kind).body(body));
+    post("application/json", "{\"name\":".into()).await.problem(400);
+    post("text/plain", good.to_string()).await.problem(415);
+    post("application/toml", good.to_string()).await.problem(415);
+    post("application/json", " ".repeat(TOO_LARGE)).await.problem(413);
+    let request = manager.request("POST", "/api/saved-configs").header("accept", "image/png").json(&good);
+    Answer::to(request).await.problem(406);
+    assert_eq!(names(&manager).await, Vec::<String>::new());
+    manager.save_config("One", &solo()).await;
+    let taken = send(&manager, "POST", "/api/saved-configs", &json!({ "name": "ONE", "config": solo() })).await.problem(409);
+    assert!(taken["detail"].as_str().unwrap().contains("ONE"));
+}
+
+#[tokio::test]
+async fn unknown_ids_are_not_found_and_other_methods_refused() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("one", &solo()).await;
+    for (method, rest, allow) in [
+        ("GET", "", "DELETE GET HEAD POST PUT"),
+        ("PUT", "", "DELETE GET HEAD POST PUT"),
+        ("POST", "", "DELETE GET HEAD POST PUT"),
+        ("DELETE", "", "DELETE GET HEAD POST PUT"),
+        ("GET", "/edit", "GET HEAD"),
+        ("GET", "/delete", "GET HEAD POST"),
+        ("POST", "/delete", "GET HEAD POST"),
+        ("POST", "/duplicate", "POST"),
+        ("POST", "/set-active", "POST"),
+        ("GET", "/toml", "GET HEAD"),
+        ("GET", "/revisions", "GET HEAD"),
+        ("POST", "/revisions/1/restore", "POST"),
+    ] {
+        for unknown in [NOBODY, "x", "%00"] {
+            let request = |prefix: &str| {
+                let request = manager.request(method, &format!("{prefix}/saved-configs/{unknown}{rest}"));
+                if rest.is_empty() && method != "GET" { request.json(&json!({ "name": "x", "config": solo() })) } else { request }
+            };
+            Answer::to(request("/api")).await.problem(404);
+            Answer::to(request("").header("accept", "text/html")).await.page(404);
+        }
+        let refused = bare(&manager, "PATCH", &format!("/api/saved-configs/{id}{rest}")).await;
+        refused.problem(405);
+        assert_eq!(refused.allow().join(" "), allow, "{rest}");
+    }
+    for revision in ["0", "2", "-1", "x", "99999999999"] {
+        bare(&manager, "POST", &format!("/api/saved-configs/{id}/revisions/{revision}/restore")).await.problem(404);
+    }
+    bare(&manager, "GET", "/api/saved-configs/active").await.problem(404);
+    assert_eq!(bare(&manager, "GET", &format!("/api/saved-configs/{id}")).await.json(200)["revision"], 1);
+}
+
+#[tokio::test]
+async fn a_change_is_a_revision_that_can_be_taken_back() {
+    let manager = Manager::start().await;
+    let mut config = solo();
+    let id = manager.save_config("one", &config).await;
+    let path = format!("/api/saved-configs/{id}");
+    config["shares_per_minute"] = json!(12.0);
+    config["authority_secret_key"] = json!(MASK);
+    let body = send(&manager, "PUT", &path, &json!({ "name": "two", "config": config })).await.json(200);
+    assert_eq!((&body["success"], body["message"].is_string()), (&json!(true), true));
+    let saved = bare(&manager, "GET", &path).await.json(200);
+    assert_eq!((&saved["name"], &saved["revision"], &saved["config"]["shares_per_minute"]), (&json!("two"), &json!(2), &json!(12.0)));
+
+    config["shares_per_minute"] = json!(0);
+    assert_eq!(send(&manager, "PUT", &path, &json!({ "config": config })).await.pointers(), ["/config/shares_per_minute"]);
+    send(&manager, "PUT", &path, &json!({ "name": "three", "config": solo(), "revision": 1 })).await.problem(409);
+
+    let history = bare(&manager, "GET", &format!("{path}/revisions")).await.json(200);
+    let numbers: Vec<&Value> = history["revisions"].as_array().unwrap().iter().map(|one| &one["revision"]).collect();
+    assert_eq!(numbers, [2, 1]);
+    let changes: Vec<&Value> = history["revisions"][0]["changes"].as_array().unwrap().iter().map(|change| &change["path"]).collect();
+    assert_eq!(changes, ["/name", "/shares_per_minute"]);
+    assert_eq!(bare(&manager, "GET", &format!("{path}/revisions?limit=0&before=x")).await.pointers(), ["/limit", "/before"]);
+    let older = bare(&manager, "GET", &format!("{path}/revisions?limit=1&before=2")).await.json(200);
+    assert_eq!((&older["revisions"][0]["revision"], older["revisions"].as_array().unwrap().len()), (&json!(1), 1));
+
+    let page = manager.ask(&format!("/saved-configs/{id}/revisions"), "text/html").await.page(200);
+    assert_eq!(page.one("section#r1 del, section[aria-labelledby=r1] .sub:not(span)"), "As it was first saved.");
+    assert_eq!(page.attr("section[aria-labelledby=r1] form", "action"), format!("/saved-configs/{id}/revisions/1/restore"));
+    bare(&manager, "POST", &format!("{path}/revisions/1/restore")).await.json(200);
+    let saved = bare(&manager, "GET", &path).await.json(200);
+    assert_eq!((&saved["revision"], &saved["config"]["shares_per_minute"]), (&json!(3), &json!(6.0)));
+}
+
+#[tokio::test]
+async fn one_in_use_is_not_deleted_and_names_its_instances() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("one", &solo()).await;
+    let instance = manager.instance_of("barn", &id).await;
+    manager.instance_of("garage", &id).await;
+    let path = format!("/api/saved-configs/{id}");
+    let detail = bare(&manager, "DELETE", &path).await.problem(409)["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("barn") && detail.contains("garage"), "{detail}");
+    let page = manager.ask(&format!("/saved-configs/{id}/delete"), "text/html").await.page(200);
+    assert_eq!(page.count("main form"), 0);
+    assert!(page.attrs("main a", "href").contains(&format!("/instances/{instance}")));
+    form(&manager, &format!("/saved-configs/{id}/delete"), &[]).await.page(409);
+    for one in manager.json("/api/instances").await["instances"].as_array().unwrap() {
+        manager.delete(&format!("/api/instances/{}", one["id"].as_str().unwrap())).await;
+    }
+    assert_eq!(bare(&manager, "DELETE", &path).await.json(200)["success"], true);
+    bare(&manager, "DELETE", &path).await.problem(404);
+}
+
+#[tokio::test]
+async fn there_is_one_active_one_and_an_unknown_id_does_not_change_that() {
+    let manager = Manager::start().await;
+    let (one, two) = (manager.save_config("one", &solo()).await, manager.save_config("two", &solo()).await);
+    for id in [&one, &two] {
+        assert_eq!(bare(&manager, "POST", &format!("/api/saved-configs/{id}/set-active")).await.json(200)["success"], true);
+        let active = bare(&manager, "GET", "/api/saved-configs/active").await.json(200);
+        assert_eq!((active["id"].as_str(), &active["is_active"], active["config"].is_object()), (Some(id.as_str()), &json!(true), true));
+    }
+    bare(&manager, "POST", &format!("/api/saved-configs/{NOBODY}/set-active")).await.problem(404);
+    let list = manager.json("/api/saved-configs").await;
+    let active: Vec<&Value> = list["configurations"].as_array().unwrap().iter().filter(|c| c["is_active"] == true).map(|c| &c["name"]).collect();
+    assert_eq!(active, ["two"]);
+    let back = form(&manager, &format!("/saved-configs/{one}/set-active"), &[("next", "/saved-configs")]).await;
+    assert_eq!((back.status, back.header("location")), (303, Some("/saved-configs")));
+    let away = form(&manager, &format!("/saved-configs/{one}/set-active"), &[("next", "//evil.example")]).await;
+    assert_eq!(away.header("location"), Some(format!("/saved-configs/{one}").as_str()));
+}
+
+#[tokio::test]
+async fn the_clients_file_is_shown_with_its_secret_masked() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("one", &solo()).await;
+    let path = format!("/saved-configs/{id}/toml");
+    let text = manager.ask(&path, "*/*").await;
+    assert_eq!((text.status, text.media_type()), (200, "text/plain"));
+    let file: toml::Table = text.text.parse().unwrap();
+    assert_eq!((file["authority_secret_key"].as_str(), file["authority_public_key"].as_str()), (Some(MASK), Some(PUBLIC_KEY)));
+    let body = bare(&manager, "GET", &path).await.json(200);
+    assert_eq!(body["toml"].as_str(), Some(text.text.as_str()));
+    assert_eq!(manager.ask(&format!("/api{path}"), "*/*").await.json(200), body);
+    let page = manager.ask(&format!("{path}?client_version=0.4.0"), "text/html").await.page(200);
+    assert_eq!(page.one("select#client_version option[selected]"), "0.4.0");
+    assert_eq!(bare(&manager, "GET", &format!("{path}?client_version=newest")).await.pointers(), ["/client_version"]);
+}
+
+#[tokio::test]
+async fn a_copy_has_a_name_of_its_own() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("one", &solo()).await;
+    let made = bare(&manager, "POST", &format!("/api/saved-configs/{id}/duplicate")).await;
+    let copy = made.json(201)["config_id"].as_str().unwrap().to_owned();
+    assert_eq!(made.header("location"), Some(format!("/api/saved-configs/{copy}").as_str()));
+    let next = form(&manager, &format!("/saved-configs/{id}/duplicate"), &[]).await;
+    assert!(next.status == 303 && next.header("location").is_some_and(|to| to.ends_with("/edit")), "{next:?}");
+    assert_eq!(names(&manager).await, ["one copy 2", "one copy", "one"]);
+}
+
+#[tokio::test]
+async fn a_clients_file_is_imported_or_refused_by_key_and_line() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("one", &solo()).await;
+    let file = manager.ask(&format!("/saved-configs/{id}/toml"), "text/plain").await.text.replace(MASK, SECRET_KEY);
+    let post = |path: &str, kind: &'static str, body: String| {
+        Answer::to(manager.request("POST", path).header("accept", "application/json").header("content-type", kind).body(body))
+    };
+    for (path, kind, body, name) in [
+        ("/api/saved-configs/import?name=plain", "text/plain", file.clone(), "plain"),
+        ("/api/saved-configs/import?name=toml", "application/toml", file.clone(), "toml"),
+        ("/api/saved-configs/import", "text/plain; charset=utf-8", file.clone(), "Imported configuration"),
+        ("/api/saved-configs/import", "application/json", json!({ "name": "json", "toml": file }).to_string(), "json"),
+    ] {
+        let made = post(path, kind, body).await;
+        let id = made.json(201)["config_id"].as_str().unwrap().to_owned();
+        assert_eq!(made.header("location"), Some(format!("/api/saved-configs/{id}").as_str()));
+        assert_eq!(manager.json(&format!("/api/saved-configs/{id}")).await["name"], name);
+    }
+    let wrong = file.replace("cert_validity_sec = 3600", "cert_validity_sec = -1\nunheard_of = 3");
+    let refused = post("/api/saved-configs/import", "text/plain", wrong.clone()).await;
+    let line = wrong.lines().position(|line| line.starts_with("cert_validity_sec")).unwrap() + 1;
+    let problem = refused.problem(422);
+    let complaint = problem["errors"].as_array().unwrap().iter().find(|e| e["pointer"] == "/cert_validity_sec").unwrap();
+    assert!(complaint["detail"].as_str().unwrap().starts_with(&format!("Line {line}, cert_validity_sec")), "{complaint}");
+    assert!(!refused.text.contains(SECRET_KEY));
+    let broken = post("/api/saved-configs/import", "text/plain", "a = \n".into()).await.problem(422);
+    assert!(broken["errors"][0]["detail"].as_str().unwrap().starts_with("Line 1"), "{broken}");
+    post("/api/saved-configs/import?name=toml", "text/plain", file.clone()).await.problem(409);
+    post("/api/saved-configs/import", "application/xml", file.clone()).await.problem(415);
+    post("/api/saved-configs/import", "text/plain", "#".repeat(TOO_LARGE)).await.problem(413);
+    assert_eq!(post("/api/saved-configs/import", "application/json", "{}".into()).await.pointers(), ["/toml"]);
+    let binary = manager.request("POST", "/api/saved-configs/import").header("content-type", "text/plain").body(vec![0xff, 0xfe]);
+    Answer::to(binary).await.problem(400);
+
+    let page = form(&manager, "/saved-configs/import", &[("name", "again"), ("toml", &wrong)]).await.page(422);
+    assert!(page.one("textarea#toml").contains(MASK) && !page.one("textarea#toml").contains(SECRET_KEY));
+    assert_eq!(page.attr("input#name", "value"), "again");
+    let made = form(&manager, "/saved-configs/import", &[("name", "by form"), ("toml", &file)]).await;
+    assert!(made.status == 303 && made.header("location").is_some_and(|to| to.starts_with("/saved-configs/")), "{made:?}");
+}
+
+#[tokio::test]
+async fn the_form_saves_or_comes_back_with_every_message_at_its_field() {
+    let manager = Manager::start().await;
+    let page = manager.ask("/saved-configs/new", "text/html").await.page(200);
+    assert_eq!(page.attr("form#form", "action"), "/saved-configs");
+    assert!(page.attrs("input[type=password]", "value").is_empty(), "a secret is never in a field");
+    let all = fields("home");
+    let made = form(&manager, "/saved-configs", &with(&all, &[])).await;
+    assert_eq!(made.status, 303, "{made:?}");
+    let path = made.header("location").unwrap().to_owned();
+    let saved = manager.json(&format!("/api{path}")).await;
+    assert_eq!((&saved["name"], &saved["description"]), (&json!("home"), &json!("two\nlines")));
+    assert_eq!(saved["config"]["coinbase_reward_script"], "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", "an address will do");
+
+    let wrong = [("name", "home"), ("listening_address", "here"), ("share_batch_size", "-3"), ("jdc_signature", "kept \"<i>\"")];
+    let page = form(&manager, "/saved-configs", &with(&all, &wrong)).await.page(422);
+    for (name, value) in &wrong[1..] {
+        assert_eq!(&page.attr(&format!("form#form [name='{name}']"), "value"), value);
+    }
+    for name in ["listening_address", "share_batch_size"] {
+        let field = format!("form#form [name='{name}']");
+        assert_eq!(page.attr(&field, "aria-invalid"), "true", "{name}");
+        let help = page.attr(&field, "aria-describedby");
+        assert_eq!(page.count(&format!("#{help} .error")), 1, "{name}");
+    }
+    assert_eq!(page.texts("section.attention ul li a").len(), 3, "two fields, and the secret to be typed again");
+
+    let taken = form(&manager, "/saved-configs", &with(&all, &[])).await.page(409);
+    assert_eq!(taken.attr("form#form [name=name]", "aria-invalid"), "true");
+    let fragment = swap(&manager, "/saved-configs", "main#main", &with(&all, &[])).await;
+    assert!(fragment.header("hx-retarget").is_none());
+    assert_eq!(fragment.fragment(409).attr("form#form [name=name]", "value"), "home");
+
+    let edit = manager.ask(&format!("{path}/edit"), "text/html").await.page(200);
+    assert_eq!(edit.attr("form#form", "action"), path);
+    assert_eq!(edit.attr("form#form [name=revision]", "value"), "1");
+    let changed = [("name", "home 2"), ("authority_secret_key", ""), ("revision", "1")];
+    let saved = form(&manager, &path, &with(&all, &changed)).await;
+    assert_eq!((saved.status, saved.header("location")), (303, Some(path.as_str())), "{saved:?}");
+    let stale = form(&manager, &path, &with(&all, &[("name", "home 3"), ("authority_secret_key", ""), ("revision", "1")])).await;
+    stale.page(409);
+    assert_eq!(manager.json(&format!("/api{path}")).await["name"], "home 2");
+}
+
+#[tokio::test]
+async fn pools_are_added_and_removed_without_saving() {
+    let manager = Manager::start().await;
+    let all = fields("home");
+    let pool = [("mode", "FULLTEMPLATE"), ("upstreams.0.pool_address", "pool.example"), ("upstreams.0.pool_port", "3333")];
+    let page = form(&manager, "/saved-configs", &with(&all, &[&pool[..], &[("action", "add-upstream")]].concat())).await.page(200);
+    assert_eq!(page.attr("[name='upstreams.0.pool_address']", "value"), "pool.example");
+    assert_eq!(page.count("[name='upstreams.1.pool_address']"), 1);
+    let page = form(&manager, "/saved-configs", &with(&all, &[&pool[..], &[("action", "remove-upstream.0")]].concat())).await.page(200);
+    assert!(!page.attrs("input", "value").contains(&"pool.example".to_owned()));
+    for odd in ["remove-upstream.99", "raise-upstream.0", "remove-upstream.x", "explode"] {
+        let answer = form(&manager, "/saved-configs", &with(&all, &[("name", odd), ("action", odd)])).await;
+        assert!(answer.status < 500, "{odd}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_pages_show_what_is_saved() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("home", &pool_config(free_port(), free_port(), 1, 3333, 3334)).await;
+    let list = manager.ask("/saved-configs", "text/html").await.page(200);
+    assert_eq!((list.one("nav a[aria-current=page]"), list.one("tbody tr td:first-child a")), ("Configurations".into(), "home".into()));
+    assert_eq!(list.attr("tbody tr td:first-child a", "href"), format!("/saved-configs/{id}"));
+    let show = manager.ask(&format!("/saved-configs/{id}"), "text/html").await.page(200);
+    assert_eq!(show.one("h1"), "home");
+    assert!(show.texts("dl.facts dd code").contains(&"127.0.0.1:3333".to_owned()));
+    for path in [format!("/saved-configs/{id}"), "/saved-configs".into(), format!("/saved-configs/{id}/edit"), "/saved-configs/import".into()] {
+        let part = manager.fragment(&path, "main#main").await.fragment(200);
+        assert_eq!((part.count("h1"), part.count("nav")), (1, 0), "{path}");
+    }
+}

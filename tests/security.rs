@@ -1,0 +1,523 @@
+//! What keeps other sites, other machines' names, hostile names and odd addresses from doing harm, and secrets from leaking.
+
+mod harness;
+
+use harness::answer::{Answer, Dom};
+use harness::{Manager, free_port, pool_config, solo_config};
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, VecDeque};
+
+/// Headers that every answer carries, with what their values must hold.
+const GUARDS: [(&str, &str); 6] = [
+    ("content-security-policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"),
+    ("x-content-type-options", "nosniff"),
+    // Not `no-referrer`: browsers without `Sec-Fetch-Site` would send `Origin: null` with the page's own forms.
+    ("referrer-policy", "same-origin"),
+    ("x-frame-options", "DENY"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+fn is_guarded(answer: &Answer) {
+    for (name, value) in GUARDS {
+        assert_eq!(answer.headers.get_all(name).iter().collect::<Vec<_>>(), [value], "{name}: {answer:?}");
+    }
+    assert!(answer.header("server").is_none() && answer.header("x-powered-by").is_none(), "{answer:?}");
+    assert!(answer.header("access-control-allow-origin").is_none(), "{answer:?}");
+    if answer.status != 304 && !answer.asked.contains("/static/") {
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_answer_is_guarded() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let ask = |method: &str, path: &str, accept: &str| Answer::to(manager.request(method, path).header("accept", accept));
+    let css = manager.ask("/", "text/html").await.page(200).attr("link[rel=stylesheet]", "href");
+    let etag = ask("GET", &css, "*/*").await.header("etag").unwrap().to_owned();
+    let mut answers = vec![
+        (ask("GET", "/", "text/html").await, 200),
+        (ask("GET", "/api/instances", "*/*").await, 200),
+        (ask("HEAD", "/instances", "*/*").await, 200),
+        (ask("GET", &format!("/instances/{id}/logs"), "text/plain").await, 200),
+        (ask("GET", &css, "*/*").await, 200),
+        (Answer::to(manager.request("GET", &css).header("if-none-match", etag)).await, 304),
+        (ask("POST", &format!("/instances/{id}/stop"), "text/html").await, 409),
+        (ask("GET", "/nothing", "text/html").await, 404),
+        (ask("GET", "/nothing", "application/json").await, 404),
+        (ask("PUT", "/instances", "*/*").await, 405),
+        (ask("GET", "/instances", "image/png").await, 406),
+        (ask("POST", "/instances", "*/*").await, 415),
+        (ask("GET", "/events?limit=x", "*/*").await, 422),
+        (Answer::to(manager.request("POST", "/instances").header("origin", "http://evil.example")).await, 403),
+        (Answer::to(manager.request("GET", "/").header("host", "evil.example")).await, 421),
+        (Answer::to(manager.request("POST", "/instances").header("content-type", "application/json").body("x".repeat(2 << 20))).await, 413),
+        (manager.fragment("/instances", "div#table").await, 200),
+        (Answer::to(manager.request("POST", &format!("/instances/{id}/delete")).header("accept", "text/html")).await, 303),
+    ];
+    std::fs::remove_file(manager.scratch().join("client")).unwrap();
+    let other = manager.instance("garage").await;
+    answers.push((ask("POST", &format!("/api/instances/{other}/start"), "*/*").await, 503));
+    for (answer, status) in answers {
+        assert_eq!(answer.status, status, "{answer:?}");
+        is_guarded(&answer);
+    }
+    let stream = manager.request("GET", "/instances").header("accept", "text/event-stream").send().await.unwrap();
+    for (name, value) in GUARDS {
+        assert_eq!(stream.headers().get(name).unwrap(), value, "{name} of a stream");
+    }
+}
+
+#[tokio::test]
+async fn pages_need_nothing_that_the_policy_forbids() {
+    let manager = Manager::start().await;
+    let config = manager.save_config("home", &pool_config(free_port(), free_port(), 1, 2, 3)).await;
+    let id = manager.instance_of("barn", &config).await;
+    for path in all_pages(&config, &id) {
+        let answer = manager.ask(&path, "text/html").await;
+        assert!(answer.status < 500, "{answer:?}");
+        let page = answer.page(answer.status);
+        for (element, name, value) in page.attributes() {
+            assert!(name != "style" && !name.starts_with("on"), "{path}: <{element} {name}={value:?}>");
+            if ["src", "href", "action", "hx-post", "hx-get", "hx-sse:connect", "formaction"].contains(&name.as_str()) {
+                let is_own = value.is_empty() || value.starts_with('#') || (value.starts_with('/') && !value.starts_with("//"));
+                assert!(is_own, "{path}: <{element} {name}={value:?}> leads elsewhere");
+            }
+        }
+        assert_eq!(page.count("style"), 0, "{path}");
+        assert!(page.texts("script").iter().all(String::is_empty), "{path} has an inline script");
+        assert_eq!(page.count("script"), page.count("script[src^='/static/']"), "{path}");
+    }
+}
+
+/// Every page there is of a configuration and an instance.
+fn all_pages(config: &str, id: &str) -> Vec<String> {
+    let mut all: Vec<String> = ["/", "/instances", "/instances/new", "/events", "/saved-configs", "/saved-configs/new", "/saved-configs/import", "/nothing"]
+        .map(str::to_owned)
+        .to_vec();
+    all.extend(["", "/settings", "/delete", "/events", "/logs"].map(|rest| format!("/instances/{id}{rest}")));
+    all.extend(["", "/edit", "/delete", "/toml", "/toml?client_version=0.1.0", "/revisions"].map(|rest| format!("/saved-configs/{config}{rest}")));
+    all
+}
+
+#[tokio::test]
+async fn another_sites_page_cannot_change_anything() {
+    let manager = Manager::start().await;
+    let config = manager.save_config("home", &solo_config(free_port(), free_port(), 1)).await;
+    let id = manager.instance_of("barn", &config).await;
+    let host = manager.url("").trim_start_matches("http://").to_owned();
+    let own = manager.url("");
+    let before = (manager.json("/api/instances").await, manager.json("/api/saved-configs").await);
+    let foreign: &[&[(&str, &str)]] = &[
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "cross-site"), ("origin", &own)],
+        &[("origin", "http://evil.example")],
+        &[("origin", "null")],
+        &[("origin", "http://127.0.0.1:1")],
+        &[("origin", "")],
+    ];
+    for headers in foreign {
+        for (method, path) in [
+            ("POST", format!("/instances/{id}/start")),
+            ("POST", format!("/api/instances/{id}/delete")),
+            ("DELETE", format!("/instances/{id}")),
+            ("PATCH", format!("/instances/{id}")),
+            ("POST", format!("/instances/{id}")),
+            ("PUT", format!("/saved-configs/{config}")),
+            ("POST", "/saved-configs".to_owned()),
+            ("POST", "/api/saved-configs/import".to_owned()),
+            ("POST", "/keys/generate".to_owned()),
+        ] {
+            for accept in ["text/html", "application/json"] {
+                let mut request = manager.request(method, &path).header("accept", accept);
+                for (name, value) in *headers {
+                    request = request.header(*name, *value);
+                }
+                let body = [("name", "stolen"), ("coinbase_reward_script", "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)")];
+                let answer = Answer::to(request.form(&body)).await;
+                assert_eq!(answer.status, 403, "{headers:?} {answer:?}");
+                is_guarded(&answer);
+            }
+        }
+        // Looking is no change.
+        let mut request = manager.request("GET", "/instances");
+        for (name, value) in *headers {
+            request = request.header(*name, *value);
+        }
+        assert_eq!(Answer::to(request).await.status, 200, "{headers:?}");
+    }
+    assert_eq!((manager.json("/api/instances").await, manager.json("/api/saved-configs").await), before);
+    assert!(manager.clients(&id).is_empty());
+    for headers in [vec![("sec-fetch-site", "same-origin")], vec![("sec-fetch-site", "none")], vec![("origin", own.as_str())], vec![("host", host.as_str())]] {
+        let mut request = manager.request("POST", "/keys/generate");
+        for (name, value) in &headers {
+            request = request.header(*name, *value);
+        }
+        assert_eq!(Answer::to(request).await.status, 200, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_this_machines_is_not_answered() {
+    let manager = Manager::start().await;
+    for host in ["evil.example", "evil.example:3000", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[2001:db8::1]:80", "0.0.0.0", "127.0.0.1@evil.example"] {
+        for (method, path) in [("GET", "/"), ("GET", "/api/instances"), ("GET", "/health"), ("GET", "/static/app.css"), ("POST", "/keys/generate")] {
+            let text = manager.raw(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()).await;
+            assert!(text.starts_with("HTTP/1.1 421 "), "{host} {path}: {text}");
+        }
+    }
+    for host in ["localhost", "localhost:3000", "LOCALHOST", "127.0.0.1", "127.8.9.1:80", "[::1]:3000", "barn.localhost"] {
+        let text = manager.raw(format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        assert!(text.starts_with("HTTP/1.1 200 "), "{host}: {text}");
+    }
+    for request in ["GET /health HTTP/1.1\r\nConnection: close\r\n\r\n", "GET /health HTTP/1.0\r\n\r\n", "GET http://evil.example/health HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"] {
+        let text = manager.raw(request.as_bytes()).await;
+        assert!(text.starts_with("HTTP/1.1 4") || text.starts_with("HTTP/1.0 4"), "{request:?}: {text}");
+    }
+    // Two hosts, of which the first is ours and the second is the one a proxy would have gone by.
+    let text = manager.raw(b"GET /api/instances HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
+    assert!(!text.starts_with("HTTP/1.1 200 "), "two hosts: {text}");
+    let text = manager.raw(b"GET http://evil.example/api/instances HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(!text.starts_with("HTTP/1.1 200 "), "a foreign address with a host of ours: {text}");
+}
+
+/// Every address that pages and JSON lead to, from the root on, as paths with their queries.
+fn links(page: &Dom) -> Vec<String> {
+    let mut all = page.attrs("a[href]", "href");
+    all.extend(page.attrs("form[method=get]", "action"));
+    all.into_iter().filter(|to| to.starts_with('/')).map(|to| to.split('#').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut manager = Manager::start().await;
+    let pair = || async {
+        let (_, body) = manager.act("/api/keys/generate").await;
+        let key = |name: &str| body["keys"][name].as_str().unwrap().to_owned();
+        (key("public_key"), key("secret_key"))
+    };
+    let (first, second, third, foreign) = (pair().await, pair().await, pair().await, pair().await);
+    let secrets = [first.1.clone(), second.1.clone(), third.1.clone(), foreign.1.clone()];
+    let mut seen = Vec::new();
+    let mut check = |what: String, text: &str| {
+        for secret in &secrets {
+            // Nor a good part of one.
+            assert!(!text.contains(secret.as_str()) && !text.contains(&secret[..16]), "{what} shows a secret: {text}");
+        }
+        seen.push(what);
+    };
+
+    let mut config = pool_config(free_port(), free_port(), 1, 2, 3);
+    let set = |config: &mut Value, pair: &(String, String)| {
+        config["authority_public_key"] = json!(pair.0);
+        config["authority_secret_key"] = json!(pair.1);
+    };
+    set(&mut config, &first);
+    let id = manager.save_config("home", &config).await;
+    let path = format!("/api/saved-configs/{id}");
+    let json_of = |method: &str, path: &str, body: &Value| Answer::to(manager.request(method, path).header("accept", "application/json").json(body));
+    set(&mut config, &second);
+    let saved = json_of("PUT", &path, &json!({ "name": "home", "config": config })).await;
+    assert_eq!(saved.status, 200, "{saved:?}");
+    check("PUT".into(), &saved.text);
+    // What is refused holds secrets too: pairs that do not match, keys in the wrong place, a mistyped one.
+    let mut wrong = config.clone();
+    set(&mut wrong, &(first.0.clone(), third.1.clone()));
+    for (what, change) in [
+        ("not a pair", json!({ "name": "x", "config": wrong })),
+        ("as a public key", json!({ "name": "x", "config": { "authority_public_key": third.1, "authority_secret_key": third.1 } })),
+        ("in another field", json!({ "name": "x", "config": { "listening_address": third.1, "coinbase_reward_script": third.1, "mode": third.1 } })),
+        ("mistyped", json!({ "name": "x", "config": { "authority_secret_key": format!("{}x", third.1) } })),
+        ("as a key of the object", json!({ "name": "x", "config": { third.1.clone(): 1 } })),
+        ("as a name too long", json!({ "name": format!("{}{}", third.1, third.1), "config": {} })),
+        ("as the whole", json!({ "name": "x", "config": third.1 })),
+    ] {
+        for (method, path) in [("POST", "/api/saved-configs"), ("PUT", path.as_str())] {
+            let refused = json_of(method, path, &change).await;
+            assert_eq!(refused.status, 422, "{what}: {refused:?}");
+            check(format!("{what} by {method}"), &refused.text);
+        }
+    }
+    for broken in [format!("{{\"name\": \"x\", \"config\": {{\"authority_secret_key\": \"{}\"", third.1), format!("{{\"{}\" 1}}", third.1)] {
+        let request = manager.request("POST", "/api/saved-configs").header("content-type", "application/json").body(broken);
+        check("broken JSON".into(), &Answer::to(request).await.text);
+    }
+    for (name, secret_in) in [("authority_secret_key", "authority_secret_key"), ("authority_public_key", "authority_public_key"), ("listening_address", "listening_address")] {
+        for accept in ["text/html", "application/json"] {
+            let form = [("name", "form"), ("mode", "SOLOMINING"), (name, third.1.as_str()), ("share_batch_size", "x")];
+            let answer = Answer::to(manager.request("POST", "/saved-configs").header("accept", accept).form(&form)).await;
+            assert_eq!(answer.status, 422);
+            check(format!("a form with a secret in {secret_in} as {accept}"), &answer.text);
+        }
+    }
+    for toml in [
+        format!("authority_secret_key = \"{}\"\n", third.1),
+        format!("authority_secret_key = {}\n", third.1),
+        format!("authority_secret_key = \"\"\"\n{}\"\"\"\nmode = 3\n", third.1),
+        format!("authority_secret_key = \"{}\n", third.1),
+        format!("{} = 1\n", third.1),
+        format!("mode = \"{}\"\n", third.1),
+    ] {
+        let request = manager.request("POST", "/api/saved-configs/import").header("content-type", "text/plain").body(toml.clone());
+        let answer = Answer::to(request).await;
+        assert_eq!(answer.status, 422, "{answer:?}");
+        check(format!("import of {}", toml.split('=').next().unwrap().len()), &answer.text);
+        let form = [("name", "form"), ("toml", toml.as_str())];
+        let answer = Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&form)).await;
+        check("import by form".into(), &answer.text);
+    }
+    json_of("POST", &format!("{path}/revisions/1/restore"), &json!({})).await.json(200);
+    json_of("POST", &format!("{path}/duplicate"), &json!({})).await.json(201);
+    json_of("POST", &format!("{path}/set-active"), &json!({})).await.json(200);
+
+    let instance = manager.instance_of("barn", &id).await;
+    manager.act(&format!("/api/instances/{instance}/start")).await;
+    manager.until_state(&instance, "running").await;
+    let file = manager.instance_dir(&instance).join("config.toml");
+    assert!(std::fs::read_to_string(&file).unwrap().contains(&first.1), "the client is told the restored one");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // Everything that can be reached, as a page, as JSON, as text and as a fragment.
+    let mut todo: VecDeque<String> = all_pages(&id, &instance).into();
+    todo.extend([format!("/instances/{instance}/log.txt"), "/saved-configs/active".into(), "/health".into(), "/api".into()]);
+    let mut known: BTreeSet<String> = todo.iter().cloned().collect();
+    while let Some(path) = todo.pop_front() {
+        for accept in ["text/html", "application/json", "text/plain"] {
+            for prefix in ["", "/api"] {
+                let answer = manager.ask(&format!("{prefix}{path}"), accept).await;
+                assert!(answer.status < 500, "{answer:?}");
+                check(format!("{prefix}{path} as {accept}"), &answer.text);
+                check("headers".into(), &format!("{:?}", answer.headers));
+                if answer.media_type() == "text/html" && answer.status == 200 && prefix.is_empty() {
+                    for link in links(&answer.page(200)) {
+                        if known.insert(link.clone()) {
+                            todo.push_back(link);
+                        }
+                    }
+                }
+            }
+        }
+        check(format!("{path} as fragment"), &manager.fragment(&path, "main#main").await.text);
+    }
+    assert!(known.len() > 25, "the way through the pages was lost: {known:?}");
+    assert!(known.iter().any(|path| path.ends_with("/revisions")) && known.iter().any(|path| path.contains("/toml")), "{known:?}");
+
+    manager.act(&format!("/api/instances/{instance}/stop")).await;
+    assert!(manager.terminate().success());
+    let log = manager.log();
+    assert!(log.contains("serving"), "the log was not written: {log}");
+    for secret in &secrets {
+        assert!(!log.contains(secret.as_str()), "the manager's log shows a secret");
+    }
+    // On disk it is in the database and in the client's file, in nothing else, and nobody else can read either.
+    let mut dirs = vec![manager.data_dir()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            if entry.file_type().unwrap().is_dir() {
+                assert_eq!(mode, 0o700, "{path:?}");
+                dirs.push(path);
+                continue;
+            }
+            assert_eq!(mode & 0o077, 0, "{path:?} can be read by others");
+            let content = std::fs::read(&path).unwrap_or_default();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let has_secret = secrets.iter().any(|secret| content.windows(secret.len()).any(|part| part == secret.as_bytes()));
+            assert!(!has_secret || name == "config.toml" || name.starts_with("jd-manager.sqlite3"), "{path:?} holds a secret");
+        }
+    }
+}
+
+/// Names that mean something to HTML, attributes, scripts, URLs, headers, SQL, logs, or to people's eyes.
+const HOSTILE: [&str; 14] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "</title></textarea></select><h1>x",
+    "<!-- --><![CDATA[ x ]]>",
+    "&lt;b&gt; &amp; &#60;",
+    "{{ 7 * 7 }} {% raw %} ${7*7}",
+    "javascript:alert(1)",
+    "../../etc/passwd %2e%2e%2f",
+    "'; DROP TABLE instances; --",
+    "🦀 Ziegenstall № 5 — größer",
+    "عقرب שלום",
+    "a\u{200b}b\u{feff}c e\u{301}",
+    "\\u003cscript\\u003e \\\" \\",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_are_shown_as_the_text_they_are() {
+    let manager = Manager::start().await;
+    for (at, name) in HOSTILE.iter().enumerate() {
+        let mut config = pool_config(free_port(), free_port(), 1, 2, 3);
+        config["upstreams"][0]["user_identity"] = json!(name);
+        config["jdc_signature"] = json!(name.chars().take(20).collect::<String>());
+        let body = json!({ "name": name, "description": name, "config": config });
+        let made = manager.post_json("/api/saved-configs", &body).await;
+        let (status, made): (u16, Value) = (made.status().as_u16(), made.json().await.unwrap());
+        // A field may have rules of its own; then it is refused in words, and the name is tried without it.
+        let made = if status == 422 {
+            let body = json!({ "name": name, "description": name, "config": solo_config(free_port(), free_port(), 1) });
+            let made = manager.post_json("/api/saved-configs", &body).await;
+            assert_eq!(made.status(), 201, "{name}");
+            made.json::<Value>().await.unwrap()
+        } else {
+            assert_eq!(status, 201, "{name}: {made}");
+            made
+        };
+        let config = made["config_id"].as_str().unwrap().to_owned();
+        let id = manager.instance_of(name, &config).await;
+        if at == 0 {
+            manager.act(&format!("/api/instances/{id}/start")).await;
+            manager.until_state(&id, "running").await;
+        }
+        assert_eq!(manager.json(&format!("/api/instances/{id}")).await["name"], *name);
+        assert_eq!(manager.json(&format!("/api/saved-configs/{config}")).await["description"], *name);
+        let collapsed = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        for path in all_pages(&config, &id) {
+            let page = manager.ask(&path, "text/html").await;
+            let page = page.page(page.status);
+            for (element, attribute, value) in page.attributes() {
+                assert!(!attribute.starts_with("on") && attribute != "style", "{path}: <{element} {attribute}={value:?}>");
+            }
+            assert_eq!(page.count("img") + page.count("script:not([src])") + page.count("h1 h1"), 0, "{path} with {name}");
+            assert_eq!(page.count("h1"), 1, "{path} with {name}");
+        }
+        let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+        assert_eq!(page.one("#status h1"), collapsed);
+        assert!(page.one("title").contains(&collapsed), "{name}");
+        let page = manager.ask(&format!("/saved-configs/{config}/edit"), "text/html").await.page(200);
+        assert_eq!(page.attr("form#form [name=name]", "value"), *name);
+        assert!(page.one("textarea#description").contains(&collapsed));
+        // Back in what a form and an error say.
+        for accept in ["text/html", "application/json"] {
+            let request = manager.request("POST", "/instances").header("accept", accept).form(&[("name", *name), ("config_id", &config)]);
+            let taken = Answer::to(request).await;
+            assert_eq!(taken.status, 409, "{taken:?}");
+            if accept == "text/html" {
+                let page = taken.page(409);
+                assert_eq!(page.attr("input#name", "value"), *name);
+                assert_eq!(page.count("img") + page.count("script:not([src])"), 0, "{name}");
+            }
+        }
+    }
+    assert_eq!(manager.json("/api/instances").await["instances"].as_array().unwrap().len(), HOSTILE.len());
+    for bad in ["a\u{202e}txt.exe", "a\u{2066}b", "a\u{7}b", "a\u{85}b", "\u{0}", "\r\nX-Evil: 1", "\u{1b}[31m"] {
+        let body = json!({ "name": format!("x{bad}y"), "config_id": "x" });
+        let refused = manager.post_json("/api/instances", &body).await;
+        assert_eq!(refused.status(), 422, "{bad:?}");
+        assert!(refused.text().await.unwrap().contains("\"/name\""), "{bad:?}");
+    }
+    // What a log line of the manager says of a request is one line, whatever was asked.
+    manager.raw(b"GET /instances/%0a%1b[31mERROR%20x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert!(!manager.log().contains("\u{1b}[31mERROR x"));
+}
+
+#[tokio::test]
+async fn odd_addresses_are_refused_and_nothing_breaks() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let long = "x".repeat(60_000);
+    let many = "a=b&".repeat(10_000);
+    let paths = [
+        "/instances/..".into(),
+        "/instances/../../etc/passwd".into(),
+        "/instances/..%2f..%2f..%2fetc%2fpasswd".into(),
+        "/instances/%2e%2e%2f%2e%2e".into(),
+        "/static/..%2f..%2fCargo.toml".into(),
+        "/static/%2e%2e/Cargo.toml".into(),
+        "/static/../Cargo.toml".into(),
+        "/static//etc/passwd".into(),
+        "/static/app.css%00".into(),
+        format!("/instances/{id}%00"),
+        format!("/instances/{id}/..%2flogs"),
+        format!("/instances/{id}/logs/..%2f..%2fconfig.toml"),
+        format!("/instances/{id}/config.toml"),
+        "/instances/%".into(),
+        "/instances/%zz".into(),
+        "/instances/%ff%fe".into(),
+        "/instances/%c0%ae%c0%ae".into(),
+        "/saved-configs/%00".into(),
+        "/saved-configs/%ff/revisions/%ff/restore".into(),
+        "//evil.example/x".into(),
+        "///".into(),
+        "/./instances".into(),
+        "/api//instances".into(),
+        "/api/../instances".into(),
+        "/instances;jsessionid=1".into(),
+        "/?%ff=%00&=&&&=".into(),
+        format!("/instances/{id}/logs?q=%00%ff&level=%00"),
+        format!("/instances/{id}/logs?count=1&count=x"),
+        "/events?limit=1%00".into(),
+        format!("/{long}"),
+        format!("/instances/{long}"),
+        format!("/events?x={long}"),
+        format!("/events?{many}"),
+        "*".into(),
+        "instances".into(),
+        "/a b".into(),
+        "/\u{fc}".into(),
+        "/\\..\\..".into(),
+    ];
+    for path in &paths {
+        for method in ["GET", "POST", "DELETE"] {
+            for accept in ["text/html", "application/json"] {
+                let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let answer = manager.raw(request.as_bytes()).await;
+                let shown: String = path.chars().take(80).collect();
+                assert!(answer.starts_with("HTTP/1.1 2") || answer.starts_with("HTTP/1.1 4"), "{method} {shown}: {}", answer.chars().take(300).collect::<String>());
+                assert!(!answer.contains("root:") && !answer.contains("[package]"), "{method} {shown} leads out");
+            }
+        }
+    }
+    for (at, rubbish) in [&b"\x16\x03\x01\x02\x00"[..], b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\0\0\0\0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n"].iter().enumerate() {
+        let answer = manager.raw(rubbish).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4"), "{at}: {answer}");
+    }
+    let many_headers: String = (0..200).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let answer = manager.raw(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many_headers}Connection: close\r\n\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{}", answer.chars().take(200).collect::<String>());
+    let smuggled = b"POST /keys/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n";
+    let answer = manager.raw(smuggled).await;
+    assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{answer}");
+    assert_eq!(manager.json("/api/instances").await["instances"][0]["name"], "barn");
+    let log = manager.log();
+    assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
+}
+
+#[tokio::test]
+async fn deeply_nested_and_wide_bodies_are_refused_and_nothing_breaks() {
+    let manager = Manager::start().await;
+    let nested = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
+    let wide: String = format!("{{{}\"z\":1}}", (0..60_000).map(|n| format!("\"k{n}\":1,")).collect::<String>());
+    let pools: String = format!("{{\"name\":\"x\",\"config\":{{\"upstreams\":[{}{{}}]}}}}", "{},".repeat(200_000));
+    for (kind, body) in [
+        ("application/json", nested("[", "]")),
+        ("application/json", nested("{\"a\":", "}")),
+        ("application/json", wide),
+        ("application/json", pools),
+        ("application/json", "1e999999".into()),
+        ("application/json", "\"\\ud800\"".into()),
+        ("application/x-www-form-urlencoded", "a=b&".repeat(200_000)),
+        ("application/x-www-form-urlencoded", "upstreams.4294967295.pool_port=1&upstreams.99999999999.pool_port=1".into()),
+        ("application/x-www-form-urlencoded", "%ff%fe=%00".into()),
+        ("text/plain", "a.".repeat(100_000) + "b = 1"),
+        ("text/plain", "a = ".to_owned() + &"[".repeat(100_000)),
+        ("text/plain", "[[upstreams]]\n".repeat(50_000)),
+    ] {
+        for path in ["/api/saved-configs", "/api/instances", "/api/saved-configs/import", "/saved-configs"] {
+            let shown: String = body.chars().take(30).collect();
+            let request = manager.request("POST", path).header("accept", "application/json").header("content-type", kind).body(body.clone());
+            let answer = Answer::to(request).await;
+            assert!((400..500).contains(&answer.status), "{path} {kind} {shown}: {}", answer.status);
+            assert!(answer.text.len() < 1 << 20, "{path} {kind} {shown}: an answer of {} bytes", answer.text.len());
+        }
+    }
+    assert_eq!(manager.json("/api/saved-configs").await["configurations"], json!([]));
+    assert!(!manager.log().contains("panicked"));
+}

@@ -1,0 +1,277 @@
+//! The long form of the supervision tests: many kills at random moments under load. Run by `scripts/soak`, not by `cargo test`.
+//!
+//! Prints a line for each proof and at the end `N passed, N failed`. Bounded: a few minutes.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+use harness::{Manager, is_alive, signal};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const LOAD: [&str; 2] = ["--lines-per-second", "1000"];
+
+/// A random number below `below`.
+fn chance(below: u64) -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).unwrap();
+    u64::from_le_bytes(bytes) % below
+}
+
+async fn pause(from_ms: u64, to_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(from_ms + chance(to_ms - from_ms))).await;
+}
+
+/// Instances that run, with the process id of each.
+async fn running(manager: &Manager, count: usize) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    for n in 0..count {
+        let id = manager.instance(&format!("soak {n}")).await;
+        let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+        assert_eq!(status, 200, "{body}");
+        let pid = pid_of(&manager.until_state(&id, "running").await);
+        found.push((id, pid));
+    }
+    found
+}
+
+fn pid_of(instance: &Value) -> u32 {
+    u32::try_from(instance["pid"].as_u64().unwrap()).unwrap()
+}
+
+/// The numbered lines of each client that wrote into a log: its process id and how many, checked to have neither gap nor repetition.
+fn lines_of_each(text: &str) -> Vec<usize> {
+    let mut counts = Vec::new();
+    let mut next = 1_u64;
+    for line in text.lines() {
+        if line.contains("jd_manager::keeper: started") {
+            counts.push(0);
+            next = 1;
+        } else if let Some(number) =
+            line.split_once("line n=").and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u64>().ok())
+        {
+            assert_eq!(number, next, "a line is missing or doubled: {line}");
+            next += 1;
+            *counts.last_mut().unwrap() += 1;
+        }
+    }
+    counts
+}
+
+/// Looks all the time whether an instance ever has two clients.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    most: Arc<AtomicUsize>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Watch {
+    fn over(ids: &[String]) -> Self {
+        let (stop, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stopped, worst, ids) = (stop.clone(), most.clone(), ids.to_vec());
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for id in &ids {
+                    let mark = format!("JD_MANAGER_INSTANCE={id}");
+                    let clients = harness::marked(&mark).into_iter().filter(|pid| is_alive(*pid)).count();
+                    worst.fetch_max(clients, Ordering::Relaxed);
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { stop, most, thread: Some(thread) }
+    }
+
+    fn most(mut self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+async fn fifty_kills_of_the_manager() -> String {
+    let mut manager = Manager::with_simulated(&LOAD).await;
+    let instances = running(&manager, 3).await;
+    let ids: Vec<String> = instances.iter().map(|(id, _)| id.clone()).collect();
+    let watch = Watch::over(&ids);
+    let mut pids: BTreeMap<String, u32> = instances.into_iter().collect();
+    let mut deaths: BTreeMap<String, usize> = BTreeMap::new();
+    for round in 0..50 {
+        pause(20, 500).await;
+        manager.kill();
+        // Now and then a client dies while nobody looks.
+        if round % 10 == 9 {
+            let id = &ids[usize::try_from(chance(3)).unwrap()];
+            signal(pids[id], Signal::ABORT);
+            *deaths.entry(id.clone()).or_default() += 1;
+            tokio::time::sleep(Duration::from_millis(if chance(2) == 0 { 100 } else { 2500 })).await;
+        } else {
+            pause(0, 200).await;
+        }
+        manager.begin();
+        for id in &ids {
+            let now = pid_of(&manager.until_state(id, "running").await);
+            if !deaths.contains_key(id) {
+                assert_eq!(now, pids[id], "round {round}: another client");
+            }
+            pids.insert(id.clone(), now);
+        }
+    }
+    let mut lines = 0;
+    for id in &ids {
+        let (status, body) = manager.act(&format!("/api/instances/{id}/stop")).await;
+        assert_eq!(status, 200, "{body}");
+        let counts = lines_of_each(&manager.log_text(id));
+        lines += counts.iter().sum::<usize>();
+        let died = deaths.get(id).copied().unwrap_or(0);
+        assert_eq!(counts.len(), died + 1, "clients started");
+        let events = manager.events(id).await;
+        assert_eq!(events.iter().filter(|e| e["exit_signal"] == json!(6)).count(), died, "deaths in the history: {events:?}");
+        assert_eq!(events.iter().filter(|e| e["to"] == "starting").count(), died + 1, "starts in the history");
+    }
+    assert_eq!(watch.most(), 1, "two clients at once");
+    format!("{lines} lines, none lost or repeated; {} clients died meanwhile, all in the history", deaths.values().sum::<usize>())
+}
+
+async fn twenty_kills_of_keepers() -> String {
+    let manager = Manager::with_simulated(&LOAD).await;
+    let instances = running(&manager, 10).await;
+    let ids: Vec<String> = instances.iter().map(|(id, _)| id.clone()).collect();
+    let watch = Watch::over(&ids);
+    let mut slowest_death = Duration::ZERO;
+    let mut slowest_return = Duration::ZERO;
+    for round in 0..2 {
+        for id in &ids {
+            let before = pid_of(&manager.until_state(id, "running").await);
+            pause(0, 150).await;
+            signal(manager.keeper_pid(id).unwrap(), Signal::KILL);
+            let begun = Instant::now();
+            while is_alive(before) {
+                assert!(begun.elapsed() < Duration::from_secs(1), "its client outlived its keeper by a second");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            slowest_death = slowest_death.max(begun.elapsed());
+            let after = loop {
+                let now = manager.until_state(id, "running").await;
+                if pid_of(&now) != before {
+                    break now;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            };
+            if round == 0 {
+                slowest_return = slowest_return.max(begun.elapsed());
+            }
+            assert!(is_alive(pid_of(&after)));
+        }
+    }
+    for id in &ids {
+        manager.act(&format!("/api/instances/{id}/stop")).await;
+        assert_eq!(lines_of_each(&manager.log_text(id)).len(), 3);
+        let losses =
+            manager.events(id).await.iter().filter(|e| e["reason"] == "its keeper was killed, and the client with it").count();
+        assert_eq!(losses, 2);
+    }
+    assert_eq!(watch.most(), 1, "two clients at once");
+    format!(
+        "clients gone within {} ms, the first replacement serving within {} ms",
+        slowest_death.as_millis(),
+        slowest_return.as_millis()
+    )
+}
+
+async fn a_minute_of_everything_at_once() -> String {
+    let mut manager = Manager::with_simulated(&["--lines-per-second", "100"]).await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(manager.instance(&format!("soak {n}")).await);
+    }
+    let watch = Watch::over(&ids);
+    let end = Instant::now() + Duration::from_secs(60);
+    let mut asked = 0_usize;
+    while Instant::now() < end {
+        let batch = (0..8).map(|_| {
+            let id = &ids[usize::try_from(chance(5)).unwrap()];
+            let verb = ["start", "stop", "restart"][usize::try_from(chance(3)).unwrap()];
+            let request = manager.request("POST", &format!("/api/instances/{id}/{verb}")).header("accept", "application/json");
+            async move {
+                let response = request.send().await?;
+                let status = response.status().as_u16();
+                Ok::<_, reqwest::Error>((status, response.text().await?))
+            }
+        });
+        let results = futures_util::future::join_all(batch);
+        match chance(12) {
+            0 => {
+                let _ = tokio::time::timeout(Duration::from_millis(chance(100)), results).await;
+                manager.kill();
+                pause(0, 100).await;
+                manager.begin();
+            }
+            _ => {
+                for (status, body) in results.await.into_iter().map(Result::unwrap) {
+                    assert!(matches!(status, 200 | 409), "{status} {body}");
+                }
+            }
+        }
+        asked += 8;
+    }
+    // What was asked for last is what is.
+    for id in &ids {
+        manager.act(&format!("/api/instances/{id}/start")).await;
+        let pid = pid_of(&manager.until_state(id, "running").await);
+        assert_eq!(manager.clients(id), [pid]);
+        let (status, body) = manager.act(&format!("/api/instances/{id}/stop")).await;
+        assert_eq!(status, 200, "{body}");
+        assert!(manager.clients(id).is_empty());
+        lines_of_each(&manager.log_text(id));
+    }
+    assert_eq!(watch.most(), 1, "two clients at once");
+    format!("{asked} orders")
+}
+
+async fn twenty_instances_three_of_them_stubborn() -> String {
+    let mut manager = Manager::with_simulated(&["--no-sockets"]).await;
+    let instances = running(&manager, 17).await;
+    manager.steer(&["--no-sockets", "--ignore-sigint", "--ignore-sigterm"]);
+    let mut pids: Vec<u32> = instances.iter().map(|(_, pid)| *pid).collect();
+    for n in 17..20 {
+        let id = manager.instance(&format!("stubborn {n}")).await;
+        manager.act(&format!("/api/instances/{id}/start")).await;
+        pids.push(pid_of(&manager.until_state(&id, "running").await));
+    }
+    let begun = Instant::now();
+    let status = manager.terminate();
+    let took = begun.elapsed();
+    assert!(status.success() && took < Duration::from_secs(30), "{status} after {took:?}");
+    assert!(pids.iter().all(|pid| !is_alive(*pid)), "a client is left");
+    format!("done in {:.1} s", took.as_secs_f64())
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut passed = 0;
+    let mut failed = 0;
+    let mut prove = |name: &str, proof: std::pin::Pin<Box<dyn Future<Output = String> + Send>>| {
+        let begun = Instant::now();
+        match runtime.block_on(runtime.spawn(proof)) {
+            Ok(figures) => {
+                passed += 1;
+                println!("ok     {name} ({:.0} s): {figures}", begun.elapsed().as_secs_f64());
+            }
+            Err(_) => {
+                failed += 1;
+                println!("FAILED {name} ({:.0} s)", begun.elapsed().as_secs_f64());
+            }
+        }
+    };
+    prove("50 × kill -9 of the manager, 3 clients at 1,000 lines/s each", Box::pin(fifty_kills_of_the_manager()));
+    prove("20 × kill -9 of keepers, 10 clients at 1,000 lines/s each", Box::pin(twenty_kills_of_keepers()));
+    prove("a minute of random orders and kills", Box::pin(a_minute_of_everything_at_once()));
+    prove("shutdown with 20 instances, 3 of them stubborn", Box::pin(twenty_instances_three_of_them_stubborn()));
+    println!("{passed} passed, {failed} failed");
+    std::process::exit(i32::from(failed > 0));
+}
