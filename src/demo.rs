@@ -3,6 +3,7 @@
 
 use serde_json::json;
 use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt;
 
 use crate::app;
 use crate::configs::Draft;
@@ -22,7 +23,15 @@ const SHOWN: [(&str, bool); 3] = [("barn", true), ("garage", false), ("attic", f
 /// # Errors
 /// Why it cannot serve, for the person at the terminal.
 pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
-    let dir = std::env::temp_dir().join(format!("jd-manager-demo-{}", std::process::id()));
+    if settings.client.is_some() {
+        return Err("the demonstration runs simulated clients; --client has no meaning for it".into());
+    }
+    // A name nobody can guess, and never a directory that is there already: it is removed at the end.
+    let dir = std::env::temp_dir().join(format!("jd-manager-demo-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&dir)
+        .map_err(|e| format!("no directory for the demonstration: {}: {e}", dir.display()))?;
     settings.data_dir = dir.clone();
     settings.on_shutdown = OnShutdown::Stop;
     let client = ClientSource::simulated(vec!["simulate".into()], &dir);

@@ -60,9 +60,9 @@ pub enum Error {
 
 fn summary(errors: &[FieldError]) -> String {
     match errors {
-        [] => "the request is not valid".into(),
+        [] => "The request is not valid.".into(),
         [one] => one.detail.clone(),
-        [first, rest @ ..] => format!("{} (and {} more)", first.detail, rest.len()),
+        [first, rest @ ..] => format!("{} And {} more.", first.detail, rest.len()),
     }
 }
 

@@ -169,8 +169,17 @@
   document.addEventListener('DOMContentLoaded', () => {
     retitle();
     const box = log();
-    if (box) box.scrollTop = box.scrollHeight;
-    const errors = document.querySelector('[data-focus]');
-    if (errors) errors.focus();
+    if (!box) return;
+    box.dataset.follow = '1';
+    box.scrollTop = box.scrollHeight;
+  });
+  // A turned phone wraps lines anew; the newest stay in view.
+  addEventListener('resize', () => {
+    const box = log();
+    if (box?.dataset.follow === '1') box.scrollTop = box.scrollHeight;
+  });
+  // For browsers that heed autofocus on fields only.
+  addEventListener('load', () => {
+    if (document.activeElement === document.body) document.querySelector('[data-focus]')?.focus();
   });
 })();

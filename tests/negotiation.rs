@@ -27,6 +27,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/", Offered::Stream),
     ("get post", "/instances", Offered::Stream),
     ("get", "/instances/new", Offered::Page),
+    ("post", "/instances/actions", Offered::Page),
     ("get patch post delete", "/instances/{id}", Offered::Page),
     ("get", "/instances/{id}/settings", Offered::Page),
     ("post", "/instances/{id}/start", Offered::Page),
@@ -94,9 +95,10 @@ fn expected(offered: Offered, accept: Option<&str>, api: bool) -> Option<&'stati
     match (offered, accept) {
         (Offered::Only(kind), _) => Some(kind),
         // The first choice of a text file is the file; HTML is its second.
-        (Offered::Text, None | Some("*/*" | "" | "certainly not a media type" | "image/png, */*;q=0.1" | "application/json;q=0, */*")) if !api => {
-            Some(TEXT)
-        }
+        (
+            Offered::Text,
+            None | Some("*/*" | "" | "certainly not a media type" | "image/png, */*;q=0.1" | "application/json;q=0, */*"),
+        ) if !api => Some(TEXT),
         (Offered::Text, Some("text/html;q=0, */*")) => Some(if api { JSON } else { TEXT }),
         (Offered::Text, Some("application/json;q=0, */*")) => Some(TEXT),
         _ => among_two,
@@ -145,7 +147,10 @@ fn the_table_lists_every_route() {
         let call = &rest[..end.unwrap().0];
         let mut methods: Vec<&str> = Vec::new();
         for method in ["get", "patch", "put", "post", "delete", "head", "options", "any"] {
-            if call.split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_').any(|word| word.starts_with(&format!("{method}("))) {
+            if call
+                .split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_')
+                .any(|word| word.starts_with(&format!("{method}(")))
+            {
                 methods.push(method);
             }
         }
@@ -158,7 +163,8 @@ fn the_table_lists_every_route() {
         methods.sort_unstable();
         methods.join(" ")
     };
-    let listed = URLS.iter().map(|(methods, path, _)| (*path, *methods)).chain(OTHERS.iter().map(|(methods, path)| (*path, *methods)));
+    let listed =
+        URLS.iter().map(|(methods, path, _)| (*path, *methods)).chain(OTHERS.iter().map(|(methods, path)| (*path, *methods)));
     assert_eq!(found, listed.map(|(path, methods)| (path.to_owned(), sorted(methods))).collect::<BTreeSet<_>>());
 }
 
@@ -177,8 +183,7 @@ async fn every_get_answers_in_the_form_that_is_accepted() {
                     let request = world.manager.request(method, &path);
                     Answer::to(match accept {
                         Some(accept) => request.header("accept", *accept),
-                        // The client would send `*/*` by itself.
-                        None => request.header("accept", "").header("x-no-accept", "1"),
+                        None => request,
                     })
                 };
                 let answer = if accept.is_none() { without_accept(&world.manager, &path).await } else { ask("GET").await };
@@ -197,7 +202,11 @@ async fn every_get_answers_in_the_form_that_is_accepted() {
                 vary_is_right(&answer, &case);
                 if accept.is_some() {
                     let head = ask("HEAD").await;
-                    assert_eq!((head.status, head.media_type(), head.text.as_str()), (answer.status, answer.media_type(), ""), "HEAD {case}");
+                    assert_eq!(
+                        (head.status, head.media_type(), head.text.as_str()),
+                        (answer.status, answer.media_type(), ""),
+                        "HEAD {case}"
+                    );
                     vary_is_right(&head, &case);
                 }
             }
@@ -237,8 +246,6 @@ fn vary_is_right(answer: &Answer, case: &str) {
     for name in ["accept", "hx-request", "hx-target", "hx-boosted", "hx-request-type"] {
         assert!(vary.contains(&name.to_owned()), "{case}: Vary lacks {name}: {vary:?}");
     }
-    // A history restore asks htmx for a whole page where a fragment would come otherwise.
-    assert!(vary.contains(&"hx-history-restore-request".to_owned()), "{case}: Vary lacks hx-history-restore-request: {vary:?}");
 }
 
 #[tokio::test]
@@ -283,7 +290,9 @@ async fn streams_and_texts_are_for_those_who_accept_them() {
             }
             let text = world.manager.ask(&path, TEXT).await;
             match offered {
-                Offered::Log | Offered::Text | Offered::Only(TEXT) => assert_eq!((text.status, text.media_type()), (200, TEXT), "{path}"),
+                Offered::Log | Offered::Text | Offered::Only(TEXT) => {
+                    assert_eq!((text.status, text.media_type()), (200, TEXT), "{path}")
+                }
                 Offered::Only(_) => assert_eq!(text.status, 200),
                 _ => assert_eq!(text.status, 406, "{path}"),
             }
@@ -311,13 +320,6 @@ async fn errors_come_in_the_form_of_those_who_asked() {
             }
         }
     }
-    // Who accepts only problem details, or no page, gets no page.
-    for accept in ["application/problem+json", "image/png", "text/html;q=0", "text/html;q=0, application/json;q=0"] {
-        for path in ["/nothing", "/api/nothing", "/instances", "/api/instances"] {
-            let answer = world.manager.ask(path, accept).await;
-            assert_eq!(answer.media_type(), "application/problem+json", "{path} {accept}");
-        }
-    }
     let below_api = world.manager.ask("/api/nothing", "*/*").await.problem(404);
     assert_eq!(below_api["detail"], "There is nothing at this address.");
     for path in ["/api/", "/instances/", "/Instances", "//instances", "/apiary", "/api/api/instances"] {
@@ -326,10 +328,52 @@ async fn errors_come_in_the_form_of_those_who_asked() {
 }
 
 #[tokio::test]
+async fn who_accepts_only_problem_details_or_no_page_gets_no_page() {
+    let world = World::new().await;
+    for accept in ["application/problem+json", "image/png", "text/html;q=0", "text/html;q=0, application/json;q=0"] {
+        for path in ["/nothing", "/api/nothing", "/instances", "/api/instances"] {
+            let answer = world.manager.ask(path, accept).await;
+            assert_eq!(answer.media_type(), "application/problem+json", "{path} {accept}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn caches_are_told_of_every_header_that_makes_a_difference() {
+    let world = World::new().await;
+    let asked = |headers: &[(&'static str, &'static str)]| {
+        let mut request = world.manager.request("GET", "/instances").header("accept", "text/html");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::to(request)
+    };
+    let table = [("hx-request", "true"), ("hx-target", "div#table")];
+    let plain = asked(&table).await;
+    for (name, value) in [
+        ("hx-request", "false"),
+        ("hx-target", "main#main"),
+        ("hx-boosted", "true"),
+        ("hx-request-type", "full"),
+        ("hx-history-restore-request", "true"),
+    ] {
+        let mut headers: Vec<_> = table.into_iter().filter(|(other, _)| *other != name).collect();
+        headers.push((name, value));
+        let other = asked(&headers).await;
+        assert_ne!(other.text, plain.text, "{name} makes no difference");
+        assert!(plain.vary().contains(&name.to_owned()) && other.vary().contains(&name.to_owned()), "Vary lacks {name}");
+    }
+}
+
+#[tokio::test]
 async fn several_accept_headers_are_one_list() {
     let world = World::new().await;
     let request = world.manager.request("GET", "/instances").header("accept", "image/png").header("accept", "application/json");
     Answer::to(request).await.json(200);
-    let request = world.manager.request("GET", "/api/instances").header("accept", "text/html;q=0.4").header("accept", "application/json;q=0.3");
+    let request = world
+        .manager
+        .request("GET", "/api/instances")
+        .header("accept", "text/html;q=0.4")
+        .header("accept", "application/json;q=0.3");
     Answer::to(request).await.page(200);
 }

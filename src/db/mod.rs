@@ -123,7 +123,7 @@ impl Db {
     {
         let pool = self.readers.clone();
         blocking(move || {
-            let mut connection = pool.get().map_err(Error::internal)?;
+            let mut connection = pool.get().map_err(|_| busy())?;
             let connection: &mut SqliteConnection = &mut connection;
             connection.transaction(work)
         })
@@ -141,7 +141,7 @@ impl Db {
     {
         let pool = self.writer.clone();
         blocking(move || {
-            let mut connection = pool.get().map_err(Error::internal)?;
+            let mut connection = pool.get().map_err(|_| busy())?;
             connection.immediate_transaction(work)
         })
         .await
@@ -155,6 +155,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     }
 }
 
+fn busy() -> Error {
+    Error::Unavailable {
+        detail: "The database did not become free in time: nothing was saved. Does another program hold it? Try again.".into(),
+        retry_after: Some(Duration::from_secs(5)),
+    }
+}
+
 /// A full disk or a foreign lock is not a fault of ours: it is said, and trying again helps once it is mended.
 fn speak(error: Error) -> Error {
     let Error::Internal(cause) = &error else { return error };
@@ -163,6 +170,8 @@ fn speak(error: Error) -> Error {
         "The disk is full: nothing was saved. Free some space and try again."
     } else if text.contains("database is locked") {
         "Another program holds the database: nothing was saved. Try again."
+    } else if text.contains("malformed") || text.contains("not a database") {
+        "The database file is damaged: nothing was saved. End jd-manager and put a copy from backups/ in its place; mining goes on meanwhile."
     } else if text.contains("readonly database") {
         "The database cannot be written (read-only disk or file): nothing was saved."
     } else {

@@ -80,7 +80,7 @@ impl From<Error> for Problem {
             Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, sentence(&error.to_string())),
             Error::Conflict(detail) => Self::new(StatusCode::CONFLICT, detail),
             Error::Invalid(errors) => {
-                let detail = sentence(&Error::Invalid(errors.clone()).to_string());
+                let detail = Error::Invalid(errors.clone()).to_string();
                 let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
                 problem.0.errors = errors;
                 problem

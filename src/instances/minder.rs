@@ -1,55 +1,46 @@
 //! The task of one instance: the only one who starts its keepers and speaks with them, so that orders follow one another.
 //!
 //! It carries orders out, hears what the keeper says, reads the journal into the history, and when a keeper was killed puts a new one
-//! in its place. Knows nothing of other instances.
+//! in its place. Whether there is a keeper is asked of its lock, and only a free lock means that there is none: one that does
+//! not answer is waited for, never replaced. Knows nothing of other instances.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{STOP_PATIENCE, unknown};
+use super::conversation::Conversation;
+use super::model::{Row, STOP_PATIENCE, unknown};
 use super::queries;
 use super::supervisor::{Ask, Order, Shared};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::keeper::backoff::Backoff;
-use crate::keeper::client;
 use crate::keeper::journal::{self, Entry};
 use crate::keeper::machine::{Exit, Reason, State};
-use crate::keeper::names;
 use crate::keeper::protocol::{self, Command, Request, Status};
+use crate::keeper::{client, names, spawn};
 
 /// A keeper answers within milliseconds; one that does not is stuck.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Until a keeper that does not answer, or a database that cannot be written, is tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A journal longer than this is begun anew when nothing of it is unread and no keeper writes it, bytes.
 const LONG_JOURNAL: u64 = 256 * 1024;
 
-/// The two halves of the connection to a keeper.
-struct Conversation {
-    lines: BufReader<OwnedReadHalf>,
-    partial: Vec<u8>,
-    write: OwnedWriteHalf,
-}
-
-impl Conversation {
-    /// The next line; `None` at the end. Cancel-safe: what was read of an unfinished line stays in `partial`.
-    async fn next(&mut self) -> io::Result<Option<Status>> {
-        if self.lines.read_until(b'\n', &mut self.partial).await? == 0 || !self.partial.ends_with(b"\n") {
-            return Ok(None);
-        }
-        let status = serde_json::from_slice(&self.partial)?;
-        self.partial.clear();
-        Ok(Some(status))
-    }
+/// How it stands with the keeper.
+enum Keeper {
+    /// Its lock is free.
+    Absent,
+    /// It holds its lock but does not answer.
+    Silent,
+    /// It talks.
+    Present(Conversation),
 }
 
 /// The task of one instance.
@@ -60,13 +51,17 @@ pub(super) struct Minder {
     tell: watch::Sender<Option<Status>>,
     /// Up to here the journal is in the database.
     offset: u64,
-    conversation: Option<Conversation>,
+    keeper: Keeper,
     /// The keeper's process if this manager started it; it must be waited for when it ends.
-    keeper: Option<Child>,
+    child: Option<Child>,
     /// The last client's process id.
     last_pid: Option<u32>,
     /// When to put a new keeper in place of a lost one.
     relaunch: Option<Instant>,
+    /// When to try again what the keeper or the database did not let happen.
+    look_again: Option<Instant>,
+    /// What the user wants, if it could not be saved yet.
+    unsaved_wish: Option<bool>,
     /// Keepers lost in a row.
     losses: u32,
     last_loss: Option<Instant>,
@@ -84,10 +79,12 @@ impl Minder {
             shared,
             tell,
             offset,
-            conversation: None,
-            keeper: None,
+            keeper: Keeper::Absent,
+            child: None,
             last_pid: None,
             relaunch: None,
+            look_again: None,
+            unsaved_wish: None,
             losses: 0,
             last_loss: None,
             last_reason: None,
@@ -100,9 +97,15 @@ impl Minder {
         self.find_keeper().await;
         let _ = ready.send(());
         loop {
-            let due = self.relaunch;
+            let (relaunch, look_again) = (self.relaunch, self.look_again);
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
+                // What has happened comes before what is asked for: the answer depends on it.
+                heard = next(&mut self.keeper) => match heard {
+                    Ok(Some(status)) => self.hear(status).await,
+                    Ok(None) | Err(_) => self.end_of_conversation().await,
+                },
                 order = orders.recv() => {
                     let Some(order) = order else { break };
                     let result = self.carry_out(order.ask, order.actor).await;
@@ -112,14 +115,12 @@ impl Minder {
                         break;
                     }
                 }
-                heard = next(&mut self.conversation) => match heard {
-                    Ok(Some(status)) => self.hear(status).await,
-                    Ok(None) | Err(_) => self.end_of_conversation().await,
-                },
-                () = sleep_until(due) => {
+                () = sleep_until(relaunch) => {
                     self.relaunch = None;
+                    // Whether it worked is in the history either way.
                     let _ = self.carry_out(Ask::StartByItself, "manager").await;
                 }
+                () = sleep_until(look_again) => self.look_again().await,
             }
         }
     }
@@ -129,95 +130,132 @@ impl Minder {
     }
 
     async fn carry_out(&mut self, ask: Ask, actor: &'static str) -> Result<Status> {
-        match (ask, self.state(), self.conversation.is_some()) {
-            (Ask::Start | Ask::StartByItself, Some(State::Starting | State::Running), true) => {
-                Err(Error::Conflict("It is already running.".into()))
-            }
-            (Ask::Start | Ask::Restart, ..) => {
-                self.shared.preparation.prepare(self.id).await?;
-                self.want(true).await?;
-                let command = if ask == Ask::Start { Command::Start } else { Command::Restart };
-                // A keeper on its way out takes no orders any more; its place is free a moment later.
-                for _ in 0..3 {
-                    if self.conversation.is_none() {
-                        self.launch().await?;
+        if self.shared.closing.is_cancelled() && matches!(ask, Ask::Start | Ask::StartByItself | Ask::Restart) {
+            return Err(Error::Unavailable {
+                detail: "The manager is ending; nothing is started any more.".into(),
+                retry_after: None,
+            });
+        }
+        if matches!(self.keeper, Keeper::Silent) {
+            self.find_keeper().await;
+        }
+        if matches!(self.keeper, Keeper::Present(_)) && self.state().is_some_and(State::is_at_rest) {
+            // It has done its work and is on its way out.
+            self.hear_the_end().await?;
+        }
+        match ask {
+            Ask::Start | Ask::Restart => self.start(ask, actor).await,
+            Ask::StartByItself => {
+                let started = self.start(Ask::Start, actor).await;
+                match &started {
+                    Ok(_) | Err(Error::Conflict(_)) if self.state().is_some_and(State::has_client) => {}
+                    Ok(_) => {}
+                    Err(e) => {
+                        tracing::warn!(instance = %self.id, error = %e, "it cannot be started now");
+                        self.want_soon(true).await;
+                        self.try_again_later(&Reason::CannotRun(e.to_string())).await;
                     }
-                    if let Some(status) = self.request(command.clone(), actor).await? {
-                        return Ok(status);
-                    }
-                    self.end_of_conversation().await;
-                }
-                Err(Error::Unavailable {
-                    detail: "Its keeper ends again and again; the file keeper.log in its directory may say why.".into(),
-                    retry_after: Some(Duration::from_secs(5)),
-                })
-            }
-            (Ask::StartByItself, ..) => {
-                let started = Box::pin(self.carry_out(Ask::Start, actor)).await;
-                if let Err(e) = &started {
-                    tracing::warn!(instance = %self.id, error = %e, "it cannot be started now");
-                    self.want(true).await?;
-                    self.try_again_later(&Reason::CannotRun(e.to_string())).await;
                 }
                 started
             }
-            (Ask::Stop, None, _) => {
-                self.want(false).await?;
-                Err(Error::Conflict("It is already stopped.".into()))
-            }
-            // It waits for a new keeper.
-            (Ask::Stop, Some(_), false) => {
-                self.want(false).await?;
-                self.relaunch = None;
-                self.record(State::BackingOff, State::Stopped, Reason::Asked, Some(actor), None).await;
-                self.tell(None);
-                Ok(no_keeper())
-            }
-            (Ask::Stop, Some(_), true) => {
-                self.want(false).await?;
-                match self.request(Command::Stop, actor).await? {
-                    Some(status) => Ok(status),
-                    // It was on its way out by itself.
-                    None => {
-                        self.end_of_conversation().await;
-                        Ok(no_keeper())
-                    }
+            Ask::Stop => self.stop(actor).await,
+            Ask::Retire => self.retire(actor).await,
+            Ask::Reload => {
+                if let Keeper::Present(_) = self.keeper {
+                    self.shared.preparation.update_policy(self.id).await?;
+                    self.request(Command::Reload, actor).await?;
                 }
-            }
-            (Ask::Retire, _, false) => {
-                self.relaunch = None;
                 Ok(no_keeper())
-            }
-            (Ask::Retire, _, true) => {
-                self.want(false).await?;
-                self.request(Command::Stop, actor).await?;
-                self.hear_the_end().await
-            }
-            (Ask::Reload, _, false) => Ok(no_keeper()),
-            (Ask::Reload, _, true) => {
-                self.shared.preparation.update_policy(self.id).await?;
-                Ok(self.request(Command::Reload, actor).await?.unwrap_or_else(no_keeper))
             }
         }
     }
 
+    async fn start(&mut self, ask: Ask, actor: &'static str) -> Result<Status> {
+        let is_present = matches!(self.keeper, Keeper::Present(_));
+        if ask == Ask::Start && is_present && matches!(self.state(), Some(State::Starting | State::Running)) {
+            return Err(Error::Conflict("It is already running.".into()));
+        }
+        self.shared.preparation.prepare(self.id).await?;
+        self.want(true).await?;
+        let command = if ask == Ask::Start { Command::Start } else { Command::Restart };
+        // A keeper on its way out takes no orders any more; its place is free a moment later.
+        for _ in 0..3 {
+            match self.keeper {
+                Keeper::Present(_) => {}
+                Keeper::Absent => self.launch().await?,
+                Keeper::Silent => return Err(silent()),
+            }
+            if let Some(status) = self.request(command.clone(), actor).await? {
+                return Ok(status);
+            }
+            self.end_of_conversation().await;
+        }
+        Err(Error::Unavailable {
+            detail: "Its keeper ends again and again; the file keeper.log in its directory may say why.".into(),
+            retry_after: Some(Duration::from_secs(5)),
+        })
+    }
+
+    /// The client is told first and the wish is saved afterwards: a full disk or a locked database must not keep anything running.
+    async fn stop(&mut self, actor: &'static str) -> Result<Status> {
+        match (&self.keeper, self.state()) {
+            (Keeper::Silent, _) => Err(silent()),
+            (Keeper::Present(_), _) => {
+                let answer = self.request(Command::Stop, actor).await?;
+                self.want_soon(false).await;
+                if answer.is_none() {
+                    // It was on its way out by itself.
+                    self.end_of_conversation().await;
+                }
+                Ok(answer.unwrap_or_else(no_keeper))
+            }
+            // It waits for a new keeper.
+            (Keeper::Absent, Some(_)) => {
+                self.relaunch = None;
+                self.want_soon(false).await;
+                self.record(State::BackingOff, State::Stopped, Reason::Asked, Some(actor), None).await;
+                self.tell(None);
+                Ok(no_keeper())
+            }
+            (Keeper::Absent, None) => {
+                if actor != "shutdown" {
+                    self.want_soon(false).await;
+                }
+                Err(Error::Conflict("It is already stopped.".into()))
+            }
+        }
+    }
+
+    async fn retire(&mut self, actor: &'static str) -> Result<Status> {
+        match self.keeper {
+            Keeper::Silent => return Err(silent()),
+            Keeper::Present(_) => {
+                self.request(Command::Stop, actor).await?;
+                self.hear_the_end().await?;
+            }
+            Keeper::Absent => {}
+        }
+        self.relaunch = None;
+        self.end_leftovers().await;
+        Ok(no_keeper())
+    }
+
     /// Hears everything up to the end of the keeper.
-    async fn hear_the_end(&mut self) -> Result<Status> {
+    async fn hear_the_end(&mut self) -> Result<()> {
         let deadline = Instant::now() + STOP_PATIENCE;
-        while self.conversation.is_some() {
-            match tokio::time::timeout_at(deadline, next(&mut self.conversation)).await {
+        while let Keeper::Present(_) = self.keeper {
+            match tokio::time::timeout_at(deadline, next(&mut self.keeper)).await {
                 Ok(Ok(Some(status))) => self.hear(status).await,
                 Ok(_) => self.end_of_conversation().await,
                 Err(_) => {
                     return Err(Error::Unavailable {
-                        detail: "The client could not be ended, so nothing was deleted. Try again in a moment.".into(),
+                        detail: "Its client could not be ended yet. Try again in a moment.".into(),
                         retry_after: Some(Duration::from_secs(5)),
                     });
                 }
             }
         }
-        self.relaunch = None;
-        Ok(no_keeper())
+        Ok(())
     }
 
     /// Tells everybody who watches.
@@ -250,51 +288,121 @@ impl Minder {
         }
     }
 
-    /// Stores what the user wants before it is carried out.
-    async fn want(&self, running: bool) -> Result<()> {
+    /// Saves what the user wants.
+    async fn want(&mut self, running: bool) -> Result<()> {
+        self.unsaved_wish = None;
         let id = self.id;
         let changed = self.shared.db.write(move |c| Ok(queries::set_desired(c, id, running)?)).await?;
         if changed == 0 { Err(unknown(id)) } else { Ok(()) }
     }
 
-    /// At the manager's start: is there a keeper, and what happened meanwhile?
+    /// The same, again and again until it is saved.
+    async fn want_soon(&mut self, running: bool) {
+        if let Err(e) = self.want(running).await {
+            tracing::warn!(instance = %self.id, error = %e, "what the user wants cannot be saved yet");
+            self.unsaved_wish = Some(running);
+            self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        }
+    }
+
+    async fn look_again(&mut self) {
+        self.look_again = None;
+        if let Some(wish) = self.unsaved_wish {
+            self.want_soon(wish).await;
+        }
+        match self.keeper {
+            Keeper::Present(_) => {
+                self.catch_up().await;
+            }
+            Keeper::Silent | Keeper::Absent => self.find_keeper().await,
+        }
+    }
+
+    /// Is there a keeper, and what happened meanwhile?
     async fn find_keeper(&mut self) {
         let dir = self.dir.clone();
-        let is_kept = tokio::task::spawn_blocking(move || client::is_kept(&dir)).await;
-        if matches!(is_kept, Ok(Ok(true)))
-            && let Err(e) = self.converse().await
-        {
-            tracing::warn!(instance = %self.id, error = %e, "its keeper does not answer");
+        match tokio::task::spawn_blocking(move || client::is_kept(&dir)).await {
+            Ok(Ok(false)) => {
+                self.keeper = Keeper::Absent;
+                // The truth about the past comes first; without it a death could be taken for a loss.
+                if self.catch_up().await {
+                    if self.relaunch.is_none() {
+                        self.tell(None);
+                        self.check_for_loss().await;
+                    }
+                } else {
+                    self.tell(None);
+                }
+            }
+            Ok(Ok(true)) => match self.converse().await {
+                Ok(()) => {}
+                Err(e) => {
+                    tracing::warn!(instance = %self.id, error = %e, "its keeper does not answer");
+                    self.stay_silent().await;
+                }
+            },
+            Ok(Err(e)) => {
+                tracing::error!(instance = %self.id, error = %e, "its lock cannot be looked at");
+                self.stay_silent().await;
+            }
+            Err(_) => self.stay_silent().await,
         }
-        if self.conversation.is_none() {
-            self.catch_up().await;
-            self.check_for_loss().await;
+    }
+
+    /// The keeper is there but says nothing: what is known of it is shown, and it is asked again soon.
+    async fn stay_silent(&mut self) {
+        self.keeper = Keeper::Silent;
+        self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        self.catch_up().await;
+        if let Some(row) = self.row().await {
+            let pid = row.pid.and_then(|pid| u32::try_from(pid).ok());
+            self.tell(Some(Status { state: row.state(), pid, started_at: row.started_at.map(|at| at.0), ..no_keeper() }));
+        }
+    }
+
+    async fn row(&mut self) -> Option<Row> {
+        let id = self.id;
+        match self.shared.db.read(move |c| Ok(queries::get(c, id)?)).await {
+            Ok(found) => found.map(|(row, _, _)| row),
+            Err(e) => {
+                tracing::error!(instance = %id, error = %e, "it cannot be looked up yet");
+                self.look_again = Some(Instant::now() + LOOK_AGAIN);
+                None
+            }
         }
     }
 
     async fn launch(&mut self) -> Result<()> {
         self.shorten_journal().await?;
+        self.reap().await;
         let dir = self.dir.clone();
         let launched = tokio::task::spawn_blocking(move || client::launch(&dir)).await.map_err(Error::internal)?;
-        self.keeper = Some(launched.map_err(|e| Error::Unavailable {
+        self.child = Some(launched.map_err(|e| Error::Unavailable {
             detail: format!("Its keeper could not be started: {e}."),
             retry_after: Some(Duration::from_secs(1)),
         })?);
         self.converse().await.map_err(Error::internal)
     }
 
+    /// Takes the process entry of a keeper that has ended.
+    async fn reap(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let ended = tokio::time::timeout(Duration::from_secs(5), tokio::task::spawn_blocking(move || child.wait())).await;
+            if ended.is_err() {
+                tracing::warn!(instance = %self.id, "its keeper closed the conversation but is still there");
+            }
+        }
+    }
+
     async fn converse(&mut self) -> io::Result<()> {
-        let dir = self.dir.clone();
-        let stream = tokio::task::spawn_blocking(move || client::connect(&dir)).await.map_err(io::Error::other)??;
-        stream.set_nonblocking(true)?;
-        let (read, write) = UnixStream::from_std(stream)?.into_split();
-        self.conversation = Some(Conversation { lines: BufReader::new(read), partial: Vec::new(), write });
+        self.keeper = Keeper::Present(Conversation::open(&self.dir).await?);
         let answer = self.request(Command::Watch, "manager").await;
         if let Ok(Some(_)) = answer {
             return Ok(());
         }
-        self.conversation = None;
-        Err(io::Error::other("the keeper ended before it answered"))
+        self.keeper = Keeper::Silent;
+        self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        Err(io::Error::other("the keeper gave no answer"))
     }
 
     /// Sends a request and hears everything up to its answer; `None`: the keeper ended before it answered.
@@ -302,14 +410,13 @@ impl Minder {
         self.requests += 1;
         let id = self.requests;
         let request = Request { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()) };
-        let Some(conversation) = &mut self.conversation else { return Ok(None) };
-        if conversation.write.write_all(&protocol::line(&request)).await.is_err() {
+        let Keeper::Present(conversation) = &mut self.keeper else { return Ok(None) };
+        if conversation.send(&request).await.is_err() {
             return Ok(None);
         }
         let deadline = Instant::now() + ANSWER;
         loop {
-            let heard = tokio::time::timeout_at(deadline, next(&mut self.conversation)).await;
-            match heard {
+            match tokio::time::timeout_at(deadline, next(&mut self.keeper)).await {
                 Ok(Ok(Some(status))) => {
                     let is_answer = status.re == Some(id);
                     self.hear(status.clone()).await;
@@ -318,11 +425,7 @@ impl Minder {
                     }
                 }
                 Ok(_) => return Ok(None),
-                Err(_) => {
-                    let detail =
-                        "Its keeper does not answer. If this stays so, end the keeper's process; its client ends with it.".into();
-                    return Err(Error::Unavailable { detail, retry_after: Some(Duration::from_secs(1)) });
-                }
+                Err(_) => return Err(silent()),
             }
         }
     }
@@ -338,63 +441,69 @@ impl Minder {
         if status.state == State::Running {
             self.last_reason = None;
         }
+        self.relaunch = None;
         self.tell(Some(Status { re: None, ..status }));
     }
 
-    /// Reads the journal on into the database.
-    async fn catch_up(&mut self) {
+    /// Reads the journal on into the database; false if that could not be done and must be done again.
+    async fn catch_up(&mut self) -> bool {
         let (dir, offset, id) = (self.dir.clone(), self.offset, self.id);
-        let read = tokio::task::spawn_blocking(move || journal::read_from(&dir, offset)).await;
-        let (entries, end) = match read {
-            Ok(Ok(read)) => read,
-            Ok(Err(e)) => return tracing::error!(instance = %id, error = %e, "its journal cannot be read"),
-            Err(_) => return,
+        let read = tokio::task::spawn_blocking(move || journal::read_from(&dir, offset)).await.map_err(io::Error::other);
+        let (entries, end) = match read.and_then(|read| read) {
+            Ok(read) => read,
+            Err(e) => {
+                tracing::error!(instance = %id, error = %e, "its journal cannot be read");
+                self.look_again = Some(Instant::now() + LOOK_AGAIN);
+                return false;
+            }
         };
         if end == offset && entries.is_empty() {
-            return;
+            return true;
         }
         match self.shared.db.write(move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
-            Ok(()) => self.offset = end,
-            // Nothing is lost: it is read again with the next change.
-            Err(e) => tracing::error!(instance = %id, error = %e, "its history cannot be saved yet"),
+            Ok(()) => {
+                self.offset = end;
+                true
+            }
+            Err(e) => {
+                // Nothing is lost: it is still in the journal.
+                tracing::error!(instance = %id, error = %e, "its history cannot be saved yet");
+                self.look_again = Some(Instant::now() + LOOK_AGAIN);
+                false
+            }
         }
     }
 
     async fn end_of_conversation(&mut self) {
-        self.conversation = None;
-        if let Some(mut keeper) = self.keeper.take() {
-            // It has closed its socket, so it is on its way out; its process entry goes with this.
-            let ended = tokio::time::timeout(Duration::from_secs(5), tokio::task::spawn_blocking(move || keeper.wait())).await;
-            if ended.is_err() {
-                tracing::warn!(instance = %self.id, "its keeper closed the conversation but is still there");
-            }
-        }
-        let dir = self.dir.clone();
-        if matches!(tokio::task::spawn_blocking(move || client::is_kept(&dir)).await, Ok(Ok(true)))
-            && self.converse().await.is_ok()
-        {
-            return;
-        }
-        self.catch_up().await;
-        self.tell(None);
-        self.check_for_loss().await;
+        self.keeper = Keeper::Absent;
+        self.relaunch = None;
+        self.reap().await;
+        self.find_keeper().await;
     }
 
     /// No keeper is there. If the history does not end at rest, it was killed: that is written down, and what the user wanted to run
     /// gets a new keeper.
     async fn check_for_loss(&mut self) {
-        let id = self.id;
-        let Ok(Some((row, _, _))) = self.shared.db.read(move |c| Ok(queries::get(c, id)?)).await else { return };
+        let Some(row) = self.row().await else { return };
         let state = row.state();
         if state.is_at_rest() {
             return;
         }
         self.last_pid = self.last_pid.or(row.pid.and_then(|pid| u32::try_from(pid).ok()));
-        tracing::warn!(instance = %id, %state, "its keeper was killed");
-        if row.is_wanted() {
+        tracing::warn!(instance = %self.id, %state, "its keeper was killed");
+        if row.is_wanted() && self.unsaved_wish != Some(false) {
             self.try_again_later(&Reason::KeeperLost).await;
         } else {
+            self.end_leftovers().await;
             self.record(state, State::Stopped, Reason::KeeperLost, None, None).await;
+        }
+    }
+
+    /// Kills what a killed keeper's client left behind, when no new keeper will do so.
+    async fn end_leftovers(&self) {
+        let id = self.id.to_string();
+        if let Ok(ended @ 1..) = tokio::task::spawn_blocking(move || spawn::end_leftovers(&id)).await {
+            tracing::warn!(instance = %self.id, ended, "processes of a killed keeper's client were killed");
         }
     }
 
@@ -414,23 +523,21 @@ impl Minder {
         self.losses += 1;
         self.relaunch = Some(now + wait);
         let retry_at = Timestamp::now().after(wait).0;
-        let id = self.id;
-        let from = match self.shared.db.read(move |c| Ok(queries::get(c, id)?)).await {
-            Ok(Some((row, _, _))) => row.state(),
-            _ => State::Failed,
-        };
-        if from != State::BackingOff || self.last_reason.as_ref() != Some(reason) {
+        let from = self.row().await.map_or(State::Failed, |row| row.state());
+        // A manager that comes back while it waits has nothing new to say.
+        let is_known =
+            from == State::BackingOff && (self.last_reason.as_ref() == Some(reason) || (is_loss && self.last_reason.is_none()));
+        if !is_known {
             self.record(from, State::BackingOff, reason.clone(), None, Some(retry_at)).await;
         }
         self.last_reason = Some(reason.clone());
-        let waiting = Status {
+        self.tell(Some(Status {
             state: State::BackingOff,
             failures: self.losses,
             retry_at: Some(retry_at),
             reason: Some(reason.clone()),
             ..no_keeper()
-        };
-        self.tell(Some(waiting));
+        }));
     }
 
     /// Begins a long journal anew before a keeper opens it. The file goes first: an offset beyond its end is understood, a second
@@ -460,10 +567,10 @@ impl Minder {
     }
 }
 
-async fn next(conversation: &mut Option<Conversation>) -> io::Result<Option<Status>> {
-    match conversation {
-        Some(conversation) => conversation.next().await,
-        None => std::future::pending().await,
+async fn next(keeper: &mut Keeper) -> io::Result<Option<Status>> {
+    match keeper {
+        Keeper::Present(conversation) => conversation.next().await,
+        Keeper::Absent | Keeper::Silent => std::future::pending().await,
     }
 }
 
@@ -471,6 +578,13 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+fn silent() -> Error {
+    Error::Unavailable {
+        detail: "Its keeper is there but does not answer; its client goes on. It is asked again every few seconds.".into(),
+        retry_after: Some(LOOK_AGAIN),
     }
 }
 

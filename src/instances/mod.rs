@@ -10,6 +10,7 @@
 //! * `service`: the use cases.
 
 mod bulk;
+mod conversation;
 mod history;
 mod minder;
 pub mod model;

@@ -5,8 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::ids::InstanceId;
 use crate::keeper::names::MARK;
@@ -40,30 +39,49 @@ pub struct Taken {
     pub free: Option<u16>,
 }
 
+/// A socket that listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Listener {
+    address: SocketAddr,
+    /// As links below `/proc/PID/fd` name it.
+    socket: String,
+}
+
 /// The first of `wanted` that somebody else than the instance `own` holds.
 #[must_use]
 pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<Taken> {
+    // Looked up rather than tried out: a port bound for a moment could be in the way of a client that starts at that moment.
+    let listeners: Vec<Listener> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .flat_map(|table| fs::read_to_string(table).map(|t| parse(&t)).unwrap_or_default())
+        .collect();
     wanted.iter().find_map(|&(purpose, address)| {
-        match TcpListener::bind(address) {
-            Err(e) if e.kind() == ErrorKind::AddrInUse => {}
-            // Free, or a fault that the client will tell in its own words (no such address here, a port below 1024).
-            _ => return None,
+        let in_the_way: HashSet<&str> =
+            listeners.iter().filter(|l| overlap(l.address, address)).map(|l| l.socket.as_str()).collect();
+        if in_the_way.is_empty() {
+            return None;
         }
-        let holder = holder(address.port());
-        (holder != Holder::Instance(own)).then(|| Taken { purpose, address, holder, free: free_near(address) })
+        let holder = holder(&in_the_way);
+        let free = (1..200).filter_map(|step| address.port().checked_add(step)).find(|&port| {
+            let near = SocketAddr::new(address.ip(), port);
+            !listeners.iter().any(|l| overlap(l.address, near))
+        });
+        (holder != Holder::Instance(own)).then_some(Taken { purpose, address, holder, free })
     })
 }
 
-/// The next port above that nobody listens on.
-fn free_near(address: SocketAddr) -> Option<u16> {
-    (1..200).filter_map(|step| address.port().checked_add(step)).find(|&port| TcpListener::bind((address.ip(), port)).is_ok())
+/// Whether a listener on `one` keeps another from `other`. `[::]` takes the IPv4 addresses too, unless it was told not to; then the
+/// start would have worked, which is the rarer mistake.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any_of_six = |address: SocketAddr| address.is_ipv6() && address.ip().is_unspecified();
+    one.port() == other.port()
+        && (one.ip() == other.ip()
+            || any_of_six(one)
+            || any_of_six(other)
+            || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified())))
 }
 
-fn holder(port: u16) -> Holder {
-    let sockets: HashSet<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .flat_map(|table| fs::read_to_string(table).map(|t| listeners(&t, port)).unwrap_or_default())
-        .collect();
+fn holder(sockets: &HashSet<&str>) -> Holder {
     let Ok(processes) = fs::read_dir("/proc") else { return Holder::Unknown };
     for process in processes.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -91,21 +109,31 @@ fn instance_of(pid: u32) -> Option<InstanceId> {
     variables.filter_map(|variable| variable.strip_prefix(MARK)?.strip_prefix('=')).find_map(|id| id.parse().ok())
 }
 
-/// The sockets that listen on `port`, as links below `/proc/PID/fd` name them. Columns: `sl local_address rem_address st … inode`;
-/// addresses and state are hexadecimal, state 0A is LISTEN.
-fn listeners(table: &str, port: u16) -> Vec<String> {
-    let wanted = format!(":{port:04X}");
-    let socket = |line: &str| {
+/// The listening sockets of a table. Columns: `sl local_address rem_address st … inode`; addresses and state are hexadecimal, each
+/// group of four bytes in the machine's order, state 0A is LISTEN.
+fn parse(table: &str) -> Vec<Listener> {
+    let listener = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let listens = columns.get(1)?.ends_with(&wanted) && *columns.get(3)? == "0A";
-        listens.then(|| columns.get(9).map(|inode| format!("socket:[{inode}]")))?
+        if *columns.get(3)? != "0A" {
+            return None;
+        }
+        let (ip, port) = columns.get(1)?.split_once(':')?;
+        let groups: Option<Vec<[u8; 4]>> =
+            (0..ip.len()).step_by(8).map(|at| Some(u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?.to_ne_bytes())).collect();
+        let ip = match groups?.as_slice() {
+            [four] => IpAddr::from(*four),
+            groups => IpAddr::from(<[u8; 16]>::try_from(groups.concat()).ok()?),
+        };
+        let address = SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?);
+        Some(Listener { address, socket: format!("socket:[{}]", columns.get(9)?) })
     };
-    table.lines().skip(1).filter_map(socket).collect()
+    table.lines().skip(1).filter_map(listener).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     #[test]
     fn a_taken_port_names_its_holder_and_a_free_one() {
@@ -127,12 +155,32 @@ mod tests {
     }
 
     #[test]
-    fn only_listening_sockets_of_the_port_count() {
+    fn only_listening_sockets_count_and_addresses_are_read() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
                      0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n\
                      1: 0100007F:0BB8 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4712 1\n\
-                     2: 0100007F:0BB9 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1\n";
-        assert_eq!(listeners(table, 3000), ["socket:[4711]"]);
-        assert!(listeners("", 3000).is_empty());
+                     2: 00000000000000000000000001000000:0BB9 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4713 1\n\
+                     3: nonsense\n";
+        let found: Vec<(String, String)> = parse(table).into_iter().map(|l| (l.address.to_string(), l.socket)).collect();
+        let expected = [("127.0.0.1:3000", "socket:[4711]"), ("[::1]:3001", "socket:[4713]")];
+        assert_eq!(found, expected.map(|(a, s)| (a.to_owned(), s.to_owned())));
+        assert!(parse("").is_empty());
+    }
+
+    #[test]
+    fn addresses_are_in_each_others_way_as_the_system_has_it() {
+        let overlap = |one: &str, other: &str| overlap(one.parse().unwrap(), other.parse().unwrap());
+        for (one, other, is_so) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("0.0.0.0:1", "127.0.0.2:1", true),
+            ("127.0.0.2:1", "0.0.0.0:1", true),
+            ("[::]:1", "127.0.0.2:1", true),
+            ("[::1]:1", "127.0.0.1:1", false),
+            ("[::1]:1", "0.0.0.0:1", false),
+        ] {
+            assert_eq!(overlap(one, other), is_so, "{one} {other}");
+        }
     }
 }

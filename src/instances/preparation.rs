@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::model::unknown;
 use super::ports::{self, Holder, Taken};
-use super::program::ClientSource;
+use super::program::{ClientSource, environment};
 use super::queries;
 use crate::configs::{self, Configs, Saved};
 use crate::db::Db;
@@ -19,10 +19,6 @@ use crate::keeper::protocol::Spec;
 
 /// The line by which the client says that it serves miners (`channel_manager/mod.rs` of jd_client_sv2; the same in 0.1.0–0.6.0).
 const READY: &str = "Required template data received, ready to accept connections";
-
-/// What the client's environment keeps of ours. Everything else stays behind; above all `JDC__*`, by which version 0.6.0 would
-/// let its file be overridden.
-const ENVIRONMENT: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
 /// Prepares starts.
 #[derive(Clone, Debug)]
@@ -65,8 +61,7 @@ impl Preparation {
 
         self.check_ports(id, &saved).await?;
 
-        let mut env: Vec<(String, String)> =
-            ENVIRONMENT.iter().filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value))).collect();
+        let mut env: Vec<(String, String)> = environment().collect();
         // The client understands a bare level only.
         env.push(("RUST_LOG".into(), "info".into()));
         // By this a keeper finds processes that an earlier one left behind.

@@ -6,14 +6,22 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::sync::Mutex;
 
 use crate::configs::ClientVersion;
 use crate::error::{Error, Result};
+use crate::keeper::spawn;
 
+/// More than this is no version, bytes.
+const VERSION_BYTES: u64 = 4096;
 /// A client that takes longer to tell its version is not one.
 const VERSION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A program that did not tell its version is not asked again for so long.
+const FAILURE_HOLDS: Duration = Duration::from_secs(30);
 
 /// The program's name in the managed store.
 const NAME: &str = "jd_client_sv2";
@@ -37,8 +45,11 @@ pub struct ClientSource {
     /// `clients/` in the data directory.
     store: PathBuf,
     /// Versions already asked for, by what identifies a file's content.
-    known: Arc<Mutex<HashMap<Identity, ClientVersion>>>,
+    known: Arc<Mutex<HashMap<Identity, Answer>>>,
 }
+
+/// What a program said of its version, and when.
+type Answer = (std::result::Result<ClientVersion, String>, Instant);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
@@ -55,7 +66,8 @@ impl ClientSource {
         Self { fixed: client.map(|path| (path, Vec::new())), store: data_dir.join("clients"), known: Arc::default() }
     }
 
-    /// The stand-in built into this program.
+    /// The stand-in built into this program. Its path means the same to a keeper, which is this program too, and stays right when the
+    /// file is replaced on disk.
     #[must_use]
     pub fn simulated(first_args: Vec<String>, data_dir: &Path) -> Self {
         Self { fixed: Some(("/proc/self/exe".into(), first_args)), ..Self::new(None, data_dir) }
@@ -67,7 +79,7 @@ impl ClientSource {
     /// There is none, it cannot be run here, or it tells no version; each says what to do.
     pub async fn program(&self, version: Option<&str>) -> Result<Program> {
         let (path, first_args) = match (&self.fixed, version) {
-            (Some((path, first_args)), _) => (resolve(path), first_args.clone()),
+            (Some((path, first_args)), _) => (path.clone(), first_args.clone()),
             (None, Some(version)) => (self.store.join(version).join(NAME), Vec::new()),
             (None, None) => (self.store.join("current").join(NAME), Vec::new()),
         };
@@ -78,26 +90,21 @@ impl ClientSource {
         Ok(Program { path, first_args, version })
     }
 
+    /// Asked once for each content of a file, and one question at a time; a failure is remembered for a while.
     async fn version(&self, path: &Path, first_args: &[String]) -> Result<ClientVersion> {
         let meta = fs::metadata(path)?;
         let identity =
             Identity { path: path.into(), inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) };
-        if let Some(version) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&identity) {
-            return Ok(*version);
+        let mut known = self.known.lock().await;
+        match known.get(&identity) {
+            Some((Ok(version), _)) => return Ok(*version),
+            Some((Err(detail), since)) if since.elapsed() < FAILURE_HOLDS => return Err(unusable(detail.clone())),
+            _ => {}
         }
-        let version = ask_version(path, first_args).await?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(identity, version);
-        Ok(version)
+        let answer = ask_version(path, first_args).await;
+        known.insert(identity, (answer.clone(), Instant::now()));
+        answer.map_err(unusable)
     }
-}
-
-/// The stand-in is this very program; its own path survives being replaced on disk only through `/proc/self`.
-fn resolve(path: &Path) -> PathBuf {
-    if path == Path::new("/proc/self/exe") {
-        // Keepers need a path that means the same to them.
-        return std::env::current_exe().unwrap_or_else(|_| path.into());
-    }
-    path.into()
 }
 
 fn unusable(detail: String) -> Error {
@@ -168,28 +175,37 @@ fn judge_format(head: &[u8]) -> std::result::Result<(), String> {
     if fits { Ok(()) } else { Err(format!("it is made for {name}, this machine is {here}")) }
 }
 
-async fn ask_version(path: &Path, first_args: &[String]) -> Result<ClientVersion> {
+/// Runs `--version`: with little output, little time, and nothing left behind.
+async fn ask_version(path: &Path, first_args: &[String]) -> std::result::Result<ClientVersion, String> {
     let shown = path.display().to_string();
     let mut command = tokio::process::Command::new(path);
-    command
-        .args(first_args)
-        .arg("--version")
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let output = match tokio::time::timeout(VERSION_PATIENCE, command.output()).await {
-        Err(_) => {
-            return Err(unusable(format!(
-                "The client program {shown} did not tell its version within 5 s. Is it jd_client_sv2?"
-            )));
+    command.args(first_args).arg("--version").env_clear().envs(environment());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|e| format!("The client program {shown} cannot be run: {e}."))?;
+    let group = child.id();
+    let mut said = Vec::new();
+    let answer = async {
+        if let Some(stdout) = child.stdout.take() {
+            let _ = stdout.take(VERSION_BYTES).read_to_end(&mut said).await;
         }
-        Ok(Err(e)) => return Err(unusable(format!("The client program {shown} cannot be run: {e}."))),
-        Ok(Ok(output)) => output,
     };
-    let text = String::from_utf8_lossy(&output.stdout[..output.stdout.len().min(200)]).trim().to_owned();
-    text.parse().map_err(|e| unusable(format!("The client program {shown} says \"{text}\" when asked for its version: {e}.")))
+    let answered = tokio::time::timeout(VERSION_PATIENCE, answer).await;
+    // Whatever it is doing still, it is not wanted any more.
+    if let Some(group) = group {
+        spawn::signal_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait().await;
+    if answered.is_err() {
+        return Err(format!("The client program {shown} did not tell its version within 5 s. Is it jd_client_sv2?"));
+    }
+    let text = String::from_utf8_lossy(&said[..said.len().min(200)]).trim().to_owned();
+    text.parse().map_err(|e| format!("The client program {shown} says \"{text}\" when asked for its version: {e}."))
+}
+
+/// What a client's environment keeps of ours. Everything else stays behind; above all `JDC__*`, by which version 0.6.0 would let its
+/// file be overridden.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    ["PATH", "HOME", "LANG", "TZ"].into_iter().filter_map(|name| std::env::var(name).ok().map(|value| (name.to_owned(), value)))
 }
 
 #[cfg(test)]

@@ -43,25 +43,32 @@ pub struct Lists {
 }
 
 /// `GET /`: the overview.
-pub async fn overview(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>) -> Reply {
-    show_list(lists, frame, want, true).await
+pub async fn overview(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>, params: Params) -> Reply {
+    show_list(lists, frame, want, params, true).await
 }
 
 /// `GET /instances`.
-pub async fn list(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>) -> Reply {
-    show_list(lists, frame, want, false).await
+pub async fn list(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>, params: Params) -> Reply {
+    show_list(lists, frame, want, params, false).await
 }
 
 async fn show_list(
     State(lists): State<Lists>,
     Extension(frame): Extension<Frame>,
     want: Want<PageOrStream>,
+    mut params: Params,
     is_overview: bool,
 ) -> Reply {
+    let limit = params.number("limit", 1..=1000, 1000);
+    let offset = params.number("offset", 0..=u64::from(u32::MAX), 0);
+    params.finish()?;
     if want.form == Form::EventStream {
-        return Ok(follow(lists, frame, want.asked.fragment, is_overview));
+        return Ok(follow(lists, frame, want.asked.fragment, is_overview).await);
     }
-    want.respond(&list_page(&lists, frame, is_overview, want.form == Form::Html).await?)
+    let mut page = list_page(&lists, frame, is_overview, want.form == Form::Html).await?;
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    page.instances = page.instances.into_iter().skip(whole(offset)).take(whole(limit)).collect();
+    want.respond(&page)
 }
 
 async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool) -> Result<ListPage> {
@@ -76,9 +83,12 @@ async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool
 }
 
 /// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list itself changed, the whole table.
-fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
+async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
+    // What changed between the page and its stream is in the first table.
+    let first = if as_html { table(&lists, frame.clone(), is_overview).await } else { None };
+    let first = first.map(|html| SseEvent::default().data(html));
     let events = stream::unfold((changes, lists), move |(mut changes, lists)| {
         let frame = frame.clone();
         async move {
@@ -105,7 +115,7 @@ fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Respo
             }
         }
     });
-    sse::respond(events, stop)
+    sse::respond(stream::iter(first).chain(events), stop)
 }
 
 async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
@@ -122,7 +132,8 @@ pub async fn new(
     query: Query<HashMap<String, String>>,
     want: Want,
 ) -> Reply {
-    let given = json!({ "config_id": query.get("config") });
+    // A person who makes an instance wants it back after a reboot.
+    let given = json!({ "config_id": query.get("config"), "autostart": true });
     want.respond(&form_page(&lists, frame, None, &given, Vec::new()).await?)
 }
 

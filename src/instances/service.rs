@@ -19,6 +19,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 use crate::keeper::names;
+use crate::keeper::protocol::Status;
 
 /// Directories of deleted instances on their way out.
 const GONE: &str = ".gone-";
@@ -118,6 +119,11 @@ impl Instances {
     /// # Errors
     /// The name is taken; there is no such configuration.
     pub async fn create(&self, wishes: Wishes) -> Result<InstanceId> {
+        let this = self.clone();
+        to_the_end(async move { this.create_whole(wishes).await }).await
+    }
+
+    async fn create_whole(&self, wishes: Wishes) -> Result<InstanceId> {
         let name = wishes.name.ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
         check_name(&name).map_err(|detail| Error::invalid("/name", detail))?;
         let config_id =
@@ -191,7 +197,7 @@ impl Instances {
     /// It runs already; there is no usable client; its configuration does not fit the client.
     pub async fn start(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
         self.named(id, self.supervisor.ask(id, Ask::Start, actor).await).await?;
-        self.settle(id, STOP_PATIENCE, |state| state != State::Stopping).await;
+        self.settle(id, STOP_PATIENCE).await;
         self.outcome(id).await
     }
 
@@ -211,7 +217,7 @@ impl Instances {
     /// There is no usable client; its configuration does not fit the client.
     pub async fn restart(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<Outcome> {
         self.named(id, self.supervisor.ask(id, Ask::Restart, actor).await).await?;
-        self.settle(id, patience, |state| state != State::Stopping).await;
+        self.settle(id, patience).await;
         self.outcome(id).await
     }
 
@@ -220,6 +226,11 @@ impl Instances {
     /// # Errors
     /// There is none with this id; its client cannot be ended.
     pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
+        let this = self.clone();
+        to_the_end(async move { this.delete_whole(id, actor).await }).await
+    }
+
+    async fn delete_whole(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
         let instance = self.get(id).await?;
         self.supervisor.retire(id, actor).await?;
         if let Err(e) = self.remove(id).await {
@@ -268,8 +279,10 @@ impl Instances {
             .await
     }
 
-    async fn settle(&self, id: InstanceId, patience: Duration, is_settled: impl Fn(State) -> bool) {
-        self.supervisor.wait(id, patience, |told| told.is_none_or(|told| is_settled(told.state))).await;
+    /// Waits until the new client is there, or it is clear that there is none. Between two clients it is stopped for a moment.
+    async fn settle(&self, id: InstanceId, patience: Duration) {
+        let is_settled = |told: Option<&Status>| told.is_none_or(|told| !matches!(told.state, State::Stopping | State::Stopped));
+        self.supervisor.wait(id, patience, is_settled).await;
     }
 
     /// Puts the instance's name before a refusal.
@@ -313,14 +326,22 @@ impl Instances {
                 continue;
             };
             let is_known = self.db.read(move |c| Ok(queries::get(c, id)?.is_some())).await?;
-            if is_known {
-                tokio::fs::rename(entry.path(), self.root.join(id.to_string())).await?;
+            let done = if is_known {
+                tokio::fs::rename(entry.path(), self.root.join(id.to_string())).await.map_err(Error::from)
             } else {
-                remove_tree(entry.path()).await?;
+                remove_tree(entry.path()).await
+            };
+            if let Err(e) = done {
+                tracing::warn!(path = %entry.path().display(), error = %e, "an interrupted deletion cannot be finished now");
             }
         }
         Ok(())
     }
+}
+
+/// Runs work to its end even if whoever asked for it hangs up meanwhile: half of it would leave an instance nobody looks after.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(Error::internal)?
 }
 
 fn reason(instance: &Instance) -> &str {

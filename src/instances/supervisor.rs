@@ -22,6 +22,11 @@ use crate::keeper::protocol::Status;
 /// Between two instances that are started together with the manager.
 const SPREAD: Duration = Duration::from_millis(100);
 
+/// When the manager ends: so long for all clients together, the stubborn ones included.
+const LAST_STOPS: Duration = Duration::from_secs(25);
+/// And so long for the tasks that looked after them.
+const LAST_TASKS: Duration = Duration::from_secs(2);
+
 /// What can be asked of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -74,6 +79,8 @@ pub(super) struct Shared {
     pub(super) preparation: Preparation,
     handles: RwLock<HashMap<InstanceId, Handle>>,
     pub(super) changes: broadcast::Sender<InstanceId>,
+    /// The manager is ending: nothing is started any more.
+    pub(super) closing: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -81,7 +88,14 @@ impl Supervisor {
     /// A supervisor without instances.
     pub fn new(db: Db, preparation: Preparation) -> Self {
         let (changes, _) = broadcast::channel(1024);
-        Self(Arc::new(Shared { db, preparation, handles: RwLock::default(), changes, tasks: TaskTracker::new() }))
+        Self(Arc::new(Shared {
+            db,
+            preparation,
+            handles: RwLock::default(),
+            changes,
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }))
     }
 
     /// Takes charge of every instance in the database: finds those that run, catches up on what happened, restarts those that should
@@ -104,8 +118,12 @@ impl Supervisor {
             let _ = ready.await;
         }
         if !to_start.is_empty() {
+            let closing = self.0.closing.clone();
             self.0.tasks.spawn(async move {
                 for handle in to_start {
+                    if closing.is_cancelled() {
+                        break;
+                    }
                     if handle.told.borrow().is_none() {
                         // Whether it worked is in the history either way.
                         let _ = order(&handle, Ask::StartByItself, "autostart").await;
@@ -181,8 +199,10 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Ends supervision. With [`Ending::Stop`] all clients are told to end at once and waited for.
+    /// Ends supervision, within half a minute whatever happens. With [`Ending::Stop`] all clients are told to end at once and waited for.
     pub async fn end(&self, ending: Ending) {
+        // First of all: what is not started yet stays so.
+        self.0.closing.cancel();
         let handles: Vec<(InstanceId, Handle)> = self
             .0
             .handles
@@ -194,14 +214,15 @@ impl Supervisor {
         let running = handles.iter().filter(|(_, handle)| handle.told.borrow().is_some()).count();
         if ending == Ending::Stop {
             tracing::info!(running, "stopping all instances");
-            let stops = handles.iter().filter(|(_, handle)| handle.told.borrow().is_some()).map(|(id, handle)| async move {
+            // To all of them: the order queues behind a start that is under way.
+            let stops = handles.iter().map(|(id, handle)| async move {
                 let _ = order(handle, Ask::Stop, "shutdown").await;
                 self.wait(*id, STOP_PATIENCE, |told| told.is_none()).await;
-                if handle.told.borrow().is_some() {
-                    tracing::error!(instance = %id, "did not end in time");
-                }
             });
-            futures_util::future::join_all(stops).await;
+            let _ = tokio::time::timeout(LAST_STOPS, futures_util::future::join_all(stops)).await;
+            for (id, _) in handles.iter().filter(|(_, handle)| handle.told.borrow().is_some()) {
+                tracing::error!(instance = %id, "did not end in time");
+            }
         } else {
             tracing::info!(running, "leaving all instances to their keepers");
         }
@@ -209,7 +230,7 @@ impl Supervisor {
             handle.stop.cancel();
         }
         self.0.tasks.close();
-        self.0.tasks.wait().await;
+        let _ = tokio::time::timeout(LAST_TASKS, self.0.tasks.wait()).await;
     }
 }
 

@@ -53,10 +53,12 @@ impl Wishes {
         };
         let version = body.text("client_version");
         if has_version {
-            if version
-                .as_deref()
-                .is_some_and(|v| v.len() > 32 || !v.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b)))
-            {
+            if version.as_deref().is_some_and(|v| {
+                v.len() > 32
+                    || v.contains("..")
+                    || !v.starts_with(|c: char| c.is_ascii_alphanumeric())
+                    || !v.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
+            }) {
                 body.refuse("client_version", "client_version must be a version such as 0.6.0.");
             }
             wishes.client_version = Some(version);

@@ -1,13 +1,18 @@
 //! The manager's side of a keeper: is there one, start one, open a conversation. Everything here is brief and blocking.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::names;
+
+/// A keeper comes up within milliseconds, s.
+const PATIENCE_S: i64 = 10;
 
 /// Whether a keeper holds the instance in `dir`.
 ///
@@ -43,6 +48,8 @@ pub fn connect(dir: &Path) -> io::Result<UnixStream> {
 pub fn launch(dir: &Path) -> io::Result<Child> {
     let complaints = File::options().create(true).append(true).open(dir.join(names::COMPLAINTS))?;
     let mut child = Command::new("/proc/self/exe")
+        // What ps(1) shows.
+        .arg0("jd-manager")
         .arg("keep")
         .arg(dir)
         .env_clear()
@@ -52,6 +59,12 @@ pub fn launch(dir: &Path) -> io::Result<Child> {
         .spawn()?;
     let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {
+        let wait = Timespec { tv_sec: PATIENCE_S, tv_nsec: 0 };
+        if !matches!(poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&wait)), Ok(1)) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(io::Error::other("the keeper did not come up in time (is the disk stuck?)"));
+        }
         BufReader::new(stdout).read_line(&mut said)?;
     }
     if said.trim_end() == "ready" {

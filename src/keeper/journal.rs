@@ -2,6 +2,7 @@
 //! the manager was away. The keeper appends, the manager reads on from where it was.
 
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -45,7 +46,12 @@ pub struct Entry {
 pub struct Writer {
     file: File,
     len: u64,
+    /// Lines that could not be written yet, oldest first.
+    waiting: VecDeque<Vec<u8>>,
 }
+
+/// So many lines wait at most; a disk that stays full for longer costs the oldest.
+const WAITING: usize = 1000;
 
 impl Writer {
     /// Opens the journal of an instance. A line that was cut off when a keeper was killed is closed, so that the next one is whole.
@@ -64,17 +70,41 @@ impl Writer {
                 len += 1;
             }
         }
-        Ok(Self { file, len })
+        Ok(Self { file, len, waiting: VecDeque::new() })
     }
 
-    /// Appends an entry and has it on disk when it returns.
+    /// Appends an entry and has it on disk when it returns. One that cannot be written waits and goes before the next.
     ///
     /// # Errors
     /// The disk is full or gone.
     pub fn append(&mut self, entry: &Entry) -> io::Result<()> {
-        let line = super::protocol::line(entry);
-        self.file.write_all(&line)?;
-        self.len += line.len() as u64;
+        if self.waiting.len() == WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(super::protocol::line(entry));
+        self.flush()
+    }
+
+    /// Something waits to be written.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// The disk is full or gone; what was not written still waits.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while let Some(line) = self.waiting.front() {
+            if let Err(e) = self.file.write_all(line) {
+                // Half a line would spoil the next one.
+                let _ = self.file.set_len(self.len);
+                return Err(e);
+            }
+            self.len += line.len() as u64;
+            self.waiting.pop_front();
+        }
         self.file.sync_data()
     }
 

@@ -26,6 +26,8 @@ use crate::clock::Timestamp;
 
 /// So much output is taken before other things get their turn, bytes.
 const INTAKE_BYTES: usize = 1 << 20;
+/// Until a journal that could not be written is tried again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(2);
 /// More connections than a manager and a few curious people need are refused.
 const CONNECTIONS: usize = 32;
 
@@ -83,6 +85,7 @@ struct Keeper {
     /// The unfinished line of output, and the last ERROR line of this run.
     watcher: LineWatcher,
     epoch: Instant,
+    last_flush: Instant,
     done: bool,
     buffer: Vec<u8>,
 }
@@ -108,7 +111,8 @@ impl Keeper {
             let end = told_signals.try_clone().map_err(|e| told("cannot take signals", &e))?;
             signal_hook::low_level::pipe::register(signal, end).map_err(|e| told("cannot take signals", &e))?;
         }
-        let leftovers = spawn::end_leftovers(&spec);
+        let mark = spec.env.iter().find(|(name, _)| name == names::MARK);
+        let leftovers = mark.map_or(0, |(_, id)| spawn::end_leftovers(id));
         let mut log = LogFile::open(Path::new(names::LOGS), spec.log_segment_bytes, spec.log_segments)
             .map_err(|e| told("cannot write the log", &e))?;
         if leftovers > 0 {
@@ -146,6 +150,7 @@ impl Keeper {
             starting: None,
             watcher: LineWatcher::default(),
             epoch: Instant::now(),
+            last_flush: Instant::now(),
             done: false,
             buffer: vec![0; 64 * 1024],
         })
@@ -176,6 +181,8 @@ impl Keeper {
     /// One round: sleeps until something happens or is due, then deals with all of it.
     fn wait_and_serve(&mut self) {
         let due = self.machine.alarm().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        // A journal that could not be written is tried again every few seconds.
+        let due = if self.journal.is_behind() { Some(due.unwrap_or(JOURNAL_RETRY).min(JOURNAL_RETRY)) } else { due };
         let due = if self.machine.state().is_at_rest() { Some(Duration::from_secs(1)) } else { due };
         let timeout = due.map(|d| Timespec { tv_sec: d.as_secs().cast_signed(), tv_nsec: i64::from(d.subsec_nanos()) });
         let (output_came, client_ended, signalled, knocked, spoke) = {
@@ -228,6 +235,13 @@ impl Keeper {
         if self.machine.alarm().is_some_and(|at| self.now() >= at) {
             self.feed(Input::Tick);
         }
+        if self.journal.is_behind() && self.last_flush.elapsed() >= JOURNAL_RETRY {
+            self.last_flush = Instant::now();
+            if self.journal.flush().is_ok() {
+                self.status.journal = self.journal.len();
+                self.tell_watchers();
+            }
+        }
     }
 
     /// Gives the machine an input and does what it wants done.
@@ -240,7 +254,11 @@ impl Keeper {
                 // A start is written down with the process id, which is known a moment later.
                 Action::Record(change) if change.to == State::Starting => self.starting = Some(change),
                 Action::Record(change) => self.record(change),
-                Action::Spawn => self.spawn(),
+                Action::Spawn => {
+                    // An order that came in the same moment as the end.
+                    self.done = false;
+                    self.spawn();
+                }
                 Action::Signal(signal) => self.signal(signal),
                 Action::Quit => self.done = true,
             }
@@ -377,7 +395,7 @@ impl Keeper {
     fn record(&mut self, change: Change) {
         let now = Timestamp::now();
         let retry_at = change.wait.map(|wait| now.after(wait).0);
-        let actor = if matches!(change.reason, Reason::Asked) { self.actor.take() } else { None };
+        let actor = if matches!(change.reason, Reason::Asked) { self.actor.clone() } else { None };
         let entry = Entry {
             at: now.0,
             from: change.from,
@@ -432,7 +450,9 @@ impl Keeper {
                 self.connections[at].over = true;
                 return;
             };
-            self.actor = request.actor;
+            if request.command != Command::Watch {
+                self.actor = request.actor;
+            }
             match request.command {
                 Command::Start => self.feed(Input::Start),
                 Command::Stop => {

@@ -84,7 +84,9 @@ impl LogFile {
             };
             self.append(&bytes[..cut]);
             bytes = &bytes[cut..];
-            self.cut();
+            if !self.cut() {
+                break;
+            }
             if bytes.is_empty() {
                 return;
             }
@@ -146,20 +148,22 @@ impl LogFile {
         if done == bytes.len() { Ok(()) } else { Err(done) }
     }
 
-    /// Begins the next file and drops those beyond the number kept.
-    fn cut(&mut self) {
+    /// Begins the next file and drops those beyond the number kept; false if there cannot be one now. Then the old one grows on:
+    /// better too long than nothing.
+    fn cut(&mut self) -> bool {
         if self.len == 0 {
-            return;
+            return false;
         }
         let base = self.end();
-        // Without a new file the old one grows on: better too long than nothing.
-        let Ok(file) = open(&self.dir, base) else { return };
+        let opened = open(&self.dir, base).or_else(|_| std::fs::create_dir_all(&self.dir).and_then(|()| open(&self.dir, base)));
+        let Ok(file) = opened else { return false };
         (self.file, self.base, self.len) = (file, base, 0);
         if let Ok(files) = segment::list(&self.dir) {
             for old in files.iter().rev().skip(self.segments) {
                 let _ = std::fs::remove_file(&old.path);
             }
         }
+        true
     }
 }
 
@@ -226,6 +230,26 @@ mod tests {
         let kept: u64 = segment::list(dir.path()).unwrap().iter().map(|s| s.len).sum();
         assert!(kept <= 6000, "{kept}");
         assert_eq!(log.end(), 50_000);
+    }
+
+    #[test]
+    fn without_its_directory_it_makes_a_new_one_or_grows_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("logs");
+        let mut log = LogFile::open(&logs, 100, 3).unwrap();
+        log.write(b"one\n");
+        std::fs::remove_dir_all(&logs).unwrap();
+        for n in 0..50 {
+            log.write(format!("line {n}\n").as_bytes());
+        }
+        assert!(content(&logs).1.ends_with("line 49\n"));
+        // A file where the directory should be: nothing can be made there.
+        std::fs::remove_dir_all(&logs).unwrap();
+        std::fs::write(&logs, "").unwrap();
+        for n in 0..50 {
+            log.write(format!("line {n}\n").as_bytes());
+        }
+        assert!(log.end() > 500);
     }
 
     #[test]

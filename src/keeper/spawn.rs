@@ -54,7 +54,8 @@ pub fn start(spec: &super::protocol::Spec, dir: &Path) -> Result<Started, String
     let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
     let (output, output_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
     // A large pipe lets a talkative client go on while the disk is busy; a refusal costs nothing.
-    let _ = rustix::pipe::fcntl_setpipe_size(&output, 1 << 20);
+    // Not larger, though: all pipes of a user together have a soft limit of 64 MiB (pipe(7)).
+    let _ = rustix::pipe::fcntl_setpipe_size(&output, 256 * 1024);
     // Standard input of the starting process tells back why it could not become the client; it closes when it has.
     let (mut verdict, verdict_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
     let error_end = output_end.try_clone().map_err(|e| told("no pipe for", e))?;
@@ -109,6 +110,10 @@ fn become_client(args: &ExecArgs) -> String {
     if rustix::process::getppid().map(Pid::as_raw_pid) != Some(args.parent) {
         return failed("the keeper has gone", &"not started");
     }
+    // A program with set-user-id or file capabilities would lose the death signal as it starts (prctl(2)) and outlive its keeper.
+    if let Err(e) = rustix::thread::set_no_new_privs(true) {
+        return failed("new privileges cannot be ruled out", &e);
+    }
     if let Err(e) = rustix::process::setsid() {
         return failed("no session", &e);
     }
@@ -148,10 +153,10 @@ fn become_client(args: &ExecArgs) -> String {
 }
 
 /// Kills what a killed keeper left behind: the parent-death signal reaches the client itself but not its descendants. They are known
-/// by the instance's mark in their environment, never by a process id, which may long be somebody else's. Returns how many there
+/// by the mark of the instance `id` in their environment, never by a process id, which may long be somebody else's. Returns how many there
 /// were, once they are gone or two seconds have passed.
-pub fn end_leftovers(spec: &super::protocol::Spec) -> usize {
-    let Some((_, id)) = spec.env.iter().find(|(name, _)| name == super::names::MARK) else { return 0 };
+#[must_use]
+pub fn end_leftovers(id: &str) -> usize {
     let mark = format!("{}={id}", super::names::MARK);
     let first = marked(&mark);
     for _ in 0..200 {

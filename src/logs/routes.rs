@@ -43,7 +43,7 @@ pub async fn show(
 ) -> Reply {
     let (instance, page) = pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
     let miners = miners(&pages, &instance).await;
-    want.respond(&InstancePage { frame, instance, miners, log: LogPart::new(page, Filter::default(), true) })
+    want.respond(&InstancePage { frame, instance, miners, log: LogPart::new(page, Filter::default(), Place::End) })
 }
 
 /// `GET /instances/{id}/logs` in its four forms.
@@ -57,13 +57,15 @@ pub async fn log(
 ) -> Reply {
     let asked = Asked::read(params)?;
     match want.form {
+        Form::EventStream if matches!(asked.place, Place::Before(_)) => {
+            Err(Error::invalid("/before", "A live view goes forward: ask for after instead of before.").into())
+        }
         Form::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
         Form::Text => Ok(download(&pages, id, asked.filter).await?),
         Form::Html | Form::Json => {
             let (instance, page) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
             let miners = if want.form == Form::Html { miners(&pages, &instance).await } else { None };
-            let is_newest = asked.place == Place::End;
-            want.respond(&LogPage { frame, instance, miners, log: LogPart::new(page, asked.filter, is_newest) })
+            want.respond(&LogPage { frame, instance, miners, log: LogPart::new(page, asked.filter, asked.place) })
         }
     }
 }
@@ -116,8 +118,9 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
         }
         Place::End => {}
     }
-    let (instance, mut follower) = logs.follow(id, begin).await?;
+    // Listened to before it is looked at: a change in between is told twice rather than not at all.
     let changes = instance_routes::changes_of(logs.instances(), id);
+    let (instance, mut follower) = logs.follow(id, begin).await?;
     let filter = asked.filter;
 
     // The follower is moved into a task so that both sources can be waited for without losing a place in either. The channel is

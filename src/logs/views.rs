@@ -3,6 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
+use super::service::Place;
 use crate::clock::Timestamp;
 use crate::http::Frame;
 use crate::instances::Instance;
@@ -51,8 +52,11 @@ pub struct LogPart {
     pub first: Option<u64>,
     /// For `after` or `Last-Event-ID`: what comes next.
     pub last: u64,
-    /// Older records are kept.
+    /// There is more in the direction that was asked for: older records, with `after` newer ones.
     pub more: bool,
+    /// Older records are kept.
+    #[serde(skip)]
+    has_older: bool,
     /// Records that were asked for are gone: the oldest files are dropped when the log grows.
     pub lost: bool,
     #[serde(skip)]
@@ -63,14 +67,18 @@ pub struct LogPart {
 }
 
 impl LogPart {
-    /// A page of a log as read through `filter`.
+    /// A page of a log as read at `place` through `filter`.
     #[must_use]
-    pub fn new(page: Page, filter: Filter, is_newest: bool) -> Self {
+    pub fn new(page: Page, filter: Filter, place: Place) -> Self {
+        let is_forward = matches!(place, Place::After(_));
+        let is_newest = place == Place::End;
+        let has_older = page.more_before || (!is_forward && !page.scanned_all);
         Self {
             logs: page.records,
             first: page.first,
             last: page.last,
-            more: page.more_before || !page.scanned_all,
+            more: if is_forward { !page.scanned_all } else { has_older },
+            has_older,
             lost: page.lost,
             filter,
             is_newest,

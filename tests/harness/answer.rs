@@ -23,9 +23,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends a request and reads the whole answer.
+    /// Sends a request on a connection of its own and reads the whole answer.
     pub async fn to(request: RequestBuilder) -> Self {
-        let (http, request) = request.build_split();
+        let (http, request) = request.header("connection", "close").build_split();
         let request = request.unwrap();
         let asked = format!("{} {} {:?}", request.method(), request.url().path(), request.headers());
         let work = async {
@@ -71,7 +71,11 @@ impl Answer {
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!((self.status, self.media_type()), (status, "application/problem+json"), "{self:?}");
         let problem: Value = serde_json::from_str(&self.text).unwrap();
-        assert_eq!((&problem["type"], problem["status"].as_u64()), (&Value::from("about:blank"), Some(u64::from(status))), "{problem}");
+        assert_eq!(
+            (&problem["type"], problem["status"].as_u64()),
+            (&Value::from("about:blank"), Some(u64::from(status))),
+            "{problem}"
+        );
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.len() > 10 && detail.ends_with(['.', '!', '?', ')']), "not a sentence: {problem}");
@@ -103,7 +107,8 @@ impl Answer {
         assert_eq!((self.status, self.media_type()), (status, "text/html"), "{self:?}");
         assert!(!self.text.contains("<html") && !self.text.contains("<main"), "a whole page: {self:?}");
         // A row of a table is dropped by parsers outside one.
-        let text = if self.text.trim_start().starts_with("<tr") { format!("<table>{}</table>", self.text) } else { self.text.clone() };
+        let text =
+            if self.text.trim_start().starts_with("<tr") { format!("<table>{}</table>", self.text) } else { self.text.clone() };
         Dom { html: Html::parse_fragment(&text) }
     }
 
@@ -157,7 +162,11 @@ impl Dom {
     pub fn attributes(&self) -> Vec<(String, String, String)> {
         let all = Selector::parse("*").unwrap();
         let elements = self.html.select(&all);
-        elements.flat_map(|e| e.value().attrs().map(|(n, v)| (e.value().name().to_owned(), n.to_owned(), v.to_owned())).collect::<Vec<_>>()).collect()
+        elements
+            .flat_map(|e| {
+                e.value().attrs().map(|(n, v)| (e.value().name().to_owned(), n.to_owned(), v.to_owned())).collect::<Vec<_>>()
+            })
+            .collect()
     }
 }
 

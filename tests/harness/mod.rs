@@ -378,6 +378,10 @@ impl Drop for Manager {
             {
                 signal(pid, rustix::process::Signal::KILL);
             }
+            // And what such a client left behind.
+            for pid in self.clients(&id) {
+                signal(pid, rustix::process::Signal::KILL);
+            }
         }
     }
 }

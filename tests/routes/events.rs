@@ -65,7 +65,8 @@ async fn a_long_history_is_read_in_parts_without_gap_or_repeat() {
         assert_eq!(read, all, "{path}");
     }
     let everything = bare(&manager, "GET", "/api/events").await.json(200);
-    let owners: std::collections::BTreeSet<&str> = column(&everything, "instance_id").into_iter().map(|id| id.as_str().unwrap()).collect();
+    let owners: std::collections::BTreeSet<&str> =
+        column(&everything, "instance_id").into_iter().map(|id| id.as_str().unwrap()).collect();
     assert_eq!(owners, [id.as_str(), other.as_str()].into());
 }
 

@@ -8,7 +8,13 @@ use serde_json::json;
 async fn it_says_that_the_manager_is_well_and_since_when() {
     let manager = Manager::start().await;
     // Asked by tools of all kinds, which send whatever they send: always the same JSON.
-    for (path, accept) in [("/health", "*/*"), ("/api/health", "*/*"), ("/health", "application/json"), ("/health", "text/html"), ("/health", "text/plain")] {
+    for (path, accept) in [
+        ("/health", "*/*"),
+        ("/api/health", "*/*"),
+        ("/health", "application/json"),
+        ("/health", "text/html"),
+        ("/health", "text/plain"),
+    ] {
         let body = manager.ask(path, accept).await.json(200);
         assert_eq!(body["status"], json!("ok"), "{path} {accept}");
         assert!(body["uptime"].as_u64().is_some_and(|seconds| seconds < 600), "whole seconds: {body}");

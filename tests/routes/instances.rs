@@ -72,7 +72,10 @@ async fn one_that_runs_shows_its_process() {
     assert_eq!((&one["status"], &one["running"]), (&json!("running"), &json!(true)));
     assert_eq!(one["pid"].as_u64().map(|pid| vec![u32::try_from(pid).unwrap()]), Some(manager.clients(&id)));
     let saved = manager.json(&format!("/api/saved-configs/{config}")).await;
-    assert_eq!(one["port"].as_u64().unwrap().to_string(), saved["config"]["listening_address"].as_str().unwrap().rsplit_once(':').unwrap().1);
+    assert_eq!(
+        one["port"].as_u64().unwrap().to_string(),
+        saved["config"]["listening_address"].as_str().unwrap().rsplit_once(':').unwrap().1
+    );
     assert!(one["uptime"].as_u64().is_some_and(|seconds| seconds < 60), "whole seconds: {one}");
     let started: jiff::Timestamp = one["started_at"].as_str().unwrap().parse().unwrap();
     assert!((one["startTime"].as_i64().unwrap() - started.as_millisecond()).abs() < 2000, "milliseconds since 1970: {one}");
@@ -137,11 +140,21 @@ async fn a_body_that_cannot_be_read_is_refused_by_what_is_wrong_with_it() {
     }
     // Nested deeper than any reader should follow.
     post(Some("application/json"), "[".repeat(100_000)).await.problem(400);
-    for kind in [None, Some("text/plain"), Some("application/xml"), Some("multipart/form-data; boundary=x"), Some("json"), Some("application/jsonx")] {
+    for kind in [
+        None,
+        Some("text/plain"),
+        Some("application/xml"),
+        Some("multipart/form-data; boundary=x"),
+        Some("json"),
+        Some("application/jsonx"),
+    ] {
         let said = post(kind, good.clone()).await.problem(415);
         assert!(said["detail"].as_str().unwrap().contains("application/json"), "{kind:?}: {said}");
     }
-    let invalid = manager.request("POST", "/api/instances").header("content-type", "application/json").body(b"{\"name\": \"\xff\"}".to_vec());
+    let invalid = manager
+        .request("POST", "/api/instances")
+        .header("content-type", "application/json")
+        .body(b"{\"name\": \"\xff\"}".to_vec());
     Answer::to(invalid).await.problem(400);
     assert_eq!(names(&manager).await, Vec::<String>::new());
     post(Some("Application/JSON; charset=utf-8"), good).await.json(201);
@@ -158,10 +171,14 @@ async fn a_body_above_the_limit_is_refused_however_it_is_sent() {
     let post = || manager.request("POST", "/api/instances").header("content-type", "application/json");
     Answer::to(post().body(at_limit(TOO_LARGE))).await.problem(413);
     // Without a length beforehand.
-    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = at_limit(TOO_LARGE).into_bytes().chunks(65_536).map(|piece| Ok(piece.to_vec())).collect();
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> =
+        at_limit(TOO_LARGE).into_bytes().chunks(65_536).map(|piece| Ok(piece.to_vec())).collect();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     Answer::to(post().body(body)).await.problem(413);
-    let form = manager.request("POST", "/instances").header("content-type", "application/x-www-form-urlencoded").header("accept", "text/html");
+    let form = manager
+        .request("POST", "/instances")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("accept", "text/html");
     let page = Answer::to(form.body(format!("name={}", "x".repeat(TOO_LARGE)))).await.page(413);
     assert!(page.one("main section.attention p:first-child").contains("1 MiB"));
     assert_eq!(names(&manager).await, Vec::<String>::new());
@@ -171,7 +188,9 @@ async fn a_body_above_the_limit_is_refused_however_it_is_sent() {
 #[tokio::test]
 async fn what_nobody_accepts_is_refused_before_anything_is_done() {
     let (manager, config) = with_config().await;
-    for accept in ["image/png", "application/xml, text/css", "application/json;q=0", "application/problem+json", "text/event-stream"] {
+    for accept in
+        ["image/png", "application/xml, text/css", "application/json;q=0", "application/problem+json", "text/event-stream"]
+    {
         let request = manager.request("POST", "/api/instances").header("accept", accept);
         Answer::to(request.json(&json!({ "name": "barn", "config_id": config }))).await.problem(406);
         // The media type of the body does not come first either.
@@ -269,13 +288,25 @@ async fn the_form_offers_the_saved_configurations() {
         assert_eq!(&page.attr("select#config_id option[selected]", "value"), chosen);
     }
     let without = Manager::start().await;
-    assert!(without.ask("/instances/new", "text/html").await.page(200).attrs("main a", "href").contains(&"/saved-configs/new".to_owned()));
+    assert!(
+        without
+            .ask("/instances/new", "text/html")
+            .await
+            .page(200)
+            .attrs("main a", "href")
+            .contains(&"/saved-configs/new".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn a_plain_form_goes_on_to_the_new_instance_or_comes_back_with_what_was_typed() {
     let (manager, config) = with_config().await;
-    let made = form(&manager, "/instances", &[("name", "barn"), ("config_id", &config), ("autostart", "on"), ("restart_policy", "never")]).await;
+    let made = form(
+        &manager,
+        "/instances",
+        &[("name", "barn"), ("config_id", &config), ("autostart", "on"), ("restart_policy", "never")],
+    )
+    .await;
     assert_eq!(made.status, 303);
     let id = made.header("location").unwrap().strip_prefix("/instances/").unwrap();
     let saved = manager.json(&format!("/api/instances/{id}")).await;
@@ -291,7 +322,9 @@ async fn a_plain_form_goes_on_to_the_new_instance_or_comes_back_with_what_was_ty
     assert_eq!(page.count("input#autostart[checked]"), 1);
     assert_eq!(page.attr("section.attention a", "href"), "#name");
 
-    let page = form(&manager, "/instances", &[("name", "garage"), ("config_id", NOBODY), ("restart_policy", "on-failure")]).await.page(422);
+    let page = form(&manager, "/instances", &[("name", "garage"), ("config_id", NOBODY), ("restart_policy", "on-failure")])
+        .await
+        .page(422);
     assert_eq!(page.count("select#config_id[aria-invalid=true]"), 1);
     assert_eq!(names(&manager).await, ["barn"]);
 }
@@ -322,4 +355,44 @@ async fn changes_are_heard_by_programs_as_json_and_by_pages_as_a_new_table() {
     assert_eq!(manager.delete(&format!("/api/instances/{id}")).await.status(), 200);
     program.until(|heard| heard.event == "list").await;
     page.until(|heard| heard.data.contains("No instance yet")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_action_on_many_has_a_result_for_each() {
+    let (manager, config) = with_config().await;
+    let other = manager.save_config("other", &solo_config(free_port(), free_port(), 1)).await;
+    let (barn, shed) = (manager.instance_of("barn", &config).await, manager.instance_of("shed", &other).await);
+    let act = async |body: Value| send(&manager, "POST", "/api/instances/actions", &body).await;
+    for (body, pointers) in [
+        (json!({}), vec!["/action", "/ids"]),
+        (json!({ "action": "explode", "all": true }), vec!["/action"]),
+        (json!({ "action": "start" }), vec!["/ids"]),
+        (json!({ "action": "start", "ids": [] }), vec!["/ids"]),
+        (json!({ "action": "start", "ids": "all" }), vec!["/ids/0"]),
+        (json!({ "action": "start", "ids": [barn, 7, "x"] }), vec!["/ids/1", "/ids/2"]),
+        (json!({ "action": "start", "all": "perhaps" }), vec!["/ids"]),
+        (json!([]), vec!["/action", "/ids"]),
+    ] {
+        assert_eq!(act(body.clone()).await.pointers(), pointers, "{body}");
+    }
+    let refused = bare(&manager, "GET", "/api/instances/actions").await;
+    assert!([404, 405].contains(&refused.status), "{refused:?}");
+    let unread = manager.request("POST", "/api/instances/actions").header("content-type", "text/plain").body("start");
+    Answer::to(unread).await.problem(415);
+    assert!(manager.clients(&barn).is_empty() && manager.clients(&shed).is_empty());
+
+    let started = act(json!({ "action": "start", "ids": [barn, NOBODY, shed] })).await.json(200);
+    assert_eq!(started["success"], false, "{started}");
+    let results = started["results"].as_array().unwrap();
+    let told: Vec<(&Value, &Value)> = results.iter().map(|one| (&one["id"], &one["success"])).collect();
+    assert_eq!(told, [(&json!(barn), &json!(true)), (&json!(NOBODY), &json!(false)), (&json!(shed), &json!(true))]);
+    assert!(results[1]["message"].as_str().unwrap().contains("there is no instance"), "{started}");
+    manager.until_state(&barn, "running").await;
+    manager.until_state(&shed, "running").await;
+
+    let page = form(&manager, "/instances/actions", &[("action", "start"), ("ids", &barn)]).await;
+    assert!(page.page(page.status).one("main").contains("already running"), "{page:?}");
+    let stopped = act(json!({ "action": "stop", "all": true })).await.json(200);
+    assert_eq!((&stopped["success"], stopped["results"].as_array().unwrap().len()), (&json!(true), 2));
+    assert_eq!(manager.json(&format!("/api/instances/{barn}")).await["status"], "stopped");
 }

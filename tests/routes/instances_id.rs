@@ -40,7 +40,11 @@ async fn an_unknown_id_is_not_found_in_every_form() {
             let path = format!("/instances/{id}{rest}");
             let asked = |prefix: &str, accept: &str| {
                 let request = manager.request(method, &format!("{prefix}{path}")).header("accept", accept);
-                Answer::to(if method == "PATCH" || (method, rest) == ("POST", "") { request.json(&json!({ "name": "x" })) } else { request })
+                Answer::to(if method == "PATCH" || (method, rest) == ("POST", "") {
+                    request.json(&json!({ "name": "x" }))
+                } else {
+                    request
+                })
             };
             if method == "HEAD" {
                 let head = asked("/api", "*/*").await;
@@ -54,7 +58,8 @@ async fn an_unknown_id_is_not_found_in_every_form() {
             assert!(!asked("/api", "*/*").await.text.contains("Invalid URL"));
         }
     }
-    let request = manager.request("POST", &format!("/instances/{NOBODY}/start")).header("hx-request", "true").header("accept", "text/html");
+    let request =
+        manager.request("POST", &format!("/instances/{NOBODY}/start")).header("hx-request", "true").header("accept", "text/html");
     assert!(Answer::to(request).await.notice(404).one("p:first-child").contains(NOBODY));
     // A stream is refused as well, not opened and left silent.
     manager.ask(&format!("/api/instances/{NOBODY}/logs"), "text/event-stream").await.problem(404);
@@ -138,7 +143,9 @@ async fn a_patch_with_anything_wrong_changes_nothing() {
         assert_eq!(found, pointers, "{change}");
     }
     send(&manager, "PATCH", &path, &json!({ "name": "GARAGE", "autostart": true })).await.problem(409);
-    let patch = |kind: &'static str, body: &'static str| Answer::to(manager.request("PATCH", &path).header("content-type", kind).body(body));
+    let patch = |kind: &'static str, body: &'static str| {
+        Answer::to(manager.request("PATCH", &path).header("content-type", kind).body(body))
+    };
     patch("application/json", "{").await.problem(400);
     patch("text/plain", "{\"name\": \"shed\"}").await.problem(415);
     let request = manager.request("PATCH", &path).header("accept", "image/png").json(&json!({ "name": "shed" }));
@@ -162,7 +169,9 @@ async fn the_settings_page_changes_it_and_comes_back_when_something_is_wrong() {
     assert_eq!(page.one("nav.tabs a[aria-current=page]"), "Settings");
     assert!(page.attrs("main a", "href").contains(&format!("{path}/delete")));
 
-    let saved = form(&manager, &path, &[("name", "shed"), ("config_id", &config), ("restart_policy", "always"), ("autostart", "on")]).await;
+    let saved =
+        form(&manager, &path, &[("name", "shed"), ("config_id", &config), ("restart_policy", "always"), ("autostart", "on")])
+            .await;
     assert_eq!((saved.status, saved.header("location")), (303, Some(path.as_str())));
     assert_eq!(manager.json(&format!("/api{path}")).await["autostart"], true);
     // An unticked box is not sent.
@@ -187,13 +196,17 @@ async fn actions_answer_programs_browsers_and_htmx_in_their_own_ways() {
 
     let again = form(&manager, &format!("{path}/start"), &[]).await.page(409);
     assert!(again.one("main section.attention p:first-child").contains("barn is already running"));
-    assert_eq!(swap(&manager, &format!("{path}/start"), "div#status", &[]).await.notice(409).one("p:first-child"), "barn is already running.");
+    assert_eq!(
+        swap(&manager, &format!("{path}/start"), "div#status", &[]).await.notice(409).one("p:first-child"),
+        "barn is already running."
+    );
 
     let stopped = form(&manager, &format!("{path}/stop"), &[("next", "/instances")]).await;
     assert_eq!((stopped.status, stopped.header("location")), (303, Some("/instances")));
     manager.until_state(&id, "stopped").await;
     bare(&manager, "POST", &format!("{path}/stop")).await.problem(409);
-    for elsewhere in ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/a\r\nX-Evil: 1"] {
+    for elsewhere in ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "", "/a\r\nX-Evil: 1"]
+    {
         let restarted = form(&manager, &format!("{path}/restart"), &[("next", elsewhere)]).await;
         assert_eq!((restarted.status, restarted.header("location")), (303, Some(path.as_str())), "{elsewhere:?}");
         assert!(restarted.header("x-evil").is_none());

@@ -1,8 +1,8 @@
 //! `/instances/{id}/logs` in its four forms, and `/instances/{id}/log.txt`.
 
+use super::bare;
 use super::harness::Manager;
 use super::harness::answer::{Answer, EventStream, Heard};
-use super::bare;
 use serde_json::{Value, json};
 
 /// The number of a numbered line of the simulated client.
@@ -100,7 +100,9 @@ async fn level_and_text_are_looked_for_in_every_form() {
     }
     assert!(sizes[4] > 0 && sizes[4] < sizes[2], "the log holds too little for this test: {sizes:?}");
 
-    for (text, found) in [("line%20n=7", vec![7]), ("LINE+N%3D49", vec![49]), ("line n=.", vec![]), ("%25", vec![]), ("n=5%00", vec![])] {
+    for (text, found) in
+        [("line%20n=7", vec![7]), ("LINE+N%3D49", vec![49]), ("line n=.", vec![]), ("%25", vec![]), ("n=5%00", vec![])]
+    {
         let part = bare(&manager, "GET", &format!("{path}?count=1000&q={text}")).await.json(200);
         let found_here: Vec<u64> = numbers(&part).into_iter().filter(|n| *n != 70).collect();
         assert_eq!(found_here, found.iter().flat_map(|n| [*n]).collect::<Vec<u64>>(), "{text}");
@@ -142,7 +144,11 @@ async fn bad_parameters_are_named_in_every_form() {
         let page = manager.ask(&path, "text/html").await.page(422);
         assert_eq!(page.texts("main li code"), pointers, "{query}");
         assert_eq!(manager.fragment(&path, "div#log").await.notice(422).texts("li code"), pointers, "{query}");
-        assert_eq!(manager.ask(&format!("/instances/{id}/log.txt?{query}"), "application/json").await.pointers(), pointers, "{query}");
+        assert_eq!(
+            manager.ask(&format!("/instances/{id}/log.txt?{query}"), "application/json").await.pointers(),
+            pointers,
+            "{query}"
+        );
     }
 }
 
@@ -174,7 +180,9 @@ async fn the_page_shows_a_part_and_leads_to_the_others() {
     let before = manager.ask(&older, "text/html").await.page(200);
     assert_eq!(before.count("#log-stream"), 0, "only the newest part goes on");
     let newer = before.attrs("main p.sub a", "href").into_iter().find(|to| to.contains("after=")).unwrap();
-    let shown = |page: &super::harness::answer::Dom| -> Vec<u64> { page.texts("#log .line").iter().filter_map(|text| number(text)).collect() };
+    let shown = |page: &super::harness::answer::Dom| -> Vec<u64> {
+        page.texts("#log .line").iter().filter_map(|text| number(text)).collect()
+    };
     let after = manager.ask(&newer, "text/html").await.page(200);
     assert_eq!(shown(&before).last().map(|n| n + 1), shown(&after).first().copied());
     let main = manager.fragment(&format!("/instances/{id}/logs?count=5"), "main#main").await.fragment(200);
@@ -184,14 +192,23 @@ async fn the_page_shows_a_part_and_leads_to_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_download_is_the_whole_log_as_it_was_written() {
     let (manager, id, path) = at_rest(3000, &[]).await;
-    for (path, accept) in [(path.clone(), "text/plain"), (format!("/instances/{id}/log.txt"), "text/html,*/*;q=0.8"), (format!("/api/instances/{id}/log.txt"), "*/*")] {
+    for (path, accept) in [
+        (path.clone(), "text/plain"),
+        (format!("/instances/{id}/log.txt"), "text/html,*/*;q=0.8"),
+        (format!("/api/instances/{id}/log.txt"), "*/*"),
+    ] {
         let text = manager.ask(&path, accept).await;
         assert_eq!((text.status, text.header("content-type")), (200, Some("text/plain; charset=utf-8")));
         assert_eq!(text.header("content-disposition"), Some("inline; filename=\"barn.log\""));
         assert_eq!(text.text.lines().filter_map(number).collect::<Vec<_>>(), (1..=3000).collect::<Vec<_>>(), "{path}");
         assert_eq!(text.text, manager.log_text(&id), "{path}");
     }
-    manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "name": "Stall \"1\"; x=\u{fc}" })).send().await.unwrap();
+    manager
+        .request("PATCH", &format!("/api/instances/{id}"))
+        .json(&json!({ "name": "Stall \"1\"; x=\u{fc}" }))
+        .send()
+        .await
+        .unwrap();
     let text = manager.ask(&path, "text/plain").await;
     assert_eq!(text.header("content-disposition"), Some("inline; filename=\"Stall--1---x--.log\""));
 }
@@ -271,10 +288,15 @@ async fn a_place_that_cannot_be_read_is_the_present_end() {
 async fn a_live_page_gets_lines_to_append_and_the_state_to_swap() {
     let manager = Manager::with_simulated(&["--lines-per-second", "50"]).await;
     let id = manager.instance("barn").await;
-    let live = |query: &str| EventStream::open(manager.request("GET", &format!("/instances/{id}/logs{query}")).header("hx-request", "true"));
+    let live = |query: &str| {
+        EventStream::open(manager.request("GET", &format!("/instances/{id}/logs{query}")).header("hx-request", "true"))
+    };
     let mut stream = live("").await;
     let first = stream.next().await.unwrap();
-    assert!(first.event.is_empty() && first.data.starts_with("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">"), "{first:?}");
+    assert!(
+        first.event.is_empty() && first.data.starts_with("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">"),
+        "{first:?}"
+    );
     manager.act(&format!("/api/instances/{id}/start")).await;
     // Lines and states come in whichever order they happen.
     let mut has_swapped = false;
@@ -324,7 +346,9 @@ async fn streams_end_with_the_manager_and_hold_nothing_up() {
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
     let mut streams = Vec::new();
-    for path in [format!("/api/instances/{id}/logs"), format!("/instances/{id}/logs"), "/api/instances".to_owned(), "/".to_owned()] {
+    for path in
+        [format!("/api/instances/{id}/logs"), format!("/instances/{id}/logs"), "/api/instances".to_owned(), "/".to_owned()]
+    {
         streams.push(EventStream::open(manager.request("GET", &path)).await);
     }
     assert!(manager.terminate().success());

@@ -103,7 +103,10 @@ async fn every_wrong_field_is_named_and_nothing_is_saved() {
     let manager = Manager::start().await;
     for (change, pointers) in [
         (json!({ "/listening_address": "nowhere" }), vec!["/config/listening_address"]),
-        (json!({ "/listening_address": "127.0.0.1:70000", "/shares_per_minute": -1 }), vec!["/config/listening_address", "/config/shares_per_minute"]),
+        (
+            json!({ "/listening_address": "127.0.0.1:70000", "/shares_per_minute": -1 }),
+            vec!["/config/listening_address", "/config/shares_per_minute"],
+        ),
         (json!({ "/mode": "GUESSWORK" }), vec!["/config/mode"]),
         (json!({ "/authority_secret_key": "short" }), vec!["/config/authority_secret_key"]),
         (json!({ "/authority_public_key": "x" }), vec!["/config/authority_public_key"]),
@@ -149,7 +152,9 @@ async fn every_wrong_field_is_named_and_nothing_is_saved() {
 async fn what_cannot_be_read_or_is_not_wanted_is_refused_by_its_kind() {
     let manager = Manager::start().await;
     let good = json!({ "name": "one", "config": solo() });
-    let post = |kind: &'static str, body: String| Answer::to(manager.request("POST", "/api/saved-configs").header("content-type", kind).body(body));
+    let post = |kind: &'static str, body: String| {
+        Answer::to(manager.request("POST", "/api/saved-configs").header("content-type", kind).body(body))
+    };
     post("application/json", "{\"name\":".into()).await.problem(400);
     post("text/plain", good.to_string()).await.problem(415);
     post("application/toml", good.to_string()).await.problem(415);
@@ -210,7 +215,10 @@ async fn a_change_is_a_revision_that_can_be_taken_back() {
     let body = send(&manager, "PUT", &path, &json!({ "name": "two", "config": config })).await.json(200);
     assert_eq!((&body["success"], body["message"].is_string()), (&json!(true), true));
     let saved = bare(&manager, "GET", &path).await.json(200);
-    assert_eq!((&saved["name"], &saved["revision"], &saved["config"]["shares_per_minute"]), (&json!("two"), &json!(2), &json!(12.0)));
+    assert_eq!(
+        (&saved["name"], &saved["revision"], &saved["config"]["shares_per_minute"]),
+        (&json!("two"), &json!(2), &json!(12.0))
+    );
 
     config["shares_per_minute"] = json!(0);
     assert_eq!(send(&manager, "PUT", &path, &json!({ "config": config })).await.pointers(), ["/config/shares_per_minute"]);
@@ -219,7 +227,8 @@ async fn a_change_is_a_revision_that_can_be_taken_back() {
     let history = bare(&manager, "GET", &format!("{path}/revisions")).await.json(200);
     let numbers: Vec<&Value> = history["revisions"].as_array().unwrap().iter().map(|one| &one["revision"]).collect();
     assert_eq!(numbers, [2, 1]);
-    let changes: Vec<&Value> = history["revisions"][0]["changes"].as_array().unwrap().iter().map(|change| &change["path"]).collect();
+    let changes: Vec<&Value> =
+        history["revisions"][0]["changes"].as_array().unwrap().iter().map(|change| &change["path"]).collect();
     assert_eq!(changes, ["/name", "/shares_per_minute"]);
     assert_eq!(bare(&manager, "GET", &format!("{path}/revisions?limit=0&before=x")).await.pointers(), ["/limit", "/before"]);
     let older = bare(&manager, "GET", &format!("{path}/revisions?limit=1&before=2")).await.json(200);
@@ -260,11 +269,15 @@ async fn there_is_one_active_one_and_an_unknown_id_does_not_change_that() {
     for id in [&one, &two] {
         assert_eq!(bare(&manager, "POST", &format!("/api/saved-configs/{id}/set-active")).await.json(200)["success"], true);
         let active = bare(&manager, "GET", "/api/saved-configs/active").await.json(200);
-        assert_eq!((active["id"].as_str(), &active["is_active"], active["config"].is_object()), (Some(id.as_str()), &json!(true), true));
+        assert_eq!(
+            (active["id"].as_str(), &active["is_active"], active["config"].is_object()),
+            (Some(id.as_str()), &json!(true), true)
+        );
     }
     bare(&manager, "POST", &format!("/api/saved-configs/{NOBODY}/set-active")).await.problem(404);
     let list = manager.json("/api/saved-configs").await;
-    let active: Vec<&Value> = list["configurations"].as_array().unwrap().iter().filter(|c| c["is_active"] == true).map(|c| &c["name"]).collect();
+    let active: Vec<&Value> =
+        list["configurations"].as_array().unwrap().iter().filter(|c| c["is_active"] == true).map(|c| &c["name"]).collect();
     assert_eq!(active, ["two"]);
     let back = form(&manager, &format!("/saved-configs/{one}/set-active"), &[("next", "/saved-configs")]).await;
     assert_eq!((back.status, back.header("location")), (303, Some("/saved-configs")));
@@ -355,7 +368,10 @@ async fn the_form_saves_or_comes_back_with_every_message_at_its_field() {
     let path = made.header("location").unwrap().to_owned();
     let saved = manager.json(&format!("/api{path}")).await;
     assert_eq!((&saved["name"], &saved["description"]), (&json!("home"), &json!("two\nlines")));
-    assert_eq!(saved["config"]["coinbase_reward_script"], "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)", "an address will do");
+    assert_eq!(
+        saved["config"]["coinbase_reward_script"], "addr(tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft)",
+        "an address will do"
+    );
 
     let wrong = [("name", "home"), ("listening_address", "here"), ("share_batch_size", "-3"), ("jdc_signature", "kept \"<i>\"")];
     let page = form(&manager, "/saved-configs", &with(&all, &wrong)).await.page(422);
@@ -392,10 +408,12 @@ async fn pools_are_added_and_removed_without_saving() {
     let manager = Manager::start().await;
     let all = fields("home");
     let pool = [("mode", "FULLTEMPLATE"), ("upstreams.0.pool_address", "pool.example"), ("upstreams.0.pool_port", "3333")];
-    let page = form(&manager, "/saved-configs", &with(&all, &[&pool[..], &[("action", "add-upstream")]].concat())).await.page(200);
+    let page =
+        form(&manager, "/saved-configs", &with(&all, &[&pool[..], &[("action", "add-upstream")]].concat())).await.page(200);
     assert_eq!(page.attr("[name='upstreams.0.pool_address']", "value"), "pool.example");
     assert_eq!(page.count("[name='upstreams.1.pool_address']"), 1);
-    let page = form(&manager, "/saved-configs", &with(&all, &[&pool[..], &[("action", "remove-upstream.0")]].concat())).await.page(200);
+    let page =
+        form(&manager, "/saved-configs", &with(&all, &[&pool[..], &[("action", "remove-upstream.0")]].concat())).await.page(200);
     assert!(!page.attrs("input", "value").contains(&"pool.example".to_owned()));
     for odd in ["remove-upstream.99", "raise-upstream.0", "remove-upstream.x", "explode"] {
         let answer = form(&manager, "/saved-configs", &with(&all, &[("name", odd), ("action", odd)])).await;
@@ -408,12 +426,20 @@ async fn the_pages_show_what_is_saved() {
     let manager = Manager::start().await;
     let id = manager.save_config("home", &pool_config(free_port(), free_port(), 1, 3333, 3334)).await;
     let list = manager.ask("/saved-configs", "text/html").await.page(200);
-    assert_eq!((list.one("nav a[aria-current=page]"), list.one("tbody tr td:first-child a")), ("Configurations".into(), "home".into()));
+    assert_eq!(
+        (list.one("nav a[aria-current=page]"), list.one("tbody tr td:first-child a")),
+        ("Configurations".into(), "home".into())
+    );
     assert_eq!(list.attr("tbody tr td:first-child a", "href"), format!("/saved-configs/{id}"));
     let show = manager.ask(&format!("/saved-configs/{id}"), "text/html").await.page(200);
     assert_eq!(show.one("h1"), "home");
     assert!(show.texts("dl.facts dd code").contains(&"127.0.0.1:3333".to_owned()));
-    for path in [format!("/saved-configs/{id}"), "/saved-configs".into(), format!("/saved-configs/{id}/edit"), "/saved-configs/import".into()] {
+    for path in [
+        format!("/saved-configs/{id}"),
+        "/saved-configs".into(),
+        format!("/saved-configs/{id}/edit"),
+        "/saved-configs/import".into(),
+    ] {
         let part = manager.fragment(&path, "main#main").await.fragment(200);
         assert_eq!((part.count("h1"), part.count("nav")), (1, 0), "{path}");
     }

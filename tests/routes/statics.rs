@@ -29,7 +29,10 @@ async fn every_file_a_page_names_is_there_for_good_under_an_address_with_its_has
         };
         let file = manager.ask(&address, "*/*").await;
         assert_eq!((file.status, file.media_type()), (200, kind), "{address}");
-        assert!(file.header("cache-control").is_some_and(|c| c.contains("immutable") && c.contains("max-age=31536000")), "{file:?}");
+        assert!(
+            file.header("cache-control").is_some_and(|c| c.contains("immutable") && c.contains("max-age=31536000")),
+            "{file:?}"
+        );
         assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
         let here = std::fs::read_to_string(format!("{}{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         assert_eq!(file.text, here, "{address}");
@@ -52,7 +55,15 @@ async fn every_file_a_page_names_is_there_for_good_under_an_address_with_its_has
 #[tokio::test]
 async fn whatever_else_is_asked_for_is_not_there() {
     let manager = Manager::start().await;
-    for path in ["/static/nothing.js", "/static/", "/static", "/static/VENDORED.md", "/static/..%2fCargo.toml", "/static/app.css/x", "/api/static/app.css"] {
+    for path in [
+        "/static/nothing.js",
+        "/static/",
+        "/static",
+        "/static/VENDORED.md",
+        "/static/..%2fCargo.toml",
+        "/static/app.css/x",
+        "/api/static/app.css",
+    ] {
         manager.ask(path, "application/json").await.problem(404);
         let page = manager.ask(path, "text/html").await;
         page.page(404);
