@@ -179,7 +179,7 @@
     if (box?.dataset.follow === '1') box.scrollTop = box.scrollHeight;
   });
   // For browsers that heed autofocus on fields only.
-  addEventListener('load', () => {
+  addEventListener('load', () => requestAnimationFrame(() => {
     if (document.activeElement === document.body) document.querySelector('[data-focus]')?.focus();
-  });
+  }));
 })();

@@ -14,7 +14,7 @@ use super::toml_file::{Remark, parse};
 use crate::error::{Error, FieldError, Result};
 use crate::http::Input;
 use crate::http::extract::Members;
-use crate::keys::KeyPair;
+use crate::keys::{KeyPair, without_secret_keys};
 
 /// Fields of the form that are not the configuration's.
 pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"];
@@ -150,10 +150,10 @@ impl Draft {
         }
         match accepted {
             Some(Accepted { config, warnings }) if errors.is_empty() => {
-                let warnings = warnings.into_iter().map(|warning| warning.under("/config")).collect();
+                let warnings = without_keys(warnings.into_iter().map(|warning| warning.under("/config")).collect());
                 Ok(Checked { name, description, config, warnings })
             }
-            _ => Err(Error::Invalid(errors)),
+            _ => Err(Error::Invalid(without_keys(errors))),
         }
     }
 
@@ -165,6 +165,11 @@ impl Draft {
         }
         error
     }
+}
+
+/// What is said about a field quotes what was in it; a secret key that was pasted into the wrong one is not quoted.
+fn without_keys(errors: Vec<FieldError>) -> Vec<FieldError> {
+    errors.into_iter().map(|e| FieldError::new(without_secret_keys(&e.pointer), without_secret_keys(&e.detail))).collect()
 }
 
 /// A client's file to be saved as a configuration.
@@ -228,13 +233,16 @@ impl Import {
                     Ok(Accepted { config, warnings }) if errors.is_empty() => {
                         let mut remarks = parsed.remarks.clone();
                         remarks.extend(warnings.iter().map(|warning| parsed.locate(warning)));
-                        return Ok((Checked { name, description: self.description, config, warnings: said(remarks) }, made_up));
+                        return Ok((
+                            Checked { name, description: self.description, config, warnings: without_keys(said(remarks)) },
+                            made_up,
+                        ));
                     }
                     Ok(_) => {}
                 }
             }
         }
-        Err(Error::Invalid(errors))
+        Err(Error::Invalid(without_keys(errors)))
     }
 }
 

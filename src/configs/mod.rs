@@ -12,7 +12,7 @@
 //! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`]; the file is written by a library, for one
 //! version of the client at a time, after the table in `version`. One object serves all versions.
 //!
-//! These parts are pure: no clock, no I/O, no HTTP, no database.
+//! Everything but `draft`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
 
 mod differences;
 mod model;

@@ -5,7 +5,7 @@
 //! `Origin` header"), and browsers too old for `Sec-Fetch-Site` could then not be told from another site.
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -14,8 +14,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// Middleware: adds the headers to every answer.
 pub async fn headers(request: Request, next: Next) -> Response {
-    let cacheable = request.uri().path().starts_with("/static/");
+    let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
+    let cacheable = is_asset && matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED);
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &'static str| {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

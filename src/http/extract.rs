@@ -194,6 +194,12 @@ impl Members {
         self.members.contains_key(name)
     }
 
+    /// Whether a member is text with nothing in it.
+    #[must_use]
+    pub fn is_empty_text(&self, name: &str) -> bool {
+        self.members.get(name).and_then(Value::as_str).is_some_and(|text| text.trim().is_empty())
+    }
+
     /// Whether a member was already found wrong.
     #[must_use]
     pub fn is_refused(&self, name: &str) -> bool {

@@ -23,7 +23,11 @@ pub async fn same_site_only(request: Request, next: Next) -> Response {
 fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
     let host = text(HOST.as_str()).or_else(|| uri.authority().map(|a| a.as_str())).unwrap_or_default();
-    if !is_this_machine(host) {
+    // RFC 9112 §3.2: a server must answer 400 to a request with more than one.
+    if headers.get_all(HOST).iter().count() > 1 {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "The request names more than one host."));
+    }
+    if !is_this_machine(host) || uri.authority().is_some_and(|authority| !is_this_machine(authority.as_str())) {
         return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "jd-manager listens on this machine only and does not answer to that host name. Use http://localhost or http://127.0.0.1.",

@@ -7,7 +7,7 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use axum::http::header::{ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -149,6 +149,8 @@ struct ErrorPage<'a> {
 pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response {
     let asked = Asked::read(request.uri().path(), request.headers());
     let request_id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+    let has_body = request.headers().contains_key(TRANSFER_ENCODING)
+        || request.headers().get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
     request.extensions_mut().insert(frame.clone());
     request.extensions_mut().insert(asked.clone());
     let span = tracing::info_span!("request", id = %request_id, method = %request.method(), path = %request.uri().path());
@@ -207,6 +209,10 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
         }
     };
     *response.status_mut() = problem.status;
+    if has_body {
+        // The body may not have been read to its end; then this connection is of no further use, and clients should know.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     for (name, value) in parts.headers.iter().chain(problem.headers.iter()) {
         if ![CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT_RANGES].contains(name) {
             response.headers_mut().insert(name, value.clone());

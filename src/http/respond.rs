@@ -126,10 +126,9 @@ impl<J: Serialize> Done<J> {
 pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
     let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
-    if !is_asset {
-        response
-            .headers_mut()
-            .append(VARY, HeaderValue::from_static("accept, hx-request, hx-request-type, hx-boosted, hx-target"));
+    if !is_asset || !matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED) {
+        let read = "accept, hx-request, hx-request-type, hx-boosted, hx-history-restore-request, hx-target";
+        response.headers_mut().append(VARY, HeaderValue::from_static(read));
     }
     response
 }

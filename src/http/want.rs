@@ -92,13 +92,10 @@ impl Asked {
         available.iter().position(|one| one == chosen).and_then(|at| order.get(at).copied())
     }
 
-    /// How an error is told to this request: as HTML or as JSON, whatever else it would have accepted.
+    /// How an error is told to this request: as HTML or as JSON; as JSON if it would accept neither, since then a program asks.
     #[must_use]
     pub fn for_errors(&self) -> Form {
-        self.choose(&[Form::Html, Form::Json]).unwrap_or_else(|| {
-            let html = self.accept.as_deref().is_some_and(|a| a.contains("text/html"));
-            if html || (!self.api && self.accept.is_none()) { Form::Html } else { Form::Json }
-        })
+        self.choose(&[Form::Html, Form::Json]).unwrap_or(Form::Json)
     }
 }
 

@@ -259,7 +259,7 @@ pub async fn ask_delete(
     want: Want,
 ) -> Reply {
     let instance = s.get(id).await?;
-    let log_bytes = crate::logbuf::segment::list(&s.log_dir(id)).map(|files| files.iter().map(|f| f.len).sum()).unwrap_or(0);
+    let log_bytes = s.log_bytes(id).await?;
     want.respond(&DeletePage { frame, instance, log_bytes })
 }
 
@@ -298,7 +298,7 @@ async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut pa
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = found.last().map(|(event, _)| event.id).filter(|_| has_more);
     let events = found.into_iter().map(|(event, instance_name)| ListedEvent { event, instance_name }).collect();
-    Ok(EventsPage { frame, instance, events, next })
+    Ok(EventsPage { frame, instance, events, next, limit })
 }
 
 /// Who acts, for the history.

@@ -20,6 +20,7 @@ use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 use crate::keeper::names;
 use crate::keeper::protocol::Status;
+use crate::logbuf::segment;
 
 /// Directories of deleted instances on their way out.
 const GONE: &str = ".gone-";
@@ -81,6 +82,16 @@ impl Instances {
     #[must_use]
     pub fn log_dir(&self, id: InstanceId) -> PathBuf {
         self.root.join(id.to_string()).join(names::LOGS)
+    }
+
+    /// How much log of an instance is kept, bytes.
+    ///
+    /// # Errors
+    /// Its directory cannot be read.
+    pub async fn log_bytes(&self, id: InstanceId) -> Result<u64> {
+        let dir = self.log_dir(id);
+        let files = tokio::task::spawn_blocking(move || segment::list(&dir)).await.map_err(Error::internal)??;
+        Ok(files.iter().map(|file| file.len).sum())
     }
 
     /// The client program in use, or why there is none.

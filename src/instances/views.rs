@@ -349,6 +349,9 @@ pub struct EventsPage {
     /// `before` for the next older page, if there is more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
+    /// Events on a page.
+    #[serde(skip)]
+    pub(super) limit: u64,
 }
 view!(EventsPage { "main" => as_main });
 

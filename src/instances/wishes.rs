@@ -40,6 +40,12 @@ impl Wishes {
     pub fn read(value: serde_json::Value, is_new: bool, is_form: bool) -> Result<Self> {
         let mut body = Members::of(value)?;
         let has_version = body.has("client_version");
+        let required = [
+            ("name", "Give it a name."),
+            ("config_id", "Choose the saved configuration it runs."),
+            ("restart_policy", "restart_policy must be never, on-failure or always."),
+        ];
+        let emptied: Vec<_> = required.into_iter().filter(|(name, _)| body.is_empty_text(name)).collect();
         let mut wishes = Self {
             name: body.text("name"),
             config_id: body.parsed("config_id", "the id of a saved configuration"),
@@ -51,6 +57,12 @@ impl Wishes {
             nice: body.number("nice", 0, 19).and_then(|nice| i32::try_from(nice).ok()),
             client_version: None,
         };
+        // Null leaves a thing as it is; an empty text would be an answer, and not a possible one.
+        for (name, detail) in emptied {
+            if !body.is_refused(name) {
+                body.refuse(name, detail);
+            }
+        }
         let version = body.text("client_version");
         if has_version {
             if version.as_deref().is_some_and(|v| {

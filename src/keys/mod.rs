@@ -3,11 +3,11 @@
 //!
 //! Invariants: a [`SecretKey`] holds a usable key and shows it only through [`SecretKey::reveal`]; whatever is printed,
 //! logged or serialised otherwise shows [`MASK`]. Keys are written as the client takes them (base58check, see `model`).
-//! Knows nothing of configurations, instances, HTTP or storage.
+//! `model` is pure and knows nothing of HTTP; nothing here knows configurations, instances or storage.
 
 mod model;
 
-pub use model::{EXAMPLE_PUBLIC_KEY, KeyFault, KeyPair, MASK, SecretKey, pair_matches, parse_public_key};
+pub use model::{EXAMPLE_PUBLIC_KEY, KeyFault, KeyPair, MASK, SecretKey, pair_matches, parse_public_key, without_secret_keys};
 
 pub mod routes;
 pub mod views;

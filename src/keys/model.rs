@@ -223,6 +223,23 @@ fn payload(text: &str) -> Result<Vec<u8>, KeyFault> {
     })
 }
 
+/// A text with [`MASK`] in the place of every usable secret key, wherever it stands: people paste a key into the wrong field, and what
+/// is said about that field must not repeat it.
+#[must_use]
+pub fn without_secret_keys(text: &str) -> String {
+    let is_key_letter = |c: char| c.is_ascii_alphanumeric();
+    let mut rest = text;
+    let mut clean = String::new();
+    while let Some(start) = rest.find(is_key_letter) {
+        let end = rest[start..].find(|c| !is_key_letter(c)).map_or(rest.len(), |length| start + length);
+        clean.push_str(&rest[..start]);
+        clean.push_str(if SecretKey::parse(&rest[start..end]).is_ok() { MASK } else { &rest[start..end] });
+        rest = &rest[end..];
+    }
+    clean.push_str(rest);
+    clean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

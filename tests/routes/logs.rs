@@ -240,6 +240,8 @@ async fn a_viewer_goes_on_where_it_was_over_restarts_of_the_manager() {
     let path = format!("/api/instances/{id}/logs");
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
+    // Enough of a past for the newest lines not to be the first.
+    crate::harness::until("fifty lines", || async { manager.log_text_lossy(&id).contains("line n=50 ").then_some(()) }).await;
     let mut heard = Vec::new();
     let mut stream = EventStream::open(manager.request("GET", &format!("{path}?count=3"))).await;
     let mut at = read(&mut stream, &mut heard, 150).await.unwrap();

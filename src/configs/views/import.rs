@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::values::Pairs;
 use crate::error::{Error, FieldError};
 use crate::http::Frame;
-use crate::keys::{MASK, SecretKey};
+use crate::keys::{MASK, without_secret_keys};
 
 /// `GET /saved-configs/import`, and again when something is wrong.
 #[derive(Debug, Template, Serialize)]
@@ -81,16 +81,7 @@ impl ImportPage {
 /// whatever is assigned to a key with "secret" in its name, however mistyped.
 pub(super) fn without_secrets(text: &str) -> (String, bool) {
     let masked = without_assigned_secrets(text);
-    let is_key_letter = |c: char| c.is_ascii_alphanumeric();
-    let mut rest = masked.as_str();
-    let mut clean = String::new();
-    while let Some(start) = rest.find(is_key_letter) {
-        let end = rest[start..].find(|c| !is_key_letter(c)).map_or(rest.len(), |length| start + length);
-        clean.push_str(&rest[..start]);
-        clean.push_str(if SecretKey::parse(&rest[start..end]).is_ok() { MASK } else { &rest[start..end] });
-        rest = &rest[end..];
-    }
-    clean.push_str(rest);
+    let clean = without_secret_keys(&masked);
     let was_there = clean != text;
     (clean, was_there)
 }
