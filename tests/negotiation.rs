@@ -34,7 +34,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post", "/instances/{id}/stop", Offered::Page),
     ("post", "/instances/{id}/restart", Offered::Page),
     ("get post", "/instances/{id}/delete", Offered::Page),
-    ("get", "/instances/{id}/events", Offered::Page),
+    ("get", "/instances/{id}/events", Offered::Stream),
     ("get", "/instances/{id}/logs", Offered::Log),
     // An address of its own for what a browser's link cannot say in `Accept`.
     ("get", "/instances/{id}/log.txt", Offered::Only("text/plain")),
@@ -51,7 +51,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/saved-configs/{id}/revisions", Offered::Page),
     ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),
     ("post", "/keys/generate", Offered::Page),
-    ("get", "/events", Offered::Page),
+    ("get", "/events", Offered::Stream),
     // Asked by tools that send whatever they send.
     ("get", "/health", Offered::Only("application/json")),
 ];

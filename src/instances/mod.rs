@@ -11,6 +11,7 @@
 
 mod bulk;
 mod conversation;
+mod deletion;
 mod history;
 mod minder;
 pub mod model;
@@ -20,6 +21,7 @@ pub mod program;
 mod queries;
 pub mod routes;
 mod service;
+pub mod streams;
 mod supervisor;
 pub mod views;
 mod wishes;

@@ -149,3 +149,17 @@ pub fn history(db: &mut Db, id: Option<InstanceId>, before: Option<i64>, limit: 
     }
     query.order(events::id.desc()).limit(limit).select((Event::as_select(), instances::name)).load(db)
 }
+
+/// The history after an event, oldest first; of one instance or of all.
+pub fn history_after(db: &mut Db, id: Option<InstanceId>, after: i64, limit: i64) -> QueryResult<Vec<(Event, String)>> {
+    let mut query = events::table.inner_join(instances::table).filter(events::id.gt(after)).into_boxed();
+    if let Some(id) = id {
+        query = query.filter(events::instance_id.eq(id));
+    }
+    query.order(events::id.asc()).limit(limit).select((Event::as_select(), instances::name)).load(db)
+}
+
+/// The number of the newest event there is; 0 without any.
+pub fn newest_event(db: &mut Db) -> QueryResult<i64> {
+    Ok(events::table.select(diesel::dsl::max(events::id)).first::<Option<i64>>(db)?.unwrap_or(0))
+}

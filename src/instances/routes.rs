@@ -2,19 +2,17 @@
 
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
-use axum::response::sse::Event as SseEvent;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::Bulk;
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{Instances, Outcome};
+use super::streams::{follow, follow_events};
 use super::views::{BulkPage, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Parts, row_id};
 use super::wishes::Wishes;
 use crate::configs::Configs;
@@ -28,8 +26,6 @@ use crate::ids::InstanceId;
 /// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
-/// Between two new tables for a page that follows the list.
-const COALESCE: Duration = Duration::from_millis(150);
 
 /// What the list needs of the house.
 #[derive(Clone, Debug)]
@@ -71,7 +67,7 @@ async fn show_list(
     want.respond(&page)
 }
 
-async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool) -> Result<ListPage> {
+pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool) -> Result<ListPage> {
     let instances = lists.instances.list().await?;
     // Programs do not ask for advice.
     let (has_configs, no_client) = if is_html {
@@ -80,49 +76,6 @@ async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool
         (false, None)
     };
     Ok(ListPage { frame, is_overview, has_configs, no_client, instances })
-}
-
-/// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list itself changed, the whole table.
-async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
-    let stop = lists.stop.clone();
-    let changes = lists.instances.changes();
-    // What changed between the page and its stream is in the first table.
-    let first = if as_html { table(&lists, frame.clone(), is_overview).await } else { None };
-    let first = first.map(|html| SseEvent::default().data(html));
-    let events = stream::unfold((changes, lists), move |(mut changes, lists)| {
-        let frame = frame.clone();
-        async move {
-            loop {
-                let changed = match changes.recv().await {
-                    Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
-                    Err(RecvError::Lagged(_)) => None,
-                    Err(RecvError::Closed) => return None,
-                };
-                if as_html {
-                    // Several changes in one moment are one new table, which shows the state after all of them.
-                    tokio::time::sleep(COALESCE).await;
-                    while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
-                }
-                let event = match (changed, as_html) {
-                    (Some((_, instance)), false) => SseEvent::default().event("instance").json_data(&instance).ok(),
-                    // Gone, or too much at once: whoever follows asks for the list again.
-                    (None, false) => Some(SseEvent::default().event("list").data("{}")),
-                    (_, true) => table(&lists, frame.clone(), is_overview).await.map(|html| SseEvent::default().data(html)),
-                };
-                if let Some(event) = event {
-                    return Some((event, (changes, lists)));
-                }
-            }
-        }
-    });
-    sse::respond(stream::iter(first).chain(events), stop)
-}
-
-async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
-    use askama::Template as _;
-    let page = list_page(lists, frame, is_overview, true).await.ok()?;
-    let html = page.as_table().render().ok()?;
-    Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 
 /// `GET /instances/new`.
@@ -270,19 +223,46 @@ pub async fn delete(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Wa
 }
 
 /// `GET /events`.
-pub async fn all_events(State(s): State<Instances>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
-    want.respond(&events_page(&s, frame, None, params).await?)
+pub async fn all_events(
+    lists: State<Lists>,
+    frame: Extension<Frame>,
+    want: Want<PageOrStream>,
+    headers: HeaderMap,
+    params: Params,
+) -> Reply {
+    show_events(lists, frame, None, want, &headers, params).await
 }
 
 /// `GET /instances/{id}/events`.
 pub async fn events(
-    State(s): State<Instances>,
-    Extension(frame): Extension<Frame>,
+    lists: State<Lists>,
+    frame: Extension<Frame>,
     Id(id): Id<InstanceId>,
-    want: Want,
+    want: Want<PageOrStream>,
+    headers: HeaderMap,
     params: Params,
 ) -> Reply {
-    want.respond(&events_page(&s, frame, Some(id), params).await?)
+    show_events(lists, frame, Some(id), want, &headers, params).await
+}
+
+async fn show_events(
+    State(lists): State<Lists>,
+    Extension(frame): Extension<Frame>,
+    id: Option<InstanceId>,
+    want: Want<PageOrStream>,
+    headers: &HeaderMap,
+    mut params: Params,
+) -> Reply {
+    if want.form == Form::EventStream {
+        let after = params.get::<i64>("after", "the id of an event");
+        params.finish()?;
+        if let Some(id) = id {
+            lists.instances.get(id).await?;
+        }
+        let resume = sse::last_event_id(headers).and_then(|id| i64::try_from(id).ok());
+        return Ok(follow_events(lists, id, resume.or(after), want.asked.fragment));
+    }
+    want.respond(&events_page(&lists.instances, frame, id, params).await?)
 }
 
 async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut params: Params) -> Result<EventsPage> {
@@ -298,7 +278,7 @@ async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut pa
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = found.last().map(|(event, _)| event.id).filter(|_| has_more);
     let events = found.into_iter().map(|(event, instance_name)| ListedEvent { event, instance_name }).collect();
-    Ok(EventsPage { frame, instance, events, next, limit })
+    Ok(EventsPage { frame, instance, events, next, limit, is_newest: before.is_none() })
 }
 
 /// Who acts, for the history.
@@ -328,34 +308,4 @@ async fn acted(
     }
     let next = next_page(fields.text("next"), &format!("/instances/{id}"));
     Ok(Done { json: outcome, created: None, next }.respond(want)?.into_response())
-}
-
-/// A change of one instance for its own page.
-#[must_use]
-pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
-    use askama::Template as _;
-    if as_html {
-        let html = Parts { instance, here: "" }.as_status().render().ok()?;
-        Some(SseEvent::default().data(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>")))
-    } else {
-        SseEvent::default().event("instance").json_data(&instance).ok()
-    }
-}
-
-/// The changes of one instance, from now on, as it is after each.
-pub fn changes_of(s: &Instances, id: InstanceId) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
-    let (s, changes) = (s.clone(), s.changes());
-    stream::unfold((s, changes), move |(s, mut changes)| async move {
-        loop {
-            match changes.recv().await {
-                Ok(changed) if changed != id => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => match s.get(id).await {
-                    Ok(instance) => return Some((instance, (s, changes))),
-                    Err(_) => return None,
-                },
-                Err(RecvError::Closed) => return None,
-            }
-        }
-    })
-    .fuse()
 }

@@ -22,15 +22,12 @@ use crate::keeper::names;
 use crate::keeper::protocol::Status;
 use crate::logbuf::segment;
 
-/// Directories of deleted instances on their way out.
-const GONE: &str = ".gone-";
-
 /// Everything that can be done with instances; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Instances {
-    db: Db,
-    root: PathBuf,
-    supervisor: Supervisor,
+    pub(super) db: Db,
+    pub(super) root: PathBuf,
+    pub(super) supervisor: Supervisor,
     source: ClientSource,
 }
 
@@ -232,48 +229,6 @@ impl Instances {
         self.outcome(id).await
     }
 
-    /// Stops an instance and removes it with its history and files.
-    ///
-    /// # Errors
-    /// There is none with this id; its client cannot be ended.
-    pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
-        let this = self.clone();
-        to_the_end(async move { this.delete_whole(id, actor).await }).await
-    }
-
-    async fn delete_whole(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
-        let instance = self.get(id).await?;
-        self.supervisor.retire(id, actor).await?;
-        if let Err(e) = self.remove(id).await {
-            // It is still there, so somebody must look after it.
-            if let Ok(Some((row, _, _))) = self.db.read(move |c| Ok(queries::get(c, id)?)).await {
-                self.supervisor.add(id, u64::try_from(row.journal_offset).unwrap_or(0));
-            }
-            return Err(e);
-        }
-        self.supervisor.announce(id);
-        Ok(Outcome {
-            success: true,
-            pid: None,
-            status: State::Stopped,
-            message: format!("{} and all its files are deleted.", instance.name),
-        })
-    }
-
-    async fn remove(&self, id: InstanceId) -> Result<()> {
-        let (from, to) = (self.root.join(id.to_string()), self.root.join(format!("{GONE}{id}")));
-        // Renamed first: whatever interrupts this, the next start knows what was meant.
-        match tokio::fs::rename(&from, &to).await {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
-            _ => {}
-        }
-        if let Err(e) = self.db.write(move |c| Ok(queries::delete(c, id)?)).await {
-            let _ = tokio::fs::rename(&to, &from).await;
-            return Err(e);
-        }
-        remove_tree(to).await
-    }
-
     /// The history of one instance or of all, newest first, with the instance's name beside each event.
     ///
     /// # Errors
@@ -286,6 +241,21 @@ impl Instances {
                     queries::get(c, id)?.ok_or_else(|| unknown(id))?;
                 }
                 Ok(queries::history(c, id, before, limit)?)
+            })
+            .await
+    }
+
+    /// What has happened after an event, oldest first, at most 500; `None`: from now on, so nothing yet. With it the number to go on from.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn history_after(&self, id: Option<InstanceId>, after: Option<i64>) -> Result<(Vec<(Event, String)>, i64)> {
+        self.db
+            .read(move |c| {
+                let Some(after) = after else { return Ok((Vec::new(), queries::newest_event(c)?)) };
+                let found = queries::history_after(c, id, after, 500)?;
+                let last = found.last().map_or(after, |(event, _)| event.id);
+                Ok((found, last))
             })
             .await
     }
@@ -323,35 +293,10 @@ impl Instances {
         };
         Ok(Outcome { success: true, pid: instance.pid, status: instance.status, message })
     }
-
-    /// Completes deletions that were interrupted; takes back those whose row is still there.
-    async fn finish_deletions(&self) -> Result<()> {
-        let mut entries = match tokio::fs::read_dir(&self.root).await {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e.into()),
-        };
-        while let Some(entry) = entries.next_entry().await? {
-            let name = entry.file_name();
-            let Some(id) = name.to_str().and_then(|n| n.strip_prefix(GONE)).and_then(|id| id.parse::<InstanceId>().ok()) else {
-                continue;
-            };
-            let is_known = self.db.read(move |c| Ok(queries::get(c, id)?.is_some())).await?;
-            let done = if is_known {
-                tokio::fs::rename(entry.path(), self.root.join(id.to_string())).await.map_err(Error::from)
-            } else {
-                remove_tree(entry.path()).await
-            };
-            if let Err(e) = done {
-                tracing::warn!(path = %entry.path().display(), error = %e, "an interrupted deletion cannot be finished now");
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Runs work to its end even if whoever asked for it hangs up meanwhile: half of it would leave an instance nobody looks after.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     tokio::spawn(work).await.map_err(Error::internal)?
 }
 
@@ -377,11 +322,4 @@ fn check_free(
         return Err(Error::Conflict(format!("There is already an instance called \"{name}\". Choose another name.")));
     }
     Ok(())
-}
-
-async fn remove_tree(path: PathBuf) -> Result<()> {
-    match tokio::fs::remove_dir_all(path).await {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
-        _ => Ok(()),
-    }
 }

@@ -335,6 +335,26 @@ pub struct ListedEvent {
     pub instance_name: String,
 }
 
+/// One event for a page that follows them.
+#[derive(Debug, Template)]
+#[template(path = "instances/event.html")]
+pub struct EventItem {
+    /// The event.
+    pub event: Event,
+    /// Its instance's name.
+    pub instance_name: String,
+    /// The name is shown, since the page is about all instances.
+    pub is_named: bool,
+}
+
+impl EventItem {
+    /// As HTML; none if the template failed, which is a fault of ours.
+    #[must_use]
+    pub fn render_item(&self) -> Option<String> {
+        self.render().ok()
+    }
+}
+
 /// `/events` and `/instances/{id}/events`.
 #[derive(Debug, Serialize, Template)]
 #[template(path = "instances/events.html", blocks = ["main"])]
@@ -352,10 +372,18 @@ pub struct EventsPage {
     /// Events on a page.
     #[serde(skip)]
     pub(super) limit: u64,
+    /// This is the newest page, and goes on live.
+    #[serde(skip)]
+    pub(super) is_newest: bool,
 }
 view!(EventsPage { "main" => as_main });
 
 impl EventsPage {
+    /// From where the page follows; none: it is not the newest page.
+    fn newest(&self) -> Option<i64> {
+        self.is_newest.then(|| self.events.first().map_or(0, |e| e.event.id))
+    }
+
     fn path(&self) -> String {
         match &self.instance {
             Some(instance) => format!("/instances/{}/events", instance.id),

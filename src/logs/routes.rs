@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::want::Form;
 use crate::http::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
 use crate::ids::InstanceId;
-use crate::instances::{Instance, routes as instance_routes};
+use crate::instances::{Instance, streams};
 use crate::logbuf::{Event, Filter, Record};
 
 /// Records on a page without being asked for more.
@@ -119,7 +119,7 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
         Place::End => {}
     }
     // Listened to before it is looked at: a change in between is told twice rather than not at all.
-    let changes = instance_routes::changes_of(logs.instances(), id);
+    let changes = streams::changes_of(logs.instances(), id);
     let (instance, mut follower) = logs.follow(id, begin).await?;
     let filter = asked.filter;
 
@@ -128,7 +128,7 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
     let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(4);
     let records = first.iter().collect::<Vec<_>>();
     let opening: Vec<SseEvent> =
-        instance_routes::status_event(instance, as_html).into_iter().chain(record_events(&records, as_html)).collect();
+        streams::status_event(instance, as_html).into_iter().chain(record_events(&records, as_html)).collect();
     tokio::spawn(async move {
         let mut changes = std::pin::pin!(changes);
         loop {
@@ -138,7 +138,7 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
                     None => return,
                 },
                 changed = changes.next() => match changed {
-                    Some(instance) => instance_routes::status_event(instance, as_html).into_iter().collect(),
+                    Some(instance) => streams::status_event(instance, as_html).into_iter().collect(),
                     None => return,
                 },
                 () = send.closed() => return,

@@ -1,6 +1,7 @@
 //! `/events` and `/instances/{id}/events`.
 
 use super::bare;
+use super::harness::answer::EventStream;
 use super::harness::{Manager, free_port, solo_config};
 use serde_json::{Value, json};
 
@@ -113,4 +114,34 @@ async fn the_page_is_a_timeline_with_a_way_to_what_is_older() {
     assert_eq!((own.count("ol.timeline li"), own.one("nav.tabs a[aria-current=page]")), (4, "Events".to_owned()));
     let part = manager.fragment(&format!("/instances/{id}/events"), "main#main").await.fragment(200);
     assert_eq!((part.count("ol.timeline li"), part.count("nav[aria-label=Main]")), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_hears_each_change_and_goes_on_where_it_was() {
+    let (manager, id, _) = with_history().await;
+    let path = format!("/api/instances/{id}/events");
+    let mut stream = EventStream::open(manager.request("GET", &path)).await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let mut heard = Vec::new();
+    for to in ["starting", "running"] {
+        let event = stream.next().await.unwrap();
+        let data: Value = serde_json::from_str(&event.data).unwrap();
+        assert_eq!(
+            (data["to"].as_str(), data["instance_name"].as_str(), data["id"].to_string()),
+            (Some(to), Some("barn"), event.id.clone())
+        );
+        heard.push(event.id);
+    }
+    manager.act(&format!("/api/instances/{id}/stop")).await;
+    // Back after the first of them: the second again, then what came meanwhile, and of nobody else.
+    let mut stream = EventStream::open(manager.request("GET", &path).header("last-event-id", &heard[0])).await;
+    for to in ["running", "stopping", "stopped"] {
+        let data: Value = serde_json::from_str(&stream.next().await.unwrap().data).unwrap();
+        assert_eq!((data["to"].as_str(), data["instance_id"].as_str()), (Some(to), Some(id.as_str())));
+    }
+    let mut page = EventStream::open(manager.request("GET", "/events?after=0").header("hx-request", "true")).await;
+    let html = page.next().await.unwrap().data;
+    assert!(html.starts_with("<hx-partial hx-target=\"#timeline\"") && html.contains("barn"), "{html}");
+    bare(&manager, "GET", "/events?after=x").await.json(200);
 }

@@ -1,0 +1,89 @@
+//! Deleting an instance so that no interruption leaves half of it: its directory is renamed first, and the next start of the manager knows
+//! what was meant.
+
+use std::path::PathBuf;
+
+use super::queries;
+use super::service::{Instances, Outcome, to_the_end};
+use crate::error::{Error, Result};
+use crate::ids::InstanceId;
+use crate::keeper::machine::State;
+
+/// Directories of deleted instances on their way out.
+const GONE: &str = ".gone-";
+
+impl Instances {
+    /// Stops an instance and removes it with its history and files.
+    ///
+    /// # Errors
+    /// There is none with this id; its client cannot be ended.
+    pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
+        let this = self.clone();
+        to_the_end(async move { this.delete_whole(id, actor).await }).await
+    }
+
+    async fn delete_whole(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
+        let instance = self.get(id).await?;
+        self.supervisor.retire(id, actor).await?;
+        if let Err(e) = self.remove(id).await {
+            // It is still there, so somebody must look after it.
+            if let Ok(Some((row, _, _))) = self.db.read(move |c| Ok(queries::get(c, id)?)).await {
+                self.supervisor.add(id, u64::try_from(row.journal_offset).unwrap_or(0));
+            }
+            return Err(e);
+        }
+        self.supervisor.announce(id);
+        Ok(Outcome {
+            success: true,
+            pid: None,
+            status: State::Stopped,
+            message: format!("{} and all its files are deleted.", instance.name),
+        })
+    }
+
+    async fn remove(&self, id: InstanceId) -> Result<()> {
+        let (from, to) = (self.root.join(id.to_string()), self.root.join(format!("{GONE}{id}")));
+        // Renamed first: whatever interrupts this, the next start knows what was meant.
+        match tokio::fs::rename(&from, &to).await {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+        if let Err(e) = self.db.write(move |c| Ok(queries::delete(c, id)?)).await {
+            let _ = tokio::fs::rename(&to, &from).await;
+            return Err(e);
+        }
+        remove_tree(to).await
+    }
+
+    /// Completes deletions that were interrupted; takes back those whose row is still there.
+    pub(super) async fn finish_deletions(&self) -> Result<()> {
+        let mut entries = match tokio::fs::read_dir(&self.root).await {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name();
+            let Some(id) = name.to_str().and_then(|n| n.strip_prefix(GONE)).and_then(|id| id.parse::<InstanceId>().ok()) else {
+                continue;
+            };
+            let is_known = self.db.read(move |c| Ok(queries::get(c, id)?.is_some())).await?;
+            let done = if is_known {
+                tokio::fs::rename(entry.path(), self.root.join(id.to_string())).await.map_err(Error::from)
+            } else {
+                remove_tree(entry.path()).await
+            };
+            if let Err(e) = done {
+                tracing::warn!(path = %entry.path().display(), error = %e, "an interrupted deletion cannot be finished now");
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn remove_tree(path: PathBuf) -> Result<()> {
+    match tokio::fs::remove_dir_all(path).await {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
+        _ => Ok(()),
+    }
+}

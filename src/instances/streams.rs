@@ -1,0 +1,123 @@
+//! The event streams of instances: lists, histories and single instances as they change, as JSON for programs and as parts of pages for
+//! htmx.
+
+use axum::response::Response;
+use axum::response::sse::Event as SseEvent;
+use futures_util::{StreamExt, stream};
+use std::time::Duration;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use super::history::Event;
+use super::model::Instance;
+use super::routes::{Lists, list_page};
+use super::service::Instances;
+use super::views::{EventItem, ListedEvent, Parts};
+use crate::http::{Frame, sse};
+use crate::ids::InstanceId;
+
+/// Between two new tables for a page that follows the list.
+const COALESCE: Duration = Duration::from_millis(150);
+
+/// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list itself changed, the whole table.
+pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
+    let stop = lists.stop.clone();
+    let changes = lists.instances.changes();
+    // What changed between the page and its stream is in the first table.
+    let first = if as_html { table(&lists, frame.clone(), is_overview).await } else { None };
+    let first = first.map(|html| SseEvent::default().data(html));
+    let events = stream::unfold((changes, lists), move |(mut changes, lists)| {
+        let frame = frame.clone();
+        async move {
+            loop {
+                let changed = match changes.recv().await {
+                    Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
+                    Err(RecvError::Lagged(_)) => None,
+                    Err(RecvError::Closed) => return None,
+                };
+                if as_html {
+                    // Several changes in one moment are one new table, which shows the state after all of them.
+                    tokio::time::sleep(COALESCE).await;
+                    while matches!(changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+                }
+                let event = match (changed, as_html) {
+                    (Some((_, instance)), false) => SseEvent::default().event("instance").json_data(&instance).ok(),
+                    // Gone, or too much at once: whoever follows asks for the list again.
+                    (None, false) => Some(SseEvent::default().event("list").data("{}")),
+                    (_, true) => table(&lists, frame.clone(), is_overview).await.map(|html| SseEvent::default().data(html)),
+                };
+                if let Some(event) = event {
+                    return Some((event, (changes, lists)));
+                }
+            }
+        }
+    });
+    sse::respond(stream::iter(first).chain(events), stop)
+}
+
+async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
+    use askama::Template as _;
+    let page = list_page(lists, frame, is_overview, true).await.ok()?;
+    let html = page.as_table().render().ok()?;
+    Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
+}
+
+/// Events as they happen. Each has its number as id, so that a follower who comes back misses none.
+pub(super) fn follow_events(lists: Lists, of: Option<InstanceId>, after: Option<i64>, as_html: bool) -> Response {
+    let stop = lists.stop.clone();
+    let changes = lists.instances.changes();
+    let batches = stream::unfold((lists.instances, changes, after, true), move |(s, mut changes, after, is_first)| async move {
+        if !is_first && matches!(changes.recv().await, Err(RecvError::Closed)) {
+            return None;
+        }
+        let (found, last) = s.history_after(of, after).await.unwrap_or((Vec::new(), after.unwrap_or(0)));
+        let mut events: Vec<SseEvent> = found.into_iter().filter_map(|found| event_of(found, of.is_none(), as_html)).collect();
+        // The page of one instance shows its state as well.
+        if let (Some(id), true) = (of, as_html)
+            && let Ok(instance) = s.get(id).await
+        {
+            events.extend(status_event(instance, true));
+        }
+        Some((stream::iter(events), (s, changes, Some(last), false)))
+    });
+    sse::respond(batches.flatten(), stop)
+}
+
+fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bool) -> Option<SseEvent> {
+    let sse = SseEvent::default().id(event.id.to_string());
+    if as_html {
+        let html = EventItem { event, instance_name, is_named }.render_item()?;
+        Some(sse.data(format!("<hx-partial hx-target=\"#timeline\" hx-swap=\"afterbegin\">{html}</hx-partial>")))
+    } else {
+        sse.json_data(ListedEvent { event, instance_name }).ok()
+    }
+}
+
+/// A change of one instance for its own page.
+#[must_use]
+pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
+    use askama::Template as _;
+    if as_html {
+        let html = Parts { instance, here: "" }.as_status().render().ok()?;
+        Some(SseEvent::default().data(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>")))
+    } else {
+        SseEvent::default().event("instance").json_data(&instance).ok()
+    }
+}
+
+/// The changes of one instance, from now on, as it is after each.
+pub fn changes_of(s: &Instances, id: InstanceId) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
+    let (s, changes) = (s.clone(), s.changes());
+    stream::unfold((s, changes), move |(s, mut changes)| async move {
+        loop {
+            match changes.recv().await {
+                Ok(changed) if changed != id => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => match s.get(id).await {
+                    Ok(instance) => return Some((instance, (s, changes))),
+                    Err(_) => return None,
+                },
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    })
+    .fuse()
+}
