@@ -308,7 +308,10 @@ async fn a_taken_port_is_refused_with_its_holder_and_a_free_one() {
     let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
     let detail = body["detail"].as_str().unwrap();
     assert_eq!(status, 409, "{body}");
-    assert!(detail.starts_with(&format!("garage cannot start: its port {listening} for miners is taken by the instance \"barn\".")), "{detail}");
+    assert!(
+        detail.starts_with(&format!("garage cannot start: its port {listening} for miners is taken by the instance \"barn\".")),
+        "{detail}"
+    );
     assert!(detail.contains("is free."), "{detail}");
     assert!(manager.clients(&garage).is_empty());
     // Its own ports are in nobody's way.
@@ -354,7 +357,10 @@ async fn too_many_failures_are_given_up_on_with_the_reason() {
     manager.until_state(&id, "failed").await;
     assert_eq!(manager.states(&id).await, ["starting", "backing-off", "starting", "failed"]);
     let reason = manager.events(&id).await.last().unwrap()["reason"].as_str().unwrap().to_owned();
-    assert_eq!(reason, "the client ended with exit code 1 though nobody asked for it, failure 2 within 10 min: it is not tried again");
+    assert_eq!(
+        reason,
+        "the client ended with exit code 1 though nobody asked for it, failure 2 within 10 min: it is not tried again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,7 +372,8 @@ async fn a_client_over_its_limits_ends_and_the_reason_is_recorded() {
     let (_, body) = manager.act(&format!("/api/instances/{id}/start")).await;
     let pid = body["pid"].as_u64().unwrap();
     let set = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let line = |name: &str| set.lines().find(|l| l.starts_with(name)).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let line =
+        |name: &str| set.lines().find(|l| l.starts_with(name)).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(line("Max open files")[3..5], ["200", "200"]);
     assert_eq!(line("Max data size")[3..5], ["134217728", "134217728"]);
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -381,7 +388,8 @@ async fn one_request_acts_on_many_with_a_result_for_each() {
     let manager = Manager::start().await;
     let ids = [manager.instance("barn").await, manager.instance("garage").await, manager.instance("attic").await];
     let unknown = "00000000-0000-4000-8000-000000000000";
-    let response = manager.post_json("/api/instances/actions", &json!({ "action": "start", "ids": [&ids[0], &ids[1], unknown] })).await;
+    let response =
+        manager.post_json("/api/instances/actions", &json!({ "action": "start", "ids": [&ids[0], &ids[1], unknown] })).await;
     assert_eq!(response.status(), 200);
     let body: serde_json::Value = response.json().await.unwrap();
     let done: Vec<bool> = body["results"].as_array().unwrap().iter().map(|r| r["success"].as_bool().unwrap()).collect();

@@ -1,0 +1,211 @@
+//! Every page at every width, in both colour schemes, with and without JavaScript: nothing scrolls sideways, everything can be
+//! pressed, read and named, and the console stays silent.
+//!
+//! With `JD_MANAGER_TEST_PICTURES=<directory>` it leaves pictures of all pages there, for a person to look at.
+
+use crate::driver::{Browser, Setup};
+use crate::harness::{Manager, free_port, pool_config, solo_config};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+const AUDIT: &str = include_str!("audit.js");
+/// The narrowest page WCAG 2.2 asks for, a small phone, a tablet, a desk.
+const WIDTHS: [u32; 4] = [320, 360, 768, 1280];
+
+/// Instances in five different states, one with a name as long as can be and no place to break it.
+async fn world() -> (Manager, Vec<String>, String) {
+    let manager = Manager::with_simulated(&["--lines-per-second", "5", "--colour"]).await;
+    let ports = [(); 5].map(|()| free_port());
+    let pool =
+        manager.save_config("home pool, full templates", &pool_config(ports[0], ports[1], ports[2], ports[3], ports[4])).await;
+    // A second revision, so that there is a history.
+    let mut changed = pool_config(ports[0], ports[1], ports[2], ports[3], ports[4]);
+    changed["shares_per_minute"] = json!(12.0);
+    let body = json!({ "name": "home pool, full templates", "description": "The one in the barn.", "config": changed });
+    assert_eq!(manager.put_json(&format!("/api/saved-configs/{pool}"), &body).await.status(), 200);
+    let mut ids = Vec::new();
+    for (name, state, flags) in [
+        ("barn", "running", &["--lines-per-second", "5", "--colour", "--reject-percent", "30", "--miners", "20"][..]),
+        ("sovereign", "stopped", &[]),
+        ("attic", "failed", &["--fail-with", "config"]),
+        ("a-name-of-sixty-four-letters-and-no-place-at-all-to-break-it-in-", "starting", &["--startup-delay", "1h"]),
+        ("garage", "backing-off", &["--fail-with", "template-provider", "--retry-pause", "10ms"]),
+    ] {
+        let config = if name == "barn" {
+            pool.clone()
+        } else {
+            manager.save_config(name, &solo_config(free_port(), free_port(), 1)).await
+        };
+        let id = manager.instance_of(name, &config).await;
+        manager.steer(flags);
+        if state == "failed" {
+            let policy = json!({ "restart_policy": "never" });
+            manager.request("PATCH", &format!("/api/instances/{id}")).json(&policy).send().await.unwrap();
+        }
+        if state != "stopped" {
+            manager.act(&format!("/api/instances/{id}/start")).await;
+            manager.until_state(&id, state).await;
+        }
+        ids.push(id);
+    }
+    // One revision is saved but not running.
+    let body = json!({ "name": "home pool, full templates", "description": "The one in the barn, with the big fan.", "config": body["config"] });
+    assert_eq!(manager.put_json(&format!("/api/saved-configs/{pool}"), &body).await.status(), 200);
+    (manager, ids, pool)
+}
+
+/// Address, and a name for its picture.
+fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
+    let mut pages: Vec<(String, String)> = [
+        ("/", "overview"),
+        ("/instances", "instances"),
+        ("/instances/new", "instance-new"),
+        ("/saved-configs", "configs"),
+        ("/saved-configs/new", "config-new"),
+        ("/saved-configs/import", "config-import"),
+        ("/events", "events"),
+        ("/nowhere", "not-found"),
+    ]
+    .map(|(path, name)| (path.to_owned(), name.to_owned()))
+    .into();
+    for (id, state) in ids.iter().zip(["running", "stopped", "failed", "starting", "backing-off"]) {
+        pages.push((format!("/instances/{id}"), format!("instance-{state}")));
+    }
+    for (page, name) in [
+        ("events", "events"),
+        ("settings", "settings"),
+        ("delete", "delete"),
+        ("logs?level=WARN", "warnings"),
+        ("logs?q=nowhere+at+all", "no-line"),
+    ] {
+        pages.push((format!("/instances/{}/{page}", ids[0]), format!("instance-{name}")));
+    }
+    for (page, name) in [("", "show"), ("/edit", "edit"), ("/toml", "toml"), ("/revisions", "revisions"), ("/delete", "delete")] {
+        pages.push((format!("/saved-configs/{pool}{page}"), format!("config-{name}")));
+    }
+    pages
+}
+
+/// Looks at the page as it is, in all widths and both colour schemes.
+async fn look_at(browser: &Browser, name: &str, found: &mut Vec<String>) {
+    let pictures = std::env::var_os("JD_MANAGER_TEST_PICTURES").map(PathBuf::from);
+    for dark in [false, true] {
+        for width in WIDTHS {
+            browser.look(width, dark).await;
+            let scheme = if dark { "dark" } else { "light" };
+            let wrong: Vec<Value> = browser.ask(AUDIT).await.as_array().unwrap().clone();
+            found.extend(wrong.iter().map(|one| format!("{name}, {width} px, {scheme}: {}", one.as_str().unwrap())));
+            if let Some(directory) = pictures.as_ref().filter(|_| browser.javascript && [360, 1280].contains(&width)) {
+                browser.picture(&directory.join(format!("{name}-{width}-{scheme}.png"))).await;
+            }
+        }
+    }
+}
+
+async fn look_at_everything(browser: &Browser) {
+    let mut found = Vec::new();
+    let empty = Manager::start().await;
+    for (page, name) in [
+        ("/", "overview-empty"),
+        ("/saved-configs", "configs-empty"),
+        ("/events", "events-empty"),
+        ("/instances/new", "instance-new-empty"),
+    ] {
+        browser.go(&empty.url(page)).await;
+        look_at(browser, name, &mut found).await;
+    }
+    drop(empty);
+
+    let (manager, ids, pool) = world().await;
+    for (page, name) in pages(&ids, &pool) {
+        browser.go(&manager.url(&page)).await;
+        look_at(browser, &name, &mut found).await;
+        let allowed = if name == "not-found" { "status of 404" } else { "nothing" };
+        found.extend(browser.complaints().await.into_iter().filter(|c| !c.contains(allowed)).map(|c| format!("{name}: {c}")));
+    }
+
+    browser.go(&manager.url("/saved-configs/new")).await;
+    browser.fill("#coinbase_reward_script", "not an address").await;
+    browser.fill("#listening_address", "nowhere").await;
+    browser.fill("#upstreams-0-pool_port", "0").await;
+    browser.press("Save").await;
+    browser.until("the form comes back", "return document.title.startsWith('To mend')").await;
+    look_at(browser, "config-errors", &mut found).await;
+    browser.press("Add a fallback pool").await;
+    browser.until("a row more", "return document.querySelector('#upstreams-1-pool_port')").await;
+    look_at(browser, "config-two-pools", &mut found).await;
+
+    browser.go(&manager.url("/saved-configs/import")).await;
+    browser.fill("#toml", "listening_address = 5").await;
+    browser.press("Import").await;
+    browser.until("the form comes back", "return document.title.startsWith('To mend')").await;
+    look_at(browser, "import-errors", &mut found).await;
+
+    browser.go(&manager.url("/instances/new")).await;
+    browser.fill("#name", "barn").await;
+    browser.press("Save instance").await;
+    browser.until("the form comes back", "return document.querySelector('.attention')").await;
+    look_at(browser, "instance-errors", &mut found).await;
+
+    browser.go(&manager.url("/instances")).await;
+    browser.click(&format!("#i-{} input", ids[1])).await;
+    browser.press_in("//form[@id='bulk']", "Stop").await;
+    browser.until("what came of it", "return document.querySelector('h1').innerText.includes('0 of 1')").await;
+    look_at(browser, "bulk", &mut found).await;
+
+    // It opens in a window of its own, which this browser need not have.
+    browser.go(&manager.url("/saved-configs/new")).await;
+    browser.ask("document.querySelector('#make-keys').target = ''; document.querySelector('#make-keys').submit()").await;
+    browser.until("the keys", "return document.querySelector('h1').innerText === 'A fresh pair of keys'").await;
+    look_at(browser, "keys", &mut found).await;
+
+    // What is folded away is looked at, too.
+    for (page, name) in [("/saved-configs", "configs-unfolded"), ("/saved-configs/new", "config-unfolded")] {
+        browser.go(&manager.url(page)).await;
+        browser.ask("document.querySelectorAll('details').forEach(d => { d.open = true })").await;
+        look_at(browser, name, &mut found).await;
+    }
+
+    found.sort();
+    assert!(found.is_empty(), "{} defects:\n{}", found.len(), found.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_fits_and_can_be_used() {
+    look_at_everything(&Browser::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_fits_and_can_be_used_without_javascript() {
+    look_at_everything(&Browser::without_javascript().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_follow_the_system_until_they_are_chosen() {
+    let manager = Manager::start().await;
+    let browser = Browser::set_up(Setup { dark: true, ..Setup::default() }).await;
+    let is_dark = "return getComputedStyle(document.body).backgroundColor === 'rgb(20, 22, 26)'";
+    browser.go(&manager.url("/")).await;
+    assert_eq!(browser.ask(is_dark).await, true);
+    browser.click("#theme").await;
+    assert_eq!(browser.ask(is_dark).await, false);
+    browser.go(&manager.url("/events")).await;
+    assert_eq!(browser.ask(is_dark).await, false, "the choice holds on other pages");
+    browser.click("#theme").await;
+    browser.look(1280, false).await;
+    browser.reload().await;
+    assert_eq!(browser.ask(is_dark).await, true, "and against the system's preference");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_key_leads_past_the_navigation() {
+    let manager = Manager::start().await;
+    let browser = Browser::open().await;
+    browser.go(&manager.url("/")).await;
+    browser.keys("\u{e004}").await;
+    let first = "const e = document.activeElement; const box = e.getBoundingClientRect(); return e.matches('.skip') && box.left >= 0 && box.top >= 0 && getComputedStyle(e).outlineStyle !== 'none'";
+    assert_eq!(browser.ask(first).await, true, "the link past the navigation comes first, is seen and has a ring");
+    browser.keys("\u{e007}").await;
+    browser.keys("\u{e004}").await;
+    assert_eq!(browser.ask("return document.querySelector('main').contains(document.activeElement)").await, true);
+}
