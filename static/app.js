@@ -62,11 +62,12 @@
   let place = null;
   document.addEventListener('focusin', (event) => { place = event.target.closest('#status, tr[id]')?.id ?? null; });
 
-  // The answer to a button may come after newer news on the stream: what is older than what is shown is not swapped in.
+  // The answer to a button may come after newer news on the stream: what is not newer than what is shown is not swapped in. Two changes
+  // may fall into one millisecond; the stream brings the last of them in any case.
   const since = (part) => Number(part.querySelector('[data-since]')?.dataset.since ?? 0);
   document.addEventListener('htmx:before:swap', (event) => {
     const { ctx, tasks } = event.detail;
-    const isStale = ({ target, fragment }) => target?.matches?.('#status, tr[id]') && since(fragment) < since(target);
+    const isStale = ({ target, fragment }) => target?.matches?.('#status, tr[id]') && since(fragment) <= since(target);
     if (ctx.sourceElement?.matches('form') && tasks.some(isStale)) event.preventDefault();
   });
 

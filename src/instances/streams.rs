@@ -17,6 +17,8 @@ use crate::ids::InstanceId;
 
 /// Between two new tables for a page that follows the list.
 const COALESCE: Duration = Duration::from_millis(150);
+/// Until a table that could not be made is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list itself changed, the whole table.
 pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
@@ -43,7 +45,13 @@ pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overvie
                     (Some((_, instance)), false) => SseEvent::default().event("instance").json_data(&instance).ok(),
                     // Gone, or too much at once: whoever follows asks for the list again.
                     (None, false) => Some(SseEvent::default().event("list").data("{}")),
-                    (_, true) => table(&lists, frame.clone(), is_overview).await.map(|html| SseEvent::default().data(html)),
+                    // A change that cannot be shown at the moment (the database is busy) is shown a moment later, not never.
+                    (_, true) => loop {
+                        if let Some(html) = table(&lists, frame.clone(), is_overview).await {
+                            break Some(SseEvent::default().data(html));
+                        }
+                        tokio::time::sleep(AGAIN).await;
+                    },
                 };
                 if let Some(event) = event {
                     return Some((event, (changes, lists)));
