@@ -140,8 +140,8 @@ impl Minder {
             self.find_keeper().await;
         }
         if matches!(self.keeper, Keeper::Present(_)) && self.state().is_some_and(State::is_at_rest) {
-            // It has done its work and is on its way out.
-            self.hear_the_end().await?;
+            // It has done its work and is on its way out, or it is between the two clients of a restart.
+            self.hear_on(false).await?;
         }
         match ask {
             Ask::Start | Ask::Restart => self.start(ask, actor).await,
@@ -231,7 +231,7 @@ impl Minder {
             Keeper::Silent => return Err(silent()),
             Keeper::Present(_) => {
                 self.request(Command::Stop, actor).await?;
-                self.hear_the_end().await?;
+                self.hear_on(true).await?;
             }
             Keeper::Absent => {}
         }
@@ -240,10 +240,10 @@ impl Minder {
         Ok(no_keeper())
     }
 
-    /// Hears everything up to the end of the keeper.
-    async fn hear_the_end(&mut self) -> Result<()> {
+    /// Hears everything up to the end of the keeper, or, unless that is what is waited for, until it goes on.
+    async fn hear_on(&mut self, to_the_end: bool) -> Result<()> {
         let deadline = Instant::now() + STOP_PATIENCE;
-        while let Keeper::Present(_) = self.keeper {
+        while matches!(self.keeper, Keeper::Present(_)) && (to_the_end || self.state().is_some_and(State::is_at_rest)) {
             match tokio::time::timeout_at(deadline, next(&mut self.keeper)).await {
                 Ok(Ok(Some(status))) => self.hear(status).await,
                 Ok(_) => self.end_of_conversation().await,
