@@ -61,7 +61,7 @@ where
 
     let stop = CancellationToken::new();
     let configs = Configs::new(db.clone());
-    let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir);
+    let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
     let state = AppState { configs, instances: instances.clone(), logs, stop: stop.clone(), started: begun };

@@ -24,6 +24,7 @@ pub mod ids;
 
 // Layer 1: tools that know no domain.
 pub mod db;
+pub mod diagnosis;
 pub mod http;
 pub mod keeper;
 pub mod logbuf;

@@ -78,6 +78,9 @@ pub struct Given {
     /// Time between metric samples [default: 10s].
     #[arg(long, env = "JD_MANAGER_SAMPLE_INTERVAL", value_name = "TIME")]
     sample_interval: Option<Length>,
+    /// A client that starts for longer than this without serving miners is warned of [default: 1m].
+    #[arg(long, env = "JD_MANAGER_SLOW_START", value_name = "TIME")]
+    slow_start: Option<Length>,
     /// Days that raw metrics and health checks are kept [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     retention_days: Option<u32>,
@@ -106,6 +109,8 @@ pub struct Settings {
     pub health_interval: Duration,
     /// Time between metric samples.
     pub sample_interval: Duration,
+    /// A client that starts for longer than this without serving miners is warned of.
+    pub slow_start: Duration,
     /// Days that raw metrics and health checks are kept.
     pub retention_days: u32,
     /// Which log lines are written.
@@ -182,6 +187,7 @@ impl Settings {
             on_shutdown: first.on_shutdown.or(second.on_shutdown).unwrap_or(OnShutdown::Stop),
             health_interval: length(first.health_interval, second.health_interval, 300),
             sample_interval: length(first.sample_interval, second.sample_interval, 10),
+            slow_start: length(first.slow_start, second.slow_start, 60),
             retention_days,
             log,
             log_format: first.log_format.or(second.log_format).unwrap_or(LogFormat::Pretty),
@@ -217,6 +223,7 @@ mod tests {
         let s = from_file("").unwrap();
         assert_eq!(s.listen.to_string(), "127.0.0.1:3000");
         assert_eq!((s.health_interval.as_secs(), s.sample_interval.as_secs(), s.retention_days), (300, 10, 7));
+        assert_eq!(s.slow_start.as_secs(), 60);
         assert_eq!((s.on_shutdown, s.log.as_str(), s.log_format), (OnShutdown::Stop, "info", LogFormat::Pretty));
         assert_eq!(s.release_api, RELEASE_API);
     }

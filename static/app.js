@@ -15,6 +15,8 @@
     const note = document.getElementById('log-dropped');
     if (!note) return;
     note.hidden = false;
+    // Written here, not in the page: text browsers show what is hidden.
+    if (!note.firstChild) note.innerHTML = 'The <b></b> oldest lines were taken off this page; they are under “Older lines” after reloading.';
     note.querySelector('b').textContent = dropped.toLocaleString();
   }
 

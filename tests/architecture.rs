@@ -13,7 +13,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     // Vocabulary.
     (0, &["clock", "error", "ids"]),
     // Tools that know no domain.
-    (1, &["db", "http", "keeper", "logbuf", "simulate"]),
+    (1, &["db", "diagnosis", "http", "keeper", "logbuf", "simulate"]),
     // Domains.
     (2, &["keys"]),
     (3, &["configs"]),

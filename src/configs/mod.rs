@@ -33,6 +33,7 @@ pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 
 mod draft;
 mod naming;
+mod ports;
 mod queries;
 pub mod routes;
 mod saved;

@@ -45,7 +45,7 @@ pub async fn active(State(configs): State<Configs>, Extension(frame): Extension<
 
 /// `GET /saved-configs/new`.
 pub async fn new(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&FormPage::new(frame, &configs.starting()?))
+    want.respond(&FormPage::new(frame, &configs.starting().await?))
 }
 
 /// `GET /saved-configs/{id}/edit`.

@@ -1,11 +1,12 @@
 //! The use cases of saved configurations: what a person or a program can do with them.
 
 use diesel::SqliteConnection;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::draft::{Checked, Draft, Import};
 use super::model::ClientConfig;
 use super::naming::free_name;
+use super::ports;
 use super::queries;
 use super::saved::{Outcome, Revision, Saved, Summary, User};
 use crate::clock::Timestamp;
@@ -78,12 +79,14 @@ impl Configs {
             .await
     }
 
-    /// What a person's new configuration starts from, with a pair of keys of its own. Nothing is saved.
+    /// What a person's new configuration starts from, with a pair of keys and ports of its own. Nothing is saved.
     ///
     /// # Errors
-    /// The machine has no randomness.
-    pub fn starting(&self) -> Result<ClientConfig> {
-        Ok(ClientConfig::starting(KeyPair::generate().map_err(Error::internal)?))
+    /// The machine has no randomness; the database cannot be read.
+    pub async fn starting(&self) -> Result<ClientConfig> {
+        let mut config = ClientConfig::starting(KeyPair::generate().map_err(Error::internal)?);
+        ports::avoid(&mut config, &self.db.read(used_ports).await?);
+        Ok(config)
     }
 
     /// Saves a new one.
@@ -117,7 +120,7 @@ impl Configs {
             .await
     }
 
-    /// Saves a copy, keys included, under a name of its own.
+    /// Saves a copy, keys included, under a name and with ports of its own, so that both can run side by side.
     ///
     /// # Errors
     /// There is none with this id.
@@ -126,8 +129,12 @@ impl Configs {
             .write(move |c| {
                 let saved = load(c, id)?;
                 let name = free_name(&format!("{} copy", saved.name), |name| queries::name_is_taken(c, name, None))?;
-                let copy = Checked { name, description: saved.description, config: saved.config, warnings: Vec::new() };
-                insert(c, copy, "saved as a copy")
+                let mut config = saved.config;
+                ports::avoid(&mut config, &used_ports(c)?);
+                let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
+                let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
+                let copy = Checked { name, description: saved.description, config, warnings: Vec::new() };
+                insert(c, copy, &what)
             })
             .await
     }
@@ -238,6 +245,15 @@ fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Re
         true => Err(Error::Conflict(format!("There is already a configuration called \"{name}\". Choose another name."))),
         false => Ok(()),
     }
+}
+
+/// The ports of all saved configurations.
+fn used_ports(c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
+    let mut used = BTreeSet::new();
+    for row in queries::page(c, i64::MAX, 0)? {
+        used.extend(ports::of(&Saved::from_row(row, Vec::new())?.config));
+    }
+    Ok(used)
 }
 
 fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {

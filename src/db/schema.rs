@@ -43,6 +43,7 @@ diesel::table! {
         last_error -> Nullable<Text>,
         failures -> Integer,
         retry_at -> Nullable<BigInt>,
+        cause -> Nullable<Text>,
     }
 }
 
@@ -84,6 +85,7 @@ diesel::table! {
         journal_offset -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
+        cause -> Nullable<Text>,
     }
 }
 

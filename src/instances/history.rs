@@ -1,11 +1,17 @@
 //! The history of an instance: its rows, and the reasons in words. Pure.
 
+use diesel::deserialize::{FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
 use diesel::prelude::*;
+use diesel::serialize::{IsNull, Output, ToSql};
+use diesel::sql_types::Text;
+use diesel::sqlite::{Sqlite, SqliteValue};
 use serde::Serialize;
 use std::time::Duration;
 
 use crate::clock::{Timestamp, spoken};
 use crate::db::schema::events;
+use crate::diagnosis::{self, Cause, End};
 use crate::ids::InstanceId;
 use crate::keeper::journal::Entry;
 use crate::keeper::machine::{Exit, Reason, State};
@@ -49,6 +55,9 @@ pub struct Event {
     /// When the next try is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// Why the client ended, where its last lines tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Told>,
 }
 
 /// What a new row of `events` holds.
@@ -67,6 +76,7 @@ pub struct NewEvent {
     last_error: Option<String>,
     failures: i32,
     retry_at: Option<Timestamp>,
+    cause: Option<Told>,
 }
 
 impl NewEvent {
@@ -87,7 +97,43 @@ impl NewEvent {
             last_error: entry.last_error.clone(),
             failures: i32::try_from(entry.failures).unwrap_or(i32::MAX),
             retry_at: entry.retry_at.map(Timestamp),
+            cause: cause(entry),
         }
+    }
+}
+
+/// Why the client of an entry ended, if it ended unasked and its last lines tell.
+#[must_use]
+pub fn cause(entry: &Entry) -> Option<Told> {
+    if !matches!(entry.reason, Reason::EndedUnasked | Reason::GaveUp { .. }) {
+        return None;
+    }
+    // A keeper of an older version kept the last error line only.
+    let alone = entry.last_error.as_slice();
+    let lines = if entry.trouble.is_empty() { alone } else { &entry.trouble };
+    let end = entry.exit.map(|exit| match exit {
+        Exit::Code(code) => End::Code(code),
+        Exit::Signal(signal) => End::Signal(signal),
+    });
+    diagnosis::cause(lines, Timestamp(entry.at), end).map(Told)
+}
+
+/// A cause as it is kept: JSON in one column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Text)]
+pub struct Told(pub Cause);
+
+impl FromSql<Text, Sqlite> for Told {
+    fn from_sql(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<Self> {
+        let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
+        Ok(Self(serde_json::from_str(&text)?))
+    }
+}
+
+impl ToSql<Text, Sqlite> for Told {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> diesel::serialize::Result {
+        out.set_value(serde_json::to_string(&self.0)?);
+        Ok(IsNull::No)
     }
 }
 
@@ -118,6 +164,7 @@ fn sentence(reason: &Reason, to: State, exit: Option<Exit>) -> String {
             "the client ended{ended} though nobody asked for it, failure {failures} within {}: it is not tried again",
             spoken(Duration::from_secs(*within_s))
         ),
+        (Reason::LeftRunning, _) => "the manager ended and left it to its keeper, which goes on".into(),
         (Reason::KeeperLost, _) => "its keeper was killed, and the client with it".into(),
     }
 }

@@ -30,6 +30,9 @@ use crate::keeper::{client, names, spawn};
 const ANSWER: Duration = Duration::from_secs(10);
 /// Until a keeper that does not answer, or a database that cannot be written, is tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// A keeper that holds its lock but has no socket is looked at so often before it counts as silent.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// A journal longer than this is begun anew when nothing of it is unread and no keeper writes it, bytes.
 const LONG_JOURNAL: u64 = 256 * 1024;
 
@@ -58,6 +61,8 @@ pub(super) struct Minder {
     last_pid: Option<u32>,
     /// When to put a new keeper in place of a lost one.
     relaunch: Option<Instant>,
+    /// When a start under way has taken long enough to be warned of.
+    slow: Option<Instant>,
     /// When to try again what the keeper or the database did not let happen.
     look_again: Option<Instant>,
     /// What the user wants, if it could not be saved yet.
@@ -83,6 +88,7 @@ impl Minder {
             child: None,
             last_pid: None,
             relaunch: None,
+            slow: None,
             look_again: None,
             unsaved_wish: None,
             losses: 0,
@@ -97,7 +103,7 @@ impl Minder {
         self.find_keeper().await;
         let _ = ready.send(());
         loop {
-            let (relaunch, look_again) = (self.relaunch, self.look_again);
+            let (relaunch, look_again, slow) = (self.relaunch, self.look_again, self.slow);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -121,6 +127,11 @@ impl Minder {
                     let _ = self.carry_out(Ask::StartByItself, "manager").await;
                 }
                 () = sleep_until(look_again) => self.look_again().await,
+                () = sleep_until(slow) => {
+                    self.slow = None;
+                    // Nobody listening is no error.
+                    let _ = self.shared.changes.send(self.id);
+                }
             }
         }
     }
@@ -136,10 +147,11 @@ impl Minder {
                 retry_after: None,
             });
         }
-        if matches!(self.keeper, Keeper::Silent) {
+        let is_order = !matches!(ask, Ask::Count | Ask::Leave);
+        if is_order && matches!(self.keeper, Keeper::Silent) {
             self.find_keeper().await;
         }
-        if matches!(self.keeper, Keeper::Present(_)) && self.state().is_some_and(State::is_at_rest) {
+        if is_order && matches!(self.keeper, Keeper::Present(_)) && self.state().is_some_and(State::is_at_rest) {
             // It has done its work and is on its way out, or it is between the two clients of a restart.
             self.hear_on(false).await?;
         }
@@ -160,6 +172,12 @@ impl Minder {
             }
             Ask::Stop => self.stop(actor).await,
             Ask::Retire => self.retire(actor).await,
+            Ask::Count => self.request(Command::Watch, actor).await?.ok_or_else(silent),
+            Ask::Leave => {
+                let state = self.state().unwrap_or_default();
+                self.record(state, state, Reason::LeftRunning, Some(actor), None).await;
+                Ok(no_keeper())
+            }
             Ask::Reload => {
                 if let Keeper::Present(_) = self.keeper {
                     self.shared.preparation.update_policy(self.id).await?;
@@ -279,6 +297,7 @@ impl Minder {
             pid: self.last_pid.filter(|_| is_loss),
             exit: (is_loss && from.has_client()).then_some(Exit::Signal(9)),
             last_error: None,
+            trouble: Vec::new(),
             failures: self.losses,
             retry_at,
         };
@@ -320,6 +339,17 @@ impl Minder {
 
     /// Is there a keeper, and what happened meanwhile?
     async fn find_keeper(&mut self) {
+        for looks_left in (0..LOOKS).rev() {
+            if self.look_for_keeper(looks_left > 0).await {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    /// One look; false if nothing is certain yet and it `may_look_again`: a keeper on its way out has no socket any more and holds its
+    /// lock for a moment longer.
+    async fn look_for_keeper(&mut self, may_look_again: bool) -> bool {
         let dir = self.dir.clone();
         match tokio::task::spawn_blocking(move || client::is_kept(&dir)).await {
             Ok(Ok(false)) => {
@@ -336,6 +366,9 @@ impl Minder {
             }
             Ok(Ok(true)) => match self.converse().await {
                 Ok(()) => {}
+                Err(e) if may_look_again && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                    return false;
+                }
                 Err(e) => {
                     tracing::warn!(instance = %self.id, error = %e, "its keeper does not answer");
                     self.stay_silent().await;
@@ -347,6 +380,7 @@ impl Minder {
             }
             Err(_) => self.stay_silent().await,
         }
+        true
     }
 
     /// The keeper is there but says nothing: what is known of it is shown, and it is asked again soon.
@@ -442,7 +476,12 @@ impl Minder {
             self.last_reason = None;
         }
         self.relaunch = None;
-        self.tell(Some(Status { re: None, ..status }));
+        let starts_for = Timestamp::now().since(Timestamp(status.since));
+        self.slow = (status.state == State::Starting)
+            .then(|| self.shared.slow_start.checked_sub(starts_for))
+            .flatten()
+            .map(|left| Instant::now() + left + Duration::from_millis(50));
+        self.tell(Some(Status { lines: None, re: None, ..status }));
     }
 
     /// Reads the journal on into the database; false if that could not be done and must be done again.
@@ -477,6 +516,7 @@ impl Minder {
     async fn end_of_conversation(&mut self) {
         self.keeper = Keeper::Absent;
         self.relaunch = None;
+        self.slow = None;
         self.reap().await;
         self.find_keeper().await;
     }
@@ -590,19 +630,5 @@ fn silent() -> Error {
 
 /// The status of an instance without a keeper.
 fn no_keeper() -> Status {
-    Status {
-        v: protocol::VERSION,
-        keeper_pid: 0,
-        state: State::Stopped,
-        since: Timestamp::now().0,
-        pid: None,
-        started_at: None,
-        failures: 0,
-        retry_at: None,
-        reason: None,
-        exit: None,
-        last_error: None,
-        journal: 0,
-        re: None,
-    }
+    Status::blank(0, Timestamp::now().0)
 }

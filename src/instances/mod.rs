@@ -25,6 +25,7 @@ pub mod streams;
 mod supervisor;
 pub mod views;
 mod wishes;
+mod words;
 
 pub use history::Event;
 pub use model::Instance;
@@ -32,3 +33,4 @@ pub use program::ClientSource;
 pub use service::{Instances, Outcome};
 pub use supervisor::Ending;
 pub use wishes::Wishes;
+pub use words::size_words;

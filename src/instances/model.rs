@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use serde::Serialize;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use super::history::Told;
+use crate::clock::{Timestamp, spoken};
 use crate::db::schema::instances;
 use crate::error::Error;
 use crate::ids::{ConfigId, InstanceId};
@@ -65,6 +66,8 @@ pub struct Row {
     pub created_at: Timestamp,
     /// When it was last changed by a user.
     pub updated_at: Timestamp,
+    /// Why the last client that failed ended, where its last lines tell.
+    pub cause: Option<Told>,
 }
 
 impl Row {
@@ -176,12 +179,24 @@ pub struct Instance {
     /// The last ERROR line of the last client that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Why the last client that failed ended, where its last lines tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Told>,
+    /// What is not as it should be though nothing has failed, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl Instance {
-    /// Puts row, configuration and keeper's word together. Without a living keeper only states at rest are believed.
+    /// Puts row, configuration and keeper's word together. Without a living keeper only states at rest are believed. One that starts
+    /// for longer than `slow_start` is warned of.
     #[must_use]
-    pub fn assemble(row: Row, config_name: String, config_revision: i32, told: Option<&Status>, now: Timestamp) -> Self {
+    pub fn assemble(
+        (row, config_name, config_revision): (Row, String, i32),
+        told: Option<&Status>,
+        now: Timestamp,
+        slow_start: Duration,
+    ) -> Self {
         let status = match told {
             Some(told) => told.state,
             None if row.state().is_at_rest() => row.state(),
@@ -226,7 +241,22 @@ impl Instance {
             retry_at: told.and_then(|t| t.retry_at).filter(|_| status == State::BackingOff).map(Timestamp),
             exit,
             last_error: row.last_error,
+            cause: row.cause,
+            warning: None,
         }
+        .with_warning(now, slow_start)
+    }
+
+    fn with_warning(mut self, now: Timestamp, slow_start: Duration) -> Self {
+        let starting_for = self.since.filter(|_| self.status == State::Starting).map(|at| now.since(at));
+        if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
+            self.warning = Some(format!(
+                "Its client was started {} ago and still does not serve miners. The end of its log says what it waits for: usually the first \
+                 template, which a node that is still syncing does not give.",
+                spoken(passed)
+            ));
+        }
+        self
     }
 
     /// The client runs with an older revision of its configuration than the saved one.

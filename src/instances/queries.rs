@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::history::{Event, NewEvent, split};
+use super::history::{Event, NewEvent, cause, split};
 use super::model::{Row, desired};
 use super::wishes::Wishes;
 use crate::clock::Timestamp;
@@ -110,6 +110,9 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
     diesel::insert_into(events::table).values(NewEvent::of(id, entry)).execute(db)?;
     let row = instances::table.filter(instances::id.eq(id));
     let at = Timestamp(entry.at);
+    if matches!(entry.reason, Reason::LeftRunning) {
+        return Ok(());
+    }
     diesel::update(row).set(instances::status.eq(entry.to.as_str())).execute(db)?;
     if entry.to == State::Starting {
         let again = i32::from(matches!(entry.reason, Reason::Retry));
@@ -132,7 +135,12 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
             _ => entry.last_error.clone(),
         };
         diesel::update(row)
-            .set((instances::exit_code.eq(code), instances::exit_signal.eq(signal), instances::last_error.eq(last_error)))
+            .set((
+                instances::exit_code.eq(code),
+                instances::exit_signal.eq(signal),
+                instances::last_error.eq(last_error),
+                instances::cause.eq(cause(entry)),
+            ))
             .execute(db)?;
     }
     Ok(())

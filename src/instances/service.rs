@@ -19,7 +19,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 use crate::keeper::names;
-use crate::keeper::protocol::Status;
+use crate::keeper::protocol::{Lines, Status};
 use crate::logbuf::segment;
 
 /// Everything that can be done with instances; cheap to clone.
@@ -29,6 +29,7 @@ pub struct Instances {
     pub(super) root: PathBuf,
     pub(super) supervisor: Supervisor,
     source: ClientSource,
+    slow_start: Duration,
 }
 
 /// What an action led to, as programs are told.
@@ -46,13 +47,13 @@ pub struct Outcome {
 }
 
 impl Instances {
-    /// `data_dir`: where `instances/` lies. Nothing is touched yet.
+    /// `data_dir`: where `instances/` lies; `slow_start`: a client that starts for longer is warned of. Nothing is touched yet.
     #[must_use]
-    pub fn new(db: Db, configs: Configs, source: ClientSource, data_dir: &std::path::Path) -> Self {
+    pub fn new(db: Db, configs: Configs, source: ClientSource, data_dir: &std::path::Path, slow_start: Duration) -> Self {
         let root = data_dir.join("instances");
         let preparation = Preparation::new(db.clone(), configs, source.clone(), root.clone());
-        let supervisor = Supervisor::new(db.clone(), preparation);
-        Self { db, root, supervisor, source }
+        let supervisor = Supervisor::new(db.clone(), preparation, slow_start);
+        Self { db, root, supervisor, source, slow_start }
     }
 
     /// Takes charge of all instances at the manager's start.
@@ -117,9 +118,15 @@ impl Instances {
         Ok(self.assemble(row))
     }
 
-    fn assemble(&self, (row, config_name, revision): queries::RowWithConfig) -> Instance {
-        let told = self.supervisor.told(row.id);
-        Instance::assemble(row, config_name, revision, told.as_ref(), Timestamp::now())
+    fn assemble(&self, row: queries::RowWithConfig) -> Instance {
+        let told = self.supervisor.told(row.0.id);
+        Instance::assemble(row, told.as_ref(), Timestamp::now(), self.slow_start)
+    }
+
+    /// How many lines of output the instance's present keeper has taken, by level; none: it has no keeper, or one that does not count.
+    pub async fn lines(&self, id: InstanceId) -> Option<Lines> {
+        self.supervisor.told(id)?;
+        self.supervisor.ask(id, Ask::Count, "manager").await.ok()?.lines
     }
 
     /// Saves a new instance, stopped.
@@ -164,6 +171,7 @@ impl Instances {
             journal_offset: 0,
             created_at: now,
             updated_at: now,
+            cause: None,
         };
         let id = row.id;
         self.db

@@ -40,6 +40,10 @@ pub enum Ask {
     Restart,
     /// Take changed settings that need no restart.
     Reload,
+    /// Say what the keeper has counted; the answer without a keeper is an error.
+    Count,
+    /// The manager ends and leaves it to its keeper: write that down.
+    Leave,
     /// End for good: once this is answered, no keeper is left and no further order is taken.
     Retire,
 }
@@ -81,12 +85,14 @@ pub(super) struct Shared {
     pub(super) changes: broadcast::Sender<InstanceId>,
     /// The manager is ending: nothing is started any more.
     pub(super) closing: CancellationToken,
+    /// A start that takes longer is told of once more, since it is warned of from then on.
+    pub(super) slow_start: Duration,
     tasks: TaskTracker,
 }
 
 impl Supervisor {
-    /// A supervisor without instances.
-    pub fn new(db: Db, preparation: Preparation) -> Self {
+    /// A supervisor without instances; a client that starts for longer than `slow_start` is warned of.
+    pub fn new(db: Db, preparation: Preparation, slow_start: Duration) -> Self {
         let (changes, _) = broadcast::channel(1024);
         Self(Arc::new(Shared {
             db,
@@ -94,6 +100,7 @@ impl Supervisor {
             handles: RwLock::default(),
             changes,
             closing: CancellationToken::new(),
+            slow_start,
             tasks: TaskTracker::new(),
         }))
     }
@@ -225,6 +232,9 @@ impl Supervisor {
             }
         } else {
             tracing::info!(running, "leaving all instances to their keepers");
+            let left = handles.iter().filter(|(_, handle)| handle.told.borrow().is_some());
+            let told = left.map(|(_, handle)| order(handle, Ask::Leave, "shutdown"));
+            let _ = tokio::time::timeout(LAST_TASKS, futures_util::future::join_all(told)).await;
         }
         for (_, handle) in handles {
             handle.stop.cancel();

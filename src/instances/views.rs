@@ -3,114 +3,16 @@
 use askama::Template;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::time::Duration;
 
 use super::bulk::{Action, Done};
 use super::history::Event;
 use super::model::Instance;
-use crate::clock::{Timestamp, spoken};
+use super::words::size_words;
 use crate::error::FieldError;
 use crate::http::Frame;
 use crate::ids::InstanceId;
 use crate::keeper::machine::{Policy, State};
 use crate::view;
-
-impl Instance {
-    /// The state as a person reads it.
-    #[must_use]
-    pub fn state_words(&self) -> &'static str {
-        match self.status {
-            State::BackingOff => "backing off",
-            other => other.as_str(),
-        }
-    }
-
-    /// Milliseconds since 1970 of the moment since which the state holds, for a time element that counts on.
-    #[must_use]
-    pub fn since_ms(&self) -> Option<i64> {
-        self.since.map(|at| at.0)
-    }
-
-    /// How long the state has held.
-    #[must_use]
-    pub fn since_words(&self) -> Option<String> {
-        self.since.map(|at| spoken(Timestamp::now().since(at)))
-    }
-
-    /// How long until the next try.
-    #[must_use]
-    pub fn retry_words(&self) -> Option<String> {
-        let left = self.retry_at?.since(Timestamp::now());
-        Some(if left < Duration::from_secs(1) { "a moment".into() } else { spoken(left) })
-    }
-
-    /// The state will change by itself within seconds: a page without JavaScript asks again.
-    #[must_use]
-    pub fn is_in_motion(&self) -> bool {
-        matches!(self.status, State::Starting | State::Stopping)
-            || self.retry_at.is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
-    }
-
-    /// It does not do what the user wants of it.
-    #[must_use]
-    pub fn needs_attention(&self) -> bool {
-        matches!(self.status, State::Failed | State::BackingOff)
-    }
-
-    /// The client's own last words, without time stamp and module, short enough for a list.
-    #[must_use]
-    pub fn last_words(&self) -> Option<String> {
-        self.last_error.as_deref().map(short_error)
-    }
-}
-
-/// An ERROR line of the client without its time stamp, level and module, at most 240 characters.
-#[must_use]
-pub fn short_error(line: &str) -> String {
-    let message = crate::logbuf::level::header(line.as_bytes()).and_then(|header| line.get(header.message..)).unwrap_or(line);
-    let plain = crate::logbuf::ansi::plain(message);
-    match plain.char_indices().nth(240) {
-        Some((at, _)) => format!("{}…", &plain[..at]),
-        None => plain.into_owned(),
-    }
-}
-
-impl Event {
-    /// When, in the machine's own time.
-    #[must_use]
-    pub fn local(&self) -> String {
-        self.at.local()
-    }
-
-    /// The new state as a person reads it.
-    #[must_use]
-    pub fn to_words(&self) -> &str {
-        if self.to_state == "backing-off" { "backing off" } else { &self.to_state }
-    }
-
-    /// How the client ended, if it did.
-    #[must_use]
-    pub fn end_words(&self) -> Option<String> {
-        use crate::keeper::machine::Exit;
-        match (self.exit_code, self.exit_signal) {
-            (Some(code), _) => Some(Exit::Code(code).to_string()),
-            (None, Some(signal)) => Some(Exit::Signal(signal).to_string()),
-            (None, None) => None,
-        }
-    }
-
-    /// The last error line in short.
-    #[must_use]
-    pub fn error_words(&self) -> Option<String> {
-        self.last_error.as_deref().map(short_error)
-    }
-
-    /// When the next try was due, seen from the event.
-    #[must_use]
-    pub fn wait_words(&self) -> Option<String> {
-        self.retry_at.map(|at| spoken(at.since(self.at) + Duration::from_millis(500)))
-    }
-}
 
 /// `/` and `/instances`.
 #[derive(Debug, Serialize, Template)]
@@ -148,7 +50,7 @@ impl ListPage {
     }
 
     fn troubled(&self) -> impl Iterator<Item = &Instance> {
-        self.instances.iter().filter(|i| i.needs_attention())
+        self.instances.iter().filter(|i| i.needs_attention() || i.warning.is_some())
     }
 
     fn is_troubled(&self) -> bool {
@@ -319,8 +221,7 @@ impl DeletePage {
     fn log_words(&self) -> String {
         match self.log_bytes {
             0 => "no log yet".into(),
-            n if n < 1_000_000 => format!("{:.1} kB of log", f64::from(u32::try_from(n).unwrap_or(u32::MAX)) / 1e3),
-            n => format!("{:.1} MB of log", f64::from(u32::try_from(n / 1000).unwrap_or(u32::MAX)) / 1e3),
+            n => format!("{} of log", size_words(n)),
         }
     }
 }

@@ -33,6 +33,10 @@ pub struct Entry {
     /// The last ERROR line of the run that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// The last warnings, errors and lines outside the client's format of a run that ended unasked, oldest first: what its cause is
+    /// read from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trouble: Vec<String>,
     /// Failures in a row, this one included.
     #[serde(default)]
     pub failures: u32,
@@ -155,6 +159,7 @@ mod tests {
             pid: None,
             exit: None,
             last_error: None,
+            trouble: Vec::new(),
             failures: 0,
             retry_at: None,
         }

@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::journal::{Entry, Writer};
 use super::logfile::LogFile;
 use super::machine::{Action, Change, Exit, Input, Machine, Reason, State, StopSignal};
-use super::protocol::{self, Command, Request, Spec, Status};
+use super::protocol::{self, Command, Lines, Request, Spec, Status};
 use super::watcher::LineWatcher;
 use super::{names, spawn};
 use crate::clock::Timestamp;
@@ -82,8 +82,12 @@ struct Keeper {
     actor: Option<String>,
     /// A start that is not written down yet.
     starting: Option<Change>,
-    /// The unfinished line of output, and the last ERROR line of this run.
+    /// What is learnt from the output: the unfinished line, this run's last errors, how many lines there were.
     watcher: LineWatcher,
+    /// What went wrong last in the run that has just ended, until that end is written down.
+    trouble: Vec<String>,
+    /// Where the log ended when this keeper began, bytes.
+    log_start: u64,
     epoch: Instant,
     last_flush: Instant,
     done: bool,
@@ -115,25 +119,12 @@ impl Keeper {
         let leftovers = mark.map_or(0, |(_, id)| spawn::end_leftovers(id));
         let mut log = LogFile::open(Path::new(names::LOGS), spec.log_segment_bytes, spec.log_segments)
             .map_err(|e| told("cannot write the log", &e))?;
+        let log_start = log.end();
         if leftovers > 0 {
             log.note("WARN", &format!("killed {leftovers} processes that the keeper before left behind"));
         }
         let journal = Writer::open(Path::new(".")).map_err(|e| told("cannot write the journal", &e))?;
-        let status = Status {
-            v: protocol::VERSION,
-            keeper_pid: std::process::id(),
-            state: State::Stopped,
-            since: Timestamp::now().0,
-            pid: None,
-            started_at: None,
-            failures: 0,
-            retry_at: None,
-            reason: None,
-            exit: None,
-            last_error: None,
-            journal: journal.len(),
-            re: None,
-        };
+        let status = Status { journal: journal.len(), ..Status::blank(std::process::id(), Timestamp::now().0) };
         Ok(Self {
             dir: dir.into(),
             _lock: lock,
@@ -149,6 +140,8 @@ impl Keeper {
             actor: None,
             starting: None,
             watcher: LineWatcher::default(),
+            trouble: Vec::new(),
+            log_start,
             epoch: Instant::now(),
             last_flush: Instant::now(),
             done: false,
@@ -270,7 +263,7 @@ impl Keeper {
             Ok(spec) => self.adopt(spec),
             Err(e) => complain(&format!("keeper.json cannot be read, the one before still holds: {e}")),
         }
-        self.watcher = LineWatcher::new(self.spec.ready_when.clone());
+        self.watcher.begin(self.spec.ready_when.clone());
         let started = spawn::start(&self.spec, &self.dir).and_then(|started| {
             let pid = started.child.id();
             let ended =
@@ -381,7 +374,9 @@ impl Keeper {
             &format!("the client ended with {exit}{}", if asked { "" } else { ", unasked" }),
         );
         let last_error = self.watcher.take_last_error();
+        self.trouble = self.watcher.take_trouble();
         self.feed(Input::Exited { exit, last_error });
+        self.trouble.clear();
     }
 
     fn record_start(&mut self, pid: Option<u32>) {
@@ -405,6 +400,11 @@ impl Keeper {
             pid: self.status.pid,
             exit: change.exit,
             last_error: change.last_error.clone(),
+            trouble: if matches!(change.reason, Reason::EndedUnasked | Reason::GaveUp { .. }) {
+                std::mem::take(&mut self.trouble)
+            } else {
+                Vec::new()
+            },
             failures: self.machine.failures(),
             retry_at,
         };
@@ -467,7 +467,12 @@ impl Keeper {
                 },
                 Command::Watch => self.connections[at].watches = true,
             }
-            let line = protocol::line(&Status { re: request.id, ..self.status.clone() });
+            let lines = Lines {
+                from: self.log_start,
+                to: self.log.end().saturating_sub(self.watcher.unfinished()),
+                ..self.watcher.lines()
+            };
+            let line = protocol::line(&Status { re: request.id, lines: Some(lines), ..self.status.clone() });
             self.connections[at].send(&line);
         }
         self.connections[at].flush();

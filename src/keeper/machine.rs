@@ -239,6 +239,8 @@ pub enum Reason {
     },
     /// The keeper was killed, and the client with it. Written by the manager when it finds out.
     KeeperLost,
+    /// The manager ended and left the keeper to itself; nothing changed. Written by the manager.
+    LeftRunning,
 }
 
 /// When to give up.

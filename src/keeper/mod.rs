@@ -8,7 +8,7 @@
 //!
 //! * [`machine`]: the lifecycle as a pure state machine; [`backoff`]: how long to wait between tries.
 //! * [`keep`]: the process; [`spawn`]: how a client is started; [`logfile`]: its output on disk;
-//!   [`watcher`]: what is learnt from it; [`connection`]: one conversation.
+//!   [`watcher`]: what is learnt from it and how much there was; [`connection`]: one conversation.
 //! * [`protocol`]: what manager and keeper say to each other; [`journal`]: what the keeper writes down; [`client`]: the manager's side.
 
 pub mod backoff;

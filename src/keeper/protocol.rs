@@ -165,9 +165,54 @@ pub struct Status {
     /// Length of the journal in bytes; what is below it has been written.
     #[serde(default)]
     pub journal: u64,
+    /// What the keeper has taken of the client's output so far; absent from a keeper that does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Lines>,
     /// The request this answers; absent when it is told because something changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<u64>,
+}
+
+impl Status {
+    /// Nothing has happened yet. `keeper_pid` is 0 where there is no keeper; `since`: milliseconds since 1970.
+    #[must_use]
+    pub fn blank(keeper_pid: u32, since: i64) -> Self {
+        Self {
+            v: VERSION,
+            keeper_pid,
+            state: State::Stopped,
+            since,
+            pid: None,
+            started_at: None,
+            failures: 0,
+            retry_at: None,
+            reason: None,
+            exit: None,
+            last_error: None,
+            journal: 0,
+            lines: None,
+            re: None,
+        }
+    }
+}
+
+/// Lines of the client's output by level, counted where they come in, over the life of one keeper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines {
+    /// The log's offset at which this keeper began to count, bytes.
+    pub from: u64,
+    /// The log's offset up to which it has counted, bytes.
+    pub to: u64,
+    /// Lines of level ERROR, panics included.
+    pub error: u64,
+    /// Of level WARN.
+    pub warn: u64,
+    /// Of level INFO.
+    pub info: u64,
+    /// Of the levels DEBUG and TRACE.
+    pub debug: u64,
+    /// Not in the client's format: what goes on from the line before.
+    pub other: u64,
 }
 
 /// Writes a message as one line.

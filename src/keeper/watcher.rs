@@ -1,25 +1,44 @@
-//! What the keeper learns from the client's output: that it serves miners, and what went wrong last.
+//! What the keeper learns from the client's output: that it serves miners, what went wrong last, and how many lines there were.
 
+use std::collections::VecDeque;
+
+use super::protocol::Lines;
 use crate::logbuf::level::{Level, level_of_line};
 
 /// So much of an ERROR line is kept, bytes.
 const LAST_ERROR_BYTES: usize = 2048;
+/// So many warnings and errors of a run are kept. The real client repeats a refused connection three times and says six more lines while it
+/// ends (0.6.0, measured).
+const TROUBLE_LINES: usize = 16;
+/// So many lines outside the client's format are kept: a panic's message, a configuration error.
+const BARE_LINES: usize = 8;
+/// So much of each, bytes.
+const TROUBLE_BYTES: usize = 400;
 
-/// Looks at every line of output for two things: that the client serves miners, and its last ERROR line.
+/// Looks at every line of output, over all runs of the client under one keeper.
 #[derive(Debug, Default)]
 pub struct LineWatcher {
     partial: Vec<u8>,
+    /// Bytes of the unfinished line, those not kept included.
+    unfinished: u64,
     ready_when: Vec<String>,
     last_error: Option<Vec<u8>>,
-    /// The last line that is not in the client's format: what it says when it cannot even start (configuration errors, panics).
-    last_bare: Option<Vec<u8>>,
+    /// The first line of this run that is not in the client's format: what it says when it cannot even start.
+    first_bare: Option<Vec<u8>>,
+    trouble: Ring<TROUBLE_LINES>,
+    bare: Ring<BARE_LINES>,
+    lines: Lines,
 }
 
 impl LineWatcher {
-    /// `ready_when`: a line with one of these in it says that the client serves miners.
-    #[must_use]
-    pub fn new(ready_when: Vec<String>) -> Self {
-        Self { ready_when, ..Self::default() }
+    /// A run begins. `ready_when`: a line with one of these in it says that the client serves miners.
+    pub fn begin(&mut self, ready_when: Vec<String>) {
+        // A line that the client before left unfinished was a line.
+        if self.unfinished > 0 {
+            let line = std::mem::take(&mut self.partial);
+            self.line(&line);
+        }
+        *self = Self { ready_when, lines: self.lines, ..Self::default() };
     }
 
     /// Looks at the next bytes; true once a line says that the client serves miners.
@@ -27,7 +46,7 @@ impl LineWatcher {
         let mut is_ready = false;
         let mut rest = bytes;
         while let Some(at) = rest.iter().position(|b| *b == b'\n') {
-            if self.partial.is_empty() {
+            if self.unfinished == 0 {
                 is_ready |= self.line(&rest[..at]);
             } else {
                 self.keep_partial(&rest[..at]);
@@ -41,18 +60,36 @@ impl LineWatcher {
     }
 
     fn keep_partial(&mut self, bytes: &[u8]) {
+        self.unfinished += bytes.len() as u64;
         let room = LAST_ERROR_BYTES.saturating_sub(self.partial.len()).min(bytes.len());
         self.partial.extend_from_slice(&bytes[..room]);
     }
 
     fn line(&mut self, line: &[u8]) -> bool {
+        self.unfinished = 0;
         let cut = &line[..line.len().min(LAST_ERROR_BYTES)];
         match level_of_line(line) {
-            Some(Level::Error) => self.last_error = Some(cut.to_vec()),
-            Some(_) => {}
-            // The first line of a message says what it is about; the rest explains.
-            None if self.last_bare.is_none() && !line.iter().all(u8::is_ascii_whitespace) => self.last_bare = Some(cut.to_vec()),
-            None => {}
+            Some(level @ (Level::Error | Level::Warn)) => {
+                self.trouble.push(cut, self.lines.total());
+                if level == Level::Error {
+                    self.last_error = Some(cut.to_vec());
+                    self.lines.error += 1;
+                } else {
+                    self.lines.warn += 1;
+                }
+            }
+            Some(Level::Info) => self.lines.info += 1,
+            Some(Level::Debug | Level::Trace) => self.lines.debug += 1,
+            None => {
+                if !line.iter().all(u8::is_ascii_whitespace) {
+                    self.bare.push(cut, self.lines.total());
+                    // The first line of a message says what it is about; the rest explains.
+                    if self.first_bare.is_none() {
+                        self.first_bare = Some(cut.to_vec());
+                    }
+                }
+                self.lines.other += 1;
+            }
         }
         if self.ready_when.is_empty() {
             return false;
@@ -65,14 +102,56 @@ impl LineWatcher {
         is_ready
     }
 
+    /// Lines so far by level; the offsets are not known here.
+    #[must_use]
+    pub fn lines(&self) -> Lines {
+        self.lines
+    }
+
+    /// Bytes of the line that has not ended yet; it is not counted yet.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        self.unfinished
+    }
+
     /// The last ERROR line of this run; if there was none, what was said outside the client's format.
     pub fn take_last_error(&mut self) -> Option<String> {
-        if !self.partial.is_empty() {
+        if self.unfinished > 0 {
             let line = std::mem::take(&mut self.partial);
             self.line(&line);
         }
-        let line = self.last_error.take().or(self.last_bare.take())?;
+        let line = self.last_error.take().or(self.first_bare.take())?;
         Some(String::from_utf8_lossy(&line).trim().to_owned())
+    }
+
+    /// The last warnings, errors and lines outside the client's format of this run, oldest first, each cut to 400 bytes.
+    pub fn take_trouble(&mut self) -> Vec<String> {
+        let mut lines: Vec<(u64, Vec<u8>)> = self.trouble.take().into_iter().chain(self.bare.take()).collect();
+        lines.sort_by_key(|(number, _)| *number);
+        lines.into_iter().map(|(_, line)| String::from_utf8_lossy(&line).trim_end().to_owned()).collect()
+    }
+}
+
+impl Lines {
+    fn total(&self) -> u64 {
+        self.error + self.warn + self.info + self.debug + self.other
+    }
+}
+
+/// The last `N` lines with their numbers. A storm of them costs a copy each and no allocation.
+#[derive(Debug, Default)]
+struct Ring<const N: usize>(VecDeque<(u64, Vec<u8>)>);
+
+impl<const N: usize> Ring<N> {
+    fn push(&mut self, line: &[u8], number: u64) {
+        let mut kept = if self.0.len() == N { self.0.pop_front().map_or_else(Vec::new, |(_, old)| old) } else { Vec::new() };
+        kept.clear();
+        kept.extend_from_slice(&line[..line.len().min(TROUBLE_BYTES)]);
+        self.0.push_back((number, kept));
+    }
+
+    fn take(&mut self) -> VecDeque<(u64, Vec<u8>)> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -80,21 +159,34 @@ impl LineWatcher {
 mod tests {
     use super::*;
 
+    fn watcher(mark: &str) -> LineWatcher {
+        let mut watcher = LineWatcher::default();
+        watcher.begin(vec![mark.into()]);
+        watcher
+    }
+
     #[test]
     fn the_last_error_is_found_whatever_the_pieces() {
         let log = include_bytes!("../../tests/data/jd-client/tp_unreachable.log");
         for size in [1, 7, 100, 65_536] {
-            let mut watcher = LineWatcher::new(vec!["ready to accept connections".into()]);
+            let mut watcher = watcher("ready to accept connections");
             assert!(!log.chunks(size).any(|piece| watcher.look(piece)));
             let error = watcher.take_last_error().unwrap();
             assert!(error.ends_with("ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem"), "{error}");
+            let trouble = watcher.take_trouble();
+            assert!(trouble.iter().any(|line| line.contains("attempt=1 MAX_RETRIES=3 error=Os { code: 111")), "{trouble:?}");
+            assert!(trouble.last().unwrap().contains("Graceful shutdown"), "{trouble:?}");
+            let lines = watcher.lines();
+            let counted = lines.error + lines.warn + lines.info + lines.debug + lines.other;
+            assert_eq!(counted as usize, log.iter().filter(|b| **b == b'\n').count());
+            assert_eq!((lines.error, watcher.unfinished()), (3, 0));
         }
     }
 
     #[test]
     fn a_client_that_serves_miners_is_ready_once() {
         let log = include_bytes!("../../tests/data/jd-client/signature64_ok.log");
-        let mut watcher = LineWatcher::new(vec!["ready to accept connections".into()]);
+        let mut watcher = watcher("ready to accept connections");
         assert_eq!(log.chunks(50).filter(|piece| watcher.look(piece)).count(), 1);
     }
 
@@ -103,5 +195,29 @@ mod tests {
         let mut watcher = LineWatcher::default();
         watcher.look(b"\nJob Declarator Client config error: missing field\n  more\n");
         assert_eq!(watcher.take_last_error().as_deref(), Some("Job Declarator Client config error: missing field"));
+    }
+
+    #[test]
+    fn trouble_is_the_end_of_a_run_in_its_order_and_no_more() {
+        let mut watcher = LineWatcher::default();
+        for n in 0..100 {
+            watcher.look(
+                format!("2026-11-22T21:28:39.731870Z  WARN jd_client_sv2: trouble {n}\n  {}\n", "x".repeat(1000)).as_bytes(),
+            );
+        }
+        let trouble = watcher.take_trouble();
+        assert_eq!(trouble.len(), TROUBLE_LINES + BARE_LINES);
+        assert!(trouble[0].ends_with("trouble 84") && trouble[22].ends_with("trouble 99"), "{trouble:?}");
+        assert!(trouble[23].starts_with("  x") && trouble[23].len() == TROUBLE_BYTES, "{trouble:?}");
+    }
+
+    #[test]
+    fn counts_go_on_over_the_runs_of_one_keeper() {
+        let mut watcher = watcher("x");
+        watcher.look(b"2026-11-22T21:28:39.731870Z  INFO a: b\nhalf a li");
+        assert_eq!((watcher.lines().info, watcher.lines().other, watcher.unfinished()), (1, 0, 9));
+        watcher.begin(Vec::new());
+        watcher.look(b"2026-11-22T21:28:39.731870Z DEBUG a: b\n");
+        assert_eq!((watcher.lines().info, watcher.lines().other, watcher.lines().debug), (1, 1, 1));
     }
 }

@@ -41,9 +41,10 @@ pub async fn show(
     Id(id): Id<InstanceId>,
     want: Want<PageForms>,
 ) -> Reply {
-    let (instance, page) = pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
+    let (instance, page, dropped) =
+        pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
     let miners = miners(&pages, &instance).await;
-    want.respond(&InstancePage { frame, instance, miners, log: LogPart::new(page, Filter::default(), Place::End) })
+    want.respond(&InstancePage { frame, instance, miners, log: LogPart::new(page, dropped, Filter::default(), Place::End) })
 }
 
 /// `GET /instances/{id}/logs` in its four forms.
@@ -63,9 +64,9 @@ pub async fn log(
         Form::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
         Form::Text => Ok(download(&pages, id, asked.filter).await?),
         Form::Html | Form::Json => {
-            let (instance, page) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
+            let (instance, page, dropped) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
             let miners = if want.form == Form::Html { miners(&pages, &instance).await } else { None };
-            want.respond(&LogPage { frame, instance, miners, log: LogPart::new(page, asked.filter, asked.place) })
+            want.respond(&LogPage { frame, instance, miners, log: LogPart::new(page, dropped, asked.filter, asked.place) })
         }
     }
 }
@@ -112,7 +113,7 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
         _ if resume.is_some() => {}
         Place::After(seq) | Place::Before(seq) => begin = Some(seq),
         Place::End if asked.has_count => {
-            let (_, page) = logs.page(id, Place::End, asked.filter.clone(), asked.count).await?;
+            let (_, page, _) = logs.page(id, Place::End, asked.filter.clone(), asked.count).await?;
             begin = Some(page.last);
             first = page.records;
         }

@@ -50,19 +50,23 @@ impl Logs {
         self.stop.clone()
     }
 
-    /// An instance and a page of its log.
+    /// An instance, a page of its log, and how many bytes of older log are gone.
     ///
     /// # Errors
     /// There is no such instance; its files cannot be read.
-    pub async fn page(&self, id: InstanceId, place: Place, filter: Filter, count: usize) -> Result<(Instance, Page)> {
+    pub async fn page(&self, id: InstanceId, place: Place, filter: Filter, count: usize) -> Result<(Instance, Page, u64)> {
         let instance = self.instances.get(id).await?;
         let log = Log::new(self.instances.log_dir(id));
-        let page = tokio::task::spawn_blocking(move || match place {
-            Place::End => log.last(&filter, count),
-            Place::Before(seq) => log.before(seq, &filter, count),
-            Place::After(seq) => log.after(seq, &filter, count),
+        let read = tokio::task::spawn_blocking(move || -> io::Result<(Page, u64)> {
+            let page = match place {
+                Place::End => log.last(&filter, count),
+                Place::Before(seq) => log.before(seq, &filter, count),
+                Place::After(seq) => log.after(seq, &filter, count),
+            };
+            Ok((page?, log.start()?))
         });
-        Ok((instance, page.await.map_err(Error::internal)??))
+        let (page, dropped) = read.await.map_err(Error::internal)??;
+        Ok((instance, page, dropped))
     }
 
     /// Follows the log from a place on; `None`: from its present end.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::service::Place;
 use crate::clock::Timestamp;
 use crate::http::Frame;
-use crate::instances::Instance;
+use crate::instances::{Instance, size_words};
 use crate::logbuf::ansi::{self, Span};
 use crate::logbuf::{Filter, Level, Page, Record};
 use crate::view;
@@ -59,6 +59,8 @@ pub struct LogPart {
     has_older: bool,
     /// Records that were asked for are gone: the oldest files are dropped when the log grows.
     pub lost: bool,
+    /// How much older log is gone, since the oldest files are dropped when the log grows; bytes.
+    pub dropped_bytes: u64,
     #[serde(skip)]
     filter: Filter,
     /// This is the newest part, and goes on live.
@@ -67,9 +69,9 @@ pub struct LogPart {
 }
 
 impl LogPart {
-    /// A page of a log as read at `place` through `filter`.
+    /// A page of a log as read at `place` through `filter`; `dropped_bytes` of older log are gone.
     #[must_use]
-    pub fn new(page: Page, filter: Filter, place: Place) -> Self {
+    pub fn new(page: Page, dropped_bytes: u64, filter: Filter, place: Place) -> Self {
         let is_forward = matches!(place, Place::After(_));
         let is_newest = place == Place::End;
         let has_older = page.more_before || (!is_forward && !page.scanned_all);
@@ -80,6 +82,7 @@ impl LogPart {
             more: if is_forward { !page.scanned_all } else { has_older },
             has_older,
             lost: page.lost,
+            dropped_bytes,
             filter,
             is_newest,
         }
@@ -91,6 +94,11 @@ impl LogPart {
 
     fn q(&self) -> &str {
         self.filter.text.as_deref().unwrap_or_default()
+    }
+
+    /// How much is gone, for people.
+    fn dropped_words(&self) -> Option<String> {
+        (self.dropped_bytes > 0).then(|| size_words(self.dropped_bytes))
     }
 
     fn is_filtered(&self) -> bool {

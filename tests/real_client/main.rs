@@ -179,10 +179,23 @@ async fn a_refused_template_provider_is_said_and_recovered_from() {
     let waiting = manager.until_state(&id, "backing-off").await;
     assert_eq!(waiting["exit"], json!({ "code": 1 }));
     assert!(waiting["last_error"].as_str().unwrap().contains("Failed to bootstrap JDC"), "{waiting}");
+    assert_eq!(
+        (&waiting["cause"]["code"], &waiting["cause"]["what"]),
+        (&json!("provider-refused"), &json!("template provider refused the connection")),
+        "{waiting}"
+    );
+    assert!(waiting["failures"].as_u64() >= Some(1) && waiting["retry_at"].is_string(), "{waiting}");
     let refused = log(&manager, &id, "Failed+to+connect+to+template+provider").await;
     assert!(refused.iter().any(|m| m.contains("ConnectionRefused")), "{refused:?}");
+    // The overview, the instance's own page and its history say it in words, with the attempt and the time of the next try.
+    manager.until_state(&id, "backing-off").await;
     let page = manager.page("/").await;
-    assert!(page.contains("Needs you") && page.contains("Failed to bootstrap JDC"));
+    assert!(page.contains("Needs you") && page.contains("Template provider refused the connection."), "{page}");
+    let page = manager.page(&format!("/instances/{id}")).await;
+    assert!(page.contains("Template provider refused the connection.") && page.contains("attempt "), "{page}");
+    assert!(page.contains("next try in"), "{page}");
+    let page = manager.page(&format!("/instances/{id}/events")).await;
+    assert!(page.contains("<strong>template provider refused the connection</strong>"), "{page}");
 
     let (_provider, _) = Peer::template_provider(&["--port", &provider.to_string(), "--interval", "20"]);
     let running = manager.until_state(&id, "running").await;
@@ -200,6 +213,7 @@ async fn a_lost_template_provider_is_a_failure_though_the_client_says_0() {
     drop(provider);
     let waiting = manager.until_state(&id, "backing-off").await;
     assert_eq!(waiting["exit"], json!({ "code": 0 }), "{waiting}");
+    assert_eq!(waiting["cause"]["what"], "template provider closed the connection", "{waiting}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

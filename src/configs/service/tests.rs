@@ -265,9 +265,14 @@ async fn a_copy_has_the_same_configuration_under_a_name_of_its_own() {
     let w = world();
     let id = w.made("home pool").await;
     let copies = [w.configs.duplicate(id).await.unwrap(), w.configs.duplicate(id).await.unwrap()];
-    for (copy, name) in copies.iter().zip(["home pool copy", "home pool copy 2"]) {
+    for (copy, (name, step)) in copies.iter().zip([("home pool copy", 1), ("home pool copy 2", 2)]) {
         let saved = w.configs.get(copy.config_id).await.unwrap();
-        assert_eq!((saved.name.as_str(), saved.config, saved.is_active, saved.revision), (name, samples::pool(), false, 1));
+        // The same but for the ports: both can run side by side.
+        let mut config = samples::pool();
+        config.listening_address.set_port(config.listening_address.port() + step);
+        let monitoring = config.monitoring_address.as_mut().unwrap();
+        monitoring.set_port(monitoring.port() + step);
+        assert_eq!((saved.name.as_str(), saved.config, saved.is_active, saved.revision), (name, config, false, 1));
     }
     assert!(matches!(w.configs.duplicate(ConfigId::random()).await, Err(Error::NotFound { .. })));
 }

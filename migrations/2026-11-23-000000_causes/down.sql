@@ -1,0 +1,2 @@
+ALTER TABLE instances DROP COLUMN cause;
+ALTER TABLE events DROP COLUMN cause;

@@ -1,0 +1,143 @@
+//! Instances and their events as people read them: what pages put where the JSON has figures. Pure.
+
+use std::time::Duration;
+
+use super::history::Event;
+use super::model::Instance;
+use crate::clock::{Timestamp, spoken};
+use crate::keeper::machine::State;
+
+impl Instance {
+    /// The state as a person reads it.
+    #[must_use]
+    pub fn state_words(&self) -> &'static str {
+        match self.status {
+            State::BackingOff => "backing off",
+            other => other.as_str(),
+        }
+    }
+
+    /// Milliseconds since 1970 of the moment since which the state holds, for a time element that counts on.
+    #[must_use]
+    pub fn since_ms(&self) -> Option<i64> {
+        self.since.map(|at| at.0)
+    }
+
+    /// How long the state has held.
+    #[must_use]
+    pub fn since_words(&self) -> Option<String> {
+        self.since.map(|at| spoken(Timestamp::now().since(at)))
+    }
+
+    /// How long until the next try.
+    #[must_use]
+    pub fn retry_words(&self) -> Option<String> {
+        let left = self.retry_at?.since(Timestamp::now());
+        Some(if left < Duration::from_secs(1) { "a moment".into() } else { spoken(left) })
+    }
+
+    /// The state will change by itself within seconds: a page without JavaScript asks again.
+    #[must_use]
+    pub fn is_in_motion(&self) -> bool {
+        matches!(self.status, State::Starting | State::Stopping)
+            || self.retry_at.is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
+    }
+
+    /// Why its last client ended, as the beginning of a sentence.
+    #[must_use]
+    pub fn cause_words(&self) -> Option<String> {
+        self.cause.as_ref().map(|told| capitalised(&told.0.what))
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.cause.as_ref().map(|told| told.0.advice.as_str())
+    }
+
+    /// Which attempt the next one will be, the first included.
+    #[must_use]
+    pub fn next_attempt(&self) -> u32 {
+        self.failures.saturating_add(1)
+    }
+
+    /// It does not do what the user wants of it.
+    #[must_use]
+    pub fn needs_attention(&self) -> bool {
+        matches!(self.status, State::Failed | State::BackingOff)
+    }
+
+    /// The client's own last words, without time stamp and module, short enough for a list.
+    #[must_use]
+    pub fn last_words(&self) -> Option<String> {
+        self.last_error.as_deref().map(short_error)
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+}
+
+/// An ERROR line of the client without its time stamp, level and module, at most 240 characters.
+#[must_use]
+pub fn short_error(line: &str) -> String {
+    let message = crate::logbuf::level::header(line.as_bytes()).and_then(|header| line.get(header.message..)).unwrap_or(line);
+    let plain = crate::logbuf::ansi::plain(message);
+    match plain.char_indices().nth(240) {
+        Some((at, _)) => format!("{}…", &plain[..at]),
+        None => plain.into_owned(),
+    }
+}
+
+impl Event {
+    /// When, in the machine's own time.
+    #[must_use]
+    pub fn local(&self) -> String {
+        self.at.local()
+    }
+
+    /// The new state as a person reads it.
+    #[must_use]
+    pub fn to_words(&self) -> &str {
+        if self.to_state == "backing-off" { "backing off" } else { &self.to_state }
+    }
+
+    /// Why the client ended, where it is known.
+    #[must_use]
+    pub fn cause_words(&self) -> Option<&str> {
+        self.cause.as_ref().map(|told| told.0.what.as_str())
+    }
+
+    /// How the client ended, if it did.
+    #[must_use]
+    pub fn end_words(&self) -> Option<String> {
+        use crate::keeper::machine::Exit;
+        match (self.exit_code, self.exit_signal) {
+            (Some(code), _) => Some(Exit::Code(code).to_string()),
+            (None, Some(signal)) => Some(Exit::Signal(signal).to_string()),
+            (None, None) => None,
+        }
+    }
+
+    /// The last error line in short.
+    #[must_use]
+    pub fn error_words(&self) -> Option<String> {
+        self.last_error.as_deref().map(short_error)
+    }
+
+    /// When the next try was due, seen from the event.
+    #[must_use]
+    pub fn wait_words(&self) -> Option<String> {
+        self.retry_at.map(|at| spoken(at.since(self.at) + Duration::from_millis(500)))
+    }
+}
+
+/// An amount of log as people read it: `12.3 kB`, `4.0 MB`.
+#[must_use]
+pub fn size_words(bytes: u64) -> String {
+    match bytes {
+        n if n < 1_000_000 => format!("{:.1} kB", f64::from(u32::try_from(n).unwrap_or(u32::MAX)) / 1e3),
+        n => format!("{:.1} MB", f64::from(u32::try_from(n / 1000).unwrap_or(u32::MAX)) / 1e3),
+    }
+}

@@ -1,0 +1,199 @@
+//! A manager that comes to instances in a state it did not leave them in: keepers of another version, stale files, starts that take too
+//! long, and what it leaves behind itself.
+
+mod harness;
+
+use harness::{Manager, Plan, until};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A keeper as the first version of the protocol had it: it says the least that a status may say, counts nothing, and writes the least into its
+/// journal. No such program exists any more, so its side is played here; lock, socket and journal are real.
+struct OldKeeper {
+    dir: PathBuf,
+    lock: File,
+    listener: UnixListener,
+}
+
+impl OldKeeper {
+    fn take(dir: &Path) -> Self {
+        let lock = File::options().create(true).truncate(false).write(true).open(dir.join("keeper.lock")).unwrap();
+        lock.lock().unwrap();
+        let _ = fs::remove_file(dir.join("control.sock"));
+        let listener = UnixListener::bind(dir.join("control.sock")).unwrap();
+        Self { dir: dir.into(), lock, listener }
+    }
+
+    fn journal(&self, line: &str) -> u64 {
+        let mut file = File::options().create(true).append(true).open(self.dir.join("events.jsonl")).unwrap();
+        writeln!(file, "{line}").unwrap();
+        file.metadata().unwrap().len()
+    }
+
+    /// Serves one manager until it asks for a stop; returns what was asked.
+    fn serve(self) -> JoinHandle<Vec<String>> {
+        std::thread::spawn(move || {
+            let mut journal =
+                self.journal(r#"{"at":1700000000000,"from":"stopped","to":"starting","reason":"asked","pid":1,"failures":0}"#);
+            self.journal("{\"at\":17000000"); // cut off by a crash
+            journal = self.journal(r#"{"at":1700000001000,"from":"starting","to":"running","reason":"ready"}"#).max(journal);
+            let (stream, _) = self.listener.accept().unwrap();
+            let mut write = stream.try_clone().unwrap();
+            let mut asked = Vec::new();
+            for line in BufReader::new(stream).lines() {
+                let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                let command = request["command"].as_str().unwrap().to_owned();
+                let state = if command == "stop" { "stopped" } else { "running" };
+                if command == "stop" {
+                    let entry =
+                        r#"{"at":1700000002000,"from":"running","to":"stopped","reason":"ended-as-asked","exit":{"code":0}}"#;
+                    journal = self.journal(entry);
+                }
+                let status = json!({ "v": 0, "keeper_pid": 1, "state": state, "since": 1_700_000_001_000_u64, "pid": 1, "journal": journal,
+                                     "re": request["id"], "of a version yet to come": { "any": "thing" } });
+                writeln!(write, "{status}").unwrap();
+                asked.push(command);
+                if state == "stopped" {
+                    break;
+                }
+            }
+            fs::remove_file(self.dir.join("control.sock")).unwrap();
+            drop(self.lock);
+            asked
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_of_an_older_version_is_shown_counted_and_stopped() {
+    let mut manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    manager.kill();
+    let dir = manager.instance_dir(&id);
+    fs::create_dir_all(&dir).unwrap();
+    let keeper = OldKeeper::take(&dir).serve();
+    manager.begin();
+    let running = manager.until_state(&id, "running").await;
+    assert_eq!(running["pid"], 1, "{running}");
+    let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    assert_eq!((status, body["error"].as_str()), (409, Some("barn is already running.")));
+    let (status, body) = manager.act(&format!("/api/instances/{id}/stop")).await;
+    assert_eq!((status, &body["status"]), (200, &json!("stopped")), "{body}");
+    let asked = keeper.join().unwrap();
+    assert_eq!((asked[0].as_str(), asked.last().map(String::as_str)), ("watch", Some("stop")), "{asked:?}");
+    // The whole lines of its journal are in the history, with their own times; the one cut off costs only itself.
+    assert_eq!(manager.states(&id).await, ["starting", "running", "stopped"]);
+    assert_eq!(manager.events(&id).await[1]["timestamp"], "2023-11-14T22:13:21.000Z");
+    // And a keeper of today takes its place.
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_in_a_directory_is_no_hindrance() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let dir = manager.instance_dir(&id);
+    // As after a power cut in the middle of everything: a lock file nobody holds, a socket nobody listens at, drafts, half a line.
+    fs::create_dir_all(dir.join("logs")).unwrap();
+    fs::create_dir_all(dir.join("work")).unwrap();
+    fs::write(dir.join("keeper.lock"), "4194304").unwrap();
+    drop(UnixListener::bind(dir.join("control.sock")).unwrap());
+    fs::write(dir.join("config.toml.new"), "half").unwrap();
+    fs::write(dir.join("keeper.json"), "{").unwrap();
+    fs::write(dir.join("events.jsonl"), "{\"at\":1,\"fr").unwrap();
+    fs::write(dir.join("logs/00000000000000000000.log"), "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2: half a li").unwrap();
+    let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    assert_eq!(status, 200, "{body}");
+    manager.until_state(&id, "running").await;
+    assert_eq!(manager.states(&id).await, ["starting", "running"]);
+    assert!(manager.log_text(&id).contains("half a li\n"), "the unfinished line is closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_nobody_knows_is_left_alone() {
+    let mut manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    manager.kill();
+    let stray = manager.data_dir().join("instances").join("not-an-instance");
+    fs::create_dir_all(&stray).unwrap();
+    fs::write(stray.join("keepsake"), "mine").unwrap();
+    manager.begin();
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    assert_eq!(fs::read_to_string(stray.join("keepsake")).unwrap(), "mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_takes_too_long_is_warned_of_until_it_is_over() {
+    let simulate = vec!["--startup-delay".into(), "6s".into()];
+    let manager = Manager::launch(Plan { simulate, client: None, flags: vec!["--slow-start".into(), "1s".into()] }).await;
+    let id = manager.instance("barn").await;
+    let mut stream = manager.request("GET", "/api/instances").header("accept", "text/event-stream").send().await.unwrap();
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["warning"], Value::Null);
+    // Whoever watches is told without asking.
+    let told = async {
+        let mut text = String::new();
+        while !text.contains("still does not serve miners") {
+            text.push_str(&String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), told).await.expect("told while it still starts");
+    let starting = manager.json(&format!("/api/instances/{id}")).await;
+    assert_eq!((&starting["status"], starting["warning"].is_string()), (&json!("starting"), true), "{starting}");
+    let page = manager.page("/").await;
+    assert!(page.contains("Needs you") && page.contains("is starting for too long"), "{page}");
+    assert!(manager.page(&format!("/instances/{id}")).await.contains("still does not serve miners"));
+    let running = manager.until_state(&id, "running").await;
+    assert_eq!(running["warning"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaving_clients_to_their_keepers_is_an_event() {
+    let flags = vec!["--on-shutdown".into(), "leave".into()];
+    let mut manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+    let (left, idle) = (manager.instance("left").await, manager.instance("idle").await);
+    manager.act(&format!("/api/instances/{left}/start")).await;
+    let pid = manager.until_state(&left, "running").await["pid"].clone();
+    assert!(manager.terminate().success());
+    assert!(manager.log().contains("leaving all instances to their keepers"), "{}", manager.log());
+    manager.begin();
+    let running = manager.until_state(&left, "running").await;
+    assert_eq!(running["pid"], pid);
+    let last = manager.events(&left).await.pop().unwrap();
+    assert_eq!(
+        (&last["from"], &last["to"], &last["actor"], &last["reason"]),
+        (
+            &json!("running"),
+            &json!("running"),
+            &json!("shutdown"),
+            &json!("the manager ended and left it to its keeper, which goes on")
+        )
+    );
+    assert!(manager.events(&idle).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_much_old_log_is_gone_is_said() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let logs = manager.instance_dir(&id).join("logs");
+    fs::create_dir_all(&logs).unwrap();
+    // The files before this one have been dropped.
+    fs::write(logs.join("00000000000012300000.log"), "2026-11-22T21:28:39.731870Z  INFO jd_client_sv2: still here\n").unwrap();
+    let body = manager.json(&format!("/api/instances/{id}/logs")).await;
+    assert_eq!((&body["dropped_bytes"], body["logs"].as_array().unwrap().len()), (&json!(12_300_000), 1), "{body}");
+    let page = manager.page(&format!("/instances/{id}")).await;
+    assert!(page.contains("12.3 MB of older log were dropped"), "{page}");
+    until("an instance without a log says nothing of the kind", || async {
+        let other = manager.instance("new").await;
+        (!manager.page(&format!("/instances/{other}")).await.contains("older log")).then_some(())
+    })
+    .await;
+}
