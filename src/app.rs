@@ -13,7 +13,9 @@ use crate::db::Db;
 use crate::http::Frame;
 use crate::instances::{ClientSource, Ending, Instances};
 use crate::logs::Logs;
+use crate::metrics::{self, Keep, Metrics, Sampler};
 use crate::router;
+use crate::schedule::Schedule;
 use crate::settings::{OnShutdown, Settings};
 use crate::state::AppState;
 
@@ -64,7 +66,8 @@ where
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
-    let state = AppState { configs, instances: instances.clone(), logs, stop: stop.clone(), started: begun };
+    let metrics = measure(&db, &instances, &settings, &stop).await?;
+    let state = AppState { configs, instances: instances.clone(), logs, metrics, stop: stop.clone(), started: begun };
     let app = router::router(state.clone(), frame);
 
     let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -93,6 +96,19 @@ where
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// Begins to sample, and to forget what is too old.
+async fn measure(db: &Db, instances: &Instances, settings: &Settings, stop: &CancellationToken) -> Result<Metrics, String> {
+    let (told, rounds) = tokio::sync::watch::channel(0);
+    let keep = Keep::raw_days(settings.retention_days);
+    tokio::spawn(Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told).run(stop.clone()));
+    let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
+    metrics::forget_nightly(&schedule, db.clone(), keep, stop.clone())
+        .await
+        .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+    schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
+    Ok(Metrics::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds))
 }
 
 /// Makes the data directory and makes sure that no other manager uses it.

@@ -95,10 +95,15 @@ fn complain(reason: &str, code: u8) -> ExitCode {
 
 /// Log lines go to standard error; standard output carries the one line with the URL.
 fn log_by(settings: &Settings) {
-    let filter = tracing_subscriber::EnvFilter::new(&settings.log);
+    let filter = tracing_subscriber::EnvFilter::new(quiet(&settings.log));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Json => lines.json().init(),
         LogFormat::Pretty => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
     }
+}
+
+/// The scheduler's library tells of its own insides at `info`; that is for those who ask for it.
+fn quiet(filter: &str) -> String {
+    if filter.contains("tokio_cron_scheduler") { filter.to_owned() } else { format!("tokio_cron_scheduler=warn,{filter}") }
 }

@@ -23,11 +23,14 @@ pub mod error;
 pub mod ids;
 
 // Layer 1: tools that know no domain.
+pub mod chart;
 pub mod db;
 pub mod diagnosis;
 pub mod http;
 pub mod keeper;
 pub mod logbuf;
+pub mod sampling;
+pub mod schedule;
 pub mod simulate;
 
 // Layers 2 and 3: domains, each importing only those before it.
@@ -38,6 +41,7 @@ pub mod configs;
 pub mod instances;
 
 pub mod logs;
+pub mod metrics;
 
 // The house around them.
 pub mod app;

@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::clock::Timestamp;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{configs, instances, keys, logs};
+use crate::{configs, instances, keys, logs, metrics};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -59,6 +59,15 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs/{id}/toml", get(configs::routes::toml))
         .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
         .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
+        .route("/metrics", get(metrics::routes::compare))
+        .route("/metrics/{id}", get(metrics::routes::show))
+        .route("/metrics/{id}/latest", get(metrics::routes::latest))
+        .route("/metrics/{id}/types", get(metrics::routes::types))
+        .route("/metrics/{id}/uptime", get(metrics::routes::uptime))
+        .route("/metrics/{id}/{type}/summary", get(metrics::routes::summary))
+        .route("/metrics/{id}/{type}/timeseries", get(metrics::routes::timeseries))
+        .route("/metrics/{id}/{type}/timeseries.csv", get(metrics::routes::csv))
+        .route("/metrics/{id}/{type}/chart", get(metrics::routes::chart))
         .route("/keys/generate", post(keys::routes::generate))
         .route("/events", get(instances::routes::all_events))
         .route("/health", get(health))

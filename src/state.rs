@@ -9,6 +9,8 @@ use crate::instances::Instances;
 use crate::instances::routes::Lists;
 use crate::logs::Logs;
 use crate::logs::routes::Pages;
+use crate::metrics::Metrics;
+use crate::metrics::routes::Board;
 
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct AppState {
     pub instances: Instances,
     /// Their logs.
     pub logs: Logs,
+    /// Their metrics.
+    pub metrics: Metrics,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
@@ -40,6 +44,12 @@ impl FromRef<AppState> for Instances {
 impl FromRef<AppState> for Lists {
     fn from_ref(state: &AppState) -> Self {
         Self { instances: state.instances.clone(), configs: state.configs.clone(), stop: state.stop.clone() }
+    }
+}
+
+impl FromRef<AppState> for Board {
+    fn from_ref(state: &AppState) -> Self {
+        Self { metrics: state.metrics.clone(), stop: state.stop.clone() }
     }
 }
 

@@ -18,6 +18,10 @@ enum Offered {
     Log,
     /// Plain text first, then HTML and JSON.
     Text,
+    /// HTML, JSON and CSV.
+    Table,
+    /// These and a stream of changes.
+    StreamAndTable,
     /// One form, whatever is accepted.
     Only(&'static str),
 }
@@ -50,6 +54,16 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/saved-configs/{id}/toml", Offered::Text),
     ("get", "/saved-configs/{id}/revisions", Offered::Page),
     ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),
+    ("get", "/metrics", Offered::Page),
+    ("get", "/metrics/{id}", Offered::StreamAndTable),
+    // For programs alone: small objects.
+    ("get", "/metrics/{id}/latest", Offered::Only("application/json")),
+    ("get", "/metrics/{id}/types", Offered::Only("application/json")),
+    ("get", "/metrics/{id}/uptime", Offered::Only("application/json")),
+    ("get", "/metrics/{id}/{type}/summary", Offered::Only("application/json")),
+    ("get", "/metrics/{id}/{type}/timeseries", Offered::Table),
+    ("get", "/metrics/{id}/{type}/timeseries.csv", Offered::Only("text/csv")),
+    ("get", "/metrics/{id}/{type}/chart", Offered::Only("image/svg+xml")),
     ("post", "/keys/generate", Offered::Page),
     ("get", "/events", Offered::Stream),
     // Asked by tools that send whatever they send.
@@ -121,8 +135,9 @@ impl World {
     }
 
     fn path(&self, pattern: &str) -> String {
-        let id = if pattern.starts_with("/instances") { &self.instance } else { &self.config };
-        pattern.replace("{id}", id).replace("{n}", "1")
+        let is_of_instance = pattern.starts_with("/instances") || pattern.starts_with("/metrics");
+        let id = if is_of_instance { &self.instance } else { &self.config };
+        pattern.replace("{id}", id).replace("{n}", "1").replace("{type}", "cpu_percent")
     }
 }
 
@@ -281,7 +296,7 @@ async fn streams_and_texts_are_for_those_who_accept_them() {
         }
         let plain = world.path(pattern);
         for path in [plain.clone(), below_api(&plain)] {
-            if matches!(offered, Offered::Stream | Offered::Log) {
+            if matches!(offered, Offered::Stream | Offered::StreamAndTable | Offered::Log) {
                 EventStream::open(world.manager.request("GET", &path)).await;
                 let both = world.manager.ask(&path, "text/event-stream;q=0.5, application/json").await;
                 both.json(200);

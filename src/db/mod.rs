@@ -108,8 +108,22 @@ impl Db {
         let mut connection = SqliteConnection::establish(&url).map_err(|e| unusable(e.to_string()))?;
         connection.batch_execute(WRITER).map_err(|e| judge(&path, &e.to_string()))?;
         upgrade(&mut connection, &path, data_dir)?;
+        allow_giving_back(&mut connection).map_err(|e| judge(&path, &e.to_string()))?;
         drop(connection);
         Ok(Self { readers: pool(READERS, READER), writer: pool(1, WRITER) })
+    }
+
+    /// Gives unused pages at the end of the file back to the disk, at most `pages` of them; true if there may be more.
+    ///
+    /// # Errors
+    /// Another process holds the lock; the disk.
+    pub async fn give_back(&self, pages: u32) -> Result<bool> {
+        self.write(move |c| {
+            diesel::sql_query(format!("PRAGMA incremental_vacuum({pages})")).load::<Nothing>(c)?;
+            let free: Free = diesel::sql_query("SELECT freelist_count FROM pragma_freelist_count").get_result(c)?;
+            Ok(free.freelist_count > 0)
+        })
+        .await
     }
 
     /// Runs `work` on a connection that can only read.
@@ -146,6 +160,16 @@ impl Db {
         })
         .await
     }
+}
+
+/// A row of which nothing is wanted.
+#[derive(QueryableByName)]
+struct Nothing {}
+
+#[derive(QueryableByName)]
+struct Free {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    freelist_count: i64,
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -188,6 +212,20 @@ fn judge(path: &Path, cause: &str) -> OpenError {
     } else {
         OpenError::Unusable { path, cause }
     }
+}
+
+/// Lets the file shrink. A file that was made without it is written anew once.
+fn allow_giving_back(connection: &mut SqliteConnection) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Mode {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        auto_vacuum: i32,
+    }
+    let mode: Mode = diesel::sql_query("SELECT auto_vacuum FROM pragma_auto_vacuum").get_result(connection)?;
+    if mode.auto_vacuum != 2 {
+        connection.batch_execute("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;")?;
+    }
+    Ok(())
 }
 
 fn upgrade(connection: &mut SqliteConnection, path: &Path, data_dir: &Path) -> Result<(), OpenError> {

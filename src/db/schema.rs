@@ -90,12 +90,74 @@ diesel::table! {
 }
 
 diesel::table! {
-    metrics (id) {
-        id -> BigInt,
+    metric_baselines (instance_id) {
         instance_id -> Text,
-        metric_type -> Text,
+        state -> Text,
+    }
+}
+
+diesel::table! {
+    metric_days (series_id, at) {
+        series_id -> BigInt,
+        at -> BigInt,
+        count -> BigInt,
+        sum -> Double,
+        min -> Double,
+        max -> Double,
+    }
+}
+
+diesel::table! {
+    metric_fresh (at, series_id) {
+        at -> BigInt,
+        series_id -> BigInt,
         value -> Double,
-        timestamp -> BigInt,
+    }
+}
+
+diesel::table! {
+    metric_hours (series_id, at) {
+        series_id -> BigInt,
+        at -> BigInt,
+        count -> BigInt,
+        sum -> Double,
+        min -> Double,
+        max -> Double,
+    }
+}
+
+diesel::table! {
+    metric_marks (level) {
+        level -> Text,
+        until -> BigInt,
+    }
+}
+
+diesel::table! {
+    metric_minutes (series_id, at) {
+        series_id -> BigInt,
+        at -> BigInt,
+        count -> BigInt,
+        sum -> Double,
+        min -> Double,
+        max -> Double,
+    }
+}
+
+diesel::table! {
+    metric_samples (series_id, at) {
+        series_id -> BigInt,
+        at -> BigInt,
+        value -> Double,
+    }
+}
+
+diesel::table! {
+    metric_series (id) {
+        id -> BigInt,
+        instance_id -> Nullable<Text>,
+        metric_type -> Text,
+        is_counter -> Bool,
     }
 }
 

@@ -25,18 +25,21 @@ pub enum Form {
     EventStream,
     /// `text/plain`.
     Text,
+    /// `text/csv`.
+    Csv,
 }
 
 impl Form {
     /// Its media type without parameters.
     #[must_use]
     pub const fn media_type(self) -> MediaType<'static> {
-        use mediatype::names::{APPLICATION, HTML, JSON, PLAIN, TEXT};
+        use mediatype::names::{APPLICATION, CSV, HTML, JSON, PLAIN, TEXT};
         match self {
             Self::Html => MediaType::new(TEXT, HTML),
             Self::Json => MediaType::new(APPLICATION, JSON),
             Self::EventStream => MediaType::new(TEXT, mediatype::Name::new_unchecked("event-stream")),
             Self::Text => MediaType::new(TEXT, PLAIN),
+            Self::Csv => MediaType::new(TEXT, CSV),
         }
     }
 }
@@ -126,6 +129,14 @@ offer! {
 offer! {
     /// A log: page, JSON, live, download.
     LogForms: Html, Json, EventStream, Text
+}
+offer! {
+    /// Metrics of an instance: page, JSON, live, table.
+    MetricForms: Html, Json, EventStream, Csv
+}
+offer! {
+    /// A series: page, JSON, table.
+    SeriesForms: Html, Json, Csv
 }
 offer! {
     /// A text file, also as a page or as JSON.

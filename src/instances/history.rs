@@ -147,6 +147,14 @@ pub fn split(exit: Option<Exit>) -> (Option<i32>, Option<i32>) {
     }
 }
 
+/// How much of the time from `from` to `to` was spent serving miners, given the changes of state in order of time.
+#[must_use]
+pub fn running_time(changes: &[(Timestamp, State)], from: Timestamp, to: Timestamp) -> Duration {
+    let ends = changes.iter().skip(1).map(|(at, _)| *at).chain([to]);
+    let spent = changes.iter().zip(ends).filter(|((_, state), _)| *state == State::Running);
+    spent.map(|((begun, _), ended)| ended.min(to).since((*begun).max(from))).sum()
+}
+
 /// A reason for people.
 fn sentence(reason: &Reason, to: State, exit: Option<Exit>) -> String {
     let ended = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
@@ -166,5 +174,22 @@ fn sentence(reason: &Reason, to: State, exit: Option<Exit>) -> String {
         ),
         (Reason::LeftRunning, _) => "the manager ended and left it to its keeper, which goes on".into(),
         (Reason::KeeperLost, _) => "its keeper was killed, and the client with it".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_spent_running_is_that_between_the_changes() {
+        let at = |s: i64| Timestamp(s * 1000);
+        let changes =
+            [(at(0), State::Running), (at(100), State::BackingOff), (at(110), State::Starting), (at(120), State::Running)];
+        let running = |from, to| running_time(&changes, at(from), at(to)).as_secs();
+        assert_eq!(running(50, 150), 50 + 30);
+        assert_eq!(running(0, 100), 100);
+        assert_eq!(running(101, 119), 0);
+        assert_eq!(running_time(&[], at(0), at(9)).as_secs(), 0);
     }
 }

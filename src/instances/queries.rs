@@ -158,6 +158,18 @@ pub fn history(db: &mut Db, id: Option<InstanceId>, before: Option<i64>, limit: 
     query.order(events::id.desc()).limit(limit).select((Event::as_select(), instances::name)).load(db)
 }
 
+/// The states an instance changed to within a stretch of time, oldest first, led by the one it had at its beginning.
+pub fn changes(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> QueryResult<Vec<(Timestamp, State)>> {
+    let of = || events::table.filter(events::instance_id.eq(id));
+    let first = of().filter(events::at.lt(from)).select(diesel::dsl::max(events::id)).first::<Option<i64>>(db)?.unwrap_or(0);
+    let rows = of()
+        .filter(events::id.ge(first).and(events::at.le(to)))
+        .order(events::id)
+        .select((events::at, events::to_state))
+        .load::<(Timestamp, String)>(db)?;
+    Ok(rows.into_iter().map(|(at, state)| (at, state.parse().unwrap_or(State::Failed))).collect())
+}
+
 /// The history after an event, oldest first; of one instance or of all.
 pub fn history_after(db: &mut Db, id: Option<InstanceId>, after: i64, limit: i64) -> QueryResult<Vec<(Event, String)>> {
     let mut query = events::table.inner_join(instances::table).filter(events::id.gt(after)).into_boxed();

@@ -1,11 +1,12 @@
 //! The use cases of instances: what a person or a program can do with them.
 
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-use super::history::Event;
+use super::history::{self, Event};
 use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
 use super::preparation::Preparation;
 use super::program::{ClientSource, Program};
@@ -127,6 +128,33 @@ impl Instances {
     pub async fn lines(&self, id: InstanceId) -> Option<Lines> {
         self.supervisor.told(id)?;
         self.supervisor.ask(id, Ask::Count, "manager").await.ok()?.lines
+    }
+
+    /// Where the present client's monitoring listens, as its file says; none: nowhere.
+    pub async fn monitoring_address(&self, id: InstanceId) -> Option<SocketAddr> {
+        let path = self.root.join(id.to_string()).join(names::CONFIG);
+        let text = tokio::fs::read_to_string(path).await.ok()?;
+        let file: toml::Table = text.parse().ok()?;
+        file.get("monitoring_address")?.as_str()?.parse().ok()
+    }
+
+    /// How long an instance was serving miners within a stretch of time, from its changes of state.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn running_time(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<Duration> {
+        let changes = self.db.read(move |c| Ok(queries::changes(c, id, from, to)?)).await?;
+        Ok(history::running_time(&changes, from, to))
+    }
+
+    /// When an instance was started again by itself or by hand within a stretch of time, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn starts(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<Vec<Timestamp>> {
+        let changes = self.db.read(move |c| Ok(queries::changes(c, id, from, to)?)).await?;
+        let is_start = |(at, state): &(Timestamp, State)| *state == State::Starting && *at >= from;
+        Ok(changes.into_iter().filter(is_start).map(|(at, _)| at).collect())
     }
 
     /// Saves a new instance, stopped.

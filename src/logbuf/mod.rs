@@ -7,11 +7,12 @@
 //! * [`segment`]: names of the files, and which there are. [`level`]: the header of a line. Both are for the keeper, too.
 //! * [`record`]: bytes to records. [`filter`]: which of them are wanted. [`ansi`]: terminal escapes in their messages.
 //! * [`tail`]: pages of records, forward and backward, and everything as text. Blocks on the disk (through `stream`).
-//! * [`hub`]: following live, for many viewers at the cost of one (through `ring`).
+//! * [`count`]: lines by level. [`hub`]: following live, for many viewers at the cost of one (through `ring`).
 //!
 //! Must not know: instances, HTTP, the database.
 
 pub mod ansi;
+pub mod count;
 pub mod filter;
 pub mod hub;
 pub mod level;

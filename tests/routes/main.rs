@@ -10,6 +10,7 @@ mod instances;
 mod instances_id;
 mod keys;
 mod logs;
+mod metrics;
 mod saved_configs;
 mod statics;
 

@@ -1,0 +1,40 @@
+//! How charts look: the CSS for pages, the same for images of their own, and the dashes that tell lines apart.
+//!
+//! Must not know: what a chart shows.
+
+/// The rules that both forms share. Between the lines: strokes keep their width however the drawing is stretched; text has a
+/// rim in the colour of the ground, so that it can be read where a line passes behind it; where it is narrow, `m` is left out
+/// (every other time, ends of names) and `n` stands in its place.
+macro_rules! rules {
+    () => {
+        "\
+.chart{display:block;color:var(--accent);overflow:visible}\
+.chart text{font-size:.75rem;fill:var(--soft);stroke:var(--panel);stroke-width:4;paint-order:stroke;stroke-linejoin:round}\
+.chart path{fill:none;stroke:currentColor;stroke-width:1.5;stroke-linejoin:round;vector-effect:non-scaling-stroke}\
+.chart .a{fill:currentColor;stroke:none;opacity:.15}\
+.chart .d{stroke-width:5;stroke-linecap:round}\
+.chart .g{stroke:var(--line);stroke-width:1}\
+.chart .x,.chart .k{stroke:var(--soft);stroke-width:1}\
+.s1{color:var(--ink)}.s2,.s7{color:var(--good)}.s3{color:var(--bad)}.s4{color:var(--soft)}.s5{color:var(--warn)}\
+.chart .n{display:none}\
+@media(max-width:44rem){.chart .m{display:none}.chart .n{display:inline}}"
+    };
+}
+
+/// What a page's style sheet needs for [`inline`](crate::chart::Chart::inline) charts. Uses the custom properties `--ink`,
+/// `--soft`, `--line`, `--panel` (the ground), `--accent`, `--good`, `--warn` and `--bad`.
+pub const PAGE_RULES: &str = rules!();
+
+/// What is between `<style>` and `</style>` of every [`standalone`](crate::chart::Chart::standalone) chart, to the byte. A
+/// Content-Security-Policy can allow it by its hash.
+pub const STYLE: &str = concat!(
+    ".chart{--panel:#fff;--line:#e3dfd8;--ink:#1d2025;--soft:#5d6470;--accent:#b4570a;--good:#1c7c45;--warn:#94650a;",
+    "--bad:#b3261e;color-scheme:light dark;background:var(--panel);font-family:sans-serif}",
+    "@media(prefers-color-scheme:dark){.chart{--panel:#1b1e24;--line:#2d323b;--ink:#e7e6e2;--soft:#9aa3af;--accent:#f2a65a;",
+    "--good:#5fcf8d;--warn:#e8b84a;--bad:#f2837b}}",
+    rules!()
+);
+
+/// Dashes and gaps of the lines, in CSS pixels; the first line is drawn through.
+pub(super) const DASHES: [&str; crate::chart::DISTINCT_LINES] =
+    ["", "6 3", "2 2", "10 3 2 3", "4 4", "14 4", "6 2 2 2 2 2", "2 5"];

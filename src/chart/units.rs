@@ -1,0 +1,174 @@
+//! What a number measures and how it is said to people: `1.25 PH/s`, `12.4 MiB`, `3 d 4 h`.
+//!
+//! Must not know: charts, pages.
+
+/// What a value is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unit {
+    /// Bytes, said with the prefixes of IEC 80000-13 (1 KiB is 1024 B).
+    Bytes,
+    /// Hashes per second, said with SI prefixes.
+    HashesPerSecond,
+    /// Hundredths: 42.0 is `42 %`.
+    Percent,
+    /// How many: shares, lines, connections. Said with SI prefixes from 10 000 on.
+    Count,
+    /// Seconds, said as a length of time.
+    Seconds,
+}
+
+/// Beyond this a value is no measurement; such values are drawn as this.
+const LARGEST: f64 = 1e100;
+/// Figures from here on are written with an exponent.
+const LONGEST: f64 = 1e6;
+const DAY: f64 = 86_400.0;
+
+/// The value as it is used: none if it is not finite, within ±1e100, zero if it is next to it, never negative zero.
+pub(super) fn clean(value: f64) -> Option<f64> {
+    let value = if value.abs() < 1.0 / LARGEST { 0.0 } else { value };
+    value.is_finite().then(|| value.clamp(-LARGEST, LARGEST))
+}
+
+/// A value with its unit, to three significant digits; whole counts below 10 000 and lengths of time are said in full:
+/// `1.25 PH/s`, `12.4 MiB`, `42 %`, `9812`, `12.3 k`, `3 d 4 h`. A value that is not finite is `–`.
+#[must_use]
+pub fn format_value(unit: Unit, value: f64) -> String {
+    let Some(value) = clean(value) else { return "–".to_owned() };
+    let size = value.abs();
+    let said = match unit {
+        Unit::Seconds => length(size),
+        Unit::Count if size < 10_000.0 && size.fract() == 0.0 => format!("{size}"),
+        _ => {
+            let (base, names) = unit.ladder();
+            let (mut rest, mut rung) = (size, 0);
+            while rounded(rest) >= base && rung + 1 < names.len() {
+                rest /= base;
+                rung += 1;
+            }
+            with_name(&significant(rest), names[rung])
+        }
+    };
+    signed(value, said)
+}
+
+impl Unit {
+    /// The factor from one name to the next larger one, and the names.
+    fn ladder(self) -> (f64, &'static [&'static str]) {
+        match self {
+            Self::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
+            Self::HashesPerSecond => (1000.0, &["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s", "ZH/s"]),
+            Self::Percent => (f64::INFINITY, &["%"]),
+            Self::Count => (1000.0, &["", "k", "M", "G", "T", "P", "E"]),
+            Self::Seconds => (f64::INFINITY, &["s"]),
+        }
+    }
+
+    /// The labels of an axis whose ticks are `step` apart: all in one unit, with as many decimals as the step needs.
+    pub(super) fn axis(self, ticks: &[f64], step: f64) -> Vec<String> {
+        if self == Self::Seconds {
+            return ticks.iter().map(|&tick| signed(tick, length_on_axis(tick.abs(), step))).collect();
+        }
+        let (base, names) = self.ladder();
+        let largest = ticks.iter().fold(0.0, |most: f64, tick| most.max(tick.abs()));
+        // 1024 is not divided by the tens that steps are made of, so bytes are said in the unit of the step.
+        let deciding = if self == Self::Bytes { step } else { largest };
+        let mut scale = 1.0;
+        let mut rung = 0;
+        while deciding >= scale * base * (1.0 - 1e-9) && rung + 1 < names.len() {
+            scale *= base;
+            rung += 1;
+        }
+        let decimals = decimals(step / scale);
+        // A zero has no thousands; other units say what it is a zero of.
+        let name = |tick: f64| if self == Self::Count && tick == 0.0 { "" } else { names[rung] };
+        let say = |tick: &f64| signed(*tick, with_name(&figure(tick.abs() / scale, decimals), name(*tick)));
+        ticks.iter().map(say).collect()
+    }
+}
+
+fn signed(value: f64, said: String) -> String {
+    if value < 0.0 { format!("−{said}") } else { said }
+}
+
+fn with_name(figure: &str, name: &str) -> String {
+    if name.is_empty() { figure.to_owned() } else { format!("{figure} {name}") }
+}
+
+/// How many decimals a figure of three significant digits has.
+fn decimals_of_three(size: f64) -> usize {
+    [100.0, 10.0, 1.0, 0.1, 0.01, 0.001].iter().position(|&limit| size >= limit).unwrap_or(6)
+}
+
+fn rounded(size: f64) -> f64 {
+    let shift = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6][decimals_of_three(size)];
+    (size * shift).round() / shift
+}
+
+fn significant(size: f64) -> String {
+    if size < 1e-4 { figure(size, 2) } else { figure(size, decimals_of_three(size)) }
+}
+
+/// A figure with at most so many decimals, without trailing zeros; with an exponent where it would be long.
+fn figure(size: f64, decimals: usize) -> String {
+    if size >= LONGEST || (size > 0.0 && size < 1e-4) {
+        let text = format!("{size:.2e}");
+        return match text.split_once('e') {
+            Some((mantissa, exponent)) => format!("{}e{exponent}", trimmed(mantissa)),
+            None => text,
+        };
+    }
+    trimmed(&format!("{size:.decimals$}")).to_owned()
+}
+
+fn trimmed(figure: &str) -> &str {
+    if figure.contains('.') { figure.trim_end_matches('0').trim_end_matches('.') } else { figure }
+}
+
+/// The fewest decimals that show `step` exactly; at most six.
+fn decimals(step: f64) -> usize {
+    let shifted = |places: &usize| step * 10f64.powi(i32::try_from(*places).unwrap_or(0));
+    (0..6).find(|places| (shifted(places) - shifted(places).round()).abs() < 1e-6 && shifted(places) >= 0.5).unwrap_or(6)
+}
+
+/// A length of time in its two largest units.
+fn length(seconds: f64) -> String {
+    if rounded(seconds * 1e6) < 1000.0 && seconds > 0.0 {
+        return format!("{} µs", significant(seconds * 1e6));
+    }
+    if rounded(seconds * 1e3) < 1000.0 && seconds > 0.0 {
+        return format!("{} ms", significant(seconds * 1e3));
+    }
+    let to = |unit: f64| (seconds / unit).round() * unit;
+    match seconds {
+        _ if rounded(seconds) < 60.0 => format!("{} s", significant(seconds)),
+        ..3600.0 => parts(to(1.0)),
+        ..DAY => parts(to(60.0)),
+        _ if seconds < 100_000.0 * DAY => parts(to(3600.0)),
+        _ => format!("{} d", significant(seconds / DAY)),
+    }
+}
+
+/// Whole seconds in as many units as are needed.
+fn parts(seconds: f64) -> String {
+    let mut rest = seconds;
+    let mut said = Vec::new();
+    for (size, name) in [(DAY, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s")] {
+        let count = (rest / size).floor();
+        rest -= count * size;
+        if count > 0.0 {
+            said.push(format!("{count} {name}"));
+        }
+    }
+    if said.is_empty() { "0 s".to_owned() } else { said.join(" ") }
+}
+
+fn length_on_axis(seconds: f64, step: f64) -> String {
+    let figure_in = |unit: f64, name: &str| format!("{} {name}", figure(seconds / unit, decimals(step / unit)));
+    match step {
+        ..1e-3 => figure_in(1e-6, "µs"),
+        ..1.0 if seconds < 1.0 => figure_in(1e-3, "ms"),
+        ..1.0 => figure_in(1.0, "s"),
+        _ if seconds < 100_000.0 * DAY => parts(seconds.round()),
+        _ => figure_in(DAY, "d"),
+    }
+}

@@ -1,0 +1,121 @@
+//! Counting the lines of a stretch of the log by level, for the time in which no keeper counted them as they came. Blocks on the disk; holds
+//! no more than a piece of a file in memory.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::level::{KEEPER_TARGET, Level, header};
+use super::segment;
+
+/// Bytes read at a time.
+const PIECE: usize = 64 * 1024;
+/// Bytes of a line that are looked at: its header and the target.
+const HEAD: usize = 256;
+
+/// Lines by level. Lines of the keeper's own are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineCounts {
+    /// Of each level, in the order of [`Level::ALL`].
+    pub by_level: [u64; 5],
+    /// Lines outside the client's format.
+    pub other: u64,
+    /// The offset behind the last whole line that was counted, bytes.
+    pub until: u64,
+}
+
+/// Counts the whole lines that begin at `from` or later and before `to`; what is not kept any more is passed over.
+///
+/// # Errors
+/// The files cannot be read.
+pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
+    let mut counts = LineCounts { until: from, ..LineCounts::default() };
+    let mut head = Vec::with_capacity(HEAD);
+    let mut piece = vec![0; PIECE];
+    for file in segment::list(dir)?.into_iter().filter(|file| file.end() > from && file.base < to) {
+        let begin = from.max(file.base);
+        let mut reader = File::open(&file.path)?;
+        reader.seek(SeekFrom::Start(begin - file.base))?;
+        let mut at = begin;
+        let mut line_start = begin;
+        head.clear();
+        'file: loop {
+            let read = match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            let mut rest = &piece[..read];
+            while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+                if line_start >= to {
+                    break 'file;
+                }
+                keep(&mut head, &rest[..end]);
+                counts.line(&head);
+                head.clear();
+                at += end as u64 + 1;
+                line_start = at;
+                counts.until = at;
+                rest = &rest[end + 1..];
+            }
+            keep(&mut head, rest);
+            at += rest.len() as u64;
+        }
+    }
+    Ok(counts)
+}
+
+fn keep(head: &mut Vec<u8>, bytes: &[u8]) {
+    let room = HEAD.saturating_sub(head.len()).min(bytes.len());
+    head.extend_from_slice(&bytes[..room]);
+}
+
+impl LineCounts {
+    fn line(&mut self, head: &[u8]) {
+        match header(head) {
+            Some(header) if header.target == KEEPER_TARGET => {}
+            Some(header) => {
+                if let Some(place) = Level::ALL.iter().position(|level| *level == header.level) {
+                    self.by_level[place] += 1;
+                }
+            }
+            None => self.other += 1,
+        }
+    }
+
+    /// Lines of a level.
+    #[must_use]
+    pub fn of(&self, level: Level) -> u64 {
+        self.by_level[level as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_by_level_over_several_files_and_the_keepers_own_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = include_str!("../../tests/data/jd-client/tp_unreachable.log");
+        let note = "2026-11-22T21:28:39.731870Z  WARN jd_manager::keeper: the client ended\n";
+        let first = format!("{log}{note}");
+        std::fs::write(dir.path().join(segment::file_name(1000)), &first).unwrap();
+        let base = 1000 + first.len() as u64;
+        std::fs::write(dir.path().join(segment::file_name(base)), format!("{log}bare\nhalf a li")).unwrap();
+
+        let all = count(dir.path(), 0, u64::MAX).unwrap();
+        let plain = log.lines().filter(|line| line.contains(" INFO ")).count() as u64;
+        assert_eq!((all.of(Level::Info), all.of(Level::Error), all.other), (2 * plain, 6, 1));
+        assert_eq!(all.until, base + log.len() as u64 + 5, "the unfinished line waits");
+        // In two steps it is the same as in one, wherever they meet.
+        for cut in [0, 1000, 1500, base, base + 300] {
+            let one = count(dir.path(), 0, cut).unwrap();
+            let two = count(dir.path(), one.until, u64::MAX).unwrap();
+            let sum: Vec<u64> = one.by_level.iter().zip(two.by_level).map(|(a, b)| a + b).collect();
+            assert_eq!((sum, one.other + two.other, two.until), (all.by_level.to_vec(), all.other, all.until), "{cut}");
+        }
+        assert_eq!(count(&dir.path().join("none"), 7, u64::MAX).unwrap(), LineCounts { until: 7, ..LineCounts::default() });
+    }
+}

@@ -1,0 +1,81 @@
+//! What a request asks of metrics, read from its parameters: which stretch of time, how finely, how much of it. Every wrong parameter is
+//! named.
+
+use super::queries::Level;
+use super::range::MOST_POINTS;
+use super::service::Stretch;
+use super::views::{Choice, INTERVALS, RANGES};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError, Result};
+use crate::http::Params;
+
+/// What a moment has to look like.
+pub const MOMENT: &str = "a moment such as 2026-11-22T14:00:00Z";
+
+/// A stretch of time, as it is shown and as it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// For pages.
+    pub choice: Choice,
+    /// For the service.
+    pub stretch: Stretch,
+    /// At most so many points, the newest; none: as many as there are.
+    pub limit: Option<usize>,
+    /// Neither times nor a range were given: the newest there is.
+    pub is_open: bool,
+}
+
+impl Asked {
+    /// Reads `range` or `from` and `to`, `interval` and `limit`; without times it is `otherwise`, one of [`RANGES`].
+    ///
+    /// # Errors
+    /// Names every parameter that could not be read.
+    pub fn read(mut params: Params, now: Timestamp, otherwise: &str) -> Result<Self> {
+        let from = params.get::<Timestamp>("from", MOMENT);
+        let to = params.get::<Timestamp>("to", MOMENT);
+        let limit = params.text("limit").is_some().then(|| params.number("limit", 1..=MOST_POINTS.unsigned_abs(), 1));
+        let range = params.text("range").map(str::to_owned);
+        let interval = params.text("interval").map(str::to_owned);
+        let mut wrong = match params.finish() {
+            Err(Error::Invalid(wrong)) => wrong,
+            _ => Vec::new(),
+        };
+        let is_open = from.is_none() && to.is_none() && range.is_none();
+        let wanted = range.as_deref().unwrap_or(otherwise);
+        let named = RANGES.iter().find(|(name, ..)| *name == wanted);
+        if named.is_none() {
+            let names: Vec<&str> = RANGES.iter().map(|(name, ..)| *name).collect();
+            wrong.push(FieldError::new("/range", format!("range must be one of {}.", names.join(", "))));
+        }
+        let interval = interval.as_deref().unwrap_or_default();
+        let named_interval = INTERVALS.iter().find(|(name, _)| *name == interval);
+        if named_interval.is_none() {
+            wrong.push(FieldError::new("/interval", "interval must be minute, hour or day."));
+        }
+        let (_, _, length) = named.unwrap_or(&RANGES[0]);
+        let end = to.unwrap_or(now);
+        let begin = from.unwrap_or(Timestamp(end.0.saturating_sub(length * 1000)));
+        if begin > end {
+            let which = if from.is_some() { "from" } else { "to" };
+            wrong.push(FieldError::new(format!("/{which}"), "from must not be later than to."));
+        }
+        if !wrong.is_empty() {
+            return Err(Error::Invalid(wrong));
+        }
+        let level = match interval {
+            "minute" => Some(Level::Minute),
+            "hour" => Some(Level::Hour),
+            "day" => Some(Level::Day),
+            _ => None,
+        };
+        let is_named = from.is_none() && to.is_none();
+        let choice = Choice {
+            range: if is_named { named.map_or("", |(name, ..)| *name) } else { "" },
+            interval: named_interval.map_or("", |(name, _)| *name),
+            from: begin,
+            to: end,
+        };
+        let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(Self { choice, stretch: Stretch { from: begin, to: end, level }, limit, is_open })
+    }
+}

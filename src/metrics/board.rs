@@ -1,0 +1,194 @@
+//! Putting pages of metrics together: which series stand in one chart, what their cards say, where restarts are marked.
+
+use super::model::{metric, title};
+use super::service::{Metrics, Stretch};
+use super::views::{Choice, ComparePage, Drawn, GROUPS, Group, Latest, MetricsPage, MinerRow, SeriesPage};
+use crate::chart::{DISTINCT_LINES, Mark, Unit, format_value};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::http::Frame;
+use crate::ids::InstanceId;
+
+/// More restarts than this are not marked: they would hide the figures.
+const MARKS: usize = 40;
+
+/// Several series of an instance in one chart.
+///
+/// # Errors
+/// There is no such instance.
+pub async fn group(
+    metrics: &Metrics,
+    id: InstanceId,
+    (name, names): (String, Vec<String>),
+    choice: &Choice,
+    stretch: Stretch,
+    now: Timestamp,
+) -> Result<Group> {
+    let points = metrics.points(id, names.clone(), stretch, now).await?;
+    let mut drawn = Vec::new();
+    for (metric_type, points) in names.iter().zip(points) {
+        let summary = metrics.summary(id, metric_type.clone(), stretch.from, stretch.to).await?;
+        drawn.push(Drawn { metric_type: metric_type.clone(), label: title(metric_type), points, summary });
+    }
+    // The one the address is named after stays, so that its unit and its name hold.
+    let is_there = |drawn: &Drawn| !drawn.points.points.is_empty();
+    let first = names.first().cloned().unwrap_or_default();
+    if drawn.iter().any(is_there) {
+        drawn.retain(|one| is_there(one) || one.metric_type == first);
+    }
+    let starts = metrics.instances().starts(id, stretch.from, stretch.to).await?;
+    let marks = if starts.len() > MARKS { Vec::new() } else { starts };
+    let marks = marks.into_iter().map(|at| Mark { at: at.0, label: "start of the client".into() }).collect();
+    Ok(Group {
+        title: name,
+        path: path(id, &first),
+        with: with(&names),
+        id: format!("c-{}", first.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
+        drawn,
+        marks,
+        choice: choice.clone(),
+    })
+}
+
+/// The names of a chart asked for by its first series and further ones.
+#[must_use]
+pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
+    let further = with.unwrap_or_default().split(',').filter(|name| !name.is_empty() && *name != first);
+    let names: Vec<String> = std::iter::once(first.clone()).chain(further.map(str::to_owned)).take(DISTINCT_LINES).collect();
+    let of_group =
+        GROUPS.iter().find(|(_, group)| group.len() > 1 && names.len() > 1 && names.iter().all(|n| group.contains(&n.as_str())));
+    (of_group.map_or_else(|| title(&first), |(name, _)| (*name).to_owned()), names)
+}
+
+/// The page of an instance's metrics.
+///
+/// # Errors
+/// There is no such instance.
+pub async fn page(
+    metrics: &Metrics,
+    frame: Frame,
+    id: InstanceId,
+    (choice, stretch): (Choice, Stretch),
+    now: Timestamp,
+) -> Result<MetricsPage> {
+    let instance = metrics.instance(id).await?;
+    let types = metrics.types(id).await?;
+    let mut groups = Vec::new();
+    for (name, series) in GROUPS {
+        let there: Vec<String> = series.iter().filter(|name| types.iter().any(|t| t == *name)).map(|n| (*n).to_owned()).collect();
+        if !there.is_empty() {
+            groups.push(group(metrics, id, ((*name).to_owned(), there), &choice, stretch, now).await?);
+        }
+    }
+    for of in ["shares_rejected", "shares_refused"] {
+        let reasons = types.iter().filter(|name| name.starts_with(&format!("{of}:"))).take(DISTINCT_LINES);
+        let reasons: Vec<String> = reasons.cloned().collect();
+        if !reasons.is_empty() {
+            let name = format!("{} by reason", metric(of).map_or(of, |(metric, _)| metric.title));
+            groups.push(group(metrics, id, (name, reasons), &choice, stretch, now).await?);
+        }
+    }
+    let hours = u64::try_from(now.since(stretch.from).as_secs().div_ceil(3600)).unwrap_or(24).max(1);
+    let uptime = if types.is_empty() { None } else { Some(metrics.uptime(id, hours, now).await?) };
+    let miners = miners(metrics, id, &types, stretch).await?;
+    Ok(MetricsPage { frame, instance, choice, groups, miners, uptime, metrics: Vec::new() })
+}
+
+/// The miners of an instance, by name.
+async fn miners(metrics: &Metrics, id: InstanceId, types: &[String], stretch: Stretch) -> Result<Vec<MinerRow>> {
+    let (_, latest) = metrics.latest(id).await?;
+    let mut rows = Vec::new();
+    for name in types.iter().filter_map(|name| name.strip_prefix("miner_hashrate:")) {
+        let mut counts = Vec::new();
+        for of in ["accepted", "rejected"] {
+            let found = metrics.summary(id, format!("miner_shares_{of}:{name}"), stretch.from, stretch.to).await?;
+            counts.push(found.map(|all| all.sum));
+        }
+        if counts.iter().all(Option::is_none) {
+            continue;
+        }
+        let say = |count: Option<f64>| format_value(Unit::Count, count.unwrap_or(0.0));
+        rows.push(MinerRow {
+            name: name.to_owned(),
+            hashrate: latest.get(&format!("miner_hashrate:{name}")).map(|rate| format_value(Unit::HashesPerSecond, *rate)),
+            accepted: say(counts[0]),
+            rejected: say(counts[1]),
+            path: path(id, &format!("miner_hashrate:{name}")),
+        });
+    }
+    Ok(rows)
+}
+
+/// The page of one chart.
+///
+/// # Errors
+/// There is no such instance.
+pub async fn series_page(
+    metrics: &Metrics,
+    frame: Frame,
+    id: InstanceId,
+    names: (String, Vec<String>),
+    (choice, stretch): (Choice, Stretch),
+    now: Timestamp,
+) -> Result<SeriesPage> {
+    let instance = metrics.instance(id).await?;
+    let group = group(metrics, id, names, &choice, stretch, now).await?;
+    let first = group.drawn.first();
+    let (step, time_series) = first.map_or((60, Vec::new()), |drawn| (drawn.points.step, drawn.points.points.clone()));
+    Ok(SeriesPage { frame, instance, group, step, time_series })
+}
+
+/// One figure of several instances. Without any chosen: of those that have it.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn compare(
+    metrics: &Metrics,
+    frame: Frame,
+    (metric_type, chosen): (String, Vec<InstanceId>),
+    (choice, stretch): (Choice, Stretch),
+    now: Timestamp,
+) -> Result<ComparePage> {
+    let all = metrics.instances().list().await?;
+    let mut instances = Vec::new();
+    for instance in &all {
+        let (timestamp, latest) = metrics.latest(instance.id).await?;
+        instances.push(Latest { instance_id: instance.id, name: instance.name.clone(), timestamp, metrics: latest });
+    }
+    let is_wanted = |id: InstanceId| if chosen.is_empty() { true } else { chosen.contains(&id) };
+    let mut drawn = Vec::new();
+    for instance in all.iter().filter(|instance| is_wanted(instance.id)).take(DISTINCT_LINES) {
+        let points = metrics.points(instance.id, vec![metric_type.clone()], stretch, now).await?;
+        let summary = metrics.summary(instance.id, metric_type.clone(), stretch.from, stretch.to).await?;
+        if let Some(points) = points.into_iter().next()
+            && (!chosen.is_empty() || !points.points.is_empty())
+        {
+            drawn.push((instance.id, Drawn { metric_type: metric_type.clone(), label: instance.name.clone(), points, summary }));
+        }
+    }
+    let shown: Vec<InstanceId> = drawn.iter().map(|(id, _)| *id).collect();
+    let group = (!drawn.is_empty()).then(|| Group {
+        title: title(&metric_type),
+        path: "metrics".into(),
+        with: String::new(),
+        drawn: drawn.into_iter().map(|(_, drawn)| drawn).collect(),
+        marks: Vec::new(),
+        choice: choice.clone(),
+        id: "c-compare".into(),
+    });
+    Ok(ComparePage { frame, choice, metric_type, chosen: shown, group, all, instances })
+}
+
+fn path(id: InstanceId, metric_type: &str) -> String {
+    // A miner may call itself anything.
+    let name: String = form_urlencoded::byte_serialize(metric_type.as_bytes()).collect();
+    format!("metrics/{id}/{}", name.replace('+', "%20"))
+}
+
+fn with(names: &[String]) -> String {
+    if names.len() < 2 {
+        return String::new();
+    }
+    let further = names[1..].join(",");
+    format!("&with={}", form_urlencoded::byte_serialize(further.as_bytes()).collect::<String>())
+}

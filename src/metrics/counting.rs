@@ -1,0 +1,313 @@
+//! From what a client says of itself to samples: counters become increments, so that neither a restart nor a new channel shows as a loss
+//! or as a spike. Pure: readings and times in, samples out.
+//!
+//! The client's counters begin anew with every process and with every channel, and vanish with them. What was counted is kept in a
+//! [`Baseline`], which is stored with the samples in one transaction: a manager that was killed goes on where it was.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::keeper::protocol::Lines;
+use crate::sampling::monitoring::{ClientChannel, Reading, ServerChannel};
+
+/// Series of so many miners are kept for each instance; further ones count in the sums only.
+const MINERS: usize = 64;
+/// A miner unseen for so long gives its place to another, seconds.
+const MINER_UNSEEN: i64 = 86_400;
+/// A client met for the first time ever is counted from its start if that was not longer ago than this, seconds. What an older one did
+/// before is not known to belong to the moment.
+const NEW: i64 = 60;
+/// Hashes that a share of difficulty 1 stands for.
+const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+
+/// Which process it is: a process id alone comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessMark {
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started, clock ticks since the machine's start.
+    pub started_ticks: u64,
+}
+
+/// What the counters of an instance stood at when it was last sampled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Baseline {
+    /// The process that the channels below belong to.
+    process: Option<ProcessMark>,
+    /// When it was read, seconds since 1970.
+    at: i64,
+    channels: BTreeMap<String, Counts>,
+    /// When each miner that has series was last seen, seconds since 1970.
+    miners: BTreeMap<String, i64>,
+    log: Option<LogMark>,
+    /// Every counter since the instance was made.
+    totals: BTreeMap<String, f64>,
+}
+
+/// The counters of one channel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Counts {
+    #[serde(rename = "c", skip_serializing_if = "BTreeMap::is_empty")]
+    counts: BTreeMap<String, u64>,
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
+    work: Option<f64>,
+}
+
+/// How far the log has been counted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct LogMark {
+    /// Up to this offset, bytes.
+    until: u64,
+    /// What the keeper had counted then.
+    lines: Lines,
+}
+
+/// Part of a log that no keeper's count covers and that has to be counted from the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncounted {
+    /// From this offset, bytes,
+    pub from: u64,
+    /// to this one; none: to the end.
+    pub to: Option<u64>,
+}
+
+/// Values of one moment by the name of their series.
+pub type Samples = BTreeMap<String, f64>;
+
+impl Baseline {
+    /// Every counter since the instance was made, by name.
+    #[must_use]
+    pub fn totals(&self) -> &BTreeMap<String, f64> {
+        &self.totals
+    }
+
+    /// Which part of the log has to be counted from the files before [`Baseline::count_lines`], given what the keeper says.
+    #[must_use]
+    pub fn uncounted(&self, told: Option<&Lines>) -> Option<Uncounted> {
+        match (&self.log, told) {
+            (Some(mark), Some(told)) if is_same_count(&mark.lines, told) => None,
+            (Some(mark), Some(told)) => (mark.until < told.from).then_some(Uncounted { from: mark.until, to: Some(told.from) }),
+            (Some(mark), None) => Some(Uncounted { from: mark.until, to: None }),
+            // Never counted before: from the keeper's beginning on.
+            (None, Some(_)) => None,
+            (None, None) => Some(Uncounted { from: 0, to: None }),
+        }
+    }
+
+    /// Counts lines of the log: what the keeper says, and what was `found` in the files, with the offset up to which that was. Returns the
+    /// increments.
+    pub fn count_lines(&mut self, told: Option<&Lines>, found: &Lines) -> Samples {
+        let before = self.log.map(|mark| mark.lines);
+        let since = match (told, before) {
+            (Some(told), Some(before)) if is_same_count(&before, told) => difference(told, &before),
+            (Some(told), _) => sum(told, found),
+            (None, _) => *found,
+        };
+        let until = told.map_or(found.to, |told| told.to);
+        let lines = told.copied().unwrap_or(Lines { from: until, to: until, ..Lines::default() });
+        self.log = Some(LogMark { until, lines });
+        let increments = [
+            ("log_errors", since.error),
+            ("log_warnings", since.warn),
+            ("log_infos", since.info),
+            ("log_debugs", since.debug),
+            ("log_others", since.other),
+        ];
+        let samples = increments.into_iter().map(|(name, lines)| (name.to_owned(), float(lines))).collect();
+        self.add_up(&samples);
+        samples
+    }
+
+    /// Counts what the client said at `now` (seconds since 1970). `age`: how long its process has run, seconds.
+    pub fn count_reading(&mut self, process: ProcessMark, age: i64, now: i64, reading: &Reading) -> Samples {
+        let is_first = self.process.is_none();
+        let is_same = self.process == Some(process);
+        if !is_same {
+            self.channels.clear();
+        }
+        let passed = if is_same { now - self.at } else { age.min(now - self.at) };
+        let (mut samples, counted, work) = self.take(reading, now);
+        (self.process, self.at) = (Some(process), now);
+        if is_first && age > NEW {
+            // From here on; what was before cannot be put into this moment.
+            return samples;
+        }
+        self.add_up(&counted);
+        samples.extend(counted);
+        if passed > 0 && !reading.truncated {
+            #[allow(clippy::cast_precision_loss, reason = "seconds between two samples")]
+            let rate = work * HASHES_PER_DIFFICULTY / passed as f64;
+            samples.insert("hashrate_measured".into(), rate);
+        }
+        samples
+    }
+
+    /// Readings, increments and the work since the last time.
+    fn take(&mut self, reading: &Reading, now: i64) -> (Samples, Samples, f64) {
+        let mut gauges = Samples::new();
+        let mut counted = Samples::new();
+        let mut work = 0.0;
+        let mut seen = BTreeMap::new();
+        let mut put = |name: &str, value: Option<f64>| {
+            if let Some(value) = value.filter(|value| value.is_finite()) {
+                gauges.insert(name.into(), value);
+            }
+        };
+        let miners = || reading.clients.iter().flat_map(|client| client.channels.iter().map(move |channel| (client, channel)));
+        put("hashrate_miners", reading.clients_hashrate);
+        put("hashrate_upstream", reading.server_hashrate);
+        put("miners", Some(float_of(reading.clients.len())));
+        put("channels_miners", Some(float_of(miners().count())));
+        put("channels_upstream", Some(float_of(reading.server_channels.len())));
+        put("best_difficulty", miners().filter_map(|(_, channel)| channel.best_difficulty).reduce(f64::max).or(Some(0.0)));
+        // Always there, so that nothing happening is told apart from nothing known.
+        for name in
+            ["shares_accepted", "shares_rejected", "shares_submitted", "shares_acknowledged", "shares_refused", "blocks_found"]
+        {
+            counted.insert(name.into(), 0.0);
+        }
+        for channel in &reading.server_channels {
+            let key = format!("p/{}/{}", channel.channel_id, channel.user_identity);
+            let (increments, _) = self.increments(&key, of_pool(channel), None, &mut seen);
+            add(&mut counted, increments);
+        }
+        for (client, channel) in miners() {
+            let key = format!("m/{}/{}/{}", client.client_id, channel.channel_id, channel.user_identity);
+            let (increments, done) = self.increments(&key, of_miner(channel), channel.share_work, &mut seen);
+            work += done;
+            if let Some(name) = self.miner(&channel.user_identity, now) {
+                *gauges.entry(format!("miner_hashrate:{name}")).or_default() += channel.nominal_hashrate.unwrap_or(0.0);
+                for kind in ["accepted", "rejected"] {
+                    let value = increments.get(&format!("shares_{kind}")).copied().unwrap_or(0.0);
+                    *counted.entry(format!("miner_shares_{kind}:{name}")).or_default() += value;
+                }
+            }
+            add(&mut counted, increments);
+        }
+        self.channels = seen;
+        (gauges, counted, work)
+    }
+
+    /// What a channel's counters grew by. One that is smaller than before began anew.
+    fn increments(
+        &self,
+        key: &str,
+        counts: BTreeMap<String, u64>,
+        work: Option<f64>,
+        seen: &mut BTreeMap<String, Counts>,
+    ) -> (Samples, f64) {
+        let before = self.channels.get(key);
+        let is_reset = before.is_some_and(|before| {
+            counts.iter().any(|(name, count)| before.counts.get(name).is_some_and(|before| count < before))
+        });
+        let before = before.filter(|_| !is_reset);
+        let grown = counts.iter().map(|(name, count)| {
+            let known = before.and_then(|before| before.counts.get(name)).copied().unwrap_or(0);
+            (name.clone(), float(count - known))
+        });
+        let grown: Samples = grown.collect();
+        let done = work.map_or(0.0, |work| {
+            let known = before.and_then(|before| before.work).filter(|known| *known <= work).unwrap_or(0.0);
+            (work - known).max(0.0)
+        });
+        seen.insert(key.into(), Counts { counts, work });
+        (grown, done)
+    }
+
+    /// The name under which a miner has series; none if there are too many.
+    fn miner(&mut self, identity: &str, now: i64) -> Option<String> {
+        let name = if identity.is_empty() { "unnamed" } else { identity };
+        if !self.miners.contains_key(name) && self.miners.len() >= MINERS {
+            self.miners.retain(|_, seen| now - *seen < MINER_UNSEEN);
+        }
+        if !self.miners.contains_key(name) && self.miners.len() >= MINERS {
+            return None;
+        }
+        self.miners.insert(name.into(), now);
+        Some(name.into())
+    }
+
+    fn add_up(&mut self, counted: &Samples) {
+        for (name, value) in counted.iter().filter(|(name, _)| !name.starts_with("miner_")) {
+            *self.totals.entry(name.clone()).or_default() += value;
+        }
+    }
+}
+
+fn of_pool(channel: &ServerChannel) -> BTreeMap<String, u64> {
+    let plain = [
+        ("shares_submitted", channel.shares_submitted),
+        ("shares_acknowledged", channel.shares_acknowledged),
+        ("shares_refused", channel.shares_rejected),
+    ];
+    named(plain, "shares_refused", &channel.rejected_by_reason)
+}
+
+fn of_miner(channel: &ClientChannel) -> BTreeMap<String, u64> {
+    let plain = [
+        ("shares_accepted", channel.shares_accepted),
+        ("shares_rejected", channel.shares_rejected),
+        ("blocks_found", channel.blocks_found),
+    ];
+    named(plain, "shares_rejected", &channel.rejected_by_reason)
+}
+
+fn named(plain: [(&str, Option<u64>); 3], reasoned: &str, reasons: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let plain = plain.into_iter().filter_map(|(name, count)| Some((name.to_owned(), count?)));
+    // Reasons that never occurred are listed by the client with 0, and say nothing.
+    let reasons = reasons.iter().filter(|(_, count)| **count > 0).map(|(reason, count)| (format!("{reasoned}:{reason}"), *count));
+    plain.chain(reasons).collect()
+}
+
+fn add(sums: &mut Samples, increments: Samples) {
+    for (name, value) in increments {
+        *sums.entry(name).or_default() += value;
+    }
+}
+
+/// Both counts are of one keeper, and the second is not before the first.
+fn is_same_count(before: &Lines, now: &Lines) -> bool {
+    before.from == now.from
+        && now.to >= before.to
+        && [(before.error, now.error), (before.warn, now.warn), (before.info, now.info), (before.debug, now.debug)]
+            .iter()
+            .all(|(before, now)| now >= before)
+        && now.other >= before.other
+}
+
+fn difference(now: &Lines, before: &Lines) -> Lines {
+    Lines {
+        error: now.error - before.error,
+        warn: now.warn - before.warn,
+        info: now.info - before.info,
+        debug: now.debug - before.debug,
+        other: now.other - before.other,
+        ..*now
+    }
+}
+
+fn sum(one: &Lines, other: &Lines) -> Lines {
+    Lines {
+        error: one.error + other.error,
+        warn: one.warn + other.warn,
+        info: one.info + other.info,
+        debug: one.debug + other.debug,
+        other: one.other + other.other,
+        ..*one
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "exact up to 2^53, far above what a sample counts")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+fn float_of(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+#[path = "counting_tests.rs"]
+mod tests;

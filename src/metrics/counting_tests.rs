@@ -1,0 +1,121 @@
+//! Tests of `counting`.
+
+use super::*;
+use crate::sampling::monitoring::Client;
+use proptest::prelude::*;
+
+const ONE: ProcessMark = ProcessMark { pid: 10, started_ticks: 5 };
+const OTHER: ProcessMark = ProcessMark { pid: 11, started_ticks: 9 };
+
+fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> ClientChannel {
+    ClientChannel {
+        channel_id: id,
+        user_identity: user.into(),
+        nominal_hashrate: Some(1e12),
+        shares_accepted: Some(accepted),
+        shares_rejected: Some(rejected),
+        rejected_by_reason: BTreeMap::from([("stale-share".into(), rejected), ("never".into(), 0)]),
+        share_work: Some(accepted as f64 * 2.0),
+        best_difficulty: Some(accepted as f64),
+        blocks_found: Some(0),
+    }
+}
+
+fn reading(channels: Vec<ClientChannel>) -> Reading {
+    Reading { clients: vec![Client { client_id: 0, channels }], clients_hashrate: Some(3e12), ..Reading::default() }
+}
+
+#[test]
+fn counters_become_increments() {
+    let mut b = Baseline::default();
+    let first = b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 10, 1)]));
+    assert_eq!((first["shares_accepted"], first["shares_rejected"], first["shares_rejected:stale-share"]), (10.0, 1.0, 1.0));
+    assert_eq!(first["hashrate_measured"], 20.0 * HASHES_PER_DIFFICULTY / 5.0);
+    let second = b.count_reading(ONE, 15, 1010, &reading(vec![channel(1, "rig", 12, 1)]));
+    assert_eq!((second["shares_accepted"], second["shares_rejected"], second["miner_shares_accepted:rig"]), (2.0, 0.0, 2.0));
+    assert_eq!((second["hashrate_miners"], second["miner_hashrate:rig"], second["miners"]), (3e12, 1e12, 1.0));
+    assert_eq!(second["hashrate_measured"], 4.0 * HASHES_PER_DIFFICULTY / 10.0);
+    assert!(!second.contains_key("shares_rejected:never"));
+    assert_eq!(b.totals()["shares_accepted"], 12.0);
+}
+
+#[test]
+fn a_restart_is_neither_a_loss_nor_a_spike() {
+    let mut b = Baseline::default();
+    b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 100, 0)]));
+    // Another process counts from nothing; the same channel number means nothing.
+    let after = b.count_reading(OTHER, 4, 1010, &reading(vec![channel(1, "rig", 3, 0)]));
+    assert_eq!(after["shares_accepted"], 3.0);
+    assert_eq!(after["hashrate_measured"], 6.0 * HASHES_PER_DIFFICULTY / 4.0, "over the time that the new process had");
+    // A channel that closes takes its counts along, and one that begins anew counts from nothing.
+    let closed = b.count_reading(OTHER, 14, 1020, &reading(vec![]));
+    assert_eq!((closed["shares_accepted"], closed["hashrate_measured"]), (0.0, 0.0));
+    b.count_reading(OTHER, 24, 1030, &reading(vec![channel(2, "rig", 8, 0)]));
+    let anew = b.count_reading(OTHER, 34, 1040, &reading(vec![channel(2, "rig", 2, 0)]));
+    assert_eq!(anew["shares_accepted"], 2.0);
+    assert_eq!(b.totals()["shares_accepted"], 100.0 + 3.0 + 8.0 + 2.0);
+}
+
+#[test]
+fn an_old_client_met_for_the_first_time_is_counted_from_then_on() {
+    let mut b = Baseline::default();
+    let first = b.count_reading(ONE, 100_000, 1000, &reading(vec![channel(1, "rig", 5000, 0)]));
+    assert!(!first.contains_key("shares_accepted") && first.contains_key("hashrate_miners"));
+    let second = b.count_reading(ONE, 100_010, 1010, &reading(vec![channel(1, "rig", 5001, 0)]));
+    assert_eq!(second["shares_accepted"], 1.0);
+}
+
+#[test]
+fn miners_beyond_the_cap_count_in_the_sums_and_long_gone_ones_make_room() {
+    let mut b = Baseline::default();
+    let many = (0..100).map(|n| channel(n, &format!("rig{n:03}"), 1, 0)).collect();
+    let samples = b.count_reading(ONE, 5, 1000, &reading(many));
+    assert_eq!(samples["shares_accepted"], 100.0);
+    assert_eq!(samples.keys().filter(|name| name.starts_with("miner_hashrate:")).count(), MINERS);
+    let samples = b.count_reading(ONE, 5, 1000 + MINER_UNSEEN, &reading(vec![channel(200, "newcomer", 1, 0)]));
+    assert!(samples.contains_key("miner_hashrate:newcomer"));
+}
+
+#[test]
+fn lines_are_counted_once_whoever_dies() {
+    let lines = |from, to, info| Lines { from, to, info, ..Lines::default() };
+    let mut b = Baseline::default();
+    assert_eq!(b.uncounted(Some(&lines(0, 100, 5))), None);
+    assert_eq!(b.count_lines(Some(&lines(0, 100, 5)), &Lines::default())["log_infos"], 5.0);
+    // The manager was away; the keeper counted on.
+    let kept = serde_json::to_string(&b).unwrap();
+    let mut b: Baseline = serde_json::from_str(&kept).unwrap();
+    assert_eq!(b.count_lines(Some(&lines(0, 500, 25)), &Lines::default())["log_infos"], 20.0);
+    // The keeper was killed at 700 and another one began to count there: what lies between is counted from the files.
+    assert_eq!(b.uncounted(Some(&lines(700, 900, 9))), Some(Uncounted { from: 500, to: Some(700) }));
+    assert_eq!(b.count_lines(Some(&lines(700, 900, 9)), &lines(500, 700, 10))["log_infos"], 19.0);
+    // It ended.
+    assert_eq!(b.uncounted(None), Some(Uncounted { from: 900, to: None }));
+    assert_eq!(b.count_lines(None, &lines(900, 950, 3))["log_infos"], 3.0);
+    assert_eq!(b.uncounted(None), Some(Uncounted { from: 950, to: None }));
+    assert_eq!(b.count_lines(Some(&lines(950, 960, 1)), &Lines::default())["log_infos"], 1.0);
+    assert_eq!(b.totals()["log_infos"], 48.0);
+}
+
+proptest! {
+    /// Whatever a client does, the increments add up to the highest count each of its channels' lives reached.
+    #[test]
+    fn increments_add_up(lives in prop::collection::vec(prop::collection::vec(0u64..50, 1..6), 1..6)) {
+        let mut b = Baseline::default();
+        let (mut total, mut expected, mut at) = (0.0, 0.0, 1000);
+        for (n, life) in lives.iter().enumerate() {
+            let process = ProcessMark { pid: 7, started_ticks: n as u64 };
+            let mut count = 0;
+            for growth in life {
+                count += growth;
+                at += 10;
+                let samples = b.count_reading(process, 5, at, &reading(vec![channel(1, "rig", count, 0)]));
+                prop_assert!(samples.values().all(|value| value.is_finite() && *value >= 0.0));
+                total += samples["shares_accepted"];
+            }
+            expected += count as f64;
+        }
+        prop_assert_eq!(total, expected);
+        prop_assert_eq!(b.totals()["shares_accepted"], expected);
+    }
+}

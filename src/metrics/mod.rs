@@ -1,0 +1,31 @@
+//! Metrics: what every client did, as series of samples, for a week in full and for good in hours and days.
+//!
+//! ```text
+//! keeper (lines) ─┐
+//! /proc ──────────┼─▶ sampler ─▶ counting ─▶ queries ─▶ range ─▶ service ─▶ views, routes
+//! monitoring API ─┘   one task    increments   samples, roll-ups
+//! ```
+//!
+//! Invariants: a counter's values are increments, so that sums over any stretch are right whatever was restarted; what they are counted from
+//! is saved in the same transaction as they are; a reading costs the points it returns, not the history there is.
+//!
+//! * [`model`]: names and meanings. `counting`: from readings to samples. `sampler`: the task. `jobs`: what is forgotten and when.
+//! * `asked`: what a request wants. `board`: pages put together.
+//! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
+
+mod asked;
+mod board;
+mod counting;
+mod jobs;
+pub mod model;
+mod queries;
+mod range;
+pub mod routes;
+mod sampler;
+mod service;
+pub mod views;
+
+pub use jobs::{forget, forget_nightly};
+pub use range::Keep;
+pub use sampler::Sampler;
+pub use service::Metrics;

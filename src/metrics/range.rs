@@ -1,0 +1,233 @@
+//! Reading a stretch of a series at the cost of the points it returns: whole days from the table of days, its edges from the finer ones.
+//!
+//! Each table is complete up to its mark only; what is newer comes from the next finer one. So is what a finer table holds longer than a
+//! coarser one begins. Times are whole seconds since 1970 UTC.
+
+use diesel::QueryResult;
+use diesel::sqlite::SqliteConnection as Db;
+use std::collections::BTreeMap;
+
+use super::queries::{self, Bucket, Level, floor};
+
+/// At most so many points are returned, and about five times as many rows read for them.
+pub const MOST_POINTS: i64 = 1000;
+const MOST_ROWS: i64 = 5 * MOST_POINTS;
+
+/// Up to which second each level is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    minutes: i64,
+    hours: i64,
+    days: i64,
+}
+
+impl Marks {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn read(db: &mut Db) -> QueryResult<Self> {
+        let [minutes, hours, days] =
+            [queries::until(db, Level::Minute)?, queries::until(db, Level::Hour)?, queries::until(db, Level::Day)?];
+        Ok(Self { minutes, hours, days })
+    }
+
+    fn of(self, level: Level) -> i64 {
+        match level {
+            Level::Raw => i64::MAX,
+            Level::Minute => self.minutes,
+            Level::Hour => self.hours,
+            Level::Day => self.days,
+        }
+    }
+}
+
+/// A piece of a stretch, and the level it is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    level: Level,
+    from: i64,
+    to: i64,
+}
+
+/// Cuts the time from `from` to before `to` into pieces, each from the coarsest level not above `level` that has it whole. Pieces come in
+/// order of time, do not overlap and leave nothing out.
+fn pieces(level: Level, from: i64, to: i64, marks: Marks) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    cut(level, from, to, marks, &mut pieces);
+    pieces
+}
+
+fn cut(level: Level, from: i64, to: i64, marks: Marks, pieces: &mut Vec<Piece>) {
+    if from >= to {
+        return;
+    }
+    let Some(finer) = level.finer() else {
+        pieces.push(Piece { level, from, to });
+        return;
+    };
+    let whole_from = -floor(-from, level.step());
+    let whole_to = floor(to.min(marks.of(level)), level.step());
+    if whole_from < whole_to {
+        cut(finer, from, whole_from, marks, pieces);
+        pieces.push(Piece { level, from: whole_from, to: whole_to });
+        cut(finer, whole_to, to, marks, pieces);
+    } else {
+        cut(finer, from, to, marks, pieces);
+    }
+}
+
+/// How far back each level is kept, seconds. Days are kept for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Samples as they came.
+    pub raw: i64,
+    /// Minutes.
+    pub minutes: i64,
+    /// Hours.
+    pub hours: i64,
+}
+
+impl Keep {
+    /// Raw samples for so many days, minutes for 30 days and hours for a year, or as long as the raw samples if that is longer.
+    #[must_use]
+    pub fn raw_days(days: u32) -> Self {
+        let days = i64::from(days);
+        Self { raw: days * 86_400, minutes: days.max(30) * 86_400, hours: days.max(365) * 86_400 }
+    }
+}
+
+/// How points are spaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spacing {
+    /// From which level they are read, at the coarsest.
+    pub level: Level,
+    /// Their distance, seconds.
+    pub step: i64,
+}
+
+impl Spacing {
+    /// Buckets of one level.
+    #[must_use]
+    pub const fn of(level: Level) -> Self {
+        Self { level, step: level.step() }
+    }
+
+    /// The finest spacing that gives a stretch of `length` seconds at most 1,000 points without reading much more rows than that.
+    /// `sample` is the distance of samples, `age` how long ago the stretch begins; both in seconds.
+    #[must_use]
+    pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Keep) -> Self {
+        let sample = sample.max(1);
+        if length / sample <= MOST_POINTS && age <= keep.raw {
+            return Self { level: Level::Raw, step: sample };
+        }
+        for (level, steps) in [(Level::Minute, [1, 2, 5].as_slice()), (Level::Hour, &[1, 3, 6]), (Level::Day, &[1, 7, 30, 120])] {
+            let is_kept = match level {
+                Level::Minute => age <= keep.minutes,
+                Level::Hour => age <= keep.hours,
+                _ => true,
+            };
+            for times in steps {
+                let step = level.step() * times;
+                if is_kept && length / step <= MOST_POINTS && length / level.step() <= MOST_ROWS {
+                    return Self { level, step };
+                }
+            }
+        }
+        Self { level: Level::Day, step: 365 * 86_400 }
+    }
+}
+
+/// The buckets of a series from `from` to before `to`, spaced as asked, oldest first. A stretch without samples has no bucket.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn points(db: &mut Db, series: i64, from: i64, to: i64, spacing: Spacing) -> QueryResult<Vec<Bucket>> {
+    let marks = Marks::read(db)?;
+    let mut merged: BTreeMap<i64, Bucket> = BTreeMap::new();
+    for piece in pieces(spacing.level, from, to, marks) {
+        for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, spacing.step)? {
+            let at = floor(bucket.at, spacing.step);
+            let bucket = Bucket { at, ..bucket };
+            merged.entry(at).and_modify(|known| *known = known.with(bucket)).or_insert(bucket);
+        }
+    }
+    Ok(merged.into_values().collect())
+}
+
+/// All of a stretch in one bucket; none if it holds no sample. Where raw samples, minutes or hours are not kept any more, the edges are
+/// those of what is kept: `from` is moved back to the beginning of the bucket it lies in.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn whole(db: &mut Db, series: i64, from: i64, to: i64) -> QueryResult<Option<Bucket>> {
+    let marks = Marks::read(db)?;
+    let mut from = from;
+    for level in [Level::Minute, Level::Hour, Level::Day] {
+        let finer_from = match level.finer() {
+            Some(finer) => queries::oldest(db, finer, series)?,
+            None => None,
+        };
+        let edge = floor(from, level.step());
+        if finer_from.is_none_or(|oldest| oldest > from) && edge < marks.of(level) {
+            from = edge;
+        }
+    }
+    let mut all: Option<Bucket> = None;
+    for piece in pieces(Level::Day, from, to, marks) {
+        for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, i64::MAX)? {
+            all = Some(all.map_or(bucket, |known| known.with(bucket)));
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DAY: i64 = 86_400;
+
+    #[test]
+    fn long_stretches_come_from_the_coarse_tables_and_edges_from_the_fine_ones() {
+        let marks = Marks { minutes: 10 * DAY + 7200 + 300, hours: 10 * DAY + 7200, days: 10 * DAY };
+        let cut = pieces(Level::Day, DAY + 30, 10 * DAY + 7200 + 400, marks);
+        let levels: Vec<Level> = cut.iter().map(|piece| piece.level).collect();
+        use Level::{Day, Hour, Minute, Raw};
+        assert_eq!(levels, [Raw, Minute, Hour, Day, Hour, Minute, Raw]);
+        assert_eq!(cut[3], Piece { level: Day, from: 2 * DAY, to: 10 * DAY });
+    }
+
+    #[test]
+    fn spacings_give_at_most_a_thousand_points() {
+        for length in (1..10 * 365).map(|days| days * DAY).chain((1..5000).map(|minutes| minutes * 60)) {
+            let spacing = Spacing::for_stretch(length, 10, length, Keep::raw_days(7));
+            assert!(length / spacing.step <= MOST_POINTS, "{length}: {spacing:?}");
+            assert!(length / spacing.level.step().max(10) <= MOST_ROWS, "{length}: {spacing:?}");
+        }
+        assert_eq!(Spacing::for_stretch(3600, 10, 3600, Keep::raw_days(7)), Spacing { level: Level::Raw, step: 10 });
+        assert_eq!(Spacing::for_stretch(DAY, 10, DAY, Keep::raw_days(7)), Spacing { level: Level::Minute, step: 120 });
+        // An hour of last month: its raw samples are gone.
+        assert_eq!(Spacing::for_stretch(3600, 10, 20 * DAY, Keep::raw_days(7)), Spacing::of(Level::Minute));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_follow_one_another_without_gap_or_overlap(
+            from in 0..40 * DAY, length in 0..40 * DAY, days in 0i64..60, hours in 0i64..30, windows in 0i64..14
+        ) {
+            let marks = Marks { days: days * DAY, hours: days * DAY + hours * 3600, minutes: days * DAY + hours * 3600 + windows * 300 };
+            let cut = pieces(Level::Day, from, from + length, marks);
+            let mut at = from;
+            for piece in &cut {
+                prop_assert_eq!(piece.from, at);
+                prop_assert!(piece.to > piece.from && piece.to <= marks.of(piece.level).max(piece.from));
+                prop_assert_eq!((piece.from % piece.level.step(), piece.to % piece.level.step()), (0, 0));
+                at = piece.to;
+            }
+            prop_assert_eq!(at, from + length);
+            prop_assert!(cut.len() <= 7, "{:?}", cut);
+        }
+    }
+}

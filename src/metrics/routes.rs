@@ -1,0 +1,332 @@
+//! Handlers of metrics: read what is asked for, ask the service, answer with a page struct.
+
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::Event as SseEvent;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::stream;
+use serde_json::json;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+use super::asked::{Asked, MOMENT};
+use super::board;
+use super::service::{Metrics, Row};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::http::want::{MetricForms, SeriesForms};
+use crate::http::{Form, Frame, Id, Params, Reply, Want, sse};
+use crate::ids::InstanceId;
+
+/// Points of a series that are answered if neither a limit nor times are given.
+const LIMIT: usize = 50;
+/// Samples that are answered if no limit is given.
+const SAMPLES: u64 = 100;
+/// A chart that is a file of its own may use its own style, by the hash of it, and nothing else.
+const CHART_POLICY: &str =
+    "default-src 'none'; style-src 'sha256-/0wIQZ5MZzUkHQz8uzriFxyNV+h0ZsQWc57lbK+Mk4Y='; frame-ancestors 'none'";
+/// Series of several instances or names are asked for with so many at most.
+const CHOSEN: usize = 50;
+
+/// What handlers of metrics reach.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Cancelled when the manager ends.
+    pub stop: CancellationToken,
+}
+
+/// The instance and the series in a path.
+fn named(path: &HashMap<String, String>) -> Result<(InstanceId, String)> {
+    let found = path.get("id").and_then(|id| id.parse().ok()).zip(path.get("type").cloned());
+    found.ok_or_else(|| Error::not_found("instance", path.get("id").map_or("", String::as_str)))
+}
+
+/// `GET /metrics/{id}`.
+pub async fn show(
+    State(board): State<Board>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want<MetricForms>,
+    mut params: Params,
+) -> Reply {
+    if matches!(want.form, Form::Html | Form::EventStream) {
+        let asked = Asked::read(params, Timestamp::now(), "6h")?;
+        if want.form == Form::EventStream {
+            return Ok(follow(board, frame, id, asked, want.asked.fragment).await?);
+        }
+        let page = board::page(&board.metrics, frame, id, (asked.choice, asked.stretch), Timestamp::now()).await?;
+        return want.respond(&page);
+    }
+    let metric_type = params.text("metric_type").map(str::to_owned);
+    let limit = params.number("limit", 1..=1000, SAMPLES);
+    params.finish()?;
+    let rows = board.metrics.newest(id, metric_type, usize::try_from(limit).unwrap_or(100)).await?;
+    if want.form == Form::Csv {
+        return Ok(csv_file("id,timestamp,metric_type,value", rows.iter().map(of_row)));
+    }
+    Ok(Json(json!({ "metrics": rows })).into_response())
+}
+
+/// `GET /metrics`: several instances in one chart, or the latest figures of all.
+pub async fn compare(
+    State(board): State<Board>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    axum::extract::RawQuery(query): axum::extract::RawQuery,
+    params: Params,
+) -> Reply {
+    let metric_type = params.text("metric").unwrap_or("hashrate_miners").to_owned();
+    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    let given = query.unwrap_or_default();
+    let ids = form_urlencoded::parse(given.as_bytes()).filter(|(name, _)| name == "ids").take(CHOSEN);
+    let chosen = ids.map(|(_, id)| id.parse().map_err(|_| Error::invalid("/ids", "ids must be ids of instances.")));
+    let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
+    let time = (asked.choice, asked.stretch);
+    want.respond(&board::compare(&board.metrics, frame, (metric_type, chosen), time, Timestamp::now()).await?)
+}
+
+/// `GET /metrics/{id}/latest`.
+pub async fn latest(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
+    let (timestamp, metrics) = board.metrics.latest(id).await?;
+    Ok(Json(json!({ "metrics": metrics, "timestamp": timestamp })).into_response())
+}
+
+/// `GET /metrics/{id}/types`.
+pub async fn types(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
+    Ok(Json(json!({ "metricTypes": board.metrics.types(id).await? })).into_response())
+}
+
+/// `GET /metrics/{id}/uptime`.
+pub async fn uptime(State(board): State<Board>, Id(id): Id<InstanceId>, mut params: Params) -> Reply {
+    let hours = params.number("hours", 1..=87_600, 24);
+    params.finish()?;
+    let uptime = board.metrics.uptime(id, hours, Timestamp::now()).await?;
+    Ok(Json(json!({ "uptime": uptime, "hours": hours })).into_response())
+}
+
+/// `GET /metrics/{id}/{type}/summary`.
+pub async fn summary(State(board): State<Board>, Path(path): Path<HashMap<String, String>>, mut params: Params) -> Reply {
+    let (id, name) = named(&path)?;
+    let since = params.get::<Timestamp>("since", MOMENT).unwrap_or_default();
+    params.finish()?;
+    let body = match board.metrics.summary(id, name.clone(), since, Timestamp::now()).await? {
+        Some(all) => {
+            json!({ "metric_type": name, "count": all.count, "sum": all.sum, "avg": all.avg, "min": all.min, "max": all.max })
+        }
+        None => json!({ "metric_type": name, "count": 0, "sum": 0.0, "avg": null, "min": null, "max": null }),
+    };
+    Ok(Json(body).into_response())
+}
+
+/// `GET /metrics/{id}/{type}/timeseries`.
+pub async fn timeseries(
+    State(board): State<Board>,
+    Extension(frame): Extension<Frame>,
+    Path(path): Path<HashMap<String, String>>,
+    want: Want<SeriesForms>,
+    params: Params,
+) -> Reply {
+    let (id, name) = named(&path)?;
+    let names = board::names(name, params.text("with"));
+    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    match want.form {
+        Form::Csv => Ok(csv_of(&board.metrics, id, names.1, asked).await?),
+        Form::Json => {
+            let (step, points) = newest(&board.metrics, id, names.1[0].clone(), asked).await?;
+            Ok(Json(json!({ "timeSeries": points, "step": step })).into_response())
+        }
+        _ => {
+            let time = (asked.choice, asked.stretch);
+            want.respond(&board::series_page(&board.metrics, frame, id, names, time, Timestamp::now()).await?)
+        }
+    }
+}
+
+/// `GET /metrics/{id}/{type}/timeseries.csv`: the same as a file, since a browser's link cannot say `Accept: text/csv`.
+pub async fn csv(State(board): State<Board>, Path(path): Path<HashMap<String, String>>, params: Params) -> Reply {
+    let (id, name) = named(&path)?;
+    let names = board::names(name, params.text("with"));
+    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    Ok(csv_of(&board.metrics, id, names.1, asked).await?)
+}
+
+/// `GET /metrics/{id}/{type}/chart`: an SVG file for `<img>`.
+pub async fn chart(
+    State(board): State<Board>,
+    Path(path): Path<HashMap<String, String>>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Reply {
+    let (id, name) = named(&path)?;
+    let width = u32::try_from(params.number("width", 160..=4000, 900)).unwrap_or(900);
+    let height = u32::try_from(params.number("height", 80..=2000, 280)).unwrap_or(280);
+    let names = board::names(name, params.text("with"));
+    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    let group = board::group(&board.metrics, id, names, &asked.choice, asked.stretch, Timestamp::now()).await?;
+    Ok(svg_file(group.chart(width, height).standalone("chart"), &headers, board.metrics.interval_s()))
+}
+
+/// The points of one series: of the stretch that was asked for, or the newest there are.
+async fn newest(metrics: &Metrics, id: InstanceId, name: String, mut asked: Asked) -> Result<(i64, Vec<super::service::Point>)> {
+    let now = Timestamp::now();
+    if asked.is_open {
+        let level = asked.stretch.level.unwrap_or(super::queries::Level::Minute);
+        let limit = asked.limit.unwrap_or(LIMIT);
+        (asked.stretch.level, asked.limit) = (Some(level), Some(limit));
+        // A series that ended last week ends there.
+        let newest = metrics.newest(id, Some(name.clone()), 1).await?.first().map(|row| row.timestamp);
+        asked.stretch.to = newest.unwrap_or(now).min(now);
+        asked.stretch.from = Timestamp(asked.stretch.to.0 - i64::try_from(limit).unwrap_or(50) * level.step() * 1000);
+    }
+    let found = metrics.points(id, vec![name], asked.stretch, now).await?.into_iter().next();
+    let (step, mut points) = found.map_or((60, Vec::new()), |found| (found.step, found.points));
+    let over = points.len().saturating_sub(asked.limit.unwrap_or(usize::MAX));
+    points.drain(..over);
+    Ok((step, points))
+}
+
+async fn csv_of(metrics: &Metrics, id: InstanceId, names: Vec<String>, asked: Asked) -> Result<Response> {
+    let mut lines = Vec::new();
+    for name in names {
+        let (_, points) = newest(metrics, id, name.clone(), asked.clone()).await?;
+        let quoted = csv_text(&name);
+        lines.extend(
+            points
+                .into_iter()
+                .map(|point| format!("{},{quoted},{},{},{},{}", point.timestamp, point.value, point.count, point.min, point.max)),
+        );
+    }
+    Ok(csv_file("timestamp,metric_type,value,count,min,max", lines.into_iter()))
+}
+
+fn of_row(row: &Row) -> String {
+    format!("{},{},{},{}", row.id, row.timestamp, csv_text(&row.metric_type), row.value)
+}
+
+/// A field as RFC 4180 wants it, and harmless to programs that take a leading `=` for a formula.
+fn csv_text(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-' | '/'));
+    let is_formula = text.starts_with(['=', '+', '-', '@']);
+    match (is_plain, is_formula) {
+        (true, false) => text.to_owned(),
+        (_, true) => format!("\"'{}\"", text.replace('"', "\"\"")),
+        (false, false) => format!("\"{}\"", text.replace('"', "\"\"")),
+    }
+}
+
+fn csv_file(head: &str, lines: impl Iterator<Item = String>) -> Response {
+    let mut text = format!("{head}\r\n");
+    for line in lines {
+        text.push_str(&line);
+        text.push_str("\r\n");
+    }
+    let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8"), (CONTENT_DISPOSITION, "attachment; filename=\"metrics.csv\"")];
+    (headers, text).into_response()
+}
+
+fn svg_file(svg: String, headers: &HeaderMap, fresh_s: i64) -> Response {
+    let mut hasher = DefaultHasher::new();
+    svg.hash(&mut hasher);
+    let etag = format!("\"{:016x}\"", hasher.finish());
+    let is_known = headers.get(IF_NONE_MATCH).is_some_and(|given| given.as_bytes() == etag.as_bytes());
+    let common = [(CACHE_CONTROL, format!("private, max-age={fresh_s}")), (ETAG, etag)];
+    if is_known {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    let own = [(CONTENT_TYPE, "image/svg+xml"), (CONTENT_SECURITY_POLICY, CHART_POLICY)];
+    (common, own, svg).into_response()
+}
+
+/// After each round of samples: for a page its charts anew, for a program the latest figures. One that watches from afar and is slow gets
+/// fewer of them.
+async fn follow(board: Board, frame: Frame, id: InstanceId, asked: Asked, as_html: bool) -> Result<Response> {
+    board.metrics.instance(id).await?;
+    let rounds = board.metrics.rounds();
+    let length = asked.choice.to.since(asked.choice.from);
+    let stop = board.stop.clone();
+    let events = stream::unfold((board, rounds), move |(board, mut rounds)| {
+        let (frame, asked) = (frame.clone(), asked.clone());
+        async move {
+            loop {
+                rounds.changed().await.ok()?;
+                let event = if as_html {
+                    charts(&board, frame.clone(), id, asked.clone(), length).await
+                } else {
+                    figures(&board, id).await
+                };
+                match event {
+                    Ok(event) => return Some((event, (board, rounds))),
+                    // It was deleted.
+                    Err(Error::NotFound { .. }) => return None,
+                    Err(_) => {}
+                }
+            }
+        }
+    });
+    Ok(sse::respond(events, stop))
+}
+
+async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, length: Duration) -> Result<SseEvent> {
+    use askama::Template as _;
+    let now = Timestamp::now();
+    if !asked.choice.range.is_empty() {
+        // The last hours go on; times that were named stay.
+        let from = Timestamp(now.0 - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
+        (asked.choice.from, asked.choice.to) = (from, now);
+        (asked.stretch.from, asked.stretch.to) = (from, now);
+    }
+    let page = board::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
+    let html = page.as_charts().render().map_err(Error::internal)?;
+    Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>")))
+}
+
+async fn figures(board: &Board, id: InstanceId) -> Result<SseEvent> {
+    let (timestamp, metrics) = board.metrics.latest(id).await?;
+    SseEvent::default().event("metrics").json_data(json!({ "metrics": metrics, "timestamp": timestamp })).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::{PAGE_RULES, STYLE};
+    use miniscript::bitcoin::hashes::{Hash as Digest, sha256};
+
+    fn base64(bytes: &[u8]) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for three in bytes.chunks(3) {
+            let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+            for at in 0..4 {
+                let letter = LETTERS[(bits >> (18 - 6 * at)) as usize & 63];
+                text.push(if at <= three.len() { char::from(letter) } else { '=' });
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn a_chart_may_use_its_own_style_and_pages_have_theirs_in_the_sheet() {
+        assert_eq!(base64(b"light w"), "bGlnaHQgdw==");
+        let hash = base64(&<sha256::Hash as Digest>::hash(STYLE.as_bytes()).to_byte_array());
+        assert!(CHART_POLICY.contains(&format!("'sha256-{hash}'")), "the hash of the style is {hash}");
+        assert!(include_str!("../../static/app.css").contains(PAGE_RULES));
+    }
+
+    #[test]
+    fn fields_of_a_table_are_quoted_and_never_formulas() {
+        for (text, field) in [
+            ("shares_rejected:stale-share", "shares_rejected:stale-share"),
+            ("miner_hashrate:a,b\"c", "\"miner_hashrate:a,b\"\"c\""),
+            ("=1+1", "\"'=1+1\""),
+            ("a\nb", "\"a\nb\""),
+        ] {
+            assert_eq!(csv_text(text), field);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The one task that samples all instances: asks keepers, processes and monitoring APIs, turns what they say into samples, and writes a
+//! round as one transaction. Blocks nobody: what does not answer in time is left out of its round.
+
+use futures_util::StreamExt;
+use std::collections::{HashMap, HashSet};
+use std::mem::discriminant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::counting::{Baseline, ProcessMark, Samples};
+use super::model::{Measure, metric};
+use super::queries;
+use super::queries::settling;
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::ids::InstanceId;
+use crate::instances::{Instance, Instances};
+use crate::keeper::machine::State;
+use crate::keeper::protocol::Lines;
+use crate::logbuf::count::{LineCounts, count};
+use crate::logbuf::level::Level;
+use crate::sampling::monitoring::{Fault, Monitoring, Reading};
+use crate::sampling::procfs::{self, Process};
+
+/// So many instances are asked at a time.
+const AT_A_TIME: usize = 8;
+/// Rows of deleted instances removed in one step, and steps after each settling.
+const LOST_ROWS: i64 = 5_000;
+const LOST_STEPS: usize = 20;
+/// A round that takes longer than this is worth a line in the log.
+const SLOW_ROUND: Duration = Duration::from_secs(6);
+
+/// What the sampler remembers of an instance between two rounds.
+#[derive(Debug, Default)]
+struct Watched {
+    baseline: Baseline,
+    /// The last figures of its process and when they were read.
+    process: Option<(Duration, Process)>,
+    /// Its client's monitoring address, and the start of the client whose file it was read from.
+    monitoring: Option<(i64, Option<SocketAddr>)>,
+    /// Why its monitoring did not answer last, if it did not.
+    fault: Option<Fault>,
+}
+
+/// What was learnt of an instance in a round.
+struct Looked {
+    instance: Instance,
+    lines: Option<Lines>,
+    found: Option<LineCounts>,
+    process: Option<(Duration, Process)>,
+    monitoring: Option<(i64, Option<SocketAddr>)>,
+    reading: Option<std::result::Result<Reading, Fault>>,
+}
+
+/// Samples of a round as they are written: instance, name, value, and whether it is an increment.
+type Written = (InstanceId, String, f64, bool);
+
+/// Samples all instances.
+#[derive(Debug)]
+pub struct Sampler {
+    db: Db,
+    instances: Instances,
+    monitoring: Monitoring,
+    interval: Duration,
+    watched: HashMap<InstanceId, Watched>,
+    /// The numbers of series that were written to.
+    ids: HashMap<(InstanceId, String), i64>,
+    rounds: watch::Sender<i64>,
+    epoch: Instant,
+    settled: i64,
+    swept: i64,
+}
+
+impl Sampler {
+    /// A sampler that takes a round every `interval` and tells `rounds` the second of each once it is saved.
+    #[must_use]
+    pub fn new(db: Db, instances: Instances, interval: Duration, rounds: watch::Sender<i64>) -> Self {
+        Self {
+            db,
+            instances,
+            monitoring: Monitoring::new(),
+            interval,
+            watched: HashMap::new(),
+            ids: HashMap::new(),
+            rounds,
+            epoch: Instant::now(),
+            settled: 0,
+            swept: 0,
+        }
+    }
+
+    /// Takes rounds until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut is_failing = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            let begun = Instant::now();
+            let result = tokio::select! {
+                () = stop.cancelled() => break,
+                result = self.round(Timestamp::now().0.div_euclid(1000)) => result,
+            };
+            match result {
+                Ok(()) => is_failing = false,
+                // One line for a disk that is full for a day.
+                Err(e) if !is_failing => {
+                    is_failing = true;
+                    tracing::warn!(error = %e, "metrics cannot be saved; what was counted is saved with the next round that can be");
+                }
+                Err(_) => {}
+            }
+            if begun.elapsed() > SLOW_ROUND {
+                tracing::debug!(elapsed_ms = begun.elapsed().as_millis(), "a slow round of samples");
+            }
+        }
+    }
+
+    /// One round at `now`, seconds since 1970.
+    ///
+    /// # Errors
+    /// The database cannot be read or written; nothing is lost then.
+    pub async fn round(&mut self, now: i64) -> Result<()> {
+        if now != *self.rounds.borrow() {
+            self.sample(now).await?;
+        }
+        self.settle(now).await
+    }
+
+    async fn sample(&mut self, now: i64) -> Result<()> {
+        let instances = self.instances.list().await?;
+        let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
+        self.watched.retain(|id, _| present.contains(id));
+        self.ids.retain(|(id, _), _| present.contains(id));
+        self.remember(&present).await?;
+
+        let looks: Vec<_> = instances.into_iter().map(|instance| self.look(instance)).collect();
+        let looked: Vec<Looked> = futures_util::stream::iter(looks).buffer_unordered(AT_A_TIME).collect().await;
+
+        let mut before = Vec::new();
+        let mut samples = Vec::new();
+        let mut baselines = Vec::new();
+        for looked in looked {
+            let id = looked.instance.id;
+            let watched = self.watched.entry(id).or_default();
+            before.push((id, watched.baseline.clone()));
+            let taken = watched.take(looked, now);
+            if watched.baseline != before[before.len() - 1].1 {
+                baselines.push((id, serde_json::to_string(&watched.baseline).map_err(Error::internal)?));
+            }
+            samples.extend(taken.into_iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| {
+                let is_counter = metric(&name).is_some_and(|(metric, _)| metric.measure == Measure::Counter);
+                (id, name, value, is_counter)
+            }));
+        }
+        let saved = self.save(now, samples, baselines).await;
+        if saved.is_err() {
+            for (id, baseline) in before {
+                self.watched.entry(id).or_default().baseline = baseline;
+            }
+        }
+        saved?;
+        self.rounds.send_replace(now);
+        Ok(())
+    }
+
+    /// Reads the baselines of instances that are new here.
+    async fn remember(&mut self, present: &HashSet<InstanceId>) -> Result<()> {
+        let new: Vec<InstanceId> = present.iter().copied().filter(|id| !self.watched.contains_key(id)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let stored = self.db.read(move |c| {
+            let mut stored = Vec::new();
+            for id in new {
+                stored.push((id, queries::baseline(c, id)?));
+            }
+            Ok(stored)
+        });
+        for (id, state) in stored.await? {
+            let baseline = state.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
+            self.watched.insert(id, Watched { baseline, ..Watched::default() });
+        }
+        Ok(())
+    }
+
+    /// Asks everybody who knows something of an instance.
+    fn look(&self, instance: Instance) -> impl Future<Output = Looked> + use<> {
+        let (instances, monitoring, epoch) = (self.instances.clone(), self.monitoring.clone(), self.epoch);
+        let known = self.watched.get(&instance.id);
+        let baseline = known.map(|watched| watched.baseline.clone()).unwrap_or_default();
+        let address = known.and_then(|watched| watched.monitoring);
+        async move {
+            let id = instance.id;
+            let lines = instances.lines(id).await;
+            let uncounted = baseline.uncounted(lines.as_ref());
+            let dir = instances.log_dir(id);
+            let pid = instance.pid;
+            let local = tokio::task::spawn_blocking(move || {
+                let found = uncounted.and_then(|part| count(&dir, part.from, part.to.unwrap_or(u64::MAX)).ok());
+                let process = pid.and_then(|pid| procfs::process(pid).ok()).map(|process| (epoch.elapsed(), process));
+                (found, process)
+            });
+            let (found, process) = local.await.unwrap_or_default();
+            let mut looked = Looked { instance, lines, found, process, monitoring: address, reading: None };
+            let Some(started) = looked.instance.start_time else { return looked };
+            if looked.monitoring.is_none_or(|(of, _)| of != started) {
+                looked.monitoring = Some((started, instances.monitoring_address(id).await));
+            }
+            // Before it serves miners its monitoring may rightly be closed.
+            if looked.instance.status == State::Running
+                && let Some((_, Some(address))) = looked.monitoring
+            {
+                looked.reading = Some(monitoring.read(address).await);
+            }
+            looked
+        }
+    }
+
+    async fn save(&mut self, now: i64, samples: Vec<Written>, baselines: Vec<(InstanceId, String)>) -> Result<()> {
+        let mut known = Vec::with_capacity(samples.len());
+        let mut new = Vec::new();
+        for (id, name, value, is_counter) in samples {
+            match self.ids.get(&(id, name.clone())) {
+                Some(series) => known.push((*series, value)),
+                None => new.push((id, name, value, is_counter)),
+            }
+        }
+        if known.is_empty() && new.is_empty() && baselines.is_empty() {
+            return Ok(());
+        }
+        let made = self.db.write(move |c| {
+            let mut made = Vec::new();
+            for (id, name, value, is_counter) in new {
+                if let Some(series) = queries::series_id(c, id, &name, is_counter)? {
+                    known.push((series, value));
+                    made.push(((id, name), series));
+                }
+            }
+            queries::insert(c, now, &known)?;
+            for (id, state) in baselines {
+                queries::set_baseline(c, id, &state)?;
+            }
+            Ok(made)
+        });
+        self.ids.extend(made.await?);
+        Ok(())
+    }
+
+    /// Moves what is older than the present five minutes and rolls it up; removes what deleted instances left.
+    async fn settle(&mut self, now: i64) -> Result<()> {
+        let window = queries::floor(now, queries::WINDOW);
+        if window == self.settled {
+            return Ok(());
+        }
+        while self.db.write(move |c| Ok(settling::settle(c, now)?)).await? {}
+        self.settled = window;
+        for _ in 0..LOST_STEPS {
+            if self.db.write(|c| Ok(settling::forget_lost(c, LOST_ROWS)?)).await? {
+                break;
+            }
+        }
+        let day = queries::floor(now, 86_400);
+        if day != self.swept {
+            self.swept = day;
+            // Series may be gone that are known by number here.
+            if self.db.write(|c| Ok(settling::forget_empty(c)?)).await? > 0 {
+                self.ids.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    /// What was learnt as samples; counters as increments.
+    fn take(&mut self, looked: Looked, now: i64) -> Samples {
+        let Looked { instance, lines, found, process, monitoring, reading } = looked;
+        let mut samples = Samples::new();
+        let found = found.map(|found| lines_of(&found)).unwrap_or_default();
+        let counted = self.baseline.count_lines(lines.as_ref(), &found);
+        let has_client = instance.start_time.is_some();
+        // A stopped instance has series no more once its last lines are counted.
+        if has_client || counted.values().any(|lines| *lines > 0.0) {
+            samples.extend(counted);
+        }
+        self.monitoring = monitoring;
+        let Some(started) = instance.start_time.filter(|_| process.is_some()) else {
+            self.process = None;
+            return samples;
+        };
+        let age = now - started.div_euclid(1000);
+        if let Some((read_at, figures)) = process {
+            samples.extend(of_process(self.process.as_ref(), &(read_at, figures.clone())));
+            samples.insert("uptime_seconds".into(), seconds(age.max(0)));
+            let mark = instance.pid.map(|pid| ProcessMark { pid, started_ticks: figures.started_ticks });
+            self.process = Some((read_at, figures));
+            match (reading, mark) {
+                (Some(Ok(reading)), Some(mark)) => {
+                    if self.fault.take().is_some() {
+                        tracing::info!(instance = %instance.id, "its client's monitoring answers again");
+                    }
+                    samples.insert("monitoring_up".into(), 1.0);
+                    samples.extend(self.baseline.count_reading(mark, age, now, &reading));
+                }
+                (Some(Err(fault)), _) => {
+                    samples.insert("monitoring_up".into(), 0.0);
+                    // One line for each kind of fault, not for each round.
+                    if self.fault.as_ref().is_none_or(|known| discriminant(known) != discriminant(&fault)) {
+                        tracing::warn!(instance = %instance.id, %fault, "its client's monitoring cannot be read");
+                    }
+                    self.fault = Some(fault);
+                }
+                _ => {}
+            }
+        }
+        samples
+    }
+}
+
+fn of_process(before: Option<&(Duration, Process)>, now: &(Duration, Process)) -> Samples {
+    let mut samples = Samples::new();
+    if let Some(percent) = before.and_then(|before| procfs::cpu_percent(before, now)) {
+        samples.insert("cpu_percent".into(), percent);
+    }
+    let process = &now.1;
+    #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
+    samples.insert("memory_bytes".into(), process.rss_bytes as f64);
+    samples.insert("threads".into(), f64::from(process.threads));
+    if let Some(files) = process.open_files {
+        samples.insert("open_files".into(), f64::from(files));
+    }
+    samples
+}
+
+fn lines_of(found: &LineCounts) -> Lines {
+    Lines {
+        from: found.until,
+        to: found.until,
+        error: found.of(Level::Error),
+        warn: found.of(Level::Warn),
+        info: found.of(Level::Info),
+        debug: found.of(Level::Debug) + found.of(Level::Trace),
+        other: found.other,
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds stay below 2^53")]
+fn seconds(seconds: i64) -> f64 {
+    seconds as f64
+}

@@ -1,0 +1,297 @@
+//! The use cases of metrics: what can be asked of the samples.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::watch;
+
+use super::counting::Baseline;
+use super::model::{Measure, metric, rank};
+use super::queries::{self, Bucket, Level, Series};
+use super::range::{self, Keep, MOST_POINTS, Spacing};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::Result;
+use crate::ids::InstanceId;
+use crate::instances::{Instance, Instances};
+
+/// A series that has not had a sample for so long when its instance had is not among the latest, seconds.
+const LATEST: i64 = 300;
+
+/// Everything that can be asked of metrics; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(super) db: Db,
+    pub(super) instances: Instances,
+    interval: Duration,
+    keep: Keep,
+    rounds: watch::Receiver<i64>,
+}
+
+/// One sample, as the table `metrics` has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Its number; the same sample always has the same one.
+    pub id: i64,
+    /// Whose it is.
+    pub instance_id: InstanceId,
+    /// What was measured.
+    pub metric_type: String,
+    /// How much: a reading, or the increment since the sample before.
+    pub value: f64,
+    /// When.
+    pub timestamp: Timestamp,
+}
+
+/// A stretch of a series in one row.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// How many samples.
+    pub count: i64,
+    /// Their sum.
+    pub sum: f64,
+    /// Their mean.
+    pub avg: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+/// One point of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Point {
+    /// Its beginning.
+    pub timestamp: Timestamp,
+    /// The mean of its readings, or the sum of its increments.
+    pub value: f64,
+    /// How many samples it holds.
+    pub count: i64,
+    /// The least of them.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+/// A stretch of a series in points. Where there was no sample, there is no point.
+#[derive(Clone, Debug)]
+pub struct Points {
+    /// From here
+    pub from: Timestamp,
+    /// to here.
+    pub to: Timestamp,
+    /// The distance of points, seconds.
+    pub step: i64,
+    /// Oldest first.
+    pub points: Vec<Point>,
+}
+
+/// Which stretch of a series is wanted, and how finely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// From here
+    pub from: Timestamp,
+    /// to here.
+    pub to: Timestamp,
+    /// In buckets of this; none: as fine as a thousand points allow.
+    pub level: Option<Level>,
+}
+
+impl Metrics {
+    /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when.
+    #[must_use]
+    pub fn new(db: Db, instances: Instances, interval: Duration, keep: Keep, rounds: watch::Receiver<i64>) -> Self {
+        Self { db, instances, interval, keep, rounds }
+    }
+
+    /// The instances whose metrics these are.
+    #[must_use]
+    pub fn instances(&self) -> &Instances {
+        &self.instances
+    }
+
+    /// The second of the last round of samples, and of each one to come.
+    #[must_use]
+    pub fn rounds(&self) -> watch::Receiver<i64> {
+        self.rounds.clone()
+    }
+
+    /// The distance of samples, seconds.
+    #[must_use]
+    pub fn interval_s(&self) -> i64 {
+        i64::try_from(self.interval.as_secs()).unwrap_or(10).max(1)
+    }
+
+    /// An instance; the answer to everything about one that is not there is the same.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn instance(&self, id: InstanceId) -> Result<Instance> {
+        self.instances.get(id).await
+    }
+
+    /// The newest samples of an instance, newest first; of one type or of all.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn newest(&self, id: InstanceId, metric_type: Option<String>, limit: usize) -> Result<Vec<Row>> {
+        self.instance(id).await?;
+        self.db
+            .read(move |c| {
+                let series = match metric_type {
+                    Some(name) => queries::series(c, id, &name)?.into_iter().collect(),
+                    None => queries::series_of(c, id)?,
+                };
+                let mut rows = Vec::new();
+                let mut before = i64::MAX;
+                while rows.len() < limit {
+                    let mut newest = None;
+                    for one in &series {
+                        newest = newest.max(queries::newest_before(c, one.id, before)?);
+                    }
+                    let Some(newest) = newest else { break };
+                    let from = queries::floor(newest, queries::WINDOW);
+                    for one in &series {
+                        let found = queries::buckets(c, Level::Raw, one.id, from, before, 1)?;
+                        rows.extend(found.into_iter().map(|sample| row(id, one, sample)));
+                    }
+                    before = from;
+                }
+                rows.sort_by(|a, b| (b.timestamp, &a.metric_type).cmp(&(a.timestamp, &b.metric_type)));
+                rows.truncate(limit);
+                Ok(rows)
+            })
+            .await
+    }
+
+    /// The latest value of each series of an instance, and when the newest of them was taken. A series that ended before is left out.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn latest(&self, id: InstanceId) -> Result<(Option<Timestamp>, BTreeMap<String, f64>)> {
+        self.instance(id).await?;
+        self.db
+            .read(move |c| {
+                let mut latest = Vec::new();
+                for series in queries::series_of(c, id)? {
+                    if let Some(sample) = queries::newest(c, series.id, 1)?.first() {
+                        latest.push((series.metric_type, *sample));
+                    }
+                }
+                let newest = latest.iter().map(|(_, sample)| sample.at).max();
+                let is_late = |at: i64| newest.is_some_and(|newest| newest - at > LATEST);
+                let values = latest.into_iter().filter(|(_, sample)| !is_late(sample.at));
+                Ok((newest.map(moment), values.map(|(name, sample)| (name, sample.value)).collect()))
+            })
+            .await
+    }
+
+    /// The names of an instance's series, in a page's order.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn types(&self, id: InstanceId) -> Result<Vec<String>> {
+        self.instance(id).await?;
+        let series = self.db.read(move |c| Ok(queries::series_of(c, id)?)).await?;
+        let mut names: Vec<String> = series.into_iter().map(|series| series.metric_type).collect();
+        names.sort_by(|a, b| (rank(a), a).cmp(&(rank(b), b)));
+        Ok(names)
+    }
+
+    /// The share of the last `hours` in which an instance served miners, per cent; of its whole life if that is shorter.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn uptime(&self, id: InstanceId, hours: u64, now: Timestamp) -> Result<f64> {
+        let instance = self.instance(id).await?;
+        let from = Timestamp(now.0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000)));
+        let from = from.max(instance.created_at);
+        let whole = now.since(from);
+        if whole.is_zero() {
+            return Ok(0.0);
+        }
+        let running = self.instances.running_time(id, from, now).await?;
+        Ok((100.0 * running.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 100.0))
+    }
+
+    /// A stretch of a series in one row; none if there is no sample in it.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn summary(&self, id: InstanceId, metric_type: String, from: Timestamp, to: Timestamp) -> Result<Option<Summary>> {
+        self.instance(id).await?;
+        let (from, to) = (seconds(from), seconds(to) + 1);
+        let found = self
+            .db
+            .read(move |c| match queries::series(c, id, &metric_type)? {
+                Some(series) => Ok(range::whole(c, series.id, from, to)?),
+                None => Ok(None),
+            })
+            .await?;
+        Ok(found.map(|all| Summary { count: all.count, sum: all.sum, avg: all.average(), min: all.min, max: all.max }))
+    }
+
+    /// A stretch of several series in points.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn points(&self, id: InstanceId, names: Vec<String>, stretch: Stretch, now: Timestamp) -> Result<Vec<Points>> {
+        self.instance(id).await?;
+        let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
+        let spacing = match stretch.level {
+            Some(level) => Spacing::of(level),
+            None => Spacing::for_stretch(to - from, self.interval_s(), seconds(now) - from, self.keep),
+        };
+        self.db
+            .read(move |c| {
+                let mut all = Vec::with_capacity(names.len());
+                for name in names {
+                    let found = match queries::series(c, id, &name)? {
+                        Some(series) => range::points(c, series.id, from, to, spacing)?,
+                        None => Vec::new(),
+                    };
+                    let measure = metric(&name).map_or(Measure::Gauge, |(metric, _)| metric.measure);
+                    // The newest thousand, whatever the interval asked for makes of the stretch.
+                    let skipped = found.len().saturating_sub(usize::try_from(MOST_POINTS).unwrap_or(1000));
+                    let points = found.into_iter().skip(skipped).map(|bucket| point(&bucket, measure)).collect();
+                    all.push(Points { from: stretch.from, to: stretch.to, step: spacing.step, points });
+                }
+                Ok(all)
+            })
+            .await
+    }
+
+    /// Every counter of an instance since it was made, by name.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn totals(&self, id: InstanceId) -> Result<BTreeMap<String, f64>> {
+        let state = self.db.read(move |c| Ok(queries::baseline(c, id)?)).await?;
+        let baseline: Baseline = state.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
+        Ok(baseline.totals().clone())
+    }
+}
+
+fn row(instance_id: InstanceId, series: &Series, sample: Bucket) -> Row {
+    Row {
+        // As the view `metrics` has it.
+        id: series.id * (1 << 32) + sample.at,
+        instance_id,
+        metric_type: series.metric_type.clone(),
+        value: sample.sum,
+        timestamp: moment(sample.at),
+    }
+}
+
+fn point(bucket: &Bucket, measure: Measure) -> Point {
+    let value = if measure == Measure::Counter { bucket.sum } else { bucket.average() };
+    Point { timestamp: moment(bucket.at), value, count: bucket.count, min: bucket.min, max: bucket.max }
+}
+
+fn moment(second: i64) -> Timestamp {
+    Timestamp(second.saturating_mul(1000))
+}
+
+fn seconds(at: Timestamp) -> i64 {
+    at.0.div_euclid(1000)
+}

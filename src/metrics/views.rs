@@ -1,0 +1,356 @@
+//! The pages of metrics, which are also their JSON. No I/O here: everything shown was handed in.
+
+use askama::Template;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use super::model::{Measure, metric, title};
+use super::service::{Point, Points, Row, Summary};
+use crate::chart::{Chart, Kind, Line, Mark, Unit, format_value};
+use crate::clock::Timestamp;
+use crate::http::Frame;
+use crate::ids::InstanceId;
+use crate::instances::Instance;
+use crate::view;
+
+/// Stretches of time to choose from: as in an address, for people, seconds.
+pub const RANGES: [(&str, &str, i64); 6] = [
+    ("1h", "1 hour", 3600),
+    ("6h", "6 hours", 6 * 3600),
+    ("24h", "24 hours", 86_400),
+    ("7d", "7 days", 7 * 86_400),
+    ("30d", "30 days", 30 * 86_400),
+    ("1y", "1 year", 365 * 86_400),
+];
+
+/// How finely: as in an address, for people.
+pub const INTERVALS: [(&str, &str); 4] = [("", "automatic"), ("minute", "minutes"), ("hour", "hours"), ("day", "days")];
+
+/// Which series a page draws together.
+pub const GROUPS: &[(&str, &[&str])] = &[
+    ("Hashrate", &["hashrate_measured", "hashrate_miners", "hashrate_upstream"]),
+    ("Shares of the miners", &["shares_accepted", "shares_rejected"]),
+    ("Shares at the pool", &["shares_acknowledged", "shares_submitted", "shares_refused"]),
+    ("Miners and channels", &["miners", "channels_miners", "channels_upstream"]),
+    ("Best difficulty", &["best_difficulty"]),
+    ("Processor", &["cpu_percent"]),
+    ("Memory", &["memory_bytes"]),
+    ("Threads and files", &["threads", "open_files"]),
+    ("Troubles in the log", &["log_errors", "log_warnings"]),
+];
+
+/// What was chosen to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// One of [`RANGES`], or empty if times were given.
+    pub range: &'static str,
+    /// One of [`INTERVALS`].
+    pub interval: &'static str,
+    /// From here
+    pub from: Timestamp,
+    /// to here.
+    pub to: Timestamp,
+}
+
+impl Choice {
+    /// As query parameters.
+    #[must_use]
+    pub fn query(&self) -> String {
+        self.with(self.range, self.interval)
+    }
+
+    fn with(&self, range: &str, interval: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if range.is_empty() {
+            query.append_pair("from", &self.from.to_string()).append_pair("to", &self.to.to_string());
+        } else {
+            query.append_pair("range", range);
+        }
+        if !interval.is_empty() {
+            query.append_pair("interval", interval);
+        }
+        query.finish()
+    }
+
+    /// The choices of a range as links: query, words, whether it is the present one.
+    fn ranges(&self) -> Vec<(String, &'static str, bool)> {
+        RANGES.iter().map(|(name, words, _)| (self.with(name, self.interval), *words, *name == self.range)).collect()
+    }
+
+    fn intervals(&self) -> Vec<(String, &'static str, bool)> {
+        INTERVALS.iter().map(|(name, words)| (self.with(self.range, name), *words, *name == self.interval)).collect()
+    }
+
+    /// The stretch in words.
+    fn words(&self) -> String {
+        match RANGES.iter().find(|(name, ..)| *name == self.range) {
+            Some((_, words, _)) => format!("the last {words}"),
+            None => format!("{} to {}", self.from.local(), self.to.local()),
+        }
+    }
+}
+
+/// One series as it is drawn.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// Its name.
+    pub metric_type: String,
+    /// What it is called here.
+    pub label: String,
+    /// Its points.
+    pub points: Points,
+    /// All of them in one.
+    pub summary: Option<Summary>,
+}
+
+impl Drawn {
+    fn unit(&self) -> Unit {
+        metric(&self.metric_type).map_or(Unit::Count, |(metric, _)| metric.unit)
+    }
+
+    fn is_counter(&self) -> bool {
+        metric(&self.metric_type).is_some_and(|(metric, _)| metric.measure == Measure::Counter)
+    }
+
+    fn say(&self, value: f64) -> String {
+        format_value(self.unit(), value)
+    }
+
+    /// What the cards of the series say: words and figure.
+    #[must_use]
+    pub fn cards(&self) -> Vec<(&'static str, String)> {
+        let Some(all) = self.summary else { return Vec::new() };
+        let last = self.points.points.last().map(|point| point.value);
+        if self.is_counter() {
+            return vec![("in all", self.say(all.sum))];
+        }
+        let mut cards = Vec::new();
+        if let Some(last) = last {
+            cards.push(("last", self.say(last)));
+        }
+        cards.extend([("mean", self.say(all.avg)), ("least", self.say(all.min)), ("most", self.say(all.max))]);
+        cards
+    }
+}
+
+/// A chart as it goes into a page: markup of our own, whose texts were escaped when it was drawn.
+struct Drawing(String);
+
+impl std::fmt::Display for Drawing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl askama::filters::HtmlSafe for Drawing {}
+
+/// Several series in one chart.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What it is called.
+    pub title: String,
+    /// Its address without the leading slash and without what follows the metric's name.
+    pub path: String,
+    /// Further series of the same chart as a query parameter, with its `&`; empty for one series.
+    pub with: String,
+    /// Its series.
+    pub drawn: Vec<Drawn>,
+    /// Restarts and the like.
+    pub marks: Vec<Mark>,
+    /// What is shown.
+    pub choice: Choice,
+    /// An id for its element.
+    pub id: String,
+}
+
+impl Group {
+    /// The chart.
+    #[must_use]
+    pub fn chart(&self, width: u32, height: u32) -> Chart {
+        let first = self.drawn.first();
+        let found = first.and_then(|drawn| metric(&drawn.metric_type));
+        let step = first.map_or(60, |drawn| drawn.points.step);
+        let lines = self.drawn.iter().map(|drawn| Line {
+            label: drawn.label.clone(),
+            points: drawn.points.points.iter().map(|point| (point.timestamp.0, point.value)).collect(),
+        });
+        Chart {
+            title: self.title.clone(),
+            description: format!("{}, {}. The figures are in the table behind it.", self.help(), self.choice.words()),
+            unit: first.map_or(Unit::Count, Drawn::unit),
+            // Several areas over one another are hard to tell apart.
+            kind: if self.drawn.len() > 1 { Kind::Line } else { found.map_or(Kind::Line, |(metric, _)| metric.kind) },
+            from: self.choice.from.0,
+            to: self.choice.to.0,
+            step: step * 1000,
+            lines: lines.collect(),
+            marks: self.marks.clone(),
+            zone: jiff::tz::TimeZone::system(),
+            width,
+            height,
+        }
+    }
+
+    fn inline(&self) -> Drawing {
+        Drawing(self.chart(900, 220).inline(&self.id))
+    }
+
+    /// What it says, without the full stop.
+    fn help(&self) -> String {
+        let found = self.drawn.first().and_then(|drawn| metric(&drawn.metric_type));
+        found.map_or_else(|| self.title.clone(), |(metric, _)| metric.help.trim_end_matches('.').to_owned())
+    }
+
+    fn helps(&self) -> Vec<&'static str> {
+        self.drawn.iter().filter_map(|drawn| metric(&drawn.metric_type).map(|(metric, _)| metric.help)).collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.drawn.iter().all(|drawn| drawn.points.points.is_empty())
+    }
+
+    /// The table behind the chart, newest first: time, then a figure for each series, `–` where there is none.
+    fn rows(&self) -> Vec<(Timestamp, Vec<String>)> {
+        let mut rows: BTreeMap<Timestamp, Vec<Option<Point>>> = BTreeMap::new();
+        for (at, drawn) in self.drawn.iter().enumerate() {
+            for point in &drawn.points.points {
+                let row = rows.entry(point.timestamp).or_insert_with(|| vec![None; self.drawn.len()]);
+                row[at] = Some(*point);
+            }
+        }
+        let say = |points: Vec<Option<Point>>| {
+            let said = self.drawn.iter().zip(points);
+            said.map(|(drawn, point)| point.map_or_else(|| "–".to_owned(), |point| drawn.say(point.value))).collect()
+        };
+        rows.into_iter().rev().map(|(at, points)| (at, say(points))).collect()
+    }
+}
+
+/// A miner among those of an instance.
+#[derive(Clone, Debug)]
+pub struct MinerRow {
+    /// Its name.
+    pub name: String,
+    /// H/s as last expected of it; none: it is not connected.
+    pub hashrate: Option<String>,
+    /// Shares accepted in the stretch.
+    pub accepted: String,
+    /// Shares rejected in the stretch.
+    pub rejected: String,
+    /// Where its chart is.
+    pub path: String,
+}
+
+/// `/metrics/{id}`: the metrics of an instance. Its JSON is the newest samples.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "metrics/show.html", blocks = ["main", "charts"])]
+pub struct MetricsPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    #[serde(skip)]
+    pub(super) instance: Instance,
+    #[serde(skip)]
+    pub(super) choice: Choice,
+    #[serde(skip)]
+    pub(super) groups: Vec<Group>,
+    #[serde(skip)]
+    pub(super) miners: Vec<MinerRow>,
+    #[serde(skip)]
+    pub(super) uptime: Option<f64>,
+    /// The newest samples, newest first.
+    pub metrics: Vec<Row>,
+}
+view!(MetricsPage { "main" => as_main, "charts" => as_charts });
+
+impl MetricsPage {
+    fn is_empty(&self) -> bool {
+        self.groups.iter().all(Group::is_empty)
+    }
+
+    fn uptime_words(&self) -> Option<String> {
+        self.uptime.map(|percent| if percent >= 99.995 { "100 %".into() } else { format!("{percent:.2} %") })
+    }
+}
+
+/// `/metrics/{id}/{type}/timeseries`: one series, or several in one chart, with their figures.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "metrics/series.html", blocks = ["main", "figures"])]
+pub struct SeriesPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    #[serde(skip)]
+    pub(super) instance: Instance,
+    #[serde(skip)]
+    pub(super) group: Group,
+    /// The distance of points, seconds.
+    pub step: i64,
+    /// The first series, oldest point first.
+    #[serde(rename = "timeSeries")]
+    pub time_series: Vec<Point>,
+}
+view!(SeriesPage { "main" => as_main, "figures" => as_figures });
+
+/// `/metrics`: several instances in one chart. Its JSON is the latest figures of every instance.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "metrics/compare.html", blocks = ["main"])]
+pub struct ComparePage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    #[serde(skip)]
+    pub(super) choice: Choice,
+    #[serde(skip)]
+    pub(super) metric_type: String,
+    #[serde(skip)]
+    pub(super) chosen: Vec<InstanceId>,
+    #[serde(skip)]
+    pub(super) group: Option<Group>,
+    #[serde(skip)]
+    pub(super) all: Vec<Instance>,
+    /// Every instance with its latest figures.
+    pub instances: Vec<Latest>,
+}
+view!(ComparePage { "main" => as_main });
+
+impl ComparePage {
+    /// What can be chosen: as in an address, for people, whether it is the present one.
+    fn metrics(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let plain = super::model::CATALOGUE.iter().filter(|metric| !metric.name.starts_with("miner_"));
+        plain.map(|metric| (metric.name, metric.title, metric.name == self.metric_type)).collect()
+    }
+
+    fn ranges(&self) -> Vec<(&'static str, &'static str, bool)> {
+        RANGES.iter().map(|(name, words, _)| (*name, *words, *name == self.choice.range)).collect()
+    }
+
+    fn intervals(&self) -> Vec<(&'static str, &'static str, bool)> {
+        INTERVALS.iter().map(|(name, words)| (*name, *words, *name == self.choice.interval)).collect()
+    }
+
+    fn is_chosen(&self, id: &InstanceId) -> bool {
+        self.chosen.contains(id)
+    }
+
+    fn headline(&self) -> String {
+        title(&self.metric_type)
+    }
+}
+
+/// The latest figures of an instance.
+#[derive(Debug, Serialize)]
+pub struct Latest {
+    /// Its id.
+    pub instance_id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// When the newest of them was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Timestamp>,
+    /// By name.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// What a series without a name of its own is called in a chart of several.
+#[must_use]
+pub fn label(metric_type: &str) -> String {
+    title(metric_type)
+}

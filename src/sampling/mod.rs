@@ -1,0 +1,34 @@
+//! Measuring what runs: processes ([`procfs`]), what a client says of itself ([`monitoring`]), and room on a disk.
+//!
+//! Each reading is one look at one thing. Knows no instance, no database and no page, keeps no history and decides nothing; when
+//! to look and what to make of it is the caller's.
+
+pub mod monitoring;
+pub mod procfs;
+
+use std::io;
+use std::path::Path;
+
+/// Bytes an unprivileged process can still write to the file system that holds `path` (what is kept back for root left out).
+///
+/// # Errors
+/// There is no such path, or it may not be reached.
+pub fn free_space(path: &Path) -> io::Result<u64> {
+    let told = rustix::fs::statvfs(path)?;
+    Ok(told.f_bavail.saturating_mul(told.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_of_this_program_has_a_size_and_a_missing_path_has_none() {
+        let here = std::env::current_exe().unwrap();
+        let told = rustix::fs::statvfs(&here).unwrap();
+        let free = free_space(&here).unwrap();
+        assert!(free > 0 && free <= told.f_blocks * told.f_frsize, "{free}");
+        assert_eq!(free_space(&here.join("below a file")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(free_space(Path::new("/no/such/path")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

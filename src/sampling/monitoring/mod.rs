@@ -1,0 +1,183 @@
+//! What a JD client says of itself: a reader of its monitoring API (JSON over plain HTTP, no login).
+//!
+//! Shapes, names and limits are those of `jd_client_sv2` 0.1.0 to 0.6.0 (`stratum-apps` 0.8.0, `monitoring/`). Whoever listens at
+//! the address is not trusted: time, bytes, entries and requests of a reading are bounded, no redirect is followed, and what is
+//! odd is left out and counted. Knows no instance and keeps nothing between two readings but idle connections.
+
+mod shapes;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Time for a whole reading. A client in good health needs a few milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of one body at most; a hundred channels are about 60 KiB.
+const MAX_BODY: usize = 2 << 20;
+/// Bytes of all bodies of a reading at most.
+const MAX_READING: usize = 16 << 20;
+/// Connections from miners that are listed at most.
+const MAX_CLIENTS: usize = 2_000;
+/// Channels that are listed at most, the pool's and the miners' together.
+const MAX_CHANNELS: usize = 10_000;
+/// Requests under way at a time in one reading.
+const AT_A_TIME: usize = 2;
+/// Idle connections kept for each client. More would be held open at fifty clients for nothing.
+const KEPT: usize = AT_A_TIME;
+
+/// Why there is no reading.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Nobody listens at the address.
+    #[error(
+        "Nothing listens at the monitoring address. The client opens it once it has its template provider, unless another \
+         program holds the port: the client's log says so then."
+    )]
+    Refused,
+    /// The reading took longer than 5 s.
+    #[error("The client's monitoring did not answer within 5 s. The client or the machine may be overloaded.")]
+    TimedOut,
+    /// More came than is read: 2 MiB for one request, 16 MiB in all.
+    #[error("More data came from the monitoring address than a JD client sends. Check that the address leads to the client.")]
+    TooLarge,
+    /// An HTTP status other than 200, redirects included.
+    #[error(
+        "The monitoring address answered with HTTP status {0}. Check that it leads to the client and not to another program."
+    )]
+    Status(u16),
+    /// A body that is no JSON.
+    #[error(
+        "The monitoring address answered with something else than JSON. Check that it leads to the client and not to another \
+         program."
+    )]
+    NotJson,
+    /// JSON, but not of the monitoring API.
+    #[error("The monitoring address answered with JSON that is not a JD client's. Check that it leads to the client.")]
+    NotTheApi,
+    /// There was no connection, or it broke off, or does not speak HTTP; with the reason.
+    #[error("The connection to the monitoring address failed: {0}.")]
+    Connection(String),
+}
+
+/// What a client said. Any figure may be missing: older clients have fewer, and one that makes no sense is left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Seconds since the client's monitoring began, which is not always the client's own start: a fallback begins it anew.
+    pub uptime_secs: Option<u64>,
+    /// Hashrate of the channels to the pool, H/s.
+    pub server_hashrate: Option<f64>,
+    /// Hashrate of all miners' channels, H/s.
+    pub clients_hashrate: Option<f64>,
+    /// The channels to the pool by number; none when mining solo and before the first miner.
+    pub server_channels: Vec<ServerChannel>,
+    /// Connections from miners or translators, by number.
+    pub clients: Vec<Client>,
+    /// Not everything the client has is here: it has more than 2,000 connections or 10,000 channels, or its lists do not add up.
+    pub truncated: bool,
+    /// Members and entries that were left out because they made no sense.
+    pub odd_fields: u32,
+}
+
+/// A channel of the client to the pool. Its counts begin with the channel, and a reconnection opens a new one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerChannel {
+    /// The pool's number for it.
+    pub channel_id: u32,
+    /// The account at the pool, at most 128 characters; empty when missing.
+    pub user_identity: String,
+    /// H/s as announced to the pool.
+    pub nominal_hashrate: Option<f64>,
+    /// Shares that the pool accepted.
+    pub shares_acknowledged: Option<u64>,
+    /// Shares sent to the pool.
+    pub shares_submitted: Option<u64>,
+    /// Shares that the pool refused.
+    pub shares_rejected: Option<u64>,
+    /// The refused shares by the pool's reason, at most 32 reasons of 64 characters.
+    pub rejected_by_reason: BTreeMap<String, u64>,
+    /// Sum of the difficulties that the pool acknowledged.
+    pub acknowledged_work: Option<f64>,
+    /// Sum of the difficulties that the client itself found right.
+    pub validated_work: Option<f64>,
+    /// Difficulty of the best share.
+    pub best_difficulty: Option<f64>,
+    /// Blocks found.
+    pub blocks_found: Option<u64>,
+}
+
+/// A connection from a miner or a translator.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Client {
+    /// The client's number for the connection; a miner that connects again gets another.
+    pub client_id: u64,
+    /// Its channels, by number.
+    pub channels: Vec<ClientChannel>,
+}
+
+/// A miner's channel. Its counts begin with the channel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClientChannel {
+    /// Its number within the connection.
+    pub channel_id: u32,
+    /// The miner's name for itself, at most 128 characters; empty when missing.
+    pub user_identity: String,
+    /// H/s: what the miner claimed, later what the client estimates.
+    pub nominal_hashrate: Option<f64>,
+    /// Shares that the client accepted.
+    pub shares_accepted: Option<u64>,
+    /// Shares that the client refused.
+    pub shares_rejected: Option<u64>,
+    /// The refused shares by reason, at most 32 reasons of 64 characters.
+    pub rejected_by_reason: BTreeMap<String, u64>,
+    /// Sum of the difficulties of the accepted shares.
+    pub share_work: Option<f64>,
+    /// Difficulty of the best share.
+    pub best_difficulty: Option<f64>,
+    /// Blocks found.
+    pub blocks_found: Option<u64>,
+}
+
+/// Reads monitoring APIs. Clones share their idle connections.
+#[derive(Clone, Debug)]
+pub struct Monitoring {
+    http: reqwest::Client,
+    patience: Duration,
+}
+
+impl Monitoring {
+    /// A reader without connections as yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_patience(PATIENCE)
+    }
+
+    fn with_patience(patience: Duration) -> Self {
+        let http = reqwest::Client::builder()
+            .user_agent("jd-manager")
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(KEPT)
+            .build()
+            .expect("a client without TLS and proxy depends on nothing that could fail");
+        Self { http, patience }
+    }
+
+    /// Reads all that the client at `address` tells. An address that stands for all of a machine's (`0.0.0.0`, `[::]`), as
+    /// clients listen on, is reached by loopback.
+    ///
+    /// # Errors
+    /// Why there is no reading; half a reading is none.
+    pub async fn read(&self, address: SocketAddr) -> Result<Reading, Fault> {
+        let walk = walk::Walk::new(&self.http, address);
+        tokio::time::timeout(self.patience, walk.reading()).await.unwrap_or(Err(Fault::TimedOut))
+    }
+}
+
+impl Default for Monitoring {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,290 @@
+//! The shapes of the monitoring API's bodies, read so that one odd member costs that member only.
+//!
+//! Knows no connection: text goes in, values and a count of oddities come out. Members are kept as text first and read one by
+//! one: a number that no computer holds (`1e999`) or a member given twice then spoils nothing else. Skipping over a member takes
+//! no stack, however deep it is nested.
+
+#[cfg(test)]
+mod tests;
+
+use super::{ClientChannel, ServerChannel};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Members of an object that are looked at; the API's own have 20. The rest is skipped.
+const MAX_MEMBERS: usize = 256;
+/// Entries of a list that are looked at; the API sends 100.
+const MAX_ENTRIES: usize = 10_000;
+/// Characters of an account's name that are kept.
+const MAX_IDENTITY: usize = 128;
+/// Reasons for refusing shares that are kept for a channel; eight are known.
+const MAX_REASONS: usize = 32;
+/// Characters of a reason that are kept.
+const MAX_REASON: usize = 64;
+/// From here on no hashrate and no work is believed. Far above both, yet 10,000 of it still add up to a number.
+const BEYOND_BELIEF: f64 = 1e300;
+
+/// Why a body could not be read at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It is not JSON.
+    NotJson,
+    /// It is JSON, but no object.
+    NoObject,
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        if error.is_data() { Self::NoObject } else { Self::NotJson }
+    }
+}
+
+/// An object whose members are still text; of two with one name the first counts.
+#[derive(Debug, Default)]
+pub(super) struct Object<'a> {
+    members: Vec<(Name<'a>, &'a RawValue)>,
+    /// Members that were not what they should be, so far.
+    pub(super) odd: u32,
+}
+
+/// A member's name, copied only when it holds escapes.
+#[derive(Debug, serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut members = Vec::with_capacity(20);
+                while members.len() < MAX_MEMBERS {
+                    let Some(member) = map.next_entry()? else { return Ok(Object { members, odd: 0 }) };
+                    members.push(member);
+                }
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Object { members, odd: 0 })
+            }
+        }
+        d.deserialize_map(Members)
+    }
+}
+
+/// A list whose entries are still text.
+struct List<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for List<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = List<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while entries.len() < MAX_ENTRIES {
+                    let Some(entry) = list.next_element()? else { return Ok(List(entries)) };
+                    entries.push(entry);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(List(entries))
+            }
+        }
+        d.deserialize_seq(Entries)
+    }
+}
+
+impl<'a> Object<'a> {
+    /// Reads a body.
+    pub(super) fn of(body: &'a [u8]) -> Result<Self, Unreadable> {
+        Ok(serde_json::from_slice(body)?)
+    }
+
+    /// Whether there is a member of this name, `null` included.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|(member, _)| member.0 == name)
+    }
+
+    /// The member as a `T`; `None` when it is missing or null, and counted as odd when it is no `T` that `fits`.
+    fn read<T: Deserialize<'a>>(&mut self, name: &str, fits: impl FnOnce(&T) -> bool) -> Option<T> {
+        let (_, text) = self.members.iter().find(|(member, _)| member.0 == name)?;
+        let told = serde_json::from_str::<Option<T>>(text.get()).ok();
+        let odd = told.as_ref().is_none_or(|value| value.as_ref().is_some_and(|value| !fits(value)));
+        self.odd = self.odd.saturating_add(u32::from(odd));
+        told.flatten().filter(|_| !odd)
+    }
+
+    /// A whole number from 0.
+    pub(super) fn count(&mut self, name: &str) -> Option<u64> {
+        self.read(name, |_| true)
+    }
+
+    /// A number from 0, its zero without a sign: the API writes the sum of nothing as `-0.0`.
+    pub(super) fn number(&mut self, name: &str) -> Option<f64> {
+        self.read(name, |number| (0.0..BEYOND_BELIEF).contains(number)).map(f64::abs)
+    }
+
+    /// The object that is a member of this one. What is odd in it is counted there.
+    pub(super) fn object(&mut self, name: &str) -> Option<Object<'a>> {
+        self.read(name, |_| true)
+    }
+
+    fn identity(&mut self) -> String {
+        self.read("user_identity", |_| true).map(|Name(text)| clean(&text, MAX_IDENTITY)).unwrap_or_default()
+    }
+
+    fn reasons(&mut self) -> BTreeMap<String, u64> {
+        let mut counted = BTreeMap::new();
+        let Some(reasons) = self.object("shares_rejected_by_reason") else { return counted };
+        for (Name(reason), text) in &reasons.members {
+            match serde_json::from_str::<Option<u64>>(text.get()) {
+                Ok(Some(shares)) if counted.len() < MAX_REASONS => {
+                    counted.entry(clean(reason, MAX_REASON)).or_insert(shares);
+                }
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => self.odd = self.odd.saturating_add(1),
+            }
+        }
+        counted
+    }
+}
+
+/// The first `longest` characters that can be shown.
+fn clean(text: &str, longest: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(longest).collect()
+}
+
+/// What the API's lists hold.
+pub(super) trait Entry: Sized {
+    /// The lists a page has of them, each with the member that says how long the list is over all pages.
+    const LISTS: &[(&str, &str)];
+    /// Reads one; `None` without an id.
+    fn read(from: &mut Object) -> Option<Self>;
+    /// What no two of them share.
+    fn id(&self) -> u64;
+}
+
+const CHANNEL_LISTS: &[(&str, &str)] = &[("extended_channels", "total_extended"), ("standard_channels", "total_standard")];
+
+/// Ids of channels have 32 bits in the protocol.
+fn channel_id(from: &mut Object) -> Option<u32> {
+    from.read("channel_id", |_| true)
+}
+
+/// Clients before 0.3.0 have one sum of work, which counts what the pool acknowledged; the oldest call the shares accepted.
+impl Entry for ServerChannel {
+    const LISTS: &[(&str, &str)] = CHANNEL_LISTS;
+
+    fn read(from: &mut Object) -> Option<Self> {
+        Some(Self {
+            channel_id: channel_id(from)?,
+            user_identity: from.identity(),
+            nominal_hashrate: from.number("nominal_hashrate"),
+            shares_acknowledged: from.count("shares_acknowledged").or_else(|| from.count("shares_accepted")),
+            shares_submitted: from.count("shares_submitted"),
+            shares_rejected: from.count("shares_rejected"),
+            rejected_by_reason: from.reasons(),
+            acknowledged_work: from.number("acknowledged_work_sum").or_else(|| from.number("share_work_sum")),
+            validated_work: from.number("validated_work_sum"),
+            best_difficulty: from.number("best_diff"),
+            blocks_found: from.count("blocks_found"),
+        })
+    }
+
+    fn id(&self) -> u64 {
+        self.channel_id.into()
+    }
+}
+
+impl Entry for ClientChannel {
+    const LISTS: &[(&str, &str)] = CHANNEL_LISTS;
+
+    fn read(from: &mut Object) -> Option<Self> {
+        Some(Self {
+            channel_id: channel_id(from)?,
+            user_identity: from.identity(),
+            nominal_hashrate: from.number("nominal_hashrate"),
+            shares_accepted: from.count("shares_accepted"),
+            shares_rejected: from.count("shares_rejected"),
+            rejected_by_reason: from.reasons(),
+            share_work: from.number("share_work_sum"),
+            best_difficulty: from.number("best_diff"),
+            blocks_found: from.count("blocks_found"),
+        })
+    }
+
+    fn id(&self) -> u64 {
+        self.channel_id.into()
+    }
+}
+
+/// A connection from a miner as the list of all has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) client_id: u64,
+    /// Whether asking for its channels is worth a request: it has some, or does not say.
+    pub(super) has_channels: bool,
+}
+
+impl Entry for Listed {
+    const LISTS: &[(&str, &str)] = &[("items", "total")];
+
+    fn read(from: &mut Object) -> Option<Self> {
+        let client_id = from.count("client_id")?;
+        let none = from.count("extended_channels_count") == Some(0) && from.count("standard_channels_count") == Some(0);
+        Some(Self { client_id, has_channels: !none })
+    }
+
+    fn id(&self) -> u64 {
+        self.client_id
+    }
+}
+
+/// One page of the API's lists.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    pub(super) entries: Vec<T>,
+    /// Entries that the longer of its lists came with: so far is the next page from this one.
+    pub(super) length: usize,
+    /// Entries that the longer of its lists has over all pages.
+    pub(super) total: Option<u64>,
+    /// What was not as it should be.
+    pub(super) odd: u32,
+}
+
+impl<T: Entry> Page<T> {
+    /// Reads a body. Entries without an id are left out and are odd.
+    pub(super) fn of(body: &[u8]) -> Result<Self, Unreadable> {
+        let mut object = Object::of(body)?;
+        let mut page = Self { entries: Vec::new(), length: 0, total: None, odd: 0 };
+        for (list, total) in T::LISTS {
+            page.total = page.total.max(object.count(total));
+            let Some(List(listed)) = object.read(list, |_| true) else { continue };
+            page.length = page.length.max(listed.len());
+            for text in listed {
+                let Ok(mut object) = serde_json::from_str::<Object>(text.get()) else {
+                    page.odd = page.odd.saturating_add(1);
+                    continue;
+                };
+                let entry = T::read(&mut object);
+                // An id of the wrong type is counted already.
+                let unnamed = u32::from(entry.is_none() && object.odd == 0);
+                page.odd = page.odd.saturating_add(object.odd).saturating_add(unnamed);
+                page.entries.extend(entry);
+            }
+        }
+        page.odd = page.odd.saturating_add(object.odd);
+        Ok(page)
+    }
+}

@@ -1,0 +1,195 @@
+//! One reading: which addresses are asked in which order, how pages are walked, and when it is enough.
+//!
+//! Knows no member of a body. A server may lie about everything: a walk over pages goes on only while each page brings something
+//! new, and what a reading takes in is bounded by [`Walk`]'s two accounts.
+
+use super::shapes::{Entry, Listed, Object, Page, Unreadable};
+use super::{AT_A_TIME, Client, ClientChannel, Fault, MAX_BODY, MAX_CHANNELS, MAX_CLIENTS, MAX_READING, Reading};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::collections::HashSet;
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Entries asked for at once, which is the most that the API gives.
+const PAGE: usize = 100;
+
+/// A reading under way.
+pub(super) struct Walk<'a> {
+    http: &'a reqwest::Client,
+    base: String,
+    /// Bytes that may still come.
+    bytes_left: AtomicUsize,
+    /// Channels that may still be taken.
+    channels_left: AtomicUsize,
+}
+
+/// A list over all its pages.
+struct Whole<T> {
+    entries: Vec<T>,
+    truncated: bool,
+    odd: u32,
+}
+
+impl<T> Default for Whole<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), truncated: false, odd: 0 }
+    }
+}
+
+impl<T: Entry> Whole<T> {
+    /// The entries in the order of their ids, which the API does not keep; what was wrong with them is noted in `reading`.
+    fn told_in(mut self, reading: &mut Reading) -> Vec<T> {
+        reading.truncated |= self.truncated;
+        reading.odd_fields = reading.odd_fields.saturating_add(self.odd);
+        self.entries.sort_unstable_by_key(Entry::id);
+        self.entries
+    }
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(http: &'a reqwest::Client, address: SocketAddr) -> Self {
+        Self {
+            http,
+            base: format!("http://{}/api/v1", reachable(address)),
+            bytes_left: AtomicUsize::new(MAX_READING),
+            channels_left: AtomicUsize::new(MAX_CHANNELS),
+        }
+    }
+
+    /// The whole reading. What the summary says is empty is not asked for.
+    pub(super) async fn reading(&self) -> Result<Reading, Fault> {
+        let body = self.get("/global").await?.ok_or(Fault::Status(404))?;
+        let mut global = Object::of(&body)?;
+        if !["server", "sv2_clients", "sv1_clients", "uptime_secs"].iter().any(|name| global.has(name)) {
+            return Err(Fault::NotTheApi);
+        }
+        let mut reading = Reading { uptime_secs: global.count("uptime_secs"), ..Reading::default() };
+        let mut server = global.object("server").unwrap_or_default();
+        reading.server_hashrate = server.number("total_hashrate");
+        let no_channels = server.count("total_channels") == Some(0);
+        let mut clients = global.object("sv2_clients").unwrap_or_default();
+        reading.clients_hashrate = clients.number("total_hashrate");
+        let no_clients = clients.count("total_clients") == Some(0);
+        reading.odd_fields = global.odd.saturating_add(server.odd).saturating_add(clients.odd);
+        if !no_channels {
+            let channels = self.list("/server/channels", &self.channels_left).await?;
+            reading.server_channels = channels.map(|whole| whole.told_in(&mut reading)).unwrap_or_default();
+        }
+        if !no_clients {
+            let listed = self.list("/clients", &AtomicUsize::new(MAX_CLIENTS)).await?;
+            let listed = listed.map(|whole| whole.told_in(&mut reading)).unwrap_or_default();
+            let mut answers = stream::iter(listed.into_iter().map(|listed| self.channels_of(listed))).buffered(AT_A_TIME);
+            while let Some((client_id, channels)) = answers.try_next().await? {
+                // A connection that has ended since it was listed is left out.
+                let Some(channels) = channels else { continue };
+                let channels = channels.told_in(&mut reading);
+                reading.clients.push(Client { client_id, channels });
+            }
+        }
+        Ok(reading)
+    }
+
+    async fn channels_of(&self, listed: Listed) -> Result<(u64, Option<Whole<ClientChannel>>), Fault> {
+        let Listed { client_id, has_channels } = listed;
+        if !has_channels {
+            return Ok((client_id, Some(Whole::default())));
+        }
+        Ok((client_id, self.list(&format!("/clients/{client_id}/channels"), &self.channels_left).await?))
+    }
+
+    /// Walks over the pages of a list, taking as many entries as `left` allows; `None` when the API has no such list. Of entries
+    /// with the same id the first counts.
+    async fn list<T: Entry>(&self, path: &str, left: &AtomicUsize) -> Result<Option<Whole<T>>, Fault> {
+        let mut whole = Whole::default();
+        let mut seen = HashSet::new();
+        let mut offset = 0;
+        // What there is room for could at the worst come one by one. The time for the reading ends that.
+        loop {
+            if left.load(Ordering::Relaxed) == 0 {
+                whole.truncated = true;
+                return Ok(Some(whole));
+            }
+            let Some(body) = self.get(&format!("{path}?offset={offset}&limit={PAGE}")).await? else { return Ok(None) };
+            let page = Page::<T>::of(&body)?;
+            whole.odd = whole.odd.saturating_add(page.odd);
+            let before = whole.entries.len();
+            for entry in page.entries {
+                if !seen.insert(entry.id()) {
+                    continue;
+                }
+                if !spend(left, 1) {
+                    whole.truncated = true;
+                    return Ok(Some(whole));
+                }
+                whole.entries.push(entry);
+            }
+            offset += page.length;
+            if page.total.is_some_and(|total| offset as u64 >= total) {
+                return Ok(Some(whole));
+            }
+            if whole.entries.len() == before {
+                // Nothing new, though by its own account there is more.
+                whole.truncated = page.total.is_some();
+                return Ok(Some(whole));
+            }
+        }
+    }
+
+    /// The body at `path`; `None` when there is nothing at it.
+    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let mut response = self.http.get(format!("{}{path}", self.base)).send().await.map_err(|e| fault(&e))?;
+        match response.status().as_u16() {
+            200 => {}
+            404 => return Ok(None),
+            other => return Err(Fault::Status(other)),
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| fault(&e))? {
+            if body.len() + chunk.len() > MAX_BODY || !spend(&self.bytes_left, chunk.len()) {
+                return Err(Fault::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Some(body))
+    }
+}
+
+/// Takes `amount` from an account, if it holds that much.
+fn spend(account: &AtomicUsize, amount: usize) -> bool {
+    account.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
+}
+
+/// Where something that listens at `address` can be reached from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    // An IPv4 address in the clothes of IPv6 (`::ffff:0.0.0.0`) is one of IPv4 to the kernel, too.
+    let ip = match address.ip().to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+impl From<Unreadable> for Fault {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::NotJson => Self::NotJson,
+            Unreadable::NoObject => Self::NotTheApi,
+        }
+    }
+}
+
+/// What an error of the connection means; the words are those of its innermost cause.
+fn fault(error: &reqwest::Error) -> Fault {
+    let mut cause: &(dyn Error + 'static) = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => Fault::Refused,
+        Some(io::ErrorKind::TimedOut) => Fault::TimedOut,
+        _ => Fault::Connection(cause.to_string()),
+    }
+}
