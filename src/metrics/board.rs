@@ -88,7 +88,7 @@ pub async fn page(
             groups.push(group(metrics, id, (name, reasons), &choice, stretch, now).await?);
         }
     }
-    let hours = u64::try_from(now.since(stretch.from).as_secs().div_ceil(3600)).unwrap_or(24).max(1);
+    let hours = now.since(stretch.from).as_secs().div_ceil(3600).max(1);
     let uptime = if types.is_empty() { None } else { Some(metrics.uptime(id, hours, now).await?) };
     let miners = miners(metrics, id, &types, stretch).await?;
     Ok(MetricsPage { frame, instance, choice, groups, miners, uptime, metrics: Vec::new() })

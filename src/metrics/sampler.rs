@@ -298,7 +298,7 @@ impl Watched {
         };
         let age = now - started.div_euclid(1000);
         if let Some((read_at, figures)) = process {
-            samples.extend(of_process(self.process.as_ref(), &(read_at, figures.clone())));
+            samples.extend(of_process(self.process.as_ref(), &(read_at, figures)));
             samples.insert("uptime_seconds".into(), seconds(age.max(0)));
             let mark = instance.pid.map(|pid| ProcessMark { pid, started_ticks: figures.started_ticks });
             self.process = Some((read_at, figures));
