@@ -36,6 +36,8 @@
   document.addEventListener('htmx:sse:before:message', (event) => {
     const box = log();
     const { data, event: name } = event.detail.message;
+    // Charts stand still while somebody reads the figures behind one.
+    if (data?.includes('hx-target="#charts"') && document.querySelector('#charts details[open]')) event.preventDefault();
     if (!box || name) return;
     if (held && data.includes('hx-target="#log"')) {
       // Held back whole; beyond the limit the oldest go, as they would on the screen.

@@ -7,11 +7,12 @@
 //! * `ports`: are its ports free. [`program`]: which client program, can it run here, which version is it.
 //! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
 //!   `minder`: one of them, which talks with the keeper.
-//! * `service`: the use cases.
+//! * `service`: the use cases. `glance`: what other domains measure of an instance, for lists.
 
 mod bulk;
 mod conversation;
 mod deletion;
+mod glance;
 mod history;
 mod minder;
 pub mod model;
@@ -27,6 +28,7 @@ pub mod views;
 mod wishes;
 mod words;
 
+pub use glance::{Glance, Glances};
 pub use history::Event;
 pub use model::Instance;
 pub use program::ClientSource;

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 use std::time::Duration;
 
+use super::glance::Glance;
 use super::history::Told;
 use crate::clock::{Timestamp, spoken};
 use crate::db::schema::instances;
@@ -185,6 +186,9 @@ pub struct Instance {
     /// What is not as it should be though nothing has failed, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// What is measured of it, for lists.
+    #[serde(skip)]
+    pub glance: Option<Glance>,
 }
 
 impl Instance {
@@ -243,6 +247,7 @@ impl Instance {
             last_error: row.last_error,
             cause: row.cause,
             warning: None,
+            glance: None,
         }
         .with_warning(now, slow_start)
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
+use super::glance::Glances;
 use super::history::{self, Event};
 use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
 use super::preparation::Preparation;
@@ -31,6 +32,7 @@ pub struct Instances {
     pub(super) supervisor: Supervisor,
     source: ClientSource,
     slow_start: Duration,
+    glances: Glances,
 }
 
 /// What an action led to, as programs are told.
@@ -54,7 +56,7 @@ impl Instances {
         let root = data_dir.join("instances");
         let preparation = Preparation::new(db.clone(), configs, source.clone(), root.clone());
         let supervisor = Supervisor::new(db.clone(), preparation, slow_start);
-        Self { db, root, supervisor, source, slow_start }
+        Self { db, root, supervisor, source, slow_start, glances: Glances::default() }
     }
 
     /// Takes charge of all instances at the manager's start.
@@ -69,6 +71,12 @@ impl Instances {
     /// Ends supervision, with or without the clients.
     pub async fn end(&self, ending: Ending) {
         self.supervisor.end(ending).await;
+    }
+
+    /// Where those who measure instances put what a list shows of it.
+    #[must_use]
+    pub fn glances(&self) -> Glances {
+        self.glances.clone()
     }
 
     /// The ids of instances as they change.
@@ -121,7 +129,8 @@ impl Instances {
 
     fn assemble(&self, row: queries::RowWithConfig) -> Instance {
         let told = self.supervisor.told(row.0.id);
-        Instance::assemble(row, told.as_ref(), Timestamp::now(), self.slow_start)
+        let glance = self.glances.of(row.0.id);
+        Instance { glance, ..Instance::assemble(row, told.as_ref(), Timestamp::now(), self.slow_start) }
     }
 
     /// How many lines of output the instance's present keeper has taken, by level; none: it has no keeper, or one that does not count.

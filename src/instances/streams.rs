@@ -100,13 +100,19 @@ fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bo
     }
 }
 
+/// The head of an instance's pages as it is put in place of the present one; none if the template failed, which is a fault of ours.
+#[must_use]
+pub fn status_part(instance: Instance) -> Option<String> {
+    use askama::Template as _;
+    let html = Parts { instance, here: "" }.as_status().render().ok()?;
+    Some(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
+}
+
 /// A change of one instance for its own page.
 #[must_use]
 pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
-    use askama::Template as _;
     if as_html {
-        let html = Parts { instance, here: "" }.as_status().render().ok()?;
-        Some(SseEvent::default().data(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>")))
+        Some(SseEvent::default().data(status_part(instance)?))
     } else {
         SseEvent::default().event("instance").json_data(&instance).ok()
     }

@@ -5,9 +5,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::bulk::{Action, Done};
+use super::glance::Glance;
 use super::history::Event;
 use super::model::Instance;
 use super::words::size_words;
+use crate::chart::{Unit, format_value};
 use crate::error::FieldError;
 use crate::http::Frame;
 use crate::ids::InstanceId;
@@ -55,6 +57,22 @@ impl ListPage {
 
     fn is_troubled(&self) -> bool {
         self.troubled().next().is_some()
+    }
+
+    /// What all of them do together: words and figure.
+    fn totals(&self) -> Vec<(&'static str, String)> {
+        let all = || self.instances.iter().filter_map(|i| i.glance.as_ref());
+        if all().next().is_none() {
+            return Vec::new();
+        }
+        let sum = |of: fn(&Glance) -> f64| all().map(of).sum::<f64>();
+        let say = |count: f64| format_value(Unit::Count, count);
+        vec![
+            ("Hashrate of the miners", format_value(Unit::HashesPerSecond, sum(|g| g.hashrate.unwrap_or(0.0)))),
+            ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
+            ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
+            ("Serving miners", format!("{} of {}", self.count(State::Running), self.instances.len())),
+        ]
     }
 
     fn restarts(&self) -> i32 {

@@ -28,7 +28,7 @@ pub async fn group(
     let mut drawn = Vec::new();
     for (metric_type, points) in names.iter().zip(points) {
         let summary = metrics.summary(id, metric_type.clone(), stretch.from, stretch.to).await?;
-        drawn.push(Drawn { metric_type: metric_type.clone(), label: title(metric_type), points, summary });
+        drawn.push(Drawn { metric_type: metric_type.clone(), label: label(metric_type), points, summary });
     }
     // The one the address is named after stays, so that its unit and its name hold.
     let is_there = |drawn: &Drawn| !drawn.points.points.is_empty();
@@ -50,13 +50,24 @@ pub async fn group(
     })
 }
 
+/// What a series is called among others.
+fn label(metric_type: &str) -> String {
+    let short = GROUPS.iter().flat_map(|(_, series)| series.iter()).find(|(name, _)| *name == metric_type);
+    match (short, metric_type.split_once(':')) {
+        (Some((_, label)), _) if !label.is_empty() => (*label).to_owned(),
+        (_, Some((_, detail))) => detail.to_owned(),
+        _ => title(metric_type),
+    }
+}
+
 /// The names of a chart asked for by its first series and further ones.
 #[must_use]
 pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
     let further = with.unwrap_or_default().split(',').filter(|name| !name.is_empty() && *name != first);
     let names: Vec<String> = std::iter::once(first.clone()).chain(further.map(str::to_owned)).take(DISTINCT_LINES).collect();
-    let of_group =
-        GROUPS.iter().find(|(_, group)| group.len() > 1 && names.len() > 1 && names.iter().all(|n| group.contains(&n.as_str())));
+    let of_group = GROUPS
+        .iter()
+        .find(|(_, group)| group.len() > 1 && names.len() > 1 && names.iter().all(|n| group.iter().any(|(name, _)| name == n)));
     (of_group.map_or_else(|| title(&first), |(name, _)| (*name).to_owned()), names)
 }
 
@@ -75,7 +86,8 @@ pub async fn page(
     let types = metrics.types(id).await?;
     let mut groups = Vec::new();
     for (name, series) in GROUPS {
-        let there: Vec<String> = series.iter().filter(|name| types.iter().any(|t| t == *name)).map(|n| (*n).to_owned()).collect();
+        let there: Vec<String> =
+            series.iter().map(|(name, _)| *name).filter(|name| types.iter().any(|t| t == name)).map(str::to_owned).collect();
         if !there.is_empty() {
             groups.push(group(metrics, id, ((*name).to_owned(), there), &choice, stretch, now).await?);
         }

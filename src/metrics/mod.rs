@@ -10,12 +10,13 @@
 //! is saved in the same transaction as they are; a reading costs the points it returns, not the history there is.
 //!
 //! * [`model`]: names and meanings. `counting`: from readings to samples. `sampler`: the task. `jobs`: what is forgotten and when.
-//! * `asked`: what a request wants. `board`: pages put together.
+//! * `asked`: what a request wants. `board`: pages put together. `glancing`: what lists show.
 //! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
 
 mod asked;
 mod board;
 mod counting;
+mod glancing;
 mod jobs;
 pub mod model;
 mod queries;

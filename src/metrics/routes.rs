@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::http::want::{MetricForms, SeriesForms};
 use crate::http::{Form, Frame, Id, Params, Reply, Want, sse};
 use crate::ids::InstanceId;
+use crate::instances::streams::status_part;
 
 /// Points of a series that are answered if neither a limit nor times are given.
 const LIMIT: usize = 50;
@@ -283,7 +284,8 @@ async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, l
     }
     let page = board::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
     let html = page.as_charts().render().map_err(Error::internal)?;
-    Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>")))
+    let status = status_part(page.instance.clone()).unwrap_or_default();
+    Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }
 
 async fn figures(board: &Board, id: InstanceId) -> Result<SseEvent> {

@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::counting::{Baseline, ProcessMark, Samples};
+use super::glancing;
 use super::model::{Measure, metric};
 use super::queries;
 use super::queries::settling;
@@ -18,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
-use crate::instances::{Instance, Instances};
+use crate::instances::{Glance, Instance, Instances};
 use crate::keeper::machine::State;
 use crate::keeper::protocol::Lines;
 use crate::logbuf::count::{LineCounts, count};
@@ -44,6 +45,8 @@ struct Watched {
     monitoring: Option<(i64, Option<SocketAddr>)>,
     /// Why its monitoring did not answer last, if it did not.
     fault: Option<Fault>,
+    /// What lists show of it.
+    glance: Option<Glance>,
 }
 
 /// What was learnt of an instance in a round.
@@ -152,6 +155,7 @@ impl Sampler {
             let watched = self.watched.entry(id).or_default();
             before.push((id, watched.baseline.clone()));
             let taken = watched.take(looked, now);
+            glancing::update(&mut watched.glance, &taken);
             if watched.baseline != before[before.len() - 1].1 {
                 baselines.push((id, serde_json::to_string(&watched.baseline).map_err(Error::internal)?));
             }
@@ -167,7 +171,26 @@ impl Sampler {
             }
         }
         saved?;
+        self.show();
         self.rounds.send_replace(now);
+        Ok(())
+    }
+
+    /// Hands what lists show to the instances.
+    fn show(&self) {
+        let all = self.watched.iter().filter_map(|(id, watched)| Some((*id, watched.glance.clone()?)));
+        self.instances.glances().replace(all.collect());
+    }
+
+    /// What lists show and what changes slowly: a day's shares and the drawing of the last hours.
+    async fn draw(&mut self, now: i64) -> Result<()> {
+        for (id, watched) in &mut self.watched {
+            let id = *id;
+            let drawn = self.db.read(move |c| Ok(glancing::draw(c, id, now)?)).await?;
+            let hashrate = watched.glance.as_ref().and_then(|glance| glance.hashrate);
+            watched.glance = drawn.map(|drawn| Glance { hashrate, ..drawn });
+        }
+        self.show();
         Ok(())
     }
 
@@ -262,6 +285,7 @@ impl Sampler {
         }
         while self.db.write(move |c| Ok(settling::settle(c, now)?)).await? {}
         self.settled = window;
+        self.draw(now).await?;
         for _ in 0..LOST_STEPS {
             if self.db.write(|c| Ok(settling::forget_lost(c, LOST_ROWS)?)).await? {
                 break;

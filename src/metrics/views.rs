@@ -26,17 +26,27 @@ pub const RANGES: [(&str, &str, i64); 6] = [
 /// How finely: as in an address, for people.
 pub const INTERVALS: [(&str, &str); 4] = [("", "automatic"), ("minute", "minutes"), ("hour", "hours"), ("day", "days")];
 
-/// Which series a page draws together.
-pub const GROUPS: &[(&str, &[&str])] = &[
-    ("Hashrate", &["hashrate_measured", "hashrate_miners", "hashrate_upstream"]),
-    ("Shares of the miners", &["shares_accepted", "shares_rejected"]),
-    ("Shares at the pool", &["shares_acknowledged", "shares_submitted", "shares_refused"]),
-    ("Miners and channels", &["miners", "channels_miners", "channels_upstream"]),
-    ("Best difficulty", &["best_difficulty"]),
-    ("Processor", &["cpu_percent"]),
-    ("Memory", &["memory_bytes"]),
-    ("Threads and files", &["threads", "open_files"]),
-    ("Troubles in the log", &["log_errors", "log_warnings"]),
+/// Which series a page draws together: title, and of each series its name and what it is called among the others.
+pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "Hashrate",
+        &[
+            ("hashrate_measured", "measured"),
+            ("hashrate_miners", "expected of the miners"),
+            ("hashrate_upstream", "told to the pool"),
+        ],
+    ),
+    ("Shares of the miners", &[("shares_accepted", "accepted"), ("shares_rejected", "rejected")]),
+    ("Shares at the pool", &[("shares_acknowledged", "accepted"), ("shares_submitted", "sent"), ("shares_refused", "refused")]),
+    (
+        "Miners and channels",
+        &[("miners", "miners"), ("channels_miners", "their channels"), ("channels_upstream", "channels to the pool")],
+    ),
+    ("Best difficulty", &[("best_difficulty", "")]),
+    ("Processor", &[("cpu_percent", "")]),
+    ("Memory", &[("memory_bytes", "")]),
+    ("Threads and files", &[("threads", "threads"), ("open_files", "open files")]),
+    ("Troubles in the log", &[("log_errors", "errors"), ("log_warnings", "warnings")]),
 ];
 
 /// What was chosen to be shown.
@@ -84,7 +94,7 @@ impl Choice {
     /// The stretch in words.
     fn words(&self) -> String {
         match RANGES.iter().find(|(name, ..)| *name == self.range) {
-            Some((_, words, _)) => format!("the last {words}"),
+            Some((_, words, _)) => format!("the last {}", words.strip_prefix("1 ").unwrap_or(words)),
             None => format!("{} to {}", self.from.local(), self.to.local()),
         }
     }
@@ -120,16 +130,11 @@ impl Drawn {
     #[must_use]
     pub fn cards(&self) -> Vec<(&'static str, String)> {
         let Some(all) = self.summary else { return Vec::new() };
-        let last = self.points.points.last().map(|point| point.value);
         if self.is_counter() {
             return vec![("in all", self.say(all.sum))];
         }
-        let mut cards = Vec::new();
-        if let Some(last) = last {
-            cards.push(("last", self.say(last)));
-        }
-        cards.extend([("mean", self.say(all.avg)), ("least", self.say(all.min)), ("most", self.say(all.max))]);
-        cards
+        let last = self.points.points.last().map_or(all.avg, |point| point.value);
+        vec![("last", self.say(last)), ("mean", self.say(all.avg)), ("least", self.say(all.min)), ("most", self.say(all.max))]
     }
 }
 
@@ -192,7 +197,7 @@ impl Group {
     }
 
     fn inline(&self) -> Drawing {
-        Drawing(self.chart(900, 220).inline(&self.id))
+        Drawing(self.chart(560, 200).inline(&self.id))
     }
 
     /// What it says, without the full stop.
@@ -205,12 +210,18 @@ impl Group {
         self.drawn.iter().filter_map(|drawn| metric(&drawn.metric_type).map(|(metric, _)| metric.help)).collect()
     }
 
+    /// The words over the columns of the cards, when several series have a row each.
+    fn columns(&self) -> Vec<&'static str> {
+        let widest = self.drawn.iter().map(Drawn::cards).max_by_key(Vec::len).unwrap_or_default();
+        widest.into_iter().map(|(words, _)| words).collect()
+    }
+
     fn is_empty(&self) -> bool {
         self.drawn.iter().all(|drawn| drawn.points.points.is_empty())
     }
 
-    /// The table behind the chart, newest first: time, then a figure for each series, `–` where there is none.
-    fn rows(&self) -> Vec<(Timestamp, Vec<String>)> {
+    /// The table behind the chart, newest first: time, then for each series its name and its figure, `–` where there is none.
+    fn rows(&self) -> Vec<(Timestamp, Vec<(&str, String)>)> {
         let mut rows: BTreeMap<Timestamp, Vec<Option<Point>>> = BTreeMap::new();
         for (at, drawn) in self.drawn.iter().enumerate() {
             for point in &drawn.points.points {
@@ -218,11 +229,11 @@ impl Group {
                 row[at] = Some(*point);
             }
         }
-        let say = |points: Vec<Option<Point>>| {
-            let said = self.drawn.iter().zip(points);
-            said.map(|(drawn, point)| point.map_or_else(|| "–".to_owned(), |point| drawn.say(point.value))).collect()
+        let say = |drawn: &Drawn, point: Option<Point>| point.map_or_else(|| "–".to_owned(), |point| drawn.say(point.value));
+        let said = |points: Vec<Option<Point>>| {
+            self.drawn.iter().zip(points).map(|(drawn, point)| (drawn.label.as_str(), say(drawn, point))).collect()
         };
-        rows.into_iter().rev().map(|(at, points)| (at, say(points))).collect()
+        rows.into_iter().rev().map(|(at, points)| (at, said(points))).collect()
     }
 }
 
@@ -288,7 +299,17 @@ pub struct SeriesPage {
     #[serde(rename = "timeSeries")]
     pub time_series: Vec<Point>,
 }
-view!(SeriesPage { "main" => as_main, "figures" => as_figures });
+
+impl crate::http::View for SeriesPage {
+    /// Beside the whole the figures alone, for whichever chart of a page asks for them.
+    fn block(&self, name: &str) -> Option<askama::Result<String>> {
+        match name {
+            "main" => Some(self.as_main().render()),
+            name if name.starts_with("figures") => Some(self.as_figures().render()),
+            _ => None,
+        }
+    }
+}
 
 /// `/metrics`: several instances in one chart. Its JSON is the latest figures of every instance.
 #[derive(Debug, Serialize, Template)]
@@ -347,10 +368,4 @@ pub struct Latest {
     pub timestamp: Option<Timestamp>,
     /// By name.
     pub metrics: BTreeMap<String, f64>,
-}
-
-/// What a series without a name of its own is called in a chart of several.
-#[must_use]
-pub fn label(metric_type: &str) -> String {
-    title(metric_type)
 }

@@ -4,7 +4,7 @@
 //! With `JD_MANAGER_TEST_PICTURES=<directory>` it leaves pictures of all pages there, for a person to look at.
 
 use crate::driver::{Browser, Setup};
-use crate::harness::{Manager, free_port, pool_config, solo_config};
+use crate::harness::{Manager, Plan, free_port, pool_config, solo_config};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -14,7 +14,9 @@ const WIDTHS: [u32; 4] = [320, 360, 768, 1280];
 
 /// Instances in five different states, one with a name as long as can be and no place to break it.
 async fn world() -> (Manager, Vec<String>, String) {
-    let manager = Manager::with_simulated(&["--lines-per-second", "5", "--colour"]).await;
+    let simulate = ["--lines-per-second", "5", "--colour"].map(String::from).into();
+    let flags = vec!["--sample-interval".into(), "1s".into()];
+    let manager = Manager::launch(Plan { simulate, client: None, flags }).await;
     let ports = [(); 5].map(|()| free_port());
     let pool =
         manager.save_config("home pool, full templates", &pool_config(ports[0], ports[1], ports[2], ports[3], ports[4])).await;
@@ -64,6 +66,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/saved-configs/new", "config-new"),
         ("/saved-configs/import", "config-import"),
         ("/events", "events"),
+        ("/metrics", "metrics-compare"),
         ("/nowhere", "not-found"),
     ]
     .map(|(path, name)| (path.to_owned(), name.to_owned()))
@@ -79,6 +82,14 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("logs?q=nowhere+at+all", "no-line"),
     ] {
         pages.push((format!("/instances/{}/{page}", ids[0]), format!("instance-{name}")));
+    }
+    for (of, page, name) in [
+        (0, "?range=1h", "running"),
+        (1, "", "empty"),
+        (0, "/hashrate_measured/timeseries?range=1h&with=hashrate_miners,hashrate_upstream", "series"),
+        (0, "/mood/timeseries", "series-empty"),
+    ] {
+        pages.push((format!("/metrics/{}{page}", ids[of]), format!("metrics-{name}")));
     }
     for (page, name) in [("", "show"), ("/edit", "edit"), ("/toml", "toml"), ("/revisions", "revisions"), ("/delete", "delete")] {
         pages.push((format!("/saved-configs/{pool}{page}"), format!("config-{name}")));

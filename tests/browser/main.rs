@@ -6,6 +6,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod charts;
 mod driver;
 
 mod first_steps;

@@ -90,7 +90,7 @@ async fn figures_come_as_tables_and_charts() {
     let svg = manager.ask(&chart, "image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8").await;
     assert_eq!((svg.status, svg.media_type()), (200, "image/svg+xml"));
     assert!(svg.text.starts_with("<svg") && svg.text.contains("role=\"img\"") && svg.text.contains("<title"), "{}", svg.text);
-    assert!(svg.text.contains("Hashrate told to the pool"), "the legend names both: {}", svg.text);
+    assert!(svg.text.contains("told to the pool"), "the legend names both: {}", svg.text);
     assert!(svg.headers["content-security-policy"].to_str().unwrap().contains("sha256-"));
     let etag = svg.headers["etag"].clone();
     // The picture of a stretch that is over does not change.
@@ -111,9 +111,9 @@ async fn the_page_has_cards_charts_and_the_figures_behind_them() {
     assert_eq!(page.count("nav a[aria-current=page]"), 3, "the section, the tab, the range");
     assert!(page.count("#miners ~ table a") >= 1, "the miners are listed");
     let series = manager.page(&format!("/metrics/{id}/cpu_percent/timeseries?range=1h")).await;
-    assert!(series.contains("<table>") && series.contains("%</td>"), "{series}");
+    assert!(series.contains("<table") && series.contains("%</td>"), "{series}");
     let fragment = manager.fragment(&format!("/metrics/{id}/cpu_percent/timeseries?range=1h"), "figures").await;
-    assert!(fragment.text.trim_start().starts_with("<table>"), "{}", fragment.text);
+    assert!(fragment.text.trim_start().starts_with("<table"), "{}", fragment.text);
     // Nothing measured yet: the page helps.
     let idle = manager.instance("idle").await;
     assert!(manager.page(&format!("/metrics/{idle}")).await.contains("Figures are taken while the client runs"));

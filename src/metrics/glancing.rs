@@ -1,0 +1,55 @@
+//! What lists show of an instance's metrics: the present hashrate, a day's shares, and a small drawing of the last hours.
+
+use diesel::QueryResult;
+use diesel::sqlite::SqliteConnection;
+
+use super::counting::Samples;
+use super::queries::{self, Level};
+use super::range::{self, Spacing};
+use crate::chart::sparkline;
+use crate::ids::InstanceId;
+use crate::instances::Glance;
+
+/// What the small drawing shows, and the distance of its points, seconds.
+const SPARK: i64 = 6 * 3600;
+const SPARK_STEP: i64 = 300;
+/// The shares of the last day and the drawing of the last six hours; none for an instance that was never measured.
+pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<Option<Glance>> {
+    let mut counts = [0.0; 2];
+    for (count, name) in counts.iter_mut().zip(["shares_accepted", "shares_rejected"]) {
+        let Some(series) = queries::series(c, id, name)? else { return Ok(None) };
+        *count = range::whole(c, series.id, now - 86_400, now + 1)?.map_or(0.0, |all| all.sum);
+    }
+    let spark = match queries::series(c, id, "hashrate_measured")? {
+        Some(series) => {
+            let spacing = Spacing { level: Level::Minute, step: SPARK_STEP };
+            let points = range::points(c, series.id, now - SPARK, now, spacing)?;
+            let points: Vec<(i64, f64)> = points.iter().map(|bucket| (bucket.at * 1000, bucket.average())).collect();
+            let is_drawn = points.len() > 1;
+            if is_drawn {
+                sparkline(&points, (now - SPARK) * 1000, now * 1000, SPARK_STEP * 1000, 112, 26)
+            } else {
+                String::new()
+            }
+        }
+        None => String::new(),
+    };
+    Ok(Some(Glance { hashrate: None, accepted: counts[0], rejected: counts[1], spark }))
+}
+
+/// Takes what changes with each round of samples.
+pub(super) fn update(glance: &mut Option<Glance>, taken: &Samples) {
+    let of = |name: &str| taken.get(name).copied();
+    let counts = [of("shares_accepted").unwrap_or(0.0), of("shares_rejected").unwrap_or(0.0)];
+    match (glance, of("hashrate_miners")) {
+        (Some(glance), hashrate) => {
+            glance.hashrate = hashrate;
+            glance.accepted += counts[0];
+            glance.rejected += counts[1];
+        }
+        (glance @ None, Some(hashrate)) => {
+            *glance = Some(Glance { hashrate: Some(hashrate), accepted: counts[0], rejected: counts[1], spark: String::new() });
+        }
+        (None, None) => {}
+    }
+}

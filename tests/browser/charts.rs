@@ -1,0 +1,85 @@
+//! Charts in a real browser: they follow live, wait while their figures are read, and are links without JavaScript; as files they keep to
+//! the colour scheme.
+
+use crate::driver::Browser;
+use crate::harness::{Manager, Plan, until};
+use std::time::Duration;
+
+async fn measured() -> (Manager, String) {
+    let flags = vec!["--sample-interval".into(), "1s".into()];
+    let manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    until("a few samples", || async {
+        let rows = manager.json(&format!("/api/metrics/{id}?metric_type=miners")).await;
+        (rows["metrics"].as_array().unwrap().len() >= 3).then_some(())
+    })
+    .await;
+    (manager, id)
+}
+
+/// What the page says of the memory and the uptime at present.
+const CHARTS: &str = "return document.querySelector('#charts').textContent";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_follow_live_and_wait_while_their_figures_are_read() {
+    let (manager, id) = measured().await;
+    let browser = Browser::open().await;
+    browser.go(&manager.url(&format!("/metrics/{id}?range=1h"))).await;
+    let before = browser.ask(CHARTS).await;
+    browser.until("the page follows", &format!("return document.querySelector('#charts').textContent !== {before}")).await;
+
+    // The figures come when they are asked for.
+    browser.click("#charts section:first-of-type summary").await;
+    browser.until("the table is there", "return document.querySelectorAll('#charts details[open] tbody tr').length > 0").await;
+    let cells = browser.ask("return document.querySelector('#charts details[open] tbody tr').textContent").await;
+    assert!(cells.as_str().unwrap().contains("H/s"), "{cells}");
+    let held = browser.ask(CHARTS).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(browser.ask(CHARTS).await, held, "it moved under the reader's eyes");
+    browser.click("#charts section:first-of-type summary").await;
+    browser.until("it follows again", &format!("return document.querySelector('#charts').textContent !== {held}")).await;
+    // The figures of the chart are those of the API.
+    let shown = browser.text("#charts section:first-of-type table tbody tr:nth-child(2) td:nth-child(2)").await;
+    assert!(shown.contains("TH/s"), "{shown}");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_javascript_charts_are_there_and_everything_is_a_link() {
+    let (manager, id) = measured().await;
+    let browser = Browser::without_javascript().await;
+    browser.go(&manager.url(&format!("/instances/{id}"))).await;
+    browser.press("Metrics").await;
+    browser.go(&manager.url(&format!("/metrics/{id}"))).await;
+    browser.press("1 hour").await;
+    assert_eq!(browser.text("nav[aria-label='Stretch of time'] [aria-current]").await, "1 hour");
+    browser.press("minutes").await;
+    assert_eq!(browser.text("nav[aria-label='Stretch of time'] ~ p b").await, "minutes");
+    browser.click("#charts section:first-of-type summary").await;
+    browser.press("Show them as a table").await;
+    assert!(browser.path().await.contains("/hashrate_measured/timeseries"), "{}", browser.path().await);
+    assert!(browser.text("table tbody").await.contains("H/s"));
+    // Two instances in one chart, by a plain form.
+    browser.go(&manager.url("/metrics")).await;
+    browser.choose("#metric", "memory_bytes").await;
+    browser.press("Show").await;
+    assert!(browser.text("h2#cmp").await.contains("Memory"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_as_a_file_keeps_to_the_colour_scheme() {
+    let (manager, id) = measured().await;
+    let browser = Browser::open().await;
+    let mut grounds = Vec::new();
+    for dark in [false, true] {
+        browser.go(&manager.url(&format!("/metrics/{id}/memory_bytes/chart?range=1h"))).await;
+        browser.look(900, dark).await;
+        let style = "const s = getComputedStyle(document.documentElement); return [s.backgroundColor, s.color]";
+        grounds.push(browser.ask(style).await);
+    }
+    // The policy lets exactly this style through: without it both would be transparent and black.
+    assert_ne!(grounds[0], grounds[1], "{grounds:?}");
+    assert_eq!(grounds[0][0], "rgb(255, 255, 255)", "{grounds:?}");
+}
