@@ -4,6 +4,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod metrics;
 
 use harness::{Manager, free_port, pool_config, solo_config, told, until};
 use serde_json::{Value, json};

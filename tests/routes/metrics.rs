@@ -112,7 +112,7 @@ async fn the_page_has_cards_charts_and_the_figures_behind_them() {
     assert!(page.count("#miners ~ table a") >= 1, "the miners are listed");
     let series = manager.page(&format!("/metrics/{id}/cpu_percent/timeseries?range=1h")).await;
     assert!(series.contains("<table") && series.contains("%</td>"), "{series}");
-    let fragment = manager.fragment(&format!("/metrics/{id}/cpu_percent/timeseries?range=1h"), "figures").await;
+    let fragment = manager.fragment(&format!("/metrics/{id}/cpu_percent/timeseries?range=1h"), "div#figures-c-cpu-percent").await;
     assert!(fragment.text.trim_start().starts_with("<table"), "{}", fragment.text);
     // Nothing measured yet: the page helps.
     let idle = manager.instance("idle").await;
