@@ -197,3 +197,69 @@ async fn how_much_old_log_is_gone_is_said() {
     })
     .await;
 }
+
+/// The sum of a counter since the instance was made.
+async fn sum(manager: &Manager, id: &str, name: &str) -> f64 {
+    manager.json(&format!("/api/metrics/{id}/{name}/summary")).await["sum"].as_f64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_counted_exactly_whoever_is_killed() {
+    let simulate = vec!["--lines-per-second".into(), "300".into()];
+    let mut manager =
+        Manager::launch(Plan { simulate, client: None, flags: vec!["--sample-interval".into(), "1s".into()] }).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    for round in 0..3 {
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        if round == 1 {
+            // The keeper and its client, while the manager is away: the lines nobody was told of are in the files.
+            let keeper = manager.keeper_pid(&id).unwrap();
+            manager.kill();
+            harness::signal(keeper, rustix::process::Signal::KILL);
+        } else {
+            manager.kill();
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        manager.begin();
+        manager.until_state(&id, "running").await;
+    }
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    manager.act(&format!("/api/instances/{id}/stop")).await;
+    let text = manager.log_text(&id);
+    let of_client = |level: &str| text.lines().filter(|l| l.contains(level) && !l.contains("jd_manager::keeper")).count();
+    let (infos, warnings) = (of_client(" INFO "), of_client(" WARN "));
+    assert!(infos > 1000, "{infos}");
+    until("all lines are counted, once", || async {
+        let counted = (sum(&manager, &id, "log_infos").await, sum(&manager, &id, "log_warnings").await);
+        (counted == (infos as f64, warnings as f64)).then_some(())
+    })
+    .await;
+}
+
+/// What a lying monitoring API does to the manager: nothing but one line in its log for each change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_monitoring_that_lies_costs_one_warning() {
+    let simulate = vec!["--monitoring-garbage".into()];
+    let manager = Manager::launch(Plan { simulate, client: None, flags: vec!["--sample-interval".into(), "1s".into()] }).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    until("several rounds", || async {
+        let rows = manager.json(&format!("/api/metrics/{id}?metric_type=monitoring_up")).await;
+        (rows["metrics"].as_array().unwrap().len() >= 4).then_some(())
+    })
+    .await;
+    let rows = manager.json(&format!("/api/metrics/{id}?metric_type=monitoring_up")).await;
+    assert!(rows["metrics"].as_array().unwrap().iter().all(|row| row["value"] == 0.0), "{rows}");
+    let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
+    assert!(latest["metrics"]["memory_bytes"].is_number(), "what the process itself shows goes on: {latest}");
+    assert_eq!(latest["metrics"]["hashrate_miners"], Value::Null);
+    let said = manager.log().matches("its client's monitoring cannot be read").count();
+    assert_eq!(said, 1, "{}", manager.log());
+    // Another client that tells the truth: one line again.
+    manager.steer::<&str>(&[]);
+    manager.act(&format!("/api/instances/{id}/restart")).await;
+    until("it answers again", || async { manager.log().contains("its client's monitoring answers again").then_some(()) }).await;
+}
