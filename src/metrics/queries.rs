@@ -5,6 +5,8 @@
 //! pages instead of one for each series, which is what SD cards wear out by, and what is read costs the points that are returned.
 
 pub mod settling;
+#[cfg(test)]
+mod tests;
 
 use diesel::prelude::*;
 use diesel::sql_query;

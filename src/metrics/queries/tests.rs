@@ -1,0 +1,193 @@
+//! Samples through the tables: whatever is moved, rolled up and forgotten, what is read is what was written.
+
+use super::settling;
+use super::*;
+use crate::metrics::range::{self, Spacing};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use proptest::prelude::*;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+/// A Monday, 00:00 UTC.
+const MONDAY: i64 = 1_763_942_400;
+
+fn database() -> (Db, InstanceId) {
+    let mut db = Db::establish(":memory:").unwrap();
+    db.run_pending_migrations(MIGRATIONS).unwrap();
+    db.batch_execute("PRAGMA foreign_keys = ON").unwrap();
+    let instance = InstanceId::random();
+    db.batch_execute(&format!(
+        "INSERT INTO configurations (id, name, config_json, created_at, updated_at) VALUES ('c', 'c', '{{}}', 0, 0); \
+         INSERT INTO instances (id, name, config_id, created_at, updated_at) VALUES ('{instance}', 'barn', 'c', 0, 0);"
+    ))
+    .unwrap();
+    (db, instance)
+}
+
+fn settle(db: &mut Db, now: i64) {
+    while settling::settle(db, now).unwrap() {}
+}
+
+fn rows(db: &mut Db, sql: &str) -> i64 {
+    sql_query(format!("SELECT COUNT(*) AS n FROM {sql}")).get_result::<Number>(db).unwrap().n
+}
+
+/// Count, sum, least and greatest of the samples in a stretch.
+fn naive(samples: &[(i64, f64)], from: i64, to: i64) -> Option<(i64, f64, f64, f64)> {
+    let within: Vec<f64> = samples.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, value)| *value).collect();
+    let first = *within.first()?;
+    let count = i64::try_from(within.len()).unwrap();
+    Some((count, within.iter().sum(), within.iter().copied().fold(first, f64::min), within.iter().copied().fold(first, f64::max)))
+}
+
+fn told(bucket: &Bucket) -> (i64, f64, f64, f64) {
+    (bucket.count, bucket.sum, bucket.min, bucket.max)
+}
+
+#[test]
+fn a_day_is_moved_and_rolled_up_and_reads_the_same() {
+    let (mut db, instance) = database();
+    let id = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
+    let other = series_id(&mut db, instance, "miners", false).unwrap().unwrap();
+    assert_eq!(series_id(&mut db, instance, "threads", false).unwrap(), Some(id));
+    let mut samples = Vec::new();
+    let end = MONDAY + 90_000;
+    for at in (MONDAY..end).step_by(10) {
+        // An hour's gap.
+        if !(MONDAY + 7_000..MONDAY + 10_600).contains(&at) {
+            let value = f64::from(u32::try_from(at % 97).unwrap());
+            samples.push((at, value));
+            insert(&mut db, at, &[(id, value), (other, 1.0)]).unwrap();
+        }
+        if at % WINDOW == 0 {
+            settle(&mut db, at);
+        }
+    }
+    assert!(rows(&mut db, "metric_fresh") <= 2 * WINDOW / 10, "only the present window is in order of time");
+    assert_eq!(rows(&mut db, "metrics"), 2 * i64::try_from(samples.len()).unwrap(), "the view shows every sample once");
+    assert_eq!(rows(&mut db, "metric_days"), 2);
+    for (from, to) in
+        [(MONDAY, end), (MONDAY + 1, end - 1), (MONDAY + 5_555, MONDAY + 80_001), (end - 30, end), (0, i64::MAX / 2)]
+    {
+        let all = range::whole(&mut db, id, from, to).unwrap();
+        assert_eq!(all.as_ref().map(told), naive(&samples, from, to), "{from}..{to}");
+    }
+    for level in [Level::Minute, Level::Hour, Level::Day] {
+        let points = range::points(&mut db, id, MONDAY, end, Spacing::of(level)).unwrap();
+        for point in &points {
+            assert_eq!(Some(told(point)), naive(&samples, point.at, point.at + level.step()), "{level:?} {}", point.at);
+        }
+        assert_eq!(points.iter().map(|point| point.count).sum::<i64>(), i64::try_from(samples.len()).unwrap());
+    }
+    let gap = range::points(&mut db, id, MONDAY + 7_080, MONDAY + 10_560, Spacing::of(Level::Minute)).unwrap();
+    assert!(gap.is_empty(), "a gap has no points: {gap:?}");
+    let last: Vec<i64> = newest(&mut db, id, 100).unwrap().iter().map(|sample| sample.at).collect();
+    assert_eq!(last, (0..100).map(|n| end - 10 - n * 10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_clock_that_is_set_back_and_forward_loses_nothing() {
+    let (mut db, instance) = database();
+    let id = series_id(&mut db, instance, "shares_accepted", true).unwrap().unwrap();
+    let put = |db: &mut Db, at: i64| {
+        insert(db, at, &[(id, 1.0)]).unwrap();
+        settle(db, at);
+    };
+    for at in (MONDAY..MONDAY + 7200).step_by(10) {
+        put(&mut db, at);
+    }
+    // A day forward, and back again.
+    for at in (MONDAY + 86_400..MONDAY + 87_000).step_by(10).chain((MONDAY + 7200..MONDAY + 14_400).step_by(10)) {
+        put(&mut db, at);
+    }
+    settle(&mut db, MONDAY + 14_400);
+    let all = range::whole(&mut db, id, 0, MONDAY + 2 * 86_400).unwrap().unwrap();
+    assert_eq!((all.count, all.sum), (1440 + 60, 1500.0));
+    // An hour into the past: what comes late is rolled up once more.
+    for at in (MONDAY + 3605..MONDAY + 7205).step_by(10) {
+        put(&mut db, at);
+    }
+    settle(&mut db, MONDAY + 14_400);
+    let hour = range::points(&mut db, id, MONDAY + 3600, MONDAY + 7200, Spacing::of(Level::Hour)).unwrap();
+    assert_eq!(hour.iter().map(|point| point.count).collect::<Vec<_>>(), [720]);
+}
+
+#[test]
+fn what_is_too_old_goes_in_steps_and_days_stay() {
+    let (mut db, instance) = database();
+    let id = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
+    for at in (MONDAY..MONDAY + 3 * 86_400).step_by(600) {
+        insert(&mut db, at, &[(id, 2.0)]).unwrap();
+    }
+    settle(&mut db, MONDAY + 3 * 86_400);
+    let before = MONDAY + 2 * 86_400;
+    for level in [Level::Raw, Level::Minute, Level::Hour] {
+        let (mut steps, mut after) = (0, 0);
+        while let Some(next) = settling::forget(&mut db, level, before, after, 50).unwrap() {
+            (after, steps) = (next, steps + 1);
+            assert!(steps < 100, "it never ends");
+        }
+        assert!(level == Level::Hour || steps >= 5, "{level:?} in small steps: {steps}");
+        assert_eq!(oldest(&mut db, level, id).unwrap(), Some(before), "{level:?}");
+    }
+    assert_eq!(rows(&mut db, "metric_days"), 3);
+    // The stretch begins with the day it lies in, since nothing finer is kept of it.
+    let all = range::whole(&mut db, id, MONDAY + 90_000, MONDAY + 3 * 86_400).unwrap().unwrap();
+    assert_eq!(all.count, 2 * 144);
+}
+
+#[test]
+fn a_deleted_instance_leaves_nothing_and_others_keep_theirs() {
+    let (mut db, instance) = database();
+    let id = series_id(&mut db, instance, "threads", false).unwrap().unwrap();
+    for at in (MONDAY..MONDAY + 7200).step_by(10) {
+        insert(&mut db, at, &[(id, 2.0)]).unwrap();
+    }
+    settle(&mut db, MONDAY + 7000);
+    set_baseline(&mut db, instance, "{}").unwrap();
+    db.batch_execute("DELETE FROM instances").unwrap();
+    assert_eq!(rows(&mut db, "metrics"), 0, "at once");
+    let mut steps = 0;
+    while !settling::forget_lost(&mut db, 100).unwrap() {
+        steps += 1;
+        assert!(steps < 100, "it never ends");
+    }
+    for table in ["metric_series", "metric_fresh", "metric_samples", "metric_minutes", "metric_hours", "metric_baselines"] {
+        assert_eq!(rows(&mut db, table), 0, "{table}");
+    }
+    assert_eq!(series_id(&mut db, instance, "threads", false).unwrap(), None);
+    assert_eq!(set_baseline(&mut db, instance, "{}").unwrap(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    /// Whatever comes when, and whenever it is settled, sums over any stretch are those of the samples.
+    #[test]
+    fn any_stretch_reads_as_it_was_written(
+        steps in prop::collection::vec((1i64..4000, -1e6..1e6f64, any::<bool>()), 1..80),
+        (from, length) in (0i64..200_000, 0i64..200_000)
+    ) {
+        let (mut db, instance) = database();
+        let id = series_id(&mut db, instance, "x", false).unwrap().unwrap();
+        let (mut at, mut samples) = (MONDAY, Vec::new());
+        for (step, value, settles) in steps {
+            at += step;
+            let value = value.round();
+            samples.push((at, value));
+            insert(&mut db, at, &[(id, value)]).unwrap();
+            if settles {
+                settle(&mut db, at);
+            }
+        }
+        let (from, to) = (MONDAY + from, MONDAY + from + length);
+        let all = range::whole(&mut db, id, from, to).unwrap();
+        prop_assert_eq!(all.as_ref().map(told), naive(&samples, from, to));
+        for level in Level::ALL {
+            let points = range::points(&mut db, id, from, to, Spacing::of(level)).unwrap();
+            let expected = naive(&samples, from, to).map_or(0, |all| all.0);
+            prop_assert_eq!(points.iter().map(|point| point.count).sum::<i64>(), expected);
+            prop_assert!(points.is_sorted_by_key(|point| point.at));
+        }
+    }
+}
