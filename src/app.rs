@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Timestamp;
 use crate::configs::Configs;
 use crate::db::Db;
 use crate::http::Frame;
@@ -45,7 +46,7 @@ pub async fn serve_with<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let begun = Instant::now();
+    let (begun, started_at) = (Instant::now(), Timestamp::now());
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let _lock = own_data_dir(&settings.data_dir)?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
@@ -67,7 +68,7 @@ where
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
     let metrics = measure(&db, &instances, &settings, &stop).await?;
-    let state = AppState { configs, instances: instances.clone(), logs, metrics, stop: stop.clone(), started: begun };
+    let state = AppState { configs, instances: instances.clone(), logs, metrics, stop: stop.clone(), started: begun, started_at };
     let app = router::router(state.clone(), frame);
 
     let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());

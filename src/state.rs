@@ -4,6 +4,7 @@ use axum::extract::FromRef;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Timestamp;
 use crate::configs::Configs;
 use crate::instances::Instances;
 use crate::instances::routes::Lists;
@@ -27,6 +28,8 @@ pub struct AppState {
     pub stop: CancellationToken,
     /// When the manager was started.
     pub started: Instant,
+    /// The same by the clock.
+    pub started_at: Timestamp,
 }
 
 impl FromRef<AppState> for Configs {
@@ -49,7 +52,7 @@ impl FromRef<AppState> for Lists {
 
 impl FromRef<AppState> for Board {
     fn from_ref(state: &AppState) -> Self {
-        Self { metrics: state.metrics.clone(), stop: state.stop.clone() }
+        Self { metrics: state.metrics.clone(), stop: state.stop.clone(), started: state.started_at }
     }
 }
 

@@ -22,6 +22,8 @@ enum Offered {
     Table,
     /// These and a stream of changes.
     StreamAndTable,
+    /// HTML, JSON and what Prometheus reads.
+    Scrape,
     /// One form, whatever is accepted.
     Only(&'static str),
 }
@@ -54,7 +56,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/saved-configs/{id}/toml", Offered::Text),
     ("get", "/saved-configs/{id}/revisions", Offered::Page),
     ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),
-    ("get", "/metrics", Offered::Page),
+    ("get", "/metrics", Offered::Scrape),
     ("get", "/metrics/{id}", Offered::StreamAndTable),
     // For programs alone: small objects.
     ("get", "/metrics/{id}/latest", Offered::Only("application/json")),
@@ -77,6 +79,9 @@ const HTML: &str = "text/html";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 const STREAM: &str = "text/event-stream";
+const OPENMETRICS: &str = "application/openmetrics-text";
+/// What Prometheus 3 sends.
+const SCRAPER: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
 /// `Accept`, and what it gets where HTML and JSON are offered: on the plain URL, and below `/api`. None: 406.
 const ACCEPTS: &[(Option<&str>, Option<&str>, Option<&str>)] = &[
@@ -100,6 +105,8 @@ const ACCEPTS: &[(Option<&str>, Option<&str>, Option<&str>)] = &[
     (Some("image/png"), None, None),
     (Some("application/problem+json"), None, None),
     (Some("text/html;q=0"), None, None),
+    (Some("application/json;charset=utf-8"), Some(JSON), Some(JSON)),
+    (Some(SCRAPER), Some(HTML), Some(JSON)),
 ];
 
 /// What a URL answers to an `Accept`, by the table above and what else it is offered in. None: 406.
@@ -108,6 +115,8 @@ fn expected(offered: Offered, accept: Option<&str>, api: bool) -> Option<&'stati
     let among_two = if api { row.2 } else { row.1 };
     match (offered, accept) {
         (Offered::Only(kind), _) => Some(kind),
+        (Offered::Scrape, Some(SCRAPER)) => Some(OPENMETRICS),
+        (Offered::Log | Offered::Text, Some(SCRAPER)) => Some(TEXT),
         // The first choice of a text file is the file; HTML is its second.
         (
             Offered::Text,
@@ -305,7 +314,7 @@ async fn streams_and_texts_are_for_those_who_accept_them() {
             }
             let text = world.manager.ask(&path, TEXT).await;
             match offered {
-                Offered::Log | Offered::Text | Offered::Only(TEXT) => {
+                Offered::Log | Offered::Text | Offered::Scrape | Offered::Only(TEXT) => {
                     assert_eq!((text.status, text.media_type()), (200, TEXT), "{path}")
                 }
                 Offered::Only(_) => assert_eq!(text.status, 200),

@@ -80,7 +80,9 @@ impl<O: Offer> Want<O> {
                 };
                 Html(html.map_err(Error::internal)?).into_response()
             }
-            Form::Json | Form::EventStream | Form::Text | Form::Csv => Json(view).into_response(),
+            Form::Json | Form::EventStream | Form::Text | Form::Csv | Form::OpenMetrics | Form::Prometheus => {
+                Json(view).into_response()
+            }
         };
         *response.status_mut() = status;
         response.extensions_mut().insert(Written);

@@ -2,14 +2,15 @@
 //! (JSON, event streams, text).
 //!
 //! The rules are RFC 9110 §12.5.1 by `headers-accept`, and: no `Accept`, one that cannot be read, or `*/*` takes the
-//! server's first choice, which is HTML, or JSON below `/api`. Knows nothing of what is served.
+//! server's first choice, which is HTML, or JSON below `/api`. Parameters of a media range make no difference, except the version of a form
+//! that has one. Knows nothing of what is served.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use headers_accept::Accept;
-use mediatype::MediaType;
+use mediatype::{MediaType, MediaTypeBuf, Name, ReadParams, WriteParams, names};
 use std::marker::PhantomData;
 
 use super::problem::Problem;
@@ -27,7 +28,13 @@ pub enum Form {
     Text,
     /// `text/csv`.
     Csv,
+    /// `application/openmetrics-text` in its version 1.0.0.
+    OpenMetrics,
+    /// `text/plain` in version 0.0.4: figures as Prometheus has read them since ever.
+    Prometheus,
 }
+
+const VERSION: Name<'static> = Name::new_unchecked("version");
 
 impl Form {
     /// Its media type without parameters.
@@ -38,8 +45,19 @@ impl Form {
             Self::Html => MediaType::new(TEXT, HTML),
             Self::Json => MediaType::new(APPLICATION, JSON),
             Self::EventStream => MediaType::new(TEXT, mediatype::Name::new_unchecked("event-stream")),
-            Self::Text => MediaType::new(TEXT, PLAIN),
+            Self::Text | Self::Prometheus => MediaType::new(TEXT, PLAIN),
             Self::Csv => MediaType::new(TEXT, CSV),
+            Self::OpenMetrics => MediaType::new(APPLICATION, mediatype::Name::new_unchecked("openmetrics-text")),
+        }
+    }
+
+    /// The version of its media type, where there are several.
+    #[must_use]
+    pub const fn version(self) -> Option<&'static str> {
+        match self {
+            Self::OpenMetrics => Some("1.0.0"),
+            Self::Prometheus => Some("0.0.4"),
+            _ => None,
         }
     }
 }
@@ -81,16 +99,21 @@ impl Asked {
     #[must_use]
     pub fn choose(&self, offered: &[Form]) -> Option<Form> {
         let mut order = offered.to_vec();
-        if self.api && order.contains(&Form::Json) {
+        let accept = self.accept.as_deref().map(str::parse::<Accept>);
+        let is_scraper = accept.as_ref().is_some_and(|accept| accept.as_ref().is_ok_and(names_figures));
+        if is_scraper && order.contains(&Form::Prometheus) {
+            // For `*/*`, which all of them send last.
+            order.sort_by_key(|form| *form != Form::Prometheus);
+        } else if self.api && order.contains(&Form::Json) {
             order.sort_by_key(|form| *form != Form::Json);
         }
         let first = order.first().copied();
-        let Some(accept) = self.accept.as_deref() else { return first };
-        let Ok(accept) = accept.parse::<Accept>() else { return first };
+        let Some(Ok(accept)) = accept else { return first };
         if accept.media_types().next().is_none() {
             return first;
         }
         let available: Vec<MediaType<'static>> = order.iter().map(|form| form.media_type()).collect();
+        let accept = relevant(&accept, offered);
         let chosen = accept.negotiate(&available)?;
         available.iter().position(|one| one == chosen).and_then(|at| order.get(at).copied())
     }
@@ -100,6 +123,45 @@ impl Asked {
     pub fn for_errors(&self) -> Form {
         self.choose(&[Form::Html, Form::Json]).unwrap_or(Form::Json)
     }
+}
+
+/// Whether the header is that of a program that reads figures: it names a format for nothing else.
+fn names_figures(accept: &Accept) -> bool {
+    let formats = ["application/openmetrics-text", "application/vnd.google.protobuf"];
+    accept.media_types().any(|range| {
+        let essence = range.essence();
+        formats.iter().any(|format| MediaType::parse(format).is_ok_and(|format| format == essence))
+            || essence == Form::Prometheus.media_type() && range.get_param(VERSION).is_some()
+    })
+}
+
+/// The ranges that may hold for one of the forms, as bare types with their q. A version that a form has must be the one that is asked for.
+/// A range with parameters that none of ours has counts only where there is none without for the same type: `text/html;level=1;q=0.3,
+/// text/html;q=0.7` says 0.7 of a page that has no level.
+fn relevant(accept: &Accept, offered: &[Form]) -> Accept {
+    let version_of = |range: &MediaTypeBuf| {
+        let form = offered.iter().find(|form| form.media_type() == range.essence());
+        form.and_then(|form| form.version())
+    };
+    let has_version = |range: &MediaTypeBuf| match (range.get_param(VERSION), version_of(range)) {
+        (Some(asked), Some(ours)) => asked == ours,
+        _ => true,
+    };
+    let is_exact = |range: &MediaTypeBuf| {
+        range.params().all(|(name, _)| name == names::Q || (name == VERSION && version_of(range).is_some()))
+    };
+    let fitting: Vec<&MediaTypeBuf> = accept.media_types().filter(|range| has_version(range)).collect();
+    let counts = |range: &&&MediaTypeBuf| {
+        is_exact(range) || !fitting.iter().any(|other| other.essence() == range.essence() && is_exact(other))
+    };
+    let bare = |range: &&MediaTypeBuf| {
+        let mut bare = range.essence();
+        if let Some(q) = range.get_param(names::Q) {
+            bare.set_param(names::Q, q);
+        }
+        MediaTypeBuf::from(bare)
+    };
+    fitting.iter().filter(counts).map(bare).collect()
 }
 
 /// Which forms a handler offers, in the server's order.
@@ -137,6 +199,10 @@ offer! {
 offer! {
     /// A series: page, JSON, table.
     SeriesForms: Html, Json, Csv
+}
+offer! {
+    /// Figures of all instances: page, JSON, and as Prometheus reads them.
+    ScrapeForms: Html, Json, OpenMetrics, Prometheus
 }
 offer! {
     /// A text file, also as a page or as JSON.
@@ -215,6 +281,77 @@ mod tests {
             ("/instances", Some("application/*"), Some(Json)),
         ] {
             assert_eq!(asked(path, accept).choose(PageForms::FORMS), form, "{path} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_make_no_difference_but_the_version_of_a_form_that_has_one() {
+        use Form::{Html, Json, OpenMetrics, Prometheus, Text};
+        let (pages, scrapes, logs) = (PageForms::FORMS, ScrapeForms::FORMS, LogForms::FORMS);
+        for (offered, accept, form) in [
+            (pages, "application/json;charset=utf-8", Some(Json)),
+            (pages, "text/html;version=7", Some(Html)),
+            (pages, "text/html;level=1;q=0.2, application/json;q=0.5", Some(Json)),
+            // What is said of another level is not said of ours.
+            (pages, "text/html;level=1;q=0.2, text/html;q=0.7, application/json;q=0.5", Some(Html)),
+            (pages, "text/html;level=1, text/html;q=0", None),
+            (pages, "application/json;a=b, text/html", Some(Json)),
+            (logs, "text/plain;version=0.0.4;charset=utf-8", Some(Text)),
+            (scrapes, "text/plain", Some(Prometheus)),
+            (scrapes, "text/plain;q=0.5, text/html;q=0.4", Some(Prometheus)),
+            (scrapes, "text/plain;version=\"0.0.4\"", Some(Prometheus)),
+            (scrapes, "TEXT/Plain;Version=0.0.4", Some(Prometheus)),
+            (scrapes, "text/plain;version=1.0.0", None),
+            (scrapes, "application/openmetrics-text", Some(OpenMetrics)),
+            (scrapes, "application/openmetrics-text;version=1.0.0;charset=utf-8", Some(OpenMetrics)),
+            (scrapes, "application/openmetrics-text;version=0.0.1", None),
+            (scrapes, "application/openmetrics-text;version=0.0.1, text/plain;version=0.0.4;q=0.5", Some(Prometheus)),
+            (scrapes, "application/openmetrics-text;q=0, */*;q=0.1", Some(Prometheus)),
+            (scrapes, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(Html)),
+            (scrapes, "text/*", Some(Html)),
+            (scrapes, "application/*", Some(Json)),
+            (scrapes, "*/*", Some(Html)),
+        ] {
+            assert_eq!(asked("/metrics", Some(accept)).choose(offered), form, "{accept}");
+        }
+        assert_eq!(asked("/api/metrics", Some("*/*")).choose(scrapes), Some(Json));
+        assert_eq!(asked("/api/metrics", None).choose(scrapes), Some(Json));
+    }
+
+    #[test]
+    fn a_program_that_reads_figures_gets_figures_whatever_else_it_takes() {
+        use Form::{OpenMetrics, Prometheus};
+        const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        for (accept, form) in [
+            // Prometheus 1, 2.5, 2.37, 2.49 with native histograms, 3, and 3 told to take one format only.
+            (&*format!("{PROTOBUF};q=0.7,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"), Prometheus),
+            ("application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", Prometheus),
+            (
+                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                OpenMetrics,
+            ),
+            (
+                &format!(
+                    "{PROTOBUF},application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+                ),
+                OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                OpenMetrics,
+            ),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.5", Prometheus),
+            ("text/plain;version=0.0.4;escaping=underscores;q=0.6,*/*;q=0.5", Prometheus),
+            ("application/openmetrics-text;version=0.0.1;q=0.6,*/*;q=0.5", Prometheus),
+            (&format!("{PROTOBUF};q=0.6,*/*;q=0.5"), Prometheus),
+            // VictoriaMetrics.
+            ("text/plain;version=0.0.4;q=1,*/*;q=0.1", Prometheus),
+        ] {
+            for path in ["/metrics", "/api/metrics"] {
+                assert_eq!(asked(path, Some(accept)).choose(ScrapeForms::FORMS), Some(form), "{path} {accept}");
+            }
+            // Elsewhere it is a program like any other.
+            assert!(asked("/instances", Some(accept)).choose(PageForms::FORMS).is_some());
         }
     }
 

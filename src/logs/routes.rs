@@ -63,7 +63,7 @@ pub async fn log(
         }
         Form::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
         Form::Text => Ok(download(&pages, id, asked.filter).await?),
-        Form::Html | Form::Json | Form::Csv => {
+        _ => {
             let (instance, page, dropped) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
             let miners = if want.form == Form::Html { miners(&pages, &instance).await } else { None };
             want.respond(&LogPage { frame, instance, miners, log: LogPart::new(page, dropped, asked.filter, asked.place) })

@@ -12,10 +12,12 @@
 //! * [`model`]: names and meanings. `counting`: from readings to samples. `sampler`: the task. `jobs`: what is forgotten and when.
 //! * `asked`: what a request wants. `board`: pages put together. `glancing`: what lists show.
 //! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
+//! * `scraping`: the figures of all instances at once. `exposition`: these as Prometheus reads them.
 
 mod asked;
 mod board;
 mod counting;
+mod exposition;
 mod glancing;
 mod jobs;
 pub mod model;
@@ -23,6 +25,7 @@ mod queries;
 mod range;
 pub mod routes;
 mod sampler;
+mod scraping;
 mod service;
 pub mod views;
 

@@ -4,6 +4,7 @@
 //! moved from the one to the other, and rolled up to minutes, hours and days on the way. So a round of all instances writes a handful of
 //! pages instead of one for each series, which is what SD cards wear out by, and what is read costs the points that are returned.
 
+pub mod present;
 pub mod settling;
 #[cfg(test)]
 mod tests;

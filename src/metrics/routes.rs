@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::asked::{Asked, MOMENT};
 use super::board;
+use super::exposition::Format;
 use super::service::{Metrics, Row};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::http::want::{MetricForms, SeriesForms};
+use crate::http::want::{MetricForms, ScrapeForms, SeriesForms};
 use crate::http::{Form, Frame, Id, Params, Reply, Want, sse};
 use crate::ids::InstanceId;
 use crate::instances::streams::status_part;
@@ -40,6 +41,8 @@ pub struct Board {
     pub metrics: Metrics,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
+    /// When the manager was started.
+    pub started: Timestamp,
 }
 
 /// The instance and the series in a path.
@@ -74,14 +77,23 @@ pub async fn show(
     Ok(Json(json!({ "metrics": rows })).into_response())
 }
 
-/// `GET /metrics`: several instances in one chart, or the latest figures of all.
+/// `GET /metrics`: several instances in one chart, or the latest figures of all; for Prometheus the figures of all as it reads them.
 pub async fn compare(
     State(board): State<Board>,
     Extension(frame): Extension<Frame>,
-    want: Want,
+    want: Want<ScrapeForms>,
     axum::extract::RawQuery(query): axum::extract::RawQuery,
     params: Params,
 ) -> Reply {
+    let scraped = match want.form {
+        Form::OpenMetrics => Some(Format::OpenMetrics),
+        Form::Prometheus => Some(Format::Classic),
+        _ => None,
+    };
+    if let Some(format) = scraped {
+        let text = board.metrics.exposition(frame.version, board.started, format).await?;
+        return Ok(([(CONTENT_TYPE, format.content_type())], text).into_response());
+    }
     let metric_type = params.text("metric").unwrap_or("hashrate_miners").to_owned();
     let asked = Asked::read(params, Timestamp::now(), "24h")?;
     let given = query.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
 
-use super::counting::Baseline;
+use super::counting;
 use super::model::{Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Series};
 use super::range::{self, Keep, MOST_POINTS, Spacing};
@@ -267,8 +267,7 @@ impl Metrics {
     /// The database cannot be read.
     pub async fn totals(&self, id: InstanceId) -> Result<BTreeMap<String, f64>> {
         let state = self.db.read(move |c| Ok(queries::baseline(c, id)?)).await?;
-        let baseline: Baseline = state.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
-        Ok(baseline.totals().clone())
+        Ok(state.map(|state| counting::totals(&state)).unwrap_or_default())
     }
 }
 

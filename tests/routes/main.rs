@@ -12,6 +12,7 @@ mod keys;
 mod logs;
 mod metrics;
 mod saved_configs;
+mod scrape;
 mod statics;
 
 use harness::Manager;

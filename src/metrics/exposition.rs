@@ -1,0 +1,302 @@
+//! What Prometheus is told: figures in, text out, as OpenMetrics 1.0 or in the classic format. Pure: knows no database, no clock and no
+//! HTTP.
+//!
+//! Names are part of the API and never change. An instance's are those of [`super::model`] with their unit behind them, as the conventions
+//! of Prometheus want it: base units, `_total` for counters. How many series there are depends on the instances alone: miners have none.
+
+#[cfg(test)]
+mod tests;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::model::metric;
+use crate::clock::Timestamp;
+use crate::ids::InstanceId;
+use crate::keeper::machine::State;
+use crate::sampling::procfs::Process;
+
+/// Reasons that are told of an instance's rejected or refused shares, the most frequent ones: a pool may word them as it likes.
+const MOST_REASONS: usize = 32;
+
+/// Readings of a client that have a name in the model, each with its unit.
+const GAUGES: &[(&str, &str)] = &[
+    ("hashrate_measured", "hashes_per_second"),
+    ("hashrate_miners", "hashes_per_second"),
+    ("hashrate_upstream", "hashes_per_second"),
+    ("miners", ""),
+    ("channels_miners", ""),
+    ("channels_upstream", ""),
+    ("best_difficulty", ""),
+    ("memory_bytes", "bytes"),
+    ("threads", ""),
+    ("open_files", ""),
+    ("monitoring_up", ""),
+];
+/// Counters of an instance that have a name in the model.
+const COUNTERS: &[&str] =
+    &["shares_accepted", "shares_rejected", "shares_submitted", "shares_acknowledged", "shares_refused", "blocks_found"];
+/// Those of them that are counted by reason, too. A metric of its own for each: in one with the whole, sums would count twice.
+const REASONED: &[&str] = &["shares_rejected", "shares_refused"];
+/// The levels of lines, and the counters they come from.
+const LEVELS: &[(&str, &str)] =
+    &[("error", "log_errors"), ("warn", "log_warnings"), ("info", "log_infos"), ("debug", "log_debugs"), ("other", "log_others")];
+
+/// The formats that scrapers read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The text format of Prometheus, version 0.0.4.
+    Classic,
+}
+
+impl Format {
+    /// What `Content-Type` says of it.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// What is told of the manager itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Manager {
+    /// Its version.
+    pub version: &'static str,
+    /// When it was started.
+    pub started: Timestamp,
+    /// Its process; none if `/proc` cannot be read.
+    pub process: Option<Process>,
+}
+
+/// What is told of an instance.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+    /// How often it was started again by itself, ever.
+    pub restarts: u32,
+    /// When the present client was started; none without one.
+    pub started: Option<Timestamp>,
+    /// For how long the present client has run, whole seconds.
+    pub uptime: Option<u64>,
+    /// The present client's newest readings, by their names in the model; empty without a client.
+    pub readings: BTreeMap<String, f64>,
+    /// Every counter since the instance was made, by its name in the model.
+    pub totals: BTreeMap<String, f64>,
+}
+
+/// Everything as text.
+///
+/// # Errors
+/// None in practice; the type is that of the encoder.
+pub fn text(manager: &Manager, clients: &[Client], format: Format) -> Result<String, fmt::Error> {
+    let mut families = Families(Vec::new());
+    families.of_manager(manager, clients);
+    families.of_clients(clients);
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(families));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(match format {
+        Format::OpenMetrics => text,
+        Format::Classic => classic(&text),
+    })
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+/// One metric with all its samples.
+#[derive(Debug)]
+struct Family {
+    /// Without unit and without the suffix of its kind.
+    name: String,
+    help: String,
+    /// Empty for none.
+    unit: &'static str,
+    kind: MetricType,
+    samples: Vec<(Labels, f64)>,
+}
+
+#[derive(Debug)]
+struct Families(Vec<Family>);
+
+impl Families {
+    fn add(&mut self, name: &str, unit: &'static str, kind: MetricType, help: &str, samples: Vec<(Labels, f64)>) {
+        // One whose samples are all missing is not mentioned at all.
+        if !samples.is_empty() {
+            self.0.push(Family { name: name.into(), help: help.into(), unit, kind, samples });
+        }
+    }
+
+    fn of_manager(&mut self, manager: &Manager, clients: &[Client]) {
+        use MetricType::{Counter, Gauge, Info};
+        let one = |value: f64| vec![(Labels::new(), value)];
+        let some = |value: Option<f64>| value.map(one).unwrap_or_default();
+        let version = vec![(vec![("version", manager.version.to_owned())], 1.0)];
+        self.add("jd_manager_build", "", Info, "Which jd-manager this is.", version);
+        let help = "When jd-manager was started, since 1970.";
+        self.add("jd_manager_start_time", "seconds", Gauge, help, one(seconds(manager.started)));
+        let process = manager.process;
+        #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
+        let memory = process.map(|process| process.rss_bytes as f64);
+        self.add("jd_manager_resident_memory", "bytes", Gauge, "Physical memory jd-manager occupies.", some(memory));
+        let cpu = process.map(|process| process.cpu_time.as_secs_f64());
+        self.add("jd_manager_cpu", "seconds", Counter, "Processor time jd-manager has used.", some(cpu));
+        let files = process.and_then(|process| process.open_files).map(f64::from);
+        self.add("jd_manager_open_files", "", Gauge, "Files and sockets jd-manager has open.", some(files));
+        let in_state = |state: State| {
+            let count = clients.iter().filter(|client| client.state == state).count();
+            (vec![("state", state.as_str().to_owned())], f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
+        };
+        let states = State::ALL.map(in_state).to_vec();
+        self.add("jd_manager_instances", "", Gauge, "Instances by state.", states);
+    }
+
+    fn of_clients(&mut self, clients: &[Client]) {
+        use MetricType::{Counter, Gauge};
+        let each = |of: &dyn Fn(&Client) -> Option<f64>| -> Vec<(Labels, f64)> {
+            clients.iter().filter_map(|client| Some((client.labels(), of(client)?))).collect()
+        };
+        let up = each(&|client| Some(truth(client.state == State::Running)));
+        self.add("jd_client_up", "", Gauge, "1 when the client serves miners.", up);
+        let state = |client: &Client, state: State| (client.labelled("state", state.as_str()), truth(client.state == state));
+        let states = clients.iter().flat_map(|client| State::ALL.map(|one| state(client, one))).collect();
+        self.add("jd_client_state", "", Gauge, "1 for the state the instance is in, 0 for the others.", states);
+        let restarts = each(&|client| Some(f64::from(client.restarts)));
+        self.add("jd_client_restarts", "", Counter, "How often the client was started again by itself.", restarts);
+        let started = each(&|client| client.started.map(seconds));
+        self.add("jd_client_start_time", "seconds", Gauge, "When the present client was started, since 1970.", started);
+        #[allow(clippy::cast_precision_loss, reason = "seconds stay below 2^53")]
+        let uptime = each(&|client| client.uptime.map(|uptime| uptime as f64));
+        self.add("jd_client_uptime", "seconds", Gauge, help("uptime_seconds"), uptime);
+
+        for (series, unit) in GAUGES {
+            let name = series.strip_suffix(unit).and_then(|name| name.strip_suffix('_')).unwrap_or(series);
+            let readings = each(&|client| client.readings.get(*series).copied());
+            self.add(&format!("jd_client_{name}"), unit, Gauge, help(series), readings);
+        }
+        let cpu = each(&|client| client.readings.get("cpu_percent").map(|percent| percent / 100.0));
+        self.add("jd_client_cpu", "ratio", Gauge, "Processor time of the client as a share of one core.", cpu);
+
+        for series in COUNTERS {
+            let totals = each(&|client| client.totals.get(*series).copied());
+            self.add(&format!("jd_client_{series}"), "", Counter, help(series), totals);
+        }
+        for series in REASONED {
+            let reasons = clients.iter().flat_map(|client| client.reasons(series)).collect();
+            let help = help(series).replace('.', ", where the reason is known.");
+            self.add(&format!("jd_client_{series}_by_reason"), "", Counter, &help, reasons);
+        }
+        let lines = clients.iter().flat_map(|client| {
+            let of =
+                |(level, series): &(&'static str, &str)| Some((client.labelled("level", level), *client.totals.get(*series)?));
+            LEVELS.iter().filter_map(of).collect::<Vec<_>>()
+        });
+        self.add("jd_client_log_lines", "", Counter, "Lines of the client's log by level.", lines.collect());
+    }
+}
+
+impl Client {
+    fn labels(&self) -> Labels {
+        vec![("instance", self.id.to_string()), ("name", self.name.clone())]
+    }
+
+    fn labelled(&self, label: &'static str, value: &str) -> Labels {
+        let mut labels = self.labels();
+        labels.push((label, value.to_owned()));
+        labels
+    }
+
+    /// The counts of a counter's reasons, by reason.
+    fn reasons(&self, series: &str) -> Vec<(Labels, f64)> {
+        let with_reason = |(name, count): (&'_ String, &f64)| {
+            let reason = name.strip_prefix(series)?.strip_prefix(':')?;
+            Some((reason.to_owned(), *count))
+        };
+        let mut reasons: Vec<(String, f64)> = self.totals.iter().filter_map(with_reason).collect();
+        reasons.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        reasons.truncate(MOST_REASONS);
+        reasons.sort_by(|a, b| a.0.cmp(&b.0));
+        reasons.into_iter().map(|(reason, count)| (self.labelled("reason", &reason), count)).collect()
+    }
+}
+
+impl Collector for Families {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        for family in &self.0 {
+            let unit = (!family.unit.is_empty()).then(|| Unit::Other(family.unit.into()));
+            let mut metric = encoder.encode_descriptor(&family.name, &family.help, unit.as_ref(), family.kind)?;
+            for (labels, value) in &family.samples {
+                match family.kind {
+                    MetricType::Info => metric.encode_info(labels)?,
+                    kind if labels.is_empty() => sample(&mut metric, kind, *value)?,
+                    kind => sample(&mut metric.encode_family(labels)?, kind, *value)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sample(metric: &mut MetricEncoder, kind: MetricType, value: f64) -> fmt::Result {
+    match kind {
+        MetricType::Counter => metric.encode_counter::<NoLabelSet, f64, f64>(&value, None),
+        _ => metric.encode_gauge(&value),
+    }
+}
+
+/// The same in the classic format: no units, no end, and metrics under the names that their samples have. What is in a line of a sample is
+/// the same in both.
+fn classic(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len());
+    let mut help = "";
+    for line in openmetrics.split_terminator('\n') {
+        // Nothing but a comment begins so: the names of samples are ours.
+        match line.strip_prefix("# ").and_then(|comment| comment.split_once(' ')) {
+            Some(("HELP", about)) => help = about.split_once(' ').map_or("", |(_, help)| help),
+            Some(("TYPE", about)) => {
+                let (name, kind) = about.rsplit_once(' ').unwrap_or((about, "untyped"));
+                let (suffix, kind) = match kind {
+                    "counter" => ("_total", "counter"),
+                    "info" => ("_info", "gauge"),
+                    other => ("", other),
+                };
+                text.push_str(&format!("# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n"));
+            }
+            Some(_) => {}
+            None if line == "# EOF" => {}
+            None => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+/// What the model says of a series.
+fn help(series: &str) -> &'static str {
+    metric(series).map_or("", |(metric, _)| metric.help)
+}
+
+fn truth(is_so: bool) -> f64 {
+    f64::from(u8::from(is_so))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 stay below 2^53")]
+fn seconds(moment: Timestamp) -> f64 {
+    moment.0 as f64 / 1000.0
+}

@@ -1,0 +1,100 @@
+//! What a scrape is answered with: the figures of all instances, gathered in one transaction, and the manager's own.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::counting;
+use super::exposition::{self, Client, Format, Manager};
+use super::queries::present;
+use super::service::Metrics;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::ids::InstanceId;
+use crate::instances::Instance;
+use crate::sampling::procfs;
+
+/// The newest round counts as present for so many intervals, and never for less than so many seconds.
+const PRESENT_ROUNDS: i64 = 3;
+const PRESENT_SECONDS: i64 = 30;
+
+/// Counters and readings by name.
+type Values = BTreeMap<String, f64>;
+
+impl Metrics {
+    /// Every instance with its counters and, if it has a client, that client's newest readings; in the order of the list.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn clients(&self, now: Timestamp) -> Result<Vec<Client>> {
+        let instances = self.instances().list().await?;
+        let round = Some(*self.rounds().borrow()).filter(|at| is_present(*at, now, self.interval_s()));
+        let (stored, readings) = self
+            .db
+            .read(move |c| {
+                let readings = round.map_or_else(|| Ok(Vec::new()), |at| present::readings(c, at))?;
+                Ok((present::baselines(c)?, readings))
+            })
+            .await?;
+        let mut totals: HashMap<InstanceId, Values> =
+            stored.into_iter().map(|(id, state)| (id, counting::totals(&state))).collect();
+        let mut present: HashMap<InstanceId, Values> = HashMap::new();
+        for (id, name, value) in readings {
+            present.entry(id).or_default().insert(name, value);
+        }
+        let client = |instance: Instance| {
+            let (id, started) = (instance.id, instance.start_time.map(Timestamp));
+            // A round before its start was of the client before it.
+            let is_its_own = started.zip(round).is_some_and(|(started, at)| at.saturating_mul(1000) >= started.0);
+            let readings = present.remove(&id).filter(|_| is_its_own).unwrap_or_default();
+            Client {
+                id,
+                name: instance.name,
+                state: instance.status,
+                restarts: u32::try_from(instance.restarts).unwrap_or(0),
+                started,
+                uptime: instance.uptime.filter(|_| started.is_some()),
+                readings,
+                totals: totals.remove(&id).unwrap_or_default(),
+            }
+        };
+        Ok(instances.into_iter().map(client).collect())
+    }
+
+    /// Everything that Prometheus is told by a manager of this version that was started then.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn exposition(&self, version: &'static str, started: Timestamp, format: Format) -> Result<String> {
+        let clients = self.clients(Timestamp::now()).await?;
+        let told = tokio::task::spawn_blocking(move || {
+            let process = procfs::process(std::process::id()).ok();
+            exposition::text(&Manager { version, started, process }, &clients, format)
+        });
+        told.await.map_err(Error::internal)?.map_err(Error::internal)
+    }
+}
+
+/// Whether a round of the second `at` (0: none yet) says how things are now.
+fn is_present(at: i64, now: Timestamp, interval_s: i64) -> bool {
+    let age = now.0.div_euclid(1000) - at;
+    at > 0 && age.abs() <= (PRESENT_ROUNDS * interval_s).max(PRESENT_SECONDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_are_present_for_a_few_rounds() {
+        let now = Timestamp(1_000_000_999);
+        for (at, interval, present) in [
+            (0, 10, false),
+            (1_000_000, 10, true),
+            (999_970, 10, true),
+            (999_969, 10, false),
+            (999_969, 60, true),
+            (999_819, 60, false),
+        ] {
+            assert_eq!(is_present(at, now, interval), present, "{at} {interval}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The real Prometheus and its promtool, on what `/metrics` tells them.
+//!
+//! `scripts/test` says where the two programs are.
+
+mod harness;
+
+use harness::{Manager, Plan, free_port, told, until};
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+/// The name of the instance, with what has to be escaped.
+const NAME: &str = r#"the "barn" \ 50 ₿"#;
+const CLASSIC: &str = "text/plain;version=0.0.4";
+
+/// A manager that samples every second, with a running and a stopped instance; the id of the running one.
+async fn manager() -> (Manager, String) {
+    let flags = vec!["--sample-interval".into(), "1s".into()];
+    let simulate = ["--hashrate", "7e14", "--reject-percent", "20"].map(str::to_owned).to_vec();
+    let manager = Manager::launch(Plan { simulate, client: None, flags }).await;
+    manager.instance("idle").await;
+    let mut config = harness::solo_config(free_port(), free_port(), 1);
+    config["shares_per_minute"] = 300.0.into();
+    let id = manager.instance_of(NAME, &manager.save_config("solo", &config).await).await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    until("rejected shares and their reasons", || async {
+        let text = manager.ask("/metrics", CLASSIC).await.text;
+        (text.contains("_by_reason_total{") && text.contains("jd_client_cpu_ratio{")).then_some(())
+    })
+    .await;
+    (manager, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_has_nothing_to_say_about_names_and_format() {
+    let (manager, _) = manager().await;
+    let text = manager.ask("/metrics", CLASSIC).await.text;
+    let mut promtool = Command::new(told("JD_MANAGER_TEST_PROMTOOL"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!((output.status.code(), said), (Some(0), [String::new(), String::new()]), "{text}");
+}
+
+/// A Prometheus of the test's own, ended with it.
+struct Prometheus {
+    child: Child,
+    port: u16,
+    http: reqwest::Client,
+}
+
+impl Prometheus {
+    /// One with the configuration that `docs/API.md` shows, on this manager and every second.
+    fn start(manager: &Manager) -> Self {
+        let docs = include_str!("../docs/API.md");
+        let (_, example) = docs.split_once("```yaml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let address = manager.url("").replace("http://", "");
+        assert!(example.contains("127.0.0.1:3000") && example.contains("scrape_interval: 15s"), "{example}");
+        let config = example.replace("127.0.0.1:3000", &address).replace("scrape_interval: 15s", "scrape_interval: 1s");
+        let dir = manager.scratch().join("prometheus");
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("prometheus.yml"), config).unwrap();
+        let port = free_port();
+        let log = fs::File::create(dir.join("prometheus.log")).unwrap();
+        let child = Command::new(told("JD_MANAGER_TEST_PROMETHEUS"))
+            .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .current_dir(&dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { child, port, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// The samples an expression gives now: labels and value. None while it does not answer.
+    async fn query(&self, expression: &str) -> Option<Vec<(Value, f64)>> {
+        let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
+        let response = self.http.post(url).form(&[("query", expression)]).send().await.ok()?;
+        let body: Value = response.json().await.ok()?;
+        let result = body["data"]["result"].as_array()?;
+        let sample = |one: &Value| (one["metric"].clone(), one["value"][1].as_str().unwrap().parse().unwrap());
+        Some(result.iter().map(sample).collect())
+    }
+
+    /// The one sample an expression gives, once it gives one.
+    async fn one(&self, expression: &str) -> (Value, f64) {
+        let samples = until(expression, || async { self.query(expression).await.filter(|samples| !samples.is_empty()) }).await;
+        assert_eq!(samples.len(), 1, "{expression}: {samples:?}");
+        samples[0].clone()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_scrapes_the_manager_and_knows_what_it_knows() {
+    let (manager, id) = manager().await;
+    let summary = format!("/api/metrics/{id}/shares_accepted/summary");
+    let shares = async || manager.json(&summary).await["sum"].as_f64().unwrap();
+    let before = shares().await;
+    let prometheus = Prometheus::start(&manager);
+    let log = || fs::read_to_string(manager.scratch().join("prometheus/prometheus.log")).unwrap();
+
+    let up = until("a scrape that was understood", || async {
+        prometheus.query("up{job=\"jd-manager\"}").await.filter(|up| up.iter().any(|(_, value)| *value == 1.0))
+    })
+    .await;
+    assert_eq!(up.len(), 1, "{}", log());
+    let of_instance = format!("{{instance=\"{id}\"}}");
+    let (labels, counted) = prometheus.one(&format!("jd_client_shares_accepted_total{of_instance}")).await;
+    assert_eq!((&labels["name"], &labels["job"]), (&Value::from(NAME), &Value::from("jd-manager")));
+    let after = shares().await;
+    assert!(before > 0.0 && before <= counted && counted <= after, "{before} <= {counted} <= {after}");
+    // And it goes on.
+    let grown = format!("jd_client_shares_accepted_total{of_instance} > {counted}");
+    prometheus.one(&grown).await;
+
+    let (_, hashrate) = prometheus.one(&format!("jd_client_hashrate_miners_hashes_per_second{of_instance}")).await;
+    let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
+    assert_eq!(Some(hashrate), latest["metrics"]["hashrate_miners"].as_f64());
+    // What the miners were given; the client tells it in single precision.
+    assert!((hashrate / 7e14 - 1.0).abs() < 1e-5, "{hashrate}");
+    let (labels, _) = prometheus.one("jd_manager_build_info").await;
+    assert_eq!(labels["version"], env!("CARGO_PKG_VERSION"));
+    for (expression, value) in [
+        ("sum(jd_client_up)", 1.0),
+        ("count(jd_client_up)", 2.0),
+        ("sum(jd_client_state)", 2.0),
+        ("sum(jd_manager_instances)", 2.0),
+        ("sum(jd_client_shares_rejected_by_reason_total) == bool sum(jd_client_shares_rejected_total)", 1.0),
+    ] {
+        assert_eq!(prometheus.one(expression).await.1, value, "{expression}");
+    }
+
+    // What stops is told as stopped, and its readings end at once, as they should.
+    manager.act(&format!("/api/instances/{id}/stop")).await;
+    until("the end of its readings", || async {
+        let readings = prometheus.query("jd_client_hashrate_miners_hashes_per_second").await?;
+        let stopped = prometheus.query(&format!("jd_client_up{of_instance} == 0")).await?;
+        (readings.is_empty() && stopped.len() == 1).then_some(())
+    })
+    .await;
+    assert!(prometheus.one(&format!("jd_client_shares_accepted_total{of_instance}")).await.1 >= counted);
+    assert!(!log().contains("level=error") && !log().contains("level=warn"), "{}", log());
+}
