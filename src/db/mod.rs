@@ -108,7 +108,10 @@ impl Db {
         let mut connection = SqliteConnection::establish(&url).map_err(|e| unusable(e.to_string()))?;
         connection.batch_execute(WRITER).map_err(|e| judge(&path, &e.to_string()))?;
         upgrade(&mut connection, &path, data_dir)?;
-        allow_giving_back(&mut connection).map_err(|e| judge(&path, &e.to_string()))?;
+        if let Err(e) = allow_giving_back(&mut connection) {
+            // It works without; only its file does not shrink.
+            tracing::warn!(error = %e, "the database cannot be written anew now, so its file does not shrink yet");
+        }
         drop(connection);
         Ok(Self { readers: pool(READERS, READER), writer: pool(1, WRITER) })
     }
@@ -119,9 +122,11 @@ impl Db {
     /// Another process holds the lock; the disk.
     pub async fn give_back(&self, pages: u32) -> Result<bool> {
         self.write(move |c| {
+            let free = || diesel::sql_query("SELECT freelist_count FROM pragma_freelist_count");
+            let before: Free = free().get_result(c)?;
             diesel::sql_query(format!("PRAGMA incremental_vacuum({pages})")).load::<Nothing>(c)?;
-            let free: Free = diesel::sql_query("SELECT freelist_count FROM pragma_freelist_count").get_result(c)?;
-            Ok(free.freelist_count > 0)
+            let after: Free = free().get_result(c)?;
+            Ok(after.freelist_count > 0 && after.freelist_count < before.freelist_count)
         })
         .await
     }

@@ -40,12 +40,22 @@ pub enum End {
 /// The latest line that tells something decides: what the client says after it is how it winds down.
 #[must_use]
 pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<End>) -> Option<Cause> {
-    let is_recent = |line: &&String| match time_of(line) {
-        Some(at) => ended_at.since(at) <= RECENT,
-        // A line outside the client's format has no time; it belongs to those around it.
-        None => true,
-    };
-    let told = lines.iter().rev().filter(is_recent).find_map(|line| RULES.iter().find_map(|rule| rule.apply(line)));
+    // Who was ended from outside did not end for what it said before.
+    if let Some(told @ End::Signal(1 | 2 | 9 | 15)) = end {
+        return by_end(told);
+    }
+    let is_crash = matches!(end, Some(End::Code(101) | End::Signal(_)));
+    let mut at = None;
+    let mut told = None;
+    for line in lines {
+        // A line outside the client's format has no time; it belongs to the one before it.
+        at = time_of(line).or(at);
+        let is_recent = at.is_none_or(|at| ended_at.since(at) <= RECENT);
+        if let Some(rule) = RULES.iter().find(|rule| rule.is_for(line)).filter(|rule| is_recent && (!is_crash || rule.may_crash))
+        {
+            told = rule.apply(line).or(told);
+        }
+    }
     told.or_else(|| by_end(end?))
 }
 
@@ -76,10 +86,11 @@ fn time_of(line: &str) -> Option<Timestamp> {
 }
 
 impl Rule {
+    fn is_for(&self, line: &str) -> bool {
+        self.marks.iter().all(|mark| line.contains(mark))
+    }
+
     fn apply(&self, line: &str) -> Option<Cause> {
-        if !self.marks.iter().all(|mark| line.contains(mark)) {
-            return None;
-        }
         let what = match self.detail {
             None => self.what.to_owned(),
             Some((before, after)) => {
@@ -187,6 +198,20 @@ mod tests {
         assert_eq!(cause(std::slice::from_ref(&old), at, None).unwrap().code, "provider-refused");
         let later = at.after(Duration::from_secs(61));
         assert_eq!(cause(&[old], later, Some(End::Code(0))), None);
+    }
+
+    #[test]
+    fn what_was_said_before_is_not_why_it_was_killed_or_crashed() {
+        let refused = "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider \
+                       attempt=1 MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }";
+        let at = time_of(refused).unwrap();
+        let lines = [refused.to_owned(), "memory allocation of 4096 bytes failed".to_owned()];
+        assert_eq!(cause(&lines, at, Some(End::Signal(9))).unwrap().code, "killed");
+        assert_eq!(cause(&lines[..1], at, Some(End::Code(101))).unwrap().code, "crashed");
+        assert_eq!(cause(&lines, at, Some(End::Signal(6))).unwrap().code, "memory-limit");
+        // A bare line belongs to the time of the one before it.
+        let old = [refused.to_owned(), "Too many open files".to_owned()];
+        assert_eq!(cause(&old, at.after(Duration::from_secs(3600)), Some(End::Code(0))), None);
     }
 
     #[test]

@@ -114,6 +114,9 @@ impl Minder {
                 },
                 order = orders.recv() => {
                     let Some(order) = order else { break };
+                    if order.ask == Ask::Count && order.answer.is_closed() {
+                        continue;
+                    }
                     let result = self.carry_out(order.ask, order.actor).await;
                     let is_retired = order.ask == Ask::Retire && result.is_ok();
                     let _ = order.answer.send(result);
@@ -172,7 +175,14 @@ impl Minder {
             }
             Ask::Stop => self.stop(actor).await,
             Ask::Retire => self.retire(actor).await,
-            Ask::Count => self.request(Command::Watch, actor).await?.ok_or_else(silent),
+            Ask::Count => {
+                let answer = self.request(Command::Watch, actor).await;
+                if answer.is_err() {
+                    // Others are not to wait for it as well.
+                    self.stay_silent().await;
+                }
+                answer?.ok_or_else(silent)
+            }
             Ask::Leave => {
                 let state = self.state().unwrap_or_default();
                 self.record(state, state, Reason::LeftRunning, Some(actor), None).await;

@@ -170,6 +170,17 @@ pub fn changes(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> Q
     Ok(rows.into_iter().map(|(at, state)| (at, state.parse().unwrap_or(State::Failed))).collect())
 }
 
+/// When an instance was started within a stretch of time, newest first.
+pub fn starts(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp, limit: i64) -> QueryResult<Vec<Timestamp>> {
+    events::table
+        .filter(events::instance_id.eq(id).and(events::to_state.eq(State::Starting.as_str())))
+        .filter(events::at.ge(from).and(events::at.le(to)))
+        .order(events::id.desc())
+        .limit(limit)
+        .select(events::at)
+        .load(db)
+}
+
 /// The history after an event, oldest first; of one instance or of all.
 pub fn history_after(db: &mut Db, id: Option<InstanceId>, after: i64, limit: i64) -> QueryResult<Vec<(Event, String)>> {
     let mut query = events::table.inner_join(instances::table).filter(events::id.gt(after)).into_boxed();

@@ -24,6 +24,9 @@ use crate::keeper::names;
 use crate::keeper::protocol::{Lines, Status};
 use crate::logbuf::segment;
 
+/// A keeper that has not said what it counted by then is asked again with the next round of samples.
+const COUNT_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Everything that can be done with instances; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Instances {
@@ -134,9 +137,16 @@ impl Instances {
     }
 
     /// How many lines of output the instance's present keeper has taken, by level; none: it has no keeper, or one that does not count.
-    pub async fn lines(&self, id: InstanceId) -> Option<Lines> {
-        self.supervisor.told(id)?;
-        self.supervisor.ask(id, Ask::Count, "manager").await.ok()?.lines
+    ///
+    /// # Errors
+    /// The keeper does not say within two seconds.
+    pub async fn lines(&self, id: InstanceId) -> Result<Option<Lines>> {
+        if self.supervisor.told(id).is_none_or(|told| told.keeper_pid == 0) {
+            return Ok(None);
+        }
+        let asked = tokio::time::timeout(COUNT_PATIENCE, self.supervisor.ask(id, Ask::Count, "manager")).await;
+        let late = || Error::Unavailable { detail: "Its keeper does not say what it has counted.".into(), retry_after: None };
+        Ok(asked.map_err(|_| late())??.lines)
     }
 
     /// Where the present client's monitoring listens, as its file says; none: nowhere.
@@ -156,14 +166,13 @@ impl Instances {
         Ok(history::running_time(&changes, from, to))
     }
 
-    /// When an instance was started again by itself or by hand within a stretch of time, oldest first.
+    /// When an instance was started within a stretch of time, by itself or by hand; the newest `most`, newest first.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn starts(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<Vec<Timestamp>> {
-        let changes = self.db.read(move |c| Ok(queries::changes(c, id, from, to)?)).await?;
-        let is_start = |(at, state): &(Timestamp, State)| *state == State::Starting && *at >= from;
-        Ok(changes.into_iter().filter(is_start).map(|(at, _)| at).collect())
+    pub async fn starts(&self, id: InstanceId, from: Timestamp, to: Timestamp, most: usize) -> Result<Vec<Timestamp>> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.db.read(move |c| Ok(queries::starts(c, id, from, to, most)?)).await
     }
 
     /// Saves a new instance, stopped.

@@ -1,5 +1,7 @@
 //! Putting pages of metrics together: which series stand in one chart, what their cards say, where restarts are marked.
 
+use std::collections::BTreeMap;
+
 use super::model::{metric, title};
 use super::service::{Metrics, Stretch};
 use super::views::{Choice, ComparePage, Drawn, GROUPS, Group, Latest, MetricsPage, MinerRow, SeriesPage};
@@ -8,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::Frame;
 use crate::ids::InstanceId;
+use crate::instances::Instance;
 
 /// More restarts than this are not marked: they would hide the figures.
 const MARKS: usize = 40;
@@ -36,7 +39,7 @@ pub async fn group(
     if drawn.iter().any(is_there) {
         drawn.retain(|one| is_there(one) || one.metric_type == first);
     }
-    let starts = metrics.instances().starts(id, stretch.from, stretch.to).await?;
+    let starts = metrics.instances().starts(id, stretch.from, stretch.to, MARKS + 1).await?;
     let marks = if starts.len() > MARKS { Vec::new() } else { starts };
     let marks = marks.into_iter().map(|at| Mark { at: at.0, label: "start of the client".into() }).collect();
     Ok(Group {
@@ -100,15 +103,16 @@ pub async fn page(
             groups.push(group(metrics, id, (name, reasons), &choice, stretch, now).await?);
         }
     }
-    let hours = now.since(stretch.from).as_secs().div_ceil(3600).max(1);
-    let uptime = if types.is_empty() { None } else { Some(metrics.uptime(id, hours, now).await?) };
-    let miners = miners(metrics, id, &types, stretch).await?;
+    let uptime = if types.is_empty() { None } else { Some(metrics.uptime_within(id, stretch.from, stretch.to.min(now)).await?) };
+    let miners = miners(metrics, &instance, &types, stretch).await?;
     Ok(MetricsPage { frame, instance, choice, groups, miners, uptime, metrics: Vec::new() })
 }
 
 /// The miners of an instance, by name.
-async fn miners(metrics: &Metrics, id: InstanceId, types: &[String], stretch: Stretch) -> Result<Vec<MinerRow>> {
-    let (_, latest) = metrics.latest(id).await?;
+async fn miners(metrics: &Metrics, instance: &Instance, types: &[String], stretch: Stretch) -> Result<Vec<MinerRow>> {
+    let id = instance.id;
+    // Without a client nobody is connected, whatever was measured last.
+    let latest = if instance.running { metrics.latest(id).await?.1 } else { BTreeMap::new() };
     let mut rows = Vec::new();
     for name in types.iter().filter_map(|name| name.strip_prefix("miner_hashrate:")) {
         let mut counts = Vec::new();
@@ -169,10 +173,11 @@ pub async fn compare(
     }
     let is_wanted = |id: InstanceId| if chosen.is_empty() { true } else { chosen.contains(&id) };
     let mut drawn = Vec::new();
-    for instance in all.iter().filter(|instance| is_wanted(instance.id)).take(DISTINCT_LINES) {
+    for instance in all.iter().filter(|instance| is_wanted(instance.id)) {
         let points = metrics.points(instance.id, vec![metric_type.clone()], stretch, now).await?;
         let summary = metrics.summary(instance.id, metric_type.clone(), stretch.from, stretch.to).await?;
         if let Some(points) = points.into_iter().next()
+            && drawn.len() < DISTINCT_LINES
             && (!chosen.is_empty() || !points.points.is_empty())
         {
             drawn.push((instance.id, Drawn { metric_type: metric_type.clone(), label: instance.name.clone(), points, summary }));

@@ -14,6 +14,11 @@ use crate::sampling::monitoring::{ClientChannel, Reading, ServerChannel};
 const MINERS: usize = 64;
 /// A miner unseen for so long gives its place to another, seconds.
 const MINER_UNSEEN: i64 = 86_400;
+/// A channel of the same process that is missing is remembered for so long, seconds, and so many of them.
+const CHANNEL_UNSEEN: i64 = 600;
+const CHANNELS: usize = 4_000;
+/// Reasons of refusals that have series of their own, of each kind; further ones are counted as `other`.
+const REASONS: usize = 32;
 /// A client met for the first time ever is counted from its start if that was not longer ago than this, seconds. What an older one did
 /// before is not known to belong to the moment.
 const NEW: i64 = 60;
@@ -53,6 +58,9 @@ struct Counts {
     counts: BTreeMap<String, u64>,
     #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
     work: Option<f64>,
+    /// When the channel was last there, seconds since 1970.
+    #[serde(rename = "t")]
+    seen: i64,
 }
 
 /// How far the log has been counted.
@@ -82,6 +90,10 @@ impl Baseline {
     pub fn uncounted(&self, told: Option<&Lines>) -> Option<Uncounted> {
         match (&self.log, told) {
             (Some(mark), Some(told)) if is_same_count(&mark.lines, told) => None,
+            // What was counted before and what this keeper counted overlap: its sums would count a part twice.
+            (Some(mark), Some(told)) if is_overlapping(mark, told) => {
+                Some(Uncounted { from: mark.until, to: Some(told.to.max(mark.until)) })
+            }
             (Some(mark), Some(told)) => (mark.until < told.from).then_some(Uncounted { from: mark.until, to: Some(told.from) }),
             (Some(mark), None) => Some(Uncounted { from: mark.until, to: None }),
             // Never counted before: from the keeper's beginning on.
@@ -93,13 +105,16 @@ impl Baseline {
     /// Counts lines of the log: what the keeper says, and what was `found` in the files, with the offset up to which that was. Returns the
     /// increments.
     pub fn count_lines(&mut self, told: Option<&Lines>, found: &Lines) -> Samples {
-        let before = self.log.map(|mark| mark.lines);
-        let since = match (told, before) {
-            (Some(told), Some(before)) if is_same_count(&before, told) => difference(told, &before),
+        let since = match (told, self.log) {
+            (Some(told), Some(mark)) if is_same_count(&mark.lines, told) => difference(told, &mark.lines),
+            (Some(told), Some(mark)) if is_overlapping(&mark, told) => *found,
             (Some(told), _) => sum(told, found),
-            (None, _) => *found,
+            (None, Some(_)) => *found,
+            // Met for the first time, without a keeper that counts: what it wrote before belongs to no moment of now.
+            (None, None) => Lines::default(),
         };
-        let until = told.map_or(found.to, |told| told.to);
+        let known = self.log.map_or(0, |mark| mark.until);
+        let until = told.map_or(found.to, |told| told.to).max(known);
         let lines = told.copied().unwrap_or(Lines { from: until, to: until, ..Lines::default() });
         self.log = Some(LogMark { until, lines });
         let increments = [
@@ -164,12 +179,12 @@ impl Baseline {
         }
         for channel in &reading.server_channels {
             let key = format!("p/{}/{}", channel.channel_id, channel.user_identity);
-            let (increments, _) = self.increments(&key, of_pool(channel), None, &mut seen);
+            let (increments, _) = self.increments(&key, of_pool(channel), None, now, &mut seen);
             add(&mut counted, increments);
         }
         for (client, channel) in miners() {
             let key = format!("m/{}/{}/{}", client.client_id, channel.channel_id, channel.user_identity);
-            let (increments, done) = self.increments(&key, of_miner(channel), channel.share_work, &mut seen);
+            let (increments, done) = self.increments(&key, of_miner(channel), channel.share_work, now, &mut seen);
             work += done;
             if let Some(name) = self.miner(&channel.user_identity, now) {
                 *gauges.entry(format!("miner_hashrate:{name}")).or_default() += channel.nominal_hashrate.unwrap_or(0.0);
@@ -179,6 +194,11 @@ impl Baseline {
                 }
             }
             add(&mut counted, increments);
+        }
+        // One that is missing in a reading is not gone yet: counted anew its whole life would come in one moment.
+        let unseen = std::mem::take(&mut self.channels).into_iter().filter(|(_, counts)| now - counts.seen < CHANNEL_UNSEEN);
+        for (key, counts) in unseen.take(CHANNELS) {
+            seen.entry(key).or_insert(counts);
         }
         self.channels = seen;
         (gauges, counted, work)
@@ -190,6 +210,7 @@ impl Baseline {
         key: &str,
         counts: BTreeMap<String, u64>,
         work: Option<f64>,
+        now: i64,
         seen: &mut BTreeMap<String, Counts>,
     ) -> (Samples, f64) {
         let before = self.channels.get(key);
@@ -199,15 +220,24 @@ impl Baseline {
         let before = before.filter(|_| !is_reset);
         let grown = counts.iter().map(|(name, count)| {
             let known = before.and_then(|before| before.counts.get(name)).copied().unwrap_or(0);
-            (name.clone(), float(count - known))
+            (self.reason(name), float(count - known))
         });
-        let grown: Samples = grown.collect();
+        let mut sums = Samples::new();
+        add(&mut sums, grown);
+        let grown = sums;
         let done = work.map_or(0.0, |work| {
             let known = before.and_then(|before| before.work).filter(|known| *known <= work).unwrap_or(0.0);
             (work - known).max(0.0)
         });
-        seen.insert(key.into(), Counts { counts, work });
+        seen.insert(key.into(), Counts { counts, work, seen: now });
         (grown, done)
+    }
+
+    /// The name under which a reason is counted: a pool may think of a new one for each share.
+    fn reason(&self, name: &str) -> String {
+        let Some((kind, _)) = name.split_once(':') else { return name.to_owned() };
+        let known = self.totals.keys().filter(|known| known.split(':').next() == Some(kind) && known.contains(':')).count();
+        if known < REASONS || self.totals.contains_key(name) { name.to_owned() } else { format!("{kind}:other") }
     }
 
     /// The name under which a miner has series; none if there are too many.
@@ -266,10 +296,15 @@ fn named(plain: [(&str, Option<u64>); 3], reasoned: &str, reasons: &BTreeMap<Str
     plain.chain(reasons).collect()
 }
 
-fn add(sums: &mut Samples, increments: Samples) {
+fn add(sums: &mut Samples, increments: impl IntoIterator<Item = (String, f64)>) {
     for (name, value) in increments {
         *sums.entry(name).or_default() += value;
     }
+}
+
+/// The keeper began to count before the place up to which was counted already.
+fn is_overlapping(mark: &LogMark, told: &Lines) -> bool {
+    told.from < mark.until
 }
 
 /// Both counts are of one keeper, and the second is not before the first.

@@ -57,6 +57,30 @@ fn a_restart_is_neither_a_loss_nor_a_spike() {
 }
 
 #[test]
+fn a_channel_that_is_missing_for_a_moment_is_not_counted_again() {
+    let mut b = Baseline::default();
+    b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 5000, 0)]));
+    b.count_reading(ONE, 15, 1010, &reading(vec![]));
+    let back = b.count_reading(ONE, 25, 1020, &reading(vec![channel(1, "rig", 5002, 0)]));
+    assert_eq!(back["shares_accepted"], 2.0);
+    b.count_reading(ONE, 700, 1700, &reading(vec![]));
+    assert_eq!(b.channels.len(), 0, "gone for good");
+}
+
+#[test]
+fn reasons_that_never_end_are_counted_together() {
+    let mut b = Baseline::default();
+    for n in 1..100u64 {
+        let mut one = channel(1, "rig", 0, n);
+        one.rejected_by_reason = BTreeMap::from([(format!("job {n}"), n)]);
+        let at = i64::try_from(n).unwrap() * 10;
+        b.count_reading(ProcessMark { pid: 1, started_ticks: n }, 5, at, &reading(vec![one]));
+    }
+    let reasons: Vec<&String> = b.totals.keys().filter(|name| name.contains(':')).collect();
+    assert!(reasons.len() <= REASONS + 1 && b.totals.contains_key("shares_rejected:other"), "{reasons:?}");
+}
+
+#[test]
 fn an_old_client_met_for_the_first_time_is_counted_from_then_on() {
     let mut b = Baseline::default();
     let first = b.count_reading(ONE, 100_000, 1000, &reading(vec![channel(1, "rig", 5000, 0)]));
@@ -93,6 +117,11 @@ fn lines_are_counted_once_whoever_dies() {
     assert_eq!(b.uncounted(None), Some(Uncounted { from: 900, to: None }));
     assert_eq!(b.count_lines(None, &lines(900, 950, 3))["log_infos"], 3.0);
     assert_eq!(b.uncounted(None), Some(Uncounted { from: 950, to: None }));
+    // A keeper that was not heard for a round: what it counted is not counted again.
+    let mut silent = b.clone();
+    assert_eq!(silent.uncounted(Some(&lines(700, 990, 16))), Some(Uncounted { from: 950, to: Some(990) }));
+    assert_eq!(silent.count_lines(Some(&lines(700, 990, 16)), &lines(950, 990, 4))["log_infos"], 4.0);
+    assert_eq!(silent.count_lines(Some(&lines(700, 999, 17)), &Lines::default())["log_infos"], 1.0);
     assert_eq!(b.count_lines(Some(&lines(950, 960, 1)), &Lines::default())["log_infos"], 1.0);
     assert_eq!(b.totals["log_infos"], 48.0);
     assert_eq!((totals(&serde_json::to_string(&b).unwrap()), totals("")), (b.totals, BTreeMap::new()));

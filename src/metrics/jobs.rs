@@ -16,8 +16,8 @@ const NIGHTLY: &str = "0 15 3 * * *";
 const ROWS: i64 = 5_000;
 /// Pages given back in one transaction.
 const PAGES: u32 = 500;
-/// A manager that was just started has other things to do first.
-const AFTER_START: Duration = Duration::from_secs(120);
+/// A manager that was just started has other things to do first, and the machine's clock may be far off until it has found a time server.
+const AFTER_START: Duration = Duration::from_secs(3600);
 /// Between two steps, for those who want to write.
 const PAUSE: Duration = Duration::from_millis(20);
 

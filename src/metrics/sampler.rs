@@ -53,7 +53,10 @@ struct Watched {
 struct Looked {
     instance: Instance,
     lines: Option<Lines>,
+    /// What was found in the files; none: nothing had to be counted there.
     found: Option<LineCounts>,
+    /// The keeper did not answer or the files could not be read: what there is to count is counted next time.
+    is_unknown: bool,
     process: Option<(Duration, Process)>,
     monitoring: Option<(i64, Option<SocketAddr>)>,
     reading: Option<std::result::Result<Reading, Fault>>,
@@ -222,19 +225,23 @@ impl Sampler {
         let address = known.and_then(|watched| watched.monitoring);
         async move {
             let id = instance.id;
-            let lines = instances.lines(id).await;
-            let uncounted = baseline.uncounted(lines.as_ref());
+            let asked = instances.lines(id).await;
+            let is_told = asked.is_ok();
+            let lines = asked.ok().flatten();
+            let uncounted = if is_told { baseline.uncounted(lines.as_ref()) } else { None };
             let dir = instances.log_dir(id);
             let pid = instance.pid;
             let local = tokio::task::spawn_blocking(move || {
-                let found = uncounted.and_then(|part| count(&dir, part.from, part.to.unwrap_or(u64::MAX)).ok());
+                let found = uncounted.map(|part| count(&dir, part.from, part.to.unwrap_or(u64::MAX)));
                 let process = pid.and_then(|pid| procfs::process(pid).ok()).map(|process| (epoch.elapsed(), process));
                 (found, process)
             });
             let (found, process) = local.await.unwrap_or_default();
-            let mut looked = Looked { instance, lines, found, process, monitoring: address, reading: None };
+            let is_unknown = !is_told || matches!(found, Some(Err(_)));
+            let found = found.and_then(std::io::Result::ok);
+            let mut looked = Looked { instance, lines, found, is_unknown, process, monitoring: address, reading: None };
             let Some(started) = looked.instance.start_time else { return looked };
-            if looked.monitoring.is_none_or(|(of, _)| of != started) {
+            if looked.monitoring.is_none_or(|(of, address)| of != started || address.is_none()) {
                 looked.monitoring = Some((started, instances.monitoring_address(id).await));
             }
             // Before it serves miners its monitoring may rightly be closed.
@@ -306,10 +313,10 @@ impl Sampler {
 impl Watched {
     /// What was learnt as samples; counters as increments.
     fn take(&mut self, looked: Looked, now: i64) -> Samples {
-        let Looked { instance, lines, found, process, monitoring, reading } = looked;
+        let Looked { instance, lines, found, is_unknown, process, monitoring, reading } = looked;
         let mut samples = Samples::new();
         let found = found.map(|found| lines_of(&found)).unwrap_or_default();
-        let counted = self.baseline.count_lines(lines.as_ref(), &found);
+        let counted = if is_unknown { Samples::new() } else { self.baseline.count_lines(lines.as_ref(), &found) };
         let has_client = instance.start_time.is_some();
         // A stopped instance has series no more once its last lines are counted.
         if has_client || counted.values().any(|lines| *lines > 0.0) {

@@ -203,14 +203,22 @@ impl Metrics {
     /// # Errors
     /// There is no such instance.
     pub async fn uptime(&self, id: InstanceId, hours: u64, now: Timestamp) -> Result<f64> {
-        let instance = self.instance(id).await?;
         let from = Timestamp(now.0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000)));
+        self.uptime_within(id, from, now).await
+    }
+
+    /// The same of any stretch of time that is over.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn uptime_within(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<f64> {
+        let instance = self.instance(id).await?;
         let from = from.max(instance.created_at);
-        let whole = now.since(from);
+        let whole = to.since(from);
         if whole.is_zero() {
             return Ok(0.0);
         }
-        let running = self.instances.running_time(id, from, now).await?;
+        let running = self.instances.running_time(id, from, to).await?;
         Ok((100.0 * running.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 100.0))
     }
 
@@ -238,6 +246,8 @@ impl Metrics {
     pub async fn points(&self, id: InstanceId, names: Vec<String>, stretch: Stretch, now: Timestamp) -> Result<Vec<Points>> {
         self.instance(id).await?;
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
+        // The newest thousand of what was asked for; older ones would be read for nothing.
+        let from = stretch.level.map_or(from, |level| from.max(to - (MOST_POINTS + 1) * level.step()));
         let spacing = match stretch.level {
             Some(level) => Spacing::of(level),
             None => Spacing::for_stretch(to - from, self.interval_s(), seconds(now) - from, self.keep),

@@ -3,11 +3,12 @@
 use askama::Template;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::model::{Measure, metric, title};
 use super::service::{Point, Points, Row, Summary};
 use crate::chart::{Chart, Kind, Line, Mark, Unit, format_value};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, spoken};
 use crate::http::Frame;
 use crate::ids::InstanceId;
 use crate::instances::Instance;
@@ -185,7 +186,8 @@ impl Group {
             unit: first.map_or(Unit::Count, Drawn::unit),
             // Several areas over one another are hard to tell apart.
             kind: if self.drawn.len() > 1 { Kind::Line } else { found.map_or(Kind::Line, |(metric, _)| metric.kind) },
-            from: self.choice.from.0,
+            // A point begins with its bucket, which may be before what was asked for.
+            from: self.choice.from.0 - self.choice.from.0.rem_euclid(step.max(1) * 1000),
             to: self.choice.to.0,
             step: step * 1000,
             lines: lines.collect(),
@@ -204,6 +206,12 @@ impl Group {
     fn help(&self) -> String {
         let found = self.drawn.first().and_then(|drawn| metric(&drawn.metric_type));
         found.map_or_else(|| self.title.clone(), |(metric, _)| metric.help.trim_end_matches('.').to_owned())
+    }
+
+    /// For how long a point of a counter counts.
+    fn per(&self) -> Option<String> {
+        let first = self.drawn.first().filter(|drawn| drawn.is_counter())?;
+        Some(format!("Each point counts {}.", spoken(Duration::from_secs(first.points.step.unsigned_abs()))))
     }
 
     fn helps(&self) -> Vec<&'static str> {
