@@ -3,11 +3,16 @@
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::keeper::spawn::ExecArgs;
 use crate::settings::{Given, LogFormat, Settings};
 use crate::simulate::Simulate;
 use crate::{app, demo, keeper};
+
+/// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
+/// keep all of those alive by turns, each with its memory.
+const IDLE_THREADS: Duration = Duration::from_secs(1);
 
 /// Run, watch and update Stratum V2 Job Declarator Clients.
 #[derive(Debug, Parser)]
@@ -76,12 +81,13 @@ where
         Err(e) => return complain(&e.to_string(), 2),
     };
     log_by(&settings);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.enable_all().thread_keep_alive(IDLE_THREADS).build() {
         Ok(runtime) => runtime,
         Err(e) => return complain(&format!("no runtime: {e}"), 1),
     };
     let result = runtime.block_on(work(settings));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => complain(&reason, 1),

@@ -5,6 +5,7 @@
 //! of a lock.
 
 pub mod schema;
+pub mod statement;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -81,9 +82,12 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
     }
 }
 
+// Small caches of pages: what is used often is in the system's cache, too, and there only once.
 const WRITER: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-                      PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 16777216; PRAGMA trusted_schema = OFF;";
-const READER: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;";
+                      PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -1024; \
+                      PRAGMA trusted_schema = OFF;";
+const READER: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA query_only = ON; PRAGMA cache_size = -512; \
+                      PRAGMA trusted_schema = OFF;";
 
 impl Db {
     /// Opens the database in `data_dir`, making or upgrading it. Before an upgrade a copy is put into `backups/`.

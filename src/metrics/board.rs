@@ -29,8 +29,7 @@ pub async fn group(
 ) -> Result<Group> {
     let points = metrics.points(id, names.clone(), stretch, now).await?;
     let mut drawn = Vec::new();
-    for (metric_type, points) in names.iter().zip(points) {
-        let summary = metrics.summary(id, metric_type.clone(), stretch.from, stretch.to).await?;
+    for (metric_type, (points, summary)) in names.iter().zip(points) {
         drawn.push(Drawn { metric_type: metric_type.clone(), label: label(metric_type), points, summary });
     }
     // The one the address is named after stays, so that its unit and its name hold.
@@ -175,8 +174,7 @@ pub async fn compare(
     let mut drawn = Vec::new();
     for instance in all.iter().filter(|instance| is_wanted(instance.id)) {
         let points = metrics.points(instance.id, vec![metric_type.clone()], stretch, now).await?;
-        let summary = metrics.summary(instance.id, metric_type.clone(), stretch.from, stretch.to).await?;
-        if let Some(points) = points.into_iter().next()
+        if let Some((points, summary)) = points.into_iter().next()
             && drawn.len() < DISTINCT_LINES
             && (!chosen.is_empty() || !points.points.is_empty())
         {

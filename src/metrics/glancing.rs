@@ -5,7 +5,7 @@ use diesel::sqlite::SqliteConnection;
 
 use super::counting::Samples;
 use super::queries::{self, Level};
-use super::range::{self, Spacing};
+use super::range::{self, Marks, Spacing};
 use crate::chart::sparkline;
 use crate::ids::InstanceId;
 use crate::instances::Glance;
@@ -15,15 +15,16 @@ const SPARK: i64 = 6 * 3600;
 const SPARK_STEP: i64 = 300;
 /// The shares of the last day and the drawing of the last six hours; none for an instance that was never measured.
 pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<Option<Glance>> {
+    let marks = Marks::read(c)?;
     let mut counts = [0.0; 2];
     for (count, name) in counts.iter_mut().zip(["shares_accepted", "shares_rejected"]) {
         let Some(series) = queries::series(c, id, name)? else { return Ok(None) };
-        *count = range::whole(c, series.id, now - 86_400, now + 1)?.map_or(0.0, |all| all.sum);
+        *count = range::whole(c, marks, series.id, (now - 86_400, now + 1))?.map_or(0.0, |all| all.sum);
     }
     let spark = match queries::series(c, id, "hashrate_measured")? {
         Some(series) => {
             let spacing = Spacing { level: Level::Minute, step: SPARK_STEP };
-            let points = range::points(c, series.id, now - SPARK, now, spacing)?;
+            let points = range::points(c, marks, series.id, (now - SPARK, now), spacing)?;
             let points: Vec<(i64, f64)> = points.iter().map(|bucket| (bucket.at * 1000, bucket.average())).collect();
             let is_drawn = points.len() > 1;
             if is_drawn {

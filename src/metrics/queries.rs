@@ -7,13 +7,15 @@
 pub mod present;
 pub mod settling;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod tests;
 
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
+use crate::db::statement::Statement;
 use crate::ids::InstanceId;
 
 /// Samples stay in the order of their time for so long, seconds.
@@ -71,22 +73,17 @@ impl Level {
 }
 
 /// Several samples in one.
-#[derive(Clone, Copy, Debug, PartialEq, QueryableByName)]
+#[derive(Clone, Copy, Debug, PartialEq, Queryable)]
 pub struct Bucket {
     /// Its first second.
-    #[diesel(sql_type = BigInt)]
     pub at: i64,
     /// How many samples.
-    #[diesel(sql_type = BigInt)]
     pub count: i64,
     /// Their sum.
-    #[diesel(sql_type = Double)]
     pub sum: f64,
     /// The least.
-    #[diesel(sql_type = Double)]
     pub min: f64,
     /// The greatest.
-    #[diesel(sql_type = Double)]
     pub max: f64,
 }
 
@@ -112,45 +109,26 @@ impl Bucket {
 }
 
 /// A row of `metric_series`.
-#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct Series {
     /// Its number.
-    #[diesel(sql_type = BigInt)]
     pub id: i64,
     /// What it measures.
-    #[diesel(sql_type = Text)]
     pub metric_type: String,
     /// Its values are increments.
-    #[diesel(sql_type = Bool)]
     pub is_counter: bool,
 }
 
 /// All series of an instance, by name.
 pub fn series_of(db: &mut Db, instance: InstanceId) -> QueryResult<Vec<Series>> {
-    sql_query("SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? ORDER BY metric_type")
-        .bind::<Text, _>(instance)
-        .load(db)
+    let text = "SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? ORDER BY metric_type";
+    Statement::<(BigInt, Text, Bool)>::new(text).text(instance).load(db)
 }
 
 /// One series of an instance.
 pub fn series(db: &mut Db, instance: InstanceId, metric_type: &str) -> QueryResult<Option<Series>> {
-    sql_query("SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? AND metric_type = ?")
-        .bind::<Text, _>(instance)
-        .bind::<Text, _>(metric_type)
-        .get_result(db)
-        .optional()
-}
-
-#[derive(QueryableByName)]
-pub(super) struct Number {
-    #[diesel(sql_type = BigInt)]
-    pub(super) n: i64,
-}
-
-#[derive(QueryableByName)]
-pub(super) struct MaybeNumber {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub(super) n: Option<i64>,
+    let text = "SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? AND metric_type = ?";
+    Statement::<(BigInt, Text, Bool)>::new(text).text(instance).text(metric_type).get_result(db).optional()
 }
 
 /// The number of a series, made if it is new; none if the instance is gone.
@@ -158,63 +136,46 @@ pub fn series_id(db: &mut Db, instance: InstanceId, metric_type: &str, is_counte
     if let Some(known) = series(db, instance, metric_type)? {
         return Ok(Some(known.id));
     }
-    let made: Option<Number> = sql_query(
-        "INSERT INTO metric_series (instance_id, metric_type, is_counter) SELECT id, ?, ? FROM instances WHERE id = ? RETURNING id AS n",
-    )
-    .bind::<Text, _>(metric_type)
-    .bind::<Bool, _>(is_counter)
-    .bind::<Text, _>(instance)
-    .get_result(db)
-    .optional()?;
-    Ok(made.map(|made| made.n))
+    let text = "INSERT INTO metric_series (instance_id, metric_type, is_counter) SELECT id, ?, ? FROM instances WHERE id = ? RETURNING id";
+    Statement::<BigInt>::new(text).text(metric_type).number(i64::from(is_counter)).text(instance).get_result(db).optional()
 }
 
-/// Adds samples of one moment; a second one of the same series and second replaces the first.
+/// What becomes of a second sample of the same series and second: increments add up, a later reading replaces the earlier one. That happens
+/// when a clock is set back, and when a manager is killed and started again within a second.
+pub(super) const MERGE: &str = "DO UPDATE SET value = excluded.value + iif((SELECT n.is_counter FROM metric_series n WHERE n.id = excluded.series_id), value, 0)";
+
+/// Adds samples of one moment.
 pub fn insert(db: &mut Db, at: i64, samples: &[(i64, f64)]) -> QueryResult<usize> {
     // One statement however many there are: the list goes in as JSON, whose numbers are exact.
     let list = serde_json::to_string(samples).map_err(|e| diesel::result::Error::SerializationError(e.into()))?;
-    sql_query("INSERT OR REPLACE INTO metric_fresh (at, series_id, value) SELECT ?, value ->> 0, value ->> 1 FROM json_each(?)")
-        .bind::<BigInt, _>(at)
-        .bind::<Text, _>(list)
-        .execute(db)
+    let text = format!(
+        "INSERT INTO metric_fresh (at, series_id, value) SELECT ?, j.value ->> 0, j.value ->> 1 FROM json_each(?) j WHERE true \
+         ON CONFLICT (at, series_id) {MERGE}"
+    );
+    Statement::<()>::new(text).number(at).text(list).execute(db)
 }
 
 /// What the counters of an instance stood at, as it was stored.
 pub fn baseline(db: &mut Db, instance: InstanceId) -> QueryResult<Option<String>> {
-    #[derive(QueryableByName)]
-    struct State {
-        #[diesel(sql_type = Text)]
-        state: String,
-    }
-    let found: Option<State> = sql_query("SELECT state FROM metric_baselines WHERE instance_id = ?")
-        .bind::<Text, _>(instance)
-        .get_result(db)
-        .optional()?;
-    Ok(found.map(|found| found.state))
+    let text = "SELECT state FROM metric_baselines WHERE instance_id = ?";
+    Statement::<Text>::new(text).text(instance).get_result(db).optional()
 }
 
 /// Stores what the counters of an instance stand at; nothing if the instance is gone.
 pub fn set_baseline(db: &mut Db, instance: InstanceId, state: &str) -> QueryResult<usize> {
-    sql_query("INSERT OR REPLACE INTO metric_baselines (instance_id, state) SELECT id, ? FROM instances WHERE id = ?")
-        .bind::<Text, _>(state)
-        .bind::<Text, _>(instance)
-        .execute(db)
+    let text = "INSERT OR REPLACE INTO metric_baselines (instance_id, state) SELECT id, ? FROM instances WHERE id = ?";
+    Statement::<()>::new(text).text(state).text(instance).execute(db)
 }
 
 /// Up to which second a level is complete; 0 if nothing is known.
 pub fn until(db: &mut Db, level: Level) -> QueryResult<i64> {
-    let found: Option<Number> = sql_query("SELECT until AS n FROM metric_marks WHERE level = ?")
-        .bind::<Text, _>(level.table())
-        .get_result(db)
-        .optional()?;
-    Ok(found.map_or(0, |found| found.n))
+    let text = "SELECT until FROM metric_marks WHERE level = ?";
+    Ok(Statement::<BigInt>::new(text).text(level.table()).get_result(db).optional()?.unwrap_or(0))
 }
 
 pub(super) fn set_until(db: &mut Db, level: Level, until: i64) -> QueryResult<usize> {
-    sql_query("INSERT OR REPLACE INTO metric_marks (level, until) VALUES (?, ?)")
-        .bind::<Text, _>(level.table())
-        .bind::<BigInt, _>(until)
-        .execute(db)
+    let text = "INSERT OR REPLACE INTO metric_marks (level, until) VALUES (?, ?)";
+    Statement::<()>::new(text).text(level.table()).number(until).execute(db)
 }
 
 /// `at` rounded down to a multiple of `step`, both in seconds.
@@ -223,94 +184,66 @@ pub const fn floor(at: i64, step: i64) -> i64 {
     at - at.rem_euclid(step)
 }
 
-/// A level's buckets of a series from `from` to before `to`, in buckets of `step` seconds, oldest first.
-pub fn buckets(db: &mut Db, level: Level, series: i64, from: i64, to: i64, step: i64) -> QueryResult<Vec<Bucket>> {
-    let table = level.table();
-    let statement = match (level, step) {
-        (Level::Raw, 1) => format!(
-            "SELECT at, 1 AS count, value AS sum, value AS min, value AS max FROM {table} WHERE series_id = ? AND at >= ? AND at < ? ORDER BY at"
-        ),
-        (Level::Raw, _) => format!(
-            "SELECT at - at % {step} AS at, COUNT(*) AS count, SUM(value) AS sum, MIN(value) AS min, MAX(value) AS max FROM {table} \
-             WHERE series_id = ? AND at >= ? AND at < ? GROUP BY at - at % {step} ORDER BY 1"
-        ),
-        (level, step) if step <= level.step() => {
-            format!("SELECT at, count, sum, min, max FROM {table} WHERE series_id = ? AND at >= ? AND at < ? ORDER BY at")
-        }
-        _ => format!(
-            "SELECT at - at % {step} AS at, SUM(count) AS count, SUM(sum) AS sum, MIN(min) AS min, MAX(max) AS max FROM {table} \
-             WHERE series_id = ? AND at >= ? AND at < ? GROUP BY at - at % {step} ORDER BY 1"
-        ),
-    };
-    let mut found: Vec<Bucket> =
-        sql_query(statement).bind::<BigInt, _>(series).bind::<BigInt, _>(from).bind::<BigInt, _>(to).load(db)?;
-    if level == Level::Raw {
-        for sample in fresh(db, series, from, to)? {
-            let bucket = Bucket { at: floor(sample.at, step), count: 1, sum: sample.value, min: sample.value, max: sample.value };
-            match found.last_mut() {
-                Some(last) if last.at == bucket.at => *last = last.with(bucket),
-                _ => found.push(bucket),
-            }
-        }
+/// The newest `most` buckets of a level of a series that lie from `from` to before `to`, oldest first; of raw samples one for each.
+pub fn buckets(db: &mut Db, level: Level, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<Bucket>> {
+    let newer = if level == Level::Raw { fresh(db, series, from, to, most)? } else { Vec::new() };
+    let left = most.saturating_sub(i64::try_from(newer.len()).unwrap_or(i64::MAX));
+    let columns = if level == Level::Raw { "1, value, value, value" } else { "count, sum, min, max" };
+    let text = format!(
+        "SELECT at, {columns} FROM {} WHERE series_id = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT ?",
+        level.table()
+    );
+    let statement = Statement::<(BigInt, BigInt, Double, Double, Double)>::new(text);
+    let mut found: Vec<Bucket> = statement.number(series).number(from).number(to).number(left).load(db)?;
+    // Newer than those in the order of series, but for samples of a clock that was set back.
+    found.splice(0..0, newer.into_iter().map(Bucket::from));
+    if !found.is_sorted_by_key(|bucket| std::cmp::Reverse(bucket.at)) {
+        found.sort_by_key(|bucket| std::cmp::Reverse(bucket.at));
     }
+    found.reverse();
     Ok(found)
 }
 
 /// One sample.
-#[derive(Clone, Copy, Debug, PartialEq, QueryableByName)]
+#[derive(Clone, Copy, Debug, PartialEq, Queryable)]
 pub struct Sample {
     /// When, seconds.
-    #[diesel(sql_type = BigInt)]
     pub at: i64,
     /// How much.
-    #[diesel(sql_type = Double)]
     pub value: f64,
 }
 
-/// Samples of a series that are still in order of time. They are found by jumping from moment to moment: the table holds all series.
-pub(super) fn fresh(db: &mut Db, series: i64, from: i64, to: i64) -> QueryResult<Vec<Sample>> {
-    sql_query(
-        "WITH RECURSIVE moments (at) AS ( \
-             SELECT MIN(at) FROM metric_fresh WHERE at >= ? \
-             UNION ALL SELECT (SELECT MIN(at) FROM metric_fresh WHERE at > moments.at) FROM moments WHERE moments.at IS NOT NULL) \
-         SELECT f.at, f.value FROM moments CROSS JOIN metric_fresh f ON f.at = moments.at AND f.series_id = ? WHERE moments.at < ? ORDER BY 1",
-    )
-    .bind::<BigInt, _>(from)
-    .bind::<BigInt, _>(series)
-    .bind::<BigInt, _>(to)
-    .load(db)
+impl From<Sample> for Bucket {
+    fn from(Sample { at, value }: Sample) -> Self {
+        Self { at, count: 1, sum: value, min: value, max: value }
+    }
 }
 
-/// The newest `limit` samples of a series, newest first.
-pub fn newest(db: &mut Db, series: i64, limit: i64) -> QueryResult<Vec<Sample>> {
-    let mut found = fresh(db, series, 0, i64::MAX)?;
-    found.reverse();
-    let rest = limit - i64::try_from(found.len()).unwrap_or(i64::MAX);
-    if rest > 0 {
-        let older: Vec<Sample> = sql_query("SELECT at, value FROM metric_samples WHERE series_id = ? ORDER BY at DESC LIMIT ?")
-            .bind::<BigInt, _>(series)
-            .bind::<BigInt, _>(rest)
-            .load(db)?;
+/// The newest `most` samples of a series from `from` to before `to` that are still in order of time, newest first. They are found by going back
+/// from moment to moment, of which there are few: the table holds all series.
+pub(super) fn fresh(db: &mut Db, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<Sample>> {
+    // The order is that of the walk. To ask for it would be to walk to the end each time.
+    let text = "WITH RECURSIVE moments (at) AS ( \
+             SELECT MAX(at) FROM metric_fresh WHERE at < ? \
+             UNION ALL SELECT (SELECT MAX(at) FROM metric_fresh WHERE at < moments.at) FROM moments WHERE moments.at > ?) \
+         SELECT f.at, f.value FROM moments CROSS JOIN metric_fresh f ON f.at = moments.at AND f.series_id = ? WHERE moments.at >= ? LIMIT ?";
+    Statement::<(BigInt, Double)>::new(text).number(to).number(from).number(series).number(from).number(most).load(db)
+}
+
+/// The newest `most` samples of a series, newest first.
+pub fn newest(db: &mut Db, series: i64, most: i64) -> QueryResult<Vec<Sample>> {
+    let mut found = fresh(db, series, 0, i64::MAX, most)?;
+    let left = most - i64::try_from(found.len()).unwrap_or(i64::MAX);
+    if left > 0 {
+        let text = "SELECT at, value FROM metric_samples WHERE series_id = ? ORDER BY at DESC LIMIT ?";
+        let older: Vec<Sample> = Statement::<(BigInt, Double)>::new(text).number(series).number(left).load(db)?;
         found.extend(older);
     }
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(found)
-}
-
-/// The newest second before `before` at which a series has a sample.
-pub fn newest_before(db: &mut Db, series: i64, before: i64) -> QueryResult<Option<i64>> {
-    let settled: MaybeNumber = sql_query("SELECT MAX(at) AS n FROM metric_samples WHERE series_id = ? AND at < ?")
-        .bind::<BigInt, _>(series)
-        .bind::<BigInt, _>(before)
-        .get_result(db)?;
-    let newest = fresh(db, series, 0, before)?.last().map(|sample| sample.at);
-    Ok(settled.n.max(newest))
 }
 
 /// The oldest second of which a level still holds something of a series; none if it holds nothing.
 pub fn oldest(db: &mut Db, level: Level, series: i64) -> QueryResult<Option<i64>> {
-    let found: MaybeNumber = sql_query(format!("SELECT MIN(at) AS n FROM {} WHERE series_id = ?", level.table()))
-        .bind::<BigInt, _>(series)
-        .get_result(db)?;
-    Ok(found.n)
+    let text = format!("SELECT MIN(at) FROM {} WHERE series_id = ?", level.table());
+    Statement::<Nullable<BigInt>>::new(text).number(series).get_result(db)
 }

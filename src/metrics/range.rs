@@ -118,8 +118,15 @@ impl Spacing {
     #[must_use]
     pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Keep) -> Self {
         let sample = sample.max(1);
-        if length / sample <= MOST_POINTS && age <= keep.raw {
+        let fits = |step: i64, rows: i64| length / step <= MOST_POINTS && length / rows <= MOST_ROWS;
+        if sample < 60 && fits(sample, sample) && age <= keep.raw {
             return Self { level: Level::Raw, step: sample };
+        }
+        // Samples further apart are as well read from buckets, of which there are not more if they were closer together before.
+        let wide = floor(sample + 59, 60);
+        let level = if wide % 3600 == 0 { Level::Hour } else { Level::Minute };
+        if sample >= 60 && fits(wide, level.step()) && age <= keep.raw {
+            return Self { level, step: wide };
         }
         for (level, steps) in [(Level::Minute, [1, 2, 5].as_slice()), (Level::Hour, &[1, 3, 6]), (Level::Day, &[1, 7, 30, 120])] {
             let is_kept = match level {
@@ -129,7 +136,7 @@ impl Spacing {
             };
             for times in steps {
                 let step = level.step() * times;
-                if is_kept && length / step <= MOST_POINTS && length / level.step() <= MOST_ROWS {
+                if is_kept && step >= sample && fits(step, level.step()) {
                     return Self { level, step };
                 }
             }
@@ -138,21 +145,26 @@ impl Spacing {
     }
 }
 
-/// The buckets of a series from `from` to before `to`, spaced as asked, oldest first. A stretch without samples has no bucket.
+/// The buckets of a series from `from` to before `to`, spaced as asked, oldest first; the newest thousand if there are more. A stretch
+/// without samples has no bucket.
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn points(db: &mut Db, series: i64, from: i64, to: i64, spacing: Spacing) -> QueryResult<Vec<Bucket>> {
-    let marks = Marks::read(db)?;
+pub fn points(db: &mut Db, marks: Marks, series: i64, (from, to): (i64, i64), spacing: Spacing) -> QueryResult<Vec<Bucket>> {
+    // So many rows are at least a thousand points, and those whole.
+    let most = MOST_POINTS * (spacing.step / spacing.level.step()).max(1);
     let mut merged: BTreeMap<i64, Bucket> = BTreeMap::new();
     for piece in pieces(spacing.level, from, to, marks) {
-        for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, spacing.step)? {
+        // The edges are finer, and short.
+        let most = if piece.level == spacing.level { most } else { i64::MAX };
+        for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, most)? {
             let at = floor(bucket.at, spacing.step);
             let bucket = Bucket { at, ..bucket };
             merged.entry(at).and_modify(|known| *known = known.with(bucket)).or_insert(bucket);
         }
     }
-    Ok(merged.into_values().collect())
+    let over = merged.len().saturating_sub(usize::try_from(MOST_POINTS).unwrap_or(1000));
+    Ok(merged.into_values().skip(over).collect())
 }
 
 /// All of a stretch in one bucket; none if it holds no sample. Where raw samples, minutes or hours are not kept any more, the edges are
@@ -160,8 +172,7 @@ pub fn points(db: &mut Db, series: i64, from: i64, to: i64, spacing: Spacing) ->
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn whole(db: &mut Db, series: i64, from: i64, to: i64) -> QueryResult<Option<Bucket>> {
-    let marks = Marks::read(db)?;
+pub fn whole(db: &mut Db, marks: Marks, series: i64, (from, to): (i64, i64)) -> QueryResult<Option<Bucket>> {
     let mut from = from;
     for level in [Level::Minute, Level::Hour, Level::Day] {
         let finer_from = match level.finer() {
@@ -208,6 +219,9 @@ mod tests {
         }
         assert_eq!(Spacing::for_stretch(3600, 10, 3600, Keep::raw_days(7)), Spacing { level: Level::Raw, step: 10 });
         assert_eq!(Spacing::for_stretch(DAY, 10, DAY, Keep::raw_days(7)), Spacing { level: Level::Minute, step: 120 });
+        // Samples an hour apart, where there may be older ones that are ten seconds apart.
+        assert_eq!(Spacing::for_stretch(7 * DAY, 3600, 7 * DAY, Keep::raw_days(7)), Spacing::of(Level::Hour));
+        assert_eq!(Spacing::for_stretch(DAY, 250, DAY, Keep::raw_days(7)), Spacing { level: Level::Minute, step: 300 });
         // An hour of last month: its raw samples are gone.
         assert_eq!(Spacing::for_stretch(3600, 10, 20 * DAY, Keep::raw_days(7)), Spacing::of(Level::Minute));
     }

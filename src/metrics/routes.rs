@@ -7,6 +7,7 @@ use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::stream;
+use serde::Serialize;
 use serde_json::json;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::asked::{Asked, MOMENT};
 use super::board;
 use super::exposition::Format;
-use super::service::{Metrics, Row};
+use super::service::{Metrics, Point, Row};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::want::{MetricForms, ScrapeForms, SeriesForms};
@@ -43,6 +44,21 @@ pub struct Board {
     pub stop: CancellationToken,
     /// When the manager was started.
     pub started: Timestamp,
+}
+
+/// What a program gets of samples. Not `json!`, which would put a thousand of them into a tree first.
+#[derive(Serialize)]
+struct Rows {
+    metrics: Vec<Row>,
+}
+
+/// What a program gets of a series.
+#[derive(Serialize)]
+struct TimeSeries {
+    #[serde(rename = "timeSeries")]
+    time_series: Vec<Point>,
+    /// The distance of points, seconds.
+    step: i64,
 }
 
 /// The instance and the series in a path.
@@ -74,7 +90,7 @@ pub async fn show(
     if want.form == Form::Csv {
         return Ok(csv_file("id,timestamp,metric_type,value", rows.iter().map(of_row)));
     }
-    Ok(Json(json!({ "metrics": rows })).into_response())
+    Ok(Json(Rows { metrics: rows }).into_response())
 }
 
 /// `GET /metrics`: several instances in one chart, or the latest figures of all; for Prometheus the figures of all as it reads them.
@@ -151,8 +167,8 @@ pub async fn timeseries(
     match want.form {
         Form::Csv => Ok(csv_of(&board.metrics, id, names.1, asked).await?),
         Form::Json => {
-            let (step, points) = newest(&board.metrics, id, names.1[0].clone(), asked).await?;
-            Ok(Json(json!({ "timeSeries": points, "step": step })).into_response())
+            let (step, time_series) = newest(&board.metrics, id, names.1[0].clone(), asked).await?;
+            Ok(Json(TimeSeries { time_series, step }).into_response())
         }
         _ => {
             let time = (asked.choice, asked.stretch);
@@ -186,7 +202,7 @@ pub async fn chart(
 }
 
 /// The points of one series: of the stretch that was asked for, or the newest there are.
-async fn newest(metrics: &Metrics, id: InstanceId, name: String, mut asked: Asked) -> Result<(i64, Vec<super::service::Point>)> {
+async fn newest(metrics: &Metrics, id: InstanceId, name: String, mut asked: Asked) -> Result<(i64, Vec<Point>)> {
     let now = Timestamp::now();
     if asked.is_open {
         let level = asked.stretch.level.unwrap_or(super::queries::Level::Minute);
@@ -198,7 +214,7 @@ async fn newest(metrics: &Metrics, id: InstanceId, name: String, mut asked: Aske
         asked.stretch.from = Timestamp(asked.stretch.to.0 - i64::try_from(limit).unwrap_or(50) * level.step() * 1000);
     }
     let found = metrics.points(id, vec![name], asked.stretch, now).await?.into_iter().next();
-    let (step, mut points) = found.map_or((60, Vec::new()), |found| (found.step, found.points));
+    let (step, mut points) = found.map_or((60, Vec::new()), |(found, _)| (found.step, found.points));
     let over = points.len().saturating_sub(asked.limit.unwrap_or(usize::MAX));
     points.drain(..over);
     Ok((step, points))

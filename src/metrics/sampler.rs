@@ -291,6 +291,15 @@ impl Sampler {
             return Ok(());
         }
         while self.db.write(move |c| Ok(settling::settle(c, now)?)).await? {}
+        loop {
+            let mut after = 0;
+            while let Some(last) = self.db.write(move |c| Ok(settling::roll(c, now, after)?)).await? {
+                after = last;
+            }
+            if self.db.read(move |c| Ok(settling::is_rolled(c, now)?)).await? {
+                break;
+            }
+        }
         self.settled = window;
         self.draw(now).await?;
         for _ in 0..LOST_STEPS {

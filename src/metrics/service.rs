@@ -1,5 +1,7 @@
 //! The use cases of metrics: what can be asked of the samples.
 
+use diesel::QueryResult;
+use diesel::sqlite::SqliteConnection;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +9,8 @@ use tokio::sync::watch;
 
 use super::counting;
 use super::model::{Measure, metric, rank};
-use super::queries::{self, Bucket, Level, Series};
-use super::range::{self, Keep, MOST_POINTS, Spacing};
+use super::queries::{self, Bucket, Level, Sample, Series};
+use super::range::{self, Keep, Marks, Spacing};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::Result;
@@ -142,21 +144,7 @@ impl Metrics {
                     Some(name) => queries::series(c, id, &name)?.into_iter().collect(),
                     None => queries::series_of(c, id)?,
                 };
-                let mut rows = Vec::new();
-                let mut before = i64::MAX;
-                while rows.len() < limit {
-                    let mut newest = None;
-                    for one in &series {
-                        newest = newest.max(queries::newest_before(c, one.id, before)?);
-                    }
-                    let Some(newest) = newest else { break };
-                    let from = queries::floor(newest, queries::WINDOW);
-                    for one in &series {
-                        let found = queries::buckets(c, Level::Raw, one.id, from, before, 1)?;
-                        rows.extend(found.into_iter().map(|sample| row(id, one, sample)));
-                    }
-                    before = from;
-                }
+                let mut rows = newest_of(c, id, &series, limit)?;
                 rows.sort_by(|a, b| (b.timestamp, &a.metric_type).cmp(&(a.timestamp, &b.metric_type)));
                 rows.truncate(limit);
                 Ok(rows)
@@ -232,39 +220,48 @@ impl Metrics {
         let found = self
             .db
             .read(move |c| match queries::series(c, id, &metric_type)? {
-                Some(series) => Ok(range::whole(c, series.id, from, to)?),
+                Some(series) => {
+                    let marks = Marks::read(c)?;
+                    Ok(range::whole(c, marks, series.id, (from, to))?)
+                }
                 None => Ok(None),
             })
             .await?;
-        Ok(found.map(|all| Summary { count: all.count, sum: all.sum, avg: all.average(), min: all.min, max: all.max }))
+        Ok(found.map(summary))
     }
 
-    /// A stretch of several series in points.
+    /// A stretch of several series in points, each with all of it in one row; none if there is no sample in it.
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn points(&self, id: InstanceId, names: Vec<String>, stretch: Stretch, now: Timestamp) -> Result<Vec<Points>> {
+    pub async fn points(
+        &self,
+        id: InstanceId,
+        names: Vec<String>,
+        stretch: Stretch,
+        now: Timestamp,
+    ) -> Result<Vec<(Points, Option<Summary>)>> {
         self.instance(id).await?;
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
-        // The newest thousand of what was asked for; older ones would be read for nothing.
-        let from = stretch.level.map_or(from, |level| from.max(to - (MOST_POINTS + 1) * level.step()));
         let spacing = match stretch.level {
             Some(level) => Spacing::of(level),
             None => Spacing::for_stretch(to - from, self.interval_s(), seconds(now) - from, self.keep),
         };
         self.db
             .read(move |c| {
+                let marks = Marks::read(c)?;
                 let mut all = Vec::with_capacity(names.len());
                 for name in names {
-                    let found = match queries::series(c, id, &name)? {
-                        Some(series) => range::points(c, series.id, from, to, spacing)?,
-                        None => Vec::new(),
+                    let (found, whole) = match queries::series(c, id, &name)? {
+                        Some(series) => (
+                            range::points(c, marks, series.id, (from, to), spacing)?,
+                            range::whole(c, marks, series.id, (from, to))?,
+                        ),
+                        None => (Vec::new(), None),
                     };
                     let measure = metric(&name).map_or(Measure::Gauge, |(metric, _)| metric.measure);
-                    // The newest thousand, whatever the interval asked for makes of the stretch.
-                    let skipped = found.len().saturating_sub(usize::try_from(MOST_POINTS).unwrap_or(1000));
-                    let points = found.into_iter().skip(skipped).map(|bucket| point(&bucket, measure)).collect();
-                    all.push(Points { from: stretch.from, to: stretch.to, step: spacing.step, points });
+                    let points = found.into_iter().map(|bucket| point(&bucket, measure)).collect();
+                    all.push((Points { from: stretch.from, to: stretch.to, step: spacing.step, points }, whole.map(summary)));
                 }
                 Ok(all)
             })
@@ -281,15 +278,41 @@ impl Metrics {
     }
 }
 
-fn row(instance_id: InstanceId, series: &Series, sample: Bucket) -> Row {
+/// At least the `limit` newest samples of several series together, if there are so many. Each series is read a little further back until what
+/// was read of all is enough: one of them may have ended long ago.
+fn newest_of(c: &mut SqliteConnection, id: InstanceId, series: &[Series], limit: usize) -> QueryResult<Vec<Row>> {
+    let mut each = limit / series.len().max(1) + 1;
+    loop {
+        let mut rows = Vec::new();
+        // Since when all of them are known.
+        let mut since = i64::MIN;
+        for one in series {
+            let found = queries::newest(c, one.id, i64::try_from(each).unwrap_or(i64::MAX))?;
+            if found.len() >= each {
+                since = since.max(found.iter().map(|sample| sample.at).min().unwrap_or(since));
+            }
+            rows.extend(found.into_iter().map(|sample| row(id, one, sample)));
+        }
+        if since == i64::MIN || each > limit || rows.iter().filter(|row| row.timestamp >= moment(since)).count() >= limit {
+            return Ok(rows);
+        }
+        each *= 4;
+    }
+}
+
+fn row(instance_id: InstanceId, series: &Series, sample: Sample) -> Row {
     Row {
         // As the view `metrics` has it.
         id: series.id * (1 << 32) + sample.at,
         instance_id,
         metric_type: series.metric_type.clone(),
-        value: sample.sum,
+        value: sample.value,
         timestamp: moment(sample.at),
     }
+}
+
+fn summary(all: Bucket) -> Summary {
+    Summary { count: all.count, sum: all.sum, avg: all.average(), min: all.min, max: all.max }
 }
 
 fn point(bucket: &Bucket, measure: Measure) -> Point {

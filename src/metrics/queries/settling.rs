@@ -2,72 +2,131 @@
 //! takes some milliseconds. Times are whole seconds since 1970 UTC.
 
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Nullable};
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::{Level, MaybeNumber, Number, WINDOW, floor, fresh, set_until, until};
+use super::{Level, MERGE, WINDOW, floor, fresh, set_until, until};
+use crate::db::statement::Statement;
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+/// About so many samples are moved in one step.
+const MOVED: i64 = 4_000;
+/// Series whose hours and days are rolled up in one step; each has sixty minutes to be looked at.
+const ROLLED: i64 = 64;
+
+/// The moments of samples that are still in the order of time, from one second to about another. The few series that are wanted are found by
+/// them; each step would look at all samples otherwise, of which there are many at an interval of a second.
+const MOMENTS: &str = "moments (at) AS ( \
+    SELECT MIN(at) FROM metric_fresh WHERE at >= ? \
+    UNION ALL SELECT (SELECT MIN(at) FROM metric_fresh WHERE at > moments.at) FROM moments WHERE moments.at < ?)";
 
 /// When what is too old was last forgotten, second; 0 if never.
 pub fn forgotten(db: &mut Db) -> QueryResult<i64> {
-    let found: Option<Number> =
-        sql_query("SELECT until AS n FROM metric_marks WHERE level = 'forgotten'").get_result(db).optional()?;
-    Ok(found.map_or(0, |found| found.n))
+    let found = Statement::<BigInt>::new("SELECT until FROM metric_marks WHERE level = 'forgotten'").get_result(db).optional()?;
+    Ok(found.unwrap_or(0))
 }
 
 /// Stores that what is too old was forgotten at this second.
 pub fn set_forgotten(db: &mut Db, at: i64) -> QueryResult<usize> {
-    sql_query("INSERT OR REPLACE INTO metric_marks (level, until) VALUES ('forgotten', ?)").bind::<BigInt, _>(at).execute(db)
+    Statement::<()>::new("INSERT OR REPLACE INTO metric_marks (level, until) VALUES ('forgotten', ?)").number(at).execute(db)
 }
 
-/// Moves one window of samples that is over at `now` into the order of series and rolls it up; true if there may be another. When none is
-/// left, hours and days that are over are rolled up. Nothing is done twice and nothing is left out, whenever the manager is killed: it is
-/// one transaction.
+/// Series from this number to before that one.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    from: i64,
+    to: i64,
+}
+
+/// Moves some samples of a window that is over at `now` into the order of series and rolls them up to minutes; true if there may be more.
+/// Nothing is done twice and nothing is left out, whenever the manager is killed: it is one transaction.
 pub fn settle(db: &mut Db, now: i64) -> QueryResult<bool> {
     let open = floor(now, WINDOW);
+    let oldest = Statement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at < ?").number(open);
     // Also those of the future: the clock was set back. Their window is as good as any other.
-    let oldest: MaybeNumber = sql_query("SELECT MIN(at) AS n FROM metric_fresh WHERE at < ? OR at >= ?")
-        .bind::<BigInt, _>(open)
-        .bind::<BigInt, _>(open + WINDOW)
-        .get_result(db)?;
-    if let Some(oldest) = oldest.n {
-        let window = floor(oldest, WINDOW);
-        move_window(db, window, window + WINDOW)?;
-        roll_up(db, Level::Minute, window, window + WINDOW)?;
-        // A window of an hour that was rolled up before: it came late.
-        for level in [Level::Hour, Level::Day] {
-            let bucket = floor(window, level.step());
-            if bucket < until(db, level)? {
-                roll_up(db, level, bucket, bucket + level.step())?;
-            }
-        }
-        return Ok(true);
-    }
-    set_until(db, Level::Raw, open)?;
-    set_until(db, Level::Minute, open)?;
+    let future = Statement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at >= ?").number(open + WINDOW);
+    let Some(oldest) = oldest.get_result::<Option<i64>>(db)?.or(future.get_result(db)?) else { return Ok(false) };
+    let window = floor(oldest, WINDOW);
+    let text = format!(
+        "WITH RECURSIVE {MOMENTS} SELECT MIN((SELECT MIN(series_id) FROM metric_fresh f WHERE f.at = moments.at)), COUNT(*) \
+         FROM moments WHERE at < ?"
+    );
+    let there = Statement::<(Nullable<BigInt>, BigInt)>::new(text).number(window).number(window + WINDOW).number(window + WINDOW);
+    let (first, moments): (Option<i64>, i64) = there.get_result(db)?;
+    let from = first.unwrap_or(0);
+    let part = Part { from, to: from + (MOVED / moments.max(1)).max(1) };
+    move_window(db, part, window, window + WINDOW)?;
+    roll_up(db, Level::Minute, part, window, window + WINDOW)?;
+    // A window of an hour that was rolled up before: it came late.
     for level in [Level::Hour, Level::Day] {
-        let (done, over) = (until(db, level)?, floor(now, level.step()));
-        // A year at most: what is older is gone or was never there.
-        roll_up(db, level, done.max(over - 366 * 86_400), over)?;
-        set_until(db, level, over)?;
+        let bucket = floor(window, level.step());
+        if bucket < until(db, level)? {
+            roll_up(db, level, part, bucket, bucket + level.step())?;
+        }
     }
-    Ok(false)
+    Ok(true)
 }
 
-fn move_window(db: &mut Db, from: i64, to: i64) -> QueryResult<()> {
-    sql_query(
-        "INSERT OR REPLACE INTO metric_samples (series_id, at, value) \
-         SELECT series_id, at, value FROM metric_fresh WHERE at >= ? AND at < ? ORDER BY series_id, at",
-    )
-    .bind::<BigInt, _>(from)
-    .bind::<BigInt, _>(to)
-    .execute(db)?;
-    sql_query("DELETE FROM metric_fresh WHERE at >= ? AND at < ?").bind::<BigInt, _>(from).bind::<BigInt, _>(to).execute(db)?;
+/// Rolls hours and days that are over at `now` up, a day of them at most, of some series from number `after` on; returns the last of them, none
+/// when all were. To be called when there is nothing left to [`settle`], again and again with the same `now` until [`is_rolled`]; what is
+/// broken off is begun anew.
+pub fn roll(db: &mut Db, now: i64, after: i64) -> QueryResult<Option<i64>> {
+    let text = "SELECT MAX(id) FROM (SELECT id FROM metric_series WHERE id > ? ORDER BY id LIMIT ?)";
+    let last: Option<i64> = Statement::<Nullable<BigInt>>::new(text).number(after).number(ROLLED).get_result(db)?;
+    for level in [Level::Hour, Level::Day] {
+        let (done, over) = due(db, level, now)?;
+        match last {
+            Some(last) => roll_up(db, level, Part { from: after + 1, to: last + 1 }, done, over)?,
+            None => _ = set_until(db, level, over)?,
+        }
+    }
+    if last.is_none() {
+        let open = floor(now, WINDOW);
+        set_until(db, Level::Raw, open)?;
+        set_until(db, Level::Minute, open)?;
+    }
+    Ok(last)
+}
+
+/// From where to where a level is to be rolled up next.
+fn due(db: &mut Db, level: Level, now: i64) -> QueryResult<(i64, i64)> {
+    let end = floor(now, level.step());
+    let done = match until(db, level)? {
+        // The first time ever. Looked for in all there is, which is little then.
+        0 => {
+            let oldest =
+                Statement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_minutes").get_result::<Option<i64>>(db)?;
+            oldest.map_or(end, |oldest| floor(oldest, level.step())).min(end)
+        }
+        // The clock was ahead, and is right again: what comes is rolled up once more.
+        ahead if ahead > end => end,
+        done => done,
+    };
+    Ok((done, end.min(done + DAY)))
+}
+
+/// Whether all hours and days that are over at `now` are rolled up.
+pub fn is_rolled(db: &mut Db, now: i64) -> QueryResult<bool> {
+    Ok(until(db, Level::Hour)? >= floor(now, 3600) && until(db, Level::Day)? >= floor(now, DAY))
+}
+
+fn move_window(db: &mut Db, part: Part, from: i64, to: i64) -> QueryResult<()> {
+    let which = "at IN (SELECT at FROM moments WHERE at < ?) AND series_id >= ? AND series_id < ?";
+    let moved = format!(
+        "WITH RECURSIVE {MOMENTS} INSERT INTO metric_samples (series_id, at, value) \
+         SELECT series_id, at, value FROM metric_fresh WHERE {which} ORDER BY series_id, at \
+         ON CONFLICT (series_id, at) {MERGE}"
+    );
+    for text in [moved, format!("WITH RECURSIVE {MOMENTS} DELETE FROM metric_fresh WHERE {which}")] {
+        let statement = Statement::<()>::new(text).number(from).number(to).number(to);
+        statement.number(part.from).number(part.to).execute(db)?;
+    }
     Ok(())
 }
 
-/// Rolls the next finer level up, for all series, from `from` to before `to`.
-fn roll_up(db: &mut Db, level: Level, from: i64, to: i64) -> QueryResult<()> {
+/// Rolls the next finer level up, for a part of the series, from `from` to before `to`.
+fn roll_up(db: &mut Db, level: Level, part: Part, from: i64, to: i64) -> QueryResult<()> {
     let Some(finer) = level.finer() else { return Ok(()) };
     if from >= to {
         return Ok(());
@@ -77,17 +136,20 @@ fn roll_up(db: &mut Db, level: Level, from: i64, to: i64) -> QueryResult<()> {
     } else {
         "SUM(s.count), SUM(s.sum), MIN(s.min), MAX(s.max)"
     };
-    // By series, since that is the order of the table: without it every sample there is would be looked at.
+    // By series, since that is the order of the table: without it every sample there is would be looked at. A bucket of which part is
+    // forgotten already is not made smaller: a clock that was wrong must not undo what was right.
     let statement = format!(
-        "INSERT OR REPLACE INTO {into} (series_id, at, count, sum, min, max) \
+        "INSERT INTO {into} (series_id, at, count, sum, min, max) \
          SELECT s.series_id, s.at - s.at % {step}, {values} FROM metric_series n \
-         CROSS JOIN {source} s ON s.series_id = n.id AND s.at >= ? AND s.at < ? \
-         GROUP BY s.series_id, s.at - s.at % {step}",
+         CROSS JOIN {source} s ON s.series_id = n.id AND s.at >= ? AND s.at < ? WHERE n.id >= ? AND n.id < ? \
+         GROUP BY s.series_id, s.at - s.at % {step} \
+         ON CONFLICT (series_id, at) DO UPDATE SET count = excluded.count, sum = excluded.sum, min = excluded.min, max = excluded.max \
+         WHERE excluded.count >= count",
         into = level.table(),
         source = finer.table(),
         step = level.step(),
     );
-    sql_query(statement).bind::<BigInt, _>(from).bind::<BigInt, _>(to).execute(db)?;
+    Statement::<()>::new(statement).number(from).number(to).number(part.from).number(part.to).execute(db)?;
     Ok(())
 }
 
@@ -97,15 +159,13 @@ pub fn forget(db: &mut Db, level: Level, before: i64, after: i64, most: i64) -> 
     let mut left = most;
     let mut at = after;
     while left > 0 {
-        let next: MaybeNumber =
-            sql_query("SELECT MIN(id) AS n FROM metric_series WHERE id > ?").bind::<BigInt, _>(at).get_result(db)?;
-        let Some(series) = next.n else { return Ok(None) };
+        let next = Statement::<Nullable<BigInt>>::new("SELECT MIN(id) FROM metric_series WHERE id > ?").number(at);
+        let Some(series) = next.get_result::<Option<i64>>(db)? else { return Ok(None) };
         let statement = format!(
-            "DELETE FROM {table} WHERE series_id = ?1 AND at IN (SELECT at FROM {table} WHERE series_id = ?1 AND at < ?2 ORDER BY at LIMIT ?3)",
+            "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? AND at < ? ORDER BY at LIMIT ?)",
             table = level.table()
         );
-        let removed =
-            sql_query(statement).bind::<BigInt, _>(series).bind::<BigInt, _>(before).bind::<BigInt, _>(left).execute(db)?;
+        let removed = Statement::<()>::new(statement).number(series).number(series).number(before).number(left).execute(db)?;
         let removed = i64::try_from(removed).unwrap_or(i64::MAX);
         if removed < left {
             at = series;
@@ -117,33 +177,31 @@ pub fn forget(db: &mut Db, level: Level, before: i64, after: i64, most: i64) -> 
 
 /// Removes at most about `most` rows of series whose instance is gone or that hold nothing any more; true when none is left.
 pub fn forget_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
-    let lost: MaybeNumber = sql_query("SELECT MIN(id) AS n FROM metric_series WHERE instance_id IS NULL").get_result(db)?;
-    let Some(series) = lost.n else { return Ok(true) };
+    let lost = Statement::<Nullable<BigInt>>::new("SELECT MIN(id) FROM metric_series WHERE instance_id IS NULL");
+    let Some(series) = lost.get_result::<Option<i64>>(db)? else { return Ok(true) };
     let mut left = most;
     for level in Level::ALL {
         let statement = format!(
-            "DELETE FROM {table} WHERE series_id = ?1 AND at IN (SELECT at FROM {table} WHERE series_id = ?1 LIMIT ?2)",
+            "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? LIMIT ?)",
             table = level.table()
         );
-        let removed = sql_query(statement).bind::<BigInt, _>(series).bind::<BigInt, _>(left).execute(db)?;
+        let removed = Statement::<()>::new(statement).number(series).number(series).number(left).execute(db)?;
         left -= i64::try_from(removed).unwrap_or(i64::MAX);
         if left <= 0 {
             return Ok(false);
         }
     }
-    for sample in fresh(db, series, 0, i64::MAX)? {
-        sql_query("DELETE FROM metric_fresh WHERE at = ? AND series_id = ?")
-            .bind::<BigInt, _>(sample.at)
-            .bind::<BigInt, _>(series)
-            .execute(db)?;
+    for sample in fresh(db, series, 0, i64::MAX, i64::MAX)? {
+        let text = "DELETE FROM metric_fresh WHERE at = ? AND series_id = ?";
+        Statement::<()>::new(text).number(sample.at).number(series).execute(db)?;
     }
-    sql_query("DELETE FROM metric_series WHERE id = ?").bind::<BigInt, _>(series).execute(db)?;
+    Statement::<()>::new("DELETE FROM metric_series WHERE id = ?").number(series).execute(db)?;
     Ok(false)
 }
 
 /// Removes a series that belongs to an instance but holds nothing at any level any more: a miner that left long ago.
 pub fn forget_empty(db: &mut Db) -> QueryResult<usize> {
-    sql_query(
+    Statement::<()>::new(
         "DELETE FROM metric_series WHERE NOT EXISTS (SELECT 1 FROM metric_samples t WHERE t.series_id = metric_series.id) \
          AND NOT EXISTS (SELECT 1 FROM metric_minutes t WHERE t.series_id = metric_series.id) \
          AND NOT EXISTS (SELECT 1 FROM metric_hours t WHERE t.series_id = metric_series.id) \
