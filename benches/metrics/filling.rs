@@ -1,0 +1,149 @@
+//! Databases as the product leaves them: a small one and a large one.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use jd_manager::configs::Configs;
+use jd_manager::db::Db;
+use jd_manager::instances::{ClientSource, Instances};
+use jd_manager::metrics::Sampler;
+use jd_manager::metrics::model::{CATALOGUE, Measure};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::{ASKED, DAY, INTERVAL, Manager, WINDOW, make, now, number, percentile, plain, size};
+
+/// Instances of the large database; with 24 series of a week each that is ten million samples.
+const INSTANCES: i64 = 7;
+/// Series of each.
+const SERIES: i64 = 24;
+
+/// A data directory with samples up to now; it and the instance to ask for.
+pub struct Filled {
+    pub dir: PathBuf,
+    pub instance: String,
+    pub samples: i64,
+}
+
+/// A week of samples of all series, or of one and some hours of the others if `is_small`; hours and days of a year, minutes of a month.
+pub async fn fill(dir: &Path, is_small: bool) -> Filled {
+    let manager = Manager::start(dir, &["--sample-interval", "1h"]);
+    let count = if is_small { 1 } else { INSTANCES };
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(make(&manager.1, &format!("kept{n}"), 30_000).await);
+    }
+    manager.end();
+    let mut db = plain(dir);
+    let add = |db: &mut SqliteConnection, is_wanted: fn(&str) -> bool| {
+        for id in &ids {
+            let names =
+                CATALOGUE.iter().filter(|metric| !metric.name.starts_with("miner_")).take(usize::try_from(SERIES).unwrap());
+            for metric in names.filter(|metric| is_wanted(metric.name)) {
+                diesel::sql_query("INSERT INTO metric_series (instance_id, metric_type, is_counter) VALUES (?, ?, ?)")
+                    .bind::<Text, _>(id)
+                    .bind::<Text, _>(metric.name)
+                    .bind::<BigInt, _>(i64::from(metric.measure == Measure::Counter))
+                    .execute(db)
+                    .unwrap();
+            }
+        }
+    };
+    add(&mut db, if is_small { |name| name == ASKED } else { |_| true });
+    // A sampler of instances that are none does nothing but settle.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let none = Db::open(elsewhere.path()).unwrap();
+    let source = ClientSource::new(None, elsewhere.path());
+    let none = Instances::new(none.clone(), Configs::new(none), source, elsewhere.path(), Duration::from_secs(60));
+    let product = Db::open(dir).unwrap();
+    let (told, _rounds) = tokio::sync::watch::channel(0);
+    let mut sampler = Sampler::new(product, none, Duration::from_secs(10), told);
+
+    let end = now() - now() % WINDOW;
+    let mut settlings = Vec::new();
+    let begun = Instant::now();
+    let mut at = end - 7 * DAY;
+    // All but the last hours without giving each window to the disk.
+    let by_product = end - 12 * 3600;
+    while at < by_product {
+        db.immediate_transaction(|db| {
+            for _ in 0..288 {
+                settled(db, at);
+                at += WINDOW;
+                if at == by_product {
+                    break;
+                }
+            }
+            QueryResult::Ok(())
+        })
+        .unwrap();
+    }
+    while at < end {
+        if is_small && at == end - 4 * 3600 {
+            add(&mut db, |name| name != ASKED);
+        }
+        take(&mut db, at);
+        at += WINDOW;
+        let one = Instant::now();
+        sampler.round(at).await.unwrap();
+        settlings.push(one.elapsed());
+    }
+    let samples = number(&mut db, "SELECT COUNT(*) AS n FROM metric_samples");
+    let took = begun.elapsed().as_secs_f64();
+    db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    println!(
+        "{samples} samples of {} series in {took:.0} s; settling five minutes: median {:.1} ms, p99 {:.1} ms; {:.1} bytes a sample",
+        count * SERIES,
+        percentile(&mut settlings, 50),
+        percentile(&mut settlings, 99),
+        size(dir) as f64 / samples as f64
+    );
+    for (table, step, days) in [("minutes", 60, 30), ("hours", 3600, 365), ("days", DAY, 3 * 365)] {
+        let (from, to) = (end - days * DAY, end - 7 * DAY);
+        let statement = format!(
+            "WITH RECURSIVE moments (at) AS (SELECT {from} - {from} % {step} UNION ALL SELECT at + {step} FROM moments WHERE at < {to} - {step}) \
+             INSERT OR IGNORE INTO metric_{table} (series_id, at, count, sum, min, max) \
+             SELECT id, at, {step} / {INTERVAL}, 1e12 * {step} / {INTERVAL} + at % 1013, 1e12, 1.2e12 + at % 1013 \
+             FROM metric_series CROSS JOIN moments {} ORDER BY 1, 2",
+            if is_small { format!("WHERE metric_type = '{ASKED}'") } else { String::new() }
+        );
+        diesel::sql_query(statement).execute(&mut db).unwrap();
+    }
+    db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    Filled { dir: dir.to_owned(), instance: ids[ids.len() / 2].clone(), samples }
+}
+
+/// Five minutes of samples from a moment on, of every series there is: moments and values.
+fn samples_from(at: i64) -> String {
+    format!(
+        "WITH RECURSIVE moments (at) AS (SELECT {at} UNION ALL SELECT at + {INTERVAL} FROM moments WHERE at < {at} + {WINDOW} - {INTERVAL}), \
+         samples (at, id, value) AS ( \
+             SELECT at, id, CASE is_counter WHEN 1 THEN (at * 7919 + id * 104729) % 7 \
+                 ELSE 1e12 + (at * 7919 + id * 104729) % 1000003 * 1234.567 END \
+             FROM moments CROSS JOIN metric_series)"
+    )
+}
+
+/// Takes them, as a sampler does.
+pub fn take(db: &mut SqliteConnection, at: i64) {
+    let samples = samples_from(at);
+    let statement = format!(
+        "{samples} INSERT OR IGNORE INTO metric_fresh (at, series_id, value) SELECT at, id, value FROM samples ORDER BY 1, 2"
+    );
+    diesel::sql_query(statement).execute(db).unwrap();
+}
+
+/// Puts them where the product's settling would, in the same order.
+fn settled(db: &mut SqliteConnection, at: i64) {
+    let samples = samples_from(at);
+    let moved =
+        format!("{samples} INSERT INTO metric_samples (series_id, at, value) SELECT id, at, value FROM samples ORDER BY 1, 2");
+    let rolled = format!(
+        "INSERT INTO metric_minutes (series_id, at, count, sum, min, max) \
+         SELECT s.series_id, s.at - s.at % 60, COUNT(*), SUM(value), MIN(value), MAX(value) FROM metric_series n \
+         CROSS JOIN metric_samples s ON s.series_id = n.id AND s.at >= {at} AND s.at < {at} + {WINDOW} GROUP BY 1, 2"
+    );
+    for statement in [moved, rolled] {
+        diesel::sql_query(statement).execute(db).unwrap();
+    }
+}
