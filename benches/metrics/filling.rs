@@ -25,7 +25,8 @@ pub struct Filled {
     pub samples: i64,
 }
 
-/// A week of samples of all series, or of one and some hours of the others if `is_small`; hours and days of a year, minutes of a month.
+/// A week of samples of all series, or of one and some hours of the others if `is_small`; hours of a year, days of three, and minutes of a month
+/// of the series that is asked for.
 pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     let manager = Manager::start(dir, &["--sample-interval", "1h"]);
     let count = if is_small { 1 } else { INSTANCES };
@@ -105,7 +106,8 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
              INSERT OR IGNORE INTO metric_{table} (series_id, at, count, sum, min, max) \
              SELECT id, at, {step} / {INTERVAL}, 1e12 * {step} / {INTERVAL} + at % 1013, 1e12, 1.2e12 + at % 1013 \
              FROM metric_series CROSS JOIN moments {} ORDER BY 1, 2",
-            if is_small { format!("WHERE metric_type = '{ASKED}'") } else { String::new() }
+            // Of minutes there would be as many again as of all else.
+            if is_small || table == "minutes" { format!("WHERE metric_type = '{ASKED}'") } else { String::new() }
         );
         diesel::sql_query(statement).execute(&mut db).unwrap();
     }

@@ -116,6 +116,8 @@ impl Sampler {
             };
             match result {
                 Ok(()) => is_failing = false,
+                // Cut off at the manager's end, which is no fault.
+                Err(_) if stop.is_cancelled() => break,
                 // One line for a disk that is full for a day.
                 Err(e) if !is_failing => {
                     is_failing = true;
