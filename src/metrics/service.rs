@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
 
-use super::counting;
 use super::model::{Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Sample, Series};
 use super::range::{self, Keep, Marks, Spacing};
@@ -266,15 +265,6 @@ impl Metrics {
                 Ok(all)
             })
             .await
-    }
-
-    /// Every counter of an instance since it was made, by name.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn totals(&self, id: InstanceId) -> Result<BTreeMap<String, f64>> {
-        let state = self.db.read(move |c| Ok(queries::baseline(c, id)?)).await?;
-        Ok(state.map(|state| counting::totals(&state)).unwrap_or_default())
     }
 }
 

@@ -2,29 +2,15 @@
 //! the colour scheme.
 
 use crate::driver::Browser;
-use crate::harness::{Manager, Plan, until};
+use crate::harness::Manager;
 use std::time::Duration;
-
-async fn measured() -> (Manager, String) {
-    let flags = vec!["--sample-interval".into(), "1s".into()];
-    let manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
-    let id = manager.instance("barn").await;
-    manager.act(&format!("/api/instances/{id}/start")).await;
-    manager.until_state(&id, "running").await;
-    until("a few samples", || async {
-        let rows = manager.json(&format!("/api/metrics/{id}?metric_type=miners")).await;
-        (rows["metrics"].as_array().unwrap().len() >= 3).then_some(())
-    })
-    .await;
-    (manager, id)
-}
 
 /// What the page says of the memory and the uptime at present.
 const CHARTS: &str = "return document.querySelector('#charts').textContent";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn charts_follow_live_and_wait_while_their_figures_are_read() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     let browser = Browser::open().await;
     browser.go(&manager.url(&format!("/metrics/{id}?range=1h"))).await;
     let before = browser.ask(CHARTS).await;
@@ -48,7 +34,7 @@ async fn charts_follow_live_and_wait_while_their_figures_are_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_javascript_charts_are_there_and_everything_is_a_link() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     let browser = Browser::without_javascript().await;
     browser.go(&manager.url(&format!("/instances/{id}"))).await;
     browser.press("Metrics").await;
@@ -70,7 +56,7 @@ async fn without_javascript_charts_are_there_and_everything_is_a_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chart_as_a_file_keeps_to_the_colour_scheme() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     let browser = Browser::open().await;
     let mut grounds = Vec::new();
     for dark in [false, true] {

@@ -156,6 +156,21 @@ impl Manager {
         child.wait().unwrap()
     }
 
+    /// A manager that samples every second, with an instance that has run for a few samples, and that instance's id.
+    pub async fn measured() -> (Self, String) {
+        let flags = vec!["--sample-interval".into(), "1s".into()];
+        let manager = Self::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
+        let id = manager.instance("barn").await;
+        manager.act(&format!("/api/instances/{id}/start")).await;
+        manager.until_state(&id, "running").await;
+        until("a few samples", || async {
+            let rows = manager.json(&format!("/api/metrics/{id}?metric_type=hashrate_miners")).await;
+            (rows["metrics"].as_array().unwrap().len() >= 3).then_some(())
+        })
+        .await;
+        (manager, id)
+    }
+
     /// The manager's own log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("manager.log")).unwrap_or_default()

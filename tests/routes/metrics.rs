@@ -1,27 +1,11 @@
 //! `/metrics`: what was measured, as pages, JSON, tables and charts.
 
-use crate::harness::{Manager, Plan, until};
+use crate::harness::Manager;
 use serde_json::{Value, json};
-
-/// A manager that samples every second, with an instance that has run for a few samples.
-async fn measured() -> (Manager, String) {
-    let flags = vec!["--sample-interval".into(), "1s".into()];
-    let manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
-    let id = manager.instance("barn").await;
-    manager.act(&format!("/api/instances/{id}/start")).await;
-    manager.until_state(&id, "running").await;
-    until("a few samples", || async {
-        let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
-        let rows = manager.json(&format!("/api/metrics/{id}?metric_type=miners")).await;
-        (latest["metrics"]["hashrate_miners"].is_number() && rows["metrics"].as_array().unwrap().len() >= 3).then_some(())
-    })
-    .await;
-    (manager, id)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_measured_is_told_in_the_shapes_of_the_contract() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     let types = manager.json(&format!("/api/metrics/{id}/types")).await;
     let types: Vec<&str> = types["metricTypes"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
     for expected in [
@@ -77,7 +61,7 @@ async fn what_is_measured_is_told_in_the_shapes_of_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_come_as_tables_and_charts() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     let csv = manager.ask(&format!("/metrics/{id}/threads/timeseries?range=1h"), "text/csv").await;
     assert_eq!(csv.media_type(), "text/csv");
     let mut lines = csv.text.lines();
@@ -104,7 +88,7 @@ async fn figures_come_as_tables_and_charts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_has_cards_charts_and_the_figures_behind_them() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     let page = manager.ask(&format!("/metrics/{id}?range=1h"), "text/html").await.page(200);
     assert_eq!(page.count("svg.chart[role=img]"), page.count("#charts section > svg"));
     assert!(page.count("svg.chart") >= 5, "charts of hashrate, shares, miners, processor, memory");
@@ -167,7 +151,7 @@ async fn what_cannot_be_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_follow_live() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     for (path, header, expected) in [
         (format!("/api/metrics/{id}"), None, "event: metrics"),
         (format!("/metrics/{id}?range=1h"), Some("div#charts"), "hx-target=\"#charts\""),
@@ -190,7 +174,7 @@ async fn figures_follow_live() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn figures_go_with_their_instance() {
-    let (manager, id) = measured().await;
+    let (manager, id) = Manager::measured().await;
     assert_eq!(manager.delete(&format!("/api/instances/{id}")).await.status(), 200);
     manager.ask(&format!("/api/metrics/{id}/latest"), "application/json").await.problem(404);
 }
