@@ -96,6 +96,17 @@
     live(detail.status === 404 ? 'over: this instance was deleted' : 'cut off, trying again …');
   });
   document.addEventListener('htmx:sse:close', () => live('not live'));
+  // A stream that was open is opened again by itself; one whose very first request fails would never be.
+  document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => {
+    const source = ctx.sourceElement;
+    const address = source?.getAttribute?.('hx-sse:connect');
+    const status = ctx.response?.status ?? 0;
+    if (!address || source._htmx?.sse || (status >= 400 && status < 500)) return;
+    live('cut off, trying again …');
+    setTimeout(() => {
+      if (source.isConnected && !source._htmx?.sse) htmx.ajax('GET', address, { source });
+    }, 1000 + 1000 * Math.random());
+  });
 
   document.addEventListener('click', (event) => {
     const button = event.target.closest('button');

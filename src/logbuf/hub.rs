@@ -105,7 +105,16 @@ impl Hub {
         // From here on, dropping the follower counts it off again.
         let log = self.0.log.clone();
         let running = self.0.state().ring.is_some();
-        let opened = if running { None } else { Some(blocking(move || log.open_end()).await?) };
+        // The task may be behind the files by a look or two. A reader of a page that shows the newest lines must not see them again.
+        let (opened, end) = blocking(move || {
+            if running {
+                return Ok((None, if after.is_some() { log.complete_end()? } else { 0 }));
+            }
+            let opened = log.open_end()?;
+            let end = opened.0.at();
+            io::Result::Ok((Some(opened), end))
+        })
+        .await?;
         let state = &mut *self.0.state();
         if let (None, Some((cursor, parser))) = (&state.ring, opened) {
             state.begin_ring(Mark { seq: cursor.at(), lines: 0 });
@@ -116,8 +125,8 @@ impl Hub {
         if let Some(ring) = &state.ring
             && follower.at >= ring.to.seq
         {
-            follower.at = ring.to.seq;
-            follower.lines = Some((ring.epoch, ring.to.lines));
+            follower.at = if follower.at <= end { follower.at } else { ring.to.seq };
+            follower.lines = (follower.at == ring.to.seq).then_some((ring.epoch, ring.to.lines));
         }
         Ok(follower)
     }
@@ -495,6 +504,21 @@ mod tests {
         assert_eq!(messages(&mut follower, 509).await, numbers(201..710));
         assert_eq!(messages(&mut fresh, 10).await, numbers(700..710));
         assert_eq!(messages(&mut future, 10).await, numbers(700..710));
+    }
+
+    #[tokio::test]
+    async fn whoever_has_seen_more_than_the_task_has_read_sees_no_line_twice() {
+        let (dir, hub) = hub();
+        let mut writer = Writer::new(dir.path(), 0, 10_000, 5);
+        let mut other = hub.follow(None).await.unwrap();
+        for round in 0..5 {
+            // The time between two looks of the task is much longer than this takes.
+            writer.write(lines(round * 10..round * 10 + 5).as_bytes());
+            let mut follower = hub.follow(Some(writer.end)).await.unwrap();
+            writer.write(lines(round * 10 + 5..round * 10 + 10).as_bytes());
+            assert_eq!(messages(&mut follower, 5).await, numbers(round * 10 + 5..round * 10 + 10));
+            assert_eq!(messages(&mut other, 10).await, numbers(round * 10..round * 10 + 10));
+        }
     }
 
     #[tokio::test]

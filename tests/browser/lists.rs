@@ -4,6 +4,7 @@ use crate::driver::Browser;
 use crate::first_steps::until_state;
 use crate::harness::{Manager, free_port, signal, solo_config, until};
 use serde_json::json;
+use std::time::Duration;
 
 /// A name that would run a script wherever it is not escaped.
 const HOSTILE: &str = "<img src=x onerror=window.hit=1>\"'&amp;</title>";
@@ -79,6 +80,29 @@ async fn a_list_that_was_cut_off_shows_what_happened_meanwhile() {
             &format!("return document.querySelector('#i-{id} [data-label=Restarts]').innerText.includes('1')"),
         )
         .await;
+}
+
+/// The manager may end between answering with the page and being asked for its stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_whose_stream_never_began_gets_one_later() {
+    let mut manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let browser = Browser::open().await;
+    browser.go(&manager.url("/")).await;
+    manager.kill();
+    browser
+        .ask(
+            "const old = document.querySelector('[hx-sse\\\\:connect]');
+             window.fresh = old.cloneNode();
+             old.replaceWith(fresh);
+             htmx.process(fresh);",
+        )
+        .await;
+    browser.until("it was refused", "return window.fresh._htmx && !window.fresh._htmx.sse").await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    manager.begin();
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    until_row(&browser, &id, "running").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
