@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Timestamp;
 use crate::configs::Configs;
 use crate::db::Db;
+use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
 use crate::instances::{ClientSource, Ending, Instances};
 use crate::logs::Logs;
-use crate::metrics::{self, Keep, Metrics, Sampler};
+use crate::metrics::{self, Board, Keep, Metrics, Sampler};
 use crate::router;
 use crate::schedule::Schedule;
 use crate::settings::{OnShutdown, Settings};
@@ -68,7 +69,10 @@ where
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
     let metrics = measure(&db, &instances, &settings, &stop).await?;
-    let state = AppState { configs, instances: instances.clone(), logs, metrics, stop: stop.clone(), started: begun, started_at };
+    let health = Health::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
+    let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
+    let state =
+        AppState { configs, instances: instances.clone(), logs, metrics, health, stop: stop.clone(), started: begun, started_at };
     let app = router::router(state.clone(), frame);
 
     let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -92,6 +96,8 @@ where
         _ = terminate.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
         _ = interrupt.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
     }
+    // What it understood of the logs is written down.
+    let _ = tokio::time::timeout(LAST_REQUESTS, caretaker).await;
     if tokio::time::timeout(LAST_REQUESTS, serving).await.is_err() {
         tracing::warn!("some requests were cut off");
     }
@@ -103,13 +109,18 @@ where
 async fn measure(db: &Db, instances: &Instances, settings: &Settings, stop: &CancellationToken) -> Result<Metrics, String> {
     let (told, rounds) = tokio::sync::watch::channel(0);
     let keep = Keep::raw_days(settings.retention_days);
-    tokio::spawn(Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told).run(stop.clone()));
+    let board = Board::default();
+    let sampler = Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told, board.clone());
+    tokio::spawn(sampler.run(stop.clone()));
     let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
     metrics::forget_nightly(&schedule, db.clone(), keep, stop.clone())
         .await
         .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+    health::forget_daily(&schedule, db.clone(), settings.retention_days)
+        .await
+        .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
-    Ok(Metrics::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds))
+    Ok(Metrics::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds, board))
 }
 
 /// Makes the data directory and makes sure that no other manager uses it.

@@ -45,6 +45,13 @@ impl Timestamp {
         self.zoned("%Y-%m-%d %H:%M:%S")
     }
 
+    /// The time of day in the machine's own time zone, to the minute, and the day before it unless that is today: `14:02`, `Nov 21, 14:02`.
+    #[must_use]
+    pub fn local_minute(self) -> String {
+        let is_today = self.zoned("%F") == Self::now().zoned("%F");
+        self.zoned(if is_today { "%H:%M" } else { "%b %-d, %H:%M" })
+    }
+
     /// The time of day in the machine's own time zone, to the millisecond: `14:02:11.204`.
     #[must_use]
     pub fn local_time(self) -> String {

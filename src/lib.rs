@@ -43,6 +43,8 @@ pub mod instances;
 pub mod logs;
 pub mod metrics;
 
+pub mod health;
+
 // The house around them.
 pub mod app;
 pub mod cli;

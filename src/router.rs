@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::clock::Timestamp;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{configs, instances, keys, logs, metrics};
+use crate::{configs, health as wards, instances, keys, logs, metrics};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -71,6 +71,12 @@ fn urls() -> Router<AppState> {
         .route("/keys/generate", post(keys::routes::generate))
         .route("/events", get(instances::routes::all_events))
         .route("/health", get(health))
+        .route("/health/{id}", get(wards::routes::show))
+        .route("/health/{id}/check", post(wards::routes::check))
+        .route("/health/{id}/history", get(wards::routes::history))
+        .route("/health/{id}/status", get(wards::routes::status))
+        .route("/health/{id}/score", get(wards::routes::score))
+        .route("/health/{id}/cures", post(wards::routes::cures).patch(wards::routes::cures))
 }
 
 /// The whole application.

@@ -6,6 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::configs::Configs;
+use crate::health::Health;
+use crate::health::routes::Ward;
 use crate::instances::Instances;
 use crate::instances::routes::Lists;
 use crate::logs::Logs;
@@ -24,6 +26,8 @@ pub struct AppState {
     pub logs: Logs,
     /// Their metrics.
     pub metrics: Metrics,
+    /// Their health.
+    pub health: Health,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
@@ -53,6 +57,12 @@ impl FromRef<AppState> for Lists {
 impl FromRef<AppState> for Board {
     fn from_ref(state: &AppState) -> Self {
         Self { metrics: state.metrics.clone(), stop: state.stop.clone(), started: state.started_at }
+    }
+}
+
+impl FromRef<AppState> for Ward {
+    fn from_ref(state: &AppState) -> Self {
+        Self { health: state.health.clone(), stop: state.stop.clone() }
     }
 }
 

@@ -70,6 +70,12 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/events", Offered::Stream),
     // Asked by tools that send whatever they send.
     ("get", "/health", Offered::Only("application/json")),
+    ("get", "/health/{id}", Offered::Stream),
+    ("post", "/health/{id}/check", Offered::Page),
+    ("get", "/health/{id}/history", Offered::Only("application/json")),
+    ("get", "/health/{id}/status", Offered::Only("application/json")),
+    ("get", "/health/{id}/score", Offered::Only("application/json")),
+    ("post patch", "/health/{id}/cures", Offered::Page),
 ];
 
 /// Routes that are no resource of the product: not below `/api`, tested in `routes/statics.rs`.
@@ -144,7 +150,7 @@ impl World {
     }
 
     fn path(&self, pattern: &str) -> String {
-        let is_of_instance = pattern.starts_with("/instances") || pattern.starts_with("/metrics");
+        let is_of_instance = ["/instances", "/metrics", "/health"].iter().any(|of| pattern.starts_with(of));
         let id = if is_of_instance { &self.instance } else { &self.config };
         pattern.replace("{id}", id).replace("{n}", "1").replace("{type}", "cpu_percent")
     }

@@ -6,8 +6,8 @@ use diesel::sql_types::{BigInt, Text};
 use jd_manager::configs::Configs;
 use jd_manager::db::Db;
 use jd_manager::instances::{ClientSource, Instances};
-use jd_manager::metrics::Sampler;
 use jd_manager::metrics::model::{CATALOGUE, Measure};
+use jd_manager::metrics::{Board, Sampler};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     let none = Instances::new(none.clone(), Configs::new(none), source, elsewhere.path(), Duration::from_secs(60));
     let product = Db::open(dir).unwrap();
     let (told, _rounds) = tokio::sync::watch::channel(0);
-    let mut sampler = Sampler::new(product, none, Duration::from_secs(10), told);
+    let mut sampler = Sampler::new(product, none, Duration::from_secs(10), told, Board::default());
 
     let end = now() - now() % WINDOW;
     let mut settlings = Vec::new();

@@ -59,6 +59,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    health_states (instance_id) {
+        instance_id -> Text,
+        log_offset -> BigInt,
+        standing -> Text,
+        results -> Text,
+        cures_off -> Text,
+        cures -> Text,
+    }
+}
+
+diesel::table! {
     instances (id) {
         id -> Text,
         name -> Text,

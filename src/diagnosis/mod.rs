@@ -4,12 +4,19 @@
 //! named only when a line says so; everything else is left to the last error line, which is always shown.
 
 mod causes;
+mod certificate;
+mod facts;
+mod line;
+mod standing;
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use causes::{RULES, Rule};
+
+pub use certificate::{Certificate, Peer, certificate_words};
+pub use standing::{OTHER, Provider, Said, Shares, Standing, Upstream, UpstreamState, Work};
 
 /// Lines older than this when the client ended are history, not the cause of its end. The slowest known failure, a template provider that
 /// does not speak Stratum V2, takes 34 s (0.6.0, measured).
@@ -50,13 +57,23 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<End>) -> Option<
     for line in lines {
         // A line outside the client's format has no time; it belongs to the one before it.
         at = time_of(line).or(at);
-        let is_recent = at.is_none_or(|at| ended_at.since(at) <= RECENT);
+        let certificate = certificate_of(line);
+        // By a clock that is wrong nothing is recent.
+        let is_clock = certificate.as_ref().is_some_and(|cause| cause.code == "provider-clock");
+        let is_recent = is_clock || at.is_none_or(|at| ended_at.since(at) <= RECENT);
         if let Some(rule) = RULES.iter().find(|rule| rule.is_for(line)).filter(|rule| is_recent && (!is_crash || rule.may_crash))
         {
-            told = rule.apply(line).or(told);
+            told = certificate.or_else(|| rule.apply(line)).or(told);
         }
     }
     told.or_else(|| by_end(end?))
+}
+
+/// Whose certificate a line says was not accepted, and whether clock or key is wrong.
+fn certificate_of(line: &str) -> Option<Cause> {
+    let mut standing = Standing::default();
+    standing.hear(line.as_bytes());
+    standing.certificate.as_ref().map(certificate_words)
 }
 
 /// What the end itself tells.
@@ -131,8 +148,8 @@ mod tests {
             (
                 include_str!("../../tests/data/jd-client/tp_wrong_pubkey.log"),
                 1,
-                "provider-certificate",
-                "template provider's certificate was not accepted",
+                "provider-key",
+                "the key in the configuration is not that of the template provider",
             ),
             (
                 include_str!("../../tests/data/jd-client/tp_lost.log"),

@@ -1,9 +1,11 @@
 //! What else there is to say of an instance in a list: figures that other domains measure and hand in here. Nothing is measured here.
 
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::chart::{Unit, format_value};
+use crate::clock::Timestamp;
 use crate::ids::InstanceId;
 
 /// The figures of an instance at a glance.
@@ -56,19 +58,71 @@ impl std::fmt::Display for Drawing<'_> {
 
 impl askama::filters::HtmlSafe for Drawing<'_> {}
 
-/// The figures of all instances; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Glances(Arc<RwLock<HashMap<InstanceId, Glance>>>);
+/// How an instance is and where its work goes, according to those who look after its health.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Wellbeing {
+    /// `healthy`, `warning`, `unhealthy` or `unknown`.
+    pub status: &'static str,
+    /// 0 to 100; 0 while the status is unknown.
+    pub score: u32,
+    /// Where its work goes: `pool 1 of 2`, `solo`; empty when that is not known.
+    pub place: String,
+    /// Since when it goes there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place_since: Option<Timestamp>,
+    /// What to look at first, and what to do about it; none when all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Each check that could be told: 0 healthy, 1 warning, 2 unhealthy.
+    #[serde(skip)]
+    pub checks: Vec<(&'static str, f64)>,
+}
 
-impl Glances {
-    /// Those of one instance, if anything is known.
+impl Wellbeing {
+    /// It does not do its work, though its process may run.
     #[must_use]
-    pub fn of(&self, id: InstanceId) -> Option<Glance> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    pub fn is_bad(&self) -> bool {
+        self.status == "unhealthy"
     }
 
-    /// Replaces all of them.
+    /// Status and score for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if self.status == "unknown" { "–".into() } else { format!("{} {}", self.status, self.score) }
+    }
+}
+
+/// What others know of all instances; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Glances(Arc<RwLock<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    figures: HashMap<InstanceId, Glance>,
+    wellbeing: HashMap<InstanceId, Wellbeing>,
+}
+
+impl Glances {
+    /// The figures and the health of one instance, as far as they are known.
+    #[must_use]
+    pub fn of(&self, id: InstanceId) -> (Option<Glance>, Option<Wellbeing>) {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        (known.figures.get(&id).cloned(), known.wellbeing.get(&id).cloned())
+    }
+
+    /// Replaces the figures of all of them.
     pub fn replace(&self, all: HashMap<InstanceId, Glance>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+        self.0.write().unwrap_or_else(PoisonError::into_inner).figures = all;
+    }
+
+    /// Replaces what is known of one's health; none: nothing any more. Tells whether that is news.
+    #[must_use]
+    pub fn set_wellbeing(&self, id: InstanceId, wellbeing: Option<Wellbeing>) -> bool {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = match &wellbeing {
+            Some(now) => known.wellbeing.insert(id, now.clone()),
+            None => known.wellbeing.remove(&id),
+        };
+        before != wellbeing
     }
 }

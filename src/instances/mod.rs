@@ -7,13 +7,14 @@
 //! * `ports`: are its ports free. [`program`]: which client program, can it run here, which version is it.
 //! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
 //!   `minder`: one of them, which talks with the keeper.
-//! * `service`: the use cases. `glance`: what other domains measure of an instance, for lists.
+//! * `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
 
 mod bulk;
 mod conversation;
 mod deletion;
 mod glance;
 mod history;
+mod looking;
 mod minder;
 pub mod model;
 mod ports;
@@ -28,7 +29,7 @@ pub mod views;
 mod wishes;
 mod words;
 
-pub use glance::{Glance, Glances};
+pub use glance::{Glance, Glances, Wellbeing};
 pub use history::Event;
 pub use model::Instance;
 pub use program::ClientSource;

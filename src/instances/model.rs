@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use serde::Serialize;
 use std::time::Duration;
 
-use super::glance::Glance;
+use super::glance::{Glance, Wellbeing};
 use super::history::Told;
 use crate::clock::{Timestamp, spoken};
 use crate::db::schema::instances;
@@ -186,6 +186,9 @@ pub struct Instance {
     /// What is not as it should be though nothing has failed, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// How it is, according to those who look after its health.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Wellbeing>,
     /// What is measured of it, for lists.
     #[serde(skip)]
     pub glance: Option<Glance>,
@@ -247,6 +250,7 @@ impl Instance {
             last_error: row.last_error,
             cause: row.cause,
             warning: None,
+            health: None,
             glance: None,
         }
         .with_warning(now, slow_start)
@@ -290,4 +294,41 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(20);
 #[must_use]
 pub fn unknown(id: InstanceId) -> Error {
     Error::not_found("instance", id)
+}
+
+#[cfg(test)]
+impl Instance {
+    /// One in this state, for tests.
+    pub(crate) fn sample(status: State) -> Self {
+        let row = Row {
+            id: InstanceId::random(),
+            name: "barn".into(),
+            config_id: ConfigId::random(),
+            desired: desired(true).into(),
+            autostart: false,
+            restart_policy: Policy::default().as_str().into(),
+            restart_limit_failures: None,
+            restart_limit_within_s: None,
+            memory_limit_mib: None,
+            open_files_limit: None,
+            nice: 0,
+            client_version: None,
+            status: status.as_str().into(),
+            pid: None,
+            port: None,
+            restarts: 0,
+            exit_code: None,
+            exit_signal: None,
+            last_error: None,
+            started_at: None,
+            stopped_at: None,
+            running_revision: None,
+            journal_offset: 0,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            cause: None,
+        };
+        let told = Status { state: status, ..Status::blank(1, 0) };
+        Self::assemble((row, "home".into(), 1), Some(&told), Timestamp(0), Duration::from_secs(60))
+    }
 }

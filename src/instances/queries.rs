@@ -8,6 +8,7 @@ use super::model::{Row, desired};
 use super::wishes::Wishes;
 use crate::clock::Timestamp;
 use crate::db::schema::{configurations, events, instances};
+use crate::db::statement::Statement;
 use crate::ids::{ConfigId, InstanceId};
 use crate::keeper::journal::Entry;
 use crate::keeper::machine::{Reason, State};
@@ -146,6 +147,13 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
     Ok(())
 }
 
+/// A remark at a moment: an event from a state to the same one.
+pub fn note(db: &mut Db, id: InstanceId, words: &str, actor: Option<&str>, at: Timestamp) -> QueryResult<usize> {
+    let text = "INSERT INTO events (instance_id, at, from_state, to_state, reason, actor, failures) \
+                SELECT id, ?, status, status, ?, nullif(?, ''), 0 FROM instances WHERE id = ?";
+    Statement::<()>::new(text).number(at.0).text(words).text(actor.unwrap_or_default()).text(id).execute(db)
+}
+
 /// The history, newest first; of one instance or of all. `before`: only events with a smaller number.
 pub fn history(db: &mut Db, id: Option<InstanceId>, before: Option<i64>, limit: i64) -> QueryResult<Vec<(Event, String)>> {
     let mut query = events::table.inner_join(instances::table).into_boxed();
@@ -173,7 +181,12 @@ pub fn changes(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> Q
 /// When an instance was started within a stretch of time, newest first.
 pub fn starts(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp, limit: i64) -> QueryResult<Vec<Timestamp>> {
     events::table
-        .filter(events::instance_id.eq(id).and(events::to_state.eq(State::Starting.as_str())))
+        .filter(
+            events::instance_id
+                .eq(id)
+                .and(events::to_state.eq(State::Starting.as_str()))
+                .and(events::from_state.ne(events::to_state)),
+        )
         .filter(events::at.ge(from).and(events::at.le(to)))
         .order(events::id.desc())
         .limit(limit)

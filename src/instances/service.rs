@@ -1,7 +1,6 @@
 //! The use cases of instances: what a person or a program can do with them.
 
 use serde::Serialize;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -33,7 +32,7 @@ pub struct Instances {
     pub(super) db: Db,
     pub(super) root: PathBuf,
     pub(super) supervisor: Supervisor,
-    source: ClientSource,
+    pub(super) source: ClientSource,
     slow_start: Duration,
     glances: Glances,
 }
@@ -132,8 +131,8 @@ impl Instances {
 
     fn assemble(&self, row: queries::RowWithConfig) -> Instance {
         let told = self.supervisor.told(row.0.id);
-        let glance = self.glances.of(row.0.id);
-        Instance { glance, ..Instance::assemble(row, told.as_ref(), Timestamp::now(), self.slow_start) }
+        let (glance, health) = self.glances.of(row.0.id);
+        Instance { glance, health, ..Instance::assemble(row, told.as_ref(), Timestamp::now(), self.slow_start) }
     }
 
     /// How many lines of output the instance's present keeper has taken, by level; none: it has no keeper, or one that does not count.
@@ -147,14 +146,6 @@ impl Instances {
         let asked = tokio::time::timeout(COUNT_PATIENCE, self.supervisor.ask(id, Ask::Count, "manager")).await;
         let late = || Error::Unavailable { detail: "Its keeper does not say what it has counted.".into(), retry_after: None };
         Ok(asked.map_err(|_| late())??.lines)
-    }
-
-    /// Where the present client's monitoring listens, as its file says; none: nowhere.
-    pub async fn monitoring_address(&self, id: InstanceId) -> Option<SocketAddr> {
-        let path = self.root.join(id.to_string()).join(names::CONFIG);
-        let text = tokio::fs::read_to_string(path).await.ok()?;
-        let file: toml::Table = text.parse().ok()?;
-        file.get("monitoring_address")?.as_str()?.parse().ok()
     }
 
     /// How long an instance was serving miners within a stretch of time, from its changes of state.

@@ -52,7 +52,7 @@ impl ListPage {
     }
 
     fn troubled(&self) -> impl Iterator<Item = &Instance> {
-        self.instances.iter().filter(|i| i.needs_attention() || i.warning.is_some())
+        self.instances.iter().filter(|i| i.needs_attention() || i.warning.is_some() || i.is_ailing())
     }
 
     fn is_troubled(&self) -> bool {

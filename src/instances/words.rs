@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::glance::Wellbeing;
 use super::history::Event;
 use super::model::Instance;
 use crate::clock::{Timestamp, spoken};
@@ -59,6 +60,18 @@ impl Instance {
     #[must_use]
     pub fn next_attempt(&self) -> u32 {
         self.failures.saturating_add(1)
+    }
+
+    /// What its checks found to be looked at first, while it runs.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.health.as_ref().filter(|_| self.running).and_then(|health| health.trouble.as_deref())
+    }
+
+    /// It runs, and yet does not do its work.
+    #[must_use]
+    pub fn is_ailing(&self) -> bool {
+        self.running && self.health.as_ref().is_some_and(Wellbeing::is_bad)
     }
 
     /// It does not do what the user wants of it.

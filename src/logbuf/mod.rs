@@ -19,7 +19,7 @@ pub mod level;
 pub mod record;
 mod ring;
 pub mod segment;
-mod stream;
+pub mod stream;
 pub mod tail;
 
 #[cfg(test)]

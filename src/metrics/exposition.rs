@@ -36,6 +36,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("threads", ""),
     ("open_files", ""),
     ("monitoring_up", ""),
+    ("health_score", ""),
 ];
 /// Counters of an instance that have a name in the model.
 const COUNTERS: &[&str] =
@@ -188,6 +189,11 @@ impl Families {
             let readings = each(&|client| client.readings.get(*series).copied());
             self.add(&format!("jd_client_{name}"), unit, Gauge, help(series), readings);
         }
+        let checks = clients.iter().flat_map(|client| {
+            let of = |(name, value): (&String, &f64)| Some((client.labelled("check", name.strip_prefix("health:")?), *value));
+            client.readings.iter().filter_map(of).collect::<Vec<_>>()
+        });
+        self.add("jd_client_health", "", Gauge, help("health"), checks.collect());
         let cpu = each(&|client| client.readings.get("cpu_percent").map(|percent| percent / 100.0));
         self.add("jd_client_cpu", "ratio", Gauge, "Processor time of the client as a share of one core.", cpu);
 

@@ -9,7 +9,9 @@
 //! Invariants: a counter's values are increments, so that sums over any stretch are right whatever was restarted; what they are counted from
 //! is saved in the same transaction as they are; a reading costs the points it returns, not the history there is.
 //!
-//! * [`model`]: names and meanings. `counting`: from readings to samples. `sampler`: the task. `jobs`: what is forgotten and when.
+//! * [`model`]: names and meanings. `counting`: from readings to samples. `sampler`: the task; `taking`: what it
+//!   makes of an instance. `jobs`: what is forgotten and when.
+//!   `measured`: the newest figures, in memory.
 //! * `asked`: what a request wants. `board`: pages put together. `glancing`: what lists show.
 //! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
 //! * `scraping`: the figures of all instances at once. `exposition`: these as Prometheus reads them.
@@ -20,6 +22,7 @@ mod counting;
 mod exposition;
 mod glancing;
 mod jobs;
+mod measured;
 pub mod model;
 mod queries;
 mod range;
@@ -27,9 +30,11 @@ pub mod routes;
 mod sampler;
 mod scraping;
 mod service;
+mod taking;
 pub mod views;
 
 pub use jobs::{forget, forget_nightly};
+pub use measured::{Answered, Board, Measured};
 pub use range::Keep;
 pub use sampler::Sampler;
 pub use service::Metrics;

@@ -83,6 +83,8 @@ pub const CATALOGUE: &[Metric] = &[
     counter("log_infos", "Notes in the log", "Lines of level INFO."),
     counter("log_debugs", "Details in the log", "Lines of the levels DEBUG and TRACE."),
     counter("log_others", "Other lines in the log", "Lines outside the client's format, such as the text of a panic."),
+    gauge("health_score", "Health", Unit::Count, "0 to 100: the weighted mean of all checks, as of the last round of them."),
+    gauge("health", "Check", Unit::Count, "What a check found: 0 healthy, 1 warning, 2 unhealthy."),
     gauge("monitoring_up", "Monitoring answers", Unit::Count, "1 when the client's monitoring answered, 0 when it did not."),
     area("miner_hashrate", "Hashrate of a miner", Unit::HashesPerSecond, "What the client expects of the miner of this name."),
     counter("miner_shares_accepted", "Accepted shares of a miner", "Shares of the miner of this name that the client accepted."),

@@ -3,29 +3,26 @@
 
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
-use std::mem::discriminant;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::counting::{Baseline, ProcessMark, Samples};
 use super::glancing;
+use super::measured::Board;
 use super::model::{Measure, metric};
 use super::queries;
 use super::queries::settling;
+use super::taking::{Looked, Watched};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Glance, Instance, Instances};
 use crate::keeper::machine::State;
-use crate::keeper::protocol::Lines;
-use crate::logbuf::count::{LineCounts, count};
-use crate::logbuf::level::Level;
-use crate::sampling::monitoring::{Fault, Monitoring, Reading};
-use crate::sampling::procfs::{self, Process};
+use crate::logbuf::count::count;
+use crate::sampling::monitoring::Monitoring;
+use crate::sampling::procfs;
 
 /// So many instances are asked at a time.
 const AT_A_TIME: usize = 8;
@@ -34,33 +31,6 @@ const LOST_ROWS: i64 = 5_000;
 const LOST_STEPS: usize = 20;
 /// A round that takes longer than this is worth a line in the log.
 const SLOW_ROUND: Duration = Duration::from_secs(6);
-
-/// What the sampler remembers of an instance between two rounds.
-#[derive(Debug, Default)]
-struct Watched {
-    baseline: Baseline,
-    /// The last figures of its process and when they were read.
-    process: Option<(Duration, Process)>,
-    /// Its client's monitoring address, and the start of the client whose file it was read from.
-    monitoring: Option<(i64, Option<SocketAddr>)>,
-    /// Why its monitoring did not answer last, if it did not.
-    fault: Option<Fault>,
-    /// What lists show of it.
-    glance: Option<Glance>,
-}
-
-/// What was learnt of an instance in a round.
-struct Looked {
-    instance: Instance,
-    lines: Option<Lines>,
-    /// What was found in the files; none: nothing had to be counted there.
-    found: Option<LineCounts>,
-    /// The keeper did not answer or the files could not be read: what there is to count is counted next time.
-    is_unknown: bool,
-    process: Option<(Duration, Process)>,
-    monitoring: Option<(i64, Option<SocketAddr>)>,
-    reading: Option<std::result::Result<Reading, Fault>>,
-}
 
 /// Samples of a round as they are written: instance, name, value, and whether it is an increment.
 type Written = (InstanceId, String, f64, bool);
@@ -76,15 +46,16 @@ pub struct Sampler {
     /// The numbers of series that were written to.
     ids: HashMap<(InstanceId, String), i64>,
     rounds: watch::Sender<i64>,
+    board: Board,
     epoch: Instant,
     settled: i64,
     swept: i64,
 }
 
 impl Sampler {
-    /// A sampler that takes a round every `interval` and tells `rounds` the second of each once it is saved.
+    /// A sampler that takes a round every `interval`, puts what is new on the `board`, and tells `rounds` the second of each once it is saved.
     #[must_use]
-    pub fn new(db: Db, instances: Instances, interval: Duration, rounds: watch::Sender<i64>) -> Self {
+    pub fn new(db: Db, instances: Instances, interval: Duration, rounds: watch::Sender<i64>, board: Board) -> Self {
         Self {
             db,
             instances,
@@ -93,6 +64,7 @@ impl Sampler {
             watched: HashMap::new(),
             ids: HashMap::new(),
             rounds,
+            board,
             epoch: Instant::now(),
             settled: 0,
             swept: 0,
@@ -161,6 +133,7 @@ impl Sampler {
             before.push((id, watched.baseline.clone()));
             let taken = watched.take(looked, now);
             glancing::update(&mut watched.glance, &taken);
+            watched.remember(&taken, now);
             if watched.baseline != before[before.len() - 1].1 {
                 baselines.push((id, serde_json::to_string(&watched.baseline).map_err(Error::internal)?));
             }
@@ -181,8 +154,10 @@ impl Sampler {
         Ok(())
     }
 
-    /// Hands what lists show to the instances.
+    /// Hands what lists show to the instances, and what others look at to the board.
     fn show(&self) {
+        let measured = self.watched.iter().filter_map(|(id, watched)| Some((*id, watched.measured.clone()?)));
+        self.board.replace(measured.collect());
         let all = self.watched.iter().filter_map(|(id, watched)| Some((*id, watched.glance.clone()?)));
         self.instances.glances().replace(all.collect());
     }
@@ -319,82 +294,4 @@ impl Sampler {
         }
         Ok(())
     }
-}
-
-impl Watched {
-    /// What was learnt as samples; counters as increments.
-    fn take(&mut self, looked: Looked, now: i64) -> Samples {
-        let Looked { instance, lines, found, is_unknown, process, monitoring, reading } = looked;
-        let mut samples = Samples::new();
-        let found = found.map(|found| lines_of(&found)).unwrap_or_default();
-        let counted = if is_unknown { Samples::new() } else { self.baseline.count_lines(lines.as_ref(), &found) };
-        let has_client = instance.start_time.is_some();
-        // A stopped instance has series no more once its last lines are counted.
-        if has_client || counted.values().any(|lines| *lines > 0.0) {
-            samples.extend(counted);
-        }
-        self.monitoring = monitoring;
-        let Some(started) = instance.start_time.filter(|_| process.is_some()) else {
-            self.process = None;
-            return samples;
-        };
-        let age = now - started.div_euclid(1000);
-        if let Some((read_at, figures)) = process {
-            samples.extend(of_process(self.process.as_ref(), &(read_at, figures)));
-            samples.insert("uptime_seconds".into(), seconds(age.max(0)));
-            let mark = instance.pid.map(|pid| ProcessMark { pid, started_ticks: figures.started_ticks });
-            self.process = Some((read_at, figures));
-            match (reading, mark) {
-                (Some(Ok(reading)), Some(mark)) => {
-                    if self.fault.take().is_some() {
-                        tracing::info!(instance = %instance.id, "its client's monitoring answers again");
-                    }
-                    samples.insert("monitoring_up".into(), 1.0);
-                    samples.extend(self.baseline.count_reading(mark, age, now, &reading));
-                }
-                (Some(Err(fault)), _) => {
-                    samples.insert("monitoring_up".into(), 0.0);
-                    // One line for each kind of fault, not for each round.
-                    if self.fault.as_ref().is_none_or(|known| discriminant(known) != discriminant(&fault)) {
-                        tracing::warn!(instance = %instance.id, %fault, "its client's monitoring cannot be read");
-                    }
-                    self.fault = Some(fault);
-                }
-                _ => {}
-            }
-        }
-        samples
-    }
-}
-
-fn of_process(before: Option<&(Duration, Process)>, now: &(Duration, Process)) -> Samples {
-    let mut samples = Samples::new();
-    if let Some(percent) = before.and_then(|before| procfs::cpu_percent(before, now)) {
-        samples.insert("cpu_percent".into(), percent);
-    }
-    let process = &now.1;
-    #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
-    samples.insert("memory_bytes".into(), process.rss_bytes as f64);
-    samples.insert("threads".into(), f64::from(process.threads));
-    if let Some(files) = process.open_files {
-        samples.insert("open_files".into(), f64::from(files));
-    }
-    samples
-}
-
-fn lines_of(found: &LineCounts) -> Lines {
-    Lines {
-        from: found.until,
-        to: found.until,
-        error: found.of(Level::Error),
-        warn: found.of(Level::Warn),
-        info: found.of(Level::Info),
-        debug: found.of(Level::Debug) + found.of(Level::Trace),
-        other: found.other,
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "seconds stay below 2^53")]
-fn seconds(seconds: i64) -> f64 {
-    seconds as f64
 }

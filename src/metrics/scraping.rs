@@ -44,7 +44,13 @@ impl Metrics {
             let (id, started) = (instance.id, instance.start_time.map(Timestamp));
             // A round before its start was of the client before it.
             let is_its_own = started.zip(round).is_some_and(|(started, at)| at.saturating_mul(1000) >= started.0);
-            let readings = present.remove(&id).filter(|_| is_its_own).unwrap_or_default();
+            let mut readings = present.remove(&id).filter(|_| is_its_own).unwrap_or_default();
+            // Not of a round: how it is holds until it is looked at again.
+            readings.retain(|name, _| !name.starts_with("health"));
+            if let Some(health) = instance.health.filter(|health| health.status != "unknown") {
+                readings.insert("health_score".into(), f64::from(health.score));
+                readings.extend(health.checks.into_iter().map(|(check, value)| (format!("health:{check}"), value)));
+            }
             Client {
                 id,
                 name: instance.name,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
 
+use super::measured::{Board, Measured};
 use super::model::{Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Sample, Series};
 use super::range::{self, Keep, Marks, Spacing};
@@ -27,6 +28,7 @@ pub struct Metrics {
     interval: Duration,
     keep: Keep,
     rounds: watch::Receiver<i64>,
+    board: Board,
 }
 
 /// One sample, as the table `metrics` has it.
@@ -99,10 +101,61 @@ pub struct Stretch {
 }
 
 impl Metrics {
-    /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when.
+    /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when, `board` has the newest.
     #[must_use]
-    pub fn new(db: Db, instances: Instances, interval: Duration, keep: Keep, rounds: watch::Receiver<i64>) -> Self {
-        Self { db, instances, interval, keep, rounds }
+    pub fn new(db: Db, instances: Instances, interval: Duration, keep: Keep, rounds: watch::Receiver<i64>, board: Board) -> Self {
+        Self { db, instances, interval, keep, rounds, board }
+    }
+
+    /// What was measured of an instance last; none before its first sample since the manager began.
+    #[must_use]
+    pub fn measured(&self, id: InstanceId) -> Option<Measured> {
+        self.board.of(id)
+    }
+
+    /// The sums of several counters of an instance over a stretch of time, in the order of `names`; 0 for one that was never counted.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn sums<const N: usize>(
+        &self,
+        id: InstanceId,
+        names: [&'static str; N],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<[f64; N]> {
+        let (from, to) = (seconds(from), seconds(to) + 1);
+        self.db
+            .read(move |c| {
+                let marks = Marks::read(c)?;
+                let mut sums = [0.0; N];
+                for (sum, name) in sums.iter_mut().zip(names) {
+                    if let Some(series) = queries::series(c, id, name)? {
+                        *sum = range::whole(c, marks, series.id, (from, to))?.map_or(0.0, |all| all.sum);
+                    }
+                }
+                Ok(sums)
+            })
+            .await
+    }
+
+    /// Writes samples that were not measured but found out: readings of moment `at`, by instance and name.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn record(&self, at: Timestamp, samples: Vec<(InstanceId, String, f64)>) -> Result<()> {
+        self.db
+            .write(move |c| {
+                let mut known = Vec::with_capacity(samples.len());
+                for (id, name, value) in samples {
+                    if let Some(series) = queries::series_id(c, id, &name, false)? {
+                        known.push((series, value));
+                    }
+                }
+                queries::insert(c, seconds(at), &known)?;
+                Ok(())
+            })
+            .await
     }
 
     /// The instances whose metrics these are.

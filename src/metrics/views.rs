@@ -44,6 +44,7 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[("miners", "miners"), ("channels_miners", "their channels"), ("channels_upstream", "channels to the pool")],
     ),
     ("Best difficulty", &[("best_difficulty", "")]),
+    ("Health", &[("health_score", "")]),
     ("Processor", &[("cpu_percent", "")]),
     ("Memory", &[("memory_bytes", "")]),
     ("Threads and files", &[("threads", "threads"), ("open_files", "open files")]),

@@ -427,7 +427,7 @@ impl Client {
             } else if let Some(kind) = wrong.monitoring_garbage {
                 services.monitor_by(misbehave::answer_with(listener, kind));
             } else {
-                services.monitor(listener, self.accounts.subscribe());
+                services.monitor(listener, self.accounts.subscribe(), wrong.freeze_monitoring_after);
             }
         }
         Ok(services)

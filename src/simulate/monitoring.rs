@@ -41,11 +41,13 @@ struct Figures {
     accounts: watch::Receiver<Arc<Accounts>>,
     /// Seconds since 1970 at which this server began; a fallback begins a new one.
     began: u64,
+    /// Its own age stands still from here on, seconds.
+    still_at: u64,
 }
 
 impl Figures {
     fn uptime(&self) -> u64 {
-        epoch_seconds().saturating_sub(self.began)
+        epoch_seconds().saturating_sub(self.began).min(self.still_at)
     }
 }
 
@@ -54,8 +56,8 @@ pub(super) fn epoch_seconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
-/// The API over `accounts`, its uptime beginning now.
-pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>) -> Router {
+/// The API over `accounts`, its uptime beginning now and standing still after `still_after`.
+pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>, still_after: Option<Duration>) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/metrics", get(metrics))
@@ -68,7 +70,7 @@ pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>) -> Router {
         .route("/api/v1/clients/{client_id}/channels", get(client_channels))
         .route("/api/v1/sv1/clients", get(no_sv1))
         .route("/api/v1/sv1/clients/{client_id}", get(no_sv1))
-        .with_state(Figures { accounts, began: epoch_seconds() })
+        .with_state(Figures { accounts, began: epoch_seconds(), still_at: still_after.map_or(u64::MAX, |after| after.as_secs()) })
 }
 
 #[derive(Deserialize)]
@@ -426,7 +428,7 @@ mod tests {
 
     async fn text(accounts: Arc<Accounts>, url: &str) -> (StatusCode, String) {
         let (_, figures) = watch::channel(accounts);
-        let response = router(figures).oneshot(Request::get(url).body(Body::empty()).unwrap()).await.unwrap();
+        let response = router(figures, None).oneshot(Request::get(url).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())

@@ -30,14 +30,19 @@ impl Services {
         Self { waiting: miners, ..Self::default() }
     }
 
-    /// Serves the monitoring API with these accounts.
-    pub(super) fn monitor(&mut self, listener: TcpListener, accounts: watch::Receiver<Arc<Accounts>>) {
+    /// Serves the monitoring API with these accounts; its own age stands still after `still_after`.
+    pub(super) fn monitor(
+        &mut self,
+        listener: TcpListener,
+        accounts: watch::Receiver<Arc<Accounts>>,
+        still_after: Option<Duration>,
+    ) {
         let (runs, ended) = oneshot::channel::<()>();
         self.monitoring_runs = Some(runs);
         self.monitor_by(async move {
             let ended = async move { ended.await.unwrap_or(()) };
             // Ends only when told to; the type allows for an error that axum never gives.
-            axum::serve(listener, monitoring::router(accounts)).with_graceful_shutdown(ended).await.unwrap_or(());
+            axum::serve(listener, monitoring::router(accounts, still_after)).with_graceful_shutdown(ended).await.unwrap_or(());
         });
     }
 

@@ -4,6 +4,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod health;
 mod metrics;
 
 use harness::{Manager, free_port, pool_config, solo_config, told, until};

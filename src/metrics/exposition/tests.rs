@@ -191,7 +191,8 @@ fn a_pool_with_ever_new_reasons_does_not_make_ever_more_series() {
 /// So that a new metric of the model is either told here or left out on purpose.
 #[test]
 fn everything_in_the_model_is_told() {
-    let elsewhere = ["cpu_percent", "uptime_seconds", "miner_hashrate", "miner_shares_accepted", "miner_shares_rejected"];
+    let elsewhere =
+        ["health", "cpu_percent", "uptime_seconds", "miner_hashrate", "miner_shares_accepted", "miner_shares_rejected"];
     for metric in CATALOGUE.iter().filter(|metric| !elsewhere.contains(&metric.name)) {
         let is_told = match metric.measure {
             Measure::Gauge => GAUGES.iter().any(|(name, _)| *name == metric.name),
@@ -207,6 +208,7 @@ fn everything_in_the_model_is_told() {
 fn the_documentation_lists_every_name() {
     let mut client = running("barn");
     client.readings.extend(GAUGES.iter().map(|(series, _)| ((*series).to_owned(), 1.0)));
+    client.readings.insert("health:upstream".into(), 2.0);
     client.totals.extend(COUNTERS.iter().map(|series| ((*series).to_owned(), 1.0)));
     client.totals.extend(REASONED.iter().map(|series| (format!("{series}:stale-share"), 1.0)));
     let docs = include_str!("../../../docs/API.md");

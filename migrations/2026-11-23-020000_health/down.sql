@@ -1,0 +1,2 @@
+DROP INDEX health_checks_time;
+DROP TABLE health_states;

@@ -1,0 +1,123 @@
+//! A peer's certificate that the client did not accept, and which of the two it was: a wrong clock or a wrong key.
+//!
+//! A certificate is signed with the peer's key for a stretch of time. 0.6.0 checks both and tells only that one of them was wrong, but it
+//! writes down the stretch. Must not know: the present time; what counts is the clock of the line that told it.
+
+use super::Cause;
+use crate::clock::{Timestamp, spoken};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// By so much the clocks of two machines may differ (noise_sv2 2.0.0, `verify_with_now`).
+const LEEWAY_S: i64 = 10;
+
+/// Who showed a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Peer {
+    /// The template provider.
+    Provider,
+    /// A pool.
+    Pool,
+    /// A pool's job declaration server.
+    JobServer,
+    /// A miner.
+    Miner,
+}
+
+/// A certificate that was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// When the client said so.
+    pub at: Timestamp,
+    /// Whose it is.
+    pub peer: Peer,
+    /// From when it holds, in seconds since 1970. Peers make a certificate for each connection, so this is the peer's clock.
+    pub valid_from: i64,
+    /// Until when it holds, in seconds since 1970.
+    pub not_valid_after: i64,
+}
+
+/// Why it was not accepted and what to do. The code is `…-clock` or `…-key`, with `provider`, `pool`, `job-server` or `miner` before it.
+#[must_use]
+pub fn certificate_words(certificate: &Certificate) -> Cause {
+    let (code, who, key) = match certificate.peer {
+        Peer::Provider => (
+            "provider",
+            "the template provider",
+            "Compare its public key in the configuration with the one it prints when it starts",
+        ),
+        Peer::Pool => ("pool", "the pool", "Compare its public key in the configuration with the one that the pool publishes"),
+        Peer::JobServer => (
+            "job-server",
+            "the job declaration server",
+            "It is checked with the pool's public key: compare that with the one the pool publishes",
+        ),
+        Peer::Miner => ("miner", "the miner", "Compare the keys of both sides"),
+    };
+    let at = certificate.at.0.div_euclid(1000);
+    let (early, late) = (certificate.valid_from.saturating_sub(at), at.saturating_sub(certificate.not_valid_after));
+    let length = |seconds: i64| spoken(Duration::from_secs(seconds.unsigned_abs()));
+    let wrong = if early > LEEWAY_S {
+        Some(format!("this machine's clock is {} behind that of {who}", length(early)))
+    } else if late > LEEWAY_S {
+        let ahead = length(at.saturating_sub(certificate.valid_from));
+        Some(format!("this machine's clock is {ahead} ahead of that of {who}, so its certificate seems to have run out"))
+    } else {
+        None
+    };
+    match wrong {
+        Some(what) => Cause {
+            code: format!("{code}-clock"),
+            what,
+            advice: "Set the clocks of both machines by a time server; at most 10 seconds apart is allowed.".into(),
+        },
+        None => Cause {
+            code: format!("{code}-key"),
+            what: format!("the key in the configuration is not that of {who}"),
+            advice: format!("{key}."),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(at: i64, peer: Peer) -> (String, String) {
+        let (valid_from, not_valid_after) = (1_795_383_253, 1_795_386_853);
+        let cause = certificate_words(&Certificate { at: Timestamp(at * 1000 + 107), peer, valid_from, not_valid_after });
+        assert!(cause.advice.ends_with('.') && !cause.what.ends_with('.'), "{cause:?}");
+        (cause.code, cause.what)
+    }
+
+    #[test]
+    fn within_its_time_it_is_the_key() {
+        for at in [1_795_383_243, 1_795_383_253, 1_795_386_863] {
+            assert_eq!(
+                words(at, Peer::Provider),
+                ("provider-key".into(), "the key in the configuration is not that of the template provider".into())
+            );
+        }
+        assert_eq!(words(1_795_383_253, Peer::JobServer).0, "job-server-key");
+    }
+
+    #[test]
+    fn outside_its_time_it_is_the_clock_by_so_much() {
+        assert_eq!(
+            words(1_795_383_253 - 11, Peer::Pool),
+            ("pool-clock".into(), "this machine's clock is 11 s behind that of the pool".into())
+        );
+        let (code, what) = words(1_795_386_853 + 3_600, Peer::JobServer);
+        assert_eq!(code, "job-server-clock");
+        assert!(what.starts_with("this machine's clock is 2 h 0 min ahead of that of the job declaration server"), "{what}");
+    }
+
+    #[test]
+    fn times_beyond_all_sense_are_spoken_all_the_same() {
+        for (at, from, until) in [(i64::MIN, i64::MAX, i64::MIN), (i64::MAX, i64::MIN, i64::MIN), (0, i64::MAX, i64::MAX)] {
+            let certificate = Certificate { at: Timestamp(at), peer: Peer::Miner, valid_from: from, not_valid_after: until };
+            assert_eq!(certificate_words(&certificate).code, "miner-clock");
+        }
+    }
+}

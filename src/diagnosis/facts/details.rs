@@ -1,0 +1,114 @@
+//! What is taken out of a message: numbers, addresses, and words short and clean enough to be kept and shown. The text comes from miners
+//! and pools as well, so nothing is trusted in it. Must not know: which message it is.
+
+use super::Validity;
+
+/// Words that are kept are at most so many characters.
+const KEPT: usize = 160;
+
+/// A code is at most so many characters.
+const CODE: usize = 80;
+
+/// Where a text begins in another.
+pub(super) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
+    let first = *part.first()?;
+    let mut from = 0;
+    while let Some(at) = text.get(from..)?.iter().position(|b| *b == first) {
+        if text[from + at..].starts_with(part) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
+}
+
+/// What stands behind a mark.
+pub(super) fn after<'a>(text: &'a [u8], mark: &str) -> Option<&'a [u8]> {
+    position(text, mark.as_bytes()).map(|at| &text[at + mark.len()..])
+}
+
+/// What stands before any of these bytes.
+pub(super) fn until<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
+    &text[..text.iter().position(|b| ends.contains(b)).unwrap_or(text.len())]
+}
+
+/// The number a text begins with. One that is too large is none.
+pub(super) fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(&text[..digits]).ok()?.parse().ok()
+}
+
+/// The number behind a mark.
+pub(super) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
+    number(after(text, mark)?)
+}
+
+/// Text to be kept and shown: without what steers a terminal or turns the direction of writing, and no longer than people read.
+pub(in super::super) fn words(text: &[u8]) -> String {
+    let is_shown =
+        |c: &char| !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let text = &text[..text.len().min(KEPT * 8)];
+    String::from_utf8_lossy(text).trim().chars().filter(is_shown).take(KEPT).collect()
+}
+
+/// When the certificate in an error holds; none if the error is about something else.
+pub(super) fn certificate(text: &[u8]) -> Option<Validity> {
+    let text = after(text, "InvalidCertificate")?;
+    let seconds = |mark| number_after(text, mark).and_then(|s| i64::try_from(s).ok());
+    Some(Validity { from: seconds("valid_from: ")?, until: seconds("not_valid_after: ")? })
+}
+
+/// An error of the client in few words. 0.6.0 writes its own structure of it (`JDCError { kind: Io(Os { … message: "…" }), action: …`),
+/// older versions a sentence.
+pub(super) fn error(text: &[u8]) -> String {
+    const KNOWN: &[(&str, &str)] = &[
+        ("InvalidCertificate", "its certificate was not accepted"),
+        ("HandshakeTimeout", "no handshake within the time for it"),
+        ("ChannelErrorReceiver", "the connection was closed"),
+        ("SocketClosed", "the connection was closed"),
+        ("Timeout", "no answer within the time for it"),
+        ("DeclareMiningJobError", "a job was refused"),
+        ("CustomJobError", "a job was refused"),
+    ];
+    if let Some((_, known)) = KNOWN.iter().find(|(mark, _)| position(text, mark.as_bytes()).is_some()) {
+        return (*known).to_owned();
+    }
+    for quoted in ["message: \"", "error: \""] {
+        if let Some(said) = after(text, quoted) {
+            return words(until(said, b"\""));
+        }
+    }
+    let text = after(text, "kind: ").unwrap_or(text);
+    words(&text[..position(text, b", action: ").unwrap_or(text.len())])
+}
+
+/// Why Bitcoin Core's socket cannot be used, from the same: what the system says of the socket, else the details.
+pub(super) fn node_error(text: &[u8]) -> String {
+    let details = after(text, "details: \"").unwrap_or(text);
+    match after(details, "\\\", \\\"") {
+        Some(said) => words(until(said, b"\\\"")),
+        None => words(until(details, b"\"")),
+    }
+}
+
+/// The code a refusal gives. Some messages write it with a colon, some with an equals sign. It is a word or a few, so that a sentence
+/// about it is short enough to be kept.
+pub(super) fn code(text: &[u8]) -> Option<String> {
+    let code = after(text, "error_code").map(|rest| rest.trim_ascii_start())?;
+    let code = words(until(code.strip_prefix(b":").or_else(|| code.strip_prefix(b"="))?, b",)"));
+    (!code.is_empty()).then(|| code.chars().take(CODE).collect())
+}
+
+/// Where a panic happened, from what follows `panicked at `: the last parts of the path, since its beginning is that of the machine the
+/// client was built on, with line and column. Ends with a colon.
+pub(super) fn panic_place(text: &[u8]) -> String {
+    let path = until(text, b"\n\r");
+    let from = path.iter().enumerate().rev().filter(|(_, b)| **b == b'/').nth(3).map_or(0, |(at, _)| at + 1);
+    let place = words(&path[from..]);
+    format!("{}:", place.trim_end_matches([':', ' ']))
+}
+
+/// The same from a line that Rust itself writes: `thread 'main' (2679) panicked at src/main.rs:33:18:`.
+pub(in super::super) fn place_of_panic(line: &[u8]) -> Option<String> {
+    after(&line[..line.len().min(super::LOOKED_AT)], " panicked at ").map(panic_place)
+}

@@ -1,0 +1,167 @@
+//! A line of the client's log taken apart: when it was said, by which part of the client, and what. Only the client's own format
+//! (`tracing-subscriber`, full, without colours, in UTC) is known here; every line is read, so it is done by bytes, without allocation.
+//! Must not know: what a message means.
+
+use crate::clock::Timestamp;
+
+/// So many bytes behind a span's opening brace are searched for its end.
+const SPAN: usize = 2048;
+
+/// The parts of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// When it was said.
+    pub at: Timestamp,
+    /// Whether its level is `INFO` or graver. What is said below is for those who look for faults in the client.
+    pub is_loud: bool,
+    /// The module that said it, e.g. `jd_client_sv2::jdc_runtime`; empty if it names none.
+    pub target: &'a [u8],
+    /// What was said, with its fields, without a carriage return at its end.
+    pub message: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    /// Takes a line (without its line break) apart; `None` if it begins with no time and level.
+    pub(super) fn read(line: &'a [u8]) -> Option<Self> {
+        let (at, rest) = time(line)?;
+        let rest = rest.trim_ascii_start();
+        let end = rest.iter().position(|b| *b == b' ').unwrap_or(rest.len());
+        let is_loud = match &rest[..end] {
+            b"INFO" | b"WARN" | b"ERROR" => true,
+            b"DEBUG" | b"TRACE" => false,
+            _ => return None,
+        };
+        let rest = rest.get(end + 1..).unwrap_or_default();
+        let (target, message) = target(rest).unwrap_or((b"", rest));
+        Some(Self { at, is_loud, target, message: message.strip_suffix(b"\r").unwrap_or(message) })
+    }
+}
+
+/// The time a line begins with, and what follows.
+fn time(line: &[u8]) -> Option<(Timestamp, &[u8])> {
+    if let Some((head, rest)) = line.split_first_chunk::<28>()
+        && head.ends_with(b"Z ")
+        && let Some(at) = microseconds_utc(head)
+    {
+        return Some((at, rest));
+    }
+    // Other decimals or an offset. The shape is looked at first: most lines that come here begin with no time.
+    let shape = |at: usize, b: u8| line.get(at) == Some(&b);
+    if !(shape(4, b'-') && shape(7, b'-') && shape(10, b'T') && shape(13, b':')) {
+        return None;
+    }
+    let end = line.iter().take(40).position(|b| *b == b' ')?;
+    Some((std::str::from_utf8(&line[..end]).ok()?.parse().ok()?, &line[end..]))
+}
+
+/// `2026-11-22T21:28:39.731870Z`, which is what the client writes, in whole milliseconds.
+fn microseconds_utc(text: &[u8; 28]) -> Option<Timestamp> {
+    const SHAPE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+    let fits = text.iter().zip(SHAPE).fold(true, |fits, (b, s)| fits & if *s == b'0' { b.is_ascii_digit() } else { b == s });
+    if !fits {
+        return None;
+    }
+    let number = |from: usize, to: usize| text[from..to].iter().fold(0_i64, |sum, b| sum * 10 + i64::from(b - b'0'));
+    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
+    // Days that are not in every month, and leap seconds, are left to the calendar.
+    if !(1..=12).contains(&month)
+        || !(1..=28).contains(&day) && !is_day(year, month, day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
+        return None;
+    }
+    let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+    Some(Timestamp(seconds * 1_000 + number(20, 23)))
+}
+
+/// Whether the month has that day.
+fn is_day(year: i64, month: i64, day: i64) -> bool {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    (1..=last).contains(&day)
+}
+
+/// Days since 1970-01-01. Years are taken from March to February, so that the leap day is a year's last.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// The target that the rest of a line begins with, past any spans (there are some at `trace` only), and the message.
+fn target(mut rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    loop {
+        let end = rest.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))).unwrap_or(rest.len());
+        match (rest[..end].strip_suffix(b":"), rest.get(end)) {
+            (Some(path), Some(b' ')) => return Some((path, &rest[end + 1..])),
+            (Some(path), None) => return Some((path, b"")),
+            (_, Some(b'{')) => {
+                let fields = &rest[end..rest.len().min(end + SPAN)];
+                let closing = fields.windows(2).position(|two| two == b"}:")?;
+                rest = rest[end + closing + 2..].trim_ascii_start();
+            }
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(line: &str) -> Option<(String, bool, &str, &str)> {
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        Line::read(line.as_bytes()).map(|l| (l.at.to_string(), l.is_loud, text(l.target), text(l.message)))
+    }
+
+    #[test]
+    fn a_line_as_the_client_writes_it() {
+        let at = "2026-11-22T21:28:39.731Z".to_owned();
+        let line = "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::channel_manager: Failed: error attempt=1\r";
+        assert_eq!(read(line), Some((at.clone(), true, "jd_client_sv2::channel_manager", "Failed: error attempt=1")));
+        let line = "2026-11-22T21:28:39.731870Z DEBUG a: b";
+        assert_eq!(read(line), Some((at.clone(), false, "a", "b")));
+        let line = "2026-11-22T22:28:39.731+01:00 ERROR task{file=\"a.rs\" n={1}}: a::b: c";
+        assert_eq!(read(line), Some((at.clone(), true, "a::b", "c")));
+        assert_eq!(read("2026-11-22T21:28:39.731870Z  INFO"), Some((at, true, "", "")));
+    }
+
+    #[test]
+    fn what_begins_with_no_time_and_level_is_not_the_clients() {
+        for line in [
+            "",
+            "   1: std::panicking",
+            "2026-11-22T21:28:39.731870Z",
+            "2026-11-22T21:28:39.731870Z  info a: b",
+            "2026-13-22T21:28:39.731870Z  INFO a: b",
+            "2026-02-29T21:28:39.731870Z  INFO a: b",
+            "2026-11-22 21:28:39.731870  INFO a: b",
+            "2026-11-22T21:28:39.7318x0Z  INFO a: b",
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn times_are_those_of_the_calendar(ms in 0_i64..253_402_300_799_999) {
+            let line = format!("{}000Z  INFO a: b", Timestamp(ms).to_string().trim_end_matches('Z'));
+            prop_assert_eq!(Line::read(line.as_bytes()).map(|l| l.at), Some(Timestamp(ms)));
+        }
+
+        #[test]
+        fn any_bytes_are_taken(line in proptest::collection::vec(any::<u8>(), 0..200), head in any::<bool>()) {
+            let line = if head { [b"2026-11-22T21:28:39.731870Z  INFO ".to_vec(), line].concat() } else { line };
+            prop_assert!(!head || Line::read(&line).is_some());
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! How things stand with a running client, from what its log says line by line: template provider, pool, jobs, shares, blocks.
+//!
+//! Pure: a line in, a changed [`Standing`] out; it can be written down at any line and taken up again. Which texts mean what is known to
+//! `facts`. Must not know: files, instances, the present time.
+
+mod parts;
+mod pools;
+
+use super::certificate::{Certificate, Peer};
+use super::facts::{self, Fact, Validity, place_of_panic, words};
+use super::line::Line;
+use crate::clock::Timestamp;
+use parts::say;
+pub use parts::{OTHER, Provider, Said, Shares, Upstream, UpstreamState, Work};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The target of the keeper's own lines in the client's log.
+const KEEPER: &[u8] = b"jd_manager::keeper";
+
+/// What the monitoring's refresh dies of when its interval is 0. Its figures stay as they are from then on.
+const REFRESH_OF_ZERO: &str = "`period` must be non-zero";
+
+/// Two lines without a hash that are this near to each other are about one block.
+const SAME_BLOCK: Duration = Duration::from_secs(1);
+
+/// What the client's own log says about how things stand, in its present run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// When the present run began: the time of its first line.
+    pub began: Option<Timestamp>,
+    /// The time of the last line that had one.
+    pub heard: Option<Timestamp>,
+    /// How things stand with the template provider.
+    pub provider: Provider,
+    /// When the last template or the last word of a new block came.
+    pub template_at: Option<Timestamp>,
+    /// When the node last said that a new block is on the chain.
+    pub prev_hash_at: Option<Timestamp>,
+    /// How far the node's clock was ahead of this machine's at that moment, in whole seconds; negative if behind. A node that has few
+    /// peers, or a chain with a time of its own, may be ahead without a fault of the clock.
+    pub node_clock_ahead_s: Option<i64>,
+    /// Since when the client has waited for its first template; none when it does not.
+    pub waiting_since: Option<Timestamp>,
+    /// Where work goes.
+    pub work: Work,
+    /// The pool that work goes to or that is being tried. While solo: the pool that was lost, or else the last that failed.
+    pub upstream: Option<Upstream>,
+    /// The pool that was last lost in this run, as it was then.
+    pub lost: Option<Upstream>,
+    /// When the last working connection with a pool was lost in this run.
+    pub lost_pool_at: Option<Timestamp>,
+    /// When a job declaration server last took a job.
+    pub declared_at: Option<Timestamp>,
+    /// When a pool last took a job.
+    pub accepted_at: Option<Timestamp>,
+    /// The last refusal of a job; none once a job was accepted. That a block came in between is no refusal.
+    pub refused: Option<Said>,
+    /// What became of shares.
+    pub shares: Shares,
+    /// The last block found; its words are the hash, empty from versions that do not say it.
+    pub block: Option<Said>,
+    /// How many blocks were found in this run.
+    pub blocks: u64,
+    /// The last certificate that was not accepted; none once that peer's was.
+    pub certificate: Option<Certificate>,
+    /// A miner could not be answered to, for the authority's two keys in the configuration do not belong together; none once a miner
+    /// opened a channel.
+    pub handshake_refused: Option<Said>,
+    /// The last panic of one of the client's tasks, by place and words. The client lives on without that task.
+    pub panicked: Option<Said>,
+    /// A panic was that of the monitoring's refresh: its figures have stood still since.
+    pub frozen_by_panic: bool,
+    /// When the client ended its work.
+    pub ended: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Takes one line without its line break. Tells whether anything but times and counters changed, so that it should be written down
+    /// and shown at once.
+    pub fn hear(&mut self, line: &[u8]) -> bool {
+        let Some(line) = Line::read(line) else { return self.hear_bare(line) };
+        if line.target == KEEPER {
+            return false;
+        }
+        self.heard = Some(line.at);
+        let is_told = self.end_panic();
+        let fact = if line.is_loud { facts::recognise(line.target, line.message) } else { None };
+        fact.is_some_and(|fact| self.take(fact, line.at)) | is_told
+    }
+
+    /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing is known.
+    #[must_use]
+    pub fn place_words(&self) -> String {
+        let pool = self.upstream.as_ref().map_or_else(|| "pool".to_owned(), |u| format!("pool {} of {}", u.number, u.of));
+        match self.work {
+            Work::Unknown => String::new(),
+            Work::Solo { .. } => "solo".into(),
+            Work::Trying { .. } => format!("trying {pool}"),
+            Work::Pool { .. } => pool,
+        }
+    }
+
+    fn take(&mut self, fact: Fact, at: Timestamp) -> bool {
+        match fact {
+            Fact::ClientStarts => self.begin(at),
+            Fact::NodeTried => self.provider_tried(true, at),
+            Fact::ProviderTried { attempt } => self.provider_tried(attempt == 1, at),
+            Fact::ProviderShookHands => self.accept_certificate(Peer::Provider),
+            Fact::ProviderConnected => self.provider_connected(at),
+            Fact::ProviderRefused { words, certificate } => {
+                let other = certificate.is_some_and(|validity| self.refuse_certificate(Peer::Provider, validity, at));
+                self.provider_refused(words, at) | other
+            }
+            Fact::ProviderGivenUp { words } => {
+                !matches!(self.provider, Provider::Refused { .. }) && self.provider_refused(words, at)
+            }
+            Fact::ProviderLost => {
+                let is_new = !matches!(self.provider, Provider::Lost { .. });
+                if is_new {
+                    self.provider = Provider::Lost { since: at };
+                }
+                is_new
+            }
+            Fact::Template => self.provider_speaks(at),
+            Fact::PrevHash { header_time } => self.new_block(header_time, at),
+            Fact::Waiting => self.waiting_since.replace(self.waiting_since.unwrap_or(at)).is_none(),
+            Fact::WaitingEnded => self.waiting_since.take().is_some(),
+            Fact::PoolsTried => self.try_pools(at),
+            Fact::PoolTried { number, of, pool, jds } => {
+                self.try_pools(at);
+                self.upstream = Some(Upstream { number, of, pool, jds, since: at, ..Upstream::default() });
+                true
+            }
+            Fact::PoolSkipped => self.pool_skipped(at),
+            Fact::PoolTriedAgain => self.upstream_becomes(UpstreamState::Trying, at),
+            Fact::PoolShookHands => self.pool_shook_hands(at),
+            Fact::PoolTryFailed { words, certificate } => self.pool_try_failed(words, certificate, at),
+            Fact::PoolGivenUp => self.upstream_becomes(UpstreamState::Failed, at),
+            Fact::PoolRefused { words } => self.says_why(words),
+            Fact::PoolFailed { words } => self.lose_pool(Some(words), at),
+            Fact::PoolWorks => self.pool_works(at),
+            Fact::PoolLost { words } => self.lose_pool(words, at),
+            Fact::Solo => self.solo(at),
+            Fact::JobDeclared => {
+                self.declared_at = Some(at);
+                self.pool_speaks(at)
+            }
+            Fact::JobAccepted => {
+                self.accepted_at = Some(at);
+                self.refused.take().is_some() | self.pool_speaks(at)
+            }
+            Fact::JobRefused { words } => self.job_refused(words, at),
+            Fact::SharesAccepted { count } => {
+                self.shares.accepted_at = Some(at);
+                self.shares.accepted = self.shares.accepted.saturating_add(count);
+                self.pool_speaks(at)
+            }
+            Fact::ShareRejected { reason } => {
+                self.shares.reject(reason, at);
+                self.pool_speaks(at)
+            }
+            Fact::MinerShareRejected => {
+                self.shares.miners_rejected_at = Some(at);
+                false
+            }
+            Fact::Block { hash } => self.block_found(hash, at),
+            Fact::MinerServed => self.handshake_refused.take().is_some() | self.accept_certificate(Peer::Miner),
+            Fact::MinerRefused { words } => say(&mut self.handshake_refused, at, words),
+            Fact::MinerCertificate { certificate } => self.refuse_certificate(Peer::Miner, certificate, at),
+            Fact::Panicked { place } => say(&mut self.panicked, at, format!("panicked at {place}")),
+            Fact::Ended => {
+                let is_new = self.ended.is_none();
+                self.ended.get_or_insert(at);
+                is_new
+            }
+        }
+    }
+
+    /// A new run begins; nothing that was said before holds any longer.
+    fn begin(&mut self, at: Timestamp) -> bool {
+        *self = Self { began: Some(at), heard: Some(at), ..Self::default() };
+        true
+    }
+
+    /// The first try with the template provider begins a run, save for versions that say so before.
+    fn provider_tried(&mut self, is_first: bool, at: Timestamp) -> bool {
+        let has_just_begun =
+            self.began.is_some() && self.ended.is_none() && self.provider == Provider::Unknown && self.work == Work::Unknown;
+        if is_first && !has_just_begun {
+            self.begin(at);
+        }
+        let is_new = self.provider == Provider::Unknown;
+        if is_new {
+            self.provider = Provider::Connecting { since: at };
+        }
+        is_new
+    }
+
+    fn provider_connected(&mut self, at: Timestamp) -> bool {
+        let is_new = !matches!(self.provider, Provider::Connected { .. });
+        if is_new {
+            self.provider = Provider::Connected { since: at };
+        }
+        is_new
+    }
+
+    fn provider_refused(&mut self, words: String, at: Timestamp) -> bool {
+        let since = if let Provider::Refused { since, words: before } = &self.provider {
+            if *before == words {
+                return false;
+            }
+            *since
+        } else {
+            at
+        };
+        self.provider = Provider::Refused { since, words };
+        true
+    }
+
+    /// A template shows that there is a provider: Bitcoin Core's connection is said in no other way. One that was on its way when the
+    /// connection was lost shows nothing.
+    fn provider_speaks(&mut self, at: Timestamp) -> bool {
+        self.template_at = Some(at);
+        !matches!(self.provider, Provider::Lost { .. }) && self.provider_connected(at)
+    }
+
+    fn new_block(&mut self, header_time: Option<i64>, at: Timestamp) -> bool {
+        self.prev_hash_at = Some(at);
+        let ahead = header_time.map(|seconds| seconds - at.0.div_euclid(1000));
+        let is_new = self.node_clock_ahead_s != ahead;
+        self.node_clock_ahead_s = ahead;
+        self.provider_speaks(at) | is_new
+    }
+    fn block_found(&mut self, hash: String, at: Timestamp) -> bool {
+        // With a pool the client says each block twice, once for the miner's channel and once for the pool's.
+        let is_same = |said: &Said| said.words == hash && (!hash.is_empty() || at.since(said.at) < SAME_BLOCK);
+        if self.block.as_ref().is_some_and(is_same) {
+            return false;
+        }
+        self.blocks = self.blocks.saturating_add(1);
+        self.block = Some(Said { at, words: hash });
+        true
+    }
+
+    fn refuse_certificate(&mut self, peer: Peer, validity: Validity, at: Timestamp) -> bool {
+        let is_new = self.certificate.is_none_or(|certificate| certificate.peer != peer);
+        self.certificate = Some(Certificate { at, peer, valid_from: validity.from, not_valid_after: validity.until });
+        is_new
+    }
+
+    fn accept_certificate(&mut self, peer: Peer) -> bool {
+        self.certificate.take_if(|certificate| certificate.peer == peer).is_some()
+    }
+
+    /// A line outside the client's format. Only what a task said when it panicked is of use: it follows the line with the place. Rust
+    /// itself says both once more, and says it alone when the client's log is not open yet.
+    fn hear_bare(&mut self, line: &[u8]) -> bool {
+        if let Some(said) = self.panicked.as_mut().filter(|said| said.words.ends_with(':')) {
+            if line.first().is_none_or(u8::is_ascii_whitespace) {
+                return false;
+            }
+            let told = words(line);
+            self.frozen_by_panic |= told.contains(REFRESH_OF_ZERO);
+            said.words = words(format!("{} {told}", said.words).as_bytes());
+            self.end_panic();
+            return true;
+        }
+        let Some(at) = self.heard.filter(|_| line.starts_with(b"thread '")) else { return false };
+        let Some(place) = place_of_panic(line) else { return false };
+        let place = format!("panicked at {place}");
+        let is_told = self.panicked.as_ref().is_some_and(|said| said.words.starts_with(&place));
+        !is_told && say(&mut self.panicked, at, place)
+    }
+
+    /// What a panic said ends at the next line. While it is awaited, the words end with a colon.
+    fn end_panic(&mut self) -> bool {
+        let Some(said) = self.panicked.as_mut().filter(|said| said.words.ends_with(':')) else { return false };
+        said.words.truncate(said.words.trim_end_matches(':').len());
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,346 @@
+//! Looks and what is to be said of them; the real client's own logs among them.
+
+use super::super::look::Counted;
+use super::super::running::{Pool, Running};
+use super::*;
+use crate::diagnosis::Standing;
+use crate::diagnosis::{Said, Upstream};
+use crate::instances::Instance;
+use crate::metrics::Measured;
+use std::collections::BTreeMap;
+
+const NOW: Timestamp = Timestamp(1_795_400_000_000);
+
+/// What a look is made of, to be changed and then judged.
+struct Scene {
+    instance: Instance,
+    running: Running,
+    standing: Standing,
+    measured: Option<Measured>,
+    counted: Counted,
+    free: Option<u64>,
+    version: Option<ClientVersion>,
+}
+
+impl Scene {
+    /// A client that has served miners for two hours, and all is well.
+    fn well() -> Self {
+        let mut instance = Instance::sample(State::Running);
+        instance.start_time = Some(ago(7200).0);
+        let pool = Pool { pool: ("pool.example".into(), 3333), jds: Some(("pool.example".into(), 3334)) };
+        let running = Running {
+            is_solo: false,
+            pools: vec![pool.clone(), pool],
+            has_monitoring: true,
+            refresh_s: 15,
+            shares_per_minute: Some(6.0),
+        };
+        let upstream = Upstream { number: 1, of: 2, pool: "pool.example:3333".into(), ..Upstream::default() };
+        let standing = Standing {
+            began: Some(ago(7200)),
+            provider: Provider::Connected { since: ago(7200) },
+            template_at: Some(ago(30)),
+            prev_hash_at: Some(ago(300)),
+            node_clock_ahead_s: Some(0),
+            work: Work::Pool { since: ago(7000) },
+            upstream: Some(upstream),
+            ..Standing::default()
+        };
+        let figures = [("miners", 2.0), ("channels_miners", 2.0), ("memory_bytes", 50e6)];
+        let figures: BTreeMap<String, f64> = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let measured = Some(Measured { at: NOW.0 / 1000, figures, monitoring: Some(Answered::Moving) });
+        let counted =
+            Counted { accepted: 118.0, accepted_hour: 700.0, acknowledged_hour: 700.0, starts: 0, ..Counted::default() };
+        let version = Some(ClientVersion::NEWEST_KNOWN);
+        Self { instance, running, standing, measured, counted, free: Some(10 << 30), version }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        all(&Look {
+            now: NOW,
+            instance: &self.instance,
+            running: &self.running,
+            standing: &self.standing,
+            measured: self.measured.as_ref(),
+            counted: self.counted,
+            free: self.free,
+            version: self.version,
+        })
+    }
+
+    fn find(&self, check: Check) -> (Grade, String) {
+        let found = self.findings().into_iter().find(|finding| finding.check == check).unwrap();
+        (found.grade, found.message)
+    }
+
+    fn figure(&mut self, name: &str, value: f64) {
+        self.measured.as_mut().unwrap().figures.insert(name.into(), value);
+    }
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 - seconds * 1000)
+}
+
+fn gib(count: u64) -> u64 {
+    count << 30
+}
+
+#[test]
+fn a_client_that_does_its_work_is_healthy_in_everything() {
+    for finding in Scene::well().findings() {
+        assert_eq!(finding.grade, Grade::Healthy, "{finding:?}");
+        assert!(finding.message.ends_with('.'), "{finding:?}");
+    }
+}
+
+/// One thing is changed in a scene where all is well; one check says so, with these words, and no other minds.
+#[test]
+fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
+    use Check::{Clock, Disk, Logs, Memory, Monitoring, Process, Shares, Template, Upstream, Version};
+    use Grade::{Unhealthy, Unknown, Warning};
+    type Case = (&'static str, fn(&mut Scene), Check, Grade, &'static str);
+    let cases: &[Case] = &[
+        ("panic", |s| s.standing.panicked = said("x"), Process, Warning, "panic"),
+        ("restarts", |s| s.counted.starts = 4, Process, Warning, "4 times"),
+        ("provider lost", |s| s.standing.provider = Provider::Lost { since: ago(5) }, Template, Unhealthy, "is lost"),
+        (
+            "provider refused",
+            |s| s.standing.provider = Provider::Refused { since: ago(5), words: "Connection refused".into() },
+            Template,
+            Unhealthy,
+            "Connection refused",
+        ),
+        ("short wait", |s| s.standing.waiting_since = Some(ago(20)), Template, Unknown, "first template"),
+        ("wait", |s| s.standing.waiting_since = Some(ago(90)), Template, Warning, "syncing"),
+        ("long wait", |s| s.standing.waiting_since = Some(ago(900)), Template, Unhealthy, "syncing"),
+        ("old template", |s| s.standing.template_at = Some(ago(6000)), Template, Warning, "lost its peers"),
+        (
+            "solo",
+            |s| s.standing.work = Work::Solo { since: ago(60) },
+            Upstream,
+            Unhealthy,
+            "Mining solo though a pool is configured",
+        ),
+        ("fallback", |s| s.standing.upstream.as_mut().unwrap().number = 2, Upstream, Warning, "pool 2 of 2"),
+        ("refused job", |s| s.standing.refused = said("invalid-job"), Upstream, Unhealthy, "invalid-job"),
+        ("trying", |s| s.standing.work = Work::Trying { since: ago(100) }, Upstream, Warning, "trying"),
+        ("just trying", |s| s.standing.work = Work::Trying { since: ago(10) }, Upstream, Unknown, "connecting"),
+        ("nobody", |s| s.figure("miners", 0.0), Shares, Warning, "No miner"),
+        ("no shares", |s| s.counted.accepted = 0.0, Shares, Unhealthy, "no share has come"),
+        ("few shares", |s| s.counted.accepted = 20.0, Shares, Warning, "fewer shares"),
+        ("some refused", |s| s.counted.refused_hour = 70.0, Shares, Warning, "more than 5 %"),
+        ("many refused", |s| s.counted.refused_hour = 700.0, Shares, Unhealthy, "more than 25 %"),
+        ("some rejected", |s| s.counted.rejected_hour = 70.0, Shares, Warning, "miners' shares"),
+        (
+            "frozen",
+            |s| s.measured.as_mut().unwrap().monitoring = Some(Answered::Still(NOW.0 / 1000 - 70)),
+            Monitoring,
+            Unhealthy,
+            "stood still",
+        ),
+        ("refresh 0", |s| s.running.refresh_s = 0, Monitoring, Unhealthy, "monitoring_cache_refresh_secs"),
+        (
+            "no answer",
+            |s| s.measured.as_mut().unwrap().monitoring = Some(Answered::Not(NOW.0 / 1000 - 90, "Nothing listens.".into())),
+            Monitoring,
+            Unhealthy,
+            "Nothing listens.",
+        ),
+        ("no monitoring", |s| s.running.has_monitoring = false, Monitoring, Unknown, "Add one"),
+        ("node's clock", |s| s.standing.node_clock_ahead_s = Some(-3600), Clock, Warning, "behind this machine's"),
+        ("memory near the limit", |s| limited(s, 58), Memory, Warning, "80 %"),
+        ("memory at the limit", |s| limited(s, 50), Memory, Unhealthy, "Raise the limit"),
+        (
+            "growth",
+            |s| {
+                s.counted.memory_before = Some(50e6);
+                s.figure("memory_bytes", 150e6);
+            },
+            Memory,
+            Warning,
+            "grown",
+        ),
+        ("disk", |s| s.free = Some(gib(1) / 2), Disk, Warning, "1 GiB"),
+        ("disk full", |s| s.free = Some(gib(1) / 10), Disk, Unhealthy, "200 MiB"),
+        ("errors", |s| s.counted.errors = 12.0, Logs, Warning, "ten errors"),
+        ("many errors", |s| s.counted.errors = 300.0, Logs, Unhealthy, "full of errors"),
+        ("storm", |s| s.counted.lines = 1e6, Logs, Warning, "hundred lines a second"),
+        ("old version", |s| s.version = Some(ClientVersion::OLDEST), Version, Warning, "0.1.0"),
+    ];
+    for (name, change, check, grade, words) in cases {
+        let mut scene = Scene::well();
+        change(&mut scene);
+        let found = scene.find(*check);
+        assert_eq!(found.0, *grade, "{name}: {found:?}");
+        assert!(found.1.contains(words) && found.1.ends_with('.'), "{name}: {found:?}");
+        for other in scene.findings().iter().filter(|finding| finding.check != *check) {
+            assert_eq!(other.grade, Grade::Healthy, "{name}: {other:?}");
+        }
+    }
+}
+
+fn said(words: &str) -> Option<Said> {
+    Some(Said { at: ago(10), words: words.into() })
+}
+
+fn limited(scene: &mut Scene, mib: i32) {
+    scene.instance.memory_limit_mib = Some(mib);
+}
+
+#[test]
+fn who_was_stopped_is_not_judged_and_who_failed_is_bad() {
+    for (state, desired, grade) in [
+        (State::Stopped, "stopped", Grade::Unknown),
+        (State::Stopping, "stopped", Grade::Unknown),
+        (State::Starting, "running", Grade::Unknown),
+        (State::Failed, "running", Grade::Unhealthy),
+        (State::Starting, "again", Grade::Unhealthy),
+        (State::BackingOff, "running", Grade::Unhealthy),
+    ] {
+        let mut scene = Scene::well();
+        scene.instance = Instance::sample(state);
+        scene.instance.desired = desired.into();
+        scene.instance.failures = u32::from(desired == "again");
+        scene.instance.last_error = Some("ERROR jd_client_sv2: Failed to bootstrap JDC".into());
+        let found = scene.find(Check::Process);
+        assert_eq!(found.0, grade, "{state:?}: {found:?}");
+        assert_eq!(found.1.contains("Failed to bootstrap"), grade == Grade::Unhealthy, "{found:?}");
+        let others = scene.findings();
+        let judged = others.iter().filter(|f| f.check != Check::Process && f.check != Check::Disk && f.grade != Grade::Unknown);
+        assert_eq!(judged.count(), if state.has_client() { 8 } else { 0 }, "{state:?}");
+    }
+}
+
+#[test]
+fn solo_is_well_when_it_is_meant() {
+    let mut scene = Scene::well();
+    scene.standing.work = Work::Solo { since: ago(60) };
+    scene.running.is_solo = true;
+    assert_eq!(scene.find(Check::Upstream).0, Grade::Healthy);
+    scene.running.is_solo = false;
+    scene.running.pools.clear();
+    assert_eq!(scene.find(Check::Upstream).0, Grade::Healthy);
+}
+
+#[test]
+fn luck_is_not_trouble() {
+    // A client with one slow miner, just started, and a handful of shares.
+    let mut scene = Scene::well();
+    scene.instance.start_time = Some(ago(120).0);
+    scene.counted = Counted { accepted: 0.0, refused_hour: 3.0, acknowledged_hour: 2.0, ..Counted::default() };
+    assert_eq!(scene.find(Check::Shares).0, Grade::Healthy);
+}
+
+/// The clock's figure is the certificate's, and which of clock and key is wrong is told apart.
+#[test]
+fn a_refused_certificate_says_whether_clock_or_key_is_wrong() {
+    let (valid_from, not_valid_after) = (1_795_383_253, 1_795_386_853);
+    for (at, words) in
+        [(valid_from + 10, "key"), (valid_from - 3600, "clock is 1 h 0 min behind"), (not_valid_after + 60, "ahead")]
+    {
+        let mut scene = Scene::well();
+        let peer = crate::diagnosis::Peer::Provider;
+        let at = Timestamp(at * 1000);
+        scene.standing.certificate = Some(crate::diagnosis::Certificate { at, peer, valid_from, not_valid_after });
+        let found = scene.find(Check::Clock);
+        assert_eq!(found.0, Grade::Unhealthy);
+        assert!(found.1.contains(words), "{found:?}");
+    }
+}
+
+/// The scene of a running client whose log ended with these lines, a moment ago.
+fn after_log(log: &str, running: Running) -> Scene {
+    let mut scene = Scene::well();
+    scene.standing = Standing::default();
+    for line in log.lines() {
+        scene.standing.hear(line.as_bytes());
+    }
+    // The log as if it had been written just now.
+    let late = NOW.0 - scene.standing.heard.unwrap().0 - 100_000;
+    assert!(late > 0);
+    scene.standing = shifted(&scene.standing, late);
+    scene.running = running;
+    scene
+}
+
+fn shifted(standing: &Standing, by: i64) -> Standing {
+    let mut value = serde_json::to_value(standing).unwrap();
+    fn walk(value: &mut serde_json::Value, by: i64) {
+        match value {
+            serde_json::Value::String(text) => {
+                if let Ok(at) = text.parse::<Timestamp>() {
+                    *text = Timestamp(at.0 + by).to_string();
+                }
+            }
+            serde_json::Value::Array(list) => list.iter_mut().for_each(|value| walk(value, by)),
+            serde_json::Value::Object(object) => object.values_mut().for_each(|value| walk(value, by)),
+            _ => {}
+        }
+    }
+    walk(&mut value, by);
+    serde_json::from_value(value).unwrap()
+}
+
+/// Up to and without the first line with these words.
+fn until<'a>(log: &'a str, words: &str) -> &'a str {
+    &log[..log.find(words).unwrap_or_else(|| panic!("{words}"))]
+}
+
+#[test]
+fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
+    let pool = || Running::read(&include_str!("../../../tests/data/jd-client/pool.toml").parse().unwrap());
+    let solo = || Running::read(&include_str!("../../../tests/data/jd-client/solo.toml").parse().unwrap());
+
+    let log = include_str!("../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
+    let before = after_log(until(log, "ERROR jd_client_sv2::io_task: Reader error"), pool());
+    assert_eq!(before.find(Check::Upstream).0, Grade::Healthy, "{:?}", before.find(Check::Upstream));
+    let after = after_log(until(log, "Ctrl+C received"), pool());
+    let found = after.find(Check::Upstream);
+    assert_eq!(found.0, Grade::Unhealthy);
+    assert!(
+        found.1.contains("Mining solo though a pool is configured; the connection to pool 1 of 1 (127.0.0.1:25333) was lost"),
+        "{found:?}"
+    );
+
+    let log = include_str!("../../../tests/data/jd-client/pool_unreachable_solo.log");
+    let found = after_log(log, pool()).find(Check::Upstream);
+    assert_eq!(found.0, Grade::Unhealthy);
+    assert!(found.1.contains("pool 1 of 1") && found.1.contains("could not be used"), "{found:?}");
+
+    let log = include_str!("../../../tests/data/jd-client/declare_rejected.log");
+    let found = after_log(log, pool()).find(Check::Upstream);
+    assert_eq!(found.0, Grade::Unhealthy);
+    assert!(found.1.contains("the pool refused its jobs"), "{found:?}");
+
+    let log = include_str!("../../../tests/data/jd-client/refresh0_panic.log");
+    let scene = after_log(until(log, "Ctrl+C received"), solo());
+    assert_eq!(scene.find(Check::Monitoring).0, Grade::Unhealthy);
+    assert!(scene.find(Check::Monitoring).1.contains("monitoring_cache_refresh_secs is 0"));
+    assert_eq!(scene.find(Check::Process).0, Grade::Warning);
+
+    for log in [
+        include_str!("../../../tests/data/jd-client/solo_shares_sigint.log"),
+        include_str!("../../../tests/data/jd-client/signature64_ok.log"),
+        include_str!("../../../tests/data/jd-client/block_found.log"),
+    ] {
+        let scene = after_log(log.split("Ctrl+C received").next().unwrap(), solo());
+        for check in [Check::Process, Check::Template, Check::Upstream, Check::Clock] {
+            assert_eq!(scene.find(check).0, Grade::Healthy, "{:?}", scene.find(check));
+        }
+    }
+
+    // While a client that is about to end still runs.
+    let log = include_str!("../../../tests/data/jd-client/tp_wrong_pubkey.log");
+    let scene = after_log(log, solo());
+    assert_eq!((scene.find(Check::Template).0, scene.find(Check::Clock).0), (Grade::Unhealthy, Grade::Unhealthy));
+    let mut standing = Standing::default();
+    for line in log.lines() {
+        standing.hear(line.as_bytes());
+    }
+    assert_eq!(certificate_words(&standing.certificate.unwrap()).code, "provider-key");
+    let log = include_str!("../../../tests/data/jd-client/tp_lost.log");
+    assert!(after_log(log, solo()).find(Check::Template).1.contains("is lost"));
+    let log = include_str!("../../../tests/data/jd-client/tp_unreachable.log");
+    assert!(after_log(log, solo()).find(Check::Template).1.contains("cannot be used"));
+}

@@ -1,0 +1,139 @@
+//! When a cure may be tried (again). Pure: nothing is cured here.
+//!
+//! A cure is a restart. It must help, or it does harm: so each is tried at once the first time, and then ever more rarely while it does not
+//! last. A pool that accepts connections and drops them again thus costs a handful of restarts an hour, then one.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A cure that has lasted for so long counts as one that helped; the next trouble of the kind is a new one.
+pub const LASTED: Duration = Duration::from_secs(600);
+
+/// What is cured by a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cure {
+    /// It mines solo though a pool is configured, and a configured pool accepts connections again.
+    Solo,
+    /// The figures of its monitoring stand still though it runs.
+    Frozen,
+    /// It is about to reach its memory limit, which would end it in the middle of its work.
+    Memory,
+}
+
+impl Cure {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Solo, Self::Frozen, Self::Memory];
+
+    /// The word programs get.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Solo => "solo",
+            Self::Frozen => "frozen",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// What it does, for people who switch it on or off.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Solo => "Restart it when it mines solo though a pool is configured, once that pool accepts connections again",
+            Self::Frozen => "Restart it when the figures of its monitoring stand still though it runs",
+            Self::Memory => "Restart it before it reaches its memory limit",
+        }
+    }
+
+    /// How long to wait after the `count`th try (from 1 on) that did not last.
+    fn wait(self, count: u32) -> Duration {
+        let (first, most) = match self {
+            Self::Solo => (60, 3600),
+            Self::Frozen | Self::Memory => (600, 6 * 3600),
+        };
+        Duration::from_secs(first << count.saturating_sub(1).min(10)).min(Duration::from_secs(most))
+    }
+}
+
+impl std::str::FromStr for Cure {
+    type Err = ();
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|cure| cure.as_str() == word).ok_or(())
+    }
+}
+
+/// Which cures a user has switched off; none: all are tried.
+pub type Off = BTreeSet<Cure>;
+
+/// The cures of an instance that were tried and have not lasted yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cures(BTreeMap<Cure, Tried>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Tried {
+    count: u32,
+    last: Timestamp,
+}
+
+impl Cures {
+    /// From when on a cure may be tried; the beginning of time for one that was not tried yet.
+    #[must_use]
+    pub fn due(&self, cure: Cure) -> Timestamp {
+        self.0.get(&cure).map_or(Timestamp(0), |tried| tried.last.after(cure.wait(tried.count)))
+    }
+
+    /// How often it was tried without lasting.
+    #[must_use]
+    pub fn count(&self, cure: Cure) -> u32 {
+        self.0.get(&cure).map_or(0, |tried| tried.count)
+    }
+
+    /// It is tried now.
+    pub fn tried(&mut self, cure: Cure, now: Timestamp) {
+        let count = self.count(cure).saturating_add(1);
+        self.0.insert(cure, Tried { count, last: now });
+    }
+
+    /// All has been well since `since` as far as this cure is concerned; tells whether something was forgotten.
+    pub fn is_well(&mut self, cure: Cure, since: Timestamp, now: Timestamp) -> bool {
+        now.since(since) >= LASTED && self.0.remove(&cure).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cure_is_tried_at_once_then_ever_more_rarely_until_it_lasts() {
+        let mut cures = Cures::default();
+        let mut now = Timestamp(1_000_000_000);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            assert!(cures.due(Cure::Solo) <= now);
+            cures.tried(Cure::Solo, now);
+            let wait = cures.due(Cure::Solo).since(now);
+            waits.push(wait.as_secs() / 60);
+            now = now.after(wait);
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert!(cures.due(Cure::Frozen) <= now, "each is judged for itself");
+        assert!(!cures.is_well(Cure::Solo, now, now.after(Duration::from_secs(599))));
+        assert!(cures.is_well(Cure::Solo, now, now.after(LASTED)));
+        assert!(!cures.is_well(Cure::Solo, now, now.after(LASTED)), "nothing is left to forget");
+        assert_eq!((cures.count(Cure::Solo), cures.due(Cure::Solo)), (0, Timestamp(0)));
+    }
+
+    #[test]
+    fn what_was_tried_outlives_the_manager() {
+        let mut cures = Cures::default();
+        cures.tried(Cure::Memory, Timestamp(1_795_382_999_000));
+        let kept = serde_json::to_string(&cures).unwrap();
+        assert_eq!(kept, r#"{"memory":{"count":1,"last":"2026-11-22T21:29:59.000Z"}}"#);
+        assert_eq!(serde_json::from_str::<Cures>(&kept).unwrap(), cures);
+    }
+}

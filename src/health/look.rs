@@ -1,0 +1,96 @@
+//! Everything an instance is judged by at one moment, and what follows from it by arithmetic alone. Pure.
+
+use std::time::Duration;
+
+use super::running::Running;
+use crate::clock::Timestamp;
+use crate::configs::ClientVersion;
+use crate::diagnosis::{Standing, Work};
+use crate::instances::Instance;
+use crate::metrics::{Answered, Measured};
+
+/// What is counted over is counted over the last so many minutes, unless said otherwise.
+pub const WINDOW: Duration = Duration::from_secs(600);
+/// The client renews its monitoring every `refresh_s`; so much beyond that is no hiccup.
+const FROZEN_ROUNDS: u64 = 4;
+const FROZEN_LEAST: Duration = Duration::from_secs(60);
+
+/// What was counted of an instance lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counted {
+    /// Lines of level ERROR within [`WINDOW`].
+    pub errors: f64,
+    /// Lines of any kind within [`WINDOW`].
+    pub lines: f64,
+    /// Shares of miners accepted within [`WINDOW`].
+    pub accepted: f64,
+    /// Shares of miners accepted within the last hour,
+    pub accepted_hour: f64,
+    /// and rejected.
+    pub rejected_hour: f64,
+    /// Shares the pool acknowledged within the last hour,
+    pub acknowledged_hour: f64,
+    /// and refused.
+    pub refused_hour: f64,
+    /// Starts within the last hour.
+    pub starts: usize,
+    /// Memory six hours ago, bytes; none if it did not run then.
+    pub memory_before: Option<f64>,
+}
+
+/// Everything an instance is judged by, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The moment.
+    pub now: Timestamp,
+    /// The instance.
+    pub instance: &'a Instance,
+    /// What its client was told.
+    pub running: &'a Running,
+    /// What the log of the present client says; blank without one.
+    pub standing: &'a Standing,
+    /// What was measured of the present client last; none without one, or before the first sample.
+    pub measured: Option<&'a Measured>,
+    /// What was counted lately.
+    pub counted: Counted,
+    /// Free bytes where logs and database are kept; none if that cannot be told.
+    pub free: Option<u64>,
+    /// The version of its client; none if it is not known.
+    pub version: Option<ClientVersion>,
+}
+
+impl Look<'_> {
+    /// For how long the present client runs.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.instance.start_time.map_or(Duration::ZERO, |started| self.now.since(Timestamp(started)))
+    }
+
+    /// One of the figures that were measured last.
+    #[must_use]
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.measured?.figures.get(name).copied()
+    }
+
+    /// For how long the figures of its monitoring have stood still, if that is too long.
+    #[must_use]
+    pub fn frozen_for(&self) -> Option<Duration> {
+        let Some(Answered::Still(since)) = self.measured?.monitoring else { return None };
+        let still = self.now.since(Timestamp(since.saturating_mul(1000)));
+        let normal = Duration::from_secs(FROZEN_ROUNDS.saturating_mul(self.running.refresh_s)).max(FROZEN_LEAST);
+        (still > normal).then_some(still)
+    }
+
+    /// How much of its memory limit it has reached, per cent; none without a limit.
+    #[must_use]
+    pub fn memory_reached(&self) -> Option<f64> {
+        let limit = self.instance.memory_limit_mib.filter(|limit| *limit > 0)?;
+        Some(100.0 * self.figure("memory_bytes")? / (f64::from(limit) * 1024.0 * 1024.0))
+    }
+
+    /// It mines solo though it has pools to mine for.
+    #[must_use]
+    pub fn is_solo_unasked(&self) -> bool {
+        self.running.wants_pool() && matches!(self.standing.work, Work::Solo { .. })
+    }
+}

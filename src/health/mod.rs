@@ -1,0 +1,28 @@
+//! Health: whether an instance does its work, what keeps it from that, and the cures that are safe to try.
+//!
+//! Data goes one way: the log (read again and again by `reader`) becomes a [`crate::diagnosis::Standing`]; this, the instance, its samples and
+//! its file are a `look::Look`; the checks make findings of it, which are kept, shown and acted upon. Must not know who is told of it.
+//!
+//! * [`model`]: checks, grades and the score. `checks`: what is to be said of a look. `cures`: when a cure may be tried. All pure.
+//! * `look`: what an instance is judged by. `running`: what the running client was told. `reader`: one log. `caretaker`: the task. `service`: the use cases;
+//!   `past`: those about what was. `telling`: what others are told.
+//! * `jobs`: what is forgotten and when.
+
+mod caretaker;
+mod checks;
+pub mod cures;
+mod jobs;
+mod look;
+pub mod model;
+mod past;
+mod queries;
+mod reader;
+pub mod routes;
+mod running;
+mod service;
+mod telling;
+pub mod views;
+
+pub use caretaker::Caretaker;
+pub use jobs::forget_daily;
+pub use service::{Health, Report};

@@ -1,0 +1,273 @@
+//! What is checked, how a check turns out, and what all of them together say. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// It cannot be told: nothing runs, or nothing was measured yet.
+    Unknown,
+    /// As it should be.
+    Healthy,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// It does not work, or earns nothing.
+    Unhealthy,
+}
+
+impl Grade {
+    /// The word programs get.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Warning => "warning",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
+    /// As the value of a series: 0 healthy, 1 warning, 2 unhealthy; none for what cannot be told.
+    #[must_use]
+    pub const fn value(self) -> Option<f64> {
+        match self {
+            Self::Unknown => None,
+            Self::Healthy => Some(0.0),
+            Self::Warning => Some(1.0),
+            Self::Unhealthy => Some(2.0),
+        }
+    }
+}
+
+impl std::str::FromStr for Grade {
+    type Err = ();
+    fn from_str(word: &str) -> Result<Self, ()> {
+        [Self::Unknown, Self::Healthy, Self::Warning, Self::Unhealthy].into_iter().find(|g| g.as_str() == word).ok_or(())
+    }
+}
+
+/// One thing that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// Its state, and how often it was started lately.
+    Process,
+    /// Where block templates come from, and how old the last one is.
+    Template,
+    /// Where its work goes: which pool, or solo.
+    Upstream,
+    /// Whether shares flow as expected, and how many are refused.
+    Shares,
+    /// Whether the client's monitoring answers and moves.
+    Monitoring,
+    /// Whether the clocks agree, on which certificates depend.
+    Clock,
+    /// Its memory against its limit, and its growth.
+    Memory,
+    /// Room for logs and the database.
+    Disk,
+    /// Errors and warnings in its log for their time.
+    Logs,
+    /// Whether its client is the newest known.
+    Version,
+}
+
+impl Check {
+    /// All of them, in a page's order: what mining depends on most comes first.
+    pub const ALL: [Self; 10] = [
+        Self::Process,
+        Self::Template,
+        Self::Upstream,
+        Self::Shares,
+        Self::Monitoring,
+        Self::Clock,
+        Self::Memory,
+        Self::Disk,
+        Self::Logs,
+        Self::Version,
+    ];
+
+    /// The word programs get.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Template => "template",
+            Self::Upstream => "upstream",
+            Self::Shares => "shares",
+            Self::Monitoring => "monitoring",
+            Self::Clock => "clock",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Logs => "logs",
+            Self::Version => "version",
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Process => "Process",
+            Self::Template => "Templates",
+            Self::Upstream => "Pool",
+            Self::Shares => "Shares",
+            Self::Monitoring => "Monitoring",
+            Self::Clock => "Clock",
+            Self::Memory => "Memory",
+            Self::Disk => "Disk",
+            Self::Logs => "Log",
+            Self::Version => "Version",
+        }
+    }
+
+    /// What it counts in the score. All weights together are 100; docs/API.md has them too, and a test compares.
+    #[must_use]
+    pub const fn weight(self) -> u32 {
+        match self {
+            Self::Process => 25,
+            Self::Template | Self::Upstream => 20,
+            Self::Shares => 15,
+            Self::Monitoring | Self::Clock => 5,
+            Self::Memory | Self::Disk | Self::Logs => 3,
+            Self::Version => 1,
+        }
+    }
+}
+
+impl std::str::FromStr for Check {
+    type Err = ();
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|check| check.as_str() == word).ok_or(())
+    }
+}
+
+/// How one check turned out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was checked.
+    pub check: Check,
+    /// How it is.
+    pub grade: Grade,
+    /// What is the case and, unless all is well, what to do. Figures that change all the time do not stand here.
+    pub message: String,
+}
+
+/// A finding and its times, as it is kept and as programs get it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// What was checked.
+    pub check_type: Check,
+    /// How it is.
+    pub status: Grade,
+    /// What is the case and what to do.
+    pub message: String,
+    /// When it was checked last.
+    pub timestamp: Timestamp,
+    /// Since when the status is this one.
+    pub since: Timestamp,
+}
+
+/// All of an instance's checks in one number from 0 to 100: the weighted mean of those that could be told, where healthy counts fully, a warning
+/// half and unhealthy nothing. Whoever does not run though wanted scores 0; nobody scores more than 50 without templates or without the
+/// pool that is configured. None if nothing could be told, as of a stopped instance.
+#[must_use]
+pub fn score(results: &[Checked]) -> Option<u32> {
+    let grade = |check: Check| results.iter().find(|r| r.check_type == check).map_or(Grade::Unknown, |r| r.status);
+    if grade(Check::Process) == Grade::Unknown {
+        return None;
+    }
+    let (mut reached, mut possible) = (0, 0);
+    for result in results {
+        let halves = match result.status {
+            Grade::Unknown => continue,
+            Grade::Healthy => 2,
+            Grade::Warning => 1,
+            Grade::Unhealthy => 0,
+        };
+        reached += halves * result.check_type.weight();
+        possible += 2 * result.check_type.weight();
+    }
+    let most = match (grade(Check::Process), grade(Check::Template).max(grade(Check::Upstream))) {
+        (Grade::Unhealthy, _) => 0,
+        (_, Grade::Unhealthy) => 50,
+        _ => 100,
+    };
+    (possible > 0).then(|| (100 * reached / possible).min(most))
+}
+
+/// How the instance is as a whole: its worst check; unknown when it is not to be judged.
+#[must_use]
+pub fn overall(results: &[Checked]) -> Grade {
+    if score(results).is_none() {
+        return Grade::Unknown;
+    }
+    results.iter().map(|r| r.status).max().unwrap_or(Grade::Unknown)
+}
+
+/// The check to look at first: the gravest, of equals the one mining depends on most.
+#[must_use]
+pub fn gravest(results: &[Checked]) -> Option<&Checked> {
+    let grave = results.iter().filter(|r| r.status >= Grade::Warning);
+    grave.max_by_key(|r| (r.status, std::cmp::Reverse(Check::ALL.iter().position(|c| *c == r.check_type))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Check::{Clock, Disk, Process, Shares, Template, Upstream, Version};
+    use Grade::{Healthy, Unhealthy, Unknown, Warning};
+
+    fn of(results: &[(Check, Grade)]) -> Vec<Checked> {
+        let checked = |(check_type, status): &(Check, Grade)| Checked {
+            check_type: *check_type,
+            status: *status,
+            message: String::new(),
+            timestamp: Timestamp(2),
+            since: Timestamp(1),
+        };
+        results.iter().map(checked).collect()
+    }
+
+    #[test]
+    fn the_weights_are_a_hundred_and_stand_in_the_documentation() {
+        assert_eq!(Check::ALL.iter().map(|c| c.weight()).sum::<u32>(), 100);
+        let told = include_str!("../../docs/API.md");
+        for check in Check::ALL {
+            assert!(told.contains(&format!("| `{}` | {} |", check.as_str(), check.weight())), "{}", check.as_str());
+            assert_eq!(check.as_str().parse(), Ok(check));
+        }
+    }
+
+    #[test]
+    fn a_score_is_the_weighted_mean_of_what_can_be_told() {
+        assert_eq!(score(&of(&[(Process, Healthy), (Template, Healthy), (Clock, Unknown)])), Some(100));
+        assert_eq!(score(&of(&[(Process, Healthy), (Shares, Warning)])), Some(81));
+        assert_eq!(score(&of(&[(Process, Warning), (Disk, Unhealthy)])), Some(44));
+        assert_eq!(score(&of(&[(Process, Healthy), (Version, Warning)])), Some(98));
+    }
+
+    #[test]
+    fn what_earns_nothing_cannot_score_well_and_what_was_stopped_has_no_score() {
+        let all_but = |check: Check, grade| {
+            let all: Vec<_> = Check::ALL.iter().map(|c| (*c, if *c == check { grade } else { Healthy })).collect();
+            of(&all)
+        };
+        assert_eq!(score(&all_but(Upstream, Unhealthy)), Some(50));
+        assert_eq!(score(&all_but(Template, Unhealthy)), Some(50));
+        assert_eq!(score(&all_but(Process, Unhealthy)), Some(0));
+        assert_eq!((score(&all_but(Process, Unknown)), overall(&all_but(Process, Unknown))), (None, Unknown));
+        assert_eq!(score(&[]), None);
+    }
+
+    #[test]
+    fn the_gravest_check_comes_first_and_of_equals_the_one_mining_depends_on() {
+        let results = of(&[(Process, Healthy), (Upstream, Unhealthy), (Disk, Unhealthy), (Version, Warning)]);
+        assert_eq!(gravest(&results).map(|r| r.check_type), Some(Upstream));
+        assert_eq!(overall(&results), Unhealthy);
+        assert_eq!(gravest(&of(&[(Process, Healthy), (Clock, Unknown)])), None);
+    }
+}

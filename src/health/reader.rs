@@ -1,0 +1,157 @@
+//! Reads one instance's log as it grows and keeps what it says of how things stand. Blocks on the disk. Must not know the database.
+
+use std::io;
+use std::path::Path;
+
+use crate::diagnosis::Standing;
+use crate::logbuf::stream::{Cursor, Step};
+
+/// Bytes of a line that are looked at; what means something stands in its first few hundred.
+const LINE_MAX: usize = 4096;
+/// When nothing comes, the directory is looked at once in so many readings, in case files were deleted under the reader.
+const LOOK_AROUND: u32 = 30;
+
+/// A place in a log and what was understood up to there.
+#[derive(Debug)]
+pub struct Reader {
+    cursor: Cursor,
+    /// Where the line that is not whole yet begins.
+    line_start: u64,
+    partial: Vec<u8>,
+    quiet: u32,
+    /// What the log says up to `line_start`.
+    pub standing: Standing,
+}
+
+impl Reader {
+    /// Goes on at `offset` in the log in `dir`, up to where `standing` is right.
+    #[must_use]
+    pub fn new(dir: &Path, offset: u64, standing: Standing) -> Self {
+        Self { cursor: Cursor::new(dir, offset), line_start: offset, partial: Vec::new(), quiet: 0, standing }
+    }
+
+    /// The offset up to which everything is understood: where another reader would go on.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.line_start
+    }
+
+    /// Reads what has come, at most about `most` bytes; tells whether something changed that is worth a look.
+    ///
+    /// # Errors
+    /// The files cannot be read; what was read by then counts.
+    pub fn read(&mut self, buffer: &mut [u8], most: usize) -> io::Result<bool> {
+        let (mut has_changed, mut read) = (false, 0);
+        if !self.cursor.is_behind()? {
+            self.quiet += 1;
+            if self.quiet < LOOK_AROUND {
+                return Ok(false);
+            }
+        }
+        let mut is_first = self.quiet >= LOOK_AROUND;
+        while read < most {
+            let step = if std::mem::take(&mut is_first) { self.cursor.look_around(buffer)? } else { self.cursor.read(buffer)? };
+            self.quiet = 0;
+            match step {
+                Step::Data(length) => {
+                    read += length;
+                    has_changed |= self.take(&buffer[..length]);
+                }
+                Step::Gap(to) => {
+                    self.partial.clear();
+                    self.line_start = to;
+                }
+                Step::End => break,
+            }
+        }
+        Ok(has_changed)
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> bool {
+        let mut has_changed = false;
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            let (line, rest) = bytes.split_at(end);
+            bytes = &rest[1..];
+            if self.partial.is_empty() {
+                has_changed |= self.standing.hear(&line[..line.len().min(LINE_MAX)]);
+                self.line_start += end as u64 + 1;
+            } else {
+                self.hold(line);
+                has_changed |= self.standing.hear(&self.partial);
+                self.partial.clear();
+                self.line_start = self.cursor.at() - bytes.len() as u64;
+            }
+        }
+        if !bytes.is_empty() {
+            self.hold(bytes);
+        }
+        has_changed
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        let room = LINE_MAX.saturating_sub(self.partial.len()).min(bytes.len());
+        self.partial.extend_from_slice(&bytes[..room]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const LOG: &str = include_str!("../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
+
+    fn file(dir: &Path, base: u64) -> std::path::PathBuf {
+        dir.join(crate::logbuf::segment::file_name(base))
+    }
+
+    /// What is understood of a log does not depend on how it was cut, nor on who was interrupted when.
+    #[test]
+    fn a_log_read_in_pieces_by_several_readers_says_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut whole = Standing::default();
+        for line in LOG.lines() {
+            whole.hear(line.as_bytes());
+        }
+        let (mut offset, mut standing, mut written) = (0, Standing::default(), 0_usize);
+        for (round, piece) in [1_000, 77, 5_003, 64, 30_001, usize::MAX].into_iter().enumerate() {
+            let end = LOG.len().min(written.saturating_add(piece));
+            let mut text = fs::read(file(dir.path(), 0)).unwrap_or_default();
+            text.extend_from_slice(&LOG.as_bytes()[written..end]);
+            fs::write(file(dir.path(), 0), text).unwrap();
+            written = end;
+            let mut reader = Reader::new(dir.path(), offset, standing);
+            let mut buffer = vec![0; 100 + 900 * round];
+            while reader.offset() < LOG[..end].rfind('\n').map_or(0, |at| at as u64 + 1) {
+                reader.read(&mut buffer, 512).unwrap();
+            }
+            // As it is kept between two managers.
+            offset = reader.offset();
+            standing = serde_json::from_str(&serde_json::to_string(&reader.standing).unwrap()).unwrap();
+        }
+        assert_eq!(offset, LOG.len() as u64);
+        assert_eq!(standing, whole);
+    }
+
+    #[test]
+    fn lines_without_end_are_bounded_and_what_was_dropped_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(file(dir.path(), 0), vec![b'x'; 1 << 20]).unwrap();
+        let mut reader = Reader::new(dir.path(), 0, Standing::default());
+        let mut buffer = vec![0; 8192];
+        assert!(!reader.read(&mut buffer, usize::MAX).unwrap());
+        assert!(reader.partial.len() <= LINE_MAX);
+        assert_eq!(reader.offset(), 0);
+        // The oldest file is gone, and reading goes on with the next.
+        let later = 2 << 20;
+        let line = LOG.lines().find(|line| line.contains("Trying upstream 1 of 1")).unwrap();
+        fs::write(file(dir.path(), later), format!("{line}\n")).unwrap();
+        fs::remove_file(file(dir.path(), 0)).unwrap();
+        let mut has_changed = false;
+        for _ in 0..=LOOK_AROUND {
+            has_changed |= reader.read(&mut buffer, usize::MAX).unwrap();
+        }
+        assert!(has_changed);
+        assert_eq!(reader.offset(), later + line.len() as u64 + 1);
+    }
+}

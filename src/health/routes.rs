@@ -1,0 +1,123 @@
+//! The URLs of health. Each handler says which use case and which page; nothing else.
+
+use axum::extract::State;
+use axum::response::sse::Event as SseEvent;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::cures::Cure;
+use super::service::Health;
+use super::views::{HealthPage, STRIP_CELLS, STRIP_HOURS};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::http::extract::Members;
+use crate::http::want::Form;
+use crate::http::{Done, Frame, Id, Input, PageOrStream, Params, Reply, Want, sse};
+use crate::ids::InstanceId;
+use crate::instances::streams::{changes_of, status_part};
+
+/// What handlers of health reach.
+#[derive(Clone, Debug)]
+pub struct Ward {
+    /// The health of instances.
+    pub health: Health,
+    /// Cancelled when the manager ends.
+    pub stop: CancellationToken,
+}
+
+/// `GET /health/{id}`.
+pub async fn show(
+    State(ward): State<Ward>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<InstanceId>,
+    want: Want<PageOrStream>,
+) -> Reply {
+    if want.form == Form::EventStream {
+        return Ok(follow(ward, frame, id, want.asked.fragment).await?);
+    }
+    want.respond(&page(&ward.health, frame, id).await?)
+}
+
+async fn page(health: &Health, frame: Frame, id: InstanceId) -> Result<HealthPage> {
+    let (instance, report) = health.report(id).await?;
+    let now = Timestamp::now();
+    let strip = health.strip(id, Timestamp(now.0 - STRIP_HOURS * 3_600_000), now, STRIP_CELLS).await?;
+    Ok(HealthPage { frame, instance, report, strip, now })
+}
+
+/// `POST /health/{id}/check`: looks now.
+pub async fn check(State(ward): State<Ward>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+    let results = ward.health.check(id).await?;
+    if want.is_fragment() {
+        return want.respond(&page(&ward.health, frame, id).await?);
+    }
+    Done { json: json!({ "results": results }), created: None, next: format!("/health/{id}") }.respond(&want)
+}
+
+/// `GET /health/{id}/history`.
+pub async fn history(State(ward): State<Ward>, Id(id): Id<InstanceId>, mut params: Params) -> Reply {
+    let limit = params.number("limit", 1..=1000, 50);
+    let before = params.get::<i64>("before", "the id of a result");
+    params.finish()?;
+    let history = ward.health.history(id, before, limit).await?;
+    Ok(Json(json!({ "history": history })).into_response())
+}
+
+/// `GET /health/{id}/status`.
+pub async fn status(State(ward): State<Ward>, Id(id): Id<InstanceId>) -> Reply {
+    let (_, report) = ward.health.report(id).await?;
+    let status: Map<String, Value> =
+        report.results.iter().map(|result| (result.check_type.as_str().to_owned(), json!(result))).collect();
+    Ok(Json(json!({ "status": status })).into_response())
+}
+
+/// `GET /health/{id}/score`.
+pub async fn score(State(ward): State<Ward>, Id(id): Id<InstanceId>) -> Reply {
+    let (_, report) = ward.health.report(id).await?;
+    Ok(Json(json!({ "score": report.score, "status": report.status })).into_response())
+}
+
+/// `PATCH /health/{id}/cures`, and `POST` for forms: which cures are tried.
+pub async fn cures(State(ward): State<Ward>, Id(id): Id<InstanceId>, want: Want, input: Input) -> Reply {
+    let wanted = if input.form.is_some() {
+        // A box that is not ticked is not sent.
+        let given = input.value.as_object();
+        Cure::ALL.into_iter().map(|cure| (cure, given.is_some_and(|given| given.contains_key(cure.as_str())))).collect()
+    } else {
+        let mut members = Members::of(input.value)?;
+        let wanted: Vec<(Cure, bool)> =
+            Cure::ALL.into_iter().filter_map(|cure| Some((cure, members.flag(cure.as_str())?))).collect();
+        members.finish(Some(wanted))?
+    };
+    ward.health.set_cures(id, &wanted).await?;
+    let (_, report) = ward.health.report(id).await?;
+    let json = json!({ "success": true, "cures": report.cures });
+    Done { json, created: None, next: format!("/health/{id}") }.respond(&want)
+}
+
+/// How an instance is, now and after each change: for programs the JSON of its page, for a page its part with the checks.
+async fn follow(ward: Ward, frame: Frame, id: InstanceId, as_html: bool) -> Result<Response> {
+    let changes = changes_of(ward.health.instances(), id);
+    // Also what changed between the page and its stream.
+    let first = event(&ward.health, frame.clone(), id, as_html).await?;
+    let health = ward.health.clone();
+    let rest = changes.filter_map(move |_| {
+        let (health, frame) = (health.clone(), frame.clone());
+        async move { event(&health, frame, id, as_html).await.ok() }
+    });
+    Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop))
+}
+
+async fn event(health: &Health, frame: Frame, id: InstanceId, as_html: bool) -> Result<SseEvent> {
+    use askama::Template as _;
+    let page = page(health, frame, id).await?;
+    if !as_html {
+        return SseEvent::default().event("health").json_data(&page).map_err(Error::internal);
+    }
+    let html = page.as_checks().render().map_err(Error::internal)?;
+    let status = status_part(page.instance.clone()).unwrap_or_default();
+    Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#checks\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
+}

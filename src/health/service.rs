@@ -1,0 +1,377 @@
+//! The use cases of health: look at an instance now, what was found when, and which cures are on.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::checks;
+use super::cures::{Cure, Cures, Off};
+use super::look::Look;
+use super::model::{Check, Checked, Finding, Grade, overall, score};
+use super::queries;
+use super::running::Running;
+use super::telling::{note, series, wellbeing};
+use crate::clock::Timestamp;
+use crate::configs::ClientVersion;
+use crate::db::Db;
+use crate::diagnosis::{Standing, Work};
+use crate::error::{Error, Result};
+use crate::ids::InstanceId;
+use crate::instances::{Instance, Instances};
+use crate::metrics::{Measured, Metrics};
+use crate::sampling::free_space;
+
+/// A check whose words change without its status changing gets a row in the history so often at most,
+const SAME_STATUS: Duration = Duration::from_secs(300);
+/// and one that does not change at all so often.
+pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
+/// The free space of a disk is asked for so often.
+const DISK_ASKED: Duration = Duration::from_secs(30);
+/// Lines of the client's present run may be a little older than the moment its keeper wrote down as its start.
+const START_SLACK_MS: i64 = 2000;
+
+/// Everything that can be done with health; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Health(pub(super) Arc<Shared>);
+
+/// What all parts of health share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) db: Db,
+    pub(super) instances: Instances,
+    pub(super) metrics: Metrics,
+    data_dir: PathBuf,
+    kept: Mutex<HashMap<InstanceId, Kept>>,
+    free: Mutex<Option<(Instant, Option<u64>)>>,
+    /// One look at a time: what it finds is compared with what was found before.
+    looking: tokio::sync::Mutex<()>,
+}
+
+/// What is kept of an instance in memory; all of it is in the database as well.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    pub(super) standing: Standing,
+    pub(super) offset: u64,
+    pub(super) results: Vec<Checked>,
+    pub(super) cures: Cures,
+    pub(super) off: Off,
+    /// Checks whose trouble stands in the timeline and whose recovery does not yet.
+    noted: BTreeSet<Check>,
+    /// The file of the client that was started then.
+    running: Option<(Option<i64>, Running)>,
+    /// When each check last got a row in the history.
+    rows: HashMap<Check, Timestamp>,
+}
+
+/// What the last checks found as it is stored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Stored {
+    results: Vec<Checked>,
+    noted: BTreeSet<Check>,
+}
+
+/// An instance, what was found, and what it was judged by, for whoever acts on it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) instance: Instance,
+    pub(super) running: Running,
+    pub(super) standing: Standing,
+    pub(super) measured: Option<Measured>,
+    pub(super) cures: Cures,
+    pub(super) off: Off,
+}
+
+/// How an instance is, as programs get it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The worst of the checks; `unknown` for one that is stopped.
+    pub status: Grade,
+    /// 0 to 100; 0 while the status is unknown.
+    pub score: u32,
+    /// Every check's last result.
+    pub results: Vec<Checked>,
+    /// What the log of its present client says; blank without one.
+    pub standing: Standing,
+    /// Where its work goes, in words; empty when that is not known.
+    pub place: String,
+    /// Which cures are tried when they are needed.
+    pub cures: BTreeMap<&'static str, bool>,
+}
+
+impl Health {
+    /// Over the instances and their metrics; nothing is looked at yet. `data_dir`: where logs and database are.
+    #[must_use]
+    pub fn new(db: Db, instances: Instances, metrics: Metrics, data_dir: PathBuf) -> Self {
+        Self(Arc::new(Shared {
+            db,
+            instances,
+            metrics,
+            data_dir,
+            kept: Mutex::default(),
+            free: Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The instances this is about.
+    #[must_use]
+    pub fn instances(&self) -> &Instances {
+        &self.0.instances
+    }
+
+    /// Looks at an instance now and writes down every result.
+    ///
+    /// # Errors
+    /// There is no such instance; the database cannot be written.
+    pub async fn check(&self, id: InstanceId) -> Result<Vec<Checked>> {
+        self.look(id, true).await?;
+        Ok(self.kept(id).await?.results)
+    }
+
+    /// How an instance is, as it was last found; one that was never looked at is looked at now.
+    ///
+    /// # Errors
+    /// There is no such instance; the database cannot be read.
+    pub async fn report(&self, id: InstanceId) -> Result<(Instance, Report)> {
+        let instance = self.0.instances.get(id).await?;
+        let mut kept = self.kept(id).await?;
+        if kept.results.is_empty() {
+            self.look(id, false).await?;
+            kept = self.kept(id).await?;
+        }
+        let standing = of_this_run(&kept.standing, &instance);
+        let report = Report {
+            status: overall(&kept.results),
+            score: score(&kept.results).unwrap_or(0),
+            place: place(&instance, &standing).0,
+            standing,
+            results: kept.results,
+            cures: Cure::ALL.into_iter().map(|cure| (cure.as_str(), !kept.off.contains(&cure))).collect(),
+        };
+        Ok((instance, report))
+    }
+
+    /// Switches cures on or off; those not mentioned stay as they are.
+    ///
+    /// # Errors
+    /// There is no such instance; the database cannot be written.
+    pub async fn set_cures(&self, id: InstanceId, wanted: &[(Cure, bool)]) -> Result<()> {
+        self.0.instances.get(id).await?;
+        let mut off = self.kept(id).await?.off;
+        for (cure, is_on) in wanted {
+            if *is_on {
+                off.remove(cure);
+            } else {
+                off.insert(*cure);
+            }
+        }
+        let text = serde_json::to_string(&off).map_err(Error::internal)?;
+        self.0.db.write(move |c| Ok(queries::set_cures_off(c, id, &text)?)).await?;
+        self.0.change(id, |kept| kept.off = off);
+        self.0.instances.announce(id);
+        Ok(())
+    }
+
+    /// Writes down which cures were tried.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub(super) async fn keep_cures(&self, id: InstanceId, cures: &Cures) -> Result<()> {
+        let text = serde_json::to_string(cures).map_err(Error::internal)?;
+        self.0.db.write(move |c| Ok(queries::set_cures(c, id, &text)?)).await?;
+        self.0.change(id, |kept| kept.cures = cures.clone());
+        Ok(())
+    }
+
+    /// Forgets what is kept in memory of instances that are gone.
+    pub(super) fn forget_absent(&self, present: &std::collections::HashSet<InstanceId>) {
+        let gone: Vec<InstanceId> = self.0.kept().keys().copied().filter(|id| !present.contains(id)).collect();
+        for id in gone {
+            self.0.kept().remove(&id);
+            let _ = self.0.instances.glances().set_wellbeing(id, None);
+        }
+    }
+
+    /// What is kept of an instance; read from the database the first time.
+    pub(super) async fn kept(&self, id: InstanceId) -> Result<Kept> {
+        if let Some(kept) = self.0.kept().get(&id) {
+            return Ok(kept.clone());
+        }
+        let stored = self.0.db.read(move |c| Ok(queries::state(c, id)?)).await?;
+        let kept = stored.map_or_else(Kept::default, |stored| {
+            // What cannot be read is found out anew.
+            let Stored { results, noted } = serde_json::from_str(&stored.results).unwrap_or_default();
+            Kept {
+                standing: serde_json::from_str(&stored.standing).unwrap_or_default(),
+                offset: u64::try_from(stored.log_offset).unwrap_or(0),
+                results,
+                noted,
+                cures: serde_json::from_str(&stored.cures).unwrap_or_default(),
+                off: serde_json::from_str(&stored.cures_off).unwrap_or_default(),
+                ..Kept::default()
+            }
+        });
+        Ok(self.0.kept().entry(id).or_insert(kept).clone())
+    }
+
+    /// Looks at an instance, compares with what was found before and writes down what is new; `all`: every result.
+    ///
+    /// # Errors
+    /// There is no such instance; the database cannot be read or written.
+    pub(super) async fn look(&self, id: InstanceId, all: bool) -> Result<Seen> {
+        let _one_at_a_time = self.0.looking.lock().await;
+        let instance = self.0.instances.get(id).await?;
+        let kept = self.kept(id).await?;
+        let now = Timestamp::now();
+        let running = self.running(&instance, &kept).await;
+        let standing = of_this_run(&kept.standing, &instance);
+        // A sample from before its start was of the client before it.
+        let measured = self.0.metrics.measured(id).filter(|m| instance.start_time.is_some_and(|at| m.at * 1000 >= at));
+        let counted = self.count(&instance, now).await?;
+        let version = match instance.status.has_client() {
+            true => self.version(&instance).await,
+            false => None,
+        };
+        let look = Look {
+            now,
+            instance: &instance,
+            running: &running,
+            standing: &standing,
+            measured: measured.as_ref(),
+            counted,
+            free: self.free().await,
+            version,
+        };
+        let found = checks::all(&look);
+        self.write(&look, &kept, found, all).await?;
+        Ok(Seen { running, standing, measured, cures: kept.cures, off: kept.off, instance })
+    }
+
+    /// Compares what was found with what was found before, and keeps and tells what is new.
+    async fn write(&self, look: &Look<'_>, kept: &Kept, found: Vec<Finding>, all: bool) -> Result<()> {
+        let (id, now) = (look.instance.id, look.now);
+        let (mut rows, mut noted) = (kept.rows.clone(), kept.noted.clone());
+        let (mut results, mut history, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        for Finding { check, grade, message } in found {
+            let before = kept.results.iter().find(|r| r.check_type == check);
+            let since = before.filter(|r| r.status == grade).map_or(now, |r| r.since);
+            let result = Checked { check_type: check, status: grade, message, timestamp: now, since };
+            let age = rows.get(&check).map(|at| now.since(*at));
+            let is_due = match before {
+                _ if all => true,
+                None => grade != Grade::Unknown,
+                Some(before) if before.status != grade => true,
+                Some(before) if before.message != result.message => age.is_none_or(|age| age >= SAME_STATUS),
+                Some(_) => grade != Grade::Unknown && age.is_none_or(|age| age >= NO_CHANGE),
+            };
+            if is_due {
+                rows.insert(check, now);
+                history.push(result.clone());
+            }
+            if look.instance.running {
+                notes.extend(note(&mut noted, &result));
+            }
+            results.push(result);
+        }
+        let has_news = results.len() != kept.results.len()
+            || results.iter().zip(&kept.results).any(|(a, b)| (a.status, &a.message) != (b.status, &b.message));
+        if has_news || !history.is_empty() {
+            let stored = Stored { results: results.clone(), noted: noted.clone() };
+            let text = serde_json::to_string(&stored).map_err(Error::internal)?;
+            let write = self.0.db.write(move |c| {
+                queries::set_results(c, id, &text)?;
+                for row in &history {
+                    queries::insert(c, id, row)?;
+                }
+                Ok(())
+            });
+            write.await?;
+        }
+        if has_news || all {
+            self.0.metrics.record(now, series(id, &results)).await?;
+        }
+        let wellbeing = wellbeing(look, &results);
+        self.0.change(id, |kept| {
+            kept.results = results;
+            kept.rows = rows;
+            kept.noted = noted;
+            kept.running = Some((look.instance.start_time, look.running.clone()));
+        });
+        let is_new = self.0.instances.glances().set_wellbeing(id, Some(wellbeing));
+        for words in notes {
+            self.0.instances.note(id, words, None).await?;
+        }
+        if is_new || has_news {
+            self.0.instances.announce(id);
+        }
+        Ok(())
+    }
+
+    /// Adds the present state of all checks to the series of an instance.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub(super) async fn record(&self, ids: &[InstanceId]) -> Result<()> {
+        let mut samples = Vec::new();
+        for id in ids {
+            samples.extend(series(*id, &self.kept(*id).await?.results));
+        }
+        self.0.metrics.record(Timestamp::now(), samples).await
+    }
+
+    async fn running(&self, instance: &Instance, kept: &Kept) -> Running {
+        match &kept.running {
+            Some((of, running)) if *of == instance.start_time && of.is_some() => running.clone(),
+            _ => self.0.instances.running_file(instance.id).await.map(|file| Running::read(&file)).unwrap_or_default(),
+        }
+    }
+
+    async fn version(&self, instance: &Instance) -> Option<ClientVersion> {
+        self.0.instances.client_of(instance).await.ok().map(|program| program.version)
+    }
+
+    /// Free bytes where everything is kept, asked for now and then.
+    async fn free(&self) -> Option<u64> {
+        let known = *self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked, free)) = known
+            && asked.elapsed() < DISK_ASKED
+        {
+            return free;
+        }
+        let dir = self.0.data_dir.clone();
+        let free = tokio::task::spawn_blocking(move || free_space(&dir).ok()).await.ok().flatten();
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), free));
+        free
+    }
+}
+
+impl Shared {
+    pub(super) fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn change(&self, id: InstanceId, change: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = self.kept().get_mut(&id) {
+            change(kept);
+        }
+    }
+}
+
+/// What the log says of the present client; blank without one, and before its first line.
+fn of_this_run(standing: &Standing, instance: &Instance) -> Standing {
+    let started = instance.start_time.filter(|_| instance.status.has_client());
+    let is_its = started.zip(standing.began).is_some_and(|(started, began)| began.0 >= started - START_SLACK_MS);
+    if is_its { standing.clone() } else { Standing::default() }
+}
+
+/// Where the work of an instance goes, and since when.
+pub(super) fn place(instance: &Instance, standing: &Standing) -> (String, Option<Timestamp>) {
+    if instance.status.has_client() && standing.work != Work::Unknown {
+        (standing.place_words(), standing.work.since())
+    } else {
+        (String::new(), None)
+    }
+}

@@ -1,0 +1,43 @@
+//! What others are told of results: lists, the timeline, and the series. Pure.
+
+use std::collections::BTreeSet;
+
+use super::look::Look;
+use super::model::{Check, Checked, Grade, gravest, overall, score};
+use super::service::place;
+use crate::ids::InstanceId;
+use crate::instances::Wellbeing;
+
+/// What lists show of an instance.
+pub(super) fn wellbeing(look: &Look<'_>, results: &[Checked]) -> Wellbeing {
+    let (place, place_since) = place(look.instance, look.standing);
+    Wellbeing {
+        status: overall(results).as_str(),
+        score: score(results).unwrap_or(0),
+        place,
+        place_since,
+        // A client that failed is spoken of by its state already.
+        checks: results.iter().filter_map(|r| Some((r.check_type.as_str(), r.status.value()?))).collect(),
+        trouble: gravest(results).filter(|_| look.instance.status.has_client()).map(|r| r.message.clone()),
+    }
+}
+
+/// What is worth a line in the timeline: that something mining depends on went bad while the client runs, or is well again.
+pub(super) fn note(noted: &mut BTreeSet<Check>, now: &Checked) -> Option<String> {
+    let is_told = matches!(now.check_type, Check::Template | Check::Upstream | Check::Monitoring | Check::Clock | Check::Shares);
+    match now.status {
+        Grade::Unhealthy if is_told && noted.insert(now.check_type) => Some(now.message.clone()),
+        // Between the two it may have been unknown, as while it was restarted.
+        Grade::Healthy if noted.remove(&now.check_type) => {
+            Some(format!("{}: well again. {}", now.check_type.title(), now.message))
+        }
+        _ => None,
+    }
+}
+
+/// The present state of all checks as samples.
+pub(super) fn series(id: InstanceId, results: &[Checked]) -> Vec<(InstanceId, String, f64)> {
+    let of_checks = results.iter().filter_map(|r| Some((id, format!("health:{}", r.check_type.as_str()), r.status.value()?)));
+    let whole = score(results).map(|score| (id, "health_score".to_owned(), f64::from(score)));
+    of_checks.chain(whole).collect()
+}

@@ -1,0 +1,213 @@
+//! The page of an instance's health, which is also its JSON. No I/O here: everything shown was handed in.
+
+use askama::Template;
+use serde::Serialize;
+
+use super::cures::Cure;
+use super::model::{Checked, Grade, score};
+use super::service::Report;
+use crate::clock::{Timestamp, spoken};
+use crate::diagnosis::{Provider, Work};
+use crate::http::Frame;
+use crate::instances::Instance;
+use crate::view;
+
+/// What the strip shows, and in how many parts.
+pub const STRIP_HOURS: i64 = 24;
+/// Parts of the strip: one for each quarter of an hour.
+pub const STRIP_CELLS: usize = 96;
+/// Size of a part, in the units of the drawing.
+const CELL: usize = 8;
+const HEIGHT: usize = 24;
+
+/// `/health/{id}`.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "health/show.html", blocks = ["main", "checks"])]
+pub struct HealthPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    #[serde(skip)]
+    pub(super) instance: Instance,
+    /// How it is.
+    #[serde(flatten)]
+    pub report: Report,
+    /// The worst grade in each part of the last day.
+    #[serde(skip)]
+    pub(super) strip: Vec<Grade>,
+    #[serde(skip)]
+    pub(super) now: Timestamp,
+}
+view!(HealthPage { "main" => as_main, "checks" => as_checks });
+
+/// A moment for people, with what it is about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fact {
+    pub(super) what: &'static str,
+    pub(super) words: String,
+    pub(super) at: Option<Timestamp>,
+}
+
+impl Grade {
+    /// The state whose shape and colour it shares on a page.
+    fn shape(self) -> &'static str {
+        match self {
+            Self::Unknown => "stopped",
+            Self::Healthy => "running",
+            // A triangle.
+            Self::Warning => "starting",
+            Self::Unhealthy => "failed",
+        }
+    }
+}
+
+impl Checked {
+    fn for_words(&self, now: &Timestamp) -> String {
+        spoken(now.since(self.since))
+    }
+}
+
+impl HealthPage {
+    fn headline(&self) -> String {
+        match score(&self.report.results) {
+            Some(score) => format!("{score} of 100"),
+            None => "Not judged".into(),
+        }
+    }
+
+    /// When it was last looked at.
+    fn looked_at(&self) -> Option<Timestamp> {
+        self.report.results.iter().map(|r| r.timestamp).max()
+    }
+
+    /// The parts of the strip that are known: where, how high, how long, and how they were. Neighbours that are alike are one.
+    fn bars(&self) -> Vec<(usize, usize, usize, Grade)> {
+        let mut bars: Vec<(usize, usize, usize, Grade)> = Vec::new();
+        for (place, grade) in self.strip.iter().enumerate() {
+            let height = match grade {
+                Grade::Unknown => continue,
+                Grade::Healthy => 8,
+                Grade::Warning => 16,
+                Grade::Unhealthy => HEIGHT,
+            };
+            match bars.last_mut() {
+                Some((at, _, width, last)) if *last == *grade && *at + *width == place * CELL => *width += CELL,
+                _ => bars.push((place * CELL, height, CELL, *grade)),
+            }
+        }
+        bars
+    }
+
+    fn width() -> usize {
+        STRIP_CELLS * CELL
+    }
+
+    /// The strip in words, for whoever cannot see it.
+    fn strip_words(&self) -> String {
+        let count = |grade: Grade| self.strip.iter().filter(|g| **g == grade).count();
+        let say = |quarters: usize| spoken(std::time::Duration::from_secs(900 * quarters as u64));
+        let known = self.strip.len() - count(Grade::Unknown);
+        if known == 0 {
+            return "Nothing is known of the last 24 hours.".into();
+        }
+        format!(
+            "Of the last 24 hours {} were healthy, {} had a warning, {} were unhealthy; nothing is known of {}.",
+            say(count(Grade::Healthy)),
+            say(count(Grade::Warning)),
+            say(count(Grade::Unhealthy)),
+            say(count(Grade::Unknown))
+        )
+    }
+
+    /// What the client's own log says, for people.
+    fn facts(&self) -> Vec<Fact> {
+        let standing = &self.report.standing;
+        let mut facts = Vec::new();
+        let mut say = |what, words: String, at| facts.push(Fact { what, words, at });
+        if standing.work != Work::Unknown {
+            say("Work goes to", self.report.place.clone(), standing.work.since());
+        }
+        if let Some(upstream) = &standing.upstream {
+            let why = upstream.why.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
+            let state = match upstream.state {
+                crate::diagnosis::UpstreamState::Trying => "being tried",
+                crate::diagnosis::UpstreamState::Connected => "connected",
+                crate::diagnosis::UpstreamState::Lost => "lost",
+                crate::diagnosis::UpstreamState::Failed => "failed",
+            };
+            say("Pool", format!("{} of {}, {}: {state}{why}", upstream.number, upstream.of, upstream.pool), Some(upstream.since));
+        }
+        let provider = match &standing.provider {
+            Provider::Unknown => None,
+            Provider::Connecting { .. } => Some("being connected".to_owned()),
+            Provider::Connected { .. } => Some("connected".to_owned()),
+            Provider::Lost { .. } => Some("lost".to_owned()),
+            Provider::Refused { words, .. } => Some(format!("cannot be used: {words}")),
+        };
+        if let Some(words) = provider {
+            say("Template provider", words, standing.provider.since());
+        }
+        let moments = [
+            ("Waits for a template", standing.waiting_since),
+            ("Last template", standing.template_at),
+            ("Last block on the chain", standing.prev_hash_at),
+            ("Last job declared", standing.declared_at),
+            ("Last job the pool took", standing.accepted_at),
+            ("Last share the pool took", standing.shares.accepted_at),
+            ("Last share the pool refused", standing.shares.rejected_at),
+            ("Last miner's share refused here", standing.shares.miners_rejected_at),
+        ];
+        for (what, at) in moments {
+            if at.is_some() {
+                say(what, String::new(), at);
+            }
+        }
+        let said = [
+            ("Job refused", &standing.refused),
+            ("Block found", &standing.block),
+            ("Miner not answered", &standing.handshake_refused),
+            ("Crashed in part", &standing.panicked),
+        ];
+        for (what, said) in said {
+            if let Some(said) = said {
+                say(what, said.words.clone(), Some(said.at));
+            }
+        }
+        facts
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn cures(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        Cure::ALL.into_iter().map(|cure| {
+            let is_on = self.report.cures.get(cure.as_str()).copied().unwrap_or(true);
+            (cure.as_str(), cure.words(), is_on)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strip_joins_what_is_alike_and_leaves_gaps_where_nothing_is_known() {
+        use Grade::{Healthy, Unhealthy, Unknown};
+        let instance = Instance::sample(crate::keeper::machine::State::Stopped);
+        let report = Report {
+            status: Unknown,
+            score: 0,
+            results: Vec::new(),
+            standing: crate::diagnosis::Standing::default(),
+            place: String::new(),
+            cures: std::collections::BTreeMap::new(),
+        };
+        let strip = vec![Healthy, Healthy, Unknown, Healthy, Unhealthy, Unhealthy];
+        let page = HealthPage { frame: Frame::default(), instance, report, strip, now: Timestamp(0) };
+        let bars = page.bars();
+        assert_eq!(bars, [(0, 8, 16, Healthy), (24, 8, 8, Healthy), (32, HEIGHT, 16, Unhealthy)]);
+        assert!(page.strip_words().contains("30 min were unhealthy"), "{}", page.strip_words());
+        assert_eq!(page.headline(), "Not judged");
+    }
+}
