@@ -16,6 +16,7 @@ use crate::http::Frame;
 use crate::instances::{ClientSource, Ending, Instances};
 use crate::logs::Logs;
 use crate::metrics::{self, Board, Keep, Metrics, Sampler};
+use crate::outgoing;
 use crate::router;
 use crate::schedule::Schedule;
 use crate::settings::{OnShutdown, Settings};
@@ -144,7 +145,7 @@ fn own_data_dir(dir: &Path) -> Result<File, String> {
 /// It does not answer, or not well.
 pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     let url = format!("http://{}/health", settings.listen);
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build().map_err(|e| e.to_string())?;
+    let client = outgoing::plain().timeout(Duration::from_secs(5)).build().map_err(|e| e.to_string())?;
     let response =
         client.get(&url).header("Accept", "application/json").send().await.map_err(|e| format!("{url} does not answer: {e}"))?;
     let status = response.status();

@@ -21,6 +21,7 @@
 pub mod clock;
 pub mod error;
 pub mod ids;
+pub mod outgoing;
 
 // Layer 1: tools that know no domain.
 pub mod chart;
@@ -29,6 +30,7 @@ pub mod diagnosis;
 pub mod http;
 pub mod keeper;
 pub mod logbuf;
+pub mod notify;
 pub mod sampling;
 pub mod schedule;
 pub mod simulate;

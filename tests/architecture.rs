@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// the number says who comes first. A new module has to be put in its place here.
 const LAYERS: &[(u8, &[&str])] = &[
     // Vocabulary.
-    (0, &["clock", "error", "ids"]),
+    (0, &["clock", "error", "ids", "outgoing"]),
     // Tools that know no domain.
-    (1, &["chart", "db", "diagnosis", "http", "keeper", "logbuf", "sampling", "schedule", "simulate"]),
+    (1, &["chart", "db", "diagnosis", "http", "keeper", "logbuf", "notify", "sampling", "schedule", "simulate"]),
     // Domains.
     (2, &["keys"]),
     (3, &["configs"]),

@@ -81,7 +81,7 @@ impl Prometheus {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { child, port, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { child, port, http: jd_manager::outgoing::plain().build().unwrap() }
     }
 
     /// The samples an expression gives now: labels and value. None while it does not answer.

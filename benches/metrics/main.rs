@@ -120,7 +120,7 @@ impl Manager {
 
 /// An HTTP client that keeps its connections.
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    jd_manager::outgoing::plain().build().unwrap()
 }
 
 /// A saved configuration and an instance of it; the instance's id.

@@ -285,7 +285,7 @@ fn clock(look: &Look<'_>) -> Told {
         return bad(format!("{}. {}", capitalised(&told.what), told.advice));
     }
     match look.standing.node_clock_ahead_s {
-        Some(ahead) if ahead > CLOCK_TOLERANCE_S || ahead < WAITED_S => warning(format!(
+        Some(ahead) if !(WAITED_S..=CLOCK_TOLERANCE_S).contains(&ahead) => warning(format!(
             "The clock of the node behind the template provider is {} this machine's by more than {} s. Certificates are refused when \
              clocks differ: set both by a time server.",
             if ahead > 0 { "ahead of" } else { "behind" },

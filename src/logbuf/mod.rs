@@ -19,7 +19,7 @@ pub mod level;
 pub mod record;
 mod ring;
 pub mod segment;
-pub mod stream;
+pub(crate) mod stream;
 pub mod tail;
 
 #[cfg(test)]

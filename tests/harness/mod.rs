@@ -94,7 +94,7 @@ impl Manager {
     /// A manager started by a plan.
     pub async fn launch(plan: Plan) -> Self {
         let dir = tempfile::Builder::new().prefix("jd-manager-test").tempdir().unwrap();
-        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = jd_manager::outgoing::plain().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let mut manager = Self { dir, plan, child: None, address: SocketAddr::from(([127, 0, 0, 1], 0)), http };
         manager.steer(&manager.plan.simulate.clone());
         manager.begin();

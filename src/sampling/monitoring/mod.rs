@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::outgoing;
+
 /// Time for a whole reading. A client in good health needs a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of one body at most; a hundred channels are about 60 KiB.
@@ -155,9 +157,8 @@ impl Monitoring {
     }
 
     fn with_patience(patience: Duration) -> Self {
-        let http = reqwest::Client::builder()
+        let http = outgoing::plain()
             .user_agent("jd-manager")
-            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(KEPT)
             .build()

@@ -1,0 +1,325 @@
+//! Where a message can go, what has to be known for that, and what of it is a secret.
+//!
+//! Values only: sends nothing, and knows no form and no table. A channel's JSON holds its secrets and is for the database;
+//! [`Channel::masked`] is for everybody else.
+
+use super::addresses::{self, MASK};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::{Mailbox, Mailboxes};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Characters of any one field at most, addresses of the web excepted.
+const LONGEST: usize = 1_000;
+/// Receivers of one e-mail at most.
+const MAX_RECEIVERS: usize = 50;
+
+/// Where messages go. As JSON it is an object whose `kind` is `webhook`, `ntfy`, `email` or `telegram`, secrets included.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Channel {
+    /// Any program that takes JSON by HTTP.
+    Webhook {
+        /// Where to post to, `http` or `https`.
+        url: String,
+        /// What bodies are signed with, if they are.
+        #[serde(default)]
+        secret: Option<String>,
+    },
+    /// An ntfy server, which shows messages on phones.
+    Ntfy {
+        /// The server's address.
+        #[serde(default = "ntfy_server")]
+        server: String,
+        /// The topic: 1 to 64 letters, digits, `-` and `_`.
+        topic: String,
+        /// The access token, if the topic is protected.
+        #[serde(default)]
+        token: Option<String>,
+    },
+    /// Plain text by a mail server.
+    Email {
+        /// The mail server's name or IP address.
+        host: String,
+        /// Its port: mostly 465 with TLS, 587 with STARTTLS.
+        port: u16,
+        /// How the connection is protected.
+        security: Security,
+        /// For the login, if the server wants one.
+        #[serde(default)]
+        username: Option<String>,
+        /// For the login.
+        #[serde(default)]
+        password: Option<String>,
+        /// The sender, with or without a name.
+        from: String,
+        /// The receivers, several by comma.
+        to: String,
+    },
+    /// A chat with a bot of Telegram's.
+    Telegram {
+        /// The address of the bot API.
+        #[serde(default = "telegram_server")]
+        server: String,
+        /// The bot's token, as @BotFather gives it.
+        token: String,
+        /// The chat's number, or `@name` of a channel.
+        chat_id: String,
+    },
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Security {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS after a few words in the clear; without it nothing is sent.
+    Starttls,
+    /// None: everybody on the way can read the message and the password.
+    None,
+}
+
+/// The public ntfy server.
+fn ntfy_server() -> String {
+    "https://ntfy.sh".into()
+}
+
+/// Telegram's own bot API.
+fn telegram_server() -> String {
+    "https://api.telegram.org".into()
+}
+
+impl Channel {
+    /// The name of its kind, as in JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Webhook { .. } => "webhook",
+            Self::Ntfy { .. } => "ntfy",
+            Self::Email { .. } => "email",
+            Self::Telegram { .. } => "telegram",
+        }
+    }
+
+    /// What keeps it from being used: the field's name in JSON, and a sentence that says what to enter. Empty: nothing.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Problems(Vec::new());
+        match self {
+            Self::Webhook { url, secret } => {
+                found.unless("url", addresses::read(url));
+                found.secret("secret", secret.as_deref());
+            }
+            Self::Ntfy { server, topic, token } => {
+                found.unless("server", addresses::read_server(server));
+                let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+                if topic.is_empty() || topic.len() > 64 || !topic.bytes().all(fits) {
+                    found.add("topic", "Enter a topic of 1 to 64 letters, digits, - and _.");
+                }
+                found.secret("token", token.as_deref());
+                found.printable("token", token.as_deref());
+            }
+            Self::Email { host, port, username, password, from, to, .. } => {
+                let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | ':' | '_');
+                if host.is_empty() || host.len() > 255 || !host.chars().all(is_name) {
+                    found.add("host", "Enter the name or the IP address of the mail server, for example mail.example.org.");
+                }
+                if *port == 0 {
+                    found.add("port", "Enter the port of the mail server: mostly 465 with TLS, 587 with STARTTLS.");
+                }
+                found.secret("password", password.as_deref());
+                match (filled(username.as_deref()), filled(password.as_deref())) {
+                    (Some(_), None) => {
+                        found.add("password", "Enter the password that belongs to the user name, or remove the user name.")
+                    }
+                    (None, Some(_)) => {
+                        found.add("username", "Enter the user name that belongs to the password, or remove the password.")
+                    }
+                    _ => {}
+                }
+                if username.as_ref().is_some_and(|name| name.len() > LONGEST || name.contains(char::is_control)) {
+                    found.add("username", "Enter a user name on one line.");
+                }
+                if from.len() > LONGEST || from.parse::<Mailbox>().is_err() {
+                    found.add("from", "Enter the sender's address, for example miner@example.org.");
+                }
+                match receivers(to) {
+                    Some(receivers) if receivers.iter().count() <= MAX_RECEIVERS => {}
+                    Some(_) => found.add("to", format!("Enter at most {MAX_RECEIVERS} receivers.")),
+                    None => {
+                        found.add("to", "Enter the receiver's address, several separated by commas, for example me@example.org.")
+                    }
+                }
+            }
+            Self::Telegram { server, token, chat_id } => {
+                found.unless("server", addresses::read_server(server));
+                let parts = token.split_once(':');
+                let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+                let is_token = |(bot, key): (&str, &str)| {
+                    !bot.is_empty() && bot.bytes().all(|b| b.is_ascii_digit()) && !key.is_empty() && key.bytes().all(fits)
+                };
+                if token.len() > LONGEST || !parts.is_some_and(is_token) {
+                    found.add("token", "Enter the bot's token as @BotFather gives it: a number, a colon, letters and digits.");
+                }
+                let number = chat_id.strip_prefix('-').unwrap_or(chat_id);
+                let name = chat_id.strip_prefix('@').unwrap_or_default();
+                let is_number = !number.is_empty() && number.len() <= 20 && number.bytes().all(|b| b.is_ascii_digit());
+                let is_name =
+                    !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                if !is_number && !is_name {
+                    found.add("chat_id", "Enter the number of the chat, for example -1001234567890, or the @name of a channel.");
+                }
+            }
+        }
+        found.0
+    }
+
+    /// Its JSON for pages and programs. A secret that is set reads `********`, one that is not `null`; addresses are shown
+    /// without user, password, values behind `?` and segments that look drawn at random.
+    #[must_use]
+    pub fn masked(&self) -> Value {
+        let veil = |secret: &Option<String>| filled(secret.as_deref()).map(|_| MASK);
+        let kind = self.kind();
+        match self {
+            Self::Webhook { url, secret } => json!({ "kind": kind, "url": addresses::masked(url), "secret": veil(secret) }),
+            Self::Ntfy { server, topic, token } => {
+                json!({ "kind": kind, "server": addresses::masked(server), "topic": topic, "token": veil(token) })
+            }
+            Self::Email { host, port, security, username, password, from, to } => json!({
+                "kind": kind, "host": host, "port": port, "security": security, "username": username,
+                "password": veil(password), "from": from, "to": to,
+            }),
+            Self::Telegram { server, token, chat_id } => {
+                let token = if token.is_empty() { None } else { Some(MASK) };
+                json!({ "kind": kind, "server": addresses::masked(server), "token": token, "chat_id": chat_id })
+            }
+        }
+    }
+
+    /// Where a secret came back from a form masked or empty, takes the one of `old`, if that is of the same kind. A secret that
+    /// is missing (`None`) stays so: this is how one is removed. One that would go to another server stays masked, which is a problem. So is the password of a login without a user name.
+    pub fn keep_secrets_of(&mut self, old: &Self) {
+        match (self, old) {
+            (Self::Webhook { url, secret }, Self::Webhook { url: old_url, secret: old_secret }) => {
+                *url = addresses::unmasked(url, old_url);
+                keep(secret, old_secret, true);
+            }
+            (Self::Ntfy { server, token, .. }, Self::Ntfy { server: old_server, token: old_token, .. }) => {
+                *server = addresses::unmasked(server, old_server);
+                keep(token, old_token, server == old_server);
+            }
+            (Self::Email { host, username, password, .. }, Self::Email { host: old_host, password: old_password, .. }) => {
+                if filled(username.as_deref()).is_some() {
+                    keep(password, old_password, host == old_host);
+                } else if password.as_deref().is_some_and(is_veiled) {
+                    *password = None;
+                }
+            }
+            (Self::Telegram { server, token, .. }, Self::Telegram { server: old_server, token: old_token, .. }) => {
+                *server = addresses::unmasked(server, old_server);
+                if is_veiled(token) {
+                    *token = if server == old_server { old_token.clone() } else { MASK.into() };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where it leads, for people and without secrets: `webhook to https://example.org/…`, `e-mail to me@example.org`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Webhook { url, .. } => format!("webhook to {}", addresses::words(url)),
+            Self::Ntfy { server, topic, .. } => format!("ntfy topic {topic} at {}", addresses::words(server)),
+            Self::Email { to, .. } => format!("e-mail to {to}"),
+            Self::Telegram { chat_id, .. } => format!("Telegram chat {chat_id}"),
+        }
+    }
+
+    /// All that must not be quoted, in each form in which a server may repeat it.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let own = |secret: &Option<String>| secret.iter().cloned().collect::<Vec<_>>();
+        match self {
+            Self::Webhook { url, secret } => [addresses::secrets(url), own(secret)].concat(),
+            Self::Ntfy { server, token, .. } => [addresses::secrets(server), own(token)].concat(),
+            Self::Email { username, password, .. } => {
+                let (Some(username), Some(password)) = (username, password) else { return own(password) };
+                // The two ways of a login: PLAIN in one piece, LOGIN in two.
+                vec![password.clone(), STANDARD.encode(password), STANDARD.encode(format!("\0{username}\0{password}"))]
+            }
+            Self::Telegram { server, token, .. } => {
+                let key = token.split_once(':').map_or("", |(_, key)| key);
+                let mut all = addresses::secrets(server);
+                all.extend([token.clone(), token.replace(':', "%3A"), key.to_owned()]);
+                all
+            }
+        }
+    }
+}
+
+/// Without secrets: a channel may get into a log.
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Channel({})", self.masked())
+    }
+}
+
+/// The receivers in a field; `None` when one of them is no address or there is none.
+pub(super) fn receivers(text: &str) -> Option<Mailboxes> {
+    let receivers = text.parse::<Mailboxes>().ok()?;
+    (text.len() <= LONGEST * 5 && receivers.iter().next().is_some()).then_some(receivers)
+}
+
+/// What is in a field, if anything.
+pub(super) fn filled(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn is_veiled(secret: &str) -> bool {
+    secret.is_empty() || secret == MASK
+}
+
+/// Puts the old secret in the place of a veiled one, if it goes to the same place as before. Otherwise it stays veiled, and is complained of:
+/// whoever may change where a channel leads must not be able to send a secret there that they do not know.
+fn keep(secret: &mut Option<String>, old: &Option<String>, is_same_place: bool) {
+    if !secret.as_deref().is_some_and(is_veiled) {
+        return;
+    }
+    if is_same_place {
+        secret.clone_from(old);
+    } else {
+        *secret = old.as_ref().map(|_| MASK.to_owned());
+    }
+}
+
+/// Complaints under way.
+struct Problems(Vec<(&'static str, String)>);
+
+impl Problems {
+    fn add(&mut self, field: &'static str, words: impl Into<String>) {
+        self.0.push((field, words.into()));
+    }
+
+    fn unless<T>(&mut self, field: &'static str, read: Result<T, String>) {
+        if let Err(words) = read {
+            self.add(field, words);
+        }
+    }
+
+    fn secret(&mut self, field: &'static str, secret: Option<&str>) {
+        let Some(secret) = secret else { return };
+        if secret == MASK {
+            self.add(field, format!("Enter the {field} anew: {MASK} only stands for one that is not shown."));
+        } else if secret.len() > LONGEST || secret.contains(['\r', '\n', '\0']) {
+            self.add(field, format!("Enter the {field} on one line of at most {LONGEST} characters."));
+        }
+    }
+
+    fn printable(&mut self, field: &'static str, text: Option<&str>) {
+        if text.is_some_and(|text| !text.bytes().all(|b| b.is_ascii_graphic())) {
+            self.add(field, format!("Enter the {field} without spaces and special characters."));
+        }
+    }
+}

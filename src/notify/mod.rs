@@ -1,0 +1,164 @@
+//! Messages out of the house: by webhook, ntfy, e-mail and Telegram.
+//!
+//! Knows what a message is and how each kind of receiver wants it, and no domain: not why something is said, to whom it
+//! matters, or when it is tried again. Receivers are not trusted: time and bytes are bounded, no redirect is followed, and what they say
+//! gets out only as a short quotation. No secret gets into a log, a page or an error.
+//!
+//! A message arrives at least once, if it arrives: a receiver whose answer got lost is sent it again, with the same id.
+
+mod addresses;
+mod channel;
+mod email;
+mod failed;
+mod ntfy;
+mod posting;
+mod telegram;
+#[cfg(test)]
+mod tests;
+mod webhook;
+mod wire;
+mod wording;
+
+pub use channel::{Channel, Security};
+pub use failed::Failed;
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// Time for a message from the look-up of the name to the end of the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How it stands, so that receivers can tell good news from bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mood {
+    /// Something is wrong.
+    Bad,
+    /// Something is right again.
+    Good,
+    /// Neither.
+    Plain,
+}
+
+/// What is to be said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Stays the same however often the message is sent, so that receivers can drop doubles. Best printable ASCII, such as a UUID.
+    pub id: String,
+    /// When it came to pass: milliseconds since 1970 UTC.
+    pub at: i64,
+    /// What happened, in a line.
+    pub title: String,
+    /// More about it; may have several lines or be empty.
+    pub text: String,
+    /// How it stands.
+    pub mood: Mood,
+    /// A page about it.
+    pub link: Option<String>,
+    /// For programs: the members of an object go into a webhook's body beside the others, which are not replaced. Anything
+    /// else but null becomes the member `data`.
+    pub data: serde_json::Value,
+}
+
+impl Message {
+    /// The moment, or the nearest one that can be written: the years 1970 to 9999.
+    fn moment(&self) -> jiff::Timestamp {
+        const LAST: i64 = 253_402_214_400_000;
+        jiff::Timestamp::from_millisecond(self.at.clamp(0, LAST)).unwrap_or_default()
+    }
+
+    /// The id as it fits into a header: printable ASCII without brackets and quotes, at most 100 characters.
+    fn handle(&self) -> String {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        self.id.chars().take(100).map(|c| if fits(c) { c } else { '-' }).collect()
+    }
+}
+
+/// Sends messages. Clones share what is known about certificate authorities; no connection is kept.
+#[derive(Clone)]
+pub struct Sender {
+    http: reqwest::Client,
+    tls: Arc<ClientConfig>,
+    has_authorities: bool,
+    patience: Duration,
+}
+
+/// What one message has at its disposal.
+struct Attempt<'a> {
+    sender: &'a Sender,
+    deadline: Instant,
+    secrets: Vec<String>,
+}
+
+impl Sender {
+    /// A sender that trusts the certificate authorities of this machine, which it reads from its disk. Without any it works, too, but
+    /// not with TLS.
+    ///
+    /// # Errors
+    /// The cryptography cannot be set up; that is a fault of the build.
+    pub fn new() -> Result<Self, Failed> {
+        let mut authorities = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a file with certificate authorities cannot be read");
+        }
+        authorities.add_parsable_certificates(found.certs);
+        Self::trusting(authorities, PATIENCE)
+    }
+
+    fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, Failed> {
+        let has_authorities = !authorities.is_empty();
+        let unusable = |error: &dyn std::error::Error| Failed::for_good(format!("TLS cannot be set up: {error}."));
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&error))?
+            .with_root_certificates(authorities)
+            .with_no_client_auth();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("jd-manager/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(tls.clone())
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            // Messages are rare; by the next one the receiver would have closed the connection.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| unusable(&error.without_url()))?;
+        Ok(Self { http, tls: Arc::new(tls), has_authorities, patience })
+    }
+
+    /// Sends the message once, within 10 s.
+    ///
+    /// # Errors
+    /// It did not arrive, or nobody said that it did.
+    pub async fn send(&self, channel: &Channel, message: &Message) -> Result<(), Failed> {
+        if let Some((_, words)) = channel.problems().into_iter().next() {
+            return Err(Failed::for_good(words));
+        }
+        let attempt = Attempt { sender: self, deadline: Instant::now() + self.patience, secrets: channel.secrets() };
+        match channel {
+            Channel::Webhook { url, secret } => {
+                webhook::send(&attempt, url, channel::filled(secret.as_deref()), message, jiff::Timestamp::now()).await
+            }
+            Channel::Ntfy { server, topic, token } => {
+                ntfy::send(&attempt, server, topic, channel::filled(token.as_deref()), message).await
+            }
+            Channel::Email { host, port, security, username, password, from, to } => {
+                let login = channel::filled(username.as_deref()).zip(channel::filled(password.as_deref()));
+                let server = wire::MailServer { host, port: *port, security: *security };
+                email::send(&attempt, &server, login, from, to, message).await
+            }
+            Channel::Telegram { server, token, chat_id } => telegram::send(&attempt, server, token, chat_id, message).await,
+        }
+    }
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+//! Telegram: a bot writes into a chat.
+//!
+//! The bot's token is a part of the address, so no error may show one. Source: <https://core.telegram.org/bots/api#sendmessage>.
+
+use super::failed::{self, Failed};
+use super::posting::Post;
+use super::wording::{clipped, one_line};
+use super::{Attempt, Message, Mood, addresses};
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+/// Characters at most. Telegram takes 4,096, and counts some as two.
+const MAX_TITLE: usize = 250;
+const MAX_TEXT: usize = 1_700;
+
+/// Writes the message into the chat.
+pub(super) async fn send(
+    attempt: &Attempt<'_>,
+    server: &str,
+    token: &str,
+    chat_id: &str,
+    message: &Message,
+) -> Result<(), Failed> {
+    let sign = match message.mood {
+        Mood::Bad => "🔴 ",
+        Mood::Good => "🟢 ",
+        Mood::Plain => "",
+    };
+    let mut text = format!("{sign}{}", clipped(&one_line(&message.title), MAX_TITLE));
+    // A link that is cut leads nowhere, so it is the text that gives way.
+    for part in
+        [Some(clipped(&message.text, MAX_TEXT)), message.link.clone()].into_iter().flatten().filter(|part| !part.is_empty())
+    {
+        text.push_str("\n\n");
+        text.push_str(&part);
+    }
+    let body = json!({ "chat_id": chat_id, "text": text, "disable_web_page_preview": true });
+    let mut url = addresses::read_server(server).map_err(Failed::for_good)?;
+    let base = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("{base}/bot{token}/sendMessage"));
+    let place = addresses::place(&url);
+    let advice = "Check the bot's token and the chat's number, and that somebody in the chat has written to the bot first.";
+    let post = Post { url, headers: HeaderMap::new(), bearer: None, body: body.to_string().into_bytes(), advice };
+    let response = attempt.post(post).await?;
+    let answer = attempt.json(response).await?;
+    match answer.get("ok").and_then(Value::as_bool) {
+        Some(true) => Ok(()),
+        Some(false) => {
+            let said = answer.get("description").and_then(Value::as_str).unwrap_or_default();
+            let words = format!("{place} did not take the message{}. {advice}", failed::quote(said, &attempt.secrets));
+            Err(Failed::for_good(words))
+        }
+        None => Err(Failed::for_good(format!(
+            "{place} took the message but did not answer as Telegram does. Check that the address is that of a bot API."
+        ))),
+    }
+}

@@ -1,0 +1,78 @@
+//! Messages sent to receivers on loopback sockets, which write down what they hear.
+//!
+//! Nothing leaves the machine, and no certificate authority of the machine is used.
+
+mod channels;
+mod mail;
+mod posts;
+mod receivers;
+mod refusals;
+
+use super::{Channel, Failed, Message, Mood, Security, Sender};
+use receivers::Authority;
+use std::time::Duration;
+use tokio_rustls::rustls::RootCertStore;
+
+/// A sender that trusts nobody's certificates.
+fn sender() -> Sender {
+    Sender::trusting(RootCertStore::empty(), Duration::from_secs(5)).unwrap()
+}
+
+/// A sender that soon loses patience.
+fn hasty() -> Sender {
+    Sender::trusting(RootCertStore::empty(), Duration::from_millis(300)).unwrap()
+}
+
+/// A sender that trusts this authority and no other.
+fn trusting(authority: &Authority) -> Sender {
+    let mut store = RootCertStore::empty();
+    store.add(authority.certificate()).unwrap();
+    Sender::trusting(store, Duration::from_secs(5)).unwrap()
+}
+
+fn message() -> Message {
+    Message {
+        id: "6f1c2b1e-1d7c-4d53-9a55-0c5cf2d5a001".into(),
+        at: 1_795_356_131_204,
+        title: "Zürich: no longer mining".into(),
+        text: "The template provider is gone.\nIt was last seen at 14:02.".into(),
+        mood: Mood::Bad,
+        link: Some("https://manager.example/instances/1".into()),
+        data: serde_json::json!({ "instance": "zurich", "id": "not this one" }),
+    }
+}
+
+fn webhook(url: impl Into<String>) -> Channel {
+    Channel::Webhook { url: url.into(), secret: None }
+}
+
+fn ntfy(port: u16, token: Option<&str>) -> Channel {
+    Channel::Ntfy { server: format!("http://127.0.0.1:{port}"), topic: "mining".into(), token: token.map(Into::into) }
+}
+
+fn telegram(port: u16) -> Channel {
+    Channel::Telegram { server: format!("http://127.0.0.1:{port}"), token: format!("12345:{SECRET}"), chat_id: "-100777".into() }
+}
+
+fn email(port: u16, security: Security) -> Channel {
+    Channel::Email {
+        host: "localhost".into(),
+        port,
+        security,
+        username: Some("miner".into()),
+        password: Some(SECRET.into()),
+        from: "Miner <miner@example.org>".into(),
+        to: "me@example.org, Zoë <you@example.net>".into(),
+    }
+}
+
+/// What must not be seen anywhere but where it belongs.
+const SECRET: &str = "Xq7-hidden_Treasure42";
+
+async fn failure(sender: &Sender, channel: &Channel) -> Failed {
+    let failed = sender.send(channel, &message()).await.unwrap_err();
+    assert!(!failed.words.contains(SECRET) && !format!("{failed:?}").contains(SECRET), "{failed}");
+    assert!(failed.words.len() < 1_500 && !failed.words.contains(['\r', '\n']), "{failed}");
+    assert!(failed.words.ends_with('.'), "{failed}");
+    failed
+}

@@ -1,0 +1,71 @@
+//! Webhooks: JSON for any program, signed if there is a secret.
+//!
+//! The signature is over the time of sending and the body, so that a receiver can refuse what somebody recorded and sends again:
+//! `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over "timestamp.body">`.
+
+use super::posting::Post;
+use super::{Attempt, Failed, Message, addresses};
+use hmac::{Hmac, Mac as _};
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+use std::fmt::Write as _;
+
+/// Posts the message to `url`. `now` is the time that is signed.
+pub(super) async fn send(
+    attempt: &Attempt<'_>,
+    url: &str,
+    secret: Option<&str>,
+    message: &Message,
+    now: jiff::Timestamp,
+) -> Result<(), Failed> {
+    let body = body(message);
+    let mut headers = HeaderMap::new();
+    let mut add = |name: &'static str, value: String| {
+        // All of these are printable ASCII by construction.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    add("x-jd-manager-delivery", message.handle());
+    if let Some(secret) = secret {
+        let timestamp = now.as_second();
+        add("x-jd-manager-timestamp", timestamp.to_string());
+        add("x-jd-manager-signature", signature(secret, timestamp, &body));
+    }
+    let advice = "Check the address, and whether the receiver wants a password or a token in it.";
+    let url = addresses::read(url).map_err(Failed::for_good)?;
+    // A success is one by its status. Waiting for the rest of the answer could only lead to a second message.
+    attempt.post(Post { url, headers, bearer: None, body, advice }).await.map(drop)
+}
+
+/// The body: the message's members, and those of its data that have other names.
+fn body(message: &Message) -> Vec<u8> {
+    let mut body = match &message.data {
+        Value::Object(members) => members.clone(),
+        Value::Null => Map::new(),
+        other => Map::from_iter([("data".to_owned(), other.clone())]),
+    };
+    let own = [
+        ("id", json!(message.id)),
+        ("at", json!(format!("{:.3}", message.moment()))),
+        ("title", json!(message.title)),
+        ("text", json!(message.text)),
+        ("mood", json!(message.mood)),
+        ("link", json!(message.link)),
+    ];
+    body.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    Value::Object(body).to_string().into_bytes()
+}
+
+/// `sha256=` and the hex digits of the HMAC of `timestamp.body`.
+pub(super) fn signature(secret: &str, timestamp: i64, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(timestamp.to_string().as_bytes());
+    mac.update(b".");
+    mac.update(body);
+    mac.finalize().into_bytes().iter().fold("sha256=".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,180 @@
+//! The connection to a mail server: name, TCP, TLS and STARTTLS, with a bound to what comes in.
+//!
+//! Knows of SMTP what is said before TLS. That is done here because whatever comes in the clear after the consent to
+//! STARTTLS has to be thrown away with the connection (RFC 3207, section 6; the attack is CVE-2011-0411).
+
+use super::channel::Security;
+use super::failed::{self, Failed};
+use lettre::transport::smtp::client::AsyncTokioStream;
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// Bytes that a mail server may send in all. A conversation is about one KiB.
+const MAX_INCOMING: usize = 64 << 10;
+/// What a server says first. After STARTTLS it does not say it again, but the conversation that follows starts with it.
+const GREETING: &[u8] = b"220 secured\r\n";
+
+/// Where mail is handed in.
+pub(super) struct MailServer<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) security: Security,
+}
+
+impl MailServer<'_> {
+    /// For people: `mail.example.org:465`.
+    pub(super) fn place(&self) -> String {
+        match self.host.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, self.port).to_string(),
+            Err(_) => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Connects as far as the server's greeting, which is still to be read.
+    pub(super) async fn connect(&self, tls: &Arc<ClientConfig>, has_authorities: bool) -> Result<Wire, Failed> {
+        let unconnected =
+            |error: io::Error| failed::unconnected(&self.place(), &error as &(dyn Error + 'static), has_authorities, &[]);
+        let tcp = TcpStream::connect((self.host, self.port)).await.map_err(unconnected)?;
+        let (peer, local) = (tcp.peer_addr().map_err(unconnected)?, tcp.local_addr().map_err(unconnected)?);
+        let mut wire = Wire { line: Line::Plain(tcp), said: &[], left: MAX_INCOMING, peer, local };
+        if self.security == Security::Starttls {
+            wire.ask_for_tls(&self.place()).await?;
+            wire.said = GREETING;
+        }
+        if self.security != Security::None {
+            let name = ServerName::try_from(self.host.to_owned())
+                .map_err(|_| Failed::for_good("Enter the mail server's name as it stands in its certificate."))?;
+            let Line::Plain(tcp) = wire.line else { return Ok(wire) };
+            let secured = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.map_err(unconnected)?;
+            wire.line = Line::Secured(Box::new(secured));
+        }
+        Ok(wire)
+    }
+}
+
+/// A connection that ends with an error once more than 64 KiB have come in.
+#[derive(Debug)]
+pub(super) struct Wire {
+    line: Line,
+    /// To be read before anything else.
+    said: &'static [u8],
+    left: usize,
+    peer: SocketAddr,
+    /// This machine's end of the connection.
+    pub(super) local: SocketAddr,
+}
+
+#[derive(Debug)]
+enum Line {
+    Plain(TcpStream),
+    Secured(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    /// Reads the greeting and asks for TLS; with `Ok` the server waits for it.
+    async fn ask_for_tls(&mut self, place: &str) -> Result<(), Failed> {
+        let broken = |error: io::Error| failed::unconnected(place, &error as &(dyn Error + 'static), true, &[]);
+        let unusable = |said: &str| {
+            Failed::for_now(format!("The mail server {place} does not take messages now{}.", failed::quote(said, &[])))
+        };
+        let greeting = self.reply().await.map_err(broken)?;
+        if !greeting.starts_with("220") {
+            return Err(unusable(&greeting));
+        }
+        let hello = lettre::transport::smtp::commands::Ehlo::new(super::email::client_id(self.local)).to_string();
+        self.write_all(hello.as_bytes()).await.map_err(broken)?;
+        let abilities = self.reply().await.map_err(broken)?;
+        if !abilities.starts_with("250") {
+            return Err(unusable(&abilities));
+        }
+        // The abilities are not looked at: anybody on the way could have changed them. The answer counts, then the certificate.
+        self.write_all(b"STARTTLS\r\n").await.map_err(broken)?;
+        let consent = self.reply().await.map_err(broken)?;
+        if !consent.starts_with("220") {
+            let words = format!(
+                "The mail server {place} offers no STARTTLS at this port{}. Choose TLS and its port, mostly 465, or ask who runs it.",
+                failed::quote(&consent, &[])
+            );
+            return Err(if consent.starts_with('4') { Failed::for_now(words) } else { Failed::for_good(words) });
+        }
+        Ok(())
+    }
+
+    /// One reply with all its lines. It is read byte by byte, so that nothing behind it is taken for something said in TLS; there
+    /// it is a message that TLS does not know, and the connection ends.
+    async fn reply(&mut self) -> io::Result<String> {
+        let mut reply = Vec::new();
+        loop {
+            let start = reply.len();
+            while reply.last() != Some(&b'\n') || reply.len() == start {
+                reply.push(self.read_u8().await?);
+            }
+            // `250-` is followed by another line, `250 ` is the last.
+            if reply.get(start + 3) != Some(&b'-') {
+                return Ok(String::from_utf8_lossy(&reply).into_owned());
+            }
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let wire = &mut *self;
+        if !wire.said.is_empty() {
+            let (now, later) = wire.said.split_at(wire.said.len().min(buf.remaining()));
+            buf.put_slice(now);
+            wire.said = later;
+            return Poll::Ready(Ok(()));
+        }
+        if wire.left == 0 {
+            return Poll::Ready(Err(io::Error::other("more came than a mail server says")));
+        }
+        // The last piece may go beyond the bound, by no more than the reader's buffer.
+        let before = buf.filled().len();
+        let polled = match &mut wire.line {
+            Line::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Line::Secured(tls) => Pin::new(tls).poll_read(cx, buf),
+        };
+        wire.left = wire.left.saturating_sub(buf.filled().len() - before);
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.line {
+            Line::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Line::Secured(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.line {
+            Line::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Line::Secured(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.line {
+            Line::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Line::Secured(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncTokioStream for Wire {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer)
+    }
+}
