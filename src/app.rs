@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Timestamp;
+use crate::alerts::{Alerts, Feed};
+use crate::clock::{SystemClock, Timestamp};
 use crate::configs::Configs;
 use crate::db::Db;
 use crate::health::{self, Caretaker, Health};
@@ -16,6 +17,7 @@ use crate::http::Frame;
 use crate::instances::{ClientSource, Ending, Instances};
 use crate::logs::Logs;
 use crate::metrics::{self, Board, Keep, Metrics, Sampler};
+use crate::notify::Sender;
 use crate::outgoing;
 use crate::router;
 use crate::schedule::Schedule;
@@ -69,11 +71,28 @@ where
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
-    let metrics = measure(&db, &instances, &settings, &stop).await?;
+    let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
+    let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
     let health = Health::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
+    health::forget_daily(&schedule, db.clone(), settings.retention_days)
+        .await
+        .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
+    let alerts = alert(&db, &schedule, &stop).await?;
+    schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
-    let state =
-        AppState { configs, instances: instances.clone(), logs, metrics, health, stop: stop.clone(), started: begun, started_at };
+    let alerting = alerts.clone().run(stop.clone());
+    tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
+    let state = AppState {
+        configs,
+        instances: instances.clone(),
+        logs,
+        metrics,
+        health,
+        alerts,
+        stop: stop.clone(),
+        started: begun,
+        started_at,
+    };
     let app = router::router(state.clone(), frame);
 
     let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -97,31 +116,47 @@ where
         _ = terminate.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
         _ = interrupt.recv() => tracing::warn!("told again: leaving the rest to the keepers, which go on stopping"),
     }
-    // What it understood of the logs is written down.
-    let _ = tokio::time::timeout(LAST_REQUESTS, caretaker).await;
-    if tokio::time::timeout(LAST_REQUESTS, serving).await.is_err() {
+    // What the caretaker understood of the logs is written down; an alert on its way arrives.
+    let (serving, alerting, _) = tokio::join!(
+        tokio::time::timeout(LAST_REQUESTS, serving),
+        tokio::time::timeout(LAST_REQUESTS, alerting),
+        tokio::time::timeout(LAST_REQUESTS, caretaker)
+    );
+    if serving.is_err() {
         tracing::warn!("some requests were cut off");
+    }
+    if alerting.is_err() {
+        tracing::warn!("an alert was cut off on its way; it may come twice");
     }
     tracing::info!("ended");
     Ok(())
 }
 
 /// Begins to sample, and to forget what is too old.
-async fn measure(db: &Db, instances: &Instances, settings: &Settings, stop: &CancellationToken) -> Result<Metrics, String> {
+async fn measure(
+    db: &Db,
+    instances: &Instances,
+    settings: &Settings,
+    schedule: &Schedule,
+    stop: &CancellationToken,
+) -> Result<Metrics, String> {
     let (told, rounds) = tokio::sync::watch::channel(0);
     let keep = Keep::raw_days(settings.retention_days);
     let board = Board::default();
     let sampler = Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told, board.clone());
     tokio::spawn(sampler.run(stop.clone()));
-    let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
-    metrics::forget_nightly(&schedule, db.clone(), keep, stop.clone())
+    metrics::forget_nightly(schedule, db.clone(), keep, stop.clone())
         .await
         .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
-    health::forget_daily(&schedule, db.clone(), settings.retention_days)
-        .await
-        .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
-    schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     Ok(Metrics::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds, board))
+}
+
+/// Sets up alerts, and what is forgotten of them.
+async fn alert(db: &Db, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
+    let sender = Sender::new().map_err(|e| format!("messages cannot be sent from here: {e}"))?;
+    let alerts = Alerts::new(db.clone(), sender, SystemClock);
+    alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+    Ok(alerts)
 }
 
 /// Makes the data directory and makes sure that no other manager uses it.

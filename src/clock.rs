@@ -58,6 +58,13 @@ impl Timestamp {
         self.zoned("%H:%M:%S%.3f")
     }
 
+    /// The minute of the day in the machine's own time zone, 0 to 1439.
+    #[must_use]
+    pub fn minute_of_day(self) -> u16 {
+        let local = self.jiff().to_zoned(jiff::tz::TimeZone::system());
+        u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
+    }
+
     fn zoned(self, format: &str) -> String {
         self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string()
     }
@@ -142,6 +149,13 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-11-22T21:29:59.204Z");
         assert_eq!("2026-11-22T21:29:59.204Z".parse::<Timestamp>().unwrap(), moment);
         assert_eq!("2026-11-22T22:29:59.204+01:00".parse::<Timestamp>().unwrap(), moment);
+    }
+
+    #[test]
+    fn the_minute_of_the_day_is_that_of_the_local_time() {
+        let moment = Timestamp(1_795_382_999_204);
+        let (hour, minute) = (moment.minute_of_day() / 60, moment.minute_of_day() % 60);
+        assert_eq!(moment.local_time()[..5], format!("{hour:02}:{minute:02}"));
     }
 
     #[test]

@@ -65,3 +65,11 @@ id! {
     /// The id of an instance: one JD client under one keeper. Also the name of its directory below `instances/`.
     InstanceId
 }
+id! {
+    /// The id of a rule of alerts.
+    RuleId
+}
+id! {
+    /// The id of a channel that alerts are sent to.
+    ChannelId
+}

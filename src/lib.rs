@@ -47,6 +47,8 @@ pub mod metrics;
 
 pub mod health;
 
+pub mod alerts;
+
 // The house around them.
 pub mod app;
 pub mod cli;

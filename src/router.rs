@@ -5,7 +5,7 @@
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::json;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::clock::Timestamp;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{configs, health as wards, instances, keys, logs, metrics};
+use crate::{alerts, configs, health as wards, instances, keys, logs, metrics};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -70,6 +70,33 @@ fn urls() -> Router<AppState> {
         .route("/metrics/{id}/{type}/chart", get(metrics::routes::chart))
         .route("/keys/generate", post(keys::routes::generate))
         .route("/events", get(instances::routes::all_events))
+        .route("/alerts", get(alerts::routes::show))
+        .route("/alerts/channels", post(alerts::routes::create_channel))
+        .route("/alerts/channels/new", get(alerts::routes::new_channel))
+        .route(
+            "/alerts/channels/{id}",
+            get(alerts::routes::channel)
+                .put(alerts::routes::update_channel)
+                .post(alerts::routes::update_channel)
+                .delete(alerts::routes::delete_channel),
+        )
+        .route("/alerts/channels/{id}/delete", get(alerts::routes::ask_delete_channel).post(alerts::routes::delete_channel))
+        .route("/alerts/channels/{id}/test", post(alerts::routes::test_channel))
+        .route("/alerts/rules", post(alerts::routes::create_rule))
+        .route("/alerts/rules/new", get(alerts::routes::new_rule))
+        .route(
+            "/alerts/rules/{id}",
+            get(alerts::routes::rule)
+                .put(alerts::routes::update_rule)
+                .post(alerts::routes::update_rule)
+                .delete(alerts::routes::delete_rule),
+        )
+        .route("/alerts/rules/{id}/delete", get(alerts::routes::ask_delete_rule).post(alerts::routes::delete_rule))
+        .route("/alerts/silences", post(alerts::routes::silence))
+        .route("/alerts/silences/{id}", delete(alerts::routes::end_silence))
+        .route("/alerts/silences/{id}/delete", post(alerts::routes::end_silence))
+        .route("/alerts/deliveries", get(alerts::routes::deliveries))
+        .route("/alerts/deliveries/{id}/again", post(alerts::routes::again))
         .route("/health", get(health))
         .route("/health/{id}", get(wards::routes::show))
         .route("/health/{id}/check", post(wards::routes::check))

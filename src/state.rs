@@ -4,6 +4,7 @@ use axum::extract::FromRef;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Alerts;
 use crate::clock::Timestamp;
 use crate::configs::Configs;
 use crate::health::Health;
@@ -28,6 +29,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Their health.
     pub health: Health,
+    /// Alerts.
+    pub alerts: Alerts,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
@@ -45,6 +48,12 @@ impl FromRef<AppState> for Configs {
 impl FromRef<AppState> for Instances {
     fn from_ref(state: &AppState) -> Self {
         state.instances.clone()
+    }
+}
+
+impl FromRef<AppState> for Alerts {
+    fn from_ref(state: &AppState) -> Self {
+        state.alerts.clone()
     }
 }
 

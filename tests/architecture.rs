@@ -21,12 +21,13 @@ const LAYERS: &[(u8, &[&str])] = &[
     (5, &["logs"]),
     (6, &["metrics"]),
     (7, &["health"]),
+    (8, &["alerts"]),
     // The house around them.
     (9, &["app", "cli", "demo", "router", "settings", "state"]),
 ];
 
 /// Domains, whose files have the parts that the rules below speak of.
-const DOMAINS: [&str; 6] = ["keys", "configs", "instances", "logs", "metrics", "health"];
+const DOMAINS: [&str; 7] = ["keys", "configs", "instances", "logs", "metrics", "health", "alerts"];
 
 /// Imports that break a rule for a reason: file or folder, what it may import all the same, why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[

@@ -68,6 +68,21 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/metrics/{id}/{type}/chart", Offered::Only("image/svg+xml")),
     ("post", "/keys/generate", Offered::Page),
     ("get", "/events", Offered::Stream),
+    ("get", "/alerts", Offered::Page),
+    ("post", "/alerts/channels", Offered::Page),
+    ("get", "/alerts/channels/new", Offered::Page),
+    ("get put post delete", "/alerts/channels/{id}", Offered::Page),
+    ("get post", "/alerts/channels/{id}/delete", Offered::Page),
+    ("post", "/alerts/channels/{id}/test", Offered::Page),
+    ("post", "/alerts/rules", Offered::Page),
+    ("get", "/alerts/rules/new", Offered::Page),
+    ("get put post delete", "/alerts/rules/{id}", Offered::Page),
+    ("get post", "/alerts/rules/{id}/delete", Offered::Page),
+    ("post", "/alerts/silences", Offered::Page),
+    ("delete", "/alerts/silences/{id}", Offered::Page),
+    ("post", "/alerts/silences/{id}/delete", Offered::Page),
+    ("get", "/alerts/deliveries", Offered::Page),
+    ("post", "/alerts/deliveries/{id}/again", Offered::Page),
     // Asked by tools that send whatever they send.
     ("get", "/health", Offered::Only("application/json")),
     ("get", "/health/{id}", Offered::Stream),
@@ -138,6 +153,8 @@ struct World {
     manager: Manager,
     config: String,
     instance: String,
+    channel: String,
+    rule: String,
 }
 
 impl World {
@@ -146,12 +163,22 @@ impl World {
         let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
         manager.act(&format!("/api/saved-configs/{config}/set-active")).await;
         let instance = manager.instance_of("barn", &config).await;
-        Self { manager, config, instance }
+        let channel = json!({ "name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/" });
+        let channel: serde_json::Value = manager.post_json("/api/alerts/channels", &channel).await.json().await.unwrap();
+        let rule = manager.json("/api/alerts").await["rules"][0]["id"].as_str().unwrap().to_owned();
+        Self { manager, config, instance, channel: channel["channel_id"].as_str().unwrap().to_owned(), rule }
     }
 
     fn path(&self, pattern: &str) -> String {
-        let is_of_instance = ["/instances", "/metrics", "/health"].iter().any(|of| pattern.starts_with(of));
-        let id = if is_of_instance { &self.instance } else { &self.config };
+        let owners = [
+            ("/instances", &self.instance),
+            ("/metrics", &self.instance),
+            ("/health", &self.instance),
+            ("/alerts/channels", &self.channel),
+            ("/alerts/rules", &self.rule),
+            ("/alerts/silences", &self.instance),
+        ];
+        let id = owners.iter().find(|(begin, _)| pattern.starts_with(begin)).map_or(&self.config, |(_, id)| id);
         pattern.replace("{id}", id).replace("{n}", "1").replace("{type}", "cpu_percent")
     }
 }
@@ -281,7 +308,16 @@ fn vary_is_right(answer: &Answer, case: &str) {
 #[tokio::test]
 async fn whatever_changes_something_is_refused_before_it_does_where_nothing_is_acceptable() {
     let world = World::new().await;
-    let before = (world.manager.json("/api/instances").await, world.manager.json("/api/saved-configs").await);
+    let all = async || {
+        let manager = &world.manager;
+        let mut instances = manager.json("/api/instances").await;
+        // Its health is known a moment after it was made.
+        for instance in instances["instances"].as_array_mut().unwrap() {
+            instance.as_object_mut().unwrap().remove("health");
+        }
+        [instances, manager.json("/api/saved-configs").await, manager.json("/api/alerts").await]
+    };
+    let before = all().await;
     for (methods, pattern, _) in URLS {
         for method in methods.split(' ').filter(|method| *method != "get") {
             for prefix in ["", "/api"] {
@@ -298,7 +334,7 @@ async fn whatever_changes_something_is_refused_before_it_does_where_nothing_is_a
             }
         }
     }
-    assert_eq!((world.manager.json("/api/instances").await, world.manager.json("/api/saved-configs").await), before);
+    assert_eq!(all().await, before);
     assert_eq!(world.manager.events(&world.instance).await, Vec::<serde_json::Value>::new());
 }
 

@@ -110,6 +110,12 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/saved-configs",
         "/saved-configs/new",
         "/saved-configs/import",
+        "/alerts",
+        "/alerts/channels/new",
+        "/alerts/channels/new?kind=email",
+        "/alerts/rules/new",
+        "/alerts/rules/new?kind=metric",
+        "/alerts/deliveries",
         "/nothing",
     ]
     .map(str::to_owned)
@@ -150,6 +156,8 @@ async fn another_sites_page_cannot_change_anything() {
             ("POST", "/saved-configs".to_owned()),
             ("POST", "/api/saved-configs/import".to_owned()),
             ("POST", "/keys/generate".to_owned()),
+            ("POST", "/alerts/channels".to_owned()),
+            ("POST", "/alerts/silences".to_owned()),
         ] {
             for accept in ["text/html", "application/json"] {
                 let mut request = manager.request(method, &path).header("accept", accept);

@@ -5,6 +5,80 @@
 #![allow(missing_docs, reason = "generated from the migrations, which document the columns")]
 
 diesel::table! {
+    alert_channels (id) {
+        id -> Text,
+        name -> Text,
+        target -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    alert_deliveries (id) {
+        id -> BigInt,
+        channel_id -> Text,
+        message_id -> Text,
+        at -> BigInt,
+        title -> Text,
+        text -> Text,
+        mood -> Text,
+        data -> Text,
+        state -> Text,
+        tries -> Integer,
+        queued_at -> BigInt,
+        due_at -> BigInt,
+        done_at -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    alert_memories (rule_id, instance_id) {
+        rule_id -> Text,
+        instance_id -> Text,
+        since -> Nullable<BigInt>,
+        counts -> Bool,
+        gone -> Nullable<BigInt>,
+        told -> Nullable<BigInt>,
+        told_since -> Nullable<BigInt>,
+        ended -> Nullable<BigInt>,
+        words -> Text,
+        count -> Nullable<Double>,
+    }
+}
+
+diesel::table! {
+    alert_rule_channels (rule_id, channel_id) {
+        rule_id -> Text,
+        channel_id -> Text,
+    }
+}
+
+diesel::table! {
+    alert_rules (id) {
+        id -> Text,
+        name -> Text,
+        condition -> Text,
+        instance_id -> Nullable<Text>,
+        for_s -> Integer,
+        clear_s -> Integer,
+        repeat_s -> Nullable<Integer>,
+        tell_cleared -> Bool,
+        quiet_from -> Nullable<Integer>,
+        quiet_to -> Nullable<Integer>,
+        enabled -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    alert_silences (instance_id) {
+        instance_id -> Text,
+        until -> BigInt,
+    }
+}
+
+diesel::table! {
     configuration_revisions (configuration_id, revision) {
         configuration_id -> Text,
         revision -> Integer,
@@ -184,7 +258,20 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(alert_deliveries -> alert_channels (channel_id));
+diesel::joinable!(alert_memories -> alert_rules (rule_id));
+diesel::joinable!(alert_memories -> instances (instance_id));
+diesel::joinable!(alert_silences -> instances (instance_id));
 diesel::joinable!(configuration_revisions -> configurations (configuration_id));
 diesel::joinable!(events -> instances (instance_id));
 diesel::joinable!(instances -> configurations (config_id));
 diesel::allow_tables_to_appear_in_same_query!(configurations, configuration_revisions, events, instances);
+diesel::allow_tables_to_appear_in_same_query!(
+    alert_channels,
+    alert_deliveries,
+    alert_memories,
+    alert_rule_channels,
+    alert_rules,
+    alert_silences,
+    instances
+);

@@ -154,6 +154,14 @@ impl Health {
         Ok((instance, report))
     }
 
+    /// What the last checks of an instance found; nothing before the first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn results(&self, id: InstanceId) -> Result<Vec<Checked>> {
+        Ok(self.kept(id).await?.results)
+    }
+
     /// Switches cures on or off; those not mentioned stay as they are.
     ///
     /// # Errors

@@ -181,3 +181,94 @@ async fn a_wrong_clock_gives_the_advice_for_certificates() {
         assert!(manager.page(&format!("/instances/{id}")).await.contains("time server"));
     }
 }
+
+/// A receiver of webhooks that keeps what it gets: title, delivery id, and whether the signature is right.
+async fn receiver(secret: &'static str) -> (String, std::sync::Arc<std::sync::Mutex<Vec<(String, String)>>>) {
+    use hmac::Mac;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let got = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = got.clone();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut bytes = Vec::new();
+            let (head, body) = loop {
+                let mut part = [0; 4096];
+                let count = connection.read(&mut part).await.unwrap();
+                bytes.extend_from_slice(&part[..count]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                if let Some((head, body)) = text.split_once("\r\n\r\n")
+                    && serde_json::from_str::<Value>(body).is_ok()
+                {
+                    break (head.to_ascii_lowercase(), body.to_owned());
+                }
+            };
+            let header = |name: &str| {
+                head.lines()
+                    .find_map(|line| line.strip_prefix(&format!("{name}: ")))
+                    .unwrap_or_else(|| panic!("{name}: {head}"))
+                    .to_owned()
+            };
+            let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+            mac.update(format!("{}.{body}", header("x-jd-manager-timestamp")).as_bytes());
+            let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(header("x-jd-manager-signature"), format!("sha256={signature}"));
+            let body: Value = serde_json::from_str(&body).unwrap();
+            kept.lock().unwrap().push((body["title"].as_str().unwrap().to_owned(), header("x-jd-manager-delivery")));
+            connection.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await.unwrap();
+        }
+    });
+    (url, got)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_gets_each_trouble_once_and_its_end_once() {
+    let (mut peer, provider) = Peer::template_provider(&["--interval", "5"]);
+    let provider_port = provider.to_string();
+    let ports = [free_port(), free_port()];
+    let pool = pool_on(&ports);
+    let mut manager = manager().await;
+    let (url, got) = receiver("s3cret").await;
+    let channel = json!({ "name": "hook", "kind": "webhook", "url": url, "secret": "s3cret" });
+    assert_eq!(manager.post_json("/api/alerts/channels", &channel).await.status(), 201);
+    for (name, condition) in [
+        ("no pool", json!({ "kind": "check", "check": "upstream", "at_least": "unhealthy" })),
+        ("ended", json!({ "kind": "state", "is": "backing-off" })),
+    ] {
+        let rule = json!({ "name": name, "condition": condition, "for_s": 0, "clear_s": 0, "tell_cleared": true });
+        let answer = manager.post_json("/api/alerts/rules", &rule).await;
+        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+    }
+    let titles = || -> Vec<String> { got.lock().unwrap().iter().map(|(title, _)| title.clone()).collect() };
+    let config = pool_config(free_port(), free_port(), provider, ports[0], ports[1]);
+    let id = manager.instance_of("barn", &manager.save_config("home pool", &config).await).await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    until_place(&manager, &id, "pool 1 of 1").await;
+    assert!(titles().is_empty(), "{:?}", titles());
+
+    drop(pool);
+    until("solo mining is told", || async { titles().iter().any(|title| title.contains("olo")).then_some(()) }).await;
+    // A new manager neither repeats nor forgets.
+    manager.kill();
+    manager.begin();
+    let _pool = pool_on(&ports);
+    until_place(&manager, &id, "pool 1 of 1").await;
+    until("its end is told", || async { (titles().len() >= 2).then_some(()) }).await;
+
+    signal(peer.child.id(), rustix::process::Signal::KILL);
+    peer.child.wait().unwrap();
+    until("the lost template provider is told", || async { (titles().len() >= 3).then_some(()) }).await;
+    let (_peer, _) = Peer::template_provider(&["--port", &provider_port, "--interval", "5"]);
+    until("its end is told", || async { (titles().len() >= 4).then_some(()) }).await;
+    manager.until_state(&id, "running").await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let told = titles();
+    println!("the webhook got: {told:#?}");
+    assert_eq!(told.len(), 4, "each once: {told:?}");
+    let ids: std::collections::BTreeSet<String> = got.lock().unwrap().iter().map(|(_, id)| id.clone()).collect();
+    assert_eq!(ids.len(), 4);
+    let listed = manager.json("/api/alerts/deliveries").await;
+    let sent = listed["deliveries"].as_array().unwrap().iter().filter(|delivery| delivery["state"] == "sent").count();
+    assert_eq!(sent, 4, "{listed}");
+}

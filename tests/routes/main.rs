@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod alerts;
 mod events;
 mod health;
 mod instances;

@@ -1,0 +1,173 @@
+//! A channel as it was sent, read into one that can be saved, every wrong field named. Secrets that were not sent stay as they are.
+
+use serde_json::{Map, Value};
+
+use super::kinds::{Field, How, KINDS, kind, usual_port};
+use super::model::SavedChannel;
+use crate::configs::{MASK, check_name};
+use crate::error::{Error, Result};
+use crate::http::extract::Members;
+use crate::notify::Channel;
+
+/// A body that should become a channel.
+#[derive(Clone)]
+pub struct ChannelDraft(Value);
+
+impl ChannelDraft {
+    /// Of a body: a JSON object, or the fields of a form.
+    #[must_use]
+    pub const fn of(body: Value) -> Self {
+        Self(body)
+    }
+
+    /// Name and target. Of a channel that is changed, what was not sent stays as it was.
+    ///
+    /// # Errors
+    /// Names every wrong field.
+    pub fn check(self, former: Option<&SavedChannel>) -> Result<(String, Channel)> {
+        let mut members = Members::of(self.0)?;
+        let name = match members.text("name") {
+            None if !members.has("name") && former.is_some() => former.map(|former| former.name.clone()),
+            None => {
+                if !members.is_refused("name") {
+                    members.refuse("name", "Give it a name, such as \"my phone\".");
+                }
+                None
+            }
+            Some(name) => Some(name),
+        };
+        if let Some(Err(wrong)) = name.as_deref().map(check_name) {
+            members.refuse("name", wrong);
+        }
+        let kind_name = members.text("kind").or_else(|| former.map(|former| former.target.kind().to_owned()));
+        let Some(kind) = kind_name.as_deref().and_then(kind) else {
+            if !members.is_refused("kind") {
+                let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+                members.refuse("kind", format!("kind must be one of {}.", names.join(", ")));
+            }
+            return members.finish(None);
+        };
+        let former = former.map(|former| &former.target).filter(|former| former.kind() == kind.name);
+        let stored = former.map(serde_json::to_value).transpose().map_err(Error::internal)?;
+        let mut target = Map::from_iter([("kind".to_owned(), Value::from(kind.name))]);
+        for field in kind.fields {
+            let kept = stored.as_ref().and_then(|stored| stored.get(field.name)).filter(|_| !members.has(field.name));
+            let value = match kept {
+                Some(kept) => kept.clone(),
+                None => read(&mut members, field, former.is_some()),
+            };
+            if former.is_none() && field.how == How::Secret && value == MASK {
+                members.refuse(field.name, "Type it in full: there is none yet that could be kept.");
+            }
+            target.insert(field.name.to_owned(), value);
+        }
+        if target.get("port").is_some_and(Value::is_null) {
+            let port = usual_port(target.get("security").and_then(Value::as_str).unwrap_or_default());
+            target.insert("port".to_owned(), port.into());
+        }
+        let refused = kind.fields.iter().any(|field| members.is_refused(field.name));
+        let channel = if refused {
+            None
+        } else {
+            // The cause would quote what was sent, and that may be a secret.
+            let read = serde_json::from_value::<Channel>(Value::Object(target));
+            let mut channel = read.map_err(|_| Error::internal("a channel's fields do not fit its kind"))?;
+            if let Some(former) = former {
+                channel.keep_secrets_of(former);
+            }
+            for (field, wrong) in channel.problems() {
+                members.refuse(field, wrong);
+            }
+            Some(channel)
+        };
+        members.finish(name.zip(channel))
+    }
+}
+
+/// A field's value as it stands in a channel's JSON. `has_former`: an empty secret stands for the one there is; only null takes that away.
+fn read(members: &mut Members, field: &Field, has_former: bool) -> Value {
+    let is_kept = has_former && field.how == How::Secret && members.is_empty_text(field.name);
+    match &field.how {
+        How::Port => members.number(field.name, 1, 65_535).map_or(Value::Null, Value::from),
+        how => {
+            let given = members.text(field.name);
+            if let (How::Choice(options), Some(given)) = (how, &given)
+                && !options.iter().any(|(value, _)| value == given)
+            {
+                let names: Vec<&str> = options.iter().map(|(value, _)| *value).collect();
+                members.refuse(field.name, format!("{} must be one of {}.", field.name, names.join(", ")));
+            }
+            match given {
+                Some(given) => given.into(),
+                None if is_kept => "".into(),
+                None if field.is_optional => Value::Null,
+                None => field.default.into(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::ids::ChannelId;
+    use serde_json::json;
+
+    fn pointers(result: Result<(String, Channel)>) -> Vec<String> {
+        match result {
+            Err(Error::Invalid(errors)) => errors.into_iter().map(|error| error.pointer).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn check(body: Value, former: Option<&SavedChannel>) -> Result<(String, Channel)> {
+        ChannelDraft::of(body).check(former)
+    }
+
+    fn saved(name: &str, target: Channel) -> SavedChannel {
+        SavedChannel { id: ChannelId::random(), name: name.into(), target, created_at: Timestamp(0) }
+    }
+
+    #[test]
+    fn empty_fields_get_their_defaults_by_kind() {
+        let (name, target) = check(json!({ "name": " phone ", "kind": "ntfy", "topic": "barn-7f", "server": "" }), None).unwrap();
+        assert_eq!(name, "phone");
+        let ntfy = json!({ "kind": "ntfy", "topic": "barn-7f", "server": "https://ntfy.sh", "token": null });
+        assert_eq!(serde_json::to_value(&target).unwrap(), ntfy);
+        for (security, port) in [("", 465), ("tls", 465), ("starttls", 587), ("none", 25)] {
+            let mail = json!({ "name": "mail", "kind": "email", "to": "a@b.org", "from": "c@d.org", "host": "smtp.d.org", "security": security, "port": "" });
+            assert_eq!(serde_json::to_value(check(mail, None).unwrap().1).unwrap()["port"], port, "{security}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        assert_eq!(pointers(check(json!({}), None)), ["/name", "/kind"]);
+        assert_eq!(pointers(check(json!({ "name": "x", "kind": "pigeon" }), None)), ["/kind"]);
+        assert_eq!(pointers(check(json!({ "name": "a\nb", "kind": "webhook", "url": "host" }), None)), ["/name", "/url"]);
+        let mail = json!({ "name": "mail", "kind": "email", "security": "rot13", "port": "99999" });
+        assert_eq!(pointers(check(mail, None)), ["/security", "/port"]);
+        let masked = json!({ "name": "x", "kind": "webhook", "url": "https://example.org", "secret": MASK });
+        assert_eq!(pointers(check(masked, None)), ["/secret"]);
+    }
+
+    #[test]
+    fn what_is_not_sent_stays_and_so_does_a_secret_that_is_masked_or_empty() {
+        let body = json!({ "name": "hook", "kind": "webhook", "url": "https://example.org", "secret": "s3cret" });
+        let (name, target) = check(body, None).unwrap();
+        let former = saved(&name, target.clone());
+        for body in [json!({}), json!({ "secret": MASK }), json!({ "secret": "" }), json!({ "kind": "webhook" })] {
+            assert_eq!(check(body, Some(&former)).unwrap(), (name.clone(), target.clone()));
+        }
+        let (_, other) = check(json!({ "url": "https://example.net" }), Some(&former)).unwrap();
+        let other = serde_json::to_value(other).unwrap();
+        assert_eq!((&other["url"], &other["secret"]), (&json!("https://example.net"), &json!("s3cret")));
+        // A program can take it away.
+        let (_, without) = check(json!({ "secret": null }), Some(&former)).unwrap();
+        assert_eq!(serde_json::to_value(without).unwrap()["secret"], Value::Null);
+        // Another kind has secrets of its own.
+        let (_, other) = check(json!({ "kind": "ntfy", "topic": "barn" }), Some(&former)).unwrap();
+        assert!(!serde_json::to_string(&other).unwrap().contains("s3cret"));
+    }
+}

@@ -1,0 +1,94 @@
+//! The courier: takes what waits to its channels, one delivery at a time and in order for each channel, all channels at once.
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{Parcel, Progress, Settled, queries};
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::ids::ChannelId;
+use crate::notify::Sender;
+
+/// It looks again after so long even if nobody calls and nothing is due: clocks are set, and databases have other writers.
+const LOOK: Duration = Duration::from_secs(60);
+/// The database is asked again after so long when it could not be read or written.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Sends what waits.
+pub struct Courier {
+    pub(in crate::alerts) db: Db,
+    pub(in crate::alerts) sender: Arc<Sender>,
+    pub(in crate::alerts) clock: Arc<dyn Clock>,
+    /// Called when something new waits.
+    pub(in crate::alerts) wake: Arc<Notify>,
+}
+
+impl Courier {
+    /// Sends until `stop`; what is on its way then is still waited for, so that it is not sent twice.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut away = FuturesUnordered::new();
+        let mut busy: HashSet<ChannelId> = HashSet::new();
+        let mut is_failing = false;
+        while !stop.is_cancelled() {
+            let pause = match self.db.read(queries::parcels).await {
+                Ok(parcels) => {
+                    is_failing = false;
+                    let now = self.clock.now();
+                    let (due, later): (Vec<Parcel>, Vec<Parcel>) = parcels
+                        .into_iter()
+                        .filter(|parcel| !busy.contains(&parcel.channel_id))
+                        .partition(|parcel| parcel.is_due(now));
+                    for parcel in due {
+                        busy.insert(parcel.channel_id);
+                        away.push(self.take(parcel, stop.clone()));
+                    }
+                    later.iter().map(|parcel| parcel.due_at.since(now)).min().unwrap_or(LOOK).min(LOOK)
+                }
+                Err(e) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!(error = %e, "alerts that wait to be sent cannot be read; they are sent as soon as they can be");
+                    }
+                    AGAIN
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                Some(channel) = away.next() => drop(busy.remove(&channel)),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        while away.next().await.is_some() {}
+    }
+
+    /// One try, and what became of it. The channel is busy until that is stored: what was sent must not be sent again because the disk was
+    /// full for a while.
+    async fn take(&self, parcel: Parcel, stop: CancellationToken) -> ChannelId {
+        let result = self.sender.send(&parcel.target, &parcel.message).await;
+        let settled = Settled::after(&parcel, &result, self.clock.now());
+        match settled.state {
+            Progress::Sent => tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "told"),
+            Progress::Failed => {
+                let cause = settled.last_error.as_deref().unwrap_or_default();
+                tracing::warn!(channel = %parcel.channel_id, title = %parcel.message.title, cause, "given up");
+            }
+            Progress::Waiting => {}
+        }
+        loop {
+            let (id, stored) = (parcel.id, settled.clone());
+            match self.db.write(move |c| Ok(queries::settle(c, id, &stored)?)).await {
+                Ok(_) => return parcel.channel_id,
+                Err(e) => tracing::warn!(error = %e, "what became of an alert cannot be stored; it is tried again"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return parcel.channel_id,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Deliveries: one notice on its way to one channel, tried until it is taken, refused for good, or a day old.
+//!
+//! Knows neither rules nor instances: only what is to be said, and where.
+
+mod courier;
+pub(super) mod queries;
+
+use serde::Serialize;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::ids::ChannelId;
+use crate::notify::{Channel, Failed, Message};
+
+pub(super) use courier::Courier;
+
+/// A delivery that failed is tried again after this, twice this, four times this, …
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+/// … at most this.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// A delivery that nobody took for so long is given up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Progress {
+    /// To be sent, for the first time or again.
+    Waiting,
+    /// Taken by the receiver.
+    Sent,
+    /// Given up.
+    Failed,
+}
+
+impl Progress {
+    /// As in JSON and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One notice for one channel.
+#[derive(Clone, Debug, Serialize)]
+pub struct Delivery {
+    /// Its number; larger ones are newer.
+    pub id: i64,
+    /// Where to.
+    pub channel_id: ChannelId,
+    /// The channel's name.
+    pub channel: String,
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// In one line.
+    pub title: String,
+    /// The rest.
+    pub text: String,
+    /// For programs.
+    pub data: serde_json::Value,
+    /// Where it stands.
+    pub state: Progress,
+    /// How often it was tried.
+    pub tries: i32,
+    /// When it is tried next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_try_at: Option<Timestamp>,
+    /// When it was sent or given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<Timestamp>,
+    /// Why the last try failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// The oldest delivery that waits for a channel.
+#[derive(Debug)]
+pub struct Parcel {
+    /// Its number.
+    pub id: i64,
+    /// For which channel.
+    pub channel_id: ChannelId,
+    /// Where that leads.
+    pub target: Channel,
+    /// What is to be said.
+    pub message: Message,
+    /// How often it was tried.
+    pub tries: i32,
+    /// Since when it is tried.
+    pub queued_at: Timestamp,
+    /// When it is to be tried.
+    pub due_at: Timestamp,
+}
+
+/// What became of a try.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Where the delivery stands now.
+    pub state: Progress,
+    /// How often it was tried.
+    pub tries: i32,
+    /// When the try ended.
+    pub at: Timestamp,
+    /// When it is tried next, if it is.
+    pub due_at: Timestamp,
+    /// Why it failed.
+    pub last_error: Option<String>,
+}
+
+impl Settled {
+    /// After a try that ended at `now`: taken, or why not.
+    #[must_use]
+    pub fn after(parcel: &Parcel, result: &Result<(), Failed>, now: Timestamp) -> Self {
+        let tries = parcel.tries.saturating_add(1);
+        let Err(failed) = result else {
+            return Self { state: Progress::Sent, tries, at: now, due_at: now, last_error: None };
+        };
+        let is_over = failed.is_final || now.since(parcel.queued_at) >= PATIENCE;
+        let state = if is_over { Progress::Failed } else { Progress::Waiting };
+        let due_at = now.after(wait(tries, failed.retry_after));
+        Self { state, tries, at: now, due_at, last_error: Some(failed.words.clone()) }
+    }
+}
+
+/// How long to wait after so many tries: what the receiver asked for, but neither less than the first wait nor more than there is patience.
+fn wait(tries: i32, asked: Option<Duration>) -> Duration {
+    match asked {
+        Some(asked) => asked.clamp(FIRST_WAIT, PATIENCE),
+        None => {
+            let doublings = u32::try_from(tries.saturating_sub(1)).unwrap_or(0).min(16);
+            FIRST_WAIT.saturating_mul(1 << doublings).min(LONGEST_WAIT)
+        }
+    }
+}
+
+impl Parcel {
+    /// Whether it is to be tried at `now`. No wait is longer than there is patience, so one that seems to be comes from a clock that was
+    /// wrong.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.due_at <= now || self.due_at > now.after(PATIENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests;

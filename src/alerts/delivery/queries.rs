@@ -1,0 +1,141 @@
+//! The statements behind deliveries.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection as Db;
+
+use super::{Delivery, Parcel, Progress, Settled};
+use crate::alerts::model::Said;
+use crate::alerts::queries::target_of;
+use crate::clock::Timestamp;
+use crate::db::schema::{alert_channels, alert_deliveries};
+use crate::db::statement::Statement;
+use crate::error::Result;
+use crate::ids::ChannelId;
+use crate::notify::{Message, Mood};
+
+/// Puts a notice of `at` on its way to a channel.
+pub fn insert_delivery(db: &mut Db, channel: ChannelId, at: Timestamp, said: &Said) -> QueryResult<usize> {
+    use alert_deliveries as d;
+    let values = (
+        (d::channel_id.eq(channel), d::message_id.eq(uuid::Uuid::new_v4().to_string()), d::at.eq(at)),
+        (d::title.eq(&said.title), d::text.eq(&said.text), d::mood.eq(mood_word(&said.mood)), d::data.eq(said.data.to_string())),
+        (d::state.eq(Progress::Waiting.as_str()), d::queued_at.eq(at), d::due_at.eq(at)),
+    );
+    diesel::insert_into(d::table).values(values).execute(db)
+}
+
+const fn mood_word(mood: &Mood) -> &'static str {
+    match mood {
+        Mood::Bad => "bad",
+        Mood::Good => "good",
+        Mood::Plain => "plain",
+    }
+}
+
+fn mood_of(word: &str) -> Mood {
+    match word {
+        "bad" => Mood::Bad,
+        "good" => Mood::Good,
+        _ => Mood::Plain,
+    }
+}
+
+type DeliveryRow = (
+    (i64, ChannelId, String),
+    (Timestamp, String, String, String),
+    (String, i32, Timestamp),
+    (Option<Timestamp>, Option<String>),
+);
+
+/// Deliveries, newest first; `before`: only those with a smaller number.
+pub fn deliveries(db: &mut Db, before: Option<i64>, limit: i64) -> QueryResult<Vec<Delivery>> {
+    use alert_deliveries as d;
+    let rows = d::table
+        .inner_join(alert_channels::table)
+        .filter(d::id.lt(before.unwrap_or(i64::MAX)))
+        .order(d::id.desc())
+        .limit(limit)
+        .select((
+            (d::id, d::channel_id, alert_channels::name),
+            (d::at, d::title, d::text, d::data),
+            (d::state, d::tries, d::due_at),
+            (d::done_at, d::last_error),
+        ))
+        .load::<DeliveryRow>(db)?;
+    let delivery =
+        |((id, channel_id, channel), (at, title, text, data), (state, tries, due_at), (done_at, last_error)): DeliveryRow| {
+            let state = match state.as_str() {
+                "sent" => Progress::Sent,
+                "failed" => Progress::Failed,
+                _ => Progress::Waiting,
+            };
+            let data = serde_json::from_str(&data).unwrap_or_default();
+            let next_try_at = (state == Progress::Waiting).then_some(due_at);
+            Delivery { id, channel_id, channel, at, title, text, data, state, tries, next_try_at, done_at, last_error }
+        };
+    Ok(rows.into_iter().map(delivery).collect())
+}
+
+type ParcelRow = ((i64, ChannelId, String), (String, Timestamp, String, String), (String, String), (i32, Timestamp, Timestamp));
+
+/// The oldest delivery that waits, of each channel.
+pub fn parcels(db: &mut Db) -> Result<Vec<Parcel>> {
+    use alert_deliveries as d;
+    let first = "SELECT MIN(id) FROM alert_deliveries WHERE state = 'waiting' GROUP BY channel_id";
+    let ids: Vec<i64> = Statement::<BigInt>::new(first).load(db)?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = d::table
+        .inner_join(alert_channels::table)
+        .filter(d::id.eq_any(ids))
+        .select((
+            (d::id, d::channel_id, alert_channels::target),
+            (d::message_id, d::at, d::title, d::text),
+            (d::mood, d::data),
+            (d::tries, d::queued_at, d::due_at),
+        ))
+        .load::<ParcelRow>(db)?;
+    let parcel =
+        |((id, channel_id, target), (message_id, at, title, text), (mood, data), (tries, queued_at, due_at)): ParcelRow| {
+            let data = serde_json::from_str(&data).unwrap_or_default();
+            let message = Message { id: message_id, at: at.0, title, text, mood: mood_of(&mood), link: None, data };
+            Ok(Parcel { id, channel_id, target: target_of(&target)?, message, tries, queued_at, due_at })
+        };
+    rows.into_iter().map(parcel).collect()
+}
+
+/// Stores what became of a try.
+pub fn settle(db: &mut Db, id: i64, settled: &Settled) -> QueryResult<usize> {
+    use alert_deliveries as d;
+    let done_at = (settled.state != Progress::Waiting).then_some(settled.at);
+    diesel::update(d::table.filter(d::id.eq(id)))
+        .set((
+            d::state.eq(settled.state.as_str()),
+            d::tries.eq(settled.tries),
+            d::due_at.eq(settled.due_at),
+            d::done_at.eq(done_at),
+            d::last_error.eq(&settled.last_error),
+        ))
+        .execute(db)
+}
+
+/// Where a delivery stands; none: there is none of this number.
+pub fn progress(db: &mut Db, id: i64) -> QueryResult<Option<String>> {
+    alert_deliveries::table.filter(alert_deliveries::id.eq(id)).select(alert_deliveries::state).first(db).optional()
+}
+
+/// Puts a delivery that was given up on its way once more.
+pub fn requeue(db: &mut Db, id: i64, now: Timestamp) -> QueryResult<usize> {
+    use alert_deliveries as d;
+    let state = d::state.eq(Progress::Waiting.as_str());
+    let values = (state, d::tries.eq(0), d::queued_at.eq(now), d::due_at.eq(now), d::done_at.eq(None::<Timestamp>));
+    diesel::update(d::table.filter(d::id.eq(id))).set(values).execute(db)
+}
+
+/// Removes deliveries from before a moment that are done.
+pub fn forget_before(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
+    use alert_deliveries as d;
+    diesel::delete(d::table.filter(d::at.lt(before).and(d::state.ne(Progress::Waiting.as_str())))).execute(db)
+}

@@ -1,0 +1,140 @@
+//! What alerts are fed with: how every instance is, now and then and whenever something about it changes. Judges nothing itself.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use super::model::{Observation, Seen};
+use super::service::Alerts;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::health::Health;
+use crate::ids::InstanceId;
+use crate::instances::Instance;
+use crate::keeper::machine::State;
+use crate::metrics::Metrics;
+
+/// Everybody is looked at so often, for figures that rise and fall without anybody telling.
+const ROUND: Duration = Duration::from_secs(10);
+/// An instance that is to run may rest for so long before that means something: a stop takes 15 s at most.
+const REST: Duration = Duration::from_secs(16);
+/// Several changes of one moment are one look.
+const COALESCE: Duration = Duration::from_millis(300);
+
+/// Looks at instances and tells the alerts.
+#[derive(Debug)]
+pub struct Feed {
+    alerts: Alerts,
+    health: Health,
+    metrics: Metrics,
+    /// Blocks that each instance has found, as of the last round.
+    blocks: HashMap<InstanceId, u64>,
+    known: HashSet<InstanceId>,
+    /// Since when instances that are to run are seen at rest.
+    resting: HashMap<InstanceId, Instant>,
+}
+
+impl Feed {
+    /// Nothing is looked at yet.
+    #[must_use]
+    pub fn new(alerts: Alerts, health: Health, metrics: Metrics) -> Self {
+        Self { alerts, health, metrics, blocks: HashMap::new(), known: HashSet::new(), resting: HashMap::new() }
+    }
+
+    /// Looks until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut changes = self.health.instances().changes();
+        // None: there was no round yet, without which it is not known how many blocks were found before.
+        let mut round: Option<Instant> = None;
+        let mut changed = HashSet::new();
+        loop {
+            let is_round = tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(round.map_or(Duration::ZERO, |at| ROUND.saturating_sub(at.elapsed()))) => true,
+                told = changes.recv() => match told {
+                    Ok(id) => {
+                        changed.insert(id);
+                        false
+                    }
+                    Err(RecvError::Lagged(_)) => true,
+                    Err(RecvError::Closed) => return,
+                },
+            };
+            let is_round = is_round || round.is_none();
+            if is_round {
+                round = Some(Instant::now());
+            } else {
+                tokio::time::sleep(COALESCE).await;
+                while let Ok(id) = changes.try_recv() {
+                    changed.insert(id);
+                }
+            }
+            let only = std::mem::take(&mut changed);
+            if let Err(error) = self.look((!is_round).then_some(&only)).await
+                && !stop.is_cancelled()
+            {
+                tracing::warn!(%error, "alerts cannot be told how instances are; it is tried again");
+            }
+        }
+    }
+
+    /// Tells how all instances are, or only these.
+    async fn look(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
+        let instances = self.health.instances().list().await?;
+        if only.is_none() {
+            let told = self.metrics.clients(Timestamp::now()).await?.into_iter();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of blocks")]
+            let count = |total: f64| total.max(0.0) as u64;
+            let blocks = told.filter_map(|client| Some((client.id, count(*client.totals.get("blocks_found")?))));
+            self.blocks = blocks.collect();
+            let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
+            for gone in self.known.difference(&present) {
+                self.alerts.forget(*gone).await;
+            }
+            self.resting.retain(|id, _| present.contains(id));
+            self.known = present;
+        }
+        let mut seen = Vec::new();
+        for instance in instances {
+            if only.is_none_or(|only| only.contains(&instance.id)) {
+                seen.push(self.observe(instance).await?);
+            }
+        }
+        self.alerts.observe(seen).await
+    }
+
+    async fn observe(&mut self, instance: Instance) -> Result<Observation> {
+        let id = instance.id;
+        let checks = self.health.results(id).await?.into_iter();
+        let checks = checks.map(|result| Seen {
+            check: result.check_type.as_str().to_owned(),
+            status: result.status.as_str().to_owned(),
+            message: result.message,
+        });
+        // Between the wish and the start, and between two clients of a restart, it rests for a moment as a matter of course.
+        let is_resting = instance.desired == "running" && matches!(instance.status, State::Stopped | State::Stopping);
+        let is_wanted = if is_resting {
+            self.resting.entry(id).or_insert_with(Instant::now).elapsed() >= REST
+        } else {
+            self.resting.remove(&id);
+            instance.desired == "running"
+        };
+        // One that is tried again and again does not run in between.
+        let state = if instance.status == State::Starting && instance.failures > 0 { State::BackingOff } else { instance.status };
+        // What was measured of a client that is gone says nothing of now.
+        let measured = self.metrics.measured(id).filter(|_| instance.running);
+        let figures: BTreeMap<String, f64> = measured.map(|measured| measured.figures).unwrap_or_default();
+        Ok(Observation {
+            instance: id,
+            name: instance.name,
+            at: Timestamp::now(),
+            is_wanted,
+            state,
+            checks: checks.collect(),
+            blocks: self.blocks.get(&id).copied().unwrap_or(0),
+            best_difficulty: figures.get("best_difficulty").copied(),
+            figures,
+        })
+    }
+}

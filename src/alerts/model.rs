@@ -1,0 +1,285 @@
+//! Rules, what they look at, and what they are asked about. Values only: no I/O, no clock.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::keeper::machine::State;
+use crate::notify::{Channel, Mood};
+
+/// What a rule is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Condition {
+    /// The instance is not as it should be.
+    State {
+        /// In which way.
+        is: Trouble,
+    },
+    /// A health check is bad.
+    Check {
+        /// Which; none: any of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check: Option<String>,
+        /// From here on.
+        at_least: Severity,
+    },
+    /// A figure is beyond a threshold.
+    Metric {
+        /// Which, by the name it has under `/metrics`.
+        metric: String,
+        /// On which side of it.
+        side: Side,
+        /// In the metric's own unit.
+        threshold: f64,
+    },
+    /// A block was found. Happens, does not last.
+    BlockFound,
+    /// A share was better than every one before. Happens, does not last.
+    BestDifficulty,
+}
+
+impl Condition {
+    /// The names of all kinds, as in JSON.
+    pub const KINDS: [&'static str; 5] = ["state", "check", "metric", "block-found", "best-difficulty"];
+
+    /// Its kind's name in JSON.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::State { .. } => "state",
+            Self::Check { .. } => "check",
+            Self::Metric { .. } => "metric",
+            Self::BlockFound => "block-found",
+            Self::BestDifficulty => "best-difficulty",
+        }
+    }
+
+    /// It lasts and can be over, rather than happening at a moment.
+    #[must_use]
+    pub const fn lasts(&self) -> bool {
+        matches!(self, Self::State { .. } | Self::Check { .. } | Self::Metric { .. })
+    }
+}
+
+/// In which way an instance is not as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// Given up on.
+    Failed,
+    /// Ended, waiting to be started again.
+    BackingOff,
+    /// Wanted, and not serving miners.
+    NotRunning,
+}
+
+/// How bad a health check has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// At least a warning.
+    Warning,
+    /// Unhealthy.
+    Unhealthy,
+}
+
+impl Severity {
+    /// How bad the status of a check is; none: healthy, unknown, or a word nobody knows.
+    #[must_use]
+    pub fn of(status: &str) -> Option<Self> {
+        match status {
+            "warning" => Some(Self::Warning),
+            "unhealthy" => Some(Self::Unhealthy),
+            _ => None,
+        }
+    }
+}
+
+/// On which side of a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// More than it.
+    Above,
+    /// Less than it.
+    Below,
+}
+
+/// A part of every day in which nothing is sent, in minutes of the machine's local day, 0 to 1439. It may go over midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiet {
+    /// Its first minute.
+    pub from: u16,
+    /// The first minute after it.
+    pub to: u16,
+}
+
+impl Quiet {
+    /// Whether a minute of the day lies in it.
+    #[must_use]
+    pub const fn holds(self, minute: u16) -> bool {
+        if self.from <= self.to { self.from <= minute && minute < self.to } else { self.from <= minute || minute < self.to }
+    }
+}
+
+/// When somebody is to be told of what.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rule {
+    /// Its id.
+    pub id: RuleId,
+    /// What it is called.
+    pub name: String,
+    /// What it is about.
+    pub condition: Condition,
+    /// Of which instance; none: of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<InstanceId>,
+    /// It must hold for so long before it is told, seconds.
+    pub for_s: u32,
+    /// It must not hold for so long before it counts as over, seconds.
+    pub clear_s: u32,
+    /// Told again so often while it lasts, seconds; none: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat_s: Option<u32>,
+    /// Its end is told, too.
+    pub tell_cleared: bool,
+    /// When nothing is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Quiet>,
+    /// Where to; empty: to all channels.
+    pub channels: Vec<ChannelId>,
+    /// It is watched for.
+    pub enabled: bool,
+}
+
+impl Rule {
+    /// Whether it is about this instance.
+    #[must_use]
+    pub fn is_about(&self, instance: InstanceId) -> bool {
+        self.instance_id.is_none_or(|only| only == instance)
+    }
+}
+
+/// What somebody who watches an instance saw of it at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Of which instance.
+    pub instance: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub at: Timestamp,
+    /// The user wants it to run.
+    pub is_wanted: bool,
+    /// Its state.
+    pub state: State,
+    /// What its health checks found.
+    pub checks: Vec<Seen>,
+    /// The newest value of each metric; one that is not known is not there.
+    pub figures: BTreeMap<String, f64>,
+    /// Blocks found so far in total; only ever grows.
+    pub blocks: u64,
+    /// The best difficulty of a share; none: not known.
+    pub best_difficulty: Option<f64>,
+}
+
+/// What one health check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub check: String,
+    /// `healthy`, `warning`, `unhealthy` or `unknown`.
+    pub status: String,
+    /// What it found, and what to do, in sentences.
+    pub message: String,
+}
+
+/// A channel as it is saved. Holds secrets, so it is not serialised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedChannel {
+    /// Its id.
+    pub id: ChannelId,
+    /// What it is called.
+    pub name: String,
+    /// Where it goes.
+    pub target: Channel,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An instance of which nothing is told for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Silence {
+    /// Which.
+    pub instance_id: InstanceId,
+    /// Its name.
+    pub instance: String,
+    /// Until then.
+    pub until: Timestamp,
+}
+
+/// Something that holds now, long enough to count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// By which rule.
+    pub rule_id: RuleId,
+    /// Its name.
+    pub rule: String,
+    /// Of which instance.
+    pub instance_id: InstanceId,
+    /// Its name.
+    pub instance: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was last told; none: not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Timestamp>,
+}
+
+/// What is said to people and programs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// In one line.
+    pub title: String,
+    /// The rest, in sentences.
+    pub text: String,
+    /// How it is meant.
+    pub mood: Mood,
+    /// For programs.
+    pub data: serde_json::Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_time_may_go_over_midnight() {
+        let night = Quiet { from: 22 * 60, to: 7 * 60 };
+        let held: Vec<bool> = [21 * 60 + 59, 22 * 60, 1439, 0, 6 * 60 + 59, 7 * 60].map(|m| night.holds(m)).into();
+        assert_eq!(held, [false, true, true, true, true, false]);
+        let noon = Quiet { from: 720, to: 780 };
+        assert_eq!([719, 720, 779, 780].map(|m| noon.holds(m)), [false, true, true, false]);
+    }
+
+    #[test]
+    fn conditions_are_written_under_their_kinds() {
+        let all = [
+            (Condition::State { is: Trouble::NotRunning }, r#"{"kind":"state","is":"not-running"}"#),
+            (Condition::Check { check: None, at_least: Severity::Unhealthy }, r#"{"kind":"check","at_least":"unhealthy"}"#),
+            (
+                Condition::Metric { metric: "miners".into(), side: Side::Below, threshold: 1.0 },
+                r#"{"kind":"metric","metric":"miners","side":"below","threshold":1.0}"#,
+            ),
+            (Condition::BlockFound, r#"{"kind":"block-found"}"#),
+            (Condition::BestDifficulty, r#"{"kind":"best-difficulty"}"#),
+        ];
+        for ((condition, text), kind) in all.into_iter().zip(Condition::KINDS) {
+            assert_eq!(serde_json::to_string(&condition).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Condition>(text).unwrap(), condition);
+            assert_eq!(condition.kind(), kind);
+        }
+    }
+}

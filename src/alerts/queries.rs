@@ -1,0 +1,261 @@
+//! The statements behind channels, rules, what rules remember, and silences.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection as Db;
+use std::collections::HashMap;
+
+use super::decide::Memory;
+use super::model::{Quiet, Rule, SavedChannel, Silence, Standing};
+use crate::clock::Timestamp;
+use crate::db::schema::{alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances};
+use crate::error::{Error, Result};
+use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::notify::Channel;
+
+/// A row of `alert_channels`.
+type ChannelRow = (ChannelId, String, String, Timestamp);
+
+fn saved_channel((id, name, target, created_at): ChannelRow) -> Result<SavedChannel> {
+    Ok(SavedChannel { id, name, target: target_of(&target)?, created_at })
+}
+
+/// A channel's target as it is stored.
+pub fn target_of(text: &str) -> Result<Channel> {
+    // The cause would quote what it could not read, and that may be a secret.
+    serde_json::from_str(text).map_err(|_| Error::internal("a channel in the database cannot be read"))
+}
+
+fn target_text(target: &Channel) -> Result<String> {
+    serde_json::to_string(target).map_err(Error::internal)
+}
+
+/// All channels, oldest first.
+pub fn channels(db: &mut Db) -> Result<Vec<SavedChannel>> {
+    let order = (alert_channels::created_at, sql::<BigInt>("alert_channels.rowid"));
+    alert_channels::table.order(order).load::<ChannelRow>(db)?.into_iter().map(saved_channel).collect()
+}
+
+/// One channel.
+pub fn channel(db: &mut Db, id: ChannelId) -> Result<Option<SavedChannel>> {
+    let row = alert_channels::table.filter(alert_channels::id.eq(id)).first::<ChannelRow>(db).optional()?;
+    row.map(saved_channel).transpose()
+}
+
+/// Whether another channel has this name, whatever the case.
+pub fn channel_name_is_taken(db: &mut Db, name: &str, by_other_than: Option<ChannelId>) -> QueryResult<bool> {
+    let ids = alert_channels::table.filter(alert_channels::name.eq(name)).select(alert_channels::id).load::<ChannelId>(db)?;
+    Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
+}
+
+/// Saves a new channel.
+pub fn insert_channel(db: &mut Db, channel: &SavedChannel) -> Result<()> {
+    let values = (
+        alert_channels::id.eq(channel.id),
+        alert_channels::name.eq(&channel.name),
+        alert_channels::target.eq(target_text(&channel.target)?),
+        alert_channels::created_at.eq(channel.created_at),
+    );
+    diesel::insert_into(alert_channels::table).values(values).execute(db)?;
+    Ok(())
+}
+
+/// Saves a changed channel.
+pub fn update_channel(db: &mut Db, channel: &SavedChannel) -> Result<()> {
+    diesel::update(alert_channels::table.filter(alert_channels::id.eq(channel.id)))
+        .set((alert_channels::name.eq(&channel.name), alert_channels::target.eq(target_text(&channel.target)?)))
+        .execute(db)?;
+    Ok(())
+}
+
+/// Removes a channel with what was on its way to it.
+pub fn delete_channel(db: &mut Db, id: ChannelId) -> QueryResult<usize> {
+    diesel::delete(alert_channels::table.filter(alert_channels::id.eq(id))).execute(db)
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = alert_rules, treat_none_as_null = true)]
+struct RuleRow {
+    id: RuleId,
+    name: String,
+    condition: String,
+    instance_id: Option<InstanceId>,
+    for_s: i32,
+    clear_s: i32,
+    repeat_s: Option<i32>,
+    tell_cleared: bool,
+    quiet_from: Option<i32>,
+    quiet_to: Option<i32>,
+    enabled: bool,
+}
+
+impl RuleRow {
+    fn of(rule: &Rule) -> Result<Self> {
+        let whole = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        Ok(Self {
+            id: rule.id,
+            name: rule.name.clone(),
+            condition: serde_json::to_string(&rule.condition).map_err(Error::internal)?,
+            instance_id: rule.instance_id,
+            for_s: whole(rule.for_s),
+            clear_s: whole(rule.clear_s),
+            repeat_s: rule.repeat_s.map(whole),
+            tell_cleared: rule.tell_cleared,
+            quiet_from: rule.quiet.map(|quiet| i32::from(quiet.from)),
+            quiet_to: rule.quiet.map(|quiet| i32::from(quiet.to)),
+            enabled: rule.enabled,
+        })
+    }
+
+    fn into_rule(self, channels: Vec<ChannelId>) -> Result<Rule> {
+        let seconds = |number: i32| u32::try_from(number).unwrap_or(0);
+        let minute = |number: i32| u16::try_from(number).unwrap_or(0);
+        Ok(Rule {
+            condition: serde_json::from_str(&self.condition).map_err(Error::internal)?,
+            id: self.id,
+            name: self.name,
+            instance_id: self.instance_id,
+            for_s: seconds(self.for_s),
+            clear_s: seconds(self.clear_s),
+            repeat_s: self.repeat_s.map(seconds),
+            tell_cleared: self.tell_cleared,
+            quiet: self.quiet_from.zip(self.quiet_to).map(|(from, to)| Quiet { from: minute(from), to: minute(to) }),
+            channels,
+            enabled: self.enabled,
+        })
+    }
+}
+
+/// All rules, oldest first.
+pub fn rules(db: &mut Db) -> Result<Vec<Rule>> {
+    let mut channels: HashMap<RuleId, Vec<ChannelId>> = HashMap::new();
+    for (rule, channel) in alert_rule_channels::table.load::<(RuleId, ChannelId)>(db)? {
+        channels.entry(rule).or_default().push(channel);
+    }
+    let order = (alert_rules::created_at, sql::<BigInt>("alert_rules.rowid"));
+    let rows = alert_rules::table.order(order).select(RuleRow::as_select()).load(db)?;
+    let with_channels = rows.into_iter().map(|row| {
+        let channels = channels.remove(&row.id).unwrap_or_default();
+        row.into_rule(channels)
+    });
+    with_channels.collect()
+}
+
+/// One rule.
+pub fn rule(db: &mut Db, id: RuleId) -> Result<Option<Rule>> {
+    let row = alert_rules::table.filter(alert_rules::id.eq(id)).select(RuleRow::as_select()).first(db).optional()?;
+    let of_rule = alert_rule_channels::table.filter(alert_rule_channels::rule_id.eq(id));
+    let channels = of_rule.select(alert_rule_channels::channel_id).load(db)?;
+    row.map(|row| row.into_rule(channels)).transpose()
+}
+
+/// Saves a new rule.
+pub fn insert_rule(db: &mut Db, rule: &Rule, now: Timestamp) -> Result<()> {
+    diesel::insert_into(alert_rules::table).values((RuleRow::of(rule)?, alert_rules::created_at.eq(now))).execute(db)?;
+    Ok(set_rule_channels(db, rule)?)
+}
+
+/// Saves a changed rule.
+pub fn update_rule(db: &mut Db, rule: &Rule) -> Result<()> {
+    diesel::update(alert_rules::table.filter(alert_rules::id.eq(rule.id))).set(RuleRow::of(rule)?).execute(db)?;
+    Ok(set_rule_channels(db, rule)?)
+}
+
+fn set_rule_channels(db: &mut Db, rule: &Rule) -> QueryResult<()> {
+    diesel::delete(alert_rule_channels::table.filter(alert_rule_channels::rule_id.eq(rule.id))).execute(db)?;
+    for channel in &rule.channels {
+        let values = (alert_rule_channels::rule_id.eq(rule.id), alert_rule_channels::channel_id.eq(channel));
+        diesel::insert_into(alert_rule_channels::table).values(values).execute(db)?;
+    }
+    Ok(())
+}
+
+/// Removes a rule with what it remembers.
+pub fn delete_rule(db: &mut Db, id: RuleId) -> QueryResult<usize> {
+    diesel::delete(alert_rules::table.filter(alert_rules::id.eq(id))).execute(db)
+}
+
+/// Removes what a rule remembers.
+pub fn forget_rule(db: &mut Db, id: RuleId) -> QueryResult<usize> {
+    diesel::delete(alert_memories::table.filter(alert_memories::rule_id.eq(id))).execute(db)
+}
+
+/// Ids and names of all instances, by name.
+pub fn instance_names(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
+    instances::table.order(instances::name).select((instances::id, instances::name)).load(db)
+}
+
+type Moment = Option<Timestamp>;
+type MemoryRow = (RuleId, InstanceId, Moment, bool, Moment, Moment, Moment, Moment, String, Option<f64>);
+
+/// All that rules remember.
+pub fn memories(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), Memory>> {
+    let rows = alert_memories::table.load::<MemoryRow>(db)?;
+    let memory = |(rule, instance, since, counts, gone, told, told_since, ended, words, count): MemoryRow| {
+        ((rule, instance), Memory { since, counts, gone, told, told_since, ended, words, count })
+    };
+    Ok(rows.into_iter().map(memory).collect())
+}
+
+/// Stores what a rule remembers of an instance.
+pub fn set_memory(db: &mut Db, (rule, instance): (RuleId, InstanceId), memory: &Memory) -> QueryResult<()> {
+    use alert_memories as m;
+    if *memory == Memory::default() {
+        diesel::delete(m::table.filter(m::rule_id.eq(rule).and(m::instance_id.eq(instance)))).execute(db)?;
+        return Ok(());
+    }
+    let moments = (
+        m::since.eq(memory.since),
+        m::gone.eq(memory.gone),
+        m::told.eq(memory.told),
+        m::told_since.eq(memory.told_since),
+        m::ended.eq(memory.ended),
+    );
+    let rest = (m::counts.eq(memory.counts), m::words.eq(&memory.words), m::count.eq(memory.count));
+    let values = (m::rule_id.eq(rule), m::instance_id.eq(instance), moments, rest);
+    diesel::replace_into(m::table).values(values).execute(db)?;
+    Ok(())
+}
+
+/// What counts now, the longest first.
+pub fn standing(db: &mut Db) -> QueryResult<Vec<Standing>> {
+    let rows = alert_memories::table
+        .inner_join(alert_rules::table)
+        .inner_join(instances::table)
+        .filter(alert_memories::counts.eq(true))
+        .order((alert_memories::since, instances::name))
+        .select((alert_rules::id, alert_rules::name, instances::id, instances::name, alert_memories::since, alert_memories::told))
+        .load::<(RuleId, String, InstanceId, String, Moment, Moment)>(db)?;
+    let standing = |(rule_id, rule, instance_id, instance, since, told): (_, _, _, _, Moment, _)| {
+        Some(Standing { rule_id, rule, instance_id, instance, since: since?, told })
+    };
+    Ok(rows.into_iter().filter_map(standing).collect())
+}
+
+/// The silences that last beyond `now`, the first to end first.
+pub fn silences(db: &mut Db, now: Timestamp) -> QueryResult<Vec<Silence>> {
+    let rows = alert_silences::table
+        .inner_join(instances::table)
+        .filter(alert_silences::until.gt(now))
+        .order(alert_silences::until)
+        .select((instances::id, instances::name, alert_silences::until))
+        .load(db)?;
+    Ok(rows.into_iter().map(|(instance_id, instance, until)| Silence { instance_id, instance, until }).collect())
+}
+
+/// Silences an instance.
+pub fn set_silence(db: &mut Db, instance: InstanceId, until: Timestamp) -> QueryResult<usize> {
+    let values = (alert_silences::instance_id.eq(instance), alert_silences::until.eq(until));
+    diesel::replace_into(alert_silences::table).values(values).execute(db)
+}
+
+/// Ends the silence of an instance; 0: there was none.
+pub fn end_silence(db: &mut Db, instance: InstanceId) -> QueryResult<usize> {
+    diesel::delete(alert_silences::table.filter(alert_silences::instance_id.eq(instance))).execute(db)
+}
+
+/// Removes silences that were over before a moment.
+pub fn forget_silences(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
+    diesel::delete(alert_silences::table.filter(alert_silences::until.lt(before))).execute(db)
+}

@@ -1,0 +1,249 @@
+//! The handlers of `/alerts`: they take a request apart, call the service and choose the page.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::channel_draft::ChannelDraft;
+use super::kinds::{KINDS, kind};
+use super::model::{Condition, Rule, SavedChannel};
+use super::rule_draft::RuleDraft;
+use super::service::Alerts;
+use super::views::channel_form::ChannelPage;
+use super::views::rule_form::{RulePage, known_kind};
+use super::views::{AlertsPage, ChannelView, DeletePage, DeliveriesPage, TestPage};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError};
+use crate::http::extract::{Fields, Members};
+use crate::http::respond::next_page;
+use crate::http::{Done, Form, Frame, Id, Input, Params, Reply, Want};
+use crate::ids::{ChannelId, InstanceId, RuleId};
+
+/// Where all of it is.
+const HERE: &str = "/alerts";
+
+/// `GET /alerts`.
+pub async fn show(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&AlertsPage::new(frame, alerts.everything().await?, Timestamp::now()))
+}
+
+/// `GET /alerts/channels/new?kind=`.
+pub async fn new_channel(Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+    let chosen = match params.text("kind") {
+        None => None,
+        Some(name) => Some(kind(name).ok_or_else(|| not_a_kind(KINDS.iter().map(|kind| kind.name)))?),
+    };
+    want.respond(&ChannelPage::new(frame, chosen))
+}
+
+fn not_a_kind(names: impl IntoIterator<Item = &'static str>) -> Error {
+    let names: Vec<&str> = names.into_iter().collect();
+    Error::invalid("/kind", format!("kind must be one of {}.", names.join(", ")))
+}
+
+/// `GET /alerts/channels/{id}`: the channel for programs, its form for people.
+pub async fn channel(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ChannelId>,
+) -> Reply {
+    want.respond(&ChannelPage::edit(frame, alerts.channel(id).await?))
+}
+
+/// `POST /alerts/channels`.
+pub async fn create_channel(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    match alerts.create_channel(ChannelDraft::of(input.value)).await {
+        Ok(saved) => saved_channel(&want, saved, true),
+        Err(error) => {
+            let (pairs, status, errors) = mend(&want, input.form, error)?;
+            want.respond_with(status, &ChannelPage::refused(frame, None, &pairs, errors))
+        }
+    }
+}
+
+/// `PUT /alerts/channels/{id}`, and `POST` for forms.
+pub async fn update_channel(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ChannelId>,
+    input: Input,
+) -> Reply {
+    match alerts.update_channel(id, ChannelDraft::of(input.value)).await {
+        Ok(saved) => saved_channel(&want, saved, false),
+        Err(error) => {
+            let (pairs, status, errors) = mend(&want, input.form, error)?;
+            want.respond_with(status, &ChannelPage::refused(frame, Some(alerts.channel(id).await?), &pairs, errors))
+        }
+    }
+}
+
+/// What was sent, the status, what is wrong where.
+type Mendable = (Vec<(String, String)>, StatusCode, Vec<FieldError>);
+
+/// Takes up an error that a person can mend in the form. Any other, and every one of a program, goes on.
+fn mend(want: &Want, pairs: Option<Vec<(String, String)>>, error: Error) -> Result<Mendable, Error> {
+    match (pairs.filter(|_| want.form == Form::Html), error) {
+        (Some(pairs), Error::Invalid(errors)) => Ok((pairs, StatusCode::UNPROCESSABLE_ENTITY, errors)),
+        // The one thing that can be in the way is another of the same name.
+        (Some(pairs), Error::Conflict(detail)) => Ok((pairs, StatusCode::CONFLICT, vec![FieldError::new("/name", detail)])),
+        (_, error) => Err(error),
+    }
+}
+
+fn saved_channel(want: &Want, saved: SavedChannel, is_new: bool) -> Reply {
+    let at = format!("{HERE}/channels/{}", saved.id);
+    let message = format!("\"{}\" is saved. Send a test to see whether it works.", saved.name);
+    let json = json!({ "success": true, "channel_id": saved.id, "message": message, "channel": ChannelView::from(saved) });
+    Done { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
+}
+
+/// `GET /alerts/channels/{id}/delete`: the question.
+pub async fn ask_delete_channel(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ChannelId>,
+) -> Reply {
+    let (channel, users) = alerts.channel_with_users(id).await?;
+    want.respond(&DeletePage::of_channel(frame, channel, users))
+}
+
+/// `DELETE /alerts/channels/{id}`, and `POST /alerts/channels/{id}/delete` for forms.
+pub async fn delete_channel(State(alerts): State<Alerts>, want: Want, Id(id): Id<ChannelId>) -> Reply {
+    let gone = alerts.delete_channel(id).await?;
+    done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
+}
+
+fn done(want: &Want, message: String, next: String) -> Reply {
+    Done { json: json!({ "success": true, "message": message }), created: None, next }.respond(want)
+}
+
+/// `POST /alerts/channels/{id}/test`: a message at once, and what became of it.
+pub async fn test_channel(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ChannelId>,
+) -> Reply {
+    let (channel, result) = alerts.test_channel(id).await?;
+    let page = TestPage::new(frame, channel, result.err().map(|failed| failed.words));
+    want.respond_with(if page.success { StatusCode::OK } else { StatusCode::BAD_GATEWAY }, &page)
+}
+
+/// `GET /alerts/rules/new?kind=`.
+pub async fn new_rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+    let kind = match params.text("kind") {
+        None => None,
+        Some(name) => Some(known_kind(name).ok_or_else(|| not_a_kind(Condition::KINDS))?),
+    };
+    want.respond(&RulePage::new(frame, kind, alerts.choices().await?.into()))
+}
+
+/// `GET /alerts/rules/{id}`: the rule for programs, its form for people.
+pub async fn rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<RuleId>) -> Reply {
+    let rule = alerts.rule(id).await?;
+    want.respond(&RulePage::edit(frame, &rule, alerts.choices().await?.into()))
+}
+
+/// `POST /alerts/rules`.
+pub async fn create_rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    let pairs = input.form.clone();
+    match alerts.create_rule(RuleDraft::of(input)).await {
+        Ok(saved) => saved_rule(&want, saved, true),
+        Err(error) => {
+            let (pairs, status, errors) = mend(&want, pairs, error)?;
+            want.respond_with(status, &RulePage::refused(frame, None, &pairs, errors, alerts.choices().await?.into()))
+        }
+    }
+}
+
+/// `PUT /alerts/rules/{id}`, and `POST` for forms.
+pub async fn update_rule(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<RuleId>,
+    input: Input,
+) -> Reply {
+    let pairs = input.form.clone();
+    match alerts.update_rule(id, RuleDraft::of(input)).await {
+        Ok(saved) => saved_rule(&want, saved, false),
+        Err(error) => {
+            let (pairs, status, errors) = mend(&want, pairs, error)?;
+            let (saved, choices) = (alerts.rule(id).await?, alerts.choices().await?.into());
+            want.respond_with(status, &RulePage::refused(frame, Some(&saved), &pairs, errors, choices))
+        }
+    }
+}
+
+fn saved_rule(want: &Want, saved: Rule, is_new: bool) -> Reply {
+    let at = format!("{HERE}/rules/{}", saved.id);
+    let message = format!("\"{}\" is saved{}.", saved.name, if saved.enabled { "" } else { ", switched off" });
+    let json = json!({ "success": true, "rule_id": saved.id, "message": message, "rule": saved });
+    Done { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
+}
+
+/// `GET /alerts/rules/{id}/delete`: the question.
+pub async fn ask_delete_rule(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<RuleId>,
+) -> Reply {
+    want.respond(&DeletePage::of_rule(frame, alerts.rule(id).await?))
+}
+
+/// `DELETE /alerts/rules/{id}`, and `POST /alerts/rules/{id}/delete` for forms.
+pub async fn delete_rule(State(alerts): State<Alerts>, want: Want, Id(id): Id<RuleId>) -> Reply {
+    let gone = alerts.delete_rule(id).await?;
+    done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
+}
+
+/// `POST /alerts/silences`.
+pub async fn silence(State(alerts): State<Alerts>, want: Want, input: Input) -> Reply {
+    let mut members = Members::of(input.value)?;
+    let next = next_page(members.text("next").as_deref(), HERE);
+    let instance = members.parsed::<InstanceId>("instance_id", "the id of an instance");
+    if instance.is_none() && !members.is_refused("instance_id") {
+        members.refuse("instance_id", "instance_id must be the id of an instance.");
+    }
+    let minutes = members.number("minutes", 30, 1440);
+    if minutes.is_none() && !members.is_refused("minutes") {
+        members.refuse("minutes", "minutes must be 30, 120, 480 or 1440.");
+    }
+    let (instance, minutes) = members.finish(instance.zip(minutes))?;
+    let made = alerts.silence(instance, minutes).await?;
+    let message = format!("Nothing is told of {} until {}.", made.instance, made.until.local());
+    let json = json!({ "success": true, "message": message, "instance_id": instance, "until": made.until });
+    Done { json, created: None, next }.respond(&want)
+}
+
+/// `DELETE /alerts/silences/{id}`, and `POST /alerts/silences/{id}/delete` for forms.
+pub async fn end_silence(State(alerts): State<Alerts>, want: Want, Id(id): Id<InstanceId>, fields: Fields) -> Reply {
+    alerts.end_silence(id).await?;
+    done(&want, "The silence is over.".into(), next_page(fields.text("next"), HERE))
+}
+
+/// `GET /alerts/deliveries?limit=&before=`.
+pub async fn deliveries(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    mut params: Params,
+) -> Reply {
+    let limit = params.number("limit", 1..=1000, 100);
+    let before = params.get::<i64>("before", "the number of a delivery");
+    params.finish()?;
+    // One more says that there are more.
+    let found = alerts.deliveries(before, i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)).await?;
+    want.respond(&DeliveriesPage::new(frame, found, usize::try_from(limit).unwrap_or(usize::MAX), Timestamp::now()))
+}
+
+/// `POST /alerts/deliveries/{id}/again`.
+pub async fn again(State(alerts): State<Alerts>, want: Want, Id(id): Id<i64>, fields: Fields) -> Reply {
+    alerts.send_again(id).await?;
+    done(&want, "It is sent again.".into(), next_page(fields.text("next"), HERE))
+}

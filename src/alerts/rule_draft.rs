@@ -1,0 +1,319 @@
+//! A rule as it was sent, read into one that can be saved, every wrong field named.
+//!
+//! A program sends the condition as an object, a form its members beside the others; what a program does not send stays as it was.
+
+use serde_json::Value;
+
+use super::model::{Condition, Quiet, Rule, Severity, Side, Trouble};
+use super::words::of_condition;
+use crate::configs::{LONGEST_NAME, check_name};
+use crate::error::{FieldError, Result};
+use crate::http::Input;
+use crate::http::extract::Members;
+use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::metrics::model::metric;
+
+/// The longest time a rule waits, seconds: a week.
+pub const LONGEST: i64 = 7 * 86_400;
+/// The shortest time between two notices of the same, seconds.
+pub const SHORTEST_REPEAT: i64 = 60;
+/// How long something has to hold, and to be gone, if nothing else is asked for, seconds.
+pub const USUAL: u32 = 60;
+/// A name of a check or a metric is no longer.
+const LONGEST_WORD: usize = 200;
+
+/// A body that should become a rule.
+#[derive(Clone, Debug)]
+pub struct RuleDraft {
+    value: Value,
+    /// The pairs, if it was a form.
+    pairs: Option<Vec<(String, String)>>,
+}
+
+/// What a rule may name.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The instances there are.
+    pub instances: Vec<InstanceId>,
+    /// The channels there are.
+    pub channels: Vec<ChannelId>,
+}
+
+impl RuleDraft {
+    /// Of a body.
+    #[must_use]
+    pub fn of(input: Input) -> Self {
+        Self { value: input.value, pairs: input.form }
+    }
+
+    /// The rule, under the id it had or a new one.
+    ///
+    /// # Errors
+    /// Names every wrong field.
+    pub fn check(self, former: Option<&Rule>, known: &Known) -> Result<Rule> {
+        let mut members = Members::of(self.value)?;
+        let pairs = self.pairs;
+        let condition = match (&pairs, former) {
+            (Some(_), _) => read_condition(&mut members),
+            (None, Some(former)) if !members.has("condition") => Some(former.condition.clone()),
+            (None, _) => match members.take("condition") {
+                None => {
+                    members.refuse(
+                        "condition",
+                        "condition must be an object such as {\"kind\": \"state\", \"is\": \"not-running\"}.",
+                    );
+                    None
+                }
+                Some(given) => nested_condition(&mut members, given),
+            },
+        };
+        let name = name(&mut members, former, condition.as_ref());
+        let lasts = condition.as_ref().is_none_or(Condition::lasts);
+        let mut seconds = |name: &str, from: i64, otherwise: Option<u32>| {
+            if !lasts {
+                return None;
+            }
+            let has = members.has(name);
+            let given = members.number(name, from, LONGEST).and_then(|number| u32::try_from(number).ok());
+            if has { given } else { otherwise }
+        };
+        let usual = if lasts { USUAL } else { 0 };
+        let for_s = seconds("for_s", 0, former.map(|former| former.for_s).or(Some(usual))).unwrap_or(usual);
+        let clear_s = seconds("clear_s", 0, former.map(|former| former.clear_s).or(Some(usual))).unwrap_or(usual);
+        let repeat_s = seconds("repeat_s", SHORTEST_REPEAT, former.and_then(|former| former.repeat_s));
+        // A box that is not ticked is not sent.
+        let mut flag = |name: &str, former: Option<bool>| {
+            let given = members.flag(name);
+            if pairs.is_some() { given.unwrap_or(false) } else { given.or(former).unwrap_or(true) }
+        };
+        let tell_cleared = flag("tell_cleared", former.map(|former| former.tell_cleared)) && lasts;
+        let enabled = flag("enabled", former.map(|former| former.enabled));
+        let instance_id = if members.has("instance_id") {
+            members.parsed::<InstanceId>("instance_id", "the id of an instance, or empty for all")
+        } else {
+            former.and_then(|former| former.instance_id)
+        };
+        if instance_id.is_some_and(|id| !known.instances.contains(&id)) {
+            members.refuse("instance_id", "There is no such instance.");
+        }
+        let quiet = quiet(&mut members, pairs.is_some(), former);
+        let channels = channels(&mut members, pairs.as_deref(), former, known);
+        let id = former.map_or_else(RuleId::random, |former| former.id);
+        let rule = condition.zip(name).map(|(condition, name)| Rule {
+            id,
+            name,
+            condition,
+            instance_id,
+            for_s,
+            clear_s,
+            repeat_s,
+            tell_cleared,
+            quiet,
+            channels,
+            enabled,
+        });
+        members.finish(rule)
+    }
+}
+
+/// The name that was given, or one made from the condition.
+fn name(members: &mut Members, former: Option<&Rule>, condition: Option<&Condition>) -> Option<String> {
+    let has = members.has("name");
+    let name = match members.text("name") {
+        Some(name) => name,
+        None if !has && former.is_some() => return former.map(|former| former.name.clone()),
+        None => {
+            let words = condition.map(of_condition)?;
+            let mut letters = words.chars();
+            letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).take(LONGEST_NAME).collect()
+        }
+    };
+    match check_name(&name) {
+        Ok(()) => Some(name),
+        Err(wrong) => {
+            members.refuse("name", wrong);
+            None
+        }
+    }
+}
+
+fn nested_condition(members: &mut Members, given: Value) -> Option<Condition> {
+    let mut inner = match Members::of(given) {
+        Ok(inner) => inner,
+        Err(_) => {
+            members.refuse("condition", "condition must be an object.");
+            return None;
+        }
+    };
+    let condition = read_condition(&mut inner);
+    let errors = inner.refused();
+    let is_right = errors.is_empty();
+    members.refuse_all(errors.into_iter().map(|error| error.under("/condition")));
+    condition.filter(|_| is_right)
+}
+
+fn read_condition(members: &mut Members) -> Option<Condition> {
+    let kind = members.text("kind");
+    match kind.as_deref() {
+        Some("state") => Some(Condition::State { is: one_of(members, "is", &TROUBLES)? }),
+        Some("check") => {
+            let check = word(members, "check");
+            Some(Condition::Check { check, at_least: one_of(members, "at_least", &SEVERITIES)? })
+        }
+        Some("metric") => {
+            let name = word(members, "metric");
+            if name.as_deref().is_none_or(|name| metric(name).is_none()) && !members.is_refused("metric") {
+                members.refuse("metric", "metric must be the name of a metric, such as hashrate_miners.");
+            }
+            let side = one_of(members, "side", &SIDES);
+            let threshold = threshold(members);
+            Some(Condition::Metric { metric: name?, side: side?, threshold: threshold? })
+        }
+        Some("block-found") => Some(Condition::BlockFound),
+        Some("best-difficulty") => Some(Condition::BestDifficulty),
+        _ => {
+            if !members.is_refused("kind") {
+                members.refuse("kind", format!("kind must be one of {}.", Condition::KINDS.join(", ")));
+            }
+            None
+        }
+    }
+}
+
+const TROUBLES: [(&str, Trouble); 3] =
+    [("not-running", Trouble::NotRunning), ("failed", Trouble::Failed), ("backing-off", Trouble::BackingOff)];
+const SEVERITIES: [(&str, Severity); 2] = [("warning", Severity::Warning), ("unhealthy", Severity::Unhealthy)];
+const SIDES: [(&str, Side); 2] = [("above", Side::Above), ("below", Side::Below)];
+
+fn one_of<T: Copy>(members: &mut Members, name: &str, options: &[(&str, T)]) -> Option<T> {
+    let given = members.text(name);
+    let found = options.iter().find(|(word, _)| given.as_deref() == Some(*word));
+    if found.is_none() && !members.is_refused(name) {
+        let words: Vec<&str> = options.iter().map(|(word, _)| *word).collect();
+        members.refuse(name, format!("{name} must be one of {}.", words.join(", ")));
+    }
+    found.map(|(_, value)| *value)
+}
+
+/// A name of something that others name.
+fn word(members: &mut Members, name: &str) -> Option<String> {
+    let word = members.text(name)?;
+    if word.len() > LONGEST_WORD || word.chars().any(char::is_control) {
+        members.refuse(name, format!("{name} is too long, or holds control characters."));
+    }
+    Some(word)
+}
+
+/// A number, also with an SI prefix as in `1.5 T`.
+fn threshold(members: &mut Members) -> Option<f64> {
+    let number = match members.take("threshold") {
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => read_number(&text),
+        _ => None,
+    };
+    let number = number.filter(|number| number.is_finite());
+    if number.is_none() {
+        members.refuse("threshold", "threshold must be a number, such as 25 or 1.5 T.");
+    }
+    number
+}
+
+fn read_number(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let prefixes = [('k', 1e3), ('M', 1e6), ('G', 1e9), ('T', 1e12), ('P', 1e15), ('E', 1e18), ('Z', 1e21)];
+    let last = text.chars().next_back()?;
+    match prefixes.iter().find(|(prefix, _)| *prefix == last) {
+        Some((_, factor)) => text[..text.len() - 1].trim_end().parse::<f64>().ok().map(|number| number * factor),
+        None => text.parse().ok(),
+    }
+}
+
+/// A program sends an object or null, a form two times of day.
+fn quiet(members: &mut Members, is_form: bool, former: Option<&Rule>) -> Option<Quiet> {
+    let (given, prefix, names) = if is_form {
+        let taken = ["quiet_from", "quiet_to"].map(|name| members.take(name).filter(|value| value != ""));
+        (taken, "", ["quiet_from", "quiet_to"])
+    } else if members.has("quiet") {
+        match members.take("quiet") {
+            None => return None,
+            Some(Value::Object(mut quiet)) => (["from", "to"].map(|name| quiet.remove(name)), "/quiet", ["from", "to"]),
+            Some(_) => {
+                members.refuse("quiet", "quiet must be an object {\"from\", \"to\"} of minutes of the day, or null.");
+                return None;
+            }
+        }
+    } else {
+        return former.and_then(|former| former.quiet);
+    };
+    if is_form && given.iter().all(Option::is_none) {
+        return None;
+    }
+    let minutes = given.each_ref().map(|value| value.as_ref().and_then(minute));
+    if let [Some(from), Some(to)] = minutes
+        && from != to
+    {
+        return Some(Quiet { from, to });
+    }
+    let is_same = minutes.iter().all(Option::is_some);
+    let wrong = names.iter().zip(minutes).filter(|(_, minute)| is_same || minute.is_none());
+    let said = if is_same {
+        "The quiet time must not begin when it ends. To tell nothing at all, switch the rule off."
+    } else {
+        "Give both times of the day, as 22:30 or as minutes from 0 to 1439."
+    };
+    let errors: Vec<FieldError> = wrong.map(|(name, _)| FieldError::new(format!("{prefix}/{name}"), said)).collect();
+    members.refuse_all(errors);
+    None
+}
+
+/// A minute of the day: a number, or `22:30`.
+fn minute(value: &Value) -> Option<u16> {
+    let minute = match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => {
+            // Some browsers send seconds, too.
+            let mut parts = text.trim().split(':').map(|part| part.parse::<u64>().ok().filter(|part| *part < 60));
+            let (hour, minute) = (parts.next()??, parts.next()??);
+            Some(hour * 60 + minute)
+        }
+        _ => None,
+    };
+    minute.filter(|minute| *minute < 1440).and_then(|minute| u16::try_from(minute).ok())
+}
+
+fn channels(members: &mut Members, pairs: Option<&[(String, String)]>, former: Option<&Rule>, known: &Known) -> Vec<ChannelId> {
+    let given: Vec<Value> = match pairs {
+        Some(pairs) => pairs.iter().filter(|(name, _)| name == "channels").map(|(_, id)| Value::from(id.as_str())).collect(),
+        None if !members.has("channels") => return former.map(|former| former.channels.clone()).unwrap_or_default(),
+        None => match members.take("channels") {
+            None => Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(_) => {
+                members.refuse("channels", "channels must be a list of ids; an empty one stands for all.");
+                return Vec::new();
+            }
+        },
+    };
+    let mut found = Vec::new();
+    for value in given {
+        match value.as_str().and_then(|id| id.parse::<ChannelId>().ok()).filter(|id| known.channels.contains(id)) {
+            Some(id) if found.contains(&id) => {}
+            Some(id) => found.push(id),
+            None => {
+                members.refuse("channels", "There is no such channel.");
+                break;
+            }
+        }
+    }
+    found
+}
+
+impl From<Value> for RuleDraft {
+    /// Of JSON.
+    fn from(value: Value) -> Self {
+        Self { value, pairs: None }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What becomes of a rule that is sent.
+
+use super::*;
+use crate::error::Error;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn check(body: Value, former: Option<&Rule>) -> Result<Rule> {
+    RuleDraft::from(body).check(former, &Known::default())
+}
+
+fn form(fields: &[(&str, &str)], former: Option<&Rule>, known: &Known) -> Result<Rule> {
+    let pairs: Vec<(String, String)> = fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let value = pairs.iter().map(|(name, text)| (name.clone(), Value::from(text.clone()))).collect();
+    RuleDraft::of(Input { value, form: Some(pairs) }).check(former, known)
+}
+
+fn pointers(result: Result<Rule>) -> Vec<String> {
+    match result {
+        Err(Error::Invalid(errors)) => errors.into_iter().map(|error| error.pointer).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_rule_needs_no_more_than_its_condition() {
+    let rule = check(json!({ "condition": { "kind": "state", "is": "not-running" } }), None).unwrap();
+    assert_eq!(rule.name, "An instance is not running though it should be");
+    assert_eq!((rule.for_s, rule.clear_s, rule.repeat_s, rule.tell_cleared, rule.enabled), (60, 60, None, true, true));
+    assert_eq!((rule.instance_id, rule.quiet, rule.channels), (None, None, Vec::new()));
+    let found = check(json!({ "condition": { "kind": "block-found" }, "for_s": 90, "tell_cleared": true }), None).unwrap();
+    assert_eq!((found.for_s, found.clear_s, found.tell_cleared), (0, 0, false), "it does not last");
+}
+
+#[test]
+fn every_wrong_field_is_named() {
+    assert_eq!(pointers(check(json!({}), None)), ["/condition"]);
+    assert_eq!(pointers(check(json!({ "condition": "down" }), None)), ["/condition"]);
+    assert_eq!(pointers(check(json!({ "condition": { "kind": "mood" } }), None)), ["/condition/kind"]);
+    let metric = json!({ "condition": { "kind": "metric", "metric": "mood", "side": "left", "threshold": "much" } });
+    assert_eq!(pointers(check(metric, None)), ["/condition/metric", "/condition/side", "/condition/threshold"]);
+    let rest = json!({
+        "condition": { "kind": "check", "at_least": "unhealthy" }, "name": "x\u{7}", "for_s": -1, "clear_s": 999_999_999, "repeat_s": 5,
+        "enabled": "perhaps", "instance_id": "00000000-0000-4000-8000-000000000000", "quiet": { "from": 1440, "to": 0 },
+        "channels": ["00000000-0000-4000-8000-000000000000"],
+    });
+    let named = ["/name", "/for_s", "/clear_s", "/repeat_s", "/enabled", "/instance_id", "/quiet/from", "/channels"];
+    assert_eq!(pointers(check(rest, None)), named);
+    for quiet in [json!("night"), json!([1, 2])] {
+        let body = json!({ "condition": { "kind": "block-found" }, "quiet": quiet });
+        assert_eq!(pointers(check(body, None)), ["/quiet"]);
+    }
+    let same = json!({ "condition": { "kind": "block-found" }, "quiet": { "from": 60, "to": 60 } });
+    assert_eq!(pointers(check(same, None)), ["/quiet/from", "/quiet/to"]);
+}
+
+#[test]
+fn what_a_program_does_not_send_stays_and_null_takes_away() {
+    let body = json!({
+        "name": "Cold", "condition": { "kind": "metric", "metric": "miners", "side": "below", "threshold": 2 }, "for_s": 5, "clear_s": 6,
+        "repeat_s": 3600, "tell_cleared": false, "quiet": { "from": "22:00", "to": 420 }, "enabled": true,
+    });
+    let former = check(body, None).unwrap();
+    assert_eq!(former.quiet, Some(Quiet { from: 1320, to: 420 }));
+    assert_eq!(check(json!({}), Some(&former)).unwrap(), former);
+    assert_eq!(check(json!({ "enabled": false }), Some(&former)).unwrap(), Rule { enabled: false, ..former.clone() });
+    let bare = check(json!({ "quiet": null, "repeat_s": null }), Some(&former)).unwrap();
+    assert_eq!(bare, Rule { quiet: None, repeat_s: None, ..former });
+}
+
+#[test]
+fn a_form_says_everything_and_a_box_that_is_not_ticked_is_not_sent() {
+    let known = Known { instances: vec![InstanceId::random()], channels: vec![ChannelId::random(), ChannelId::random()] };
+    let ids: Vec<String> = known.channels.iter().map(ToString::to_string).collect();
+    let instance = known.instances[0].to_string();
+    let fields = [
+        ("name", "Weak"),
+        ("kind", "metric"),
+        ("metric", "hashrate_miners"),
+        ("side", "below"),
+        ("threshold", "1.5 T"),
+        ("instance_id", &instance),
+        ("for_s", "120"),
+        ("clear_s", "30"),
+        ("repeat_s", ""),
+        ("quiet_from", "22:30"),
+        ("quiet_to", "07:00:00"),
+        ("channels", &ids[0]),
+        ("channels", &ids[1]),
+        ("enabled", "on"),
+    ];
+    let rule = form(&fields, None, &known).unwrap();
+    assert_eq!(rule.condition, Condition::Metric { metric: "hashrate_miners".into(), side: Side::Below, threshold: 1.5e12 });
+    assert_eq!((rule.channels.clone(), rule.instance_id), (known.channels.clone(), Some(known.instances[0])));
+    assert_eq!((rule.for_s, rule.repeat_s, rule.tell_cleared, rule.enabled), (120, None, false, true));
+    assert_eq!(rule.quiet, Some(Quiet { from: 1350, to: 420 }));
+    let fewer: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "channels" && *name != "enabled").collect();
+    let changed = form(&fewer, Some(&rule), &known).unwrap();
+    assert_eq!(changed, Rule { channels: Vec::new(), enabled: false, ..rule.clone() });
+    let half: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "quiet_to").collect();
+    assert_eq!(pointers(form(&half, Some(&rule), &known)), ["/quiet_to"]);
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_typed_makes_it_fall_over(threshold in ".{0,12}", quiet in ".{0,8}", word in ".{0,20}") {
+        for kind in Condition::KINDS {
+            let fields = [
+                ("kind", kind), ("is", &*word), ("check", &*word), ("at_least", "warning"), ("metric", "miners"), ("side", "above"),
+                ("threshold", &*threshold), ("quiet_from", &*quiet), ("quiet_to", "07:00"), ("for_s", &*threshold), ("channels", &*word),
+            ];
+            match form(&fields, None, &Known::default()) {
+                Ok(rule) => prop_assert!(rule.quiet.is_none_or(|quiet| quiet.from < 1440 && quiet.to < 1440)),
+                Err(Error::Invalid(errors)) => prop_assert!(!errors.is_empty()),
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What tests of alerts stand on: a real database with instances, a clock that is set by hand, a receiver on loopback.
+
+use axum::extract::State as Extracted;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::post;
+use diesel::RunQueryDsl;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::model::{Observation, SavedChannel, Seen};
+use super::{Alerts, ChannelDraft, Rule, RuleDraft};
+use crate::clock::{Clock, Timestamp};
+use crate::db::Db;
+use crate::ids::{ConfigId, InstanceId};
+use crate::keeper::machine::State;
+use crate::notify::Sender;
+
+/// A clock that stands still until it is moved.
+#[derive(Clone)]
+pub struct HandClock(Arc<AtomicI64>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Alerts over a database of the test's own.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub db: Db,
+    pub alerts: Alerts,
+    pub clock: HandClock,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = HandClock(Arc::new(AtomicI64::new(1_800_000_000_000)));
+        let db = Db::open(dir.path()).unwrap();
+        let alerts = Alerts::new(db.clone(), Sender::new().unwrap(), clock.clone());
+        Self { dir, db, alerts, clock }
+    }
+
+    /// As after a restart of the manager: only the database is left.
+    pub fn restarted(self) -> Self {
+        let db = Db::open(self.dir.path()).unwrap();
+        let alerts = Alerts::new(db.clone(), Sender::new().unwrap(), self.clock.clone());
+        Self { db, alerts, ..self }
+    }
+
+    pub fn pass(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+        self.alerts.wake.notify_one();
+    }
+
+    pub async fn instance(&self, name: &str) -> InstanceId {
+        let (id, config, name) = (InstanceId::random(), ConfigId::random(), name.to_owned());
+        let made = self.db.write(move |c| {
+            for text in [
+                format!("INSERT INTO configurations (id, name, config_json, created_at, updated_at) VALUES ('{config}', '{name}', '{{}}', 0, 0)"),
+                format!("INSERT INTO instances (id, name, config_id, created_at, updated_at) VALUES ('{id}', '{name}', '{config}', 0, 0)"),
+            ] {
+                diesel::sql_query(text).execute(c)?;
+            }
+            Ok(())
+        });
+        made.await.unwrap();
+        id
+    }
+
+    pub async fn sql(&self, text: &str) {
+        let text = text.to_owned();
+        self.db.write(move |c| Ok(diesel::sql_query(text).execute(c)?)).await.unwrap();
+    }
+
+    pub async fn channel(&self, name: &str, url: &str) -> SavedChannel {
+        let body = json!({ "name": name, "kind": "webhook", "url": url });
+        self.alerts.create_channel(ChannelDraft::of(body)).await.unwrap()
+    }
+
+    pub async fn rule(&self, body: Value) -> Rule {
+        self.alerts.create_rule(RuleDraft::from(body)).await.unwrap()
+    }
+
+    /// Removes the rules that every database begins with.
+    pub async fn without_rules(self) -> Self {
+        self.sql("DELETE FROM alert_rules").await;
+        self
+    }
+
+    /// Of an instance that runs and is well, as of now.
+    pub fn well(&self, instance: InstanceId) -> Observation {
+        Observation {
+            instance,
+            name: "barn".into(),
+            at: self.clock.now(),
+            is_wanted: true,
+            state: State::Running,
+            checks: vec![check("upstream", "healthy", "")],
+            figures: BTreeMap::from([("miners".into(), 3.0)]),
+            blocks: 0,
+            best_difficulty: Some(1000.0),
+        }
+    }
+
+    /// Of one that is down, as of now.
+    pub fn down(&self, instance: InstanceId) -> Observation {
+        Observation { state: State::BackingOff, ..self.well(instance) }
+    }
+
+    /// The titles of all deliveries, oldest first.
+    pub async fn titles(&self) -> Vec<String> {
+        let mut titles: Vec<String> =
+            self.alerts.deliveries(None, 1000).await.unwrap().into_iter().map(|delivery| delivery.title).collect();
+        titles.reverse();
+        titles
+    }
+}
+
+pub fn check(check: &str, status: &str, message: &str) -> Seen {
+    Seen { check: check.into(), status: status.into(), message: message.into() }
+}
+
+/// An answer: status, and seconds of `Retry-After`.
+type Scripted = (u16, Option<u64>);
+
+/// A receiver of webhooks that answers as it is told, then with 200.
+#[derive(Clone, Default)]
+pub struct Receiver {
+    pub url: String,
+    got: Arc<Mutex<Vec<Value>>>,
+    script: Arc<Mutex<VecDeque<Scripted>>>,
+    pub pause: Arc<Mutex<Duration>>,
+}
+
+impl Receiver {
+    /// `script`: the first answers.
+    pub async fn start(script: &[Scripted]) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let receiver = Self { url, script: Arc::new(Mutex::new(script.iter().copied().collect())), ..Self::default() };
+        let app = axum::Router::new().route("/hook", post(take)).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        receiver
+    }
+
+    /// The bodies that came, oldest first.
+    pub fn got(&self) -> Vec<Value> {
+        self.got.lock().unwrap().clone()
+    }
+
+    pub fn titles(&self) -> Vec<String> {
+        self.got().iter().map(|body| body["title"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Waits for so many bodies.
+    pub async fn until(&self, count: usize) {
+        until("as many messages as expected", || async { self.got().len() >= count }).await;
+    }
+}
+
+async fn take(Extracted(receiver): Extracted<Receiver>, axum::Json(body): axum::Json<Value>) -> impl IntoResponse {
+    receiver.got.lock().unwrap().push(body);
+    let pause = *receiver.pause.lock().unwrap();
+    tokio::time::sleep(pause).await;
+    let (status, retry_after) = receiver.script.lock().unwrap().pop_front().unwrap_or((200, None));
+    let mut answer = StatusCode::from_u16(status).unwrap().into_response();
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert("retry-after", seconds.into());
+    }
+    answer
+}
+
+/// Waits until something is so, at most 20 s.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

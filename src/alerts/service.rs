@@ -1,0 +1,335 @@
+//! The use cases of alerts: channels, rules and silences are set up, tests are sent, deliveries are looked at.
+
+use diesel::SqliteConnection;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify};
+
+use super::channel_draft::ChannelDraft;
+use super::delivery::{Delivery, Progress, queries as posted};
+use super::model::{Observation, Rule, SavedChannel, Silence, Standing};
+use super::queries;
+use super::rule_draft::{Known, RuleDraft};
+use super::words;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::notify::{Failed, Message, Sender};
+
+/// For how long an instance can be silenced, minutes.
+pub const SILENCES: [i64; 4] = [30, 120, 480, 1440];
+/// So many of the newest deliveries are on the page of alerts.
+const NEWEST: i64 = 50;
+/// Deliveries are kept for so long.
+pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// Everything that can be done with alerts; cheap to clone.
+#[derive(Clone)]
+pub struct Alerts {
+    pub(super) db: Db,
+    pub(super) sender: Arc<Sender>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Called when a delivery waits.
+    pub(super) wake: Arc<Notify>,
+    /// What was last seen of each instance. Held while rules are judged, and while they are changed.
+    pub(super) latest: Arc<Mutex<HashMap<InstanceId, Observation>>>,
+}
+
+impl std::fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alerts")
+    }
+}
+
+/// All there is about alerts.
+#[derive(Debug)]
+pub struct Everything {
+    /// The rules, oldest first.
+    pub rules: Vec<Rule>,
+    /// The channels, oldest first.
+    pub channels: Vec<SavedChannel>,
+    /// What holds now, the longest first.
+    pub standing: Vec<Standing>,
+    /// Which instances are silenced, the first to end first.
+    pub silences: Vec<Silence>,
+    /// The newest deliveries, newest first.
+    pub deliveries: Vec<Delivery>,
+    /// Ids and names of all instances, by name.
+    pub instances: Vec<(InstanceId, String)>,
+}
+
+impl Alerts {
+    /// Over the tables in `db`.
+    #[must_use]
+    pub fn new(db: Db, sender: Sender, clock: impl Clock) -> Self {
+        Self { db, sender: Arc::new(sender), clock: Arc::new(clock), wake: Arc::default(), latest: Arc::default() }
+    }
+
+    /// All there is.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn everything(&self) -> Result<Everything> {
+        let now = self.clock.now();
+        self.db
+            .read(move |c| {
+                Ok(Everything {
+                    rules: queries::rules(c)?,
+                    channels: queries::channels(c)?,
+                    standing: queries::standing(c)?,
+                    silences: queries::silences(c, now)?,
+                    deliveries: posted::deliveries(c, None, NEWEST)?,
+                    instances: queries::instance_names(c)?,
+                })
+            })
+            .await
+    }
+
+    /// One channel.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn channel(&self, id: ChannelId) -> Result<SavedChannel> {
+        self.db.read(move |c| channel(c, id)).await
+    }
+
+    /// A channel, and the names of the rules that send to it alone: it cannot be deleted while there are any.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn channel_with_users(&self, id: ChannelId) -> Result<(SavedChannel, Vec<Rule>)> {
+        self.db.read(move |c| Ok((channel(c, id)?, only_users(c, id)?))).await
+    }
+
+    /// Saves a new channel.
+    ///
+    /// # Errors
+    /// Names every wrong field; the name is taken.
+    pub async fn create_channel(&self, draft: ChannelDraft) -> Result<SavedChannel> {
+        let (name, target) = draft.check(None)?;
+        let saved = SavedChannel { id: ChannelId::random(), name, target, created_at: self.clock.now() };
+        self.db
+            .write(move |c| {
+                check_free(c, &saved.name, None)?;
+                queries::insert_channel(c, &saved)?;
+                Ok(saved)
+            })
+            .await
+    }
+
+    /// Saves a changed channel. A secret that is masked, empty or not sent stays as it is.
+    ///
+    /// # Errors
+    /// There is none with this id; names every wrong field; the name is taken.
+    pub async fn update_channel(&self, id: ChannelId, draft: ChannelDraft) -> Result<SavedChannel> {
+        let changed = move |c: &mut SqliteConnection| {
+            let former = channel(c, id)?;
+            let (name, target) = draft.check(Some(&former))?;
+            check_free(c, &name, Some(id))?;
+            let saved = SavedChannel { name, target, ..former };
+            queries::update_channel(c, &saved)?;
+            Ok(saved)
+        };
+        let saved = self.db.write(changed).await?;
+        // What waits may now be sent in another way.
+        self.wake.notify_one();
+        Ok(saved)
+    }
+
+    /// Removes a channel with what was on its way to it.
+    ///
+    /// # Errors
+    /// There is none with this id; a rule sends to it alone.
+    pub async fn delete_channel(&self, id: ChannelId) -> Result<SavedChannel> {
+        let _turn = self.latest.lock().await;
+        self.db
+            .write(move |c| {
+                let former = channel(c, id)?;
+                let users = only_users(c, id)?;
+                if !users.is_empty() {
+                    // Without it they would send to all, which nobody asked for.
+                    let names: Vec<String> = users.iter().map(|rule| format!("\"{}\"", rule.name)).collect();
+                    let (names, them) = (names.join(", "), if users.len() == 1 { "that rule" } else { "those rules" });
+                    return Err(Error::Conflict(format!(
+                        "\"{}\" is the only channel of {names}. Give {them} another one first.",
+                        former.name
+                    )));
+                }
+                queries::delete_channel(c, id)?;
+                Ok(former)
+            })
+            .await
+    }
+
+    /// Sends a test message at once; the inner result is what became of it.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn test_channel(&self, id: ChannelId) -> Result<(SavedChannel, Result<(), Failed>)> {
+        let saved = self.channel(id).await?;
+        let said = words::of_test();
+        let message = Message {
+            id: uuid::Uuid::new_v4().to_string(),
+            at: self.clock.now().0,
+            title: said.title,
+            text: said.text,
+            mood: said.mood,
+            link: None,
+            data: said.data,
+        };
+        let result = self.sender.send(&saved.target, &message).await;
+        Ok((saved, result))
+    }
+
+    /// One rule.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn rule(&self, id: RuleId) -> Result<Rule> {
+        self.db.read(move |c| rule(c, id)).await
+    }
+
+    /// What a rule can be about and where it can send: instances by name, channels.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn choices(&self) -> Result<(Vec<(InstanceId, String)>, Vec<SavedChannel>)> {
+        self.db.read(|c| Ok((queries::instance_names(c)?, queries::channels(c)?))).await
+    }
+
+    /// Saves a new rule.
+    ///
+    /// # Errors
+    /// Names every wrong field.
+    pub async fn create_rule(&self, draft: RuleDraft) -> Result<Rule> {
+        let now = self.clock.now();
+        self.db
+            .write(move |c| {
+                let rule = draft.check(None, &known(c)?)?;
+                queries::insert_rule(c, &rule, now)?;
+                Ok(rule)
+            })
+            .await
+    }
+
+    /// Saves a changed rule. One that is about something else now, or switched off, forgets what it remembered.
+    ///
+    /// # Errors
+    /// There is none with this id; names every wrong field.
+    pub async fn update_rule(&self, id: RuleId, draft: RuleDraft) -> Result<Rule> {
+        let _turn = self.latest.lock().await;
+        self.db
+            .write(move |c| {
+                let former = rule(c, id)?;
+                let rule = draft.check(Some(&former), &known(c)?)?;
+                queries::update_rule(c, &rule)?;
+                if !rule.enabled || (&rule.condition, rule.instance_id) != (&former.condition, former.instance_id) {
+                    queries::forget_rule(c, id)?;
+                }
+                Ok(rule)
+            })
+            .await
+    }
+
+    /// Removes a rule with what it remembers.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn delete_rule(&self, id: RuleId) -> Result<Rule> {
+        let _turn = self.latest.lock().await;
+        self.db
+            .write(move |c| {
+                let former = rule(c, id)?;
+                queries::delete_rule(c, id)?;
+                Ok(former)
+            })
+            .await
+    }
+
+    /// Tells nothing of an instance for so many minutes, one of [`SILENCES`].
+    ///
+    /// # Errors
+    /// There is no such instance; another number of minutes.
+    pub async fn silence(&self, instance: InstanceId, minutes: i64) -> Result<Silence> {
+        if !SILENCES.contains(&minutes) {
+            return Err(Error::invalid("/minutes", "minutes must be 30, 120, 480 or 1440."));
+        }
+        let until = self.clock.now().after(Duration::from_secs(minutes.unsigned_abs() * 60));
+        self.db
+            .write(move |c| {
+                let name = queries::instance_names(c)?.into_iter().find(|(id, _)| *id == instance);
+                let Some((_, name)) = name else { return Err(Error::invalid("/instance_id", "There is no such instance.")) };
+                queries::set_silence(c, instance, until)?;
+                Ok(Silence { instance_id: instance, instance: name, until })
+            })
+            .await
+    }
+
+    /// Ends the silence of an instance.
+    ///
+    /// # Errors
+    /// It is not silenced.
+    pub async fn end_silence(&self, instance: InstanceId) -> Result<()> {
+        self.db
+            .write(move |c| match queries::end_silence(c, instance)? {
+                0 => Err(Error::not_found("silence of the instance", instance)),
+                _ => Ok(()),
+            })
+            .await
+    }
+
+    /// At most `limit` deliveries, newest first; `before`: only those with a smaller number.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn deliveries(&self, before: Option<i64>, limit: i64) -> Result<Vec<Delivery>> {
+        self.db.read(move |c| Ok(posted::deliveries(c, before, limit)?)).await
+    }
+
+    /// Tries a delivery that was given up once more.
+    ///
+    /// # Errors
+    /// There is none of this number; it was not given up.
+    pub async fn send_again(&self, id: i64) -> Result<()> {
+        let now = self.clock.now();
+        self.db
+            .write(move |c| match posted::progress(c, id)?.as_deref() {
+                None => Err(Error::not_found("delivery", id)),
+                Some(state) if state == Progress::Failed.as_str() => Ok(posted::requeue(c, id, now)?),
+                Some(state) if state == Progress::Sent.as_str() => Err(Error::Conflict("It was sent already.".into())),
+                Some(_) => Err(Error::Conflict("It waits to be sent already.".into())),
+            })
+            .await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+}
+
+fn channel(c: &mut SqliteConnection, id: ChannelId) -> Result<SavedChannel> {
+    queries::channel(c, id)?.ok_or_else(|| Error::not_found("channel", id))
+}
+
+fn rule(c: &mut SqliteConnection, id: RuleId) -> Result<Rule> {
+    queries::rule(c, id)?.ok_or_else(|| Error::not_found("rule", id))
+}
+
+fn only_users(c: &mut SqliteConnection, id: ChannelId) -> Result<Vec<Rule>> {
+    Ok(queries::rules(c)?.into_iter().filter(|rule| rule.channels == [id]).collect())
+}
+
+fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> Result<()> {
+    match queries::channel_name_is_taken(c, name, own)? {
+        true => Err(Error::Conflict(format!("There is already a channel called \"{name}\". Choose another name."))),
+        false => Ok(()),
+    }
+}
+
+fn known(c: &mut SqliteConnection) -> Result<Known> {
+    let instances = queries::instance_names(c)?.into_iter().map(|(id, _)| id).collect();
+    Ok(Known { instances, channels: queries::channels(c)?.into_iter().map(|channel| channel.id).collect() })
+}
+
+#[cfg(test)]
+mod tests;

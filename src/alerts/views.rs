@@ -1,0 +1,228 @@
+//! The pages of alerts, which are also their JSON. No I/O; secrets of channels come masked out of `notify`.
+
+pub mod channel_form;
+mod fields;
+pub mod rule_form;
+
+use askama::Template;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::delivery::{Delivery, Progress};
+use super::kinds::{KINDS, Kind};
+use super::model::{Rule, SavedChannel, Silence, Standing};
+use super::service::{Everything, SILENCES};
+use super::words::of_condition;
+use crate::clock::{Timestamp, spoken};
+use crate::http::Frame;
+use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::view;
+
+/// A channel for everybody: without its secrets.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelView {
+    /// Its id.
+    pub id: ChannelId,
+    /// What it is called.
+    pub name: String,
+    /// Where it goes, for people.
+    pub words: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// `kind` and its fields, secrets masked.
+    #[serde(flatten)]
+    pub target: Value,
+}
+
+impl From<SavedChannel> for ChannelView {
+    fn from(saved: SavedChannel) -> Self {
+        let SavedChannel { id, name, target, created_at } = saved;
+        Self { id, name, words: target.words(), created_at, target: target.masked() }
+    }
+}
+
+/// `GET /alerts`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "alerts/list.html", blocks = ["main"])]
+pub struct AlertsPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    rules: Vec<Rule>,
+    channels: Vec<ChannelView>,
+    /// What holds now, whether it was told or not.
+    standing: Vec<Standing>,
+    silences: Vec<Silence>,
+    deliveries: Vec<Delivery>,
+    #[serde(skip)]
+    instances: Vec<(InstanceId, String)>,
+}
+view!(AlertsPage { "main" => as_main });
+
+impl AlertsPage {
+    /// All there is.
+    #[must_use]
+    pub fn new(frame: Frame, all: Everything, now: Timestamp) -> Self {
+        let Everything { rules, channels, standing, silences, deliveries, instances } = all;
+        let channels = channels.into_iter().map(ChannelView::from).collect();
+        Self { frame, now, rules, channels, standing, silences, deliveries, instances }
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &KINDS
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn condition(&self, rule: &Rule) -> String {
+        of_condition(&rule.condition)
+    }
+
+    /// Of which instances a rule is.
+    fn whose(&self, rule: &Rule) -> &str {
+        let only = rule.instance_id.and_then(|id| self.instances.iter().find(|(known, _)| *known == id));
+        only.map_or("all", |(_, name)| name)
+    }
+
+    /// Where a rule sends.
+    fn receivers(&self, rule: &Rule) -> String {
+        let names: Vec<&str> = self.channels.iter().filter(|c| rule.channels.contains(&c.id)).map(|c| c.name.as_str()).collect();
+        if names.is_empty() { "all".into() } else { names.join(", ") }
+    }
+
+    /// When a rule tells: `after 60 s, again every 1 h 0 min, not from 22:00 to 07:00`.
+    fn when(&self, rule: &Rule) -> String {
+        let seconds = |number: u32| spoken(std::time::Duration::from_secs(u64::from(number)));
+        let mut parts = vec![if rule.for_s == 0 { "at once".into() } else { format!("after {}", seconds(rule.for_s)) }];
+        parts.extend(rule.repeat_s.map(|every| format!("again every {}", seconds(every))));
+        parts.extend(rule.quiet.map(|quiet| format!("not from {} to {}", fields::time(quiet.from), fields::time(quiet.to))));
+        parts.join(", ")
+    }
+
+    fn silences_to_choose(&self) -> [(i64, &'static str); 4] {
+        let [half, two, eight, day] = SILENCES;
+        [(half, "30 minutes"), (two, "2 hours"), (eight, "8 hours"), (day, "a day")]
+    }
+}
+
+/// `GET /alerts/deliveries`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "alerts/deliveries.html", blocks = ["main"])]
+pub struct DeliveriesPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    /// Newest first.
+    deliveries: Vec<Delivery>,
+    /// `before` for the next older ones, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<i64>,
+    #[serde(skip)]
+    limit: usize,
+}
+view!(DeliveriesPage { "main" => as_main });
+
+impl DeliveriesPage {
+    /// At most `limit` of those given; one more of them says that there are more.
+    #[must_use]
+    pub fn new(frame: Frame, mut deliveries: Vec<Delivery>, limit: usize, now: Timestamp) -> Self {
+        let has_more = deliveries.len() > limit;
+        deliveries.truncate(limit);
+        let next = deliveries.last().map(|last| last.id).filter(|_| has_more);
+        Self { frame, now, deliveries, next, limit }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+}
+
+/// `POST /alerts/channels/{id}/test`: what became of it.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "alerts/test.html", blocks = ["main"])]
+pub struct TestPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The receiver took it.
+    pub success: bool,
+    message: String,
+    #[serde(skip)]
+    channel: ChannelView,
+}
+view!(TestPage { "main" => as_main });
+
+impl TestPage {
+    /// `wrong`: why it was not taken; none: it was.
+    #[must_use]
+    pub fn new(frame: Frame, channel: SavedChannel, wrong: Option<String>) -> Self {
+        let channel = ChannelView::from(channel);
+        let success = wrong.is_none();
+        let message =
+            wrong.unwrap_or_else(|| format!("The test message was taken: {}. Look whether it has come.", channel.words));
+        Self { frame, success, message, channel }
+    }
+}
+
+/// The question before a channel or a rule is deleted.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "alerts/delete.html", blocks = ["main"])]
+pub struct DeletePage {
+    #[serde(skip)]
+    frame: Frame,
+    id: String,
+    name: String,
+    /// Its address.
+    #[serde(skip)]
+    at: String,
+    /// What goes with it, in sentences.
+    #[serde(skip)]
+    lost: String,
+    /// The rules that are in the way.
+    used_by: Vec<Named>,
+}
+view!(DeletePage { "main" => as_main });
+
+/// A rule by its name.
+#[derive(Debug, Serialize)]
+pub struct Named {
+    id: RuleId,
+    name: String,
+}
+
+impl DeletePage {
+    /// Of a channel; `users`: the rules that send to it alone.
+    #[must_use]
+    pub fn of_channel(frame: Frame, channel: SavedChannel, users: Vec<Rule>) -> Self {
+        Self {
+            frame,
+            at: format!("/alerts/channels/{}", channel.id),
+            lost: format!(
+                "Nothing is sent to {} any more, not even what waits to be. The list of what was sent there goes, too.",
+                channel.target.words()
+            ),
+            id: channel.id.to_string(),
+            name: channel.name,
+            used_by: users.into_iter().map(|rule| Named { id: rule.id, name: rule.name }).collect(),
+        }
+    }
+
+    /// Of a rule.
+    #[must_use]
+    pub fn of_rule(frame: Frame, rule: Rule) -> Self {
+        Self {
+            frame,
+            at: format!("/alerts/rules/{}", rule.id),
+            lost: format!(
+                "You are no longer told when {}. To stop it for a while, switch the rule off instead.",
+                of_condition(&rule.condition)
+            ),
+            id: rule.id.to_string(),
+            name: rule.name,
+            used_by: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The form of a channel: which kind, then its fields with help beside each. A secret never gets in here.
+
+use askama::Template;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use super::ChannelView;
+use super::fields::{Input, Shown, error_of};
+use crate::alerts::kinds::{Field, How, KINDS, Kind, kind};
+use crate::alerts::model::SavedChannel;
+use crate::configs::MASK;
+use crate::error::FieldError;
+use crate::http::Frame;
+use crate::ids::ChannelId;
+use crate::view;
+
+/// `GET /alerts/channels/new`, `GET /alerts/channels/{id}`, and both again when something is wrong.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "alerts/channel.html", blocks = ["main"])]
+pub struct ChannelPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The one that is changed; none: a new one.
+    #[serde(skip)]
+    id: Option<ChannelId>,
+    #[serde(skip)]
+    title: String,
+    /// None: it has to be chosen first.
+    #[serde(skip)]
+    kind: Option<&'static Kind>,
+    #[serde(skip)]
+    values: BTreeMap<String, String>,
+    #[serde(skip)]
+    errors: Vec<FieldError>,
+    /// A secret was typed and has to be typed again.
+    #[serde(skip)]
+    secret_was_dropped: bool,
+    /// For programs: the channel, or the kinds there are.
+    #[serde(flatten)]
+    json: Value,
+}
+view!(ChannelPage { "main" => as_main });
+
+impl ChannelPage {
+    /// A new channel; without a kind the page asks for it.
+    #[must_use]
+    pub fn new(frame: Frame, kind: Option<&'static Kind>) -> Self {
+        let defaults = kind.iter().flat_map(|kind| kind.fields).map(|field| (field.name.to_owned(), field.default.to_owned()));
+        let names = |kind: &Kind| json!({ "kind": kind.name, "fields": kind.fields.iter().map(|f| f.name).collect::<Vec<_>>() });
+        Self {
+            frame,
+            id: None,
+            title: kind.map_or_else(|| "Add a channel".into(), |kind| format!("New channel: {}", kind.title)),
+            kind,
+            values: defaults.collect(),
+            errors: Vec::new(),
+            secret_was_dropped: false,
+            json: json!({ "kinds": KINDS.iter().map(names).collect::<Vec<_>>() }),
+        }
+    }
+
+    /// A saved channel.
+    #[must_use]
+    pub fn edit(frame: Frame, saved: SavedChannel) -> Self {
+        let (id, name) = (saved.id, saved.name.clone());
+        let view = ChannelView::from(saved);
+        let own_kind = view.target.get("kind").and_then(Value::as_str).and_then(kind);
+        let mut values = BTreeMap::from([("name".to_owned(), name.clone())]);
+        for field in own_kind.iter().flat_map(|kind| kind.fields).filter(|field| field.how != How::Secret) {
+            let value = match view.target.get(field.name) {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Number(number)) => number.to_string(),
+                _ => String::new(),
+            };
+            values.insert(field.name.to_owned(), value);
+        }
+        let json = serde_json::to_value(&view).unwrap_or_default();
+        Self { id: Some(id), title: name, values, json, ..Self::new(frame, own_kind) }
+    }
+
+    /// The form as it was sent, with what is wrong.
+    #[must_use]
+    pub fn refused(frame: Frame, saved: Option<SavedChannel>, pairs: &[(String, String)], errors: Vec<FieldError>) -> Self {
+        let sent = pairs.iter().find(|(name, _)| name == "kind").and_then(|(_, name)| kind(name));
+        let mut page = match saved {
+            Some(saved) => Self::edit(frame, saved),
+            None => Self::new(frame, sent),
+        };
+        for (name, text) in pairs {
+            let field = page.kind.iter().flat_map(|kind| kind.fields).find(|field| field.name == name);
+            if field.is_some_and(|field| field.how == How::Secret) {
+                page.secret_was_dropped |= !text.trim().is_empty() && text != MASK;
+            } else if field.is_some() || name == "name" {
+                page.values.insert(name.clone(), text.clone());
+            }
+        }
+        Self { errors, ..page }
+    }
+
+    fn action(&self) -> String {
+        self.id.map_or_else(|| "/alerts/channels".into(), |id| format!("/alerts/channels/{id}"))
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &KINDS
+    }
+
+    fn fields(&self) -> Vec<Shown> {
+        let name = Shown::text("name", "Name", "By which you know it: my phone, the office.", self.value("name"));
+        let own = self.kind.iter().flat_map(|kind| kind.fields).map(|field| self.shown(field));
+        let with_error = |shown: Shown| Shown { error: error_of(&self.errors, shown.name), ..shown };
+        std::iter::once(name).chain(own).map(with_error).collect()
+    }
+
+    fn shown(&self, field: &Field) -> Shown {
+        let plain = Shown::text(field.name, field.label, field.help, self.value(field.name));
+        match field.how {
+            How::Text => plain,
+            How::Port => Shown { input: Input::Number, ..plain },
+            How::Secret => Shown { input: Input::Secret, value: String::new(), hint: self.hint(field.name), ..plain },
+            How::Choice(options) => {
+                let options = options.iter().map(|(value, words)| ((*value).to_owned(), (*words).to_owned())).collect();
+                Shown { input: Input::Choice, options, ..plain }
+            }
+        }
+    }
+
+    /// What stands in the empty field of a secret that is kept.
+    fn hint(&self, name: &str) -> String {
+        self.json.get(name).and_then(Value::as_str).map_or_else(String::new, |_| MASK.to_owned())
+    }
+
+    fn value(&self, name: &str) -> String {
+        self.values.get(name).cloned().unwrap_or_default()
+    }
+
+    /// There is a secret that stays if its field is left empty.
+    fn keeps_a_secret(&self) -> bool {
+        let fields = self.kind.iter().flat_map(|kind| kind.fields);
+        fields.filter(|field| field.how == How::Secret).any(|field| !self.hint(field.name).is_empty())
+    }
+
+    fn link(&self, error: &FieldError) -> String {
+        let name = error.pointer.trim_start_matches('/');
+        if self.fields().iter().any(|field| field.name == name) { format!("#{name}") } else { "#form".into() }
+    }
+}

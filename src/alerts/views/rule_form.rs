@@ -1,0 +1,295 @@
+//! The form of a rule: what it is about, then when, of which instance and where it is told.
+
+use askama::Template;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use super::fields::{Input, Shown, error_of, time};
+use crate::alerts::model::{Condition, Rule, SavedChannel};
+use crate::alerts::rule_draft::USUAL;
+use crate::error::FieldError;
+use crate::http::Frame;
+use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::metrics::model::{CATALOGUE, title};
+use crate::view;
+
+/// What a rule can be about: kind, title, and what that means.
+const KINDS: [(&str, &str, &str); 5] = [
+    ("state", "An instance is in trouble", "It failed, waits to be started again, or is not running though it should be."),
+    ("check", "A health check is bad", "One of them, or any."),
+    ("metric", "A figure is too high or too low", "Such as the hashrate, the number of miners or the memory."),
+    ("block-found", "A block is found", "Told once for each."),
+    ("best-difficulty", "A share is better than all before", "Told once for each."),
+];
+
+/// What the form can choose from.
+#[derive(Debug, Default)]
+pub struct Choices {
+    /// Ids and names of the instances.
+    pub instances: Vec<(InstanceId, String)>,
+    /// Ids and names of the channels.
+    pub channels: Vec<(ChannelId, String)>,
+}
+
+impl From<(Vec<(InstanceId, String)>, Vec<SavedChannel>)> for Choices {
+    fn from((instances, channels): (Vec<(InstanceId, String)>, Vec<SavedChannel>)) -> Self {
+        Self { instances, channels: channels.into_iter().map(|channel| (channel.id, channel.name)).collect() }
+    }
+}
+
+/// `GET /alerts/rules/new`, `GET /alerts/rules/{id}`, and both again when something is wrong.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "alerts/rule.html", blocks = ["main"])]
+pub struct RulePage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The one that is changed; none: a new one.
+    #[serde(skip)]
+    id: Option<RuleId>,
+    #[serde(skip)]
+    title: String,
+    /// What it is about; empty: that has to be chosen first.
+    #[serde(skip)]
+    kind: &'static str,
+    #[serde(skip)]
+    values: BTreeMap<String, String>,
+    /// The ids of the channels that are ticked.
+    #[serde(skip)]
+    chosen: Vec<String>,
+    #[serde(skip)]
+    choices: Choices,
+    #[serde(skip)]
+    errors: Vec<FieldError>,
+    /// For programs: the rule, or the kinds there are.
+    #[serde(flatten)]
+    json: Value,
+}
+view!(RulePage { "main" => as_main });
+
+/// The name of a kind as it stands in the table.
+#[must_use]
+pub fn known_kind(name: &str) -> Option<&'static str> {
+    Condition::KINDS.into_iter().find(|known| *known == name)
+}
+
+impl RulePage {
+    /// A new rule; without a kind the page asks for it.
+    #[must_use]
+    pub fn new(frame: Frame, kind: Option<&'static str>, choices: Choices) -> Self {
+        let usual = USUAL.to_string();
+        let values = [("is", "not-running"), ("at_least", "unhealthy"), ("side", "below"), ("metric", "hashrate_miners")];
+        let values =
+            values.into_iter().chain([("for_s", &*usual), ("clear_s", &*usual), ("tell_cleared", "on"), ("enabled", "on")]);
+        let words = KINDS.iter().find(|(name, ..)| Some(*name) == kind).map(|(_, words, _)| *words);
+        Self {
+            frame,
+            id: None,
+            title: words.map_or_else(|| "New rule".into(), |words| format!("New rule: {words}")),
+            kind: kind.unwrap_or_default(),
+            values: values.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            chosen: Vec::new(),
+            choices,
+            errors: Vec::new(),
+            json: json!({ "kinds": Condition::KINDS }),
+        }
+    }
+
+    /// A saved rule.
+    #[must_use]
+    pub fn edit(frame: Frame, rule: &Rule, choices: Choices) -> Self {
+        let mut values = BTreeMap::new();
+        let mut put = |name: &str, value: String| drop(values.insert(name.to_owned(), value));
+        if let Ok(Value::Object(members)) = serde_json::to_value(&rule.condition) {
+            for (name, value) in members {
+                put(&name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+        }
+        if let Condition::Metric { threshold, .. } = rule.condition {
+            // In full, without an exponent.
+            put("threshold", threshold.to_string());
+        }
+        put("name", rule.name.clone());
+        put("instance_id", rule.instance_id.map(|id| id.to_string()).unwrap_or_default());
+        put("for_s", rule.for_s.to_string());
+        put("clear_s", rule.clear_s.to_string());
+        put("repeat_s", rule.repeat_s.map(|every| every.to_string()).unwrap_or_default());
+        put("quiet_from", rule.quiet.map(|quiet| time(quiet.from)).unwrap_or_default());
+        put("quiet_to", rule.quiet.map(|quiet| time(quiet.to)).unwrap_or_default());
+        for (name, is_ticked) in [("tell_cleared", rule.tell_cleared), ("enabled", rule.enabled)] {
+            put(name, if is_ticked { "on" } else { "" }.to_owned());
+        }
+        Self {
+            id: Some(rule.id),
+            title: rule.name.clone(),
+            values,
+            chosen: rule.channels.iter().map(ToString::to_string).collect(),
+            json: serde_json::to_value(rule).unwrap_or_default(),
+            ..Self::new(frame, Some(rule.condition.kind()), choices)
+        }
+    }
+
+    /// The form as it was sent, with what is wrong.
+    #[must_use]
+    pub fn refused(
+        frame: Frame,
+        saved: Option<&Rule>,
+        pairs: &[(String, String)],
+        errors: Vec<FieldError>,
+        choices: Choices,
+    ) -> Self {
+        let sent = pairs.iter().find(|(name, _)| name == "kind").and_then(|(_, name)| known_kind(name));
+        let mut page = match saved {
+            Some(rule) => Self::edit(frame, rule, choices),
+            None => Self::new(frame, sent, choices),
+        };
+        page.kind = sent.unwrap_or(page.kind);
+        page.values = pairs.iter().cloned().collect();
+        page.chosen = pairs.iter().filter(|(name, _)| name == "channels").map(|(_, id)| id.clone()).collect();
+        Self { errors, ..page }
+    }
+
+    fn action(&self) -> String {
+        self.id.map_or_else(|| "/alerts/rules".into(), |id| format!("/alerts/rules/{id}"))
+    }
+
+    fn kinds(&self) -> &'static [(&'static str, &'static str, &'static str)] {
+        &KINDS
+    }
+
+    /// What the kind means.
+    fn about(&self) -> &'static str {
+        KINDS.iter().find(|(name, ..)| *name == self.kind).map_or("", |(_, words, _)| words)
+    }
+
+    fn lasts(&self) -> bool {
+        matches!(self.kind, "state" | "check" | "metric")
+    }
+
+    fn value(&self, name: &str) -> String {
+        self.values.get(name).cloned().unwrap_or_default()
+    }
+
+    fn is_ticked(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|text| !text.is_empty())
+    }
+
+    fn is_chosen(&self, id: &ChannelId) -> bool {
+        self.chosen.contains(&id.to_string())
+    }
+
+    fn error(&self, name: &str) -> Option<String> {
+        error_of(&self.errors, name)
+    }
+
+    fn text(&self, name: &'static str, label: &'static str, help: &'static str) -> Shown {
+        Shown { error: self.error(name), ..Shown::text(name, label, help, self.value(name)) }
+    }
+
+    fn choice<V: ToString, W: ToString>(
+        &self,
+        name: &'static str,
+        label: &'static str,
+        help: &'static str,
+        options: impl IntoIterator<Item = (V, W)>,
+    ) -> Shown {
+        let options = options.into_iter().map(|(value, words)| (value.to_string(), words.to_string())).collect();
+        Shown { input: Input::Choice, options, ..self.text(name, label, help) }
+    }
+
+    /// What it is about, in detail.
+    fn condition_fields(&self) -> Vec<Shown> {
+        match self.kind {
+            "state" => {
+                let options = [
+                    ("not-running", "is not running though it should be"),
+                    ("failed", "failed for good"),
+                    ("backing-off", "ended and waits to be started again"),
+                ];
+                vec![self.choice(
+                    "is",
+                    "The instance",
+                    "Not running holds for the others, too, and for a start that takes too long.",
+                    options,
+                )]
+            }
+            "check" => {
+                let options = [("unhealthy", "is unhealthy"), ("warning", "has a warning or worse")];
+                vec![
+                    self.text("check", "Health check (optional)", "Its name as in the instance's health. Empty: any of them."),
+                    self.choice("at_least", "How bad", "A warning may pass by itself.", options),
+                ]
+            }
+            "metric" => {
+                let own = self.value("metric");
+                let mut options: Vec<(String, String)> =
+                    CATALOGUE.iter().map(|metric| (metric.name.to_owned(), metric.title.to_owned())).collect();
+                if !own.is_empty() && !options.iter().any(|(name, _)| *name == own) {
+                    options.push((own.clone(), title(&own)));
+                }
+                let sides = [("below", "below"), ("above", "above")];
+                vec![
+                    self.choice(
+                        "metric",
+                        "Figure",
+                        "As on the page of metrics. While it is not known, nothing is told.",
+                        options,
+                    ),
+                    self.choice("side", "Is", "Just at the threshold is neither.", sides),
+                    self.text(
+                        "threshold",
+                        "Threshold",
+                        "In the figure's own unit: hashes per second, bytes, per cent. 1.5 T is 1500000000000.",
+                    ),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Of which instance, and under which name.
+    fn common_fields(&self) -> Vec<Shown> {
+        let all = std::iter::once((String::new(), "all of them".to_owned()));
+        let instances = self.choices.instances.iter().map(|(id, name)| (id.to_string(), name.clone()));
+        vec![
+            self.choice("instance_id", "Of which instance", "A new one is among all of them by itself.", all.chain(instances)),
+            self.text("name", "Name of the rule", "It stands in each message. Empty: one is made up."),
+        ]
+    }
+
+    fn time_fields(&self) -> Vec<Shown> {
+        let number = |shown| Shown { input: Input::Number, ..shown };
+        vec![
+            number(self.text("for_s", "Tell after, seconds", "It must hold for so long without a break. 0: at once.")),
+            number(self.text("clear_s", "Over after, seconds", "A shorter break does not count.")),
+            number(self.text(
+                "repeat_s",
+                "Tell again every, seconds (optional)",
+                "While it lasts; 3600 is an hour. Empty: never.",
+            )),
+        ]
+    }
+
+    fn quiet_fields(&self) -> Vec<Shown> {
+        let time = |shown| Shown { input: Input::Time, ..shown };
+        let end = if self.lasts() {
+            "What still lasts then is told; what came and went is not."
+        } else {
+            "What happened is told then."
+        };
+        vec![
+            time(self.text("quiet_from", "Quiet from (optional)", "By the clock of this machine. Nothing is sent then.")),
+            time(self.text("quiet_to", "Quiet to (optional)", end)),
+        ]
+    }
+
+    fn link(&self, error: &FieldError) -> String {
+        let name = error.pointer.trim_start_matches('/');
+        let has_place = name == "channels"
+            || [self.condition_fields(), self.common_fields(), self.time_fields(), self.quiet_fields()]
+                .iter()
+                .flatten()
+                .any(|field| field.name == name);
+        if has_place { format!("#{name}") } else { "#form".into() }
+    }
+}

@@ -1,0 +1,270 @@
+//! From observations to deliveries, on a real database.
+
+use super::*;
+use crate::alerts::samples::{World, check};
+use crate::clock::Clock as _;
+use serde_json::json;
+
+#[tokio::test]
+async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back() {
+    let world = World::new();
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    world.pass(59);
+    world.alerts.tick().await;
+    assert!(world.titles().await.is_empty());
+    world.pass(1);
+    world.alerts.tick().await;
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await, ["barn: not running though it should be"]);
+    let standing = world.alerts.everything().await.unwrap().standing;
+    assert_eq!((standing.len(), standing[0].rule.as_str(), standing[0].told), (1, "Instance is down", Some(world.clock.now())));
+    world.alerts.observe(vec![world.well(barn)]).await.unwrap();
+    world.pass(60);
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await[1..], ["barn: over: not running though it should be"]);
+    let told = world.alerts.deliveries(None, 10).await.unwrap();
+    assert!(
+        told[0].text.starts_with("It lasted 1 min, from ") && told[0].text.ends_with("Rule: Instance is down."),
+        "{}",
+        told[0].text
+    );
+    assert_eq!((&told[0].data["event"], &told[1].data["event"]), (&json!("cleared"), &json!("raised")));
+    assert_eq!(told[1].data["instance"], json!({ "id": barn, "name": "barn" }));
+}
+
+#[tokio::test]
+async fn a_restart_of_the_manager_neither_repeats_nor_forgets() {
+    let world = World::new();
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    world.pass(40);
+    // While it waits to be told.
+    let world = world.restarted();
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    assert!(world.titles().await.is_empty());
+    world.pass(20);
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await.len(), 1);
+    // While it is told.
+    let world = world.restarted();
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    world.pass(10);
+    world.alerts.observe(vec![world.well(barn)]).await.unwrap();
+    // While its end waits to be told.
+    let world = world.restarted();
+    world.pass(60);
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await.len(), 1, "nothing was seen yet");
+    world.alerts.observe(vec![world.well(barn)]).await.unwrap();
+    assert_eq!(world.titles().await.len(), 2);
+    let world = world.restarted();
+    world.alerts.observe(vec![world.well(barn)]).await.unwrap();
+    assert_eq!(world.titles().await.len(), 2);
+}
+
+#[tokio::test]
+async fn every_channel_of_a_rule_is_told_and_no_other() {
+    let world = World::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    let phone = world.channel("phone", "http://127.0.0.1:9/a").await;
+    world.channel("desk", "http://127.0.0.1:9/b").await;
+    let down = json!({ "kind": "state", "is": "not-running" });
+    world.rule(json!({ "name": "To one", "condition": down, "for_s": 0, "channels": [phone.id] })).await;
+    world.rule(json!({ "name": "To all", "condition": down, "for_s": 0 })).await;
+    world.rule(json!({ "name": "To nobody", "condition": down, "for_s": 0, "enabled": false })).await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    let told = world.alerts.deliveries(None, 10).await.unwrap();
+    let mut pairs: Vec<(&str, &str)> =
+        told.iter().map(|one| (one.data["rule"]["name"].as_str().unwrap(), one.channel.as_str())).collect();
+    pairs.sort_unstable();
+    assert_eq!(pairs, [("To all", "desk"), ("To all", "phone"), ("To one", "phone")]);
+}
+
+#[tokio::test]
+async fn a_rule_for_one_instance_leaves_the_others_alone() {
+    let world = World::new().without_rules().await;
+    let (barn, shed) = (world.instance("barn").await, world.instance("shed").await);
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "instance_id": shed })).await;
+    world.alerts.observe(vec![world.down(barn), Observation { name: "shed".into(), ..world.down(shed) }]).await.unwrap();
+    assert_eq!(world.titles().await, ["shed: not running though it should be"]);
+}
+
+#[tokio::test]
+async fn without_a_channel_nothing_is_told_and_what_still_lasts_is_told_to_the_first_one() {
+    let world = World::new();
+    let barn = world.instance("barn").await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    world.pass(100);
+    world.alerts.observe(vec![Observation { blocks: 1, ..world.down(barn) }]).await.unwrap();
+    world.pass(100);
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    assert!(world.titles().await.is_empty());
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await, ["barn: not running though it should be"], "and not the block of the past");
+}
+
+#[tokio::test]
+async fn blocks_and_records_are_told_once_and_not_at_first_sight() {
+    let world = World::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "condition": { "kind": "block-found" } })).await;
+    world.rule(json!({ "condition": { "kind": "best-difficulty" } })).await;
+    let mut seen = Observation { blocks: 4, best_difficulty: Some(0.1 + 0.2), ..world.well(barn) };
+    world.alerts.observe(vec![seen.clone()]).await.unwrap();
+    assert!(world.titles().await.is_empty());
+    let world = world.restarted();
+    world.alerts.observe(vec![seen.clone()]).await.unwrap();
+    assert!(world.titles().await.is_empty(), "the very same figure after a restart is no growth");
+    seen.best_difficulty = Some(1_200_000.0);
+    seen.blocks = 5;
+    world.alerts.observe(vec![seen.clone()]).await.unwrap();
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await, ["barn: block found", "barn: new best difficulty 1.2 M"]);
+    seen.blocks = 7;
+    seen.best_difficulty = None;
+    world.alerts.observe(vec![seen]).await.unwrap();
+    assert_eq!(world.titles().await[2..], ["barn: 2 blocks found"]);
+}
+
+#[tokio::test]
+async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
+    let world = World::new().without_rules().await;
+    let (barn, shed) = (world.instance("barn").await, world.instance("shed").await);
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
+    world.alerts.silence(barn, 30).await.unwrap();
+    world.alerts.silence(shed, 30).await.unwrap();
+    world.alerts.observe(vec![world.down(barn), world.down(shed)]).await.unwrap();
+    world.pass(600);
+    world.alerts.observe(vec![world.well(shed)]).await.unwrap();
+    assert!(world.titles().await.is_empty());
+    world.pass(1199);
+    world.alerts.tick().await;
+    assert!(world.titles().await.is_empty());
+    world.pass(1);
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await, ["barn: not running though it should be"]);
+}
+
+#[tokio::test]
+async fn figures_that_are_absent_neither_raise_nor_clear() {
+    let world = World::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    let metric = json!({ "kind": "metric", "metric": "miners", "side": "below", "threshold": 2 });
+    world.rule(json!({ "condition": metric, "for_s": 0, "clear_s": 0 })).await;
+    let with = |miners: Option<f64>| Observation {
+        figures: miners.map(|n| ("miners".into(), n)).into_iter().collect(),
+        ..world.well(barn)
+    };
+    for (miners, told) in [(None, 0), (Some(1.0), 1), (None, 1), (Some(1.0), 1), (Some(2.0), 2), (None, 2)] {
+        world.pass(10);
+        world.alerts.observe(vec![with(miners)]).await.unwrap();
+        assert_eq!(world.titles().await.len(), told, "{miners:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_words_of_a_check_are_in_the_notice() {
+    let world = World::new();
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    let words = "Mining solo though a pool is configured. Check that pool.example:3333 can be reached.";
+    for _ in 0..2 {
+        world
+            .alerts
+            .observe(vec![Observation { checks: vec![check("upstream", "unhealthy", words)], ..world.well(barn) }])
+            .await
+            .unwrap();
+        world.pass(60);
+    }
+    let told = world.alerts.deliveries(None, 10).await.unwrap();
+    assert_eq!(told[0].title, "barn: Mining solo though a pool is configured");
+    assert!(told[0].text.starts_with(words) && told[0].text.contains("\nSince 20"), "{}", told[0].text);
+}
+
+#[tokio::test]
+async fn a_deleted_instance_is_forgotten_and_what_waits_is_not() {
+    let world = World::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0, "repeat_s": 60 })).await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    world.sql("DELETE FROM instances").await;
+    world.pass(60);
+    world.alerts.tick().await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    assert_eq!(world.titles().await.len(), 1, "seen once more after it was deleted");
+    world.alerts.forget(barn).await;
+    world.pass(60);
+    world.alerts.tick().await;
+    let all = world.alerts.everything().await.unwrap();
+    assert_eq!((all.standing.len(), all.deliveries.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_rule_that_is_about_something_else_now_begins_anew() {
+    let world = World::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    let rule = world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
+    world.alerts.observe(vec![world.down(barn)]).await.unwrap();
+    world.alerts.update_rule(rule.id, json!({ "name": "Down", "clear_s": 5 }).into()).await.unwrap();
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await.len(), 1, "another name changes nothing");
+    world.alerts.update_rule(rule.id, json!({ "condition": { "kind": "state", "is": "failed" } }).into()).await.unwrap();
+    world.alerts.tick().await;
+    world.pass(10);
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await.len(), 1, "what it was about before is not cleared by what it is about now");
+}
+
+#[tokio::test]
+async fn what_cannot_be_saved_is_neither_lost_nor_doubled() {
+    let world = World::new().without_rules().await;
+    let barn = world.instance("barn").await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    world
+        .sql("CREATE TRIGGER full BEFORE INSERT ON alert_deliveries BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
+        .await;
+    assert!(world.alerts.observe(vec![world.down(barn)]).await.is_err());
+    assert!(world.alerts.everything().await.unwrap().standing.is_empty(), "memory and delivery are one transaction");
+    world.sql("DROP TRIGGER full").await;
+    world.alerts.tick().await;
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_has_been_done_for_a_month_is_forgotten() {
+    let world = World::new();
+    let barn = world.instance("barn").await;
+    let phone = world.channel("phone", "http://127.0.0.1:9/").await;
+    let said = words::of_test();
+    let (id, at) = (phone.id, world.clock.now());
+    world
+        .db
+        .write(move |c| {
+            for _ in 0..3 {
+                posted::insert_delivery(c, id, at, &said)?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    world.sql("UPDATE alert_deliveries SET state = 'sent' WHERE id = 1; ").await;
+    world.sql("UPDATE alert_deliveries SET state = 'failed' WHERE id = 2").await;
+    world.alerts.silence(barn, 30).await.unwrap();
+    world.pass(30 * 86_400 - 1);
+    world.alerts.forget_old().await.unwrap();
+    assert_eq!(world.titles().await.len(), 3);
+    world.pass(3600);
+    world.alerts.forget_old().await.unwrap();
+    assert_eq!(world.titles().await.len(), 1, "what waits is not forgotten");
+}
