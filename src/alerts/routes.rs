@@ -24,8 +24,10 @@ use crate::ids::{ChannelId, InstanceId, RuleId};
 const HERE: &str = "/alerts";
 
 /// `GET /alerts`.
-pub async fn show(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&AlertsPage::new(frame, alerts.everything().await?, Timestamp::now()))
+pub async fn show(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
+    let chosen = params.get::<InstanceId>("instance", "the id of an instance");
+    params.finish()?;
+    want.respond(&AlertsPage::new(frame, alerts.everything().await?, chosen, Timestamp::now()))
 }
 
 /// `GET /alerts/channels/new?kind=`.

@@ -57,16 +57,23 @@ pub struct AlertsPage {
     deliveries: Vec<Delivery>,
     #[serde(skip)]
     instances: Vec<(InstanceId, String)>,
+    /// The instance that somebody came here to silence.
+    #[serde(skip)]
+    chosen: Option<InstanceId>,
 }
 view!(AlertsPage { "main" => as_main });
 
 impl AlertsPage {
-    /// All there is.
+    /// All there is; `chosen`: the instance that somebody came here to silence.
     #[must_use]
-    pub fn new(frame: Frame, all: Everything, now: Timestamp) -> Self {
+    pub fn new(frame: Frame, all: Everything, chosen: Option<InstanceId>, now: Timestamp) -> Self {
         let Everything { rules, channels, standing, silences, deliveries, instances } = all;
         let channels = channels.into_iter().map(ChannelView::from).collect();
-        Self { frame, now, rules, channels, standing, silences, deliveries, instances }
+        Self { frame, now, rules, channels, standing, silences, deliveries, instances, chosen }
+    }
+
+    fn is_chosen(&self, id: &InstanceId) -> bool {
+        self.chosen.as_ref() == Some(id)
     }
 
     fn kinds(&self) -> &'static [Kind] {

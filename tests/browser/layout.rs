@@ -67,12 +67,20 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/saved-configs/import", "config-import"),
         ("/events", "events"),
         ("/metrics", "metrics-compare"),
+        ("/alerts", "alerts"),
+        ("/alerts/channels/new", "channel-kinds"),
+        ("/alerts/channels/new?kind=email", "channel-email"),
+        ("/alerts/channels/new?kind=ntfy", "channel-ntfy"),
+        ("/alerts/rules/new", "rule-kinds"),
+        ("/alerts/rules/new?kind=metric", "rule-metric"),
+        ("/alerts/rules/a1e70000-0000-4000-8000-000000000002", "rule-edit"),
         ("/nowhere", "not-found"),
     ]
     .map(|(path, name)| (path.to_owned(), name.to_owned()))
     .into();
     for (id, state) in ids.iter().zip(["running", "stopped", "failed", "starting", "backing-off"]) {
         pages.push((format!("/instances/{id}"), format!("instance-{state}")));
+        pages.push((format!("/health/{id}"), format!("health-{state}")));
     }
     for (page, name) in [
         ("events", "events"),

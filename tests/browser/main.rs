@@ -11,6 +11,7 @@ mod driver;
 
 mod first_steps;
 mod form_errors;
+mod health;
 mod layout;
 mod lists;
 mod live_log;
