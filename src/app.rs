@@ -153,8 +153,7 @@ async fn measure(
 
 /// Sets up alerts, and what is forgotten of them.
 async fn alert(db: &Db, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
-    let sender = Sender::new().map_err(|e| format!("messages cannot be sent from here: {e}"))?;
-    let alerts = Alerts::new(db.clone(), sender, SystemClock);
+    let alerts = Alerts::new(db.clone(), Sender::new(), SystemClock);
     alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }

@@ -42,14 +42,14 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let clock = HandClock(Arc::new(AtomicI64::new(1_800_000_000_000)));
         let db = Db::open(dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Sender::new().unwrap(), clock.clone());
+        let alerts = Alerts::new(db.clone(), Sender::new(), clock.clone());
         Self { dir, db, alerts, clock }
     }
 
     /// As after a restart of the manager: only the database is left.
     pub fn restarted(self) -> Self {
         let db = Db::open(self.dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Sender::new().unwrap(), self.clock.clone());
+        let alerts = Alerts::new(db.clone(), Sender::new(), self.clock.clone());
         Self { db, alerts, ..self }
     }
 

@@ -26,10 +26,14 @@ const TICK: Duration = Duration::from_secs(1);
 /// Most bytes of one log in one tick; a log that grows faster is caught up with later.
 const MOST: usize = 16 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
-/// The list of instances is read anew so often, besides when it changes.
+/// Which instances there are is read anew so often, besides when it changes.
 const LIST: Duration = Duration::from_secs(10);
-/// An instance that a cure may be needed for is looked at so often.
-const WATCHED: Duration = Duration::from_secs(10);
+/// A running client is looked at so often when all is well with it,
+const WELL: Duration = Duration::from_secs(60);
+/// and so often otherwise: much of what is wrong is so only after a while.
+const NOT_WELL: Duration = Duration::from_secs(10);
+/// Whether a running client needs a cure is looked at so often.
+const WATCHED: Duration = Duration::from_secs(5);
 /// How far a log was read is written down so often, besides when something was understood.
 const SAVED: Duration = Duration::from_secs(60);
 /// A pool is tried so often while an instance mines solo unasked,
@@ -48,6 +52,7 @@ pub struct Caretaker {
     interval: Duration,
     readers: HashMap<InstanceId, Watched>,
     listed: Option<Instant>,
+    watched_at: Instant,
 }
 
 #[derive(Debug)]
@@ -57,8 +62,6 @@ struct Watched {
     saved_offset: u64,
     saved_at: Instant,
     looked_at: Option<Instant>,
-    /// It has a client that is to be watched for what a cure helps against.
-    is_running: bool,
     probed_at: Option<Instant>,
     /// A probe or a restart is under way.
     busy: Option<tokio::task::JoinHandle<()>>,
@@ -69,7 +72,7 @@ impl Caretaker {
     /// Looks at everybody at least every `interval`.
     #[must_use]
     pub fn new(health: Health, interval: Duration) -> Self {
-        Self { health, interval, readers: HashMap::new(), listed: None }
+        Self { health, interval, readers: HashMap::new(), listed: None, watched_at: Instant::now() }
     }
 
     /// Works until `stop`.
@@ -129,16 +132,28 @@ impl Caretaker {
         changed.extend(self.read().await?);
         for (id, watched) in &self.readers {
             let age = watched.looked_at.map(|at| at.elapsed());
-            if is_round || age.is_none_or(|age| watched.is_running && age >= WATCHED) {
+            if is_round || age.is_none_or(|age| self.health.is_due(*id, age, (WELL, NOT_WELL))) {
                 changed.insert(*id);
             }
         }
-        for id in changed {
-            // One instance that is gone or cannot be looked at must not keep the others waiting.
-            match self.health.look(id, false).await {
-                Ok(seen) => self.act(&seen).await?,
+        for id in &changed {
+            match self.health.look(*id, false).await {
+                Ok(()) => {}
+                // One that is gone must not keep the others waiting.
                 Err(Error::NotFound { .. }) => self.listed = None,
                 Err(error) => return Err(error),
+            }
+            if let Some(watched) = self.readers.get_mut(id) {
+                watched.looked_at = Some(Instant::now());
+            }
+        }
+        if !changed.is_empty() || self.watched_at.elapsed() >= WATCHED {
+            self.watched_at = Instant::now();
+            for instance in self.health.instances().list().await? {
+                if instance.running {
+                    let seen = self.health.seen(instance).await?;
+                    self.act(&seen).await?;
+                }
             }
         }
         if is_round {
@@ -165,7 +180,6 @@ impl Caretaker {
                 saved_offset: kept.offset,
                 saved_at: Instant::now(),
                 looked_at: None,
-                is_running: false,
                 probed_at: None,
                 busy: None,
                 is_failing: false,
@@ -238,8 +252,6 @@ impl Caretaker {
     async fn act(&mut self, seen: &Seen) -> Result<()> {
         let id = seen.instance.id;
         let Some(watched) = self.readers.get_mut(&id) else { return Ok(()) };
-        watched.looked_at = Some(Instant::now());
-        watched.is_running = seen.instance.status.has_client();
         if watched.busy.as_ref().is_some_and(|task| !task.is_finished()) {
             return Ok(());
         }
@@ -367,6 +379,8 @@ async fn restart(health: &Health, id: InstanceId, cure: Cure, words: String) {
         if instance.status != State::Running || instance.desired != "running" {
             return Ok(());
         }
+        // What the cure is for stands in the history before it.
+        health.look(id, false).await?;
         let mut cures = health.kept(id).await?.cures;
         cures.tried(cure, Timestamp::now());
         health.keep_cures(id, &cures).await?;

@@ -75,8 +75,10 @@ impl Look<'_> {
     /// For how long the figures of its monitoring have stood still, if that is too long.
     #[must_use]
     pub fn frozen_for(&self) -> Option<Duration> {
-        let Some(Answered::Still(since)) = self.measured?.monitoring else { return None };
-        let still = self.now.since(Timestamp(since.saturating_mul(1000)));
+        let measured = self.measured?;
+        let Some(Answered::Still(since)) = measured.monitoring else { return None };
+        // Up to when it was last asked: that nobody asks any more says nothing of the client.
+        let still = Duration::from_secs(u64::try_from(measured.at.saturating_sub(since)).unwrap_or(0));
         let normal = Duration::from_secs(FROZEN_ROUNDS.saturating_mul(self.running.refresh_s)).max(FROZEN_LEAST);
         (still > normal).then_some(still)
     }

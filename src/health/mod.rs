@@ -5,12 +5,13 @@
 //!
 //! * [`model`]: checks, grades and the score. `checks`: what is to be said of a look. `cures`: when a cure may be tried. All pure.
 //! * `look`: what an instance is judged by. `running`: what the running client was told. `reader`: one log. `caretaker`: the task. `service`: the use cases;
-//!   `past`: those about what was. `telling`: what others are told.
+//!   `past`: those about what was. `gathering`: what a look needs. `telling`: what others are told.
 //! * `jobs`: what is forgotten and when.
 
 mod caretaker;
 mod checks;
 pub mod cures;
+mod gathering;
 mod jobs;
 mod look;
 pub mod model;

@@ -37,12 +37,23 @@ impl Health {
         let id = instance.id;
         let Some(started) = instance.start_time.map(Timestamp) else { return Ok(Counted::default()) };
         let before = |span: Duration| Timestamp(now.0 - i64::try_from(span.as_millis()).unwrap_or(0)).max(started);
-        let lately = ["log_errors", "log_warnings", "log_infos", "log_debugs", "log_others", "shares_accepted"];
-        let [errors, warnings, infos, debugs, others, accepted] = self.0.metrics.sums(id, lately, before(WINDOW), now).await?;
-        let hour = Duration::from_secs(3600);
-        let names = ["shares_accepted", "shares_rejected", "shares_acknowledged", "shares_refused"];
-        let [accepted_hour, rejected_hour, acknowledged_hour, refused_hour] =
-            self.0.metrics.sums(id, names, before(hour), now).await?;
+        let (lately, hour) = (before(WINDOW), Duration::from_secs(3600));
+        let last_hour = before(hour);
+        let wanted = [
+            ("log_errors", lately),
+            ("log_warnings", lately),
+            ("log_infos", lately),
+            ("log_debugs", lately),
+            ("log_others", lately),
+            ("shares_accepted", lately),
+            ("shares_accepted", last_hour),
+            ("shares_rejected", last_hour),
+            ("shares_acknowledged", last_hour),
+            ("shares_refused", last_hour),
+        ];
+        let sums = self.0.metrics.sums(id, wanted, now).await?;
+        let [errors, warnings, infos, debugs, others, accepted, accepted_hour, rejected_hour, acknowledged_hour, refused_hour] =
+            sums;
         let hour_ago = Timestamp(now.0 - 3_600_000);
         let starts = self.0.instances.starts(id, hour_ago, now, 100).await?.len();
         let then = Timestamp(now.0 - 6 * 3_600_000);

@@ -14,21 +14,19 @@ use super::queries;
 use super::running::Running;
 use super::telling::{note, series, wellbeing};
 use crate::clock::Timestamp;
-use crate::configs::ClientVersion;
 use crate::db::Db;
 use crate::diagnosis::{Standing, Work};
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Instance, Instances};
 use crate::metrics::{Measured, Metrics};
-use crate::sampling::free_space;
 
 /// A check whose words change without its status changing gets a row in the history so often at most,
 const SAME_STATUS: Duration = Duration::from_secs(300);
 /// and one that does not change at all so often.
 pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
-/// The free space of a disk is asked for so often.
-const DISK_ASKED: Duration = Duration::from_secs(30);
+/// A check that could not be told for so long is not waited for.
+const SETTLED: Duration = Duration::from_secs(300);
 /// Lines of the client's present run may be a little older than the moment its keeper wrote down as its start.
 const START_SLACK_MS: i64 = 2000;
 
@@ -42,9 +40,9 @@ pub(super) struct Shared {
     pub(super) db: Db,
     pub(super) instances: Instances,
     pub(super) metrics: Metrics,
-    data_dir: PathBuf,
+    pub(super) data_dir: PathBuf,
     kept: Mutex<HashMap<InstanceId, Kept>>,
-    free: Mutex<Option<(Instant, Option<u64>)>>,
+    pub(super) free: Mutex<Option<(Instant, Option<u64>)>>,
     /// One look at a time: what it finds is compared with what was found before.
     looking: tokio::sync::Mutex<()>,
 }
@@ -60,7 +58,7 @@ pub(super) struct Kept {
     /// Checks whose trouble stands in the timeline and whose recovery does not yet.
     noted: BTreeSet<Check>,
     /// The file of the client that was started then.
-    running: Option<(Option<i64>, Running)>,
+    pub(super) running: Option<(Option<i64>, Running)>,
     /// When each check last got a row in the history.
     rows: HashMap<Check, Timestamp>,
 }
@@ -183,6 +181,18 @@ impl Health {
         Ok(())
     }
 
+    /// Whether an instance that was looked at so long ago is to be looked at again: one that runs, every `well` if all is well with it, otherwise every
+    /// `not_well`.
+    pub(super) fn is_due(&self, id: InstanceId, age: Duration, (well, not_well): (Duration, Duration)) -> bool {
+        let kept = self.0.kept();
+        let Some(kept) = kept.get(&id) else { return true };
+        let is_running = kept.running.as_ref().is_some_and(|(started, _)| started.is_some());
+        // What cannot be told for minutes will not be told in the next.
+        let is_settled = |r: &Checked| r.status == Grade::Unknown && r.timestamp.since(r.since) >= SETTLED;
+        let is_well = kept.results.iter().all(|r| r.status == Grade::Healthy || r.check_type == Check::Version || is_settled(r));
+        is_running && age >= if is_well { well } else { not_well }
+    }
+
     /// Writes down which cures were tried.
     ///
     /// # Errors
@@ -229,15 +239,14 @@ impl Health {
     ///
     /// # Errors
     /// There is no such instance; the database cannot be read or written.
-    pub(super) async fn look(&self, id: InstanceId, all: bool) -> Result<Seen> {
+    pub(super) async fn look(&self, id: InstanceId, all: bool) -> Result<()> {
         let _one_at_a_time = self.0.looking.lock().await;
         let instance = self.0.instances.get(id).await?;
         let kept = self.kept(id).await?;
         let now = Timestamp::now();
         let running = self.running(&instance, &kept).await;
         let standing = of_this_run(&kept.standing, &instance);
-        // A sample from before its start was of the client before it.
-        let measured = self.0.metrics.measured(id).filter(|m| instance.start_time.is_some_and(|at| m.at * 1000 >= at));
+        let measured = self.measured(&instance, now);
         let counted = self.count(&instance, now).await?;
         let version = match instance.status.has_client() {
             true => self.version(&instance).await,
@@ -254,8 +263,7 @@ impl Health {
             version,
         };
         let found = checks::all(&look);
-        self.write(&look, &kept, found, all).await?;
-        Ok(Seen { running, standing, measured, cures: kept.cures, off: kept.off, instance })
+        self.write(&look, &kept, found, all).await
     }
 
     /// Compares what was found with what was found before, and keeps and tells what is new.
@@ -329,31 +337,6 @@ impl Health {
         }
         self.0.metrics.record(Timestamp::now(), samples).await
     }
-
-    async fn running(&self, instance: &Instance, kept: &Kept) -> Running {
-        match &kept.running {
-            Some((of, running)) if *of == instance.start_time && of.is_some() => running.clone(),
-            _ => self.0.instances.running_file(instance.id).await.map(|file| Running::read(&file)).unwrap_or_default(),
-        }
-    }
-
-    async fn version(&self, instance: &Instance) -> Option<ClientVersion> {
-        self.0.instances.client_of(instance).await.ok().map(|program| program.version)
-    }
-
-    /// Free bytes where everything is kept, asked for now and then.
-    async fn free(&self) -> Option<u64> {
-        let known = *self.0.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((asked, free)) = known
-            && asked.elapsed() < DISK_ASKED
-        {
-            return free;
-        }
-        let dir = self.0.data_dir.clone();
-        let free = tokio::task::spawn_blocking(move || free_space(&dir).ok()).await.ok().flatten();
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), free));
-        free
-    }
 }
 
 impl Shared {
@@ -369,7 +352,7 @@ impl Shared {
 }
 
 /// What the log says of the present client; blank without one, and before its first line.
-fn of_this_run(standing: &Standing, instance: &Instance) -> Standing {
+pub(super) fn of_this_run(standing: &Standing, instance: &Instance) -> Standing {
     let started = instance.start_time.filter(|_| instance.status.has_client());
     let is_its = started.zip(standing.began).is_some_and(|(started, began)| began.0 >= started - START_SLACK_MS);
     if is_its { standing.clone() } else { Standing::default() }

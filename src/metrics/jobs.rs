@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The database cannot be written; what was removed by then stays removed.
 pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::error::Result<()> {
-    for (level, kept) in [(Level::Raw, keep.raw), (Level::Minute, keep.minutes), (Level::Hour, keep.hours)] {
+    let levels = [(Level::Raw, keep.raw), (Level::Minute, keep.minutes), (Level::Hour, keep.hours), (Level::Day, keep.hours)];
+    for (level, kept) in levels {
         let before = now - kept;
         let mut after = 0;
         while let Some(next) = db.write(move |c| Ok(settling::forget(c, level, before, after, ROWS)?)).await? {

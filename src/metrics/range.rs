@@ -84,7 +84,7 @@ pub struct Keep {
     pub raw: i64,
     /// Minutes.
     pub minutes: i64,
-    /// Hours.
+    /// Hours, and the days of details.
     pub hours: i64,
 }
 

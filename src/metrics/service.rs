@@ -113,25 +113,25 @@ impl Metrics {
         self.board.of(id)
     }
 
-    /// The sums of several counters of an instance over a stretch of time, in the order of `names`; 0 for one that was never counted.
+    /// The sums of several counters of an instance, each from a moment of its own up to `to`, in the order of `wanted`; 0 for one that was never
+    /// counted.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn sums<const N: usize>(
         &self,
         id: InstanceId,
-        names: [&'static str; N],
-        from: Timestamp,
+        wanted: [(&'static str, Timestamp); N],
         to: Timestamp,
     ) -> Result<[f64; N]> {
-        let (from, to) = (seconds(from), seconds(to) + 1);
+        let to = seconds(to) + 1;
         self.db
             .read(move |c| {
                 let marks = Marks::read(c)?;
                 let mut sums = [0.0; N];
-                for (sum, name) in sums.iter_mut().zip(names) {
+                for (sum, (name, from)) in sums.iter_mut().zip(wanted) {
                     if let Some(series) = queries::series(c, id, name)? {
-                        *sum = range::whole(c, marks, series.id, (from, to))?.map_or(0.0, |all| all.sum);
+                        *sum = range::whole(c, marks, series.id, (seconds(from), to))?.map_or(0.0, |all| all.sum);
                     }
                 }
                 Ok(sums)

@@ -23,7 +23,7 @@ pub use channel::{Channel, Security};
 pub use failed::Failed;
 
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_rustls::rustls::crypto::ring;
@@ -78,9 +78,16 @@ impl Message {
     }
 }
 
-/// Sends messages. Clones share what is known about certificate authorities; no connection is kept.
+/// Sends messages. Clones share what is known about certificate authorities, which is read when the first message is sent: who has no channel
+/// pays nothing for it. No connection is kept.
 #[derive(Clone)]
 pub struct Sender {
+    ready: Arc<OnceLock<Result<Ready, Failed>>>,
+    patience: Duration,
+}
+
+/// What is needed to send anything.
+struct Ready {
     http: reqwest::Client,
     tls: Arc<ClientConfig>,
     has_authorities: bool,
@@ -89,25 +96,64 @@ pub struct Sender {
 
 /// What one message has at its disposal.
 struct Attempt<'a> {
-    sender: &'a Sender,
+    sender: &'a Ready,
     deadline: Instant,
     secrets: Vec<String>,
 }
 
 impl Sender {
-    /// A sender that trusts the certificate authorities of this machine, which it reads from its disk. Without any it works, too, but
-    /// not with TLS.
+    /// A sender that trusts the certificate authorities of this machine. Without any it works, too, but not with TLS.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { ready: Arc::default(), patience: PATIENCE }
+    }
+
+    #[cfg(test)]
+    fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, Failed> {
+        let ready = Arc::new(OnceLock::from(Ready::trusting(authorities, patience)));
+        Ok(Self { ready, patience })
+    }
+
+    /// Reads the certificate authorities from the disk, the first time.
+    async fn ready(&self) -> Result<&Ready, Failed> {
+        if self.ready.get().is_none() {
+            let (ready, patience) = (Arc::clone(&self.ready), self.patience);
+            let read = move || {
+                ready.get_or_init(|| Ready::read(patience));
+            };
+            // If the thread is gone, the whole program is ending.
+            let _ = tokio::task::spawn_blocking(read).await;
+        }
+        self.ready.get_or_init(|| Ready::read(self.patience)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Sends the message once, within 10 s.
     ///
     /// # Errors
-    /// The cryptography cannot be set up; that is a fault of the build.
-    pub fn new() -> Result<Self, Failed> {
+    /// It did not arrive, or nobody said that it did.
+    pub async fn send(&self, channel: &Channel, message: &Message) -> Result<(), Failed> {
+        if let Some((_, words)) = channel.problems().into_iter().next() {
+            return Err(Failed::for_good(words));
+        }
+        self.ready().await?.send(channel, message).await
+    }
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ready {
+    fn read(patience: Duration) -> Result<Self, Failed> {
         let mut authorities = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
             tracing::warn!(%error, "a file with certificate authorities cannot be read");
         }
         authorities.add_parsable_certificates(found.certs);
-        Self::trusting(authorities, PATIENCE)
+        Self::trusting(authorities, patience)
     }
 
     fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, Failed> {
@@ -131,14 +177,7 @@ impl Sender {
         Ok(Self { http, tls: Arc::new(tls), has_authorities, patience })
     }
 
-    /// Sends the message once, within 10 s.
-    ///
-    /// # Errors
-    /// It did not arrive, or nobody said that it did.
-    pub async fn send(&self, channel: &Channel, message: &Message) -> Result<(), Failed> {
-        if let Some((_, words)) = channel.problems().into_iter().next() {
-            return Err(Failed::for_good(words));
-        }
+    async fn send(&self, channel: &Channel, message: &Message) -> Result<(), Failed> {
         let attempt = Attempt { sender: self, deadline: Instant::now() + self.patience, secrets: channel.secrets() };
         match channel {
             Channel::Webhook { url, secret } => {

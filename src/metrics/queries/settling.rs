@@ -154,12 +154,16 @@ fn roll_up(db: &mut Db, level: Level, part: Part, from: i64, to: i64) -> QueryRe
 }
 
 /// Removes at most about `most` rows of a level older than `before`, of all series from number `after` on; returns the last series that was
-/// looked at, none when all were.
+/// looked at, none when all were. Of days only those of details (a miner, a reason, a check) are ever forgotten: there may be ever new ones.
 pub fn forget(db: &mut Db, level: Level, before: i64, after: i64, most: i64) -> QueryResult<Option<i64>> {
     let mut left = most;
     let mut at = after;
+    let next = match level {
+        Level::Day => "SELECT MIN(id) FROM metric_series WHERE id > ? AND instr(metric_type, ':') > 0",
+        Level::Raw | Level::Minute | Level::Hour => "SELECT MIN(id) FROM metric_series WHERE id > ?",
+    };
     while left > 0 {
-        let next = Statement::<Nullable<BigInt>>::new("SELECT MIN(id) FROM metric_series WHERE id > ?").number(at);
+        let next = Statement::<Nullable<BigInt>>::new(next).number(at);
         let Some(series) = next.get_result::<Option<i64>>(db)? else { return Ok(None) };
         let statement = format!(
             "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? AND at < ? ORDER BY at LIMIT ?)",

@@ -248,3 +248,29 @@ proptest! {
         }
     }
 }
+
+/// Miners come and go under ever new names; what they left goes after a year, what belongs to the instance stays.
+#[test]
+fn days_of_details_are_forgotten_and_days_of_the_whole_are_not() {
+    let (mut db, instance) = database();
+    let mut made = Vec::new();
+    for name in ["miners", "miner_hashrate:old.rig", "miner_hashrate:new.rig"] {
+        made.push(series_id(&mut db, instance, name, false).unwrap().unwrap());
+    }
+    let day = |db: &mut Db, series: i64, at: i64| {
+        let text = "INSERT INTO metric_days (series_id, at, count, sum, min, max) VALUES (?, ?, 1, 1, 1, 1)";
+        Statement::<()>::new(text).number(series).number(at).execute(db).unwrap();
+    };
+    day(&mut db, made[0], MONDAY);
+    day(&mut db, made[1], MONDAY);
+    day(&mut db, made[2], MONDAY);
+    day(&mut db, made[2], MONDAY + 400 * 86_400);
+    let mut after = 0;
+    while let Some(next) = settling::forget(&mut db, Level::Day, MONDAY + 365 * 86_400, after, 1).unwrap() {
+        after = next;
+    }
+    let left = |db: &mut Db, series| oldest(db, Level::Day, series).unwrap();
+    assert_eq!(left(&mut db, made[0]), Some(MONDAY));
+    assert_eq!((left(&mut db, made[1]), left(&mut db, made[2])), (None, Some(MONDAY + 400 * 86_400)));
+    assert_eq!(settling::forget_empty(&mut db).unwrap(), 1, "the series without a sample is gone");
+}
