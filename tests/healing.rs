@@ -22,11 +22,12 @@ async fn cure(manager: &Manager, id: &str, within: u64) -> Value {
 async fn monitoring_that_stands_still_is_noticed_and_the_client_restarted_once() {
     let scratch = tempfile::tempdir().unwrap();
     let once = scratch.path().join("once");
-    let manager = manager(&["--freeze-monitoring-after", "1s", "--once", once.to_str().unwrap()]).await;
+    let manager = manager(&["--freeze-monitoring-after", "1s", "--hashrate", "1e14", "--once", once.to_str().unwrap()]).await;
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     manager.until_state(&id, "running").await;
-    let cured = cure(&manager, &id, 100).await;
+    // Shares are marked a minute apart, and must be missed for longer than any hiccup.
+    let cured = cure(&manager, &id, 200).await;
     assert!(cured["reason"].as_str().unwrap().contains("monitoring have stood still for"), "{cured}");
     let status = manager.json(&format!("/api/health/{id}/history?limit=200")).await;
     let was_bad = |row: &Value| row["check_type"] == "monitoring" && row["status"] == "unhealthy";
@@ -45,7 +46,7 @@ async fn monitoring_that_stands_still_is_noticed_and_the_client_restarted_once()
 async fn a_client_near_its_memory_limit_is_restarted_before_it_is_ended() {
     let scratch = tempfile::tempdir().unwrap();
     let once = scratch.path().join("once");
-    let manager = manager(&["--grow-memory", "112", "--once", once.to_str().unwrap()]).await;
+    let manager = manager(&["--grow-memory", "116", "--once", once.to_str().unwrap()]).await;
     let id = manager.instance("barn").await;
     let wish = manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "memory_limit_mib": 120 })).send().await;
     assert_eq!(wish.unwrap().status(), 200);

@@ -53,6 +53,8 @@ impl ChannelDraft {
         for field in kind.fields {
             let kept = stored.as_ref().and_then(|stored| stored.get(field.name)).filter(|_| !members.has(field.name));
             let value = match kept {
+                // Not the secret itself: whether it may go where the channel leads now is judged below.
+                Some(Value::String(_)) if field.how == How::Secret => Value::from(""),
                 Some(kept) => kept.clone(),
                 None => read(&mut members, field, former.is_some()),
             };

@@ -130,6 +130,25 @@ impl Memory {
         }
     }
 
+    /// What held, but not for long enough to count, is forgotten, since nothing is known of it any more.
+    pub fn forget_pending(&mut self) {
+        if !self.counts {
+            self.since = None;
+        }
+    }
+
+    /// The same if it would count by now only because nobody looked for a while.
+    pub fn forget_unseen(&mut self, rule: &Rule, now: Timestamp) {
+        if self.since.is_some_and(|since| now.since(since) >= seconds(rule.for_s)) {
+            self.forget_pending();
+        }
+    }
+
+    /// What it was about was put to rest by its owner: whatever held is over, and that is no news.
+    pub fn rest(&mut self) {
+        *self = Self { count: self.count, ..Self::default() };
+    }
+
     /// Nobody believes any more that it lasts.
     fn clear(&mut self, now: Timestamp) -> Notice {
         let until = self.ended.take().unwrap_or(now);

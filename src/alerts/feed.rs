@@ -98,15 +98,15 @@ impl Feed {
         let mut seen = Vec::new();
         for instance in instances {
             if only.is_none_or(|only| only.contains(&instance.id)) {
-                seen.push(self.observe(instance).await?);
+                seen.push(self.observe(instance));
             }
         }
         self.alerts.observe(seen).await
     }
 
-    async fn observe(&mut self, instance: Instance) -> Result<Observation> {
+    fn observe(&mut self, instance: Instance) -> Observation {
         let id = instance.id;
-        let checks = self.health.results(id).await?.into_iter();
+        let checks = self.health.results(id).into_iter();
         let checks = checks.map(|result| Seen {
             check: result.check_type.as_str().to_owned(),
             status: result.status.as_str().to_owned(),
@@ -125,16 +125,17 @@ impl Feed {
         // What was measured of a client that is gone says nothing of now.
         let measured = self.metrics.measured(id).filter(|_| instance.running);
         let figures: BTreeMap<String, f64> = measured.map(|measured| measured.figures).unwrap_or_default();
-        Ok(Observation {
+        Observation {
             instance: id,
             name: instance.name,
             at: Timestamp::now(),
             is_wanted,
+            is_at_rest: instance.desired != "running" && instance.status == State::Stopped,
             state,
             checks: checks.collect(),
             blocks: self.blocks.get(&id).copied().unwrap_or(0),
             best_difficulty: figures.get("best_difficulty").copied(),
             figures,
-        })
+        }
     }
 }

@@ -173,6 +173,8 @@ pub struct Observation {
     pub at: Timestamp,
     /// The user wants it to run.
     pub is_wanted: bool,
+    /// It was stopped as asked: nothing about it holds, and that is no news.
+    pub is_at_rest: bool,
     /// Its state.
     pub state: State,
     /// What its health checks found.

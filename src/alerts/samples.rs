@@ -100,6 +100,7 @@ impl World {
             name: "barn".into(),
             at: self.clock.now(),
             is_wanted: true,
+            is_at_rest: false,
             state: State::Running,
             checks: vec![check("upstream", "healthy", "")],
             figures: BTreeMap::from([("miners".into(), 3.0)]),

@@ -1,6 +1,6 @@
 //! Observations come in, rules are judged by them, and what is to be told is written down together with what is remembered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -17,11 +17,15 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ids::{ChannelId, InstanceId, RuleId};
 
+/// An instance that was not looked at for so long may have been through anything.
+const GAP: Duration = Duration::from_secs(60);
 /// What has passed and ended by itself is looked for so often.
 const TICK: Duration = Duration::from_secs(5);
 
 /// What rules are judged with.
 struct Desk {
+    /// Instances that were not looked at for a while: what had not held for long enough by then begins anew.
+    is_new: HashSet<InstanceId>,
     rules: Vec<Rule>,
     memories: HashMap<(RuleId, InstanceId), Memory>,
     silences: HashMap<InstanceId, Timestamp>,
@@ -46,8 +50,18 @@ impl Desk {
             let mut memory = before.clone();
             let receivers = self.receivers(rule);
             let verdict = judge(&rule.condition, seen);
+            if self.is_new.contains(&seen.instance) {
+                memory.forget_unseen(rule, now);
+            }
             let said = match &verdict {
-                Verdict::Unknown => None,
+                Verdict::Holds(_) | Verdict::Not | Verdict::Unknown if seen.is_at_rest => {
+                    memory.rest();
+                    None
+                }
+                Verdict::Unknown => {
+                    memory.forget_pending();
+                    None
+                }
                 Verdict::Figure(figure) => {
                     grown(rule, &mut memory, *figure, minute, is_silenced).map(|from| words::of_growth(rule, seen, from, *figure))
                 }
@@ -83,8 +97,10 @@ impl Alerts {
     pub async fn observe(&self, seen: Vec<Observation>) -> Result<()> {
         let mut latest = self.latest.lock().await;
         let looks: Vec<(Observation, Timestamp)> = seen.into_iter().map(|seen| (seen.clone(), seen.at)).collect();
+        let is_late = |seen: &Observation| latest.get(&seen.instance).is_none_or(|last| seen.at.since(last.at) > GAP);
+        let is_new = looks.iter().filter(|(seen, _)| is_late(seen)).map(|(seen, _)| seen.instance).collect();
         latest.extend(looks.iter().map(|(seen, _)| (seen.instance, seen.clone())));
-        self.weigh(looks).await
+        self.weigh(looks, is_new).await
     }
 
     /// Looks again at what was last seen of each instance: what has lasted for long enough, and quiet times and silences that have ended.
@@ -97,7 +113,7 @@ impl Alerts {
     async fn look_again(&self) -> Result<()> {
         let latest = self.latest.lock().await;
         let now = self.clock.now();
-        self.weigh(latest.values().map(|seen| (seen.clone(), now)).collect()).await
+        self.weigh(latest.values().map(|seen| (seen.clone(), now)).collect(), HashSet::new()).await
     }
 
     /// Forgets an instance that is deleted. What is on its way is still sent.
@@ -107,13 +123,14 @@ impl Alerts {
     }
 
     /// Judges what was seen, each as of its moment. The caller holds `latest`, so that one judgement follows the other.
-    async fn weigh(&self, looks: Vec<(Observation, Timestamp)>) -> Result<()> {
+    async fn weigh(&self, looks: Vec<(Observation, Timestamp)>, is_new: HashSet<InstanceId>) -> Result<()> {
         if looks.is_empty() {
             return Ok(());
         }
-        let read = self.db.read(|c| {
+        let read = self.db.read(move |c| {
             let silences = queries::silences(c, Timestamp(i64::MIN))?;
             Ok(Desk {
+                is_new,
                 rules: queries::rules(c)?,
                 memories: queries::memories(c)?,
                 silences: silences.into_iter().map(|silence| (silence.instance_id, silence.until)).collect(),

@@ -87,6 +87,8 @@ pub(super) enum Fact {
     SharesAccepted { count: u64 },
     /// The pool refused a share.
     ShareRejected { reason: String },
+    /// The client took a miner's share.
+    MinerShareAccepted,
     /// The client refused a miner's share.
     MinerShareRejected,
     /// A share solved a block; its hash, if the line has it.

@@ -6,7 +6,7 @@
 mod parts;
 mod pools;
 
-use super::certificate::{Certificate, Peer};
+use super::certificate::{Certificate, Peer, certificate_words};
 use super::facts::{self, Fact, Validity, place_of_panic, words};
 use super::line::Line;
 use crate::clock::Timestamp;
@@ -90,6 +90,18 @@ impl Standing {
         fact.is_some_and(|fact| self.take(fact, line.at)) | is_told
     }
 
+    /// The pool it last tried or lost refuses this client for what it is: a key that is not the pool's, an account it does not know, a protocol it
+    /// does not speak. Trying again without another configuration changes nothing.
+    #[must_use]
+    pub fn is_refused_for_good(&self) -> bool {
+        let is_key = self.certificate.as_ref().is_some_and(|certificate| {
+            matches!(certificate.peer, Peer::Pool | Peer::JobServer) && certificate_words(certificate).code.ends_with("-key")
+        });
+        let refusals = ["unknown-user", "unsupported-protocol", "unsupported-feature-flags", "protocol-version-mismatch"];
+        let why = self.upstream.as_ref().and_then(|upstream| upstream.why.as_deref()).unwrap_or_default();
+        is_key || refusals.iter().any(|refusal| why.contains(refusal))
+    }
+
     /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing is known.
     #[must_use]
     pub fn place_words(&self) -> String {
@@ -160,6 +172,10 @@ impl Standing {
             Fact::ShareRejected { reason } => {
                 self.shares.reject(reason, at);
                 self.pool_speaks(at)
+            }
+            Fact::MinerShareAccepted => {
+                self.shares.take_of_miner(at);
+                false
             }
             Fact::MinerShareRejected => {
                 self.shares.miners_rejected_at = Some(at);

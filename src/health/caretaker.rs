@@ -3,23 +3,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::checks::MEMORY_FULL;
 use super::cures::Cure;
-use super::look::{Counted, Look};
+use super::healing::{first_that_answers, restart};
 use super::queries;
 use super::reader::Reader;
-use super::running::Pool;
 use super::service::{Health, Seen};
-use crate::clock::{Timestamp, spoken};
-use crate::diagnosis::Work;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
-use crate::keeper::machine::State;
 
 /// Logs are read so often: what they say is known a second later.
 const TICK: Duration = Duration::from_secs(1);
@@ -36,14 +31,10 @@ const NOT_WELL: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_secs(5);
 /// How far a log was read is written down so often, besides when something was understood.
 const SAVED: Duration = Duration::from_secs(60);
-/// A pool is tried so often while an instance mines solo unasked,
+/// A pool is tried so often while an instance mines solo unasked.
 const PROBE: Duration = Duration::from_secs(5);
-/// and has so long to accept the connection.
-const PROBE_PATIENCE: Duration = Duration::from_secs(3);
-/// A pool that refused the jobs accepts connections all the time: so long is waited before it is tried again.
-const AFTER_REFUSAL: Duration = Duration::from_secs(300);
-/// A restart is waited for so long before it counts as under way.
-const RESTART_PATIENCE: Duration = Duration::from_secs(20);
+/// What is measured must be so for so long before it is acted upon.
+const PERSISTS: Duration = Duration::from_secs(15);
 
 /// Looks after all instances.
 #[derive(Debug)]
@@ -63,6 +54,8 @@ struct Watched {
     saved_at: Instant,
     looked_at: Option<Instant>,
     probed_at: Option<Instant>,
+    /// The cure that is needed, and since when.
+    needed: Option<(Cure, Instant)>,
     /// A probe or a restart is under way.
     busy: Option<tokio::task::JoinHandle<()>>,
     is_failing: bool,
@@ -129,7 +122,11 @@ impl Caretaker {
             self.list().await?;
         }
         changed.retain(|id| self.readers.contains_key(id));
-        changed.extend(self.read().await?);
+        let (read, mut fault) = match self.read().await {
+            Ok(read) => (read, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        changed.extend(read);
         for (id, watched) in &self.readers {
             let age = watched.looked_at.map(|at| at.elapsed());
             if is_round || age.is_none_or(|age| self.health.is_due(*id, age, (WELL, NOT_WELL))) {
@@ -141,7 +138,8 @@ impl Caretaker {
                 Ok(()) => {}
                 // One that is gone must not keep the others waiting.
                 Err(Error::NotFound { .. }) => self.listed = None,
-                Err(error) => return Err(error),
+                // The others are looked at all the same.
+                Err(error) => fault = fault.or(Some(error)),
             }
             if let Some(watched) = self.readers.get_mut(id) {
                 watched.looked_at = Some(Instant::now());
@@ -155,6 +153,9 @@ impl Caretaker {
                     self.act(&seen).await?;
                 }
             }
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
         }
         if is_round {
             let all: Vec<InstanceId> = self.readers.keys().copied().collect();
@@ -181,6 +182,7 @@ impl Caretaker {
                 saved_at: Instant::now(),
                 looked_at: None,
                 probed_at: None,
+                needed: None,
                 busy: None,
                 is_failing: false,
             };
@@ -192,6 +194,13 @@ impl Caretaker {
 
     /// Reads what is new in all logs; tells whose standing changed.
     async fn read(&mut self) -> Result<Vec<InstanceId>> {
+        for (id, watched) in &mut self.readers {
+            // Lost with a reading that ended in a fault of ours.
+            if watched.reader.is_none() {
+                let kept = self.health.kept(*id).await?;
+                watched.reader = Some(Reader::new(&self.health.instances().log_dir(*id), kept.offset, kept.standing));
+            }
+        }
         let readers: Vec<_> = self.readers.iter_mut().filter_map(|(id, w)| Some((*id, w.reader.take()?))).collect();
         let read = tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; BUFFER];
@@ -201,7 +210,7 @@ impl Caretaker {
             };
             readers.into_iter().map(read).collect::<Vec<_>>()
         });
-        let mut changed = Vec::new();
+        let (mut changed, mut to_save) = (Vec::new(), Vec::new());
         for (id, reader, result) in read.await.map_err(Error::internal)? {
             let Some(watched) = self.readers.get_mut(&id) else { continue };
             let (offset, standing) = (reader.offset(), reader.standing.clone());
@@ -224,11 +233,15 @@ impl Caretaker {
                 kept.standing = standing;
             });
             if has_news || is_late {
-                self.save(id).await?;
+                to_save.push(id);
             }
             if has_news {
                 changed.push(id);
             }
+        }
+        // Only now that every reader is back in its place may something fail. What cannot be saved is saved later: it is known here.
+        for id in to_save {
+            self.save(id).await?;
         }
         Ok(changed)
     }
@@ -262,9 +275,18 @@ impl Caretaker {
             self.keep_cures(id, &cures).await?;
         }
         let Some(watched) = self.readers.get_mut(&id) else { return Ok(()) };
-        match seen.needed(now) {
+        let needed = seen.needed(now);
+        let since = match (&needed, watched.needed) {
+            (Some((cure, _)), Some((before, since))) if *cure == before => since,
+            _ => Instant::now(),
+        };
+        watched.needed = needed.as_ref().map(|(cure, _)| (*cure, since));
+        let started = seen.instance.start_time.unwrap_or_default();
+        match needed {
             None => {}
-            Some((cure, _)) if seen.off.contains(&cure) || cures.due(cure) > now => {}
+            Some((cure, _)) if seen.off.contains(&cure) || cures.due(cure, now) > now => {}
+            // One sample is none.
+            Some((cure, _)) if cure != Cure::Solo && since.elapsed() < PERSISTS => {}
             Some((Cure::Solo, _)) => {
                 if seen.is_refused_lately(now) || watched.probed_at.is_some_and(|at| at.elapsed() < PROBE) {
                     return Ok(());
@@ -276,13 +298,13 @@ impl Caretaker {
                         let words = format!(
                             "mining solo though a pool is configured, and {pool} accepts connections again: restarting the client, which does not go back by itself"
                         );
-                        restart(&health, id, Cure::Solo, words).await;
+                        restart(&health, (id, started), Cure::Solo, words).await;
                     }
                 }));
             }
             Some((cure, words)) => {
                 let health = self.health.clone();
-                watched.busy = Some(tokio::spawn(async move { restart(&health, id, cure, words).await }));
+                watched.busy = Some(tokio::spawn(async move { restart(&health, (id, started), cure, words).await }));
             }
         }
         Ok(())
@@ -292,107 +314,3 @@ impl Caretaker {
         self.health.keep_cures(id, cures).await
     }
 }
-
-impl Seen {
-    /// The cure that would help now, with the reason it is tried for.
-    fn needed(&self, now: Timestamp) -> Option<(Cure, String)> {
-        if self.instance.status != State::Running || self.instance.desired != "running" {
-            return None;
-        }
-        let look = self.as_look(now);
-        if look.is_solo_unasked() {
-            return Some((Cure::Solo, String::new()));
-        }
-        if let Some(still) = look.frozen_for().filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic) {
-            let words = format!("the figures of its monitoring have stood still for {}: restarting the client", spoken(still));
-            return Some((Cure::Frozen, words));
-        }
-        let reached = look.memory_reached().filter(|reached| *reached >= MEMORY_FULL)?;
-        let words = format!(
-            "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
-        );
-        Some((Cure::Memory, words))
-    }
-
-    /// Forgets cures that have lasted; tells whether there were any.
-    fn forget_lasting(&self, cures: &mut super::cures::Cures, now: Timestamp) -> bool {
-        let Some(started) = self.instance.start_time.map(Timestamp).filter(|_| self.instance.status == State::Running) else {
-            return false;
-        };
-        let look = self.as_look(now);
-        let mut has_forgotten = false;
-        if let Work::Pool { since } = self.standing.work {
-            has_forgotten |= cures.is_well(Cure::Solo, since, now);
-        }
-        if look.frozen_for().is_none() {
-            has_forgotten |= cures.is_well(Cure::Frozen, started, now);
-        }
-        if look.memory_reached().is_none_or(|reached| reached < MEMORY_FULL) {
-            has_forgotten |= cures.is_well(Cure::Memory, started, now);
-        }
-        has_forgotten
-    }
-
-    /// The pool refused its jobs, and not long enough ago to try it again.
-    fn is_refused_lately(&self, now: Timestamp) -> bool {
-        self.standing.refused.as_ref().is_some_and(|said| now.since(said.at) < AFTER_REFUSAL)
-    }
-
-    fn as_look(&self, now: Timestamp) -> Look<'_> {
-        Look {
-            now,
-            instance: &self.instance,
-            running: &self.running,
-            standing: &self.standing,
-            measured: self.measured.as_ref(),
-            counted: Counted::default(),
-            free: None,
-            version: None,
-        }
-    }
-}
-
-/// The first of the pools that accepts connections, its job declarator server included, in words.
-async fn first_that_answers(pools: &[Pool]) -> Option<String> {
-    for pool in pools {
-        let is_there = async |(host, port): &(String, u16)| {
-            let connected = tokio::time::timeout(PROBE_PATIENCE, TcpStream::connect((host.as_str(), *port))).await;
-            matches!(connected, Ok(Ok(_)))
-        };
-        let declarator = match &pool.jds {
-            Some(jds) => is_there(jds).await,
-            None => true,
-        };
-        if declarator && is_there(&pool.pool).await {
-            return Some(pool.words());
-        }
-    }
-    None
-}
-
-/// Restarts a client for a reason, which is in the timeline before. That it was tried is written down first: a manager that is killed in
-/// between must not try again at once.
-async fn restart(health: &Health, id: InstanceId, cure: Cure, words: String) {
-    let result = async {
-        // Somebody may have stopped it while the pool was asked.
-        let instance = health.instances().get(id).await?;
-        if instance.status != State::Running || instance.desired != "running" {
-            return Ok(());
-        }
-        // What the cure is for stands in the history before it.
-        health.look(id, false).await?;
-        let mut cures = health.kept(id).await?.cures;
-        cures.tried(cure, Timestamp::now());
-        health.keep_cures(id, &cures).await?;
-        tracing::info!(instance = %id, cure = cure.as_str(), "{words}");
-        health.instances().note(id, words, Some(ACTOR)).await?;
-        health.instances().restart(id, ACTOR, RESTART_PATIENCE).await.map(drop)
-    };
-    let result: Result<()> = result.await;
-    if let Err(error) = result {
-        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the cure could not be tried; it is tried again later");
-    }
-}
-
-/// Who acts, in the timeline.
-const ACTOR: &str = "self-healing";

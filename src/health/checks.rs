@@ -15,6 +15,11 @@ use crate::metrics::Answered;
 
 /// A client that has just been started is not judged by what needs time: channels, first shares, monitoring.
 const SETTLING: Duration = Duration::from_secs(60);
+/// A client whose log has not said by then where its work goes will not say so.
+const SILENT: Duration = Duration::from_secs(180);
+/// What is to be said then.
+const BLIND: &str = "Its log does not say how things stand, so this cannot be judged. Restart it; if that does not help, its version of the client says it in other \
+                     words than those known here.";
 /// Starts within an hour, the wanted one included, from which on a client does not run smoothly.
 const MANY_STARTS: usize = 4;
 /// Ten minutes without any error are normal; single ones come with miners that connect badly.
@@ -149,6 +154,7 @@ fn template(look: &Look<'_>) -> Told {
             spoken(OLD_TEMPLATE)
         )),
         Some(_) => well("Templates come from the template provider."),
+        None if look.age() > SILENT => warning(BLIND),
         None => unknown("No template has come yet."),
     }
 }
@@ -191,6 +197,7 @@ fn upstream(look: &Look<'_>) -> Told {
             warning("It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.")
         }
         Work::Trying { .. } => unknown("It is connecting to its pool."),
+        Work::Unknown if look.age() > SILENT => warning(BLIND),
         Work::Unknown => unknown("Its log does not say yet where its work goes."),
     }
 }

@@ -80,10 +80,20 @@ struct Tried {
 }
 
 impl Cures {
-    /// From when on a cure may be tried; the beginning of time for one that was not tried yet.
+    /// From when on a cure may be tried; the beginning of time for one that was not tried yet. A try that seems to lie in the future, since the
+    /// clock was set back, counts as now.
     #[must_use]
-    pub fn due(&self, cure: Cure) -> Timestamp {
-        self.0.get(&cure).map_or(Timestamp(0), |tried| tried.last.after(cure.wait(tried.count)))
+    pub fn due(&self, cure: Cure, now: Timestamp) -> Timestamp {
+        self.0.get(&cure).map_or(Timestamp(0), |tried| tried.last.min(now).after(cure.wait(tried.count)))
+    }
+
+    /// Puts tries that lie in the future, since the clock was set back, at `now`; tells whether there were any.
+    pub fn set_back_to(&mut self, now: Timestamp) -> bool {
+        let mut has_changed = false;
+        for tried in self.0.values_mut().filter(|tried| tried.last > now) {
+            (tried.last, has_changed) = (now, true);
+        }
+        has_changed
     }
 
     /// How often it was tried without lasting.
@@ -114,18 +124,26 @@ mod tests {
         let mut now = Timestamp(1_000_000_000);
         let mut waits = Vec::new();
         for _ in 0..9 {
-            assert!(cures.due(Cure::Solo) <= now);
+            assert!(cures.due(Cure::Solo, now) <= now);
             cures.tried(Cure::Solo, now);
-            let wait = cures.due(Cure::Solo).since(now);
+            let wait = cures.due(Cure::Solo, now).since(now);
             waits.push(wait.as_secs() / 60);
             now = now.after(wait);
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert!(cures.due(Cure::Frozen) <= now, "each is judged for itself");
+        assert!(cures.due(Cure::Frozen, now) <= now, "each is judged for itself");
         assert!(!cures.is_well(Cure::Solo, now, now.after(Duration::from_secs(599))));
         assert!(cures.is_well(Cure::Solo, now, now.after(LASTED)));
         assert!(!cures.is_well(Cure::Solo, now, now.after(LASTED)), "nothing is left to forget");
-        assert_eq!((cures.count(Cure::Solo), cures.due(Cure::Solo)), (0, Timestamp(0)));
+        assert_eq!((cures.count(Cure::Solo), cures.due(Cure::Solo, now)), (0, Timestamp(0)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_make_a_cure_wait_for_as_long_as_that() {
+        let (mut cures, ahead, now) = (Cures::default(), Timestamp(2_000_000_000_000), Timestamp(1_900_000_000_000));
+        cures.tried(Cure::Solo, ahead);
+        assert!(cures.set_back_to(now) && !cures.set_back_to(now));
+        assert_eq!(cures.due(Cure::Solo, now), now.after(Duration::from_secs(60)));
     }
 
     #[test]

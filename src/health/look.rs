@@ -11,9 +11,9 @@ use crate::metrics::{Answered, Measured};
 
 /// What is counted over is counted over the last so many minutes, unless said otherwise.
 pub const WINDOW: Duration = Duration::from_secs(600);
-/// The client renews its monitoring every `refresh_s`; so much beyond that is no hiccup.
-const FROZEN_ROUNDS: u64 = 4;
-const FROZEN_LEAST: Duration = Duration::from_secs(60);
+/// The client renews its monitoring every `refresh_s`; so many times that, and at least so many seconds, are no hiccup.
+const FROZEN_ROUNDS: u64 = 3;
+const FROZEN_LEAST_S: u64 = 30;
 
 /// What was counted of an instance lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -72,22 +72,26 @@ impl Look<'_> {
         self.measured?.figures.get(name).copied()
     }
 
-    /// For how long the figures of its monitoring have stood still, if that is too long.
+    /// For how long the figures of its monitoring have stood still although the log tells of shares that they would have to count; none if they
+    /// need not have moved.
     #[must_use]
     pub fn frozen_for(&self) -> Option<Duration> {
         let measured = self.measured?;
         let Some(Answered::Still(since)) = measured.monitoring else { return None };
+        // A share that came well after the figures last moved, and long enough before they were last read to be among them.
+        let slack = i64::try_from(FROZEN_ROUNDS.saturating_mul(self.running.refresh_s).max(FROZEN_LEAST_S)).unwrap_or(i64::MAX);
+        let missed = since.saturating_add(slack)..=measured.at.saturating_sub(slack);
+        let shares = &self.standing.shares;
+        let is_missed = shares.marks.iter().flatten().any(|mark| missed.contains(&mark.0.div_euclid(1000)));
         // Up to when it was last asked: that nobody asks any more says nothing of the client.
-        let still = Duration::from_secs(u64::try_from(measured.at.saturating_sub(since)).unwrap_or(0));
-        let normal = Duration::from_secs(FROZEN_ROUNDS.saturating_mul(self.running.refresh_s)).max(FROZEN_LEAST);
-        (still > normal).then_some(still)
+        is_missed.then(|| Duration::from_secs(u64::try_from(measured.at.saturating_sub(since)).unwrap_or(0)))
     }
 
     /// How much of its memory limit it has reached, per cent; none without a limit.
     #[must_use]
     pub fn memory_reached(&self) -> Option<f64> {
         let limit = self.instance.memory_limit_mib.filter(|limit| *limit > 0)?;
-        Some(100.0 * self.figure("memory_bytes")? / (f64::from(limit) * 1024.0 * 1024.0))
+        Some(100.0 * self.figure("memory_private_bytes")? / (f64::from(limit) * 1024.0 * 1024.0))
     }
 
     /// It mines solo though it has pools to mine for.

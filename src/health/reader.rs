@@ -1,24 +1,27 @@
 //! Reads one instance's log as it grows and keeps what it says of how things stand. Blocks on the disk. Must not know the database.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::diagnosis::Standing;
+use crate::logbuf::segment;
 use crate::logbuf::stream::{Cursor, Step};
 
 /// Bytes of a line that are looked at; what means something stands in its first few hundred.
 const LINE_MAX: usize = 4096;
-/// When nothing comes, the directory is looked at once in so many readings, in case files were deleted under the reader.
+/// The directory is looked at once in so many readings, in case files were deleted under the reader.
 const LOOK_AROUND: u32 = 30;
 
 /// A place in a log and what was understood up to there.
 #[derive(Debug)]
 pub struct Reader {
+    dir: PathBuf,
     cursor: Cursor,
     /// Where the line that is not whole yet begins.
     line_start: u64,
     partial: Vec<u8>,
-    quiet: u32,
+    /// How often it was read.
+    turn: u32,
     /// What the log says up to `line_start`.
     pub standing: Standing,
 }
@@ -27,7 +30,7 @@ impl Reader {
     /// Goes on at `offset` in the log in `dir`, up to where `standing` is right.
     #[must_use]
     pub fn new(dir: &Path, offset: u64, standing: Standing) -> Self {
-        Self { cursor: Cursor::new(dir, offset), line_start: offset, partial: Vec::new(), quiet: 0, standing }
+        Self { dir: dir.to_owned(), cursor: Cursor::new(dir, offset), line_start: offset, partial: Vec::new(), turn: 0, standing }
     }
 
     /// The offset up to which everything is understood: where another reader would go on.
@@ -42,16 +45,14 @@ impl Reader {
     /// The files cannot be read; what was read by then counts.
     pub fn read(&mut self, buffer: &mut [u8], most: usize) -> io::Result<bool> {
         let (mut has_changed, mut read) = (false, 0);
-        if !self.cursor.is_behind()? {
-            self.quiet += 1;
-            if self.quiet < LOOK_AROUND {
-                return Ok(false);
-            }
+        self.turn = self.turn.wrapping_add(1);
+        let looks_around = self.turn.is_multiple_of(LOOK_AROUND);
+        if !looks_around && !self.cursor.is_behind()? {
+            return Ok(false);
         }
-        let mut is_first = self.quiet >= LOOK_AROUND;
+        let mut is_first = looks_around;
         while read < most {
             let step = if std::mem::take(&mut is_first) { self.cursor.look_around(buffer)? } else { self.cursor.read(buffer)? };
-            self.quiet = 0;
             match step {
                 Step::Data(length) => {
                     read += length;
@@ -61,10 +62,23 @@ impl Reader {
                     self.partial.clear();
                     self.line_start = to;
                 }
-                Step::End => break,
+                Step::End => {
+                    if looks_around && read == 0 && self.is_beyond_the_end()? {
+                        // Somebody removed the files, and another log has begun in their place.
+                        *self = Self::new(&self.dir, 0, Standing::default());
+                        return Ok(true);
+                    }
+                    break;
+                }
             }
         }
         Ok(has_changed)
+    }
+
+    /// The newest file ends before this place.
+    fn is_beyond_the_end(&self) -> io::Result<bool> {
+        let newest = segment::list(&self.dir)?.last().map(segment::Segment::end);
+        Ok(newest.is_some_and(|end| end < self.cursor.at()))
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> bool {
@@ -131,6 +145,20 @@ mod tests {
         }
         assert_eq!(offset, LOG.len() as u64);
         assert_eq!(standing, whole);
+    }
+
+    /// "Make room", the disk's check says, and somebody does.
+    #[test]
+    fn a_log_whose_files_were_removed_is_read_from_its_new_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut reader = Reader::new(dir.path(), 90_000, Standing { blocks: 3, ..Standing::default() });
+        let mut buffer = vec![0; 8192];
+        fs::write(file(dir.path(), 0), LOG).unwrap();
+        for _ in 0..=2 * LOOK_AROUND {
+            reader.read(&mut buffer, usize::MAX).unwrap();
+        }
+        assert_eq!(reader.offset(), LOG.len() as u64);
+        assert_eq!(reader.standing.blocks, 0);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The URLs of health. Each handler says which use case and which page; nothing else.
 
 use axum::extract::State;
+use axum::http::Method;
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::cures::Cure;
@@ -18,6 +20,9 @@ use crate::http::want::Form;
 use crate::http::{Done, Frame, Id, Input, PageOrStream, Params, Reply, Want, sse};
 use crate::ids::InstanceId;
 use crate::instances::streams::{changes_of, status_part};
+
+/// A page that follows is renewed so often when nothing changes.
+const RENEWED: Duration = Duration::from_secs(20);
 
 /// What handlers of health reach.
 #[derive(Clone, Debug)]
@@ -81,17 +86,14 @@ pub async fn score(State(ward): State<Ward>, Id(id): Id<InstanceId>) -> Reply {
 }
 
 /// `PATCH /health/{id}/cures`, and `POST` for forms: which cures are tried.
-pub async fn cures(State(ward): State<Ward>, Id(id): Id<InstanceId>, want: Want, input: Input) -> Reply {
-    let wanted = if input.form.is_some() {
-        // A box that is not ticked is not sent.
-        let given = input.value.as_object();
-        Cure::ALL.into_iter().map(|cure| (cure, given.is_some_and(|given| given.contains_key(cure.as_str())))).collect()
-    } else {
-        let mut members = Members::of(input.value)?;
-        let wanted: Vec<(Cure, bool)> =
-            Cure::ALL.into_iter().filter_map(|cure| Some((cure, members.flag(cure.as_str())?))).collect();
-        members.finish(Some(wanted))?
-    };
+pub async fn cures(State(ward): State<Ward>, method: Method, Id(id): Id<InstanceId>, want: Want, input: Input) -> Reply {
+    // A box on a page that is not ticked is not sent.
+    let is_page = input.form.is_some() && method == Method::POST;
+    let mut members = Members::of(input.value)?;
+    let told: Vec<(Cure, Option<bool>)> = Cure::ALL.into_iter().map(|cure| (cure, members.flag(cure.as_str()))).collect();
+    let told = members.finish(Some(told))?;
+    let wanted: Vec<(Cure, bool)> =
+        told.into_iter().filter_map(|(cure, is_on)| Some((cure, is_on.or(is_page.then_some(false))?))).collect();
     ward.health.set_cures(id, &wanted).await?;
     let (_, report) = ward.health.report(id).await?;
     let json = json!({ "success": true, "cures": report.cures });
@@ -104,9 +106,17 @@ async fn follow(ward: Ward, frame: Frame, id: InstanceId, as_html: bool) -> Resu
     // Also what changed between the page and its stream.
     let first = event(&ward.health, frame.clone(), id, as_html).await?;
     let health = ward.health.clone();
-    let rest = changes.filter_map(move |_| {
+    // Times of the last template and the last share change without any other news.
+    let rest = futures_util::stream::unfold(Box::pin(changes), move |mut changes| {
         let (health, frame) = (health.clone(), frame.clone());
-        async move { event(&health, frame, id, as_html).await.ok() }
+        async move {
+            if let Ok(None) = tokio::time::timeout(RENEWED, changes.next()).await {
+                return None;
+            }
+            // It was deleted.
+            let event = event(&health, frame, id, as_html).await.ok()?;
+            Some((event, changes))
+        }
     });
     Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop))
 }

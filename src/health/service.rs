@@ -55,6 +55,8 @@ pub(super) struct Kept {
     pub(super) results: Vec<Checked>,
     pub(super) cures: Cures,
     pub(super) off: Off,
+    /// This manager has looked at it.
+    is_looked_at: bool,
     /// Checks whose trouble stands in the timeline and whose recovery does not yet.
     noted: BTreeSet<Check>,
     /// The file of the client that was started then.
@@ -152,12 +154,10 @@ impl Health {
         Ok((instance, report))
     }
 
-    /// What the last checks of an instance found; nothing before the first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn results(&self, id: InstanceId) -> Result<Vec<Checked>> {
-        Ok(self.kept(id).await?.results)
+    /// What the last checks of an instance found; nothing before the first one that this manager made.
+    #[must_use]
+    pub fn results(&self, id: InstanceId) -> Vec<Checked> {
+        self.0.kept().get(&id).filter(|kept| kept.is_looked_at).map_or_else(Vec::new, |kept| kept.results.clone())
     }
 
     /// Switches cures on or off; those not mentioned stay as they are.
@@ -165,6 +165,7 @@ impl Health {
     /// # Errors
     /// There is no such instance; the database cannot be written.
     pub async fn set_cures(&self, id: InstanceId, wanted: &[(Cure, bool)]) -> Result<()> {
+        let _one_at_a_time = self.0.looking.lock().await;
         self.0.instances.get(id).await?;
         let mut off = self.kept(id).await?.off;
         for (cure, is_on) in wanted {
@@ -313,6 +314,7 @@ impl Health {
         self.0.change(id, |kept| {
             kept.results = results;
             kept.rows = rows;
+            kept.is_looked_at = true;
             kept.noted = noted;
             kept.running = Some((look.instance.start_time, look.running.clone()));
         });

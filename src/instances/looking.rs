@@ -1,11 +1,13 @@
 //! For those who look after instances: what they run with, and how their news gets into the history and to whoever follows.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::model::Instance;
 use super::program::Program;
 use super::queries;
 use super::service::Instances;
+use super::supervisor::Ask;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::ids::InstanceId;
@@ -39,6 +41,17 @@ impl Instances {
     pub async fn note(&self, id: InstanceId, words: String, actor: Option<&'static str>) -> Result<()> {
         self.db.write(move |c| Ok(queries::note(c, id, &words, actor, Timestamp::now())?)).await?;
         self.supervisor.announce(id);
+        Ok(())
+    }
+
+    /// Restarts the client that was started at `started_at` (milliseconds since 1970), if it still serves miners. Waits for the new process, at
+    /// most for `patience`.
+    ///
+    /// # Errors
+    /// It was stopped or started anew meanwhile; there is no usable client; its configuration does not fit the client.
+    pub async fn restart_of(&self, id: InstanceId, started_at: i64, actor: &'static str, patience: Duration) -> Result<()> {
+        self.supervisor.ask(id, Ask::RestartOf(started_at), actor).await?;
+        self.settle(id, patience).await;
         Ok(())
     }
 

@@ -144,7 +144,8 @@ impl Minder {
     }
 
     async fn carry_out(&mut self, ask: Ask, actor: &'static str) -> Result<Status> {
-        if self.shared.closing.is_cancelled() && matches!(ask, Ask::Start | Ask::StartByItself | Ask::Restart) {
+        if self.shared.closing.is_cancelled() && matches!(ask, Ask::Start | Ask::StartByItself | Ask::Restart | Ask::RestartOf(_))
+        {
             return Err(Error::Unavailable {
                 detail: "The manager is ending; nothing is started any more.".into(),
                 retry_after: None,
@@ -160,6 +161,15 @@ impl Minder {
         }
         match ask {
             Ask::Start | Ask::Restart => self.start(ask, actor).await,
+            // Orders come one after the other: what a user asked for meanwhile has been carried out by now.
+            Ask::RestartOf(started_at) => {
+                let told = self.tell.borrow().clone();
+                let is_that = told.is_some_and(|told| told.state == State::Running && told.started_at == Some(started_at));
+                if !is_that {
+                    return Err(Error::Conflict("It was stopped or started anew meanwhile.".into()));
+                }
+                self.start(Ask::Restart, actor).await
+            }
             Ask::StartByItself => {
                 let started = self.start(Ask::Start, actor).await;
                 match &started {

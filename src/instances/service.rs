@@ -306,7 +306,7 @@ impl Instances {
     }
 
     /// Waits until the new client is there, or it is clear that there is none. Between two clients it is stopped for a moment.
-    async fn settle(&self, id: InstanceId, patience: Duration) {
+    pub(super) async fn settle(&self, id: InstanceId, patience: Duration) {
         let is_settled = |told: Option<&Status>| told.is_none_or(|told| !matches!(told.state, State::Stopping | State::Stopped));
         self.supervisor.wait(id, patience, is_settled).await;
     }

@@ -38,6 +38,8 @@ pub enum Ask {
     Stop,
     /// End and run again.
     Restart,
+    /// The same, if the client that was started then (milliseconds since 1970) still serves miners; otherwise a refusal.
+    RestartOf(i64),
     /// Take changed settings that need no restart.
     Reload,
     /// Say what the keeper has counted; the answer without a keeper is an error.

@@ -33,6 +33,7 @@ const GAUGES: &[(&str, &str)] = &[
     ("channels_upstream", ""),
     ("best_difficulty", ""),
     ("memory_bytes", "bytes"),
+    ("memory_private_bytes", "bytes"),
     ("threads", ""),
     ("open_files", ""),
     ("monitoring_up", ""),

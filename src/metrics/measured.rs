@@ -1,9 +1,11 @@
 //! What was measured of each instance last, in memory: for those who look at it often and need no history. Nothing is measured here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::ids::InstanceId;
+use crate::sampling::monitoring::Reading;
 
 /// The newest figures of an instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,7 +23,7 @@ pub struct Measured {
 pub enum Answered {
     /// It told its figures.
     Moving,
-    /// It told its figures, whose own clock has stood still since this second (since 1970).
+    /// It told its figures, whose counts of shares have stood still since this second (since 1970). That alone is no fault: there may be no share.
     Still(i64),
     /// It gave no figures since this second (since 1970), for this reason.
     Not(i64, String),
@@ -47,24 +49,20 @@ impl Board {
 /// Follows one client's monitoring from answer to answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch {
-    /// Its last word about its own age, seconds, and when it last changed.
+    /// What its last counts came to, and when that last changed.
     told: Option<(u64, i64)>,
     /// Since when there is no answer.
     silent_since: Option<i64>,
 }
 
 impl Watch {
-    /// An answer at `now` (seconds since 1970) with the monitoring's age in seconds, if it told it.
-    pub fn answered(&mut self, uptime: Option<u64>, now: i64) -> Answered {
+    /// An answer at `now` (seconds since 1970) whose counts come to `counts`.
+    pub fn answered(&mut self, counts: u64, now: i64) -> Answered {
         self.silent_since = None;
-        let Some(uptime) = uptime else {
-            self.told = None;
-            return Answered::Moving;
-        };
         match self.told {
-            Some((before, since)) if before == uptime => Answered::Still(since),
+            Some((before, since)) if before == counts => Answered::Still(since),
             _ => {
-                self.told = Some((uptime, now));
+                self.told = Some((counts, now));
                 Answered::Moving
             }
         }
@@ -77,21 +75,41 @@ impl Watch {
     }
 }
 
+/// All counts of shares of a reading in one number: another one as soon as any share is counted. The monitoring's own age is left out, since it
+/// is computed when asked and goes on while the figures stand still (0.6.0, `stratum-apps` 0.8.0).
+pub(super) fn counts(reading: &Reading) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for channel in &reading.server_channels {
+        (channel.channel_id, channel.shares_acknowledged, channel.shares_submitted, channel.shares_rejected).hash(&mut hasher);
+    }
+    for client in &reading.clients {
+        client.client_id.hash(&mut hasher);
+        for channel in &client.channels {
+            (channel.channel_id, channel.shares_accepted, channel.shares_rejected).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampling::monitoring::{Client, ClientChannel};
 
     #[test]
-    fn a_monitoring_stands_still_since_its_age_last_changed() {
+    fn figures_stand_still_since_a_share_was_last_counted_whatever_the_monitorings_age() {
+        let reading = |shares: u64, uptime: u64| {
+            let channel = ClientChannel { channel_id: 2, shares_accepted: Some(shares), ..ClientChannel::default() };
+            let clients = vec![Client { client_id: 1, channels: vec![channel] }];
+            counts(&Reading { uptime_secs: Some(uptime), clients, ..Reading::default() })
+        };
         let mut watch = Watch::default();
-        assert_eq!(watch.answered(Some(5), 100), Answered::Moving);
-        assert_eq!(watch.answered(Some(5), 110), Answered::Still(100));
-        assert_eq!(watch.answered(Some(5), 120), Answered::Still(100));
-        assert_eq!(watch.answered(Some(20), 130), Answered::Moving);
+        assert_eq!(watch.answered(reading(5, 1), 100), Answered::Moving);
+        assert_eq!(watch.answered(reading(5, 11), 110), Answered::Still(100));
+        assert_eq!(watch.answered(reading(5, 21), 120), Answered::Still(100));
+        assert_eq!(watch.answered(reading(6, 31), 130), Answered::Moving);
         assert_eq!(watch.failed("no".into(), 140), Answered::Not(140, "no".into()));
         assert_eq!(watch.failed("no".into(), 150), Answered::Not(140, "no".into()));
-        assert_eq!(watch.answered(Some(20), 160), Answered::Moving);
-        assert_eq!(watch.answered(None, 170), Answered::Moving);
-        assert_eq!(watch.answered(None, 180), Answered::Moving);
+        assert_eq!(watch.answered(reading(6, 61), 160), Answered::Moving);
     }
 }

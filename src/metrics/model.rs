@@ -75,6 +75,12 @@ pub const CATALOGUE: &[Metric] = &[
     gauge("channels_upstream", "Channels to the pool", Unit::Count, "Channels to the pool; none when mining solo."),
     area("cpu_percent", "Processor", Unit::Percent, "Processor time of the client, per cent of one core."),
     area("memory_bytes", "Memory", Unit::Bytes, "Physical memory the client occupies."),
+    gauge(
+        "memory_private_bytes",
+        "Private memory",
+        Unit::Bytes,
+        "Memory of its own, used or not: what a memory limit is held against.",
+    ),
     gauge("threads", "Threads", Unit::Count, "Threads of the client."),
     gauge("open_files", "Open files", Unit::Count, "Files and sockets the client has open."),
     gauge("uptime_seconds", "Uptime", Unit::Seconds, "Since the client was started."),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::counting::{Baseline, ProcessMark, Samples};
-use super::measured::{Answered, Measured, Watch};
+use super::measured::{Answered, Measured, Watch, counts};
 use crate::instances::{Glance, Instance};
 use crate::keeper::protocol::Lines;
 use crate::logbuf::count::LineCounts;
@@ -82,7 +82,7 @@ impl Watched {
                     if self.fault.take().is_some() {
                         tracing::info!(instance = %instance.id, "its client's monitoring answers again");
                     }
-                    self.answered = Some(self.watch.answered(reading.uptime_secs, now));
+                    self.answered = Some(self.watch.answered(counts(&reading), now));
                     samples.insert("monitoring_up".into(), 1.0);
                     samples.extend(self.baseline.count_reading(mark, age, now, &reading));
                 }
@@ -110,6 +110,8 @@ fn of_process(before: Option<&(Duration, Process)>, now: &(Duration, Process)) -
     let process = &now.1;
     #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
     samples.insert("memory_bytes".into(), process.rss_bytes as f64);
+    #[allow(clippy::cast_precision_loss, reason = "bytes of memory stay below 2^53")]
+    samples.insert("memory_private_bytes".into(), process.private_bytes as f64);
     samples.insert("threads".into(), f64::from(process.threads));
     if let Some(files) = process.open_files {
         samples.insert("open_files".into(), f64::from(files));

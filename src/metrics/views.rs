@@ -46,7 +46,7 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ("Best difficulty", &[("best_difficulty", "")]),
     ("Health", &[("health_score", "")]),
     ("Processor", &[("cpu_percent", "")]),
-    ("Memory", &[("memory_bytes", "")]),
+    ("Memory", &[("memory_bytes", "occupied"), ("memory_private_bytes", "private, as limited")]),
     ("Threads and files", &[("threads", "threads"), ("open_files", "open files")]),
     ("Troubles in the log", &[("log_errors", "errors"), ("log_warnings", "warnings")]),
 ];

@@ -16,6 +16,8 @@ pub struct Process {
     /// Physical memory it occupies, bytes, shared pages included. Linux 6.2 to 6.16 count it roughly: on many cores it may be
     /// behind by some MiB.
     pub rss_bytes: u64,
+    /// Private memory it may write to, bytes, used or not: what the kernel holds against a limit of memory (`RLIMIT_DATA`).
+    pub private_bytes: u64,
     /// How many threads it has.
     pub threads: u32,
     /// How many files and sockets it has open; `None` when we may not know.
@@ -36,11 +38,12 @@ pub fn process(pid: u32) -> io::Result<Process> {
     let foreign = || io::Error::new(io::ErrorKind::InvalidData, format!("the figures in /proc/{pid} are not as proc(5) says"));
     let stat = Stat::parse(&read("stat")?, rustix::param::clock_ticks_per_second()).ok_or_else(foreign)?;
     // `stat` has the memory, too, but counted roughly: of a small process it may say nothing at all.
-    let rss_bytes = resident(&read("statm")?, rustix::param::page_size() as u64).ok_or_else(foreign)?;
+    let (rss_bytes, private_bytes) = memory(&read("statm")?, rustix::param::page_size() as u64).ok_or_else(foreign)?;
     let Stat { cpu_time, threads, started_ticks } = stat;
     Ok(Process {
         cpu_time,
         rss_bytes,
+        private_bytes,
         threads,
         open_files: open_files(pid),
         started_ticks,
@@ -81,10 +84,11 @@ impl Stat {
     }
 }
 
-/// The second figure of `/proc/PID/statm`, in bytes.
-fn resident(statm: &[u8], page_size: u64) -> Option<u64> {
-    let pages = std::str::from_utf8(statm).ok()?.split_ascii_whitespace().nth(1)?;
-    pages.parse::<u64>().ok()?.checked_mul(page_size)
+/// The second and the sixth figure of `/proc/PID/statm`, in bytes: what is resident, and data with stack.
+fn memory(statm: &[u8], page_size: u64) -> Option<(u64, u64)> {
+    let pages: Vec<&str> = std::str::from_utf8(statm).ok()?.split_ascii_whitespace().collect();
+    let bytes = |at: usize| pages.get(at)?.parse::<u64>().ok()?.checked_mul(page_size);
+    Some((bytes(1)?, bytes(5)?))
 }
 
 /// Since Linux 6.2 the size of the directory is the number of open files, which spares listing thousands of them.
@@ -168,9 +172,9 @@ mod tests {
         assert_eq!(Stat::parse(&whole.as_bytes()[..whole.find("4711").unwrap()], 100), None);
         assert_eq!(Stat::parse(whole.replace(" 150 ", " -1 ").as_bytes(), 100), None);
         assert_eq!(Stat::parse(whole.replace(" 150 ", " 18446744073709551615 ").as_bytes(), 100), None);
-        assert_eq!(resident(b"5000 321 200 1 0 900 0\n", 4096), Some(321 * 4096));
+        assert_eq!(memory(b"5000 321 200 1 0 900 0\n", 4096), Some((321 * 4096, 900 * 4096)));
         for foreign in ["", "5000", "5000 many", "5000 18446744073709551615"] {
-            assert_eq!(resident(foreign.as_bytes(), 4096), None, "{foreign}");
+            assert_eq!(memory(foreign.as_bytes(), 4096), None, "{foreign}");
         }
     }
 
@@ -241,6 +245,7 @@ mod tests {
         let read = |cpu_ms: u64, started_ticks: u64| Process {
             cpu_time: Duration::from_millis(cpu_ms),
             rss_bytes: 1,
+            private_bytes: 1,
             threads: 1,
             open_files: None,
             started_ticks,

@@ -76,7 +76,7 @@ pub(super) struct Misbehaviour {
     /// Answer monitoring requests with garbage
     #[arg(long, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "json")]
     pub(super) monitoring_garbage: Option<Garbage>,
-    /// Let the age that monitoring tells stand still this long after monitoring began
+    /// Let the figures of monitoring stand still this long after monitoring began
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) freeze_monitoring_after: Option<Duration>,
     /// Lose the pool this long after being ready; the next one is used, or none

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
@@ -41,13 +41,19 @@ struct Figures {
     accounts: watch::Receiver<Arc<Accounts>>,
     /// Seconds since 1970 at which this server began; a fallback begins a new one.
     began: u64,
-    /// Its own age stands still from here on, seconds.
+    /// From this age on, seconds, the figures stay as they are; the age itself goes on, as in the real client.
     still_at: u64,
+    still: Arc<OnceLock<Arc<Accounts>>>,
 }
 
 impl Figures {
+    fn accounts(&self) -> Arc<Accounts> {
+        let present = || Arc::clone(&self.accounts.borrow());
+        if self.uptime() < self.still_at { present() } else { Arc::clone(self.still.get_or_init(present)) }
+    }
+
     fn uptime(&self) -> u64 {
-        epoch_seconds().saturating_sub(self.began).min(self.still_at)
+        epoch_seconds().saturating_sub(self.began)
     }
 }
 
@@ -56,7 +62,7 @@ pub(super) fn epoch_seconds() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
-/// The API over `accounts`, its uptime beginning now and standing still after `still_after`.
+/// The API over `accounts`, its uptime beginning now; its figures stand still after `still_after`.
 pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>, still_after: Option<Duration>) -> Router {
     Router::new()
         .route("/", get(root))
@@ -70,7 +76,12 @@ pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>, still_after: Opti
         .route("/api/v1/clients/{client_id}/channels", get(client_channels))
         .route("/api/v1/sv1/clients", get(no_sv1))
         .route("/api/v1/sv1/clients/{client_id}", get(no_sv1))
-        .with_state(Figures { accounts, began: epoch_seconds(), still_at: still_after.map_or(u64::MAX, |after| after.as_secs()) })
+        .with_state(Figures {
+            accounts,
+            began: epoch_seconds(),
+            still_at: still_after.map_or(u64::MAX, |after| after.as_secs()),
+            still: Arc::default(),
+        })
 }
 
 #[derive(Deserialize)]
@@ -162,7 +173,7 @@ struct ClientsSummary {
 }
 
 async fn global(State(figures): State<Figures>) -> Response {
-    let accounts = &*figures.accounts.borrow();
+    let accounts = &*figures.accounts();
     let channels = client_channels_count(accounts);
     Json(Global {
         server: ServerSummary {
@@ -192,7 +203,7 @@ struct Server {
 }
 
 async fn server(State(figures): State<Figures>) -> Response {
-    let accounts = &*figures.accounts.borrow();
+    let accounts = &*figures.accounts();
     Json(Server {
         extended_channels_count: accounts.server.len(),
         standard_channels_count: 0,
@@ -229,7 +240,7 @@ impl<'a, T> Channels<'a, T> {
 }
 
 async fn server_channels(Query(page): Query<Page>, State(figures): State<Figures>) -> Response {
-    Json(Channels::new(None, &page, &figures.accounts.borrow().server)).into_response()
+    Json(Channels::new(None, &page, &figures.accounts().server)).into_response()
 }
 
 #[derive(Serialize)]
@@ -268,20 +279,21 @@ struct Clients {
 }
 
 async fn clients(Query(page): Query<Page>, State(figures): State<Figures>) -> Response {
-    let all = &figures.accounts.borrow().clients;
+    let accounts = &*figures.accounts();
+    let all = &accounts.clients;
     let items = page.of(all).iter().map(Shown::from).collect();
     Json(Clients { offset: page.offset, limit: page.limit(), total: all.len(), items }).into_response()
 }
 
 async fn client(Path(id): Path<usize>, State(figures): State<Figures>) -> Response {
-    match figures.accounts.borrow().clients.iter().find(|client| client.client_id == id) {
+    match figures.accounts().clients.iter().find(|client| client.client_id == id) {
         Some(client) => Json(Shown::from(client)).into_response(),
         None => not_found(format!("Sv2 client {id} not found")),
     }
 }
 
 async fn client_channels(Path(id): Path<usize>, Query(page): Query<Page>, State(figures): State<Figures>) -> Response {
-    match figures.accounts.borrow().clients.iter().find(|client| client.client_id == id) {
+    match figures.accounts().clients.iter().find(|client| client.client_id == id) {
         Some(client) => Json(Channels::new(Some(id), &page, &client.channels)).into_response(),
         None => not_found(format!("Sv2 client {id} not found")),
     }
@@ -292,7 +304,7 @@ async fn no_sv1() -> Response {
 }
 
 async fn metrics(State(figures): State<Figures>) -> String {
-    prometheus(&figures.accounts.borrow(), figures.uptime())
+    prometheus(&figures.accounts(), figures.uptime())
 }
 
 /// Labels of one value: name and value, ordered by name when written.

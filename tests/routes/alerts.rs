@@ -337,12 +337,13 @@ async fn an_instance_is_silenced_for_a_while() {
 /// Lets an instance be seen as down for over a minute, as its watcher would, while the manager is not there.
 async fn seen_down(manager: &Manager, id: &str) {
     let alerts = Alerts::new(Db::open(&manager.data_dir()).unwrap(), Sender::new(), SystemClock);
-    for seconds in [70, 0] {
+    for seconds in [70, 30, 0] {
         let seen = Observation {
             instance: id.parse().unwrap(),
             name: "barn".into(),
             at: Timestamp(Timestamp::now().0 - seconds * 1000),
             is_wanted: true,
+            is_at_rest: false,
             state: State::Failed,
             checks: Vec::new(),
             figures: BTreeMap::new(),
@@ -355,8 +356,11 @@ async fn seen_down(manager: &Manager, id: &str) {
 
 #[tokio::test]
 async fn what_was_noticed_before_a_restart_is_sent_after_it_and_listed() {
-    let mut manager = Manager::start().await;
+    // It really is down, so that it stays so for the manager that comes.
+    let mut manager = Manager::with_simulated(&["--die-after", "200ms"]).await;
     let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "backing-off").await;
     let (good, bad) = (Receiver::start("200 OK").await, Receiver::start("410 Gone").await);
     webhook(&manager, "good", &good.url).await;
     webhook(&manager, "bad", &bad.url).await;
@@ -434,4 +438,33 @@ async fn each_address_takes_its_methods_only() {
     }
     let text = manager.request("POST", "/api/alerts/channels").header("content-type", "text/plain").body("x");
     Answer::to(text).await.problem(415);
+}
+
+/// Whoever may change where a channel leads must not be able to send its secret there, neither masked nor by leaving it out.
+#[tokio::test]
+async fn a_secret_does_not_follow_a_channel_to_another_server() {
+    let manager = Manager::start().await;
+    let ntfy =
+        json!({ "name": "phone", "kind": "ntfy", "server": "https://ntfy.example.org", "topic": "mining", "token": SECRET });
+    let mail = json!({ "name": "mail", "kind": "email", "host": "mail.example.org", "port": 465, "security": "tls", "username": "me",
+        "password": SECRET, "from": "a@example.org", "to": "b@example.org" });
+    let chat = json!({ "name": "chat", "kind": "telegram", "token": format!("1:{SECRET}"), "chat_id": "5" });
+    for (body, place, elsewhere, secret) in [
+        (ntfy, "server", "http://127.0.0.1:9", "token"),
+        (mail, "host", "127.0.0.1", "password"),
+        (chat, "server", "http://127.0.0.1:9", "token"),
+    ] {
+        let made = send(&manager, "POST", "/api/alerts/channels", &body).await.json(201);
+        let path = format!("/api/alerts/channels/{}", made["channel_id"].as_str().unwrap());
+        for given in
+            [json!({ place: elsewhere }), json!({ place: elsewhere, secret: MASK }), json!({ place: elsewhere, secret: "" })]
+        {
+            let refused = send(&manager, "PUT", &path, &given).await;
+            assert_eq!(refused.pointers(), [format!("/{secret}")], "{given}");
+        }
+        // What does not lead elsewhere keeps it.
+        send(&manager, "PUT", &path, &json!({ "name": "renamed" })).await.json(200);
+        assert_eq!(manager.json(&path).await[secret], MASK);
+        send(&manager, "PUT", &path, &json!({ "name": body["name"] })).await.json(200);
+    }
 }

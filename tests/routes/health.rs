@@ -64,7 +64,7 @@ async fn an_instance_is_checked_on_demand_and_its_results_are_kept() {
     // The same for a person, with and without JavaScript.
     let page = manager.ask(&format!("/health/{id}"), "text/html").await.page(200);
     assert_eq!(page.count("#checks table:first-of-type tbody tr"), CHECKS.len() + page.count("#facts ~ table tr"));
-    assert_eq!(page.count("svg[role=img] > title"), 1);
+    assert_eq!(page.count("#checks svg[aria-hidden=true] ~ p"), 2, "the strip stands in words, too");
     let pressed = form(&manager, &format!("/health/{id}/check"), &[]).await;
     assert_eq!((pressed.status, pressed.header("location")), (303, Some(format!("/health/{id}").as_str())));
     let swapped = swap(&manager, &format!("/health/{id}/check"), "div#checks", &[]).await;
@@ -101,6 +101,12 @@ async fn a_stopped_instance_is_neither_well_nor_down_and_an_unknown_one_is_not_t
     assert_eq!(report["cures"], json!({ "frozen": false, "memory": true, "solo": false }));
     let page = manager.ask(&format!("/health/{id}"), "text/html").await.page(200);
     assert_eq!(page.count("form fieldset input[checked]"), 1);
+    // A program that sends a form changes what it mentions, to what it says.
+    let patched =
+        manager.request("PATCH", &format!("/api/health/{id}/cures")).form(&[("solo", "false"), ("frozen", "true")]).send();
+    assert_eq!(patched.await.unwrap().status(), 200);
+    let report = manager.json(&format!("/api/health/{id}")).await;
+    assert_eq!(report["cures"], json!({ "frozen": true, "memory": true, "solo": false }));
     // With the instance goes all that was kept of its health.
     manager.delete(&format!("/api/instances/{id}")).await;
     bare(&manager, "GET", &format!("/api/health/{id}")).await.problem(404);

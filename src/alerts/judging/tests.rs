@@ -12,6 +12,7 @@ fn seen(state: State, is_wanted: bool) -> Observation {
         name: "barn".into(),
         at: Timestamp(0),
         is_wanted,
+        is_at_rest: false,
         state,
         checks: Vec::new(),
         figures: BTreeMap::new(),

@@ -248,6 +248,20 @@ pub(super) const FACTS: &[Rule] = &[
         block,
         "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesExtended on downstream channel: 💰 Block Found!!! 💰01b318b0",
     ),
+    rule(
+        MINERS,
+        "SubmitSharesExtended on downstream channel: valid share",
+        |_| Some(Fact::MinerShareAccepted),
+        "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesExtended on downstream channel: valid share | channel_id: 2, \
+         sequence_number: 1, share_hash: 01b318b0 ☑️",
+    ),
+    rule(
+        MINERS,
+        "SubmitSharesStandard on downstream channel: valid share",
+        |_| Some(Fact::MinerShareAccepted),
+        "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesStandard on downstream channel: valid share | channel_id: 2, \
+         sequence_number: 1, share_hash: 01b318b0 ☑️",
+    ),
     rule("", "Starting in solo mining mode", |_| Some(Fact::Solo), "jd_client_sv2::jdc_runtime: Starting in solo mining mode"),
     rule(
         "",

@@ -56,6 +56,8 @@ fn expected() -> Vec<Fact> {
         Fact::ProviderRefused { words: "protocol-version-mismatch".into(), certificate: None },
         Fact::WaitingEnded,
         Fact::Block { hash: "01b318b0".into() },
+        Fact::MinerShareAccepted,
+        Fact::MinerShareAccepted,
         Fact::Solo,
         Fact::ProviderConnected,
         Fact::PoolTried { number: 1, of: 2, pool: "pool.example:25333".into(), jds: "[::1]:25334".into() },

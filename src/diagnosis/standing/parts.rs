@@ -4,6 +4,7 @@
 use crate::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// So many reasons why a pool refuses shares are counted apart; a pool that makes up more has them counted under [`OTHER`].
 const REASONS: usize = 16;
@@ -118,6 +119,10 @@ pub struct Shares {
     pub accepted_at: Option<Timestamp>,
     /// When the pool last refused one.
     pub rejected_at: Option<Timestamp>,
+    /// When the client itself last took a miner's share.
+    pub miners_accepted_at: Option<Timestamp>,
+    /// Shares that the client itself took, one a minute at most, the newest first: figures that were read well after one must count it.
+    pub marks: [Option<Timestamp>; 2],
     /// When the client itself last refused a miner's share.
     pub miners_rejected_at: Option<Timestamp>,
     /// How many the pool took.
@@ -162,7 +167,17 @@ impl Upstream {
     }
 }
 
+/// Between two shares that are kept as marks.
+const MARKED: Duration = Duration::from_secs(60);
+
 impl Shares {
+    pub(super) fn take_of_miner(&mut self, at: Timestamp) {
+        self.miners_accepted_at = Some(at);
+        if self.marks[0].is_none_or(|mark| at.since(mark) >= MARKED) {
+            self.marks = [Some(at), self.marks[0]];
+        }
+    }
+
     pub(super) fn reject(&mut self, reason: String, at: Timestamp) {
         self.rejected_at = Some(at);
         self.rejected = self.rejected.saturating_add(1);

@@ -125,6 +125,8 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
         shares: Shares {
             accepted_at: Some(at("21:33:04.967")),
             rejected_at: Some(at("21:33:05.276")),
+            miners_accepted_at: Some(at("21:33:04.967")),
+            marks: [Some(at("21:32:38.972")), None],
             miners_rejected_at: None,
             accepted: 48,
             rejected: 12,

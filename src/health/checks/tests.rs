@@ -46,7 +46,7 @@ impl Scene {
             upstream: Some(upstream),
             ..Standing::default()
         };
-        let figures = [("miners", 2.0), ("channels_miners", 2.0), ("memory_bytes", 50e6)];
+        let figures = [("miners", 2.0), ("channels_miners", 2.0), ("memory_bytes", 50e6), ("memory_private_bytes", 50e6)];
         let figures: BTreeMap<String, f64> = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let measured = Some(Measured { at: NOW.0 / 1000, figures, monitoring: Some(Answered::Moving) });
         let counted =
@@ -134,7 +134,10 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
         ("some rejected", |s| s.counted.rejected_hour = 70.0, Shares, Warning, "miners' shares"),
         (
             "frozen",
-            |s| s.measured.as_mut().unwrap().monitoring = Some(Answered::Still(NOW.0 / 1000 - 70)),
+            |s| {
+                s.measured.as_mut().unwrap().monitoring = Some(Answered::Still(NOW.0 / 1000 - 200));
+                s.standing.shares.marks = [Some(ago(10)), Some(ago(100))];
+            },
             Monitoring,
             Unhealthy,
             "stood still",
@@ -221,6 +224,30 @@ fn solo_is_well_when_it_is_meant() {
     scene.running.is_solo = false;
     scene.running.pools.clear();
     assert_eq!(scene.find(Check::Upstream).0, Grade::Healthy);
+}
+
+/// Without a share there is nothing that the figures would have to count, and one that has just come may not be counted yet.
+#[test]
+fn figures_that_need_not_move_are_not_frozen() {
+    let mut scene = Scene::well();
+    scene.measured.as_mut().unwrap().monitoring = Some(Answered::Still(NOW.0 / 1000 - 86_400));
+    for share in [None, Some(ago(86_390)), Some(ago(20))] {
+        scene.standing.shares.marks[0] = share;
+        assert_eq!(scene.find(Check::Monitoring).0, Grade::Healthy, "{share:?}");
+    }
+    // A board that nobody renews says nothing of the client.
+    scene.measured.as_mut().unwrap().at = NOW.0 / 1000 - 86_390;
+    scene.standing.shares.marks[0] = Some(ago(100));
+    assert_eq!(scene.find(Check::Monitoring).0, Grade::Healthy);
+}
+
+#[test]
+fn a_client_whose_log_says_nothing_is_not_called_healthy() {
+    let mut scene = Scene::well();
+    scene.standing = Standing::default();
+    assert_eq!((scene.find(Check::Upstream).0, scene.find(Check::Template).0), (Grade::Warning, Grade::Warning));
+    scene.instance.start_time = Some(ago(60).0);
+    assert_eq!((scene.find(Check::Upstream).0, scene.find(Check::Template).0), (Grade::Unknown, Grade::Unknown));
 }
 
 #[test]

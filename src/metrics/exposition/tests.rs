@@ -12,6 +12,7 @@ fn manager() -> Manager {
     let process = Process {
         cpu_time: Duration::from_millis(1250),
         rss_bytes: 30_000_000,
+        private_bytes: 20_000_000,
         threads: 9,
         open_files: Some(33),
         started_ticks: 1,

@@ -1,0 +1,129 @@
+//! Which cure an instance needs now, and the cure itself. What is slow runs beside the caretaker, which decides when.
+
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+use super::checks::MEMORY_FULL;
+use super::cures::{Cure, Cures};
+use super::look::{Counted, Look};
+use super::running::Pool;
+use super::service::{Health, Seen};
+use crate::clock::{Timestamp, spoken};
+use crate::diagnosis::Work;
+use crate::error::Result;
+use crate::ids::InstanceId;
+use crate::keeper::machine::State;
+
+/// A pool has so long to accept the connection.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
+/// A pool that refused the jobs accepts connections all the time: so long is waited before it is tried again.
+const AFTER_REFUSAL: Duration = Duration::from_secs(300);
+/// A restart is waited for so long before it counts as under way.
+const RESTART_PATIENCE: Duration = Duration::from_secs(20);
+/// Who acts, in the timeline.
+const ACTOR: &str = "self-healing";
+
+impl Seen {
+    /// The cure that would help now, with the reason it is tried for.
+    pub(super) fn needed(&self, now: Timestamp) -> Option<(Cure, String)> {
+        if self.instance.status != State::Running || self.instance.desired != "running" {
+            return None;
+        }
+        let look = self.as_look(now);
+        if look.is_solo_unasked() {
+            // A pool that refuses the client for what it is answers all the same; a restart would throw off the miners for nothing.
+            return (!self.standing.is_refused_for_good()).then(|| (Cure::Solo, String::new()));
+        }
+        if let Some(still) = look.frozen_for().filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic) {
+            let words = format!("the figures of its monitoring have stood still for {}: restarting the client", spoken(still));
+            return Some((Cure::Frozen, words));
+        }
+        let reached = look.memory_reached().filter(|reached| *reached >= MEMORY_FULL)?;
+        let words = format!(
+            "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
+        );
+        Some((Cure::Memory, words))
+    }
+
+    /// Forgets cures that have lasted; tells whether there were any.
+    pub(super) fn forget_lasting(&self, cures: &mut Cures, now: Timestamp) -> bool {
+        let Some(started) = self.instance.start_time.map(Timestamp).filter(|_| self.instance.status == State::Running) else {
+            return false;
+        };
+        let look = self.as_look(now);
+        let mut has_forgotten = cures.set_back_to(now);
+        if let Work::Pool { since } = self.standing.work {
+            has_forgotten |= cures.is_well(Cure::Solo, since, now);
+        }
+        if look.frozen_for().is_none() {
+            has_forgotten |= cures.is_well(Cure::Frozen, started, now);
+        }
+        if look.memory_reached().is_none_or(|reached| reached < MEMORY_FULL) {
+            has_forgotten |= cures.is_well(Cure::Memory, started, now);
+        }
+        has_forgotten
+    }
+
+    /// The pool refused its jobs, and not long enough ago to try it again.
+    pub(super) fn is_refused_lately(&self, now: Timestamp) -> bool {
+        self.standing.refused.as_ref().is_some_and(|said| said.at <= now && now.since(said.at) < AFTER_REFUSAL)
+    }
+
+    fn as_look(&self, now: Timestamp) -> Look<'_> {
+        Look {
+            now,
+            instance: &self.instance,
+            running: &self.running,
+            standing: &self.standing,
+            measured: self.measured.as_ref(),
+            counted: Counted::default(),
+            free: None,
+            version: None,
+        }
+    }
+}
+
+/// The first of the pools that accepts connections, its job declarator server included, in words.
+pub(super) async fn first_that_answers(pools: &[Pool]) -> Option<String> {
+    for pool in pools {
+        let is_there = async |(host, port): &(String, u16)| {
+            let connected = tokio::time::timeout(PROBE_PATIENCE, TcpStream::connect((host.as_str(), *port))).await;
+            matches!(connected, Ok(Ok(_)))
+        };
+        let declarator = match &pool.jds {
+            Some(jds) => is_there(jds).await,
+            None => true,
+        };
+        if declarator && is_there(&pool.pool).await {
+            return Some(pool.words());
+        }
+    }
+    None
+}
+
+/// Restarts a client for a reason, which is in the timeline before. That it was tried is written down first: a manager that is killed in
+/// between must not try again at once.
+pub(super) async fn restart(health: &Health, (id, started): (InstanceId, i64), cure: Cure, words: String) {
+    let result = async {
+        // What the cure is for stands in the history before it. And while the pool was asked, somebody may have stopped or restarted it, or switched
+        // the cure off.
+        health.look(id, false).await?;
+        let seen = health.seen(health.instances().get(id).await?).await?;
+        let is_needed = seen.needed(Timestamp::now()).is_some_and(|(needed, _)| needed == cure);
+        if seen.instance.start_time != Some(started) || seen.off.contains(&cure) || !is_needed {
+            return Ok(());
+        }
+        let mut cures = seen.cures;
+        cures.tried(cure, Timestamp::now());
+        health.keep_cures(id, &cures).await?;
+        tracing::info!(instance = %id, cure = cure.as_str(), "{words}");
+        health.instances().note(id, words, Some(ACTOR)).await?;
+        health.instances().restart_of(id, started, ACTOR, RESTART_PATIENCE).await
+    };
+    let result: Result<()> = result.await;
+    if let Err(error) = result {
+        tracing::warn!(instance = %id, cure = cure.as_str(), %error, "the cure could not be tried; it is tried again later");
+        let words = format!("it could not be restarted: {error}");
+        let _ = health.instances().note(id, words, Some(ACTOR)).await;
+    }
+}
