@@ -101,20 +101,18 @@ impl HealthPage {
         STRIP_CELLS * CELL
     }
 
-    /// The strip in words, for whoever cannot see it.
+    /// The strip in words, for whoever cannot see it. In parts, not in hours: a part says how its worst moment was, not how long it lasted.
     fn strip_words(&self) -> String {
-        let count = |grade: Grade| self.strip.iter().filter(|g| **g == grade).count();
-        let say = |quarters: usize| spoken(std::time::Duration::from_secs(900 * quarters as u64));
-        let known = self.strip.len() - count(Grade::Unknown);
-        if known == 0 {
+        let count = |grade: Grade| self.strip.iter().filter(|found| **found == grade).count();
+        if count(Grade::Unknown) == self.strip.len() {
             return "Nothing is known of the last 24 hours.".into();
         }
         format!(
-            "Of the last 24 hours {} were healthy, {} had a warning, {} were unhealthy; nothing is known of {}.",
-            say(count(Grade::Healthy)),
-            say(count(Grade::Warning)),
-            say(count(Grade::Unhealthy)),
-            say(count(Grade::Unknown))
+            "The last 24 hours in parts of 15 minutes, each by its worst moment: {} healthy, {} with a warning, {} unhealthy, {} not known.",
+            count(Grade::Healthy),
+            count(Grade::Warning),
+            count(Grade::Unhealthy),
+            count(Grade::Unknown)
         )
     }
 
@@ -207,7 +205,8 @@ mod tests {
         let page = HealthPage { frame: Frame::default(), instance, report, strip, now: Timestamp(0) };
         let bars = page.bars();
         assert_eq!(bars, [(0, 8, 16, Healthy), (24, 8, 8, Healthy), (32, HEIGHT, 16, Unhealthy)]);
-        assert!(page.strip_words().contains("30 min were unhealthy"), "{}", page.strip_words());
+        let parts = "3 healthy, 0 with a warning, 2 unhealthy, 1 not known.";
+        assert_eq!(page.strip_words(), format!("The last 24 hours in parts of 15 minutes, each by its worst moment: {parts}"));
         assert_eq!(page.headline(), "Not judged");
     }
 }
