@@ -23,6 +23,7 @@ use crate::router;
 use crate::schedule::Schedule;
 use crate::settings::{OnShutdown, Settings};
 use crate::state::AppState;
+use crate::updates::{self, Place, Updates};
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -77,10 +78,17 @@ where
     health::forget_daily(&schedule, db.clone(), settings.retention_days)
         .await
         .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
+    let place = Place { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };
+    let updates = Updates::new(db.clone(), health.clone(), logs.clone(), place, stop.clone())?;
+    updates::begin(&updates, &schedule, &stop)
+        .await
+        .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
     let alerts = alert(&db, &schedule, &stop).await?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
     let alerting = alerts.clone().run(stop.clone());
+    // What the manager before this one left undone. A switch goes on once its instances are looked after again.
+    updates.take_over().await;
     tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
     let state = AppState {
         configs,
@@ -88,6 +96,7 @@ where
         logs,
         metrics,
         health,
+        updates,
         alerts,
         stop: stop.clone(),
         started: begun,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
 use crate::settings::{Given, LogFormat, Settings};
 use crate::simulate::Simulate;
@@ -51,6 +52,9 @@ enum Subcommands {
     /// Internal: become a client.
     #[command(hide = true)]
     Exec(ExecArgs),
+    /// Internal: become a program that is asked for its version, shut in.
+    #[command(hide = true)]
+    Trial(TrialArgs),
     /// Internal: a stand-in for the client.
     #[command(hide = true, disable_version_flag = true)]
     Simulate(Box<Simulate>),
@@ -61,9 +65,10 @@ enum Subcommands {
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
-        // These three are small processes of their own: no runtime, no settings.
+        // These four are small processes of their own: no runtime, no settings.
         Some(Subcommands::Keep { dir }) => keeper::keep::keep(&dir),
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
+        Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
         Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, app::healthcheck),
         Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),

@@ -66,6 +66,10 @@ id! {
     InstanceId
 }
 id! {
+    /// The id of a piece of work on clients: an installation, a switch.
+    JobId
+}
+id! {
     /// The id of a rule of alerts.
     RuleId
 }

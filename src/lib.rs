@@ -20,13 +20,17 @@
 // Layer 0: vocabulary.
 pub mod clock;
 pub mod error;
+pub mod failpoint;
 pub mod ids;
 pub mod outgoing;
 
 // Layer 1: tools that know no domain.
+pub mod archive;
 pub mod chart;
 pub mod db;
 pub mod diagnosis;
+pub mod executable;
+pub mod fetch;
 pub mod http;
 pub mod keeper;
 pub mod logbuf;
@@ -34,6 +38,7 @@ pub mod notify;
 pub mod sampling;
 pub mod schedule;
 pub mod simulate;
+pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
 pub mod keys;
@@ -46,6 +51,8 @@ pub mod logs;
 pub mod metrics;
 
 pub mod health;
+
+pub mod updates;
 
 pub mod alerts;
 

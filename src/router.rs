@@ -16,12 +16,15 @@ use tower_http::timeout::TimeoutLayer;
 use crate::clock::Timestamp;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{alerts, configs, health as wards, instances, keys, logs, metrics};
+use crate::{alerts, configs, health as wards, instances, keys, logs, metrics, updates};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 /// A request that has no answer by then never will; longer than the longest stop.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A file of 512 MiB at 150 kB/s.
+const UPLOAD: Duration = Duration::from_secs(3600);
 
 fn urls() -> Router<AppState> {
     Router::new()
@@ -97,6 +100,19 @@ fn urls() -> Router<AppState> {
         .route("/alerts/silences/{id}/delete", post(alerts::routes::end_silence))
         .route("/alerts/deliveries", get(alerts::routes::deliveries))
         .route("/alerts/deliveries/{id}/again", post(alerts::routes::again))
+        .route("/updates", get(updates::routes::show))
+        .route("/updates/check", get(updates::routes::check).post(updates::routes::look))
+        .route("/updates/all", get(updates::routes::all))
+        .route("/updates/version", get(updates::routes::version))
+        .route("/updates/history", get(updates::routes::history))
+        .route("/updates/install", get(updates::routes::ask_install).post(updates::routes::install))
+        .route("/updates/switch", get(updates::routes::ask_switch).post(updates::routes::switch))
+        .route("/updates/rollback", post(updates::routes::rollback))
+        .route("/updates/jobs/{id}", get(updates::routes::job))
+        .route("/updates/jobs/{id}/cancel", post(updates::routes::cancel))
+        .route("/updates/installed/{name}", delete(updates::routes::remove))
+        .route("/updates/installed/{name}/delete", get(updates::routes::ask_remove).post(updates::routes::remove))
+        .route("/updates/settings", post(updates::routes::settings).patch(updates::routes::settings))
         .route("/health", get(health))
         .route("/health/{id}", get(wards::routes::show))
         .route("/health/{id}/check", post(wards::routes::check))
@@ -106,9 +122,22 @@ fn urls() -> Router<AppState> {
         .route("/health/{id}/cures", post(wards::routes::cures).patch(wards::routes::cures))
 }
 
+/// What takes long because much comes in: of other limits than everything else.
+fn uploads() -> Router<AppState> {
+    Router::new().route("/updates/upload", post(updates::routes::upload)).layer(DefaultBodyLimit::disable())
+}
+
+fn within(time: Duration) -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time)
+}
+
 /// The whole application.
 pub fn router(state: AppState, frame: Frame) -> Router {
-    let pages = Router::new().merge(urls()).method_not_allowed_fallback(method_not_allowed).fallback(not_found);
+    let pages = Router::new()
+        .merge(urls().layer(within(TIMEOUT)))
+        .merge(uploads().layer(within(UPLOAD)))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found);
     Router::new()
         .nest("/api", pages.clone())
         .merge(pages)
@@ -116,7 +145,6 @@ pub fn router(state: AppState, frame: Frame) -> Router {
         .with_state(state)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
         .layer(middleware::from_fn(origin::same_site_only))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))

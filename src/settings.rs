@@ -69,6 +69,9 @@ pub struct Given {
     /// Base URL of the release API.
     #[arg(long, env = "JD_MANAGER_RELEASE_API", value_name = "URL")]
     release_api: Option<String>,
+    /// A file with a token to ask the release API with: more questions an hour are answered then.
+    #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
+    release_token_file: Option<PathBuf>,
     /// What happens to running clients when the manager is told to end.
     #[arg(long, env = "JD_MANAGER_ON_SHUTDOWN", value_enum)]
     on_shutdown: Option<OnShutdown>,
@@ -103,6 +106,8 @@ pub struct Settings {
     pub client: Option<PathBuf>,
     /// Base URL of the release API, without a slash at its end.
     pub release_api: String,
+    /// A file with the token to ask it with.
+    pub release_token_file: Option<PathBuf>,
     /// What happens to the clients when the manager ends.
     pub on_shutdown: OnShutdown,
     /// Time between health checks.
@@ -184,6 +189,7 @@ impl Settings {
             data_dir,
             client,
             release_api: release_api.trim_end_matches('/').into(),
+            release_token_file: first.release_token_file.or(second.release_token_file),
             on_shutdown: first.on_shutdown.or(second.on_shutdown).unwrap_or(OnShutdown::Stop),
             health_interval: length(first.health_interval, second.health_interval, 300),
             sample_interval: length(first.sample_interval, second.sample_interval, 10),

@@ -15,6 +15,7 @@ use crate::logs::Logs;
 use crate::logs::routes::Pages;
 use crate::metrics::Metrics;
 use crate::metrics::routes::Board;
+use crate::updates::Updates;
 
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Their health.
     pub health: Health,
+    /// Clients: which there are and which is in use.
+    pub updates: Updates,
     /// Alerts.
     pub alerts: Alerts,
     /// Cancelled when the manager ends.
@@ -48,6 +51,12 @@ impl FromRef<AppState> for Configs {
 impl FromRef<AppState> for Instances {
     fn from_ref(state: &AppState) -> Self {
         state.instances.clone()
+    }
+}
+
+impl FromRef<AppState> for Updates {
+    fn from_ref(state: &AppState) -> Self {
+        state.updates.clone()
     }
 }
 

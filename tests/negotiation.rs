@@ -1,6 +1,15 @@
 //! Every URL in every form it is offered in: the table below lists them all, and a test compares it with the router.
 
+#[path = "updates/clients.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod clients;
 mod harness;
+#[path = "updates/ordinary.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod ordinary;
+#[path = "updates/releases.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod releases;
 
 use harness::answer::{Answer, EventStream};
 use harness::{Manager, free_port, solo_config};
@@ -83,6 +92,21 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post", "/alerts/silences/{id}/delete", Offered::Page),
     ("get", "/alerts/deliveries", Offered::Page),
     ("post", "/alerts/deliveries/{id}/again", Offered::Page),
+    ("get", "/updates", Offered::Page),
+    // For programs alone; the page of updates shows the same.
+    ("get post", "/updates/check", Offered::Only("application/json")),
+    ("get", "/updates/all", Offered::Only("application/json")),
+    ("get", "/updates/version", Offered::Only("application/json")),
+    ("get", "/updates/history", Offered::Page),
+    ("get post", "/updates/install", Offered::Page),
+    ("post", "/updates/upload", Offered::Page),
+    ("get post", "/updates/switch", Offered::Page),
+    ("post", "/updates/rollback", Offered::Page),
+    ("get", "/updates/jobs/{id}", Offered::Stream),
+    ("post", "/updates/jobs/{id}/cancel", Offered::Page),
+    ("delete", "/updates/installed/{name}", Offered::Page),
+    ("get post", "/updates/installed/{name}/delete", Offered::Page),
+    ("post patch", "/updates/settings", Offered::Page),
     // Asked by tools that send whatever they send.
     ("get", "/health", Offered::Only("application/json")),
     ("get", "/health/{id}", Offered::Stream),
@@ -155,18 +179,22 @@ struct World {
     instance: String,
     channel: String,
     rule: String,
+    job: String,
 }
 
 impl World {
     async fn new() -> Self {
-        let manager = Manager::start().await;
+        let offered = releases::Offered::new("v0.8.0", &clients::version("0.6.0"));
+        let releases = releases::Releases::serve(vec![offered]).await;
+        let manager = Manager::with_store(&releases.base(), &[]).await;
+        let job = ordinary::install(&manager, "v0.8.0").await["id"].as_str().unwrap().to_owned();
         let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
         manager.act(&format!("/api/saved-configs/{config}/set-active")).await;
         let instance = manager.instance_of("barn", &config).await;
         let channel = json!({ "name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/" });
         let channel: serde_json::Value = manager.post_json("/api/alerts/channels", &channel).await.json().await.unwrap();
         let rule = manager.json("/api/alerts").await["rules"][0]["id"].as_str().unwrap().to_owned();
-        Self { manager, config, instance, channel: channel["channel_id"].as_str().unwrap().to_owned(), rule }
+        Self { manager, config, instance, channel: channel["channel_id"].as_str().unwrap().to_owned(), rule, job }
     }
 
     fn path(&self, pattern: &str) -> String {
@@ -177,9 +205,10 @@ impl World {
             ("/alerts/channels", &self.channel),
             ("/alerts/rules", &self.rule),
             ("/alerts/silences", &self.instance),
+            ("/updates/jobs", &self.job),
         ];
         let id = owners.iter().find(|(begin, _)| pattern.starts_with(begin)).map_or(&self.config, |(_, id)| id);
-        pattern.replace("{id}", id).replace("{n}", "1").replace("{type}", "cpu_percent")
+        pattern.replace("{id}", id).replace("{n}", "1").replace("{name}", "0.6.0").replace("{type}", "cpu_percent")
     }
 }
 

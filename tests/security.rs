@@ -116,6 +116,8 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/alerts/rules/new",
         "/alerts/rules/new?kind=metric",
         "/alerts/deliveries",
+        "/updates",
+        "/updates/history",
         "/nothing",
     ]
     .map(str::to_owned)
@@ -158,6 +160,11 @@ async fn another_sites_page_cannot_change_anything() {
             ("POST", "/keys/generate".to_owned()),
             ("POST", "/alerts/channels".to_owned()),
             ("POST", "/alerts/silences".to_owned()),
+            ("POST", "/updates/install".to_owned()),
+            ("POST", "/updates/upload".to_owned()),
+            ("POST", "/updates/rollback".to_owned()),
+            ("DELETE", "/updates/installed/0.6.0".to_owned()),
+            ("PATCH", "/updates/settings".to_owned()),
         ] {
             for accept in ["text/html", "application/json"] {
                 let mut request = manager.request(method, &path).header("accept", accept);

@@ -171,6 +171,9 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         cause -> Nullable<Text>,
+        trial_version -> Nullable<Text>,
+        prepared_version -> Nullable<Text>,
+        running_version -> Nullable<Text>,
     }
 }
 
@@ -247,6 +250,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    update_jobs (id) {
+        id -> Text,
+        kind -> Text,
+        version -> Text,
+        stage -> Text,
+        created_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        state -> Text,
+    }
+}
+
+diesel::table! {
+    update_state (id) {
+        id -> BigInt,
+        checked -> Text,
+        settings -> Text,
+    }
+}
+
+diesel::table! {
     updates (id) {
         id -> BigInt,
         version -> Text,
@@ -255,6 +278,7 @@ diesel::table! {
         installed -> Bool,
         installed_at -> Nullable<BigInt>,
         created_at -> BigInt,
+        release -> Text,
     }
 }
 

@@ -117,6 +117,24 @@ impl<S: Send + Sync> FromRequest<S> for Input {
     }
 }
 
+/// As [`Input`], where nothing at all may be said: no body is an empty object.
+#[derive(Debug)]
+pub struct MaybeInput(pub Input);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeInput {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if request.headers().contains_key(CONTENT_TYPE) {
+            return Input::from_request(request, state).await.map(Self);
+        }
+        if body(request).await?.is_empty() {
+            return Ok(Self(Input { value: Value::Object(Map::new()), form: None }));
+        }
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send application/json or application/x-www-form-urlencoded."))
+    }
+}
+
 /// The body of an action that needs none: a plain form's hidden fields, or nothing.
 #[derive(Debug, Default)]
 pub struct Fields(HashMap<String, String>);

@@ -100,9 +100,21 @@ pub struct Glances(Arc<RwLock<Known>>);
 struct Known {
     figures: HashMap<InstanceId, Glance>,
     wellbeing: HashMap<InstanceId, Wellbeing>,
+    news: Option<String>,
 }
 
 impl Glances {
+    /// What there is to say of new clients; none: nothing.
+    #[must_use]
+    pub fn news(&self) -> Option<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).news.clone()
+    }
+
+    /// Replaces what there is to say of new clients.
+    pub fn set_news(&self, words: Option<String>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).news = words;
+    }
+
     /// The figures and the health of one instance, as far as they are known.
     #[must_use]
     pub fn of(&self, id: InstanceId) -> (Option<Glance>, Option<Wellbeing>) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::Instance;
-use super::program::Program;
+use super::program::{self, ClientSource, Program};
 use super::queries;
 use super::service::Instances;
 use super::supervisor::Ask;
@@ -14,12 +14,56 @@ use crate::ids::InstanceId;
 use crate::keeper::names;
 
 impl Instances {
-    /// The client program that an instance runs when it is started now.
+    /// The client program that an instance runs, or would run if it were started now.
     ///
     /// # Errors
     /// There is none or it cannot be run here.
     pub async fn client_of(&self, instance: &Instance) -> Result<Program> {
-        self.source.program(instance.client_version.as_deref()).await
+        let wanted = [&instance.running_version, &instance.trial_version, &instance.client_version];
+        self.source.program(wanted.into_iter().flatten().next().map(String::as_str)).await
+    }
+
+    /// The installed clients that an instance may be pinned to; none while one given with `--client` stands for all, or if they cannot be read.
+    pub async fn versions(&self) -> Vec<String> {
+        if self.source.fixed().is_some() {
+            return Vec::new();
+        }
+        let store = self.source.store().to_owned();
+        tokio::task::spawn_blocking(move || program::installed(&store)).await.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Where client programs come from.
+    #[must_use]
+    pub fn source(&self) -> &ClientSource {
+        &self.source
+    }
+
+    /// Whether an instance could be started with the installed client `version`. Nothing is changed.
+    ///
+    /// # Errors
+    /// No usable client of that name, a configuration this client cannot run with.
+    pub async fn fits(&self, id: InstanceId, version: &str) -> Result<()> {
+        self.preparation.fits(id, version).await
+    }
+
+    /// From the next start on the instance runs this version, whatever it is pinned to; none: as it is set.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn set_trial(&self, id: InstanceId, version: Option<String>) -> Result<()> {
+        self.db.write(move |c| Ok(queries::set_trial(c, id, version.as_deref())?)).await?;
+        self.supervisor.announce(id);
+        Ok(())
+    }
+
+    /// Pins an instance to a client version, which is tried no more. What runs goes on.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn pin(&self, id: InstanceId, version: String) -> Result<()> {
+        self.db.write(move |c| Ok(queries::pin(c, id, &version)?)).await?;
+        self.supervisor.announce(id);
+        Ok(())
     }
 
     /// The file the present client was started with, which may say something else than the saved configuration by now; none: never started.

@@ -32,7 +32,7 @@ mod words;
 pub use glance::{Glance, Glances, Wellbeing};
 pub use history::Event;
 pub use model::Instance;
-pub use program::ClientSource;
+pub use program::{ClientSource, Program};
 pub use service::{Instances, Outcome};
 pub use supervisor::Ending;
 pub use wishes::Wishes;

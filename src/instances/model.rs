@@ -69,9 +69,21 @@ pub struct Row {
     pub updated_at: Timestamp,
     /// Why the last client that failed ended, where its last lines tell.
     pub cause: Option<Told>,
+    /// A client version that is being tried on it, before the pinned one or the one in use.
+    pub trial_version: Option<String>,
+    /// The client version its next start was made ready for; counts as the one that runs from the moment it is started.
+    pub prepared_version: Option<String>,
+    /// The client version it was last started with.
+    pub running_version: Option<String>,
 }
 
 impl Row {
+    /// The client version it is started with; none: the one in use.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.trial_version.as_deref().or(self.client_version.as_deref())
+    }
+
     /// The last known state; an unreadable one counts as failed.
     #[must_use]
     pub fn state(&self) -> State {
@@ -144,6 +156,12 @@ pub struct Instance {
     /// A pinned client version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_version: Option<String>,
+    /// A client version that is being tried on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial_version: Option<String>,
+    /// The client version that the present client was started with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running_version: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When the present or last client was started.
@@ -235,6 +253,8 @@ impl Instance {
             open_files_limit: row.open_files_limit,
             nice: row.nice,
             client_version: row.client_version,
+            trial_version: row.trial_version,
+            running_version: row.running_version.filter(|_| status.has_client() || status == State::BackingOff),
             created_at: row.created_at,
             started_at: row.started_at,
             stopped_at: row.stopped_at.filter(|_| !status.has_client()),
@@ -327,6 +347,9 @@ impl Instance {
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             cause: None,
+            trial_version: None,
+            prepared_version: None,
+            running_version: None,
         };
         let told = Status { state: status, ..Status::blank(1, 0) };
         Self::assemble((row, "home".into(), 1), Some(&told), Timestamp(0), Duration::from_secs(60))

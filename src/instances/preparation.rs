@@ -6,11 +6,11 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::model::unknown;
+use super::model::{Row, unknown};
 use super::ports::{self, Holder, Taken};
 use super::program::{ClientSource, environment};
 use super::queries;
-use crate::configs::{self, Configs, Saved};
+use crate::configs::{self, ClientVersion, Configs, Saved};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
@@ -40,24 +40,32 @@ impl Preparation {
         self.root.join(id.to_string())
     }
 
+    async fn row(&self, id: InstanceId) -> Result<Row> {
+        let found = self.db.read(move |c| Ok(queries::get(c, id)?)).await?;
+        found.map(|(row, _, _)| row).ok_or_else(|| unknown(id))
+    }
+
+    /// Whether an instance could be started with the installed client `version`. Nothing is written.
+    ///
+    /// # Errors
+    /// No usable client of that name, a configuration this client cannot run with.
+    pub async fn fits(&self, id: InstanceId, version: &str) -> Result<()> {
+        let row = self.row(id).await?;
+        let saved = self.configs.get(row.config_id).await?;
+        let program = self.source.program(Some(version)).await?;
+        rendered(&saved, program.version).map(drop)
+    }
+
     /// Writes what a start needs.
     ///
     /// # Errors
     /// No usable client, a configuration this client cannot run with, the disk.
     pub async fn prepare(&self, id: InstanceId) -> Result<()> {
-        let (row, _, _) = self.db.read(move |c| Ok(queries::get(c, id)?)).await?.ok_or_else(|| unknown(id))?;
+        let row = self.row(id).await?;
         let saved = self.configs.get(row.config_id).await?;
-        let program = self.source.program(row.client_version.as_deref()).await?;
-        let toml = configs::render(&saved.config, &program.version).map_err(|errors| {
-            let reasons: Vec<String> =
-                errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
-            Error::Conflict(format!(
-                "The configuration \"{}\" cannot run on client {}: {}",
-                saved.name,
-                program.version,
-                reasons.join("; ")
-            ))
-        })?;
+        let program = self.source.program(row.version()).await?;
+        let toml = rendered(&saved, program.version)?;
+        let version = program.name.clone().unwrap_or_else(|| program.version.to_string());
 
         self.check_ports(id, &saved).await?;
 
@@ -88,7 +96,7 @@ impl Preparation {
         .map_err(Error::internal)??;
 
         let port = saved.config.listening_address.port();
-        self.db.write(move |c| Ok(queries::set_start(c, id, saved.revision, port)?)).await?;
+        self.db.write(move |c| Ok(queries::set_start(c, id, saved.revision, port, &version)?)).await?;
         Ok(())
     }
 
@@ -129,6 +137,15 @@ impl Preparation {
         .map_err(Error::internal)??;
         Ok(())
     }
+}
+
+/// The client's file.
+fn rendered(saved: &Saved, version: ClientVersion) -> Result<String> {
+    configs::render(&saved.config, &version).map_err(|errors| {
+        let reasons: Vec<String> =
+            errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
+        Error::Conflict(format!("The configuration \"{}\" cannot run on client {version}: {}", saved.name, reasons.join("; ")))
+    })
 }
 
 /// Replaces a file in one step: whoever reads it sees the old or the new one. Mode 0600.

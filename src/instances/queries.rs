@@ -88,9 +88,25 @@ pub fn set_desired(db: &mut Db, id: InstanceId, running: bool) -> QueryResult<us
 }
 
 /// Stores with what the client is started.
-pub fn set_start(db: &mut Db, id: InstanceId, revision: i32, port: u16) -> QueryResult<usize> {
+pub fn set_start(db: &mut Db, id: InstanceId, revision: i32, port: u16, version: &str) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
-        .set((instances::running_revision.eq(revision), instances::port.eq(i32::from(port))))
+        .set((
+            instances::running_revision.eq(revision),
+            instances::port.eq(i32::from(port)),
+            instances::prepared_version.eq(version),
+        ))
+        .execute(db)
+}
+
+/// Stores which client version is being tried on an instance; none: none any more.
+pub fn set_trial(db: &mut Db, id: InstanceId, version: Option<&str>) -> QueryResult<usize> {
+    diesel::update(instances::table.filter(instances::id.eq(id))).set(instances::trial_version.eq(version)).execute(db)
+}
+
+/// Pins an instance to a client version, which need not be tried any more.
+pub fn pin(db: &mut Db, id: InstanceId, version: &str) -> QueryResult<usize> {
+    diesel::update(instances::table.filter(instances::id.eq(id)))
+        .set((instances::client_version.eq(version), instances::trial_version.eq(None::<String>)))
         .execute(db)
 }
 
@@ -122,6 +138,7 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
                 instances::started_at.eq(at),
                 instances::pid.eq(entry.pid.and_then(|pid| i32::try_from(pid).ok())),
                 instances::restarts.eq(instances::restarts + again),
+                instances::running_version.eq(instances::prepared_version),
             ))
             .execute(db)?;
     }

@@ -75,7 +75,8 @@ pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is
     } else {
         (false, None)
     };
-    Ok(ListPage { frame, is_overview, has_configs, no_client, instances })
+    let news = lists.instances.glances().news();
+    Ok(ListPage { frame, is_overview, has_configs, no_client, news, instances })
 }
 
 /// `GET /instances/new`.
@@ -175,7 +176,8 @@ async fn form_page(
         values.insert("config_id".into(), active.map(|c| c.id.to_string()).into());
     }
     let configs = saved.into_iter().map(|c| (c.id.to_string(), c.name)).collect();
-    Ok(FormPage { frame, instance, configs, values, errors })
+    let versions = lists.instances.versions().await;
+    Ok(FormPage { frame, instance, configs, versions, values, errors })
 }
 
 /// `POST /instances/{id}/start`.

@@ -32,6 +32,7 @@ pub struct Instances {
     pub(super) db: Db,
     pub(super) root: PathBuf,
     pub(super) supervisor: Supervisor,
+    pub(super) preparation: Preparation,
     pub(super) source: ClientSource,
     slow_start: Duration,
     glances: Glances,
@@ -57,8 +58,8 @@ impl Instances {
     pub fn new(db: Db, configs: Configs, source: ClientSource, data_dir: &std::path::Path, slow_start: Duration) -> Self {
         let root = data_dir.join("instances");
         let preparation = Preparation::new(db.clone(), configs, source.clone(), root.clone());
-        let supervisor = Supervisor::new(db.clone(), preparation, slow_start);
-        Self { db, root, supervisor, source, slow_start, glances: Glances::default() }
+        let supervisor = Supervisor::new(db.clone(), preparation.clone(), slow_start);
+        Self { db, root, supervisor, preparation, source, slow_start, glances: Glances::default() }
     }
 
     /// Takes charge of all instances at the manager's start.
@@ -209,6 +210,9 @@ impl Instances {
             created_at: now,
             updated_at: now,
             cause: None,
+            trial_version: None,
+            prepared_version: None,
+            running_version: None,
         };
         let id = row.id;
         self.db

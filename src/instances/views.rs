@@ -31,6 +31,9 @@ pub struct ListPage {
     /// Why no client can be started, if so.
     #[serde(skip)]
     pub(super) no_client: Option<String>,
+    /// What there is to say of new clients.
+    #[serde(skip)]
+    pub(super) news: Option<String>,
     /// All instances, oldest first.
     pub instances: Vec<Instance>,
 }
@@ -121,6 +124,9 @@ pub struct FormPage {
     pub(super) instance: Option<Instance>,
     #[serde(skip)]
     pub(super) configs: Vec<(String, String)>,
+    /// The installed clients it may be pinned to.
+    #[serde(skip)]
+    pub(super) versions: Vec<String>,
     /// What stands in the fields, by name.
     pub(super) values: Map<String, Value>,
     pub(super) errors: Vec<FieldError>,
@@ -178,6 +184,12 @@ impl FormPage {
             },
             LimitField { name: "nice", label: "Step back for others (nice)", help: "0: not at all, 19: as far as possible." },
         ]
+    }
+
+    /// The installed clients, and the one it is pinned to if that is not among them.
+    fn versions_to_choose(&self) -> Vec<String> {
+        let pinned = Some(self.value("client_version")).filter(|pinned| !pinned.is_empty() && !self.versions.contains(pinned));
+        self.versions.iter().cloned().chain(pinned).collect()
     }
 
     fn title(&self) -> String {

@@ -7,4 +7,4 @@ pub mod routes;
 mod service;
 pub mod views;
 
-pub use service::Logs;
+pub use service::{Logs, Place};

@@ -22,11 +22,11 @@ mod wording;
 pub use channel::{Channel, Security};
 pub use failed::Failed;
 
+use crate::outgoing;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// Time for a message from the look-up of the name to the end of the answer.
@@ -147,25 +147,15 @@ impl Default for Sender {
 
 impl Ready {
     fn read(patience: Duration) -> Result<Self, Failed> {
-        let mut authorities = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::warn!(%error, "a file with certificate authorities cannot be read");
-        }
-        authorities.add_parsable_certificates(found.certs);
-        Self::trusting(authorities, patience)
+        Self::trusting(outgoing::authorities(), patience)
     }
 
     fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, Failed> {
         let has_authorities = !authorities.is_empty();
         let unusable = |error: &dyn std::error::Error| Failed::for_good(format!("TLS cannot be set up: {error}."));
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(&error))?
-            .with_root_certificates(authorities)
-            .with_no_client_auth();
+        let tls = outgoing::tls(authorities).map_err(|error| unusable(&error))?;
         let http = reqwest::Client::builder()
-            .user_agent(concat!("jd-manager/", env!("CARGO_PKG_VERSION")))
+            .user_agent(outgoing::USER_AGENT)
             .tls_backend_preconfigured(tls.clone())
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

@@ -6,6 +6,13 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../updates/clients.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod clients;
+#[path = "../updates/releases.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod releases;
+
 mod charts;
 mod driver;
 
@@ -15,3 +22,4 @@ mod health;
 mod layout;
 mod lists;
 mod live_log;
+mod updates;

@@ -56,11 +56,15 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(limit: Duration, wha
     }
 }
 
+fn connections() -> reqwest::Client {
+    jd_manager::outgoing::plain().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 /// How a manager is started.
 pub struct Plan {
     /// Flags of the simulated client.
     pub simulate: Vec<String>,
-    /// Another client than the simulated one.
+    /// Another client than the simulated one; an empty path: none, so that the manager keeps clients of its own.
     pub client: Option<PathBuf>,
     /// Further flags of the manager.
     pub flags: Vec<String>,
@@ -73,6 +77,8 @@ pub struct Manager {
     child: Option<Child>,
     address: SocketAddr,
     http: reqwest::Client,
+    /// Further variables in the manager's environment from its next start on.
+    pub env: Vec<(String, String)>,
 }
 
 impl Manager {
@@ -91,11 +97,18 @@ impl Manager {
         Self::launch(Plan { simulate: Vec::new(), client: Some(client.into()), flags: Vec::new() }).await
     }
 
+    /// A manager that keeps clients of its own, which it gets from the release API at this address.
+    pub async fn with_store(releases: &str, flags: &[&str]) -> Self {
+        let mut flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        flags.extend(["--release-api".into(), releases.into()]);
+        Self::launch(Plan { simulate: Vec::new(), client: Some(PathBuf::new()), flags }).await
+    }
+
     /// A manager started by a plan.
     pub async fn launch(plan: Plan) -> Self {
         let dir = tempfile::Builder::new().prefix("jd-manager-test").tempdir().unwrap();
-        let http = jd_manager::outgoing::plain().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let mut manager = Self { dir, plan, child: None, address: SocketAddr::from(([127, 0, 0, 1], 0)), http };
+        let http = connections();
+        let mut manager = Self { dir, plan, child: None, address: SocketAddr::from(([127, 0, 0, 1], 0)), http, env: Vec::new() };
         manager.steer(&manager.plan.simulate.clone());
         manager.begin();
         manager
@@ -118,15 +131,20 @@ impl Manager {
     /// Starts the manager (again) on its data directory.
     pub fn begin(&mut self) {
         assert!(self.child.is_none(), "the manager runs already");
+        // No connection to the one before is used again.
+        self.http = connections();
         let log = fs::File::options().create(true).append(true).open(self.dir.path().join("manager.log")).unwrap();
+        let client = self.plan.client.clone().unwrap_or_else(|| self.simulated());
+        let client: Vec<PathBuf> = if client.as_os_str().is_empty() { Vec::new() } else { vec!["--client".into(), client] };
         let mut child = Command::new(PROGRAM)
             .arg("--data-dir")
             .arg(self.data_dir())
             .args(["--listen", &self.address.to_string(), "--log", "info,jd_manager=debug"])
-            .arg("--client")
-            .arg(self.plan.client.clone().unwrap_or_else(|| self.simulated()))
+            .args(self.plan.flags.iter().all(|flag| flag != "--release-api").then_some("--release-api=http://127.0.0.1:9"))
+            .args(client)
             .args(&self.plan.flags)
             .env_remove("RUST_LOG")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -147,6 +165,22 @@ impl Manager {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Waits for the manager to end by itself, at most 30 s; returns how it did.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().unwrap();
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            if begun.elapsed() > Duration::from_secs(30) {
+                let _ = child.kill();
+                panic!("the manager does not end\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// SIGTERM to the manager; returns how it ended.

@@ -6,69 +6,13 @@
 mod harness;
 mod health;
 mod metrics;
+mod peer;
+
+use peer::Peer;
 
 use harness::{Manager, free_port, pool_config, solo_config, told, until};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// A mock peer as a process of its own, ended with the test. What it says is collected.
-struct Peer {
-    child: Child,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl Peer {
-    /// Starts a peer and waits for its first line.
-    fn start(script: &str, args: &[&str]) -> (Self, String) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real_client/peers").join(script);
-        let mut child = Command::new(told("JD_MANAGER_TEST_PYTHON"))
-            .arg("-u")
-            .arg(path)
-            .args(args)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next().unwrap_or_else(|| panic!("{script} said nothing")).unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let collected = said.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                collected.lock().unwrap().push(line);
-            }
-        });
-        (Self { child, said }, first)
-    }
-
-    /// A peer that listens, with its ports.
-    fn listening(script: &str, args: &[&str]) -> (Self, Vec<u16>) {
-        let (peer, first) = Self::start(script, args);
-        let ports = first.strip_prefix("listening ").unwrap_or_else(|| panic!("{script}: {first}"));
-        (peer, ports.split(' ').map(|port| port.parse().unwrap()).collect())
-    }
-
-    fn template_provider(args: &[&str]) -> (Self, u16) {
-        let (peer, ports) = Self::listening("template_provider.py", args);
-        (peer, ports[0])
-    }
-
-    fn has_said(&self, start: &str) -> bool {
-        self.said.lock().unwrap().iter().any(|line| line.starts_with(start))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 async fn manager() -> Manager {
     Manager::with_client(told("JD_MANAGER_TEST_CLIENT")).await

@@ -1,0 +1,162 @@
+//! Taking one file out of an archive that nobody is sure of.
+//!
+//! What a `.tar.gz` says of itself is not believed: paths that lead out of it, links, devices, a file that comes twice, one that is larger
+//! than it may be, and archives that unpack to without end are refused. Nothing but the one file is ever written. Knows no release.
+//! Blocks; call it on a thread that may.
+
+use flate2::read::GzDecoder;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Component, Path};
+use tar::{Archive, EntryType};
+
+/// What may come out of an archive.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of the file that is wanted.
+    pub file: u64,
+    /// Bytes of everything, wanted or not.
+    pub all: u64,
+    /// How many things may be in it.
+    pub entries: usize,
+}
+
+/// Why an archive is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It is damaged or incomplete.
+    #[error("the archive is damaged or incomplete: {0}")]
+    Damaged(io::Error),
+    /// It is not what an honest archive looks like.
+    #[error("the archive is refused: {0}")]
+    Hostile(String),
+    /// The wanted file is not in it.
+    #[error("the archive holds no {0}")]
+    Absent(String),
+    /// What comes out cannot be written.
+    #[error("what is unpacked cannot be written: {0}")]
+    Disk(io::Error),
+}
+
+/// Unpacks the file at `member` (`jd-client/jd_client_sv2`) from the archive to the new file `into`, mode 0600. Reads the archive to its end, so that
+/// a truncated one is noticed. Returns the file's size, bytes. `into` may exist, incomplete, after an error.
+///
+/// # Errors
+/// The archive is damaged, hostile or does not hold the file; the disk.
+pub fn extract(archive: &Path, member: &str, into: &Path, limits: Limits) -> Result<u64, Refused> {
+    let file = File::open(archive).map_err(Refused::Damaged)?;
+    let unpacked = Bounded { inner: GzDecoder::new(BufReader::new(file)), left: limits.all };
+    let mut tar = Archive::new(unpacked);
+    let mut found = None;
+    // Raw: extension headers are passed over. They could make a name or a size of any length, and give our file's name to another.
+    for (at, entry) in tar.entries().map_err(judged)?.raw(true).enumerate() {
+        if at >= limits.entries {
+            return Err(Refused::Hostile(format!("it holds more than {} things", limits.entries)));
+        }
+        let mut entry = entry.map_err(judged)?;
+        let path = entry.path_bytes().into_owned();
+        let shown = String::from_utf8_lossy(&path[..path.len().min(100)]).into_owned();
+        let kind = entry.header().entry_type();
+        let is_extension =
+            matches!(kind, EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader);
+        if is_extension {
+            continue;
+        }
+        let Some(name) = inner(&path) else {
+            return Err(Refused::Hostile(format!("\"{shown}\" leads out of it")));
+        };
+        if name != member {
+            if matches!(kind, EntryType::Block | EntryType::Char | EntryType::Fifo) {
+                return Err(Refused::Hostile(format!("\"{shown}\" is a device")));
+            }
+            continue;
+        }
+        if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
+            return Err(Refused::Hostile(format!("{member} is a link or something else than a file")));
+        }
+        if found.is_some() {
+            return Err(Refused::Hostile(format!("it holds {member} twice")));
+        }
+        let size = entry.header().entry_size().map_err(Refused::Damaged)?;
+        if size > limits.file {
+            return Err(Refused::Hostile(format!(
+                "{member} is said to have {size} bytes, more than the {} it may have",
+                limits.file
+            )));
+        }
+        found = Some(write(&mut entry, size, into)?);
+    }
+    // Zeroes may follow the last entry; what is missing behind them is missing all the same.
+    let mut rest = tar.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(judged)?;
+    found.ok_or_else(|| Refused::Absent(member.to_owned()))
+}
+
+fn write(entry: &mut impl Read, size: u64, into: &Path) -> Result<u64, Refused> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(into).map_err(Refused::Disk)?;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut written = 0;
+    loop {
+        match entry.read(&mut buffer).map_err(judged)? {
+            0 => break,
+            n => {
+                file.write_all(&buffer[..n]).map_err(Refused::Disk)?;
+                written += n as u64;
+            }
+        }
+    }
+    if written != size {
+        return Err(Refused::Damaged(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(written)
+}
+
+/// The path below the archive's own root, `./` taken off; none if it leads elsewhere.
+fn inner(path: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(path).ok()?;
+    let mut parts = Vec::new();
+    for part in Path::new(text).components() {
+        match part {
+            Component::CurDir => {}
+            Component::Normal(part) => parts.push(part.to_str()?),
+            Component::RootDir | Component::ParentDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// The limit on everything stands in the same place as the archive's own faults.
+fn judged(error: io::Error) -> Refused {
+    if error.get_ref().is_some_and(|e| e.is::<Endless>()) || std::error::Error::source(&error).is_some_and(is_endless) {
+        Refused::Hostile("it unpacks to more than it may".into())
+    } else {
+        Refused::Damaged(error)
+    }
+}
+
+fn is_endless(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |e| e.source()).any(|e| {
+        e.is::<Endless>() || e.downcast_ref::<io::Error>().is_some_and(|e| e.get_ref().is_some_and(|e| e.is::<Endless>()))
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("more than it may be")]
+struct Endless;
+
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| io::Error::other(Endless))?;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use super::*;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::path::PathBuf;
+use tar::{Builder, Header};
+
+const MEMBER: &str = "jd-client/jd_client_sv2";
+/// Path as it stands in the header, kind, content.
+type Entry<'a> = (&'a str, EntryType, &'a [u8]);
+const LIMITS: Limits = Limits { file: 1 << 20, all: 4 << 20, entries: 20 };
+
+/// An archive made of these.
+fn archive(dir: &Path, entries: &[Entry<'_>]) -> PathBuf {
+    let path = dir.join("a.tar.gz");
+    let mut tar = Builder::new(GzEncoder::new(File::create(&path).unwrap(), Compression::fast()));
+    for (name, kind, content) in entries {
+        let mut header = Header::new_gnu();
+        // Not `set_path`, which is as careful as we are.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        if *kind == EntryType::Symlink || *kind == EntryType::Link {
+            header.set_link_name("/etc/passwd").unwrap();
+        }
+        header.set_cksum();
+        tar.append(&header, *content).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+    path
+}
+
+fn tried(entries: &[Entry<'_>]) -> Result<Vec<u8>, Refused> {
+    let dir = tempfile::tempdir().unwrap();
+    let into = dir.path().join("out");
+    let size = extract(&archive(dir.path(), entries), MEMBER, &into, LIMITS)?;
+    let content = std::fs::read(into).unwrap();
+    assert_eq!(size, content.len() as u64);
+    Ok(content)
+}
+
+#[test]
+fn the_one_file_comes_out_of_an_archive_as_releases_have_them() {
+    let entries: &[Entry<'_>] = &[
+        ("./", EntryType::Directory, b""),
+        ("./translator/translator_sv2", EntryType::Regular, b"another"),
+        ("./jd-client/", EntryType::Directory, b""),
+        ("./jd-client/jd_client_sv2", EntryType::Regular, b"the client"),
+        ("./jd-client/jdc-config.toml", EntryType::Regular, b"x = 1"),
+    ];
+    assert_eq!(tried(entries).unwrap(), b"the client");
+    let plain: &[Entry<'_>] = &[("jd-client/jd_client_sv2", EntryType::Regular, b"")];
+    assert_eq!(tried(plain).unwrap(), b"");
+}
+
+#[test]
+fn hostile_archives_are_refused() {
+    let good = ("./jd-client/jd_client_sv2", EntryType::Regular, b"the client".as_slice());
+    let cases: &[(&[Entry<'_>], &str)] = &[
+        (&[("../../etc/cron.d/x", EntryType::Regular, b"evil"), good], "leads out of it"),
+        (&[good, ("/etc/cron.d/x", EntryType::Regular, b"evil")], "leads out of it"),
+        (&[("./jd-client/../../x", EntryType::Regular, b"evil"), good], "leads out of it"),
+        (&[("./jd-client/jd_client_sv2", EntryType::Symlink, b"")], "is a link"),
+        (&[("./jd-client/jd_client_sv2", EntryType::Link, b"")], "is a link"),
+        (&[("./jd-client/jd_client_sv2", EntryType::Directory, b"")], "is a link or something else"),
+        (&[("./disk", EntryType::Block, b""), good], "is a device"),
+        (&[good, good], "twice"),
+        (&[("./jd-client/jd_client_sv2", EntryType::Regular, &[0; (1 << 20) + 1])], "more than the"),
+        (&[("./elsewhere", EntryType::Regular, b"")], "holds no"),
+        (&[("./a", EntryType::Regular, &[0; 5 << 20])], "unpacks to more"),
+    ];
+    for (entries, says) in cases {
+        let refused = tried(entries).unwrap_err().to_string();
+        assert!(refused.contains(says), "{says}: {refused}");
+    }
+    let many: Vec<(&str, EntryType, &[u8])> = vec![("./a", EntryType::Regular, b""); 30];
+    assert!(tried(&many).unwrap_err().to_string().contains("more than 20 things"));
+}
+
+#[test]
+fn a_name_given_by_an_extension_header_is_not_believed() {
+    // A pax header that gives the next file our member's name.
+    let record = b"32 path=jd-client/jd_client_sv2\n";
+    let entries: &[Entry<'_>] = &[("./PaxHeaders/x", EntryType::XHeader, record), ("./other", EntryType::Regular, b"evil")];
+    assert!(matches!(tried(entries), Err(Refused::Absent(_))));
+}
+
+#[test]
+fn a_truncated_archive_is_damaged_wherever_it_was_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    // Content that does not compress away.
+    let content: Vec<u8> = (0..200_000u32).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+    let path = archive(dir.path(), &[("./jd-client/jd_client_sv2", EntryType::Regular, &content)]);
+    let whole = std::fs::read(&path).unwrap();
+    for cut in [0, 1, 10, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let refused = extract(&path, MEMBER, &dir.path().join(format!("out-{cut}")), LIMITS).unwrap_err();
+        assert!(matches!(refused, Refused::Damaged(_)), "cut at {cut}: {refused}");
+    }
+    let mut flipped = whole.clone();
+    let middle = whole.len() / 2;
+    flipped[middle] ^= 0xff;
+    std::fs::write(&path, &flipped).unwrap();
+    assert!(matches!(extract(&path, MEMBER, &dir.path().join("out"), LIMITS), Err(Refused::Damaged(_))));
+}
+
+proptest::proptest! {
+    #[test]
+    fn bytes_of_any_kind_are_refused_or_unpacked_but_nothing_else(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        // Half of the time a tar of nonsense, well compressed.
+        let mut gz = GzEncoder::new(File::create(&path).unwrap(), Compression::fast());
+        gz.write_all(&bytes).unwrap();
+        gz.finish().unwrap();
+        let _ = extract(&path, MEMBER, &dir.path().join("out"), LIMITS);
+        std::fs::write(&path, &bytes).unwrap();
+        let refused = extract(&path, MEMBER, &dir.path().join("out2"), LIMITS);
+        proptest::prop_assert!(refused.is_err());
+        proptest::prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().filter(|e| !e.as_ref().unwrap().file_name().to_str().unwrap().starts_with(['a', 'o'])).count(), 0);
+    }
+}

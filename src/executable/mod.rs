@@ -1,0 +1,139 @@
+//! Program files: can this machine run one, and what does it say when asked for its version.
+//!
+//! Knows no client and no version: what a program should be is the caller's. A program that is only looked at is not trusted; it is run in a box
+//! ([`trial`]).
+
+pub mod trial;
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Why a file cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// There is no such file.
+    Missing,
+    /// It cannot be looked at.
+    Unreadable(String),
+    /// It is a directory, a device or the like.
+    NoFile,
+    /// Nobody may run it.
+    NotExecutable,
+    /// It is not a program for this machine; the words complete "it cannot run here:".
+    Foreign(String),
+}
+
+/// What kind of program a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Machine code for this processor.
+    Elf,
+    /// A script, which its interpreter runs.
+    Script,
+}
+
+/// Looks at a file before anything is started, so that the reason is said in words. One that may be run but not read is let through unread.
+///
+/// # Errors
+/// It cannot be run here.
+pub fn inspect(path: &Path) -> Result<(), Unfit> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Unfit::Missing),
+        Err(e) => return Err(Unfit::Unreadable(e.to_string())),
+    };
+    if !meta.is_file() {
+        return Err(Unfit::NoFile);
+    }
+    if meta.permissions().mode() & 0o111 == 0 {
+        return Err(Unfit::NotExecutable);
+    }
+    match kind(path) {
+        Ok(_) | Err(Unfit::Unreadable(_)) => Ok(()),
+        Err(unfit) => Err(unfit),
+    }
+}
+
+/// What kind of program a file holds, whether it may be run or not.
+///
+/// # Errors
+/// It cannot be read, or is no program for this machine.
+pub fn kind(path: &Path) -> Result<Kind, Unfit> {
+    let mut head = Vec::with_capacity(20);
+    let read = fs::File::open(path).and_then(|file| file.take(20).read_to_end(&mut head));
+    match read {
+        Ok(_) => judge(&head).map_err(Unfit::Foreign),
+        Err(e) => Err(Unfit::Unreadable(e.to_string())),
+    }
+}
+
+/// ELF for this machine, or a script. Field offsets and machine numbers: the ELF specification, `e_ident` and `e_machine`.
+fn judge(head: &[u8]) -> Result<Kind, String> {
+    if head.starts_with(b"#!") {
+        return Ok(Kind::Script);
+    }
+    if head.len() < 20 || !head.starts_with(b"\x7fELF") {
+        let known = match head {
+            [0xcf, 0xfa, 0xed, 0xfe, ..] | [0xca, 0xfe, 0xba, 0xbe, ..] => "it is a program for macOS",
+            [b'M', b'Z', ..] => "it is a program for Windows",
+            [0x1f, 0x8b, ..] => "it is a compressed archive; unpack it first",
+            [] => "it is empty",
+            _ => "it is not a program",
+        };
+        return Err(known.into());
+    }
+    let little = head[5] == 1;
+    let machine = if little { u16::from_le_bytes([head[18], head[19]]) } else { u16::from_be_bytes([head[18], head[19]]) };
+    let name = match machine {
+        0x03 => "x86",
+        0x28 => "arm",
+        0x3e => "x86_64",
+        0xb7 => "aarch64",
+        0xf3 => "riscv64",
+        _ => "another processor",
+    };
+    let here = std::env::consts::ARCH;
+    // A 64-bit machine may run 32-bit programs of its family.
+    let fits = name == here || (here == "x86_64" && name == "x86") || (here == "aarch64" && name == "arm");
+    if fits { Ok(Kind::Elf) } else { Err(format!("it is made for {name}, this machine is {here}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elf(machine: u16) -> Vec<u8> {
+        let mut head = b"\x7fELF\x02\x01\x01".to_vec();
+        head.resize(18, 0);
+        head.extend(machine.to_le_bytes());
+        head
+    }
+
+    #[test]
+    fn programs_for_other_machines_are_told_apart() {
+        let here: u16 = if cfg!(target_arch = "aarch64") { 0xb7 } else { 0x3e };
+        let other: u16 = if cfg!(target_arch = "aarch64") { 0x3e } else { 0xb7 };
+        assert_eq!(judge(&elf(here)), Ok(Kind::Elf));
+        assert!(judge(&elf(other)).unwrap_err().contains("this machine is"));
+        assert_eq!(judge(b"#!/bin/sh\n"), Ok(Kind::Script));
+        assert_eq!(judge(b"\x1f\x8b\x08"), Err("it is a compressed archive; unpack it first".into()));
+        assert_eq!(judge(b"MZ"), Err("it is a program for Windows".into()));
+        assert_eq!(judge(b"\x7fELF"), Err("it is not a program".into()));
+        assert_eq!(judge(b""), Err("it is empty".into()));
+    }
+
+    #[test]
+    fn files_that_are_no_programs_say_what_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(inspect(&dir.path().join("none")), Err(Unfit::Missing));
+        assert_eq!(inspect(dir.path()), Err(Unfit::NoFile));
+        let file = dir.path().join("client");
+        fs::write(&file, elf(0x3e)).unwrap();
+        assert_eq!(inspect(&file), Err(Unfit::NotExecutable));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(&file, "text").unwrap();
+        assert_eq!(inspect(&file), Err(Unfit::Foreign("it is not a program".into())));
+    }
+}

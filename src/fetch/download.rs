@@ -1,0 +1,190 @@
+//! Downloading a file: bounded, hashed on the way, and taken up where it broke off.
+
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, RANGE};
+use reqwest::{Client, StatusCode, Url};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failed, Fetcher, host, is_allowed, judge, quoted, unreachable};
+
+/// A download takes no longer: 100 MB at 30 kB/s.
+const DOWNLOAD: Duration = Duration::from_secs(3600);
+/// A download that breaks off without a byte gained is taken up again so often.
+const ATTEMPTS: u32 = 5;
+/// Before the first new attempt; doubled for each further one.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What has been downloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Bytes.
+    pub size: u64,
+    /// Its SHA-256 in lower-case hexadecimal, taken on the way.
+    pub sha256: String,
+}
+
+/// What may be downloaded, and who hears of it.
+pub struct Wanted<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// How many bytes it has, if that is known.
+    pub size: Option<u64>,
+    /// More are never taken.
+    pub most: u64,
+    /// Hears how many bytes are there and how many there will be.
+    pub told: &'a (dyn Fn(u64, Option<u64>) + Send + Sync),
+    /// Ends it.
+    pub cancel: &'a CancellationToken,
+}
+
+impl Fetcher {
+    /// Downloads a file to `into`, which is made or written over. What breaks off is taken up where it was.
+    ///
+    /// # Errors
+    /// It cannot be had, is larger than it may be, is not as long as announced; the disk; it was cancelled.
+    pub async fn download(&self, wanted: &Wanted<'_>, into: &Path) -> Result<Downloaded, Failed> {
+        let url = Url::parse(wanted.url).map_err(|_| Failed::Refused(quoted(wanted.url)))?;
+        if !is_allowed(&self.base, &url) {
+            return Err(Failed::Refused(quoted(wanted.url)));
+        }
+        let client = self.client().await?;
+        let file = tokio::fs::File::create(into).await.map_err(|e| Failed::Disk(e.to_string()))?;
+        let mut download = Download { client, host: host(&url), url, wanted, file, hasher: Sha256::new(), size: 0, mark: None };
+        tokio::select! {
+            () = wanted.cancel.cancelled() => Err(Failed::Cancelled),
+            done = tokio::time::timeout(DOWNLOAD, download.run()) => match done {
+                Ok(done) => done,
+                Err(_) => Err(Failed::Unreachable { host: download.host, why: "it took more than an hour".into() }),
+            },
+        }
+    }
+}
+
+struct Download<'a> {
+    client: &'a Client,
+    host: String,
+    url: Url,
+    wanted: &'a Wanted<'a>,
+    file: tokio::fs::File,
+    hasher: Sha256,
+    size: u64,
+    /// By this the server tells whether it is still the same file.
+    mark: Option<HeaderValue>,
+}
+
+/// How one attempt ended that did not bring the end of the file.
+enum Broken {
+    /// It may go better the next time.
+    Again(Failed),
+    /// It will not.
+    ForGood(Failed),
+}
+
+impl Download<'_> {
+    async fn run(&mut self) -> Result<Downloaded, Failed> {
+        let mut in_vain = 0;
+        loop {
+            let before = self.size;
+            match self.attempt().await {
+                Ok(()) => break,
+                Err(Broken::ForGood(failed)) => return Err(failed),
+                Err(Broken::Again(failed)) => {
+                    in_vain = if self.size > before { 1 } else { in_vain + 1 };
+                    if in_vain >= ATTEMPTS {
+                        return Err(failed);
+                    }
+                    tokio::time::sleep(PAUSE * 2u32.pow(in_vain - 1)).await;
+                }
+            }
+        }
+        let disk = |e: std::io::Error| Failed::Disk(e.to_string());
+        self.file.flush().await.map_err(disk)?;
+        self.file.sync_all().await.map_err(disk)?;
+        Ok(Downloaded { size: self.size, sha256: format!("{:x}", self.hasher.clone().finalize()) })
+    }
+
+    async fn attempt(&mut self) -> Result<(), Broken> {
+        let mut request = self.client.get(self.url.clone());
+        if self.size > 0 {
+            request = request.header(RANGE, format!("bytes={}-", self.size));
+            if let Some(mark) = &self.mark {
+                request = request.header(IF_RANGE, mark.clone());
+            }
+        }
+        let mut response = request.send().await.map_err(|e| {
+            let failed = unreachable(&self.host, &e);
+            if e.is_redirect() { Broken::ForGood(failed) } else { Broken::Again(failed) }
+        })?;
+        match judge(&self.host, &response) {
+            Ok(()) => {}
+            Err(failed @ Failed::Status { status: 500.., .. }) => return Err(Broken::Again(failed)),
+            // Our part of it is of a file that is no more.
+            Err(Failed::Status { status: 416, .. }) if self.size > 0 => {
+                self.begin_anew().await?;
+                return Err(Broken::Again(self.wrong("it has become shorter")));
+            }
+            Err(failed) => return Err(Broken::ForGood(failed)),
+        }
+        let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
+            && response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).is_some_and(|range| {
+                range.strip_prefix("bytes ").is_some_and(|range| range.starts_with(&format!("{}-", self.size)))
+            });
+        if self.size > 0 && !goes_on {
+            self.begin_anew().await?;
+        }
+        if self.size == 0 && response.status() == StatusCode::PARTIAL_CONTENT {
+            return Err(Broken::ForGood(self.wrong("it sends a part where the whole was asked for")));
+        }
+        let total = response.content_length().map(|left| self.size + left);
+        if let (Some(total), Some(size)) = (total, self.wanted.size)
+            && total != size
+        {
+            return Err(Broken::ForGood(self.wrong(&format!("it has {total} bytes and was announced with {size}"))));
+        }
+        let total = total.or(self.wanted.size);
+        self.check_size(total.unwrap_or(0))?;
+        // A weak mark does not vouch for every byte (RFC 9110, 13.1.5).
+        self.mark = response.headers().get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).cloned();
+        loop {
+            let piece = response.chunk().await.map_err(|e| Broken::Again(unreachable(&self.host, &e)))?;
+            let Some(piece) = piece else { break };
+            self.check_size(self.size + piece.len() as u64)?;
+            self.file.write_all(&piece).await.map_err(|e| Broken::ForGood(Failed::Disk(e.to_string())))?;
+            self.hasher.update(&piece);
+            self.size += piece.len() as u64;
+            (self.wanted.told)(self.size, total);
+        }
+        match total {
+            Some(total) if self.size < total => {
+                Err(Broken::Again(self.wrong(&format!("it ends after {} of {total} bytes", self.size))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_size(&self, size: u64) -> Result<(), Broken> {
+        if size <= self.wanted.most {
+            return Ok(());
+        }
+        Err(Broken::ForGood(self.wrong(&format!("it has more than the {} bytes it may have", self.wanted.most))))
+    }
+
+    async fn begin_anew(&mut self) -> Result<(), Broken> {
+        use tokio::io::AsyncSeekExt;
+        let emptied = async {
+            self.file.set_len(0).await?;
+            self.file.rewind().await
+        };
+        emptied.await.map_err(|e| Broken::ForGood(Failed::Disk(e.to_string())))?;
+        (self.size, self.mark) = (0, None);
+        self.hasher = Sha256::new();
+        Ok(())
+    }
+
+    fn wrong(&self, why: &str) -> Failed {
+        Failed::Wrong { host: self.host.clone(), why: why.to_owned() }
+    }
+}

@@ -1,0 +1,272 @@
+//! Fetching documents and files from the one server that is configured, and from wherever it sends on to.
+//!
+//! The other side is not trusted: time and bytes are bounded, redirects lead to HTTPS only (or stay on the same host), a download that breaks off
+//! goes on where it was, and a token is shown to the configured server alone. Knows no release.
+
+mod download;
+
+pub use download::{Downloaded, Wanted};
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::outgoing;
+
+/// A server that sends nothing for so long is given up on.
+const IDLE: Duration = Duration::from_secs(20);
+/// A document that is not there by then never will be.
+const WHOLE: Duration = Duration::from_secs(30);
+/// A document may have so many bytes. Thirty releases with their notes have about 300 KiB.
+const DOCUMENT: u64 = 8 * 1024 * 1024;
+/// Redirects followed. GitHub needs one.
+const REDIRECTS: usize = 5;
+/// Without a word on how long, a refusal for asking too often holds for so long.
+const LIMITED: Duration = Duration::from_secs(15 * 60);
+
+/// Why something could not be fetched; the words are for people and name the host, never a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// The address may not be fetched from.
+    #[error("{0} is not an address that is fetched from: it has to be https")]
+    Refused(String),
+    /// No answer, or one that broke off again and again.
+    #[error("{host} cannot be reached: {why}")]
+    Unreachable {
+        /// Who.
+        host: String,
+        /// Why, as far as is known.
+        why: String,
+    },
+    /// There is nothing at the address.
+    #[error("{0} has nothing there (404)")]
+    Absent(String),
+    /// Asked too often; not before this moment.
+    #[error("{host} does not answer before {}: too many questions came from here", until.local_minute())]
+    Limited {
+        /// Who.
+        host: String,
+        /// When it may be asked again.
+        until: Timestamp,
+    },
+    /// Another answer than was hoped for.
+    #[error("{host} answered with status {status}")]
+    Status {
+        /// Who.
+        host: String,
+        /// The status.
+        status: u16,
+    },
+    /// What came is not what was announced.
+    #[error("what {host} sent is not right: {why}")]
+    Wrong {
+        /// Who.
+        host: String,
+        /// In which way.
+        why: String,
+    },
+    /// It cannot be written down.
+    #[error("it cannot be written down: {0}")]
+    Disk(String),
+    /// The one who asked does not want it any more.
+    #[error("it was cancelled")]
+    Cancelled,
+}
+
+/// A document, or the word that it is the one already known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// It is new.
+    New {
+        /// What it says.
+        text: String,
+        /// By this it is known the next time.
+        etag: Option<String>,
+    },
+    /// Nothing has changed since.
+    Unchanged,
+}
+
+/// Fetches from one server; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    base: Url,
+    client: Arc<OnceLock<Result<Client, String>>>,
+}
+
+impl Fetcher {
+    /// For the server at `base`. Certificate authorities are read with the first question.
+    ///
+    /// # Errors
+    /// It is no address.
+    pub fn new(base: &str) -> Result<Self, String> {
+        let base = Url::parse(base).map_err(|e| format!("\"{base}\" is no address: {e}"))?;
+        Ok(Self { base, client: Arc::default() })
+    }
+
+    async fn client(&self) -> Result<&Client, Failed> {
+        if self.client.get().is_none() {
+            let this = self.clone();
+            // If the thread is gone, the whole program is ending.
+            let _ = tokio::task::spawn_blocking(move || this.client.get_or_init(|| this.build()).is_ok()).await;
+        }
+        let built = self.client.get_or_init(|| self.build());
+        built.as_ref().map_err(|why| Failed::Unreachable { host: host(&self.base), why: why.clone() })
+    }
+
+    fn build(&self) -> Result<Client, String> {
+        let is_here = self.base.host_str().is_some_and(|host| {
+            let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+            host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+        });
+        let builder = if is_here {
+            outgoing::plain()
+        } else {
+            let tls = outgoing::tls(outgoing::authorities()).map_err(|e| format!("TLS cannot be set up: {e}"))?;
+            Client::builder().tls_backend_preconfigured(tls)
+        };
+        let base = self.base.clone();
+        let follow = reqwest::redirect::Policy::custom(move |attempt| {
+            if attempt.previous().len() > REDIRECTS {
+                attempt.error("it sends on again and again")
+            } else if is_allowed(&base, attempt.url()) {
+                attempt.follow()
+            } else {
+                attempt.error("it sends on to an address without https")
+            }
+        });
+        let builder = builder.user_agent(outgoing::USER_AGENT).redirect(follow).connect_timeout(IDLE).read_timeout(IDLE);
+        // Questions are rare; by the next one the server would have closed the connection.
+        builder.pool_max_idle_per_host(0).build().map_err(|e| e.without_url().to_string())
+    }
+
+    /// A text document below the base address; `path` begins with a slash. With the `etag` of the one that is known, only a new one is sent.
+    /// `token`: what authorises the question.
+    ///
+    /// # Errors
+    /// It cannot be had.
+    pub async fn document(&self, path: &str, etag: Option<&str>, token: Option<&str>) -> Result<Document, Failed> {
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let host = host(&self.base);
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+        headers.insert(HeaderName::from_static("x-github-api-version"), HeaderValue::from_static("2022-11-28"));
+        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            headers.insert(IF_NONE_MATCH, etag);
+        }
+        if let Some(token) = token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| Failed::Wrong { host: host.clone(), why: "the token for it has characters no token has".into() })?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let ask = async {
+            let client = self.client().await?;
+            let mut response = client.get(&url).headers(headers).send().await.map_err(|e| unreachable(&host, &e))?;
+            if response.status() == StatusCode::NOT_MODIFIED {
+                return Ok(Document::Unchanged);
+            }
+            judge(&host, &response)?;
+            let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+            let mut text = Vec::new();
+            while let Some(piece) = response.chunk().await.map_err(|e| unreachable(&host, &e))? {
+                if (text.len() + piece.len()) as u64 > DOCUMENT {
+                    return Err(Failed::Wrong { host: host.clone(), why: format!("it has more than {DOCUMENT} bytes") });
+                }
+                text.extend_from_slice(&piece);
+            }
+            let text =
+                String::from_utf8(text).map_err(|_| Failed::Wrong { host: host.clone(), why: "it is not UTF-8".into() })?;
+            Ok(Document::New { text, etag })
+        };
+        let late = || Failed::Unreachable { host: host.clone(), why: format!("no whole answer within {} s", WHOLE.as_secs()) };
+        tokio::time::timeout(WHOLE, ask).await.map_err(|_| late())?
+    }
+}
+
+/// By TLS anywhere; without it only to the host that is configured that way.
+fn is_allowed(base: &Url, url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.has_host(),
+        "http" => base.scheme() == "http" && url.host().is_some() && url.host() == base.host(),
+        _ => false,
+    }
+}
+
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("the server");
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn quoted(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+/// The innermost reason says most: "connection refused", not "error sending request".
+fn unreachable(host: &str, error: &reqwest::Error) -> Failed {
+    let why = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        let chain = std::iter::successors(std::error::Error::source(error), |e| e.source());
+        chain.last().map_or_else(|| "it broke off".to_owned(), ToString::to_string)
+    };
+    Failed::Unreachable { host: host.to_owned(), why }
+}
+
+/// A refusal for asking too often is told from others as GitHub documents it: 403 or 429, with `retry-after`, or with nothing left until
+/// `x-ratelimit-reset`.
+fn judge(host: &str, response: &Response) -> Result<(), Failed> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let host = host.to_owned();
+    let number = |name: &HeaderName| response.headers().get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let now = Timestamp::now();
+    let wait = number(&RETRY_AFTER).map(|seconds| now.after(Duration::from_secs(seconds.clamp(1, 86_400).unsigned_abs())));
+    let is_used_up = number(&HeaderName::from_static("x-ratelimit-remaining")) == Some(0);
+    let reset = number(&HeaderName::from_static("x-ratelimit-reset"))
+        .filter(|_| is_used_up)
+        .map(|at| Timestamp(at.saturating_mul(1000).clamp(now.0 + 1000, now.0 + 86_400_000)));
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failed::Absent(host)),
+        StatusCode::TOO_MANY_REQUESTS => Err(Failed::Limited { host, until: wait.or(reset).unwrap_or(now.after(LIMITED)) }),
+        StatusCode::FORBIDDEN => match wait.or(reset) {
+            Some(until) => Err(Failed::Limited { host, until }),
+            None => Err(Failed::Status { host, status: 403 }),
+        },
+        other => Err(Failed::Status { host, status: other.as_u16() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use tokio_util::sync::CancellationToken;
+
+    #[test]
+    fn only_https_and_the_configured_host_are_fetched_from() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (github, local) = (url("https://api.github.com/repos/x"), url("http://127.0.0.1:5/api"));
+        assert!(is_allowed(&github, &url("https://objects.example/file")));
+        assert!(!is_allowed(&github, &url("http://api.github.com/file")));
+        assert!(!is_allowed(&github, &url("http://127.0.0.1/file")) && !is_allowed(&github, &url("file:///etc/passwd")));
+        assert!(is_allowed(&local, &url("http://127.0.0.1:6/file")) && !is_allowed(&local, &url("http://127.0.0.2/file")));
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_reached_is_named_with_the_reason() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let fetcher = Fetcher::new(&format!("http://{free}")).unwrap();
+        let failed = fetcher.document("/releases", None, Some("secret-token")).await.unwrap_err().to_string();
+        assert!(failed.contains(&free.to_string()) && failed.contains("refused"), "{failed}");
+        assert!(!failed.contains("secret-token"));
+        let ftp = Fetcher::new("http://127.0.0.1:1").unwrap();
+        let cancel = CancellationToken::new();
+        let wanted = Wanted { url: "ftp://127.0.0.1/x", size: None, most: 1, told: &|_, _| {}, cancel: &cancel };
+        assert!(matches!(ftp.download(&wanted, Path::new("/nowhere/x")).await, Err(Failed::Refused(_))));
+    }
+}

@@ -1,0 +1,208 @@
+//! The one piece of work on clients that may be under way: everybody can see how far it is, it is written down with each step, and it can be
+//! cancelled. Knows nothing of what is done.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::model::{Job, Stage};
+use super::queries;
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::ids::JobId;
+
+/// Progress is told so often at most.
+const TELL: Duration = Duration::from_millis(200);
+/// So many pieces of work are remembered.
+const REMEMBERED: i64 = 200;
+
+/// Where the work under way is seen; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Board(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    db: Db,
+    told: watch::Sender<Option<Job>>,
+    cancel: Mutex<CancellationToken>,
+    stop: CancellationToken,
+}
+
+impl Board {
+    /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the next one.
+    pub fn new(db: Db, stop: CancellationToken) -> Self {
+        Self(Arc::new(Shared { db, told: watch::Sender::new(None), cancel: Mutex::default(), stop }))
+    }
+
+    /// Begins a piece of work, or goes on with one of an earlier manager.
+    ///
+    /// # Errors
+    /// Another one is under way.
+    pub async fn begin(&self, job: Job) -> Result<Ticket> {
+        let mut busy = None;
+        self.0.told.send_if_modified(|present| match present {
+            Some(present) if !present.stage.is_over() => {
+                busy = Some(present.title());
+                false
+            }
+            _ => {
+                *present = Some(job.clone());
+                true
+            }
+        });
+        if let Some(title) = busy {
+            return Err(Error::Conflict(format!(
+                "One thing at a time: \"{title}\" is still under way. Wait for it, or cancel it."
+            )));
+        }
+        let cancel = CancellationToken::new();
+        *self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
+        let ticket = Ticket { board: self.clone(), cancel, last: Mutex::new(None) };
+        ticket.save().await?;
+        let _ = self.0.db.write(|c| Ok(queries::forget_jobs(c, REMEMBERED)?)).await;
+        Ok(ticket)
+    }
+
+    /// The work under way, or the last that was.
+    pub fn present(&self) -> Option<Job> {
+        self.0.told.borrow().clone()
+    }
+
+    /// The same as it changes.
+    pub fn follow(&self) -> watch::Receiver<Option<Job>> {
+        self.0.told.subscribe()
+    }
+
+    /// A piece of work, present or past.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn get(&self, id: JobId) -> Result<Job> {
+        if let Some(job) = self.present().filter(|job| job.id == id) {
+            return Ok(job);
+        }
+        self.0.db.read(move |c| Ok(queries::job(c, id)?)).await?.ok_or_else(|| Error::not_found("piece of work", id))
+    }
+
+    /// Cancels a piece of work; it ends soon.
+    ///
+    /// # Errors
+    /// It is over.
+    pub async fn cancel(&self, id: JobId) -> Result<Job> {
+        let job = self.get(id).await?;
+        if job.stage.is_over() {
+            return Err(Error::Conflict(format!("\"{}\" is over; there is nothing to cancel.", job.title())));
+        }
+        self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        Ok(job)
+    }
+}
+
+/// The right to do the work under way; it is over when this is dropped.
+#[derive(Debug)]
+pub struct Ticket {
+    board: Board,
+    /// Somebody does not want it any more.
+    pub cancel: CancellationToken,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Ticket {
+    /// As it is now.
+    ///
+    /// # Panics
+    /// Never: a ticket is of a job.
+    pub fn job(&self) -> Job {
+        self.board.present().expect("a ticket is of the job on the board")
+    }
+
+    /// The manager is ending; what is not done is left for the next one.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.board.0.stop
+    }
+
+    /// The next stage.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub async fn stage(&self, stage: Stage, message: impl Into<String>) -> Result<()> {
+        let message = message.into();
+        self.change(|job| {
+            (job.stage, job.message) = (stage, message);
+            (job.progress, job.bytes, job.total) = (None, None, None);
+        })
+        .await
+    }
+
+    /// How far the present stage is: so many of so many.
+    pub fn progress(&self, done: u64, total: Option<u64>) {
+        let is_end = total == Some(done);
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if !is_end && last.is_some_and(|at| at.elapsed() < TELL) {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
+        self.show(|job| {
+            let percent = total.filter(|total| *total > 0).map(|total| (done.min(total) * 100 / total).min(100));
+            job.progress = percent.and_then(|percent| u8::try_from(percent).ok());
+            (job.bytes, job.total) = (Some(done), total);
+        });
+    }
+
+    /// Changes what is seen, without writing it down.
+    pub fn show(&self, change: impl FnOnce(&mut Job)) {
+        self.board.0.told.send_modify(|job| {
+            if let Some(job) = job {
+                change(job);
+            }
+        });
+    }
+
+    /// Changes it and writes it down.
+    ///
+    /// # Errors
+    /// It cannot be written down; it is seen all the same.
+    pub async fn change(&self, change: impl FnOnce(&mut Job)) -> Result<()> {
+        self.show(change);
+        self.save().await
+    }
+
+    /// It is over.
+    pub async fn end(&self, stage: Stage, message: impl Into<String>) {
+        let message = message.into();
+        tracing::info!(job = %self.job().title(), stage = stage.as_str(), "{message}");
+        let ended = self.change(|job| {
+            (job.stage, job.message) = (stage, message);
+            job.ended_at = Some(Timestamp::now());
+            if stage.is_good() {
+                job.progress = Some(100);
+            }
+        });
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "what became of the work cannot be written down");
+        }
+    }
+
+    async fn save(&self) -> Result<()> {
+        let job = self.job();
+        self.board.0.db.write(move |c| Ok(queries::put_job(c, &job)?)).await
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // Left behind by a fault of ours. While the manager ends, the next one goes on with it.
+        if !self.board.0.stop.is_cancelled() {
+            self.show(|job| {
+                if !job.stage.is_over() {
+                    (job.stage, job.ended_at) = (Stage::Failed, Some(Timestamp::now()));
+                    job.message = "A fault inside jd-manager ended it; its log has the cause. Nothing was left half done.".into();
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What is new: the release API is asked, at most twice a minute and never before it allows it; what it said last is known without asking.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+use super::github;
+use super::model::{InUse, Release, is_newer, newest};
+use super::queries;
+use super::service::Updates;
+use super::tags::is_name;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::fetch::{Document, Failed};
+
+/// An answer is as good as new for so long.
+const FRESH: Duration = Duration::from_secs(30);
+/// So many releases are asked for: more than two years of them.
+const RELEASES: &str = "/releases?per_page=30";
+
+/// What is remembered between two questions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checked {
+    /// Of which server.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub base: String,
+    /// When it answered last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// By this it tells whether there is anything new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// It does not want to be asked before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// Why the last question had no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The tags it spoke of last.
+    pub tags: Vec<String>,
+}
+
+/// What the answer comes to, as programs get it.
+#[derive(Clone, Debug, Serialize)]
+pub struct News {
+    /// There is something newer than what is in use, or nothing is in use and there is something.
+    pub available: bool,
+    /// The version of the client in use, as it tells it.
+    pub current: Option<String>,
+    /// The release it came with, if it came with one.
+    pub current_tag: Option<String>,
+    /// The newest release.
+    pub latest: Option<String>,
+    /// The client it carries, as far as that is known.
+    pub latest_client: Option<String>,
+    /// When the source answered last.
+    pub checked_at: Option<Timestamp>,
+    /// All that are known, newest first.
+    pub releases: Vec<Release>,
+}
+
+impl Updates {
+    /// Asks for releases, unless that was done just now.
+    ///
+    /// # Errors
+    /// The source cannot be reached, or does not want to be asked now.
+    pub async fn check(&self) -> Result<News> {
+        let _one_at_a_time = self.checking().lock().await;
+        let checked = self.checked().await?;
+        let now = Timestamp::now();
+        let is_same = checked.base == self.base();
+        // A clock that was set back must not forbid for ever.
+        if let Some(until) =
+            checked.not_before.filter(|until| is_same && *until > now && until.since(now) <= Duration::from_secs(86_400))
+        {
+            return Err(Error::Unavailable {
+                detail: format!("The source of releases does not want to be asked before {}.", until.local_minute()),
+                retry_after: Some(until.since(now)),
+            });
+        }
+        let is_fresh = checked.problem.is_none() && checked.at.is_some_and(|at| at <= now && now.since(at) < FRESH);
+        if !(is_same && is_fresh) {
+            self.ask(checked, is_same, now).await?;
+        }
+        let news = self.news().await?;
+        self.tell(&news);
+        Ok(news)
+    }
+
+    async fn ask(&self, checked: Checked, is_same: bool, now: Timestamp) -> Result<()> {
+        let etag = checked.etag.clone().filter(|_| is_same);
+        let token = self.token().await;
+        let asked = self.fetcher().document(RELEASES, etag.as_deref(), token.as_deref()).await;
+        let answered_before = checked.at.filter(|_| is_same);
+        let mut next = Checked { base: self.base().to_owned(), at: Some(now), not_before: None, problem: None, ..checked };
+        let mut learned = Vec::new();
+        let problem = match asked {
+            Ok(Document::Unchanged) => None,
+            Ok(Document::New { text, etag }) => match github::releases(&text) {
+                Ok(releases) => {
+                    next.etag = etag;
+                    next.tags = releases.iter().map(|release| release.tag.clone()).collect();
+                    learned = releases;
+                    None
+                }
+                Err(why) => Some((format!("The source of releases gave an answer that cannot be read: {why}."), None)),
+            },
+            Err(failed) => {
+                let until = if let Failed::Limited { until, .. } = &failed { Some(*until) } else { None };
+                Some((format!("Releases could not be looked for: {failed}."), until))
+            }
+        };
+        if let Some((detail, until)) = problem {
+            next.at = answered_before;
+            (next.problem, next.not_before) = (Some(detail.clone()), until);
+            self.remember(next, Vec::new()).await?;
+            return Err(Error::Unavailable { detail, retry_after: until.map(|until| until.since(now)) });
+        }
+        self.remember(next, learned).await
+    }
+
+    async fn remember(&self, checked: Checked, learned: Vec<Release>) -> Result<()> {
+        let text = serde_json::to_string(&checked).map_err(Error::internal)?;
+        let write = self.db().write(move |c| {
+            queries::learn(c, &learned, Timestamp::now())?;
+            queries::set_checked(c, &text)?;
+            Ok(())
+        });
+        write.await
+    }
+
+    /// What is remembered of the last question.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn checked(&self) -> Result<Checked> {
+        let (checked, _) = self.db().read(|c| Ok(queries::state(c)?)).await?;
+        Ok(serde_json::from_str(&checked).unwrap_or_default())
+    }
+
+    /// What is known without asking.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn news(&self) -> Result<News> {
+        let checked = self.checked().await?;
+        let known = self.db().read(|c| Ok(queries::known(c)?)).await?;
+        let mut releases: Vec<Release> = known.into_iter().filter_map(|row| row.release).collect();
+        releases.retain(|release| checked.tags.contains(&release.tag) && checked.base == self.base());
+        releases.sort_by_key(|release| checked.tags.iter().position(|tag| *tag == release.tag));
+        let in_use = self.in_use().await;
+        let latest = newest(&releases).cloned();
+        let available = match (&latest, &in_use) {
+            (Some(latest), Some(in_use)) => is_newer(latest, in_use),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        Ok(News {
+            available,
+            current: in_use.as_ref().map(|in_use| in_use.client.to_string()),
+            current_tag: in_use.and_then(|in_use: InUse| in_use.tag),
+            latest_client: latest.as_ref().and_then(|latest| latest.client()).map(|client| client.to_string()),
+            latest: latest.map(|latest| latest.tag),
+            checked_at: checked.at.filter(|_| checked.base == self.base()),
+            releases,
+        })
+    }
+
+    /// The release of a tag or of a client version; the newest for none. One that is not known is asked for.
+    ///
+    /// # Errors
+    /// There is none; the source cannot be reached.
+    pub(super) async fn release(&self, version: Option<&str>) -> Result<Release> {
+        let mut news = self.news().await?;
+        if news.releases.is_empty() {
+            news = self.check().await?;
+        }
+        let Some(version) = version else {
+            let none = || Error::Conflict("There is no release to install yet. Name a version, or build one.".into());
+            return newest(&news.releases).cloned().ok_or_else(none);
+        };
+        let carries =
+            |release: &Release| release.tag == version || release.client().is_some_and(|client| client.to_string() == version);
+        let is_tag = version.starts_with(['v', 'V']);
+        let found: Vec<Release> = news.releases.into_iter().filter(carries).collect();
+        if let Some(found) = newest(&found).or(found.first()) {
+            return Ok(found.clone());
+        }
+        if !is_tag || !is_name(version) {
+            return Err(Error::not_found("release with client", version));
+        }
+        let token = self.token().await;
+        match self.fetcher().document(&format!("/releases/tags/{version}"), None, token.as_deref()).await {
+            Ok(Document::New { text, .. }) => github::release(&text).map_err(|why| Error::Unavailable {
+                detail: format!("The release {version} cannot be read: {why}."),
+                retry_after: None,
+            }),
+            Ok(Document::Unchanged) | Err(Failed::Absent(_)) => Err(Error::not_found("release", version)),
+            Err(failed) => Err(Error::Unavailable {
+                detail: format!("The release {version} could not be asked for: {failed}."),
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// Says on the overview what is new.
+    pub(super) fn tell(&self, news: &News) {
+        let words = news.available.then(|| {
+            let latest = news.latest.as_deref().unwrap_or_default();
+            match (&news.current, &news.latest_client) {
+                (Some(current), Some(client)) => format!("Release {latest} with client {client} is there; {current} is in use."),
+                (Some(current), None) => format!("Release {latest} is there; client {current} is in use."),
+                (None, _) => format!("Release {latest} can be installed."),
+            }
+        });
+        self.instances().glances().set_news(words);
+    }
+}

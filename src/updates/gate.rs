@@ -1,0 +1,135 @@
+//! Whether an instance has come up well: it serves miners within its time, stays up, and no check is unhealthy that was not before.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::model::Gate;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::health::Health;
+use crate::health::model::{Check, Checked, Grade};
+use crate::ids::InstanceId;
+use crate::instances::{Event, Instance, Instances};
+use crate::keeper::machine::State;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// The checks that say something of a client; the others are of its machine or its past.
+const JUDGED: [Check; 5] = [Check::Process, Check::Template, Check::Upstream, Check::Monitoring, Check::Clock];
+
+/// What has become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has come up well.
+    Well,
+    /// It has not, for this reason; a sentence.
+    Bad(String),
+    /// Somebody stopped or deleted it meanwhile, so that it cannot be judged.
+    Gone,
+}
+
+/// The checks that are unhealthy now, by their names.
+pub fn ailing(results: &[Checked]) -> Vec<String> {
+    let bad = results.iter().filter(|r| r.status == Grade::Unhealthy && JUDGED.contains(&r.check_type));
+    bad.map(|r| r.check_type.as_str().to_owned()).collect()
+}
+
+/// Watches an instance that has just been restarted until it is clear how it is. `before`: the checks that were unhealthy before.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn watch(health: &Health, id: InstanceId, gate: Gate, before: &[String]) -> Result<Verdict> {
+    let begun = Instant::now();
+    let ready_within = Duration::from_secs(gate.ready_within_s);
+    loop {
+        match seen(health.instances(), id).await? {
+            Seen::Serves => break,
+            Seen::Ended(why) => return Ok(Verdict::Bad(why)),
+            Seen::Gone => return Ok(Verdict::Gone),
+            Seen::OnItsWay if begun.elapsed() >= ready_within => {
+                return Ok(Verdict::Bad(format!("It did not serve miners within {} s.", gate.ready_within_s)));
+            }
+            Seen::OnItsWay => tokio::time::sleep(LOOK).await,
+        }
+    }
+    let until = Instant::now() + Duration::from_secs(gate.watch_s);
+    while Instant::now() < until {
+        tokio::time::sleep(LOOK).await;
+        match seen(health.instances(), id).await? {
+            Seen::Serves | Seen::OnItsWay => {}
+            Seen::Ended(why) => return Ok(Verdict::Bad(why)),
+            Seen::Gone => return Ok(Verdict::Gone),
+        }
+    }
+    // The last look decides: what was wrong for a moment after the start does not count.
+    let results = match health.check(id).await {
+        Ok(results) => results,
+        Err(Error::NotFound { .. }) => return Ok(Verdict::Gone),
+        Err(error) => return Err(error),
+    };
+    let news = results.iter().find(|r| {
+        r.status == Grade::Unhealthy
+            && JUDGED.contains(&r.check_type)
+            && !before.iter().any(|known| known == r.check_type.as_str())
+    });
+    Ok(match news {
+        Some(result) => {
+            Verdict::Bad(format!("{} was well before and is not any more: {}", result.check_type.title(), result.message))
+        }
+        None => Verdict::Well,
+    })
+}
+
+enum Seen {
+    Serves,
+    OnItsWay,
+    Ended(String),
+    Gone,
+}
+
+async fn seen(instances: &Instances, id: InstanceId) -> Result<Seen> {
+    let instance = match instances.get(id).await {
+        Ok(instance) => instance,
+        Err(Error::NotFound { .. }) => return Ok(Seen::Gone),
+        Err(error) => return Err(error),
+    };
+    Ok(match instance.status {
+        // One that ended and was started again has failures in a row.
+        _ if instance.failures > 0 => Seen::Ended(why(&instance)),
+        State::BackingOff | State::Failed => Seen::Ended(why(&instance)),
+        State::Running => Seen::Serves,
+        State::Starting => Seen::OnItsWay,
+        // Between two clients of a restart.
+        State::Stopping | State::Stopped if instance.desired == "running" => Seen::OnItsWay,
+        State::Stopping | State::Stopped => Seen::Gone,
+    })
+}
+
+fn why(instance: &Instance) -> String {
+    let cause = instance.cause.as_ref().map(|told| told.0.what.clone());
+    let words = cause.or_else(|| instance.last_error.clone());
+    let exit = instance.exit.map_or_else(String::new, |exit| format!(" with {exit}"));
+    match words {
+        Some(words) => format!("Its client ended{exit}: {}.", words.trim_end_matches('.')),
+        None => format!("Its client ended{exit}."),
+    }
+}
+
+/// How long an instance did not serve miners, and how much of that its new client needed to start, from its changes of state since `begun` (newest
+/// first), milliseconds.
+pub fn measured(events: &[(Event, String)], begun: Timestamp) -> Option<(u64, u64)> {
+    let mut since =
+        events.iter().map(|(event, _)| event).filter(|event| event.at >= begun && event.from_state != event.to_state).rev();
+    let first = since.next()?;
+    let (mut started, left) = (None, first.at);
+    for event in std::iter::once(first).chain(since) {
+        if event.to_state == State::Starting.as_str() {
+            started = Some(event.at);
+        }
+        if event.to_state == State::Running.as_str() {
+            let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+            return Some((millis(event.at.since(left)), millis(event.at.since(started?))));
+        }
+    }
+    None
+}

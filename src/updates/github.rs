@@ -1,0 +1,160 @@
+//! What GitHub's release API says, as far as it is needed. Pure; the text is not trusted.
+//!
+//! Source: "REST API endpoints for releases" in GitHub's documentation; `digest` of assets is there since June 2025.
+
+use serde::Deserialize;
+
+use super::model::{Asset, Release};
+use super::tags::{asset_name, is_name};
+use crate::verify::digest_of;
+
+/// Notes are kept up to here, bytes.
+const NOTES: usize = 32 * 1024;
+
+#[derive(Debug, Deserialize)]
+struct Told {
+    tag_name: Option<String>,
+    body: Option<String>,
+    html_url: Option<String>,
+    published_at: Option<String>,
+    #[serde(default)]
+    draft: bool,
+    #[serde(default)]
+    prerelease: bool,
+    #[serde(default)]
+    assets: Vec<ToldAsset>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToldAsset {
+    name: Option<String>,
+    state: Option<String>,
+    size: Option<u64>,
+    digest: Option<String>,
+    browser_download_url: Option<String>,
+}
+
+/// The releases in an answer to `/releases`, as they stand there. Drafts and what has no usable tag are left out.
+///
+/// # Errors
+/// It is no list of releases, in words.
+pub fn releases(text: &str) -> Result<Vec<Release>, String> {
+    let told: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|e| format!("it is no list of releases: {e}"))?;
+    // One that cannot be read does not hide the others.
+    let told = told.into_iter().filter_map(|one| serde_json::from_value::<Told>(one).ok());
+    Ok(told.filter_map(read).collect())
+}
+
+/// The release in an answer to `/releases/tags/{tag}`.
+///
+/// # Errors
+/// It is no release, in words.
+pub fn release(text: &str) -> Result<Release, String> {
+    let told: Told = serde_json::from_str(text).map_err(|e| format!("it is no release: {e}"))?;
+    read(told).ok_or_else(|| "it is no release with a usable tag".to_owned())
+}
+
+fn read(told: Told) -> Option<Release> {
+    let tag = told.tag_name.filter(|tag| is_name(tag) && !told.draft)?;
+    let mut notes: String = told.body.unwrap_or_default().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+    if notes.len() > NOTES {
+        let end = (0..=NOTES).rev().find(|at| notes.is_char_boundary(*at)).unwrap_or(0);
+        notes.truncate(end);
+        notes.push('…');
+    }
+    Some(Release {
+        asset: asset(&tag, &told.assets),
+        tag,
+        notes,
+        published_at: told.published_at.and_then(|at| at.parse().ok()),
+        prerelease: told.prerelease,
+        page: told.html_url.filter(|url| url.starts_with("https://")).unwrap_or_default(),
+    })
+}
+
+fn asset(tag: &str, told: &[ToldAsset]) -> Asset {
+    let Some(name) = asset_name() else {
+        return Asset::Missing {
+            why: "Releases have no program for this kind of machine. Build it, or give jd-manager a file.".into(),
+        };
+    };
+    let by_name = |name: &str| told.iter().find(|asset| asset.name.as_deref() == Some(name));
+    let Some(found) = by_name(&name) else {
+        return Asset::Missing {
+            why: format!("Release {tag} has no {name}. It may still come: files are uploaded some minutes after a release."),
+        };
+    };
+    // `uploaded`, or `open` while it comes in.
+    let is_there = found.state.as_deref().is_none_or(|state| state == "uploaded");
+    match (&found.browser_download_url, found.size) {
+        (Some(url), Some(size)) if is_there && size > 0 => Asset::Ready {
+            url: url.clone(),
+            size,
+            sha256: found.digest.as_deref().and_then(digest_of),
+            signature: by_name(&format!("{name}.minisig")).and_then(|asset| asset.browser_download_url.clone()),
+            name,
+        },
+        _ => Asset::Uploading { name },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(assets: &serde_json::Value) -> Release {
+        let text = json!({
+            "tag_name": "v0.8.0", "name": "v0.8.0", "draft": false, "prerelease": false, "body": "## What's Changed\r\n* this",
+            "published_at": "2026-08-01T12:00:00Z", "html_url": "https://github.com/x/releases/tag/v0.8.0", "assets": assets,
+        });
+        release(&text.to_string()).unwrap()
+    }
+
+    fn file(state: &str, digest: Option<&str>) -> serde_json::Value {
+        json!({
+            "name": asset_name().unwrap(), "state": state, "size": 1000, "digest": digest,
+            "browser_download_url": "https://github.com/x/y.tar.gz", "uploader": {"login": "z"},
+        })
+    }
+
+    #[test]
+    fn the_file_for_this_machine_is_found_with_its_digest() {
+        let digits = "a".repeat(64);
+        let release =
+            told(&json!([{"name": "pool-apps-x86_64-apple-darwin.tar.gz"}, file("uploaded", Some(&format!("sha256:{digits}")))]));
+        assert_eq!(release.asset.sha256(), Some(digits.as_str()));
+        assert_eq!((release.asset.size(), release.notes.as_str()), (Some(1000), "## What's Changed\n* this"));
+        assert_eq!(release.published_at.unwrap().to_string(), "2026-08-01T12:00:00.000Z");
+        assert_eq!(release.client().unwrap().to_string(), "0.6.0");
+        assert_eq!(told(&json!([file("uploaded", None)])).asset.sha256(), None);
+        let name = format!("{}.minisig", asset_name().unwrap());
+        let signed = told(&json!([file("uploaded", None), {"name": name, "browser_download_url": "https://github.com/s"}]));
+        assert!(matches!(signed.asset, Asset::Ready { signature: Some(url), .. } if url == "https://github.com/s"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_yet_is_said_to_be_so() {
+        assert!(told(&json!([file("open", None)])).asset.obstacle().unwrap().contains("still being uploaded"));
+        assert!(told(&json!([])).asset.obstacle().unwrap().contains("has no miner-apps-"));
+    }
+
+    #[test]
+    fn drafts_nonsense_and_names_that_are_paths_are_left_out() {
+        let list = json!([
+            {"tag_name": "v0.9.0", "draft": true}, {"tag_name": "../../x"}, {"tag_name": 5}, 7, {}, {"tag_name": "v0.8.0", "body": "x".repeat(50_000)},
+        ]);
+        let found = releases(&list.to_string()).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].notes.len() < 33_000 && found[0].page.is_empty());
+        assert!(releases("{}").is_err() && releases("<html>").is_err() && release("[]").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in ".{0,200}") {
+            let _ = releases(&text);
+            let _ = release(&text);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The way of a client into the store: room on the disk, its source, what kind of program it is, a trial, and then one rename. Whatever happens on the
+//! way, the store is as before.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::board::Ticket;
+use super::model::{Job, Manifest, Stage};
+use super::obtain::{Ended, LARGEST, Obtain, Obtained};
+use super::store::{Came, Store};
+use crate::clock::Timestamp;
+use crate::configs::ClientVersion;
+use crate::executable::{self, Kind, Unfit};
+use crate::failpoint;
+use crate::instances::program::ask_version;
+use crate::sampling::free_space;
+
+/// Left free in any case: the database and the logs of running clients need it more, bytes.
+const SPARE: u64 = 64 * 1024 * 1024;
+
+/// Brings a client in and says under which name it is installed.
+///
+/// # Errors
+/// It cannot be had, is not a client for this machine, or was not wanted any more. The store is as it was.
+pub async fn bring_in(store: &Store, source: &dyn Obtain, ticket: &Ticket) -> Result<(Came, Manifest), Ended> {
+    let job = ticket.job();
+    let (home, id) = (store.clone(), job.id);
+    let dir = tokio::task::spawn_blocking(move || home.incoming(id)).await??;
+    let result = tokio::select! {
+        result = steps(store, &dir, source, ticket, &job) => result,
+        () = ticket.cancel.cancelled() => Err(Ended::Cancelled),
+        () = ticket.stop().cancelled() => Err(Ended::Stopped),
+    };
+    let home = store.clone();
+    let _ = tokio::task::spawn_blocking(move || home.forget_incoming(&dir)).await;
+    result
+}
+
+async fn steps(store: &Store, dir: &Path, source: &dyn Obtain, ticket: &Ticket, job: &Job) -> Result<(Came, Manifest), Ended> {
+    check_room(dir, source.room())?;
+    failpoint::reach("install.begun");
+    let obtained = source.obtain(dir, ticket).await?;
+    ticket.stage(Stage::Testing, "It is asked for its version, with nothing it could write to and no network.").await?;
+    let client = try_out(&obtained).await?;
+    failpoint::reach("install.tried");
+    let (file, store) = (obtained.file.clone(), store.clone());
+    let manifest = Manifest {
+        origin: obtained.origin,
+        tag: obtained.tag,
+        client: client.to_string(),
+        sha256: String::new(),
+        size: 0,
+        proof: obtained.proof,
+        from: obtained.from,
+        installed_at: Timestamp::now(),
+        notes: obtained.notes,
+        job: job.id,
+    };
+    // From here on it is not cancelled any more: what blocks goes on to its end.
+    let taken = tokio::task::spawn_blocking(move || -> std::io::Result<(Came, Manifest)> {
+        let sha256 = crate::verify::sha256(&file)?;
+        let manifest = Manifest { sha256, size: std::fs::metadata(&file)?.len(), ..manifest };
+        Ok((store.take_in(&file, &manifest)?, manifest))
+    });
+    Ok(taken.await??)
+}
+
+fn check_room(dir: &Path, needed: u64) -> Result<(), Ended> {
+    let needed = needed.max(1) + SPARE;
+    match free_space(dir) {
+        Ok(free) if free < needed => Err(Ended::failed(format!(
+            "There is too little room on the disk of the data directory: {} are free, and this needs {}. Make room and try again.",
+            mebibytes(free),
+            mebibytes(needed)
+        ))),
+        // A disk that does not tell is found out about by writing.
+        _ => Ok(()),
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1024 * 1024))
+}
+
+/// What kind of file it is, and which version it says it is.
+async fn try_out(obtained: &Obtained) -> Result<ClientVersion, Ended> {
+    let file = obtained.file.clone();
+    let looked = tokio::task::spawn_blocking(move || -> std::io::Result<Result<Kind, Unfit>> {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
+        std::fs::File::open(&file)?.sync_all()?;
+        if std::fs::metadata(&file)?.len() > LARGEST {
+            return Ok(Err(Unfit::Foreign("it is too large".into())));
+        }
+        Ok(executable::kind(&file))
+    });
+    match looked.await?? {
+        Ok(Kind::Elf) => {}
+        Ok(Kind::Script) => return Err(refused("it is a script, and a client is a program of its own")),
+        Err(Unfit::Foreign(what)) => return Err(refused(&what)),
+        Err(other) => return Err(refused(&format!("it cannot be read ({other:?})"))),
+    }
+    let version = ask_version(&obtained.file, &[]).await.map_err(|why| {
+        // The path is one that is about to vanish.
+        let why = why.replace(&format!("The client program {}", obtained.file.display()), "It");
+        refused(&format!("it failed its trial. {}", why.trim_end_matches(". Is it jd_client_sv2?").trim_end_matches('.')))
+    })?;
+    Ok(version)
+}
+
+fn refused(why: &str) -> Ended {
+    Ended::failed(format!("Nothing was installed: {why}."))
+}

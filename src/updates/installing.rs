@@ -1,0 +1,192 @@
+//! The use cases around an installation: an order is looked at, begun, carried out, and what follows on it.
+
+use std::path::{Path, PathBuf};
+
+use super::board::Ticket;
+use super::install::bring_in;
+use super::model::{Gate, Job, Stage, Task};
+use super::obtain::{Ended, FromCargo, FromFile, FromRelease, Obtain, find_cargo};
+use super::queries;
+use super::service::Updates;
+use super::settings::key_of;
+use super::store::Came;
+use super::tags::is_name;
+use crate::clock::Timestamp;
+use crate::configs::ClientVersion;
+use crate::error::{Error, Result};
+use crate::failpoint;
+
+/// What somebody wants installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// From a release: its tag, or the version of the client; none: the newest.
+    Release(Option<String>),
+    /// Built from the cargo registry.
+    Build(String),
+    /// A file on this machine.
+    File(PathBuf),
+}
+
+/// What goes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct With {
+    /// A release that gives no checksum is taken all the same.
+    pub unverified: bool,
+    /// The instances that follow the version in use are switched to it afterwards.
+    pub switch: bool,
+}
+
+impl Updates {
+    /// Begins to install a client.
+    ///
+    /// # Errors
+    /// There is no such release, it has no file for this machine or no checksum that was not done without; other work is under way.
+    pub async fn install(&self, order: Order, with: With, actor: &str) -> Result<Job> {
+        self.check_managed()?;
+        let (version, source): (String, Box<dyn Obtain>) = match order {
+            Order::Release(version) => {
+                let release = self.release(version.as_deref()).await?;
+                let known = self
+                    .installed()
+                    .await?
+                    .into_iter()
+                    .find(|one| one.manifest.as_ref().is_some_and(|m| m.tag.as_ref() == Some(&release.tag)));
+                if let Some(known) = known {
+                    return Err(Error::Conflict(format!("Release {} is installed already, as {}.", release.tag, known.name)));
+                }
+                if let Some(obstacle) = release.asset.obstacle() {
+                    return Err(Error::Conflict(obstacle));
+                }
+                let key = key_of(&self.wanted().await?)?;
+                if release.asset.sha256().is_none() && key.is_none() && !with.unverified {
+                    return Err(Error::Conflict(format!(
+                        "Release {} gives no checksum for its file, so that nobody can tell whether what arrives is what was published. Confirm that you want it \
+                         all the same (accept_unverified), or build that version.",
+                        release.tag
+                    )));
+                }
+                (release.tag.clone(), Box::new(FromRelease { fetcher: self.fetcher().clone(), release, key }))
+            }
+            Order::Build(version) => {
+                let version =
+                    version.parse::<ClientVersion>().map_err(|e| Error::invalid("/version", format!("{e}.")))?.to_string();
+                let cargo = find_cargo().ok_or_else(|| {
+                    Error::Conflict(
+                        "There is no cargo here to build it with. Install Rust with rustup, or install a release.".into(),
+                    )
+                })?;
+                (version.clone(), Box::new(FromCargo { version, cargo }))
+            }
+            Order::File(path) => {
+                if !path.is_absolute() {
+                    return Err(Error::invalid("/path", "Give the whole path of the file, beginning with a slash."));
+                }
+                let shown = path.display().to_string();
+                (
+                    path.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned()),
+                    Box::new(FromFile { path, shown, is_ours: false }),
+                )
+            }
+        };
+        let ticket = self.board().begin(Job::new(Task::Install, version, actor, Timestamp::now())).await?;
+        let job = ticket.job();
+        let this = self.clone();
+        tokio::spawn(async move { this.carry_out_install(source, with, ticket).await });
+        Ok(job)
+    }
+
+    /// Begins to take in a file that is still to be received: gives the right to do so and where to write it.
+    ///
+    /// # Errors
+    /// Other work is under way; the disk.
+    pub async fn receive(&self, name: &str, actor: &str) -> Result<(Ticket, PathBuf)> {
+        self.check_managed()?;
+        let ticket = self.board().begin(Job::new(Task::Install, name, actor, Timestamp::now())).await?;
+        ticket.stage(Stage::Downloading, format!("{name} is being received.")).await?;
+        let (store, id) = (self.store().clone(), ticket.job().id);
+        let dir = tokio::task::spawn_blocking(move || store.incoming(id)).await.map_err(Error::internal)??;
+        Ok((ticket, dir.join("received")))
+    }
+
+    /// Installs what was received at `file`.
+    pub fn install_received(&self, ticket: Ticket, file: PathBuf, shown: String, with: With) -> Job {
+        let (job, this) = (ticket.job(), self.clone());
+        let source = FromFile { path: file, shown, is_ours: true };
+        tokio::spawn(async move { this.carry_out_install(Box::new(source), with, ticket).await });
+        job
+    }
+
+    /// Removes what was received.
+    pub async fn forget_received(&self, file: &Path) {
+        if let Some(dir) = file.parent().map(Path::to_owned) {
+            let store = self.store().clone();
+            let _ = tokio::task::spawn_blocking(move || store.forget_incoming(&dir)).await;
+        }
+    }
+
+    async fn carry_out_install(&self, source: Box<dyn Obtain>, with: With, ticket: Ticket) {
+        let came = match bring_in(self.store(), source.as_ref(), &ticket).await {
+            Ok((came, _)) => came,
+            Err(Ended::Stopped) => return,
+            Err(Ended::Cancelled) => return ticket.end(Stage::Cancelled, "It was cancelled; nothing was installed.").await,
+            Err(Ended::Failed { message, excerpt }) => {
+                ticket.show(|job| job.excerpt = excerpt);
+                return ticket.end(Stage::Failed, message).await;
+            }
+        };
+        drop(source);
+        let (name, message) = match &came {
+            Came::New(name) => (name.clone(), format!("Client {name} is installed.")),
+            Came::Known(name) => (name.clone(), format!("The very same program is installed already, as {name}.")),
+        };
+        let is_first = match self.take_first_into_use(&name).await {
+            Ok(is_first) => is_first,
+            Err(error) => {
+                tracing::error!(%error, "the first client could not be brought into use");
+                false
+            }
+        };
+        let message = if is_first { format!("{message} It is the first one, so it is in use.") } else { message };
+        self.look_at_store().await;
+        ticket.show(|job| job.installed = Some(name.clone()));
+        let actor = ticket.job().actor;
+        let is_switching = with.switch && !is_first;
+        ticket.end(Stage::Installed, message).await;
+        let installing = ticket.job();
+        drop(ticket);
+        if is_switching {
+            match self.switch(&name, None, Gate::default(), Task::Switch, &actor).await {
+                Ok(next) => {
+                    let linked = Job { next: Some(next.id), ..installing };
+                    if let Err(error) = self.db().write(move |c| Ok(queries::put_job(c, &linked)?)).await {
+                        tracing::warn!(%error, "what follows on an installation cannot be written down");
+                    }
+                }
+                Err(error) => tracing::warn!(%error, client = %name, "it is installed, but instances cannot be switched to it"),
+            }
+        }
+    }
+
+    /// Without a client in use the first one that is installed is. Tells whether that was so.
+    pub(super) async fn take_first_into_use(&self, name: &str) -> Result<bool> {
+        let source = self.instances().source();
+        if source.current().is_some_and(|current| self.store().has(&current)) {
+            return Ok(false);
+        }
+        let (store, name) = (self.store().clone(), name.to_owned());
+        tokio::task::spawn_blocking(move || store.take_into_use(&name)).await.map_err(Error::internal)??;
+        failpoint::reach("install.first-in-use");
+        Ok(true)
+    }
+}
+
+/// What an order for a version that may be meant is refused with before anything is asked.
+///
+/// # Errors
+/// It can be no version.
+pub fn check_version(version: &str) -> Result<()> {
+    if is_name(version) {
+        return Ok(());
+    }
+    Err(Error::invalid("/version", "A version is the tag of a release (v0.8.0) or that of a client (0.6.0)."))
+}

@@ -1,0 +1,35 @@
+//! Updates: which clients there are, which are installed, which is in use, and how one gets from one to another without being left without.
+//!
+//! Invariants: what is installed is never changed, only added and removed; a client comes into `clients/` by one rename, complete and tried, or not
+//! at all; one comes into use only after it has shown on an instance that it works, and what does not work there goes back by itself. One
+//! piece of work at a time. Whatever is killed when, the next start finds a client that runs and says what became of the work.
+//!
+//! * [`model`]: releases, manifests, jobs. `tags`: release tags and client versions, which count differently. `github`: what the release API says. All pure.
+//! * `store`: the directory of installed clients. `obtain`: where clients come from. `install`: the way of one into the store.
+//! * `switch`: instances from one version to another, one after the other; `gate`: whether one has come up well.
+//! * `board`: the piece of work under way. `service`: the use cases, those of `installing`, of `planning` a switch and of `taking_over` among them; `receiving`: files that come with a request. `checking`: what is new. `calendar`: what happens by itself.
+
+mod board;
+mod calendar;
+mod checking;
+mod gate;
+mod github;
+mod install;
+mod installing;
+pub mod model;
+mod obtain;
+mod planning;
+mod queries;
+mod receiving;
+pub mod routes;
+mod service;
+mod settings;
+mod store;
+mod switch;
+mod tags;
+mod taking_over;
+pub mod views;
+
+pub use calendar::begin;
+pub use service::{Place, Updates};
+pub use tags::client_of_tag;

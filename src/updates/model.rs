@@ -1,0 +1,292 @@
+//! What there is to say of releases, of installed clients and of the work on them. Values and pure rules.
+
+mod job;
+
+pub use job::{Gate, Job, Stage, Step, StepState, Switch, Task};
+
+use serde::{Deserialize, Serialize};
+
+use super::tags::{client_of_tag, order_of_tag};
+use crate::clock::Timestamp;
+use crate::configs::ClientVersion;
+use crate::ids::{InstanceId, JobId};
+
+/// A release as its source describes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its tag, `v0.8.0`.
+    pub tag: String,
+    /// What changed, as its makers wrote it; Markdown, not to be trusted.
+    pub notes: String,
+    /// When it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_at: Option<Timestamp>,
+    /// Not meant for everybody yet.
+    pub prerelease: bool,
+    /// Its page.
+    pub page: String,
+    /// Its file for this machine.
+    pub asset: Asset,
+}
+
+/// The file of a release for this machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Asset {
+    /// It can be downloaded.
+    Ready {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        url: String,
+        /// Its length, bytes.
+        size: u64,
+        /// Its SHA-256 in hexadecimal; none: the release gives none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+        /// Where its minisign signature is, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+    },
+    /// It is still being uploaded: files come some minutes after their release.
+    Uploading {
+        /// Its name.
+        name: String,
+    },
+    /// The release has none for this machine.
+    Missing {
+        /// What it would be called, or why there is none.
+        why: String,
+    },
+}
+
+impl Asset {
+    /// It can be downloaded.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready { .. })
+    }
+
+    /// Where it is; empty if nowhere.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        if let Self::Ready { url, .. } = self { url } else { "" }
+    }
+
+    /// Its SHA-256 in hexadecimal, if the release gives one.
+    #[must_use]
+    pub fn sha256(&self) -> Option<&str> {
+        if let Self::Ready { sha256, .. } = self { sha256.as_deref() } else { None }
+    }
+
+    /// Its length, bytes.
+    #[must_use]
+    pub const fn size(&self) -> Option<u64> {
+        if let Self::Ready { size, .. } = self { Some(*size) } else { None }
+    }
+
+    /// Why it cannot be downloaded, in a sentence; none: it can.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        match self {
+            Self::Ready { .. } => None,
+            Self::Uploading { name } => Some(format!("{name} is still being uploaded. Look again in some minutes.")),
+            Self::Missing { why } => Some(why.clone()),
+        }
+    }
+}
+
+impl Release {
+    /// Which client it carries, as far as is known before it is installed.
+    #[must_use]
+    pub fn client(&self) -> Option<ClientVersion> {
+        client_of_tag(&self.tag)
+    }
+}
+
+/// The newest release that is meant for everybody, whether or not its file is there.
+#[must_use]
+pub fn newest(releases: &[Release]) -> Option<&Release> {
+    releases.iter().filter(|r| !r.prerelease && order_of_tag(&r.tag).is_some()).max_by_key(|r| order_of_tag(&r.tag))
+}
+
+/// Whether a release is newer than what is in use.
+#[must_use]
+pub fn is_newer(release: &Release, in_use: &InUse) -> bool {
+    if let Some(tag) = &in_use.tag {
+        return order_of_tag(&release.tag) > order_of_tag(tag);
+    }
+    match release.client() {
+        Some(client) => client > in_use.client,
+        // A tag from after this program was made carries a client from after it.
+        None => order_of_tag(&release.tag) > order_of_tag("v0.8.0") && in_use.client <= ClientVersion::NEWEST_KNOWN,
+    }
+}
+
+/// The client in use, as far as it matters to what is newer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InUse {
+    /// The tag of the release it came with.
+    pub tag: Option<String>,
+    /// The version it tells.
+    pub client: ClientVersion,
+}
+
+/// Where an installed client came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Downloaded with a release.
+    Release,
+    /// Built here from the cargo registry.
+    Built,
+    /// A file somebody gave.
+    File,
+    /// Put into the directory by hand.
+    ByHand,
+    /// The program given with `--client`.
+    Setting,
+}
+
+impl Origin {
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Built => "built here",
+            Self::File => "a file",
+            Self::ByHand => "put there by hand",
+            Self::Setting => "given with --client",
+        }
+    }
+}
+
+/// By what a file was known to be the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The release's digest and a signature by the configured key.
+    Signature,
+    /// The digest its release gives.
+    Digest,
+    /// The registry's own checksums, which cargo compares.
+    Registry,
+    /// Nothing: whoever installed it vouches for it.
+    None,
+}
+
+impl Proof {
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Signature => "signature and checksum fit",
+            Self::Digest => "checksum fits the release",
+            Self::Registry => "checked by cargo",
+            Self::None => "not checked",
+        }
+    }
+}
+
+/// What is written beside an installed client. Written once, never changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The tag of its release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The version it tells, `0.6.0`.
+    pub client: String,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// Its length, bytes.
+    pub size: u64,
+    /// By what it was known to be the right one.
+    pub proof: Proof,
+    /// The address or path it came from, or the command that made it.
+    pub from: String,
+    /// When it was installed.
+    pub installed_at: Timestamp,
+    /// The notes of its release.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+    /// The work that brought it.
+    pub job: JobId,
+}
+
+/// An installed client.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Installed {
+    /// Its name in the store, mostly the version it tells.
+    pub name: String,
+    /// What is known of it; none: it was put there by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Manifest>,
+    /// Instances that are not pinned run it.
+    pub in_use: bool,
+    /// The instances that run it, are pinned to it, or try it.
+    pub instances: Vec<User>,
+}
+
+/// An instance that needs an installed client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// Which.
+    pub id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// It is pinned to it.
+    pub pinned: bool,
+    /// Its present client is this one.
+    pub running: bool,
+}
+
+impl Installed {
+    /// Why it cannot be removed, in a sentence; none: it can.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        if self.in_use {
+            return Some(format!("{} is the version in use. Use another one first.", self.name));
+        }
+        let names: Vec<&str> = self.instances.iter().map(|user| user.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{} is needed by {}. Give them another version first.", self.name, names.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn release(tag: &str, prerelease: bool) -> Release {
+        Release {
+            tag: tag.into(),
+            notes: String::new(),
+            published_at: None,
+            prerelease,
+            page: String::new(),
+            asset: Asset::Uploading { name: "x".into() },
+        }
+    }
+
+    #[test]
+    fn the_newest_release_is_the_highest_that_is_for_everybody() {
+        let all = [release("v0.8.0", false), release("v0.10.0", false), release("v0.9.0", false), release("v0.11.0-rc1", true)];
+        assert_eq!(newest(&all).unwrap().tag, "v0.10.0");
+        assert_eq!(newest(&[release("nightly", false), release("v1.0.0", true)]), None);
+    }
+
+    #[test]
+    fn newer_is_judged_by_tags_or_by_what_they_carry() {
+        let by_tag = |tag: &str| InUse { tag: Some(tag.into()), client: ClientVersion::new(0, 6, 0) };
+        let by_version = |minor| InUse { tag: None, client: ClientVersion::new(0, minor, 0) };
+        assert!(is_newer(&release("v0.9.0", false), &by_tag("v0.8.0")));
+        assert!(
+            !is_newer(&release("v0.8.0", false), &by_tag("v0.8.0")) && !is_newer(&release("v0.7.0", false), &by_tag("v0.8.0"))
+        );
+        assert!(is_newer(&release("v0.8.0", false), &by_version(5)) && !is_newer(&release("v0.8.0", false), &by_version(6)));
+        // A tag nobody here knows carries a client nobody here knows.
+        assert!(is_newer(&release("v0.9.0", false), &by_version(6)) && !is_newer(&release("v0.9.0", false), &by_version(7)));
+    }
+}

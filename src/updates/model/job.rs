@@ -1,0 +1,279 @@
+//! A piece of work on clients: how far it is, and the instances it takes along.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{InstanceId, JobId};
+
+/// How far a piece of work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// About to begin.
+    Queued,
+    /// The file comes in.
+    Downloading,
+    /// cargo builds it.
+    Building,
+    /// Digest and signature are compared.
+    Verifying,
+    /// The client is taken out of the archive.
+    Unpacking,
+    /// It is asked for its version.
+    Testing,
+    /// Instances go over to it.
+    Switching,
+    /// Done: it is installed.
+    Installed,
+    /// Done: it is in use.
+    Switched,
+    /// Done: it did not work, and what was before is back.
+    RolledBack,
+    /// Not done.
+    Failed,
+    /// Not done, as somebody wished.
+    Cancelled,
+}
+
+impl Stage {
+    /// Nothing happens any more.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Installed | Self::Switched | Self::RolledBack | Self::Failed | Self::Cancelled)
+    }
+
+    /// It came out as it was meant.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        matches!(self, Self::Installed | Self::Switched)
+    }
+
+    /// The word programs get.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Downloading => "downloading",
+            Self::Building => "building",
+            Self::Verifying => "verifying",
+            Self::Unpacking => "unpacking",
+            Self::Testing => "testing",
+            Self::Switching => "switching",
+            Self::Installed => "installed",
+            Self::Switched => "switched",
+            Self::RolledBack => "rolled-back",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Queued => "waiting",
+            Self::RolledBack => "went back",
+            other => other.as_str(),
+        }
+    }
+}
+
+/// What a piece of work is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// Bringing a client into the store.
+    Install,
+    /// Taking instances to another installed client.
+    Switch,
+    /// The same, back to an earlier one.
+    Rollback,
+}
+
+impl Task {
+    /// The word programs get.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Switch => "switch",
+            Self::Rollback => "rollback",
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Install => "Install",
+            Self::Switch => "Switch to",
+            Self::Rollback => "Roll back to",
+        }
+    }
+}
+
+/// A piece of work on clients, under way or over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// What for.
+    pub task: Task,
+    /// The version that was asked for.
+    pub version: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// 0 to 100; none: that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+    /// What is the case, for people.
+    pub message: String,
+    /// What is there of the download, bytes; of a build, crates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// What there will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Who asked for it.
+    pub actor: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// The name in the store of what it installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed: Option<String>,
+    /// What belongs to its end: the last lines of a build, the log of an instance that did not come up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excerpt: Vec<String>,
+    /// The work that followed on it: the switch to what was installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<JobId>,
+    /// Of a switch: who, from where, how far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<Switch>,
+}
+
+impl Job {
+    /// One that is about to begin.
+    #[must_use]
+    pub fn new(task: Task, version: impl Into<String>, actor: &str, now: Timestamp) -> Self {
+        Self {
+            id: JobId::random(),
+            task,
+            version: version.into(),
+            stage: Stage::Queued,
+            progress: None,
+            message: "It is about to begin.".into(),
+            bytes: None,
+            total: None,
+            actor: actor.to_owned(),
+            created_at: now,
+            ended_at: None,
+            installed: None,
+            excerpt: Vec::new(),
+            next: None,
+            switch: None,
+        }
+    }
+
+    /// In a few words: `Install v0.8.0`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.task.title(), self.version)
+    }
+}
+
+/// Instances on their way from one version to another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Switch {
+    /// The version in use before; none: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The version in use changes, for all that are not pinned; otherwise the chosen ones are pinned to the new one.
+    pub is_for_all: bool,
+    /// How an instance shows that it has come up well.
+    pub gate: Gate,
+    /// The instances, in their order; the first that runs goes ahead of the others.
+    pub steps: Vec<Step>,
+}
+
+/// How an instance shows that it has come up well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// It serves miners within so many seconds
+    pub ready_within_s: u64,
+    /// and then, for so many seconds, stays up and no check becomes unhealthy that was not before.
+    pub watch_s: u64,
+}
+
+impl Default for Gate {
+    /// A client that waits for pools that are out of reach takes up to half a minute (`jd_client_sv2` 0.6.0: three attempts for each upstream, some
+    /// seconds each); what the first minutes do not show, self-healing and alerts do.
+    fn default() -> Self {
+        Self { ready_within_s: 90, watch_s: 20 }
+    }
+}
+
+/// One instance of a switch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Which.
+    pub id: InstanceId,
+    /// Its name.
+    pub name: String,
+    /// How far it is.
+    pub state: StepState,
+    /// The version its client had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Checks that were unhealthy before, which are not the new version's fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ailing: Vec<String>,
+    /// When its restart was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<Timestamp>,
+    /// How long it did not serve miners, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime_ms: Option<u64>,
+    /// How much of it the new client needed from its start until it served miners, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_start_ms: Option<u64>,
+    /// What happened, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub words: String,
+}
+
+/// How far an instance is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    /// Its turn is yet to come.
+    Waiting,
+    /// It runs the new version and is watched.
+    Trying,
+    /// It runs the new version.
+    Switched,
+    /// It did not run: its next start is with the new version.
+    Resting,
+    /// It is back on the version before.
+    WentBack,
+    /// It was left as it is.
+    LeftAlone,
+}
+
+impl StepState {
+    /// For people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Trying => "trying it",
+            Self::Switched => "switched",
+            Self::Resting => "not running",
+            Self::WentBack => "went back",
+            Self::LeftAlone => "left alone",
+        }
+    }
+}

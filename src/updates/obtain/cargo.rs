@@ -1,0 +1,198 @@
+//! A client that is built here, from the cargo registry, by the user's own cargo. It takes long and needs a good deal of disk; cargo compares what it
+//! downloads with the registry's checksums.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rustix::process::{Pid, Signal};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::super::board::Ticket;
+use super::super::model::{Origin, Proof, Stage};
+use super::{Ended, Obtain, Obtained};
+use crate::instances::program::NAME;
+
+/// The last lines of a build that are kept.
+const KEPT: usize = 12;
+/// A line has at most so many bytes before it is cut.
+const LINE: usize = 300;
+/// What a build writes: 2.1 GB for version 0.6.0.
+const ROOM: u64 = 4 * 1024 * 1024 * 1024;
+
+/// A version that is to be built.
+#[derive(Debug)]
+pub struct FromCargo {
+    /// Which, `0.6.0`.
+    pub version: String,
+    /// The cargo that builds it.
+    pub cargo: PathBuf,
+}
+
+/// The user's cargo, if there is one: in the search path, or where rustup puts it.
+#[must_use]
+pub fn find_cargo() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let dirs = std::env::split_paths(&path).chain(home.map(|home| home.join("bin")));
+    dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join("cargo")).find(|cargo| crate::executable::inspect(cargo).is_ok())
+}
+
+impl Obtain for FromCargo {
+    fn room(&self) -> u64 {
+        ROOM
+    }
+
+    fn obtain<'a>(&'a self, dir: &'a Path, ticket: &'a Ticket) -> BoxFuture<'a, Result<Obtained, Ended>> {
+        self.build(dir, ticket).boxed()
+    }
+}
+
+impl FromCargo {
+    async fn build(&self, dir: &Path, ticket: &Ticket) -> Result<Obtained, Ended> {
+        let shown = format!("cargo install {NAME} --version {} --locked", self.version);
+        ticket.stage(Stage::Building, format!("{shown} is running. It takes some minutes.")).await?;
+        let mut command = tokio::process::Command::new(&self.cargo);
+        command.args(["install", NAME, "--version", &self.version, "--locked", "--root"]).arg(dir.join("root"));
+        command.env("CARGO_TARGET_DIR", dir.join("target"));
+        // By its bar cargo says how far it is: 45/373.
+        command.envs([
+            ("CARGO_TERM_PROGRESS_WHEN", "always"),
+            ("CARGO_TERM_PROGRESS_WIDTH", "80"),
+            ("CARGO_TERM_COLOR", "never"),
+        ]);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JD_MANAGER_")) {
+            command.env_remove(name);
+        }
+        command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|e| Ended::failed(format!("{} cannot be run: {e}.", self.cargo.display())))?;
+        // cargo and the compilers it starts: gone when this is, however it ends.
+        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let mut lines = Lines::default();
+        let stderr = child.stderr.take();
+        let work = async {
+            if let Some(stderr) = stderr {
+                follow(stderr, &mut lines, ticket).await;
+            }
+            child.wait().await
+        };
+        let ended = tokio::select! {
+            ended = work => ended,
+            () = ticket.cancel.cancelled() => return Err(Ended::Cancelled),
+            () = ticket.stop().cancelled() => return Err(Ended::Stopped),
+        };
+        drop(group);
+        let status = ended.map_err(|e| Ended::failed(format!("{shown} could not be waited for: {e}.")))?;
+        let file = dir.join("root/bin").join(NAME);
+        if !status.success() || !file.is_file() {
+            return Err(Ended::Failed {
+                message: format!(
+                    "{shown} did not work. Its last lines say why; on Debian \"apt install build-essential capnproto libcapnp-dev cmake\" gives it what it \
+                     mostly lacks."
+                ),
+                excerpt: lines.kept(),
+            });
+        }
+        Ok(Obtained { file, origin: Origin::Built, tag: None, from: shown, proof: Proof::Registry, notes: String::new() })
+    }
+}
+
+/// The processes of a build; ended when this is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Reads what cargo says, however long, and tells how far it is.
+async fn follow(mut output: impl AsyncRead + Unpin, lines: &mut Lines, ticket: &Ticket) {
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = output.read(&mut buffer).await {
+        for byte in &buffer[..n] {
+            if let Some((done, total)) = lines.take(*byte) {
+                ticket.progress(done, Some(total));
+            }
+        }
+    }
+}
+
+/// The output as lines; a carriage return, by which the bar is drawn anew, ends one as well.
+#[derive(Debug, Default)]
+struct Lines {
+    present: Vec<u8>,
+    kept: VecDeque<String>,
+}
+
+impl Lines {
+    /// Takes a byte; gives how far the build is if it ended a bar.
+    fn take(&mut self, byte: u8) -> Option<(u64, u64)> {
+        if byte != b'\n' && byte != b'\r' {
+            if self.present.len() < LINE {
+                self.present.push(byte);
+            }
+            return None;
+        }
+        let line = String::from_utf8_lossy(&std::mem::take(&mut self.present)).into_owned();
+        let line: String = line.chars().filter(|c| !c.is_control()).collect();
+        if let Some(found) = bar(&line) {
+            return Some(found);
+        }
+        // What a bar is wiped away with leaves nothing to keep.
+        if !line.replace("[K", "").trim().is_empty() {
+            if self.kept.len() == KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(line.trim_end().to_owned());
+        }
+        None
+    }
+
+    fn kept(self) -> Vec<String> {
+        self.kept.into()
+    }
+}
+
+/// `    Building [=======>        ] 45/373: serde, tokio`
+fn bar(line: &str) -> Option<(u64, u64)> {
+    let (_, rest) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
+    let (done, rest) = rest.split_once('/')?;
+    let total: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let (done, total) = (done.trim().parse().ok()?, total.parse().ok()?);
+    (total > 0 && done <= total).then_some((done, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_bar_says_how_far_it_is_and_its_lines_are_kept() {
+        let mut lines = Lines::default();
+        let said = b"    Updating index\n   Compiling serde v1\n    Building [==>      ] 45/373: serde, tokio\r\x1b[K   Compiling b v2\nerror: no capnp\n";
+        let told: Vec<_> = said.iter().filter_map(|byte| lines.take(*byte)).collect();
+        assert_eq!(told, [(45, 373)]);
+        let kept = lines.kept();
+        assert_eq!(kept.first().map(String::as_str), Some("    Updating index"));
+        assert_eq!(kept.last().map(String::as_str), Some("error: no capnp"));
+        assert_eq!(bar("Building [=>] 5/3"), None);
+        assert_eq!(bar("Building [=>] x"), None);
+    }
+
+    #[test]
+    fn endless_output_is_bounded() {
+        let mut lines = Lines::default();
+        for at in 0..100_000u32 {
+            lines.take(if at % 1000 == 0 { b'\n' } else { b'x' });
+        }
+        let kept = lines.kept();
+        assert!(kept.len() <= KEPT && kept.iter().all(|line| line.len() <= LINE));
+    }
+}

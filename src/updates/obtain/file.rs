@@ -1,0 +1,82 @@
+//! A client from a file that somebody gives: a program, or an archive as releases are. Who gives it vouches for it.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::super::board::Ticket;
+use super::super::model::{Origin, Proof, Stage};
+use super::{Ended, LARGEST, Obtain, Obtained, unpack};
+
+/// How a file compressed by gzip begins (RFC 1952).
+const ARCHIVE: [u8; 2] = [0x1f, 0x8b];
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+/// A file on this machine.
+#[derive(Debug)]
+pub struct FromFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How it is called to people.
+    pub shown: String,
+    /// It was received for this and may be taken; otherwise it stays where it is.
+    pub is_ours: bool,
+}
+
+impl Obtain for FromFile {
+    fn room(&self) -> u64 {
+        // What comes out of an archive is about three times as large.
+        std::fs::metadata(&self.path).map_or(0, |meta| meta.len().saturating_mul(4).min(LARGEST))
+    }
+
+    fn obtain<'a>(&'a self, dir: &'a Path, ticket: &'a Ticket) -> BoxFuture<'a, Result<Obtained, Ended>> {
+        self.bring(dir, ticket).boxed()
+    }
+}
+
+impl FromFile {
+    async fn bring(&self, dir: &Path, ticket: &Ticket) -> Result<Obtained, Ended> {
+        ticket.stage(Stage::Unpacking, format!("{} is being read.", self.shown)).await?;
+        let (path, copy, is_ours) = (self.path.clone(), dir.join("given"), self.is_ours);
+        let into = copy.clone();
+        let is_archive = tokio::task::spawn_blocking(move || take(&path, &into, is_ours)).await?;
+        let is_archive = is_archive.map_err(|e| match e {
+            Taken::Source(e) => Ended::failed(format!("{} cannot be read: {e}. Nothing was installed.", self.shown)),
+            Taken::Copy(e) => e.into(),
+        })?;
+        let file = if is_archive { unpack(copy, dir).await? } else { copy };
+        let from = self.shown.clone();
+        Ok(Obtained { file, origin: Origin::File, tag: None, from, proof: Proof::None, notes: String::new() })
+    }
+}
+
+enum Taken {
+    Source(io::Error),
+    Copy(io::Error),
+}
+
+/// Copies a file, which may be a device that never ends, or moves one that is ours; tells whether it is a compressed archive.
+fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, Taken> {
+    // A pipe that nobody fills must not be waited for.
+    let source = File::options().read(true).custom_flags(NONBLOCK).open(path).map_err(Taken::Source)?;
+    let meta = source.metadata().map_err(Taken::Source)?;
+    if !meta.is_file() {
+        return Err(Taken::Source(io::Error::other("it is not a file")));
+    }
+    if meta.len() > LARGEST {
+        return Err(Taken::Source(io::Error::other(format!("it has {} bytes, more than a client may have", meta.len()))));
+    }
+    let mut source = source.take(LARGEST);
+    let mut head = Vec::with_capacity(2);
+    source.by_ref().take(2).read_to_end(&mut head).map_err(Taken::Source)?;
+    if is_ours {
+        std::fs::rename(path, into).map_err(Taken::Copy)?;
+        return Ok(head == ARCHIVE);
+    }
+    let mut copy = File::options().write(true).create_new(true).mode(0o600).open(into).map_err(Taken::Copy)?;
+    io::copy(&mut head.as_slice().chain(source), &mut copy).map_err(Taken::Copy)?;
+    Ok(head == ARCHIVE)
+}

@@ -1,0 +1,112 @@
+//! Where clients come from: each source brings one program file into a directory that is thrown away afterwards, and says what it knows of it.
+//! What happens with the file is `install`'s.
+
+mod cargo;
+mod file;
+mod release;
+
+pub use cargo::{FromCargo, find_cargo};
+pub use file::FromFile;
+pub use release::FromRelease;
+
+use futures_util::future::BoxFuture;
+use std::path::{Path, PathBuf};
+
+use super::board::Ticket;
+use super::model::{Origin, Proof};
+use crate::archive::Limits;
+use crate::error::Error;
+
+/// A program may have so many bytes. The real one has 50 MB when it is not stripped.
+pub const LARGEST: u64 = 512 * 1024 * 1024;
+/// What an archive may hold. Those of releases hold four files.
+pub const LIMITS: Limits = Limits { file: LARGEST, all: 2 * LARGEST, entries: 1000 };
+
+/// A program file and what its source says of it.
+#[derive(Debug)]
+pub struct Obtained {
+    /// Where it lies, in the directory that was given.
+    pub file: PathBuf,
+    /// What kind of source it was.
+    pub origin: Origin,
+    /// The tag of its release.
+    pub tag: Option<String>,
+    /// The address, the path or the command.
+    pub from: String,
+    /// By what it is known to be the right one.
+    pub proof: Proof,
+    /// What changed.
+    pub notes: String,
+}
+
+/// Why there is no file.
+#[derive(Debug)]
+pub enum Ended {
+    /// It did not work.
+    Failed {
+        /// What happened and what to do.
+        message: String,
+        /// What was said at the end of it.
+        excerpt: Vec<String>,
+    },
+    /// Somebody did not want it any more.
+    Cancelled,
+    /// The manager ends.
+    Stopped,
+}
+
+impl Ended {
+    /// It did not work.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), excerpt: Vec::new() }
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        let advice = match error.kind() {
+            std::io::ErrorKind::StorageFull => " Make room on the disk of the data directory and try again.",
+            std::io::ErrorKind::PermissionDenied => " Look at the permissions of the directory clients/ in the data directory.",
+            _ => "",
+        };
+        Self::failed(format!("It cannot be written: {error}.{advice}"))
+    }
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        if let Error::Internal(cause) = &error {
+            tracing::error!(%cause, "work on clients failed");
+            return Self::failed("Something went wrong inside jd-manager; its log has the cause.");
+        }
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<tokio::task::JoinError> for Ended {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::from(Error::internal(error))
+    }
+}
+
+/// A source of one client.
+pub trait Obtain: Send + Sync {
+    /// Bytes of disk it needs at most on the way, the client itself included.
+    fn room(&self) -> u64;
+
+    /// Brings the program file into `dir`, telling how far it is.
+    fn obtain<'a>(&'a self, dir: &'a Path, ticket: &'a Ticket) -> BoxFuture<'a, Result<Obtained, Ended>>;
+}
+
+/// Takes the client out of an archive as releases are.
+async fn unpack(archive: PathBuf, dir: &Path) -> Result<PathBuf, Ended> {
+    let into = dir.join("client");
+    let file = into.clone();
+    let unpacked =
+        tokio::task::spawn_blocking(move || crate::archive::extract(&archive, super::tags::MEMBER, &into, LIMITS)).await?;
+    match unpacked {
+        Ok(_) => Ok(file),
+        Err(crate::archive::Refused::Disk(error)) => Err(error.into()),
+        Err(refused) => Err(Ended::failed(format!("Nothing was installed: {refused}."))),
+    }
+}

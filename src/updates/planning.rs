@@ -1,0 +1,103 @@
+//! The use cases around a switch: whether it can be begun, and its beginning.
+
+use super::model::{Gate, Job, Step, StepState, Switch, Task};
+use super::service::Updates;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::ids::InstanceId;
+use crate::instances::Instance;
+
+impl Updates {
+    /// Whether a switch can be begun: every instance that is to go over could be started with the new version.
+    ///
+    /// # Errors
+    /// The version is not installed or in use already; an instance cannot run on it, for the reasons named.
+    pub async fn plan(&self, to: &str, chosen: Option<&[InstanceId]>) -> Result<Vec<Instance>> {
+        self.check_managed()?;
+        let (store, name) = (self.store().clone(), to.to_owned());
+        if !tokio::task::spawn_blocking(move || store.has(&name)).await.map_err(Error::internal)? {
+            return Err(Error::NotFound { what: "installed client", id: to.chars().take(60).collect() });
+        }
+        let all = self.instances().list().await?;
+        let mut going = Vec::new();
+        match chosen {
+            Some(chosen) => {
+                for id in chosen {
+                    let found = all.iter().find(|instance| instance.id == *id);
+                    going.push(found.cloned().ok_or_else(|| Error::not_found("instance", id))?);
+                }
+            }
+            None => {
+                if self.instances().source().current().as_deref() == Some(to) {
+                    return Err(Error::Conflict(format!("{to} is in use already.")));
+                }
+                going.extend(all.into_iter().filter(|instance| instance.client_version.is_none()));
+            }
+        }
+        // The first one that runs goes ahead, and those that rest are last.
+        going.sort_by_key(|instance| !instance.status.has_client());
+        let mut obstacles = Vec::new();
+        for instance in &going {
+            match self.instances().fits(instance.id, to).await {
+                Ok(()) => {}
+                Err(Error::Conflict(why) | Error::Unavailable { detail: why, .. }) => {
+                    obstacles.push(format!("{}: {why}", instance.name))
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if obstacles.is_empty() {
+            return Ok(going);
+        }
+        let (first, more) = (obstacles[0].clone(), obstacles.len() - 1);
+        let more = if more == 0 { String::new() } else { format!(" And {more} more.") };
+        Err(Error::Conflict(format!(
+            "Nothing was switched: {first}.{more} Change the configuration, or pin that instance to the version it runs now, in its settings."
+        )))
+    }
+
+    /// Begins to take instances to an installed client: the chosen ones, which are pinned to it, or all that follow the version in use.
+    ///
+    /// # Errors
+    /// As [`Self::plan`]; other work is under way.
+    pub async fn switch(&self, to: &str, chosen: Option<Vec<InstanceId>>, gate: Gate, task: Task, actor: &str) -> Result<Job> {
+        let going = self.plan(to, chosen.as_deref()).await?;
+        let step = |instance: Instance| Step {
+            id: instance.id,
+            name: instance.name,
+            state: StepState::Waiting,
+            before: instance.running_version,
+            ailing: Vec::new(),
+            begun_at: None,
+            downtime_ms: None,
+            own_start_ms: None,
+            words: String::new(),
+        };
+        let steps = going.into_iter().map(step).collect();
+        let switch = Switch { from: self.instances().source().current(), is_for_all: chosen.is_none(), gate, steps };
+        let job = Job { switch: Some(switch), ..Job::new(task, to, actor, Timestamp::now()) };
+        let ticket = self.board().begin(job).await?;
+        failpoint::reach("switch.begun");
+        let job = ticket.job();
+        let this = self.clone();
+        tokio::spawn(async move { this.carry_out_switch(&ticket).await });
+        Ok(job)
+    }
+
+    /// Begins to go back to the version before, or to any installed one.
+    ///
+    /// # Errors
+    /// There is no other version; as [`Self::switch`].
+    pub async fn roll_back(&self, version: Option<String>, gate: Gate, actor: &str) -> Result<Job> {
+        self.check_managed()?;
+        let to = match version {
+            Some(version) => version,
+            None => self
+                .previous()
+                .await?
+                .ok_or_else(|| Error::Conflict("There is no version to go back to: no other client is installed.".into()))?,
+        };
+        self.switch(&to, None, gate, Task::Rollback, actor).await
+    }
+}

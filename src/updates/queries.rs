@@ -1,0 +1,168 @@
+//! The statements behind updates: the releases that are known, the work that was done, and what is remembered and wished.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection as Db;
+use serde::Serialize;
+
+use super::model::{Job, Release};
+use crate::clock::Timestamp;
+use crate::db::schema::{update_jobs, update_state, updates};
+use crate::db::statement::Statement;
+use crate::ids::JobId;
+
+/// A row of `updates`, as programs get it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Known {
+    /// Its number.
+    pub id: i64,
+    /// The tag of a release, or the name in the store of a client that came otherwise.
+    pub version: String,
+    /// Where its file is; empty if nowhere.
+    pub download_url: String,
+    /// What changed.
+    pub changelog: String,
+    /// It is installed.
+    pub installed: bool,
+    /// When it was installed last.
+    pub installed_at: Option<Timestamp>,
+    /// When it was first heard of.
+    pub created_at: Timestamp,
+    /// What its source says of it; none: it is no release.
+    #[serde(skip)]
+    pub release: Option<Release>,
+}
+
+/// Everything that is known, newest first.
+pub fn known(db: &mut Db) -> QueryResult<Vec<Known>> {
+    let rows: Vec<Row> = updates::table.order(updates::id.desc()).load(db)?;
+    Ok(rows.into_iter().map(Known::from).collect())
+}
+
+#[derive(Queryable)]
+struct Row {
+    id: i64,
+    version: String,
+    download_url: String,
+    changelog: String,
+    installed: bool,
+    installed_at: Option<Timestamp>,
+    created_at: Timestamp,
+    release: String,
+}
+
+impl From<Row> for Known {
+    fn from(row: Row) -> Self {
+        let Row { id, version, download_url, changelog, installed, installed_at, created_at, release } = row;
+        let release = serde_json::from_str(&release).ok();
+        Self { id, version, download_url, changelog, installed, installed_at, created_at, release }
+    }
+}
+
+/// Takes in what the source says of releases; what is installed stays so.
+pub fn learn(db: &mut Db, releases: &[Release], now: Timestamp) -> QueryResult<()> {
+    // The oldest first, so that numbers rise with them.
+    for release in releases.iter().rev() {
+        let told = serde_json::to_string(release).unwrap_or_default();
+        diesel::insert_into(updates::table)
+            .values((
+                updates::version.eq(&release.tag),
+                updates::download_url.eq(release.asset.url()),
+                updates::changelog.eq(&release.notes),
+                updates::installed.eq(false),
+                updates::created_at.eq(now),
+                updates::release.eq(&told),
+            ))
+            .on_conflict(updates::version)
+            .do_update()
+            .set((
+                updates::download_url.eq(release.asset.url()),
+                updates::changelog.eq(&release.notes),
+                updates::release.eq(&told),
+            ))
+            .execute(db)?;
+    }
+    Ok(())
+}
+
+/// Writes down which of them are installed: versions with where they came from and when.
+pub fn set_installed(db: &mut Db, installed: &[(String, String, Option<Timestamp>)], now: Timestamp) -> QueryResult<()> {
+    for (version, from, at) in installed {
+        let at = at.unwrap_or(now);
+        diesel::insert_into(updates::table)
+            .values((
+                updates::version.eq(version),
+                updates::download_url.eq(from),
+                updates::installed.eq(true),
+                updates::installed_at.eq(at),
+                updates::created_at.eq(at),
+            ))
+            .on_conflict(updates::version)
+            .do_update()
+            .set((updates::installed.eq(true), updates::installed_at.eq(at)))
+            .execute(db)?;
+    }
+    let names: Vec<&String> = installed.iter().map(|(version, _, _)| version).collect();
+    diesel::update(updates::table.filter(updates::version.ne_all(names))).set(updates::installed.eq(false)).execute(db)?;
+    Ok(())
+}
+
+/// Writes a piece of work down as it is now.
+pub fn put_job(db: &mut Db, job: &Job) -> QueryResult<()> {
+    let row = (
+        update_jobs::id.eq(job.id),
+        update_jobs::kind.eq(job.task.as_str()),
+        update_jobs::version.eq(&job.version),
+        update_jobs::stage.eq(job.stage.as_str()),
+        update_jobs::created_at.eq(job.created_at),
+        update_jobs::ended_at.eq(job.ended_at),
+        update_jobs::state.eq(serde_json::to_string(job).unwrap_or_default()),
+    );
+    diesel::replace_into(update_jobs::table).values(row).execute(db)?;
+    Ok(())
+}
+
+/// A piece of work.
+pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<Job>> {
+    let state: Option<String> =
+        update_jobs::table.filter(update_jobs::id.eq(id)).select(update_jobs::state).first(db).optional()?;
+    Ok(state.and_then(|state| serde_json::from_str(&state).ok()))
+}
+
+/// The work that was done, newest first.
+pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<Job>> {
+    let order = (update_jobs::created_at.desc(), update_jobs::id);
+    let rows: Vec<String> = update_jobs::table.order(order).limit(limit).select(update_jobs::state).load(db)?;
+    Ok(rows.into_iter().filter_map(|state| serde_json::from_str(&state).ok()).collect())
+}
+
+/// The work that was under way when the manager before this one ended, oldest first.
+pub fn unfinished(db: &mut Db) -> QueryResult<Vec<Job>> {
+    let rows: Vec<String> = update_jobs::table
+        .filter(update_jobs::ended_at.is_null())
+        .order(update_jobs::created_at)
+        .select(update_jobs::state)
+        .load(db)?;
+    Ok(rows.into_iter().filter_map(|state| serde_json::from_str(&state).ok()).collect())
+}
+
+/// Forgets all but the newest pieces of work.
+pub fn forget_jobs(db: &mut Db, keep: i64) -> QueryResult<usize> {
+    let text = "DELETE FROM update_jobs WHERE ended_at IS NOT NULL AND id NOT IN \
+                (SELECT id FROM update_jobs ORDER BY created_at DESC LIMIT ?)";
+    Statement::<()>::new(text).number(keep).execute(db)
+}
+
+/// What is remembered between two questions for releases, and what the user wants; both as JSON.
+pub fn state(db: &mut Db) -> QueryResult<(String, String)> {
+    update_state::table.select((update_state::checked, update_state::settings)).first(db)
+}
+
+/// Remembers what the last question for releases came to.
+pub fn set_checked(db: &mut Db, checked: &str) -> QueryResult<usize> {
+    diesel::update(update_state::table).set(update_state::checked.eq(checked)).execute(db)
+}
+
+/// Stores what the user wants.
+pub fn set_settings(db: &mut Db, settings: &str) -> QueryResult<usize> {
+    diesel::update(update_state::table).set(update_state::settings.eq(settings)).execute(db)
+}

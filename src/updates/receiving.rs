@@ -1,0 +1,138 @@
+//! Files that come in with a request: written to where they are installed from as they arrive, bounded, and gone again if they do not arrive whole.
+
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{Multipart, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use std::path::PathBuf;
+use tokio::io::AsyncWriteExt;
+
+use super::board::Ticket;
+use super::installing::With;
+use super::model::{Job, Stage};
+use super::obtain::LARGEST;
+use super::service::Updates;
+use crate::error::{Error, FieldError};
+use crate::http::Problem;
+
+/// What a file is called when nobody says.
+const NAMELESS: &str = "an uploaded file";
+
+/// Takes in the file `file` of a form. A field `switch` counts if it comes before it.
+///
+/// # Errors
+/// There is none, it does not arrive whole or is too large; other work is under way.
+pub async fn by_form(updates: &Updates, mut form: Multipart, actor: &str) -> Result<Job, Problem> {
+    let mut with = With::default();
+    while let Some(field) = form.next_field().await.map_err(refused)? {
+        match field.name() {
+            Some("switch") => with.switch = field.text().await.map_err(refused)? == "on",
+            Some("file") => {
+                let name = shown(field.file_name());
+                if field.file_name().is_none_or(str::is_empty) {
+                    break;
+                }
+                return take(updates, &name, None, pieces(field), with, actor).await;
+            }
+            _ => {}
+        }
+    }
+    Err(Error::Invalid(vec![FieldError::new("/file", "Choose a file: the client program, or a release's archive.")]).into())
+}
+
+/// Takes in a request's body.
+///
+/// # Errors
+/// It does not arrive whole or is too large; other work is under way.
+pub async fn by_body(updates: &Updates, request: Request, actor: &str) -> Result<Job, Problem> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let said = |wanted: &str| {
+        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    let with = With { switch: said("switch").is_some_and(|value| value == "true"), ..With::default() };
+    let name = shown(said("name").as_deref());
+    let body = request.into_body().into_data_stream().map_err(|_| broken()).boxed();
+    take(updates, &name, length, body, with, actor).await
+}
+
+fn pieces(field: Field<'_>) -> impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin + '_ {
+    field.map_err(refused).boxed()
+}
+
+/// A file's name for people: its last part, without what is not for reading.
+fn shown(name: Option<&str>) -> String {
+    let name = name.unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    if name.is_empty() { NAMELESS.into() } else { name }
+}
+
+async fn take(
+    updates: &Updates,
+    name: &str,
+    length: Option<u64>,
+    pieces: impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
+    with: With,
+    actor: &str,
+) -> Result<Job, Problem> {
+    if length.is_some_and(|length| length > LARGEST) {
+        return Err(too_large());
+    }
+    let (ticket, path) = updates.receive(name, actor).await?;
+    match write(&ticket, &path, length, pieces).await {
+        Ok(0) => fail(updates, ticket, path, Error::invalid("", "The file is empty.").into()).await,
+        Ok(_) => Ok(updates.install_received(ticket, path, name.to_owned(), with)),
+        Err(problem) => fail(updates, ticket, path, problem).await,
+    }
+}
+
+async fn fail(updates: &Updates, ticket: Ticket, path: PathBuf, problem: Problem) -> Result<Job, Problem> {
+    updates.forget_received(&path).await;
+    let stage = if ticket.cancel.is_cancelled() { Stage::Cancelled } else { Stage::Failed };
+    ticket.end(stage, "The file did not arrive whole; nothing was installed.").await;
+    Err(problem)
+}
+
+async fn write(
+    ticket: &Ticket,
+    path: &std::path::Path,
+    length: Option<u64>,
+    mut pieces: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
+) -> Result<u64, Problem> {
+    let disk = |e: std::io::Error| {
+        let detail = format!("The file cannot be written down: {e}. Make room on the disk of the data directory and try again.");
+        Problem::from(Error::Unavailable { detail, retry_after: None })
+    };
+    let mut file = tokio::fs::File::options().write(true).create_new(true).mode(0o600).open(path).await.map_err(disk)?;
+    let mut size = 0;
+    loop {
+        let piece = tokio::select! {
+            piece = pieces.next() => piece,
+            () = ticket.cancel.cancelled() => return Err(Error::Conflict("It was cancelled.".into()).into()),
+        };
+        let Some(piece) = piece.transpose()? else { break };
+        size += piece.len() as u64;
+        if size > LARGEST {
+            return Err(too_large());
+        }
+        file.write_all(&piece).await.map_err(disk)?;
+        ticket.progress(size, length);
+    }
+    file.sync_all().await.map_err(disk)?;
+    Ok(size)
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A client has at most {} MiB.", LARGEST / (1024 * 1024)))
+}
+
+fn broken() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "The file did not arrive whole.")
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn refused(error: MultipartError) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE { too_large() } else { broken() }
+}

@@ -1,0 +1,408 @@
+//! The URLs of updates. Each handler says which use case and which page; nothing else.
+
+use axum::extract::{FromRequest, Multipart, Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::sse::Event;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+use super::checking::News;
+use super::installing::{Order, With, check_version};
+use super::model::{Gate, Job, Task};
+use super::obtain::find_cargo;
+use super::receiving;
+use super::service::{Updates, Version};
+use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError, Result};
+use crate::http::extract::{Fields, Id, MaybeInput, Members};
+use crate::http::want::{Form, Offer, PageOrStream};
+use crate::http::{Done, Frame, Input, Params, Problem, Reply, Want, sse};
+use crate::ids::{InstanceId, JobId};
+
+const HERE: &str = "/updates";
+
+/// `GET /updates`.
+pub async fn show(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&page(&updates, frame, Vec::new()).await?)
+}
+
+async fn page(updates: &Updates, frame: Frame, errors: Vec<FieldError>) -> Result<UpdatesPage> {
+    Ok(UpdatesPage {
+        frame,
+        now: Timestamp::now(),
+        fixed: updates.fixed().map(|path| path.display().to_string()),
+        no_client: updates.instances().client().await.err().map(|e| e.to_string()),
+        news: updates.news().await?,
+        problem: updates.checked().await?.problem,
+        installed: updates.installed().await?,
+        previous: updates.previous().await?,
+        job: updates.present(),
+        history: updates.history(10).await?,
+        settings: updates.wanted().await?,
+        has_cargo: find_cargo().is_some(),
+        errors,
+    })
+}
+
+/// `GET /updates/check`: looks for releases and tells what there is.
+pub async fn check(State(updates): State<Updates>) -> Result<Json<News>, Problem> {
+    Ok(Json(updates.check().await?))
+}
+
+/// `POST /updates/check`: the same for forms.
+pub async fn look(State(updates): State<Updates>, want: Want, _: Fields) -> Reply {
+    match updates.check().await {
+        Ok(news) => Done { json: news, created: None, next: HERE.into() }.respond(&want),
+        // The page says what was the matter.
+        Err(Error::Unavailable { .. }) if want.form == Form::Html => {
+            Done { json: json!({}), created: None, next: HERE.into() }.respond(&want)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `GET /updates/all`.
+pub async fn all(State(updates): State<Updates>) -> Result<Json<Value>, Problem> {
+    Ok(Json(json!({ "updates": updates.all().await? })))
+}
+
+/// `GET /updates/version`.
+pub async fn version(State(updates): State<Updates>) -> Result<Json<Version>, Problem> {
+    Ok(Json(updates.version().await?))
+}
+
+/// `GET /updates/history`.
+pub async fn history(
+    State(updates): State<Updates>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    mut params: Params,
+) -> Reply {
+    let limit = params.number("limit", 1..=1000, 100);
+    params.finish()?;
+    let history = updates.history(i64::try_from(limit).unwrap_or(1000)).await?;
+    want.respond(&HistoryPage { frame, now: Timestamp::now(), history })
+}
+
+/// `GET /updates/jobs/{id}`: the page, its JSON, or its changes as they come.
+pub async fn job(
+    State(updates): State<Updates>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<JobId>,
+    want: Want<PageOrStream>,
+) -> Reply {
+    let job = updates.job(id).await?;
+    if want.form == Form::EventStream {
+        return Ok(follow(&updates, job, frame, want.asked.fragment));
+    }
+    want.respond(&JobPage { frame, job })
+}
+
+/// The work as it is and each time it changes, until it is over.
+fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response {
+    let (id, told) = (job.id, updates.follow());
+    let event = move |job: Job| {
+        if as_html {
+            use askama::Template as _;
+            let html = JobPage { frame: frame.clone(), job }.as_job().render().ok()?;
+            return Some(
+                Event::default().data(format!("<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>")),
+            );
+        }
+        Event::default().event("job").json_data(&job).ok()
+    };
+    let is_over = job.stage.is_over();
+    let changes = stream::unfold((told, is_over), move |(mut told, is_over)| async move {
+        if is_over {
+            return None;
+        }
+        told.changed().await.ok()?;
+        let job = told.borrow_and_update().clone().filter(|job| job.id == id)?;
+        let is_over = job.stage.is_over();
+        Some((job, (told, is_over)))
+    });
+    let events = stream::iter([job]).chain(changes).filter_map(move |job| std::future::ready(event(job)));
+    sse::respond(events, updates.stop().clone())
+}
+
+/// `POST /updates/jobs/{id}/cancel`.
+pub async fn cancel(State(updates): State<Updates>, Id(id): Id<JobId>, want: Want, _: Fields) -> Reply {
+    let job = updates.cancel(id).await?;
+    let json = json!({ "success": true, "job": id, "message": format!("\"{}\" is being cancelled.", job.title()) });
+    Done { json, created: None, next: format!("{HERE}/jobs/{id}") }.respond(&want)
+}
+
+/// `GET /updates/install?version=`: the question.
+pub async fn ask_install(
+    State(updates): State<Updates>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    params: Params,
+) -> Reply {
+    let version = params.text("version").map(str::to_owned);
+    if let Some(version) = &version {
+        check_version(version)?;
+    }
+    want.respond(&install_page(&updates, frame, version.as_deref(), Vec::new()).await?)
+}
+
+async fn install_page(updates: &Updates, frame: Frame, version: Option<&str>, errors: Vec<FieldError>) -> Result<InstallPage> {
+    let release = updates.release(version).await?;
+    Ok(InstallPage {
+        frame,
+        obstacle: release.asset.obstacle(),
+        signed_by: updates.wanted().await?.signed_by,
+        has_client: updates.instances().client().await.is_ok(),
+        release,
+        errors,
+    })
+}
+
+/// `POST /updates/install`.
+pub async fn install(
+    State(updates): State<Updates>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    MaybeInput(input): MaybeInput,
+) -> Reply {
+    let (order, with) = read_order(input.value.clone())?;
+    match updates.install(order.clone(), with, actor(&want)).await {
+        Ok(job) => begun(&want, &job),
+        Err(Error::Conflict(detail)) if want.form == Form::Html => {
+            let errors = vec![FieldError::new("", detail)];
+            match order {
+                Order::Release(version) => {
+                    let page = install_page(&updates, frame, version.as_deref(), errors).await?;
+                    want.respond_with(StatusCode::CONFLICT, &page)
+                }
+                _ => want.respond_with(StatusCode::CONFLICT, &page(&updates, frame, errors).await?),
+            }
+        }
+        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&updates, frame, errors).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_order(value: Value) -> Result<(Order, With)> {
+    let mut body = Members::of(value)?;
+    let (version, path) = (body.text("version"), body.text("path"));
+    let source = body.text("source");
+    let unverified = body.flag("accept_unverified").unwrap_or(false);
+    let switch = body.flag("switch").unwrap_or(false);
+    if let Some(version) = &version
+        && check_version(version).is_err()
+    {
+        body.refuse("version", "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).");
+    }
+    let order = match (source.as_deref(), version, path) {
+        (None | Some("release"), version, None) => Some(Order::Release(version)),
+        (Some("build"), Some(version), _) => Some(Order::Build(version)),
+        (None | Some("file"), _, Some(path)) => Some(Order::File(PathBuf::from(path))),
+        (Some("build"), None, _) => {
+            body.refuse("version", "Say which version is to be built, such as 0.6.0.");
+            None
+        }
+        (Some("file"), _, None) => {
+            body.refuse("path", "Say where the file is.");
+            None
+        }
+        (Some(_), ..) => {
+            body.refuse("source", "source must be release, build or file.");
+            None
+        }
+    };
+    let order = body.finish(order)?;
+    Ok((order, With { unverified, switch }))
+}
+
+/// `POST /updates/upload`: a client as a file, by a form (`file`) or as the body itself.
+pub async fn upload(State(updates): State<Updates>, want: Want, request: Request) -> Reply {
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let job = if media_type.starts_with("multipart/form-data") {
+        let form =
+            Multipart::from_request(request, &()).await.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+        receiving::by_form(&updates, form, actor(&want)).await?
+    } else if media_type.starts_with("application/octet-stream") || media_type.starts_with("application/gzip") {
+        receiving::by_body(&updates, request, actor(&want)).await?
+    } else {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Send the program or a release's archive as application/octet-stream, or as the file \"file\" of multipart/form-data.",
+        ));
+    };
+    begun(&want, &job)
+}
+
+/// `GET /updates/switch?version=`: the question.
+pub async fn ask_switch(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+    let version = match params.text("version") {
+        Some(version) => version.to_owned(),
+        // The newest there is besides the one in use.
+        None => {
+            let installed = updates.installed().await?;
+            let other = installed.iter().find(|one| !one.in_use).or(installed.first());
+            let none = || Error::Conflict("No client is installed yet, so there is none to switch to.".into());
+            other.ok_or_else(none)?.name.clone()
+        }
+    };
+    check_version(&version)?;
+    want.respond(&switch_page(&updates, frame, version, Vec::new()).await?)
+}
+
+async fn switch_page(updates: &Updates, frame: Frame, version: String, errors: Vec<FieldError>) -> Result<SwitchPage> {
+    let obstacle = match updates.plan(&version, None).await {
+        Ok(_) => None,
+        Err(error @ (Error::Conflict(_) | Error::Unavailable { .. })) => Some(error.to_string()),
+        Err(error) => return Err(error),
+    };
+    let mut instances = updates.instances().list().await?;
+    instances.sort_by_key(|instance| (instance.client_version.is_some(), !instance.status.has_client()));
+    let from = updates.instances().source().current();
+    Ok(SwitchPage { frame, version, from, instances, obstacle, gate: Gate::default(), errors })
+}
+
+/// `POST /updates/switch`.
+pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    let ids = chosen(&input);
+    let mut body = Members::of(input.value)?;
+    let version = body.text("version");
+    let gate = read_gate(&mut body);
+    let chosen = match ids {
+        Ok(ids) => ids,
+        Err(error) => {
+            body.refuse_all([error]);
+            None
+        }
+    };
+    match &version {
+        None => body.refuse("version", "Say which installed version, such as 0.6.0."),
+        Some(version) if check_version(version).is_err() => {
+            body.refuse("version", "version must be the name of an installed client.")
+        }
+        Some(_) => {}
+    }
+    let version = body.finish(version)?;
+    match updates.switch(&version, chosen, gate, Task::Switch, actor(&want)).await {
+        Ok(job) => begun(&want, &job),
+        Err(Error::Conflict(detail)) if want.form == Form::Html => {
+            let page = switch_page(&updates, frame, version, vec![FieldError::new("", detail)]).await?;
+            want.respond_with(StatusCode::CONFLICT, &page)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /updates/rollback`.
+pub async fn rollback(State(updates): State<Updates>, want: Want, MaybeInput(input): MaybeInput) -> Reply {
+    let mut body = Members::of(input.value)?;
+    let version = body.text("version");
+    let gate = read_gate(&mut body);
+    if let Some(version) = &version
+        && check_version(version).is_err()
+    {
+        body.refuse("version", "version must be the name of an installed client.");
+    }
+    let version = body.finish(Some(version))?;
+    let job = updates.roll_back(version, gate, actor(&want)).await?;
+    begun(&want, &job)
+}
+
+/// How long is waited for and watched; what is not said is as usual.
+fn read_gate(body: &mut Members) -> Gate {
+    let usual = Gate::default();
+    let whole = |number: Option<i64>, usual: u64| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(usual);
+    Gate {
+        ready_within_s: whole(body.number("ready_within_s", 1, 3600), usual.ready_within_s),
+        watch_s: whole(body.number("watch_s", 0, 3600), usual.watch_s),
+    }
+}
+
+/// The chosen instances: `instances: [...]` or one field `instances` for each; none: all that follow the version in use.
+fn chosen(input: &Input) -> std::result::Result<Option<Vec<InstanceId>>, FieldError> {
+    let given: Vec<&str> = match (&input.form, input.value.get("instances")) {
+        (Some(pairs), _) => pairs.iter().filter(|(name, _)| name == "instances").map(|(_, id)| id.as_str()).collect(),
+        (None, Some(Value::Array(ids))) => ids.iter().map(|id| id.as_str().unwrap_or_default()).collect(),
+        (None, None | Some(Value::Null)) => return Ok(None),
+        (None, Some(_)) => vec![""],
+    };
+    // A form says for whom it is; a list without anybody in it is a mistake.
+    let is_some = input.form.is_none() || input.value.get("whom").and_then(Value::as_str) == Some("chosen");
+    if !is_some {
+        return Ok(None);
+    }
+    let ids = given.iter().map(|id| id.parse().ok()).collect::<Option<Vec<InstanceId>>>();
+    match ids {
+        Some(ids) if !ids.is_empty() => Ok(Some(ids)),
+        Some(_) => Err(FieldError::new("/instances", "Choose at least one instance.")),
+        None => Err(FieldError::new("/instances", "instances must be a list of ids of instances.")),
+    }
+}
+
+/// `GET /updates/installed/{name}/delete`: the question.
+pub async fn ask_remove(
+    State(updates): State<Updates>,
+    Extension(frame): Extension<Frame>,
+    Path(name): Path<String>,
+    want: Want,
+) -> Reply {
+    let client = updates.installed().await?.into_iter().find(|one| one.name == name);
+    let client = client.ok_or_else(|| Error::not_found("installed client", name))?;
+    want.respond(&RemovePage { frame, obstacle: client.obstacle(), client })
+}
+
+/// `DELETE /updates/installed/{name}`, and `POST /updates/installed/{name}/delete` for forms.
+pub async fn remove(State(updates): State<Updates>, Path(name): Path<String>, want: Want, _: Fields) -> Reply {
+    updates.remove(&name).await?;
+    let json = json!({ "success": true, "message": format!("Client {name} is removed.") });
+    Done { json, created: None, next: HERE.into() }.respond(&want)
+}
+
+/// `PATCH /updates/settings`, and `POST` for forms.
+pub async fn settings(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    let changed = updates.wanted().await?.changed(input.value, input.form.is_some());
+    match changed {
+        Ok(wanted) => {
+            updates.set_wanted(&wanted).await?;
+            let json = json!({ "success": true, "message": "Saved.", "settings": wanted });
+            Done { json, created: None, next: format!("{HERE}#settings") }.respond(&want)
+        }
+        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&updates, frame, errors).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Work has begun: programs get its id, people its page.
+fn begun<O: Offer>(want: &Want<O>, job: &Job) -> Reply {
+    #[derive(Serialize)]
+    struct Begun<'a> {
+        success: bool,
+        job: JobId,
+        version: &'a str,
+        message: String,
+    }
+    let at = format!("{HERE}/jobs/{}", job.id);
+    let json = Begun { success: true, job: job.id, version: &job.version, message: format!("\"{}\" has begun.", job.title()) };
+    let mut response = Done { json, created: None, next: at.clone() }.respond(want)?.into_response();
+    if want.form != Form::Html {
+        *response.status_mut() = StatusCode::ACCEPTED;
+        let at = if want.asked.api { format!("/api{at}") } else { at };
+        if let Ok(at) = at.try_into() {
+            response.headers_mut().insert(axum::http::header::LOCATION, at);
+        }
+    }
+    Ok(response)
+}
+
+fn actor<O: Offer>(want: &Want<O>) -> &'static str {
+    if want.form == Form::Html { "page" } else { "api" }
+}

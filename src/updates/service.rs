@@ -1,0 +1,346 @@
+//! The use cases of updates: what is there, install, switch, roll back, remove; and what a manager does about the work of the one before it.
+
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::board::Board;
+use super::model::{InUse, Installed, Job, Origin, Stage, User};
+use super::queries::{self, Known};
+use super::settings::Wanted;
+use super::store::Store;
+use crate::clock::Timestamp;
+use crate::configs::ClientVersion;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
+use crate::health::Health;
+use crate::ids::JobId;
+use crate::instances::{Instance, Instances};
+use crate::logs::Logs;
+
+/// Everything that can be done about clients; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Updates(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    db: Db,
+    health: Health,
+    logs: Logs,
+    store: Store,
+    base: String,
+    fetcher: Fetcher,
+    token_file: Option<PathBuf>,
+    board: Board,
+    stop: CancellationToken,
+    checking: tokio::sync::Mutex<()>,
+}
+
+/// Where releases are, and with which right they are asked for.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The base address of the release API.
+    pub base: String,
+    /// A file that holds the token to ask it with.
+    pub token_file: Option<PathBuf>,
+}
+
+/// The client in use, as programs get it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Version {
+    /// The version it tells.
+    pub version: String,
+    /// Its name in the store; none: it was given with `--client`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The release it came with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The program.
+    pub path: PathBuf,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+    /// Where it came from.
+    pub source: Origin,
+}
+
+impl Updates {
+    /// Nothing is asked yet and nothing done.
+    ///
+    /// # Errors
+    /// The address of the release API cannot be used.
+    pub fn new(db: Db, health: Health, logs: Logs, place: Place, stop: CancellationToken) -> std::result::Result<Self, String> {
+        let store = Store::new(health.instances().source().store().to_owned());
+        let fetcher = Fetcher::new(&place.base)?;
+        let board = Board::new(db.clone(), stop.clone());
+        let Place { base, token_file } = place;
+        let checking = tokio::sync::Mutex::default();
+        Ok(Self(Arc::new(Shared { db, health, logs, store, base, fetcher, token_file, board, stop, checking })))
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    pub(super) fn logs(&self) -> &Logs {
+        &self.0.logs
+    }
+
+    /// The instances that run clients.
+    #[must_use]
+    pub fn instances(&self) -> &Instances {
+        self.0.health.instances()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn base(&self) -> &str {
+        &self.0.base
+    }
+
+    pub(super) fn fetcher(&self) -> &Fetcher {
+        &self.0.fetcher
+    }
+
+    pub(super) fn checking(&self) -> &tokio::sync::Mutex<()> {
+        &self.0.checking
+    }
+
+    pub(super) fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    /// Ends with the manager.
+    #[must_use]
+    pub fn stop(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+
+    /// What the release API is asked with. Read anew each time, so that a changed token counts at once.
+    pub(super) async fn token(&self) -> Option<String> {
+        let path = self.0.token_file.as_ref()?;
+        match tokio::fs::read_to_string(path).await {
+            Ok(text) => Some(text.trim().to_owned()).filter(|token| !token.is_empty()),
+            Err(error) => {
+                tracing::warn!(%error, file = %path.display(), "the token for the release API cannot be read; asking without");
+                None
+            }
+        }
+    }
+
+    /// The work under way or the last that was, as it changes.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<Option<Job>> {
+        self.0.board.follow()
+    }
+
+    /// The work under way.
+    #[must_use]
+    pub fn present(&self) -> Option<Job> {
+        self.0.board.present().filter(|job| !job.stage.is_over())
+    }
+
+    /// A piece of work.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn job(&self, id: JobId) -> Result<Job> {
+        self.0.board.get(id).await
+    }
+
+    /// Cancels a piece of work.
+    ///
+    /// # Errors
+    /// It is over, or there is none of this id.
+    pub async fn cancel(&self, id: JobId) -> Result<Job> {
+        self.0.board.cancel(id).await
+    }
+
+    /// What was done, newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn history(&self, limit: i64) -> Result<Vec<Job>> {
+        self.0.db.read(move |c| Ok(queries::jobs(c, limit)?)).await
+    }
+
+    /// Every release and client that was ever heard of, newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn all(&self) -> Result<Vec<Known>> {
+        self.0.db.read(|c| Ok(queries::known(c)?)).await
+    }
+
+    /// What the user wants of updates.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn wanted(&self) -> Result<Wanted> {
+        let (_, settings) = self.0.db.read(|c| Ok(queries::state(c)?)).await?;
+        Ok(serde_json::from_str(&settings).unwrap_or_default())
+    }
+
+    /// Changes it.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn set_wanted(&self, wanted: &Wanted) -> Result<()> {
+        let text = serde_json::to_string(wanted).map_err(Error::internal)?;
+        self.0.db.write(move |c| Ok(queries::set_settings(c, &text)?)).await?;
+        Ok(())
+    }
+
+    /// The program given with `--client`, which stands for all versions; none: clients are managed here.
+    #[must_use]
+    pub fn fixed(&self) -> Option<&Path> {
+        self.instances().source().fixed()
+    }
+
+    /// Refuses work on clients while one given with `--client` is used.
+    pub(super) fn check_managed(&self) -> Result<()> {
+        match self.fixed() {
+            None => Ok(()),
+            Some(path) => Err(Error::Conflict(format!(
+                "jd-manager was started with the client {}, and runs nothing else. Start it without --client (JD_MANAGER_CLIENT, or client in the \
+                 settings file) to install and switch clients here.",
+                path.display()
+            ))),
+        }
+    }
+
+    /// The client in use, as far as it matters to what is newer.
+    pub(super) async fn in_use(&self) -> Option<InUse> {
+        let program = self.instances().client().await.ok()?;
+        let store = self.store().clone();
+        let tag = match program.name {
+            Some(name) => {
+                tokio::task::spawn_blocking(move || store.manifest(&name)).await.ok()?.and_then(|manifest| manifest.tag)
+            }
+            None => None,
+        };
+        Some(InUse { tag, client: program.version })
+    }
+
+    /// The client in use.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be run here.
+    pub async fn version(&self) -> Result<Version> {
+        let program = self.instances().client().await?;
+        let (store, path, name) = (self.store().clone(), program.path.clone(), program.name.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let manifest = name.as_deref().and_then(|name| store.manifest(name));
+            Ok::<_, std::io::Error>((crate::verify::sha256(&path)?, manifest))
+        });
+        let (sha256, manifest) = read.await.map_err(Error::internal)??;
+        let source = match (&program.name, &manifest) {
+            (None, _) => Origin::Setting,
+            (Some(_), None) => Origin::ByHand,
+            (Some(_), Some(manifest)) => manifest.origin,
+        };
+        let tag = manifest.and_then(|manifest| manifest.tag);
+        Ok(Version { version: program.version.to_string(), name: program.name, tag, path: program.path, sha256, source })
+    }
+
+    /// The installed clients, the newest first, with who needs them.
+    ///
+    /// # Errors
+    /// The directory or the database cannot be read.
+    pub async fn installed(&self) -> Result<Vec<Installed>> {
+        let store = self.store().clone();
+        let found = tokio::task::spawn_blocking(move || store.list()).await.map_err(Error::internal)??;
+        let current = self.instances().source().current();
+        let instances = self.instances().list().await?;
+        let mut installed: Vec<Installed> = found
+            .into_iter()
+            .map(|(name, manifest)| {
+                let users = instances.iter().filter_map(|instance| user(instance, &name)).collect();
+                Installed { in_use: current.as_deref() == Some(&name), instances: users, name, manifest }
+            })
+            .collect();
+        installed.sort_by_key(|one| {
+            std::cmp::Reverse((one.name.parse::<ClientVersion>().ok(), one.manifest.as_ref().map(|m| m.installed_at)))
+        });
+        Ok(installed)
+    }
+
+    /// The installed client that was in use before the present one, or that is one older; none: there is no other.
+    ///
+    /// # Errors
+    /// The directory or the database cannot be read.
+    pub async fn previous(&self) -> Result<Option<String>> {
+        let current = self.instances().source().current();
+        let store = self.store().clone();
+        let jobs = self.history(100).await?;
+        let before = jobs.into_iter().filter(|job| job.stage == Stage::Switched).find_map(|job| {
+            let switch = job.switch.filter(|switch| switch.is_for_all)?;
+            switch.from.filter(|_| current.as_deref() == Some(&job.version))
+        });
+        let before = tokio::task::spawn_blocking(move || before.filter(|name| store.has(name))).await.map_err(Error::internal)?;
+        if before.is_some() || current.is_none() {
+            return Ok(before);
+        }
+        let number = |name: &str| name.parse::<ClientVersion>().ok();
+        let present = current.as_deref().and_then(number);
+        let older =
+            self.installed().await?.into_iter().filter(|one| !one.in_use && number(&one.name) < present).map(|one| one.name);
+        Ok(older.max_by_key(|name| number(name)))
+    }
+
+    /// Removes an installed client.
+    ///
+    /// # Errors
+    /// There is none of this name, or it is needed.
+    pub async fn remove(&self, name: &str) -> Result<()> {
+        if let Some(job) = self.present() {
+            return Err(Error::Conflict(format!("\"{}\" is under way. Wait for it, or cancel it.", job.title())));
+        }
+        let found = self.installed().await?.into_iter().find(|one| one.name == name);
+        let found = found.ok_or_else(|| Error::not_found("installed client", name))?;
+        if let Some(obstacle) = found.obstacle() {
+            return Err(Error::Conflict(obstacle));
+        }
+        let (store, name) = (self.store().clone(), name.to_owned());
+        tokio::task::spawn_blocking(move || store.remove(&name)).await.map_err(Error::internal)??;
+        self.look_at_store().await;
+        Ok(())
+    }
+
+    /// Writes down what is installed, and says what is new.
+    pub(super) async fn look_at_store(&self) {
+        let look = async {
+            let store = self.store().clone();
+            let found = tokio::task::spawn_blocking(move || store.list()).await.map_err(Error::internal)??;
+            let rows: Vec<(String, String, Option<Timestamp>)> = found
+                .into_iter()
+                .map(|(name, manifest)| match manifest {
+                    Some(manifest) => (manifest.tag.unwrap_or(name), manifest.from, Some(manifest.installed_at)),
+                    None => (name, String::new(), None),
+                })
+                .collect();
+            self.0.db.write(move |c| Ok(queries::set_installed(c, &rows, Timestamp::now())?)).await?;
+            self.tell(&self.news().await?);
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = look.await {
+            tracing::warn!(%error, "what is installed cannot be written down");
+        }
+    }
+}
+
+fn user(instance: &Instance, name: &str) -> Option<User> {
+    let pinned = instance.client_version.as_deref() == Some(name);
+    let running = instance.running_version.as_deref() == Some(name);
+    let tried = instance.trial_version.as_deref() == Some(name);
+    (pinned || running || tried).then(|| User { id: instance.id, name: instance.name.clone(), pinned, running })
+}

@@ -1,0 +1,150 @@
+//! What the user wants of updates: looked for by themselves, installed by themselves, signed by whom. Pure but for reading a body.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::http::extract::Members;
+use crate::verify::public_key;
+
+/// What the user wants of updates. By default releases are looked for daily and nothing is ever installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    /// Releases are looked for once a day.
+    pub check_daily: bool,
+    /// A new release is installed and switched to without being asked for, if its checksum is known.
+    pub automatic: bool,
+    /// The part of the day for that: from this minute of the machine's local day, 0 to 1439 (as text `02:00`),
+    #[serde(with = "time_of_day")]
+    pub window_from: u16,
+    /// to this one; it may go over midnight.
+    #[serde(with = "time_of_day")]
+    pub window_to: u16,
+    /// The minisign public key that releases have to be signed with; none: signatures are not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { check_daily: true, automatic: false, window_from: 120, window_to: 300, signed_by: None }
+    }
+}
+
+impl Wanted {
+    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a no.
+    ///
+    /// # Errors
+    /// Names every member that is wrong.
+    pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
+        let mut body = Members::of(value)?;
+        let mut wanted = self.clone();
+        let no = is_form.then_some(false);
+        wanted.check_daily = body.flag("check_daily").or(no).unwrap_or(self.check_daily);
+        wanted.automatic = body.flag("automatic").or(no).unwrap_or(self.automatic);
+        for (name, minute) in [("window_from", &mut wanted.window_from), ("window_to", &mut wanted.window_to)] {
+            if let Some(text) = body.text(name) {
+                match minute_of(&text) {
+                    Some(given) => *minute = given,
+                    None => body.refuse(name, format!("{name} must be a time of day such as 02:00.")),
+                }
+            }
+        }
+        if body.has("signed_by") {
+            let text = body.text("signed_by");
+            if let Some(Err(why)) = text.as_deref().map(public_key) {
+                body.refuse("signed_by", format!("signed_by: {why}."));
+            }
+            wanted.signed_by = text
+                .as_deref()
+                .and_then(|text| text.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned()));
+        }
+        if wanted.window_from == wanted.window_to {
+            body.refuse("window_to", "The window must have a length: choose another end.");
+        }
+        body.finish(Some(wanted))
+    }
+
+    /// Whether a minute of the local day lies in the window.
+    #[must_use]
+    pub const fn is_time(&self, minute: u16) -> bool {
+        if self.window_from < self.window_to {
+            self.window_from <= minute && minute < self.window_to
+        } else {
+            minute >= self.window_from || minute < self.window_to
+        }
+    }
+
+    /// The window's ends as times of day.
+    #[must_use]
+    pub fn window(&self) -> (String, String) {
+        (text_of(self.window_from), text_of(self.window_to))
+    }
+}
+
+fn text_of(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
+/// Minutes of a day as people write them.
+mod time_of_day {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+    pub fn serialize<S: Serializer>(minute: &u16, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&super::text_of(*minute))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<u16, D::Error> {
+        super::minute_of(&String::deserialize(d)?).ok_or_else(|| D::Error::custom("no time of day"))
+    }
+}
+
+fn minute_of(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |text: &str, below: u16| text.parse::<u16>().ok().filter(|n| *n < below && text.len() == 2);
+    Some(number(hours, 24)? * 60 + number(minutes, 60)?)
+}
+
+/// A key that is stored was a key when it was stored.
+///
+/// # Errors
+/// It is none any more.
+pub fn key_of(wanted: &Wanted) -> Result<Option<minisign_verify::PublicKey>> {
+    wanted
+        .signed_by
+        .as_deref()
+        .map(public_key)
+        .transpose()
+        .map_err(|why| Error::invalid("/signed_by", format!("The configured key: {why}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_not_mentioned_stays_and_what_is_wrong_is_named() {
+        let wanted = Wanted::default();
+        assert!(wanted.check_daily && !wanted.automatic);
+        let changed = wanted.changed(json!({"automatic": true, "window_from": "23:30", "window_to": "01:00"}), false).unwrap();
+        assert!(changed.check_daily && changed.automatic);
+        assert!(changed.is_time(23 * 60 + 30) && changed.is_time(0) && !changed.is_time(60) && !changed.is_time(12 * 60));
+        assert_eq!(changed.window(), ("23:30".to_owned(), "01:00".to_owned()));
+        assert!(!wanted.changed(json!({}), true).unwrap().check_daily);
+        let wrong = json!({"window_from": "25:00", "window_to": "2", "signed_by": "me", "automatic": 5});
+        let Err(Error::Invalid(errors)) = wanted.changed(wrong, false) else { panic!() };
+        assert_eq!(errors.len(), 4, "{errors:?}");
+        assert!(wanted.changed(json!({"window_from": "02:00", "window_to": "02:00"}), false).is_err());
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let signed = wanted.changed(json!({"signed_by": format!("untrusted comment: x\n{key}")}), false).unwrap();
+        assert_eq!(signed.signed_by.as_deref(), Some(key));
+        assert!(key_of(&signed).unwrap().is_some());
+        // As it is told and stored, it is read.
+        let told = serde_json::to_value(&signed).unwrap();
+        assert_eq!(told["window_from"], "02:00");
+        assert_eq!(serde_json::from_value::<Wanted>(told).unwrap(), signed);
+        assert_eq!(signed.changed(json!({"signed_by": ""}), false).unwrap().signed_by, None);
+    }
+}

@@ -1,0 +1,263 @@
+//! The directory of installed clients, `clients/` in the data directory: `<name>/jd_client_sv2` with `manifest.json` beside it, the link `current`
+//! to the one in use, and `.incoming/` for what is not complete.
+//!
+//! A client comes in by one rename of a directory that is complete and on the disk; it comes into use by one rename of a link; it goes by one rename, too,
+//! before it is removed. So whatever is killed when, each of them is there as a whole or not at all. Knows no job and no page. Blocks.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use super::model::Manifest;
+use super::tags::is_name;
+use crate::failpoint;
+use crate::instances::program::{CURRENT, NAME, installed};
+use crate::verify::sha256;
+
+const INCOMING: &str = ".incoming";
+const MANIFEST: &str = "manifest.json";
+/// A link that is about to become [`CURRENT`].
+const NEXT: &str = ".current.next";
+/// Directories of removed clients on their way out.
+const GONE: &str = ".gone-";
+
+/// The installed clients.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// How a client came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// It is new, under this name.
+    New(String),
+    /// The very same program was there already, under this name.
+    Known(String),
+}
+
+impl Store {
+    /// In the directory `dir`, which is made when it is needed.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Removes what interrupted work left.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or what lies there not be removed.
+    pub fn tidy(&self) -> io::Result<()> {
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if name == INCOMING || name.starts_with(GONE) {
+                remove_tree(&entry.path())?;
+            } else if name == NEXT {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of the installed clients with what is written beside them, by name.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn list(&self) -> io::Result<Vec<(String, Option<Manifest>)>> {
+        let names = installed(&self.dir)?.into_iter().filter(|name| is_name(name));
+        Ok(names.map(|name| (name.clone(), self.manifest(&name))).collect())
+    }
+
+    /// Whether a client of this name is installed.
+    pub fn has(&self, name: &str) -> bool {
+        is_name(name) && name != CURRENT && self.program(name).is_file()
+    }
+
+    /// Where the program of a name lies.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.dir.join(name).join(NAME)
+    }
+
+    /// What is written beside a client; none: it was put there by hand.
+    pub fn manifest(&self, name: &str) -> Option<Manifest> {
+        let text = fs::read_to_string(self.dir.join(name).join(MANIFEST)).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// A new empty directory for what is not complete.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn incoming(&self, job: impl std::fmt::Display) -> io::Result<PathBuf> {
+        let dir = self.dir.join(INCOMING).join(job.to_string());
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        Ok(dir)
+    }
+
+    /// Removes the directory of a piece of work, and the one around it if it is empty then.
+    pub fn forget_incoming(&self, dir: &Path) {
+        if let Err(error) = remove_tree(dir) {
+            tracing::warn!(%error, dir = %dir.display(), "what is left of an installation cannot be removed; the next start tries again");
+        }
+        let _ = fs::remove_dir(self.dir.join(INCOMING));
+    }
+
+    /// Takes the tried program at `file`, which lies in an incoming directory, into the store. Once this has returned it is on the disk.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn take_in(&self, file: &Path, manifest: &Manifest) -> io::Result<Came> {
+        let short = &manifest.sha256[..8.min(manifest.sha256.len())];
+        let names = [manifest.client.clone(), format!("{}+{short}", manifest.client)];
+        let mut free = None;
+        for name in names {
+            if !self.dir.join(&name).exists() {
+                free = free.or(Some(name));
+            } else if sha256(&self.program(&name)).is_ok_and(|known| known == manifest.sha256) {
+                return Ok(Came::Known(name));
+            }
+        }
+        let name =
+            free.ok_or_else(|| io::Error::other(format!("clients/{}+{short} is taken by something else", manifest.client)))?;
+        let draft = file.with_file_name("complete");
+        DirBuilder::new().mode(0o700).create(&draft)?;
+        let program = draft.join(NAME);
+        fs::rename(file, &program)?;
+        fs::set_permissions(&program, Permissions::from_mode(0o500))?;
+        File::open(&program)?.sync_all()?;
+        let mut written = File::options().write(true).create_new(true).mode(0o400).open(draft.join(MANIFEST))?;
+        written.write_all(&serde_json::to_vec_pretty(manifest)?)?;
+        written.sync_all()?;
+        File::open(&draft)?.sync_all()?;
+        failpoint::reach("install.complete");
+        fs::rename(&draft, self.dir.join(&name))?;
+        failpoint::reach("install.renamed");
+        File::open(&self.dir)?.sync_all()?;
+        Ok(Came::New(name))
+    }
+
+    /// Brings an installed client into use.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn take_into_use(&self, name: &str) -> io::Result<()> {
+        let next = self.dir.join(NEXT);
+        match fs::remove_file(&next) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        // Relative, so that the data directory may be moved.
+        symlink(name, &next)?;
+        failpoint::reach("switch.linked");
+        fs::rename(&next, self.dir.join(CURRENT))?;
+        failpoint::reach("switch.renamed");
+        File::open(&self.dir)?.sync_all()
+    }
+
+    /// Removes an installed client.
+    ///
+    /// # Errors
+    /// There is none of this name; the disk.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let gone = self.dir.join(format!("{GONE}{name}"));
+        if gone.exists() {
+            remove_tree(&gone)?;
+        }
+        fs::rename(self.dir.join(name), &gone)?;
+        failpoint::reach("remove.renamed");
+        File::open(&self.dir)?.sync_all()?;
+        remove_tree(&gone)
+    }
+}
+
+/// Directories of installed clients may be written by their owner, so nothing has to be allowed first.
+fn remove_tree(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Origin, Proof};
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::ids::JobId;
+
+    fn manifest(file: &Path, client: &str) -> Manifest {
+        Manifest {
+            origin: Origin::File,
+            tag: None,
+            client: client.into(),
+            sha256: sha256(file).unwrap(),
+            size: 1,
+            proof: Proof::None,
+            from: "here".into(),
+            installed_at: Timestamp(0),
+            notes: String::new(),
+            job: JobId::random(),
+        }
+    }
+
+    fn put(store: &Store, content: &str, client: &str) -> Came {
+        let dir = store.incoming(JobId::random()).unwrap();
+        let file = dir.join("client");
+        fs::write(&file, content).unwrap();
+        let came = store.take_in(&file, &manifest(&file, client)).unwrap();
+        store.forget_incoming(&dir);
+        came
+    }
+
+    #[test]
+    fn clients_lie_side_by_side_and_the_same_one_only_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("clients"));
+        store.tidy().unwrap();
+        assert_eq!(store.list().unwrap(), []);
+        assert_eq!(put(&store, "one", "0.6.0"), Came::New("0.6.0".into()));
+        assert_eq!(put(&store, "one", "0.6.0"), Came::Known("0.6.0".into()));
+        let Came::New(other) = put(&store, "other", "0.6.0") else { panic!() };
+        assert!(other.starts_with("0.6.0+") && is_name(&other), "{other}");
+        assert_eq!(put(&store, "other", "0.6.0"), Came::Known(other.clone()));
+        assert_eq!(put(&store, "old", "0.5.0"), Came::New("0.5.0".into()));
+        let names: Vec<String> = store.list().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["0.5.0", "0.6.0", other.as_str()]);
+        assert!(store.manifest("0.6.0").is_some() && store.has("0.5.0") && !store.has("..") && !store.has("current"));
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(store.program("0.6.0")), mode(store.dir.join("0.6.0"))), (0o500, 0o700));
+
+        store.take_into_use("0.6.0").unwrap();
+        store.take_into_use("0.5.0").unwrap();
+        assert_eq!(fs::read_link(store.dir.join(CURRENT)).unwrap(), Path::new("0.5.0"));
+        assert_eq!(store.list().unwrap().len(), 3);
+        store.remove("0.6.0").unwrap();
+        assert!(!store.has("0.6.0") && store.remove("0.6.0").is_err());
+        // Nothing hidden is left.
+        let hidden =
+            fs::read_dir(&store.dir).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
+        assert_eq!(hidden.count(), 0);
+    }
+
+    #[test]
+    fn what_interrupted_work_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().into());
+        put(&store, "one", "0.6.0");
+        store.take_into_use("0.6.0").unwrap();
+        fs::write(store.incoming("job").unwrap().join("half"), "x").unwrap();
+        symlink("0.6.0", dir.path().join(NEXT)).unwrap();
+        fs::create_dir(dir.path().join(".gone-0.5.0")).unwrap();
+        store.tidy().unwrap();
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["0.6.0", "current"]);
+    }
+}

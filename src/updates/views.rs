@@ -1,0 +1,274 @@
+//! The pages of updates, which are also their JSON. No I/O here: everything shown was handed in.
+
+use askama::Template;
+use serde::Serialize;
+
+use super::checking::News;
+use super::model::{Asset, Gate, Installed, Job, Manifest, Release, Stage, Step};
+use super::settings::Wanted;
+use crate::clock::{Timestamp, spoken};
+use crate::error::FieldError;
+use crate::http::Frame;
+use crate::instances::{Instance, size_words};
+use crate::view;
+
+/// `/updates`.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "updates/show.html", blocks = ["main"])]
+pub struct UpdatesPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    #[serde(skip)]
+    pub(super) now: Timestamp,
+    /// The program given with `--client`; none: clients are managed here.
+    pub(super) fixed: Option<String>,
+    /// Why there is no client in use, if so.
+    pub(super) no_client: Option<String>,
+    /// What is known of releases.
+    #[serde(flatten)]
+    pub(super) news: News,
+    /// Why the last question for releases had no answer.
+    pub(super) problem: Option<String>,
+    /// The installed clients, the newest first.
+    pub(super) installed: Vec<Installed>,
+    /// The version that a rollback goes to.
+    pub(super) previous: Option<String>,
+    /// The work under way.
+    pub(super) job: Option<Job>,
+    /// What was done, newest first.
+    pub(super) history: Vec<Job>,
+    /// What the user wants of updates.
+    pub(super) settings: Wanted,
+    #[serde(skip)]
+    pub(super) has_cargo: bool,
+    #[serde(skip)]
+    pub(super) errors: Vec<FieldError>,
+}
+view!(UpdatesPage { "main" => as_main });
+
+impl UpdatesPage {
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn headline(&self) -> String {
+        match (&self.news.current, &self.news.latest) {
+            (None, _) => "No client yet".into(),
+            (Some(current), Some(latest)) if self.news.available => {
+                format!("Client {current} is in use; release {latest} is newer")
+            }
+            (Some(current), Some(_)) => format!("Client {current} is in use, and nothing newer is known"),
+            (Some(current), None) => format!("Client {current} is in use"),
+        }
+    }
+
+    /// The installed client that came with a release.
+    fn installed_as(&self, release: &Release) -> Option<&str> {
+        let is_it = |one: &&Installed| one.manifest.as_ref().is_some_and(|manifest| manifest.tag.as_ref() == Some(&release.tag));
+        self.installed.iter().find(is_it).map(|one| one.name.as_str())
+    }
+
+    fn error(&self, pointer: &str) -> Option<&str> {
+        self.errors.iter().find(|e| e.pointer == pointer).map(|e| e.detail.as_str())
+    }
+
+    #[allow(clippy::unused_self, reason = "templates call methods")]
+    fn client_of(&self, release: &Release) -> String {
+        release.client().map_or_else(|| "–".into(), |client| client.to_string())
+    }
+
+    #[allow(clippy::unused_self, reason = "templates call methods")]
+    fn size(&self, bytes: &u64) -> String {
+        size_words(*bytes)
+    }
+
+    #[allow(clippy::unused_self, reason = "templates call methods")]
+    fn source(&self, manifest: &Option<Manifest>) -> String {
+        match manifest {
+            None => super::model::Origin::ByHand.words().into(),
+            Some(Manifest { tag: Some(tag), .. }) => format!("release {tag}"),
+            Some(manifest) => format!("{}: {}", manifest.origin.words(), manifest.from),
+        }
+    }
+}
+
+/// `/updates/history`.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "updates/history.html", blocks = ["main"])]
+pub struct HistoryPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    #[serde(skip)]
+    pub(super) now: Timestamp,
+    /// What was done, newest first.
+    pub(super) history: Vec<Job>,
+}
+view!(HistoryPage { "main" => as_main });
+
+impl HistoryPage {
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+}
+
+/// `/updates/jobs/{id}`.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "updates/job.html", blocks = ["main", "job"])]
+pub struct JobPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// The work.
+    #[serde(flatten)]
+    pub(super) job: Job,
+}
+view!(JobPage { "main" => as_main, "job" => as_job });
+
+impl JobPage {
+    fn is_over(&self) -> bool {
+        self.job.stage.is_over()
+    }
+
+    /// How far it is, in figures.
+    fn figures(&self) -> Option<String> {
+        let done = self.job.bytes?;
+        Some(match (self.job.stage, self.job.total) {
+            (Stage::Downloading, Some(total)) => format!("{} of {}", size_words(done), size_words(total)),
+            (Stage::Downloading, None) => size_words(done),
+            (Stage::Building, Some(total)) => format!("{done} of {total} crates"),
+            (Stage::Switching, Some(total)) => format!("{done} of {total} instances"),
+            _ => return None,
+        })
+    }
+
+    fn steps(&self) -> &[Step] {
+        self.job.switch.as_ref().map_or(&[], |switch| switch.steps.as_slice())
+    }
+
+    fn came_from(&self) -> Option<&str> {
+        self.job.switch.as_ref().and_then(|switch| switch.from.as_deref())
+    }
+
+    /// The class that colours its stage.
+    fn tone(&self) -> &'static str {
+        match self.job.stage {
+            Stage::Failed | Stage::RolledBack => "failed",
+            Stage::Cancelled => "stopped",
+            stage if stage.is_good() => "running",
+            _ => "starting",
+        }
+    }
+
+    #[allow(clippy::unused_self, reason = "templates call methods")]
+    fn downtime(&self, step: &Step) -> Option<String> {
+        let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
+        let seconds = |millis: u64| format!("{}.{} s", millis / 1000, millis % 1000 / 100);
+        Some(format!("{}, of which its start took {}", seconds(down), seconds(own)))
+    }
+
+    /// The version that can be gone back to after a switch that came out well.
+    fn way_back(&self) -> Option<&str> {
+        self.came_from().filter(|_| self.job.stage == Stage::Switched && self.job.switch.as_ref().is_some_and(|s| s.is_for_all))
+    }
+}
+
+/// `GET /updates/install`: what is about to be installed.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "updates/install.html", blocks = ["main"])]
+pub struct InstallPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// The release.
+    pub(super) release: Release,
+    /// Why it cannot be installed, if so.
+    pub(super) obstacle: Option<String>,
+    /// It has to be signed with this key.
+    pub(super) signed_by: Option<String>,
+    /// There is a client in use, which instances may be switched from.
+    #[serde(skip)]
+    pub(super) has_client: bool,
+    pub(super) errors: Vec<FieldError>,
+}
+view!(InstallPage { "main" => as_main });
+
+impl InstallPage {
+    /// Nothing tells whether what arrives is what was published.
+    fn is_unverified(&self) -> bool {
+        self.release.asset.sha256().is_none() && self.signed_by.is_none()
+    }
+
+    fn client(&self) -> String {
+        self.release.client().map_or_else(|| "not known before it is installed".into(), |client| client.to_string())
+    }
+
+    fn file(&self) -> &str {
+        match &self.release.asset {
+            Asset::Ready { name, .. } | Asset::Uploading { name } => name,
+            Asset::Missing { .. } => "none for this machine",
+        }
+    }
+
+    fn size(&self) -> String {
+        self.release.asset.size().map_or_else(|| "–".into(), size_words)
+    }
+}
+
+/// `GET /updates/switch`: what a switch would do.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "updates/switch.html", blocks = ["main"])]
+pub struct SwitchPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// To which version.
+    pub(super) version: String,
+    /// The version in use now.
+    pub(super) from: Option<String>,
+    /// All instances, those that would go over first.
+    pub(super) instances: Vec<Instance>,
+    /// Why those that follow the version in use cannot be switched, if so.
+    pub(super) obstacle: Option<String>,
+    /// How an instance shows that it has come up well.
+    pub(super) gate: Gate,
+    pub(super) errors: Vec<FieldError>,
+}
+view!(SwitchPage { "main" => as_main });
+
+impl SwitchPage {
+    fn is_in_use(&self) -> bool {
+        self.from.as_deref() == Some(&self.version)
+    }
+
+    fn followers(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter().filter(|instance| instance.client_version.is_none())
+    }
+
+    fn running_followers(&self) -> usize {
+        self.followers().filter(|instance| instance.status.has_client()).count()
+    }
+}
+
+/// `GET /updates/installed/{name}/delete`: the question.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "updates/remove.html", blocks = ["main"])]
+pub struct RemovePage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// The client.
+    #[serde(flatten)]
+    pub(super) client: Installed,
+    /// Why it cannot be removed, if so.
+    pub(super) obstacle: Option<String>,
+}
+view!(RemovePage { "main" => as_main });
+
+impl RemovePage {
+    /// How to get it again.
+    fn way_back(&self) -> String {
+        match &self.client.manifest {
+            Some(manifest) => manifest.tag.as_ref().map_or_else(
+                || format!("It came from: {}.", manifest.from),
+                |tag| format!("It came with release {tag}, from which it can be installed again as long as that is published."),
+            ),
+            None => "It was put there by hand; jd-manager cannot get it again.".into(),
+        }
+    }
+}

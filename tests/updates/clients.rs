@@ -1,0 +1,92 @@
+//! Programs that are clients as far as anybody can tell: small machine code that becomes the simulated client, with a version and manners of its own, and
+//! archives of them as releases have them.
+
+use crate::harness::PROGRAM;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs;
+use std::process::Command;
+use std::sync::Mutex;
+use tar::{Builder, EntryType, Header};
+
+/// Where the client lies in a release's archive.
+pub const MEMBER: &str = "./jd-client/jd_client_sv2";
+
+/// A program that runs the simulated client with these flags. Compiled once for each set of them.
+pub fn program(flags: &[&str]) -> Vec<u8> {
+    static MADE: Mutex<Option<HashMap<String, Vec<u8>>>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap();
+    let made = made.get_or_insert_default();
+    made.entry(flags.join("\n")).or_insert_with(|| compile(flags)).clone()
+}
+
+/// One that says it is this version and behaves.
+pub fn version(version: &str) -> Vec<u8> {
+    program(&["--pretend-version", version])
+}
+
+fn compile(flags: &[&str]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, into) = (dir.path().join("client.c"), dir.path().join("client"));
+    let given: String = flags.iter().map(|flag| format!("\"{flag}\", ")).collect();
+    let text = format!(
+        "#include <unistd.h>\n#include <stdlib.h>\n\
+         static char *given[] = {{\"jd_client_sv2\", \"simulate\", {given}}};\n\
+         int main(int argc, char **argv) {{\n\
+             int n = sizeof given / sizeof *given;\n\
+             char **all = calloc(n + argc + 1, sizeof *all);\n\
+             for (int i = 0; i < n; i++) all[i] = given[i];\n\
+             for (int i = 1; i < argc; i++) all[n + i - 1] = argv[i];\n\
+             execv(\"{PROGRAM}\", all);\n\
+             return 127;\n\
+         }}\n"
+    );
+    fs::write(&source, text).unwrap();
+    let compiled = Command::new("cc").arg("-O1").arg("-o").arg(&into).arg(&source).status().unwrap();
+    assert!(compiled.success(), "cc cannot compile {}", source.display());
+    fs::read(into).unwrap()
+}
+
+/// An archive as releases are, with a client in it and a companion that makes it worth a progress bar.
+pub fn archive(client: &[u8]) -> Vec<u8> {
+    // What does not compress.
+    let mut state = 1u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    })
+    .take(600_000)
+    .collect();
+    pack(&[
+        ("./", EntryType::Directory, b"".as_slice()),
+        ("./jd-client/", EntryType::Directory, b""),
+        (MEMBER, EntryType::Regular, client),
+        ("./jd-client/jdc-config.toml", EntryType::Regular, b"mode = \"SOLOMINING\"\n"),
+        ("./translator/translator_sv2", EntryType::Regular, &noise),
+    ])
+}
+
+/// An archive of these: path, kind, content.
+pub fn pack(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
+    let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (name, kind, content) in entries {
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        if *kind == EntryType::Symlink {
+            header.set_link_name("/bin/true").unwrap();
+        }
+        header.set_cksum();
+        tar.append(&header, *content).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+/// A SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,177 @@
+//! The manager is killed at every step of an installation and of a switch, at places that only test builds have. The next one finds a client that runs, tells
+//! the truth about the work, and leaves no litter.
+
+use crate::clients::{program, version};
+use crate::harness::{Manager, until};
+use crate::ordinary::{current, install, over, soon, store};
+use crate::releases::{Offered, Releases};
+use serde_json::{Value, json};
+
+/// Starts the manager anew so that it dies at a place.
+async fn set_up(manager: &mut Manager, place: &str) {
+    manager.kill();
+    manager.env = vec![("JD_MANAGER_FAIL_POINT".into(), place.into())];
+    manager.begin();
+}
+
+/// Gives an order that kills the manager, and starts the next one, which does not die.
+async fn killed(manager: &mut Manager, path: &str, body: &Value) {
+    // The answer may not come any more.
+    let answer = manager.request("POST", path).json(body).send().await;
+    if let Ok(answer) = answer {
+        println!("{}: {}", answer.status(), answer.text().await.unwrap_or_default());
+    }
+    let status = manager.ended().await;
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "it was not the place that ended it: {status}");
+    manager.env.clear();
+    manager.begin();
+}
+
+async fn newest_job(manager: &Manager) -> Value {
+    let id = manager.json("/api/updates/history").await["history"][0]["id"].as_str().unwrap().to_owned();
+    over(manager, &id).await
+}
+
+#[tokio::test]
+async fn an_installation_killed_at_every_step() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    for (place, comes) in [
+        ("install.begun", false),
+        ("install.downloaded", false),
+        ("install.verified", false),
+        ("install.unpacked", false),
+        ("install.tried", false),
+        ("install.complete", false),
+        ("install.renamed", true),
+        ("switch.linked", true),
+        ("switch.renamed", true),
+        ("install.first-in-use", true),
+    ] {
+        let mut manager = Manager::with_store(&releases.base(), &[]).await;
+        set_up(&mut manager, place).await;
+        killed(&mut manager, "/api/updates/install", &json!({ "version": "v0.8.0" })).await;
+        let job = newest_job(&manager).await;
+        if comes {
+            assert_eq!((&job["stage"], &job["installed"]), (&json!("installed"), &json!("0.6.0")), "{place}: {job}");
+            assert_eq!(
+                (store(&manager), current(&manager).as_deref()),
+                (vec!["0.6.0".to_owned(), "current".into()], Some("0.6.0")),
+                "{place}"
+            );
+        } else {
+            assert_eq!(job["stage"], "failed", "{place}: {job}");
+            assert!(job["message"].as_str().unwrap().contains("ended in the middle"), "{place}: {job}");
+            assert_eq!(store(&manager), Vec::<String>::new(), "{place}");
+            // And then it goes.
+            install(&manager, "v0.8.0").await;
+        }
+        assert_eq!(manager.json("/api/updates/version").await["version"], "0.6.0", "{place}");
+        let all = manager.json("/api/updates/all").await;
+        assert!(
+            all["updates"].as_array().unwrap().iter().any(|row| row["version"] == "v0.8.0" && row["installed"] == true),
+            "{place}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_switch_killed_at_every_step_is_gone_on_with() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let mut manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "v0.7.0").await;
+    install(&manager, "v0.8.0").await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let mut to = "0.6.0";
+    for place in [
+        "switch.begun",
+        "switch.written",
+        "switch.trial",
+        "switch.restarted",
+        "switch.judged",
+        "switch.step-done",
+        "switch.linked",
+        "switch.renamed",
+        "switch.settled",
+    ] {
+        set_up(&mut manager, place).await;
+        manager.until_state(&id, "running").await;
+        killed(&mut manager, "/api/updates/switch", &soon(to)).await;
+        let job = newest_job(&manager).await;
+        assert_eq!(job["stage"], "switched", "{place}: {job}");
+        assert_eq!(current(&manager).as_deref(), Some(to), "{place}");
+        let instance = manager.until_state(&id, "running").await;
+        assert_eq!((instance["running_version"].as_str(), &instance["trial_version"]), (Some(to), &Value::Null), "{place}");
+        assert_eq!(store(&manager), ["0.5.0", "0.6.0", "current"], "{place}");
+        assert_eq!(manager.clients(&id).len(), 1, "{place}: one client, not two");
+        to = if to == "0.6.0" { "0.5.0" } else { "0.6.0" };
+    }
+}
+
+#[tokio::test]
+async fn a_switch_to_a_bad_client_killed_on_its_way_back_comes_back() {
+    let dying = program(&["--pretend-version", "0.6.0", "--die-after", "300ms"]);
+    let releases = Releases::serve(vec![Offered::new("v0.8.0", &dying), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let mut manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "v0.7.0").await;
+    install(&manager, "v0.8.0").await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    for place in ["switch.trial", "switch.restarted", "switch.judged", "switch.back"] {
+        set_up(&mut manager, place).await;
+        manager.until_state(&id, "running").await;
+        killed(&mut manager, "/api/updates/switch", &soon("0.6.0")).await;
+        let job = newest_job(&manager).await;
+        assert_eq!(job["stage"], "rolled-back", "{place}: {job}");
+        assert_eq!(current(&manager).as_deref(), Some("0.5.0"), "{place}");
+        until("it is back", || async {
+            let instance = manager.json(&format!("/api/instances/{id}")).await;
+            (instance["status"] == "running" && instance["running_version"] == "0.5.0" && instance["trial_version"].is_null())
+                .then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_removal_killed_in_the_middle_is_finished() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let mut manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "v0.8.0").await;
+    install(&manager, "v0.7.0").await;
+    set_up(&mut manager, "remove.renamed").await;
+    killed(&mut manager, "/api/updates/installed/0.5.0/delete", &json!({})).await;
+    assert_eq!(store(&manager), ["0.6.0", "current"]);
+    assert_eq!(manager.json("/api/updates").await["installed"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_manager_that_ends_in_order_leaves_a_switch_to_the_next_one() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let mut manager = Manager::with_store(&releases.base(), &["--on-shutdown", "leave"]).await;
+    install(&manager, "v0.7.0").await;
+    install(&manager, "v0.8.0").await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
+    manager.post_json("/api/updates/switch", &order).await;
+    until("it is tried", || async {
+        let instance = manager.json(&format!("/api/instances/{id}")).await;
+        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+    })
+    .await;
+    let pid = manager.json(&format!("/api/instances/{id}")).await["pid"].clone();
+    assert!(manager.terminate().success());
+    manager.begin();
+    let job = newest_job(&manager).await;
+    assert_eq!(job["stage"], "switched", "{job}");
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["pid"], pid, "what was tried was not restarted");
+    assert_eq!(current(&manager).as_deref(), Some("0.6.0"));
+}

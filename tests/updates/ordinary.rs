@@ -1,0 +1,59 @@
+//! What tests of updates do all the time.
+
+use crate::harness::{Manager, until_within};
+use serde_json::{Value, json};
+use std::fs;
+use std::time::Duration;
+
+/// Waits until a piece of work is over; returns it.
+pub async fn over(manager: &Manager, id: &str) -> Value {
+    let path = format!("/api/updates/jobs/{id}");
+    until_within(Duration::from_secs(60), "the work is over", &mut || async {
+        let job = manager.json(&path).await;
+        (!job["ended_at"].is_null()).then_some(job)
+    })
+    .await
+}
+
+/// Begins something and waits until it is over.
+pub async fn done(manager: &Manager, path: &str, body: &Value) -> Value {
+    let id = begun(manager, path, body).await;
+    over(manager, &id).await
+}
+
+/// Begins something; returns the id of the work.
+pub async fn begun(manager: &Manager, path: &str, body: &Value) -> String {
+    let response = manager.post_json(path, body).await;
+    let (status, location) = (response.status(), response.headers().get("location").cloned());
+    let told: Value = response.json().await.unwrap();
+    assert_eq!(status, 202, "{told}");
+    let id = told["job"].as_str().unwrap().to_owned();
+    assert_eq!(location.unwrap().to_str().unwrap(), format!("/api/updates/jobs/{id}"));
+    id
+}
+
+/// Installs a version; returns the work, which went well.
+pub async fn install(manager: &Manager, version: &str) -> Value {
+    let job = done(manager, "/api/updates/install", &json!({ "version": version })).await;
+    assert_eq!(job["stage"], "installed", "{job}");
+    job
+}
+
+/// How quickly instances of tests are judged.
+pub fn soon(version: &str) -> Value {
+    json!({ "version": version, "ready_within_s": 10, "watch_s": 1 })
+}
+
+/// What lies in the directory of clients, hidden things included.
+pub fn store(manager: &Manager) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(manager.data_dir().join("clients")) else { return Vec::new() };
+    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The version the link leads to.
+pub fn current(manager: &Manager) -> Option<String> {
+    let target = fs::read_link(manager.data_dir().join("clients/current")).ok()?;
+    Some(target.to_str().unwrap().to_owned())
+}

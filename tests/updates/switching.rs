@@ -1,0 +1,218 @@
+//! From one client to another and back, with real instances.
+
+use crate::clients::{program, version};
+use crate::harness::{Manager, free_port, solo_config, until};
+use crate::ordinary::{begun, current, done, install, over, soon};
+use crate::releases::{Offered, Releases};
+use serde_json::{Value, json};
+
+/// A manager with 0.5.0 in use and 0.6.0 installed, and so many running instances.
+async fn two_versions(newer: Vec<u8>, instances: usize) -> (Releases, Manager, Vec<String>) {
+    let releases = Releases::serve(vec![Offered::new("v0.8.0", &newer), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "v0.7.0").await;
+    install(&manager, "v0.8.0").await;
+    assert_eq!(current(&manager).unwrap(), "0.5.0");
+    let mut ids = Vec::new();
+    for at in 0..instances {
+        let id = manager.instance(["barn", "garage", "attic"][at]).await;
+        assert_eq!(manager.act(&format!("/api/instances/{id}/start")).await.0, 200);
+        assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.5.0");
+        ids.push(id);
+    }
+    (releases, manager, ids)
+}
+
+async fn runs(manager: &Manager, id: &str) -> String {
+    manager.until_state(id, "running").await["running_version"].as_str().unwrap().to_owned()
+}
+
+fn step<'a>(job: &'a Value, name: &str) -> &'a Value {
+    job["switch"]["steps"].as_array().unwrap().iter().find(|step| step["name"] == name).unwrap()
+}
+
+#[tokio::test]
+async fn all_instances_go_over_one_after_the_other_and_back() {
+    let (_releases, manager, ids) = two_versions(version("0.6.0"), 2).await;
+    let resting = manager.instance("cellar").await;
+    let pinned = manager.instance("attic").await;
+    let change = json!({ "client_version": "0.5.0" });
+    assert_eq!(manager.request("PATCH", &format!("/api/instances/{pinned}")).json(&change).send().await.unwrap().status(), 200);
+
+    let question = manager.ask("/updates/switch?version=0.6.0", "text/html").await.page(200);
+    assert!(question.texts("fieldset")[0].contains("barn, garage, cellar. 2 of them run"), "{:?}", question.texts("fieldset"));
+    let job = done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
+    assert_eq!(job["stage"], "switched", "{job}");
+    assert_eq!(current(&manager).unwrap(), "0.6.0");
+    for (id, name) in ids.iter().zip(["barn", "garage"]) {
+        assert_eq!(runs(&manager, id).await, "0.6.0");
+        let step = step(&job, name);
+        assert_eq!((&step["state"], &step["before"]), (&json!("switched"), &json!("0.5.0")));
+        let beyond = step["downtime_ms"].as_u64().unwrap() - step["own_start_ms"].as_u64().unwrap();
+        println!("{name}: {} ms without service, {beyond} ms of it beyond the client's own start", step["downtime_ms"]);
+        let history = manager.events(id).await;
+        let words: Vec<&str> = history.iter().map(|e| e["reason"].as_str().unwrap()).collect();
+        assert!(
+            words.iter().any(|w| w.contains("going over to client 0.6.0")) && words.iter().any(|w| w.contains("come up well"))
+        );
+    }
+    // One after the other: the second began after the first was judged.
+    let begun_at = |name: &str| step(&job, name)["begun_at"].as_str().unwrap().to_owned();
+    assert!(begun_at("garage") > begun_at("barn"));
+    assert_eq!(step(&job, "cellar")["state"], "resting");
+    assert!(!job["switch"]["steps"].to_string().contains("attic"), "who is pinned stays out of it");
+    // The next start of the one that rested is with the new one; the pinned one's is not.
+    manager.act(&format!("/api/instances/{resting}/start")).await;
+    manager.act(&format!("/api/instances/{pinned}/start")).await;
+    assert_eq!((runs(&manager, &resting).await, runs(&manager, &pinned).await), ("0.6.0".into(), "0.5.0".into()));
+
+    // What is needed cannot be removed, and the page says by whom.
+    let refused = manager.delete("/api/updates/installed/0.5.0").await;
+    assert_eq!(refused.status(), 409);
+    assert!(refused.text().await.unwrap().contains("attic"));
+
+    // Back, without saying where to.
+    let page = manager.ask("/updates", "text/html").await.page(200);
+    assert!(page.texts(".actions a").iter().any(|text| text.contains("Roll back to 0.5.0")));
+    let job = done(&manager, "/api/updates/rollback", &json!({ "ready_within_s": 10, "watch_s": 0 })).await;
+    assert_eq!(
+        (&job["stage"], &job["task"], &job["version"]),
+        (&json!("switched"), &json!("rollback"), &json!("0.5.0")),
+        "{job}"
+    );
+    assert_eq!(current(&manager).unwrap(), "0.5.0");
+    assert_eq!(runs(&manager, &ids[0]).await, "0.5.0");
+    let twice = manager.post_json("/api/updates/switch", &json!({ "version": "0.5.0" })).await;
+    assert_eq!(twice.status(), 409);
+}
+
+#[tokio::test]
+async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
+    let dying = program(&["--pretend-version", "0.6.0", "--die-after", "300ms"]);
+    let (_releases, manager, ids) = two_versions(dying, 3).await;
+    let before = manager.json(&format!("/api/instances/{}", ids[1])).await;
+    let job = done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
+    assert_eq!(job["stage"], "rolled-back", "{job}");
+    assert!(job["message"].as_str().unwrap().contains("barn did not come up well"), "{}", job["message"]);
+    assert!(!job["excerpt"].as_array().unwrap().is_empty(), "the end of its log is kept");
+    assert_eq!(step(&job, "barn")["state"], "went-back");
+    assert!(step(&job, "barn")["words"].as_str().unwrap().contains("It is back on 0.5.0 and serves miners."));
+    for name in ["garage", "attic"] {
+        assert_eq!(step(&job, name)["state"], "left-alone");
+    }
+    assert_eq!((current(&manager).unwrap(), runs(&manager, &ids[0]).await), ("0.5.0".into(), "0.5.0".into()));
+    // The others were never touched.
+    let after = manager.json(&format!("/api/instances/{}", ids[1])).await;
+    assert_eq!((&after["pid"], &after["startTime"]), (&before["pid"], &before["startTime"]));
+    let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
+    assert!(instance["trial_version"].is_null() && instance["client_version"].is_null());
+    let page = manager.ask(&format!("/updates/jobs/{}", job["id"].as_str().unwrap()), "text/html").await.page(200);
+    assert!(page.one("h1").contains("Switch to 0.6.0") && page.count("pre.log") == 1);
+}
+
+#[tokio::test]
+async fn one_that_never_serves_and_one_that_is_unhealthy_go_back_too() {
+    let never = program(&["--pretend-version", "0.6.0", "--startup-delay", "1h"]);
+    let (_releases, manager, ids) = two_versions(never, 1).await;
+    let order = json!({ "version": "0.6.0", "ready_within_s": 2, "watch_s": 0 });
+    let job = done(&manager, "/api/updates/switch", &order).await;
+    assert_eq!(job["stage"], "rolled-back", "{job}");
+    assert!(job["message"].as_str().unwrap().contains("did not serve miners within 2 s"), "{}", job["message"]);
+    assert_eq!(runs(&manager, &ids[0]).await, "0.5.0");
+}
+
+#[tokio::test]
+async fn those_who_went_over_before_one_failed_stay_and_are_pinned() {
+    // Only a client on the second instance's port dies.
+    let releases_client = program(&["--pretend-version", "0.6.0", "--startup-delay", "1h"]);
+    let (_releases, manager, ids) = two_versions(version("0.6.0"), 2).await;
+    let path = manager.scratch().join("never");
+    std::fs::write(&path, releases_client).unwrap();
+    let job = done(&manager, "/api/updates/install", &json!({ "path": path })).await;
+    let broken = job["installed"].as_str().unwrap().to_owned();
+    // First both go over to a good one, by choice.
+    let chosen = json!({ "version": "0.6.0", "instances": [ids[0]], "ready_within_s": 10, "watch_s": 0 });
+    let job = done(&manager, "/api/updates/switch", &chosen).await;
+    assert_eq!(job["stage"], "switched", "{job}");
+    assert_eq!(current(&manager).unwrap(), "0.5.0", "a choice changes only those chosen");
+    let pinned = manager.json(&format!("/api/instances/{}", ids[0])).await;
+    assert_eq!((&pinned["client_version"], &pinned["running_version"]), (&json!("0.6.0"), &json!("0.6.0")));
+    // Then the chosen one alone goes back from a broken one to what it was pinned to.
+    let chosen = json!({ "version": broken, "instances": [ids[0], ids[1]], "ready_within_s": 1, "watch_s": 0 });
+    let job = done(&manager, "/api/updates/switch", &chosen).await;
+    assert_eq!(job["stage"], "rolled-back", "{job}");
+    assert_eq!(step(&job, "garage")["state"], "left-alone");
+    assert_eq!((runs(&manager, &ids[0]).await, runs(&manager, &ids[1]).await), ("0.6.0".into(), "0.5.0".into()));
+}
+
+#[tokio::test]
+async fn what_the_new_version_cannot_run_is_refused_before_anything_is_touched() {
+    let (_releases, manager, ids) = two_versions(version("0.6.0"), 1).await;
+    // 0.1.0 knows no solo mining.
+    let path = manager.scratch().join("old");
+    std::fs::write(&path, version("0.1.0")).unwrap();
+    assert_eq!(done(&manager, "/api/updates/install", &json!({ "path": path })).await["installed"], "0.1.0");
+    let before = manager.json(&format!("/api/instances/{}", ids[0])).await;
+    let refused = manager.post_json("/api/updates/switch", &soon("0.1.0")).await;
+    assert_eq!(refused.status(), 409);
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("Nothing was switched") && text.contains("barn"), "{text}");
+    assert!(manager.page("/updates/switch?version=0.1.0").await.contains("Nothing was switched"));
+    let after = manager.json(&format!("/api/instances/{}", ids[0])).await;
+    assert_eq!(after["pid"], before["pid"]);
+}
+
+#[tokio::test]
+async fn a_switch_that_is_cancelled_goes_back_and_one_whose_instance_is_stopped_says_so() {
+    let (_releases, manager, ids) = two_versions(version("0.6.0"), 2).await;
+    let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 60 });
+    let id = begun(&manager, "/api/updates/switch", &order).await;
+    until("the first one is tried", || async {
+        let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
+        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+    })
+    .await;
+    // What is tried cannot be removed meanwhile, and nothing else begins.
+    assert_eq!(manager.delete("/api/updates/installed/0.6.0").await.status(), 409);
+    assert_eq!(manager.post_json("/api/updates/rollback", &json!({})).await.status(), 409);
+    manager.act(&format!("/api/updates/jobs/{id}/cancel")).await;
+    let job = over(&manager, &id).await;
+    assert_eq!(
+        (&job["stage"], &step(&job, "barn")["state"], &step(&job, "garage")["state"]),
+        (&json!("cancelled"), &json!("went-back"), &json!("left-alone")),
+        "{job}"
+    );
+    assert_eq!(runs(&manager, &ids[0]).await, "0.5.0");
+
+    let id = begun(&manager, "/api/updates/switch", &order).await;
+    until("it is tried again", || async {
+        let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
+        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+    })
+    .await;
+    manager.act(&format!("/api/instances/{}/stop", ids[0])).await;
+    let job = over(&manager, &id).await;
+    assert!(job["stage"] == "failed" && job["message"].as_str().unwrap().contains("could not be judged"), "{job}");
+    assert_eq!(manager.json(&format!("/api/instances/{}", ids[0])).await["trial_version"], Value::Null);
+    assert_eq!(current(&manager).unwrap(), "0.5.0");
+}
+
+#[tokio::test]
+async fn installing_and_switching_is_one_order_if_wished() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "0.5.0").await;
+    // By the version of the client as well as by the release's tag. Nothing runs, so there is nothing to wait for.
+    let config = manager.save_config("barn", &solo_config(free_port(), free_port(), 1)).await;
+    manager.instance_of("barn", &config).await;
+    let job = done(&manager, "/api/updates/install", &json!({ "version": "0.6.0", "switch": true })).await;
+    assert_eq!(job["version"], "v0.8.0");
+    let next = until("the switch that follows", || async {
+        let job = manager.json(&format!("/api/updates/jobs/{}", job["id"].as_str().unwrap())).await;
+        job["next"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert_eq!(over(&manager, &next).await["stage"], "switched");
+    assert_eq!(current(&manager).unwrap(), "0.6.0");
+}
