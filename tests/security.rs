@@ -137,6 +137,11 @@ async fn another_sites_page_cannot_change_anything() {
     let id = manager.instance_of("barn", &config).await;
     let host = manager.url("").trim_start_matches("http://").to_owned();
     let own = manager.url("");
+    // From its first look on, an instance has a health, too.
+    harness::until("it was looked at", || async {
+        manager.json(&format!("/api/instances/{id}")).await["health"].is_object().then_some(())
+    })
+    .await;
     let before = (manager.json("/api/instances").await, manager.json("/api/saved-configs").await);
     let foreign: &[&[(&str, &str)]] = &[
         &[("sec-fetch-site", "cross-site")],

@@ -7,7 +7,7 @@
 //! * [`model`]: releases, manifests, jobs. `tags`: release tags and client versions, which count differently. `github`: what the release API says. All pure.
 //! * `store`: the directory of installed clients. `obtain`: where clients come from. `install`: the way of one into the store.
 //! * `switch`: instances from one version to another, one after the other; `gate`: whether one has come up well.
-//! * `board`: the piece of work under way. `service`: the use cases, those of `installing`, of `planning` a switch and of `taking_over` among them; `receiving`: files that come with a request. `checking`: what is new. `calendar`: what happens by itself.
+//! * `board`: the piece of work under way. `service`: the use cases, those of `installing`, of `planning` a switch and of `taking_over` among them; `receiving`: files that come with a request; `orders`: what is asked for. `checking`: what is new. `calendar`: what happens by itself.
 
 mod board;
 mod calendar;
@@ -18,6 +18,7 @@ mod install;
 mod installing;
 pub mod model;
 mod obtain;
+mod orders;
 mod planning;
 mod queries;
 mod receiving;

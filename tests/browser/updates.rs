@@ -8,7 +8,7 @@ use std::time::Duration;
 
 async fn releases() -> Releases {
     let dying = program(&["--pretend-version", "0.7.0", "--die-after", "300ms"]);
-    let slow = Manner::Drips(30_000, Duration::from_millis(40));
+    let slow = Manner::Drips(30_000, Duration::from_millis(300));
     Releases::serve(vec![
         Offered { prerelease: true, ..Offered::new("v0.9.0", &dying) },
         Offered { manner: slow, ..Offered::new("v0.8.0", &version("0.6.0")) },

@@ -1,0 +1,81 @@
+//! What is asked for in bodies of requests about clients: what to install, whom to switch, how to judge. Pure.
+
+use serde_json::Value;
+use std::path::PathBuf;
+
+use super::installing::{Order, With, check_version};
+use super::model::Gate;
+use crate::error::{FieldError, Result};
+use crate::http::Input;
+use crate::http::extract::Members;
+use crate::ids::InstanceId;
+
+/// What is to be installed, and what goes with it.
+///
+/// # Errors
+/// Names every member that is wrong.
+pub fn read_order(value: Value) -> Result<(Order, With)> {
+    let mut body = Members::of(value)?;
+    let (version, path) = (body.text("version"), body.text("path"));
+    let source = body.text("source");
+    let unverified = body.flag("accept_unverified").unwrap_or(false);
+    let switch = body.flag("switch").unwrap_or(false);
+    if let Some(version) = &version
+        && check_version(version).is_err()
+    {
+        body.refuse("version", "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).");
+    }
+    let order = match (source.as_deref(), version, path) {
+        (None | Some("release"), version, None) => Some(Order::Release(version)),
+        (Some("build"), Some(version), _) => Some(Order::Build(version)),
+        (None | Some("file"), _, Some(path)) => Some(Order::File(PathBuf::from(path))),
+        (Some("build"), None, _) => {
+            body.refuse("version", "Say which version is to be built, such as 0.6.0.");
+            None
+        }
+        (Some("file"), _, None) => {
+            body.refuse("path", "Say where the file is.");
+            None
+        }
+        (Some(_), ..) => {
+            body.refuse("source", "source must be release, build or file.");
+            None
+        }
+    };
+    let order = body.finish(order)?;
+    Ok((order, With { unverified, switch }))
+}
+
+/// How long is waited for and watched; what is not said is as usual.
+pub fn read_gate(body: &mut Members) -> Gate {
+    let usual = Gate::default();
+    let whole = |number: Option<i64>, usual: u64| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(usual);
+    Gate {
+        ready_within_s: whole(body.number("ready_within_s", 1, 3600), usual.ready_within_s),
+        watch_s: whole(body.number("watch_s", 0, 3600), usual.watch_s),
+    }
+}
+
+/// The chosen instances: `instances: [...]` or one field `instances` for each; none: all that follow the version in use.
+///
+/// # Errors
+/// One of them is no id, or nobody is chosen where somebody should be.
+pub fn chosen(input: &Input) -> std::result::Result<Option<Vec<InstanceId>>, FieldError> {
+    let given: Vec<&str> = match (&input.form, input.value.get("instances")) {
+        (Some(pairs), _) => pairs.iter().filter(|(name, _)| name == "instances").map(|(_, id)| id.as_str()).collect(),
+        (None, Some(Value::Array(ids))) => ids.iter().map(|id| id.as_str().unwrap_or_default()).collect(),
+        (None, None | Some(Value::Null)) => return Ok(None),
+        (None, Some(_)) => vec![""],
+    };
+    // A form says for whom it is; a list without anybody in it is a mistake.
+    let is_some = input.form.is_none() || input.value.get("whom").and_then(Value::as_str) == Some("chosen");
+    if !is_some {
+        return Ok(None);
+    }
+    let ids = given.iter().map(|id| id.parse().ok()).collect::<Option<Vec<InstanceId>>>();
+    match ids {
+        Some(ids) if !ids.is_empty() => Ok(Some(ids)),
+        Some(_) => Err(FieldError::new("/instances", "Choose at least one instance.")),
+        None => Err(FieldError::new("/instances", "instances must be a list of ids of instances.")),
+    }
+}
