@@ -1,12 +1,10 @@
 //! Which cure an instance needs now, and the cure itself. What is slow runs beside the caretaker, which decides when.
 
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 use super::checks::MEMORY_FULL;
 use super::cures::{Cure, Cures};
 use super::look::{Counted, Look};
-use super::running::Pool;
 use super::service::{Health, Seen};
 use crate::clock::{Timestamp, spoken};
 use crate::diagnosis::Work;
@@ -14,8 +12,6 @@ use crate::error::Result;
 use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 
-/// A pool has so long to accept the connection.
-const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 /// A pool that refused the jobs accepts connections all the time: so long is waited before it is tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A restart is waited for so long before it counts as under way.
@@ -81,24 +77,6 @@ impl Seen {
             version: None,
         }
     }
-}
-
-/// The first of the pools that accepts connections, its job declarator server included, in words.
-pub(super) async fn first_that_answers(pools: &[Pool]) -> Option<String> {
-    for pool in pools {
-        let is_there = async |(host, port): &(String, u16)| {
-            let connected = tokio::time::timeout(PROBE_PATIENCE, TcpStream::connect((host.as_str(), *port))).await;
-            matches!(connected, Ok(Ok(_)))
-        };
-        let declarator = match &pool.jds {
-            Some(jds) => is_there(jds).await,
-            None => true,
-        };
-        if declarator && is_there(&pool.pool).await {
-            return Some(pool.words());
-        }
-    }
-    None
 }
 
 /// Restarts a client for a reason, which is in the timeline before. That it was tried is written down first: a manager that is killed in

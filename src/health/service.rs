@@ -19,12 +19,15 @@ use crate::diagnosis::{Standing, Work};
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Instance, Instances};
+use crate::keeper::machine::State;
 use crate::metrics::{Measured, Metrics};
 
 /// A check whose words change without its status changing gets a row in the history so often at most,
 const SAME_STATUS: Duration = Duration::from_secs(300);
 /// and one that does not change at all so often.
 pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
+/// An instance that was looked at on demand is not looked at again on demand for so long, unless its client is another by then.
+const JUST_NOW: Duration = Duration::from_secs(1);
 /// A check that could not be told for so long is not waited for.
 const SETTLED: Duration = Duration::from_secs(300);
 /// Lines of the client's present run may be a little older than the moment its keeper wrote down as its start.
@@ -63,6 +66,8 @@ pub(super) struct Kept {
     pub(super) running: Option<(Option<i64>, Running)>,
     /// When each check last got a row in the history.
     rows: HashMap<Check, Timestamp>,
+    /// When it was last looked at on demand, and which client it had in which state.
+    checked: Option<(Instant, State, Option<i64>)>,
 }
 
 /// What the last checks found as it is stored.
@@ -122,7 +127,8 @@ impl Health {
         &self.0.instances
     }
 
-    /// Looks at an instance now and writes down every result.
+    /// Looks at an instance now and writes down every result. Who asks again within a second gets the same results once more: so nobody can fill
+    /// the history by asking.
     ///
     /// # Errors
     /// There is no such instance; the database cannot be written.
@@ -244,6 +250,11 @@ impl Health {
         let _one_at_a_time = self.0.looking.lock().await;
         let instance = self.0.instances.get(id).await?;
         let kept = self.kept(id).await?;
+        let is_same =
+            |at: Instant, state, started| at.elapsed() < JUST_NOW && (state, started) == (instance.status, instance.start_time);
+        if all && kept.checked.is_some_and(|(at, state, started)| is_same(at, state, started)) {
+            return Ok(());
+        }
         let now = Timestamp::now();
         let running = self.running(&instance, &kept).await;
         let standing = of_this_run(&kept.standing, &instance);
@@ -316,6 +327,9 @@ impl Health {
             kept.rows = rows;
             kept.is_looked_at = true;
             kept.noted = noted;
+            if all {
+                kept.checked = Some((Instant::now(), look.instance.status, look.instance.start_time));
+            }
             kept.running = Some((look.instance.start_time, look.running.clone()));
         });
         let is_new = self.0.instances.glances().set_wellbeing(id, Some(wellbeing));
