@@ -1,7 +1,7 @@
 //! Whether a condition holds of what was seen of an instance, and the words why. Pure.
 
 use super::model::{Condition, Observation, Seen, Severity, Side, Trouble};
-use crate::chart::format_value;
+use crate::chart::{format_value, typed_value};
 use crate::keeper::machine::State;
 use crate::metrics::model::{metric, title};
 
@@ -113,7 +113,7 @@ fn judge_checks(only: Option<&str>, at_least: Severity, checks: &[Seen]) -> Verd
 }
 
 fn why_metric(name: &str, value: f64, side: Side, threshold: f64) -> Why {
-    let (value, threshold) = (figure(name, value), figure(name, threshold));
+    let (value, threshold) = (figure(name, value), typed(name, threshold));
     let side = if side == Side::Above { "above" } else { "below" };
     let about = metric(name).map_or("", |(metric, _)| metric.help);
     Why { words: format!("{} is {value}, {side} {threshold}", title(name)), text: about.into() }
@@ -123,6 +123,12 @@ fn why_metric(name: &str, value: f64, side: Side, threshold: f64) -> Why {
 #[must_use]
 pub fn figure(name: &str, value: f64) -> String {
     metric(name).map_or_else(|| value.to_string(), |(metric, _)| format_value(metric.unit, value))
+}
+
+/// A threshold of a metric as somebody would type it, not rounded.
+#[must_use]
+pub fn typed(name: &str, threshold: f64) -> String {
+    metric(name).map_or_else(|| threshold.to_string(), |(metric, _)| typed_value(metric.unit, threshold))
 }
 
 /// The first sentence of a text without its full stop, cut if it is long; none: there is no text.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::model::{Condition, Quiet, Rule, Severity, Side, Trouble};
 use super::words::of_condition;
+use crate::chart::{Unit, read_value};
 use crate::configs::{LONGEST_NAME, check_name};
 use crate::error::{FieldError, Result};
 use crate::http::Input;
@@ -166,7 +167,8 @@ fn read_condition(members: &mut Members) -> Option<Condition> {
                 members.refuse("metric", "metric must be the name of a metric, such as hashrate_miners.");
             }
             let side = one_of(members, "side", &SIDES);
-            let threshold = threshold(members);
+            let unit = name.as_deref().and_then(metric).map_or(Unit::Count, |(metric, _)| metric.unit);
+            let threshold = threshold(members, unit);
             Some(Condition::Metric { metric: name?, side: side?, threshold: threshold? })
         }
         Some("block-found") => Some(Condition::BlockFound),
@@ -204,28 +206,25 @@ fn word(members: &mut Members, name: &str) -> Option<String> {
     Some(word)
 }
 
-/// A number, also with an SI prefix as in `1.5 T`.
-fn threshold(members: &mut Members) -> Option<f64> {
+/// A number, or one as people type it in the unit of the metric: `1.5 TH/s`, `64 MiB`, `90 %`.
+fn threshold(members: &mut Members, unit: Unit) -> Option<f64> {
     let number = match members.take("threshold") {
         Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => read_number(&text),
+        Some(Value::String(text)) => read_value(unit, &text),
         _ => None,
     };
     let number = number.filter(|number| number.is_finite());
     if number.is_none() {
-        members.refuse("threshold", "threshold must be a number, such as 25 or 1.5 T.");
+        let such = match unit {
+            Unit::Bytes => "of bytes, such as 64 MiB",
+            Unit::HashesPerSecond => "of hashes per second, such as 1.5 TH/s",
+            Unit::Percent => "of per cent, such as 90 %",
+            Unit::Count => "such as 25 or 1.5 k",
+            Unit::Seconds => "of seconds, such as 90 or 1 h 30 min",
+        };
+        members.refuse("threshold", format!("threshold must be a number {such}."));
     }
     number
-}
-
-fn read_number(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let prefixes = [('k', 1e3), ('M', 1e6), ('G', 1e9), ('T', 1e12), ('P', 1e15), ('E', 1e18), ('Z', 1e21)];
-    let last = text.chars().next_back()?;
-    match prefixes.iter().find(|(prefix, _)| *prefix == last) {
-        Some((_, factor)) => text[..text.len() - 1].trim_end().parse::<f64>().ok().map(|number| number * factor),
-        None => text.parse().ok(),
-    }
 }
 
 /// A program sends an object or null, a form two times of day.

@@ -62,7 +62,7 @@ async fn the_first_alert_is_set_up_and_tried_with_and_without_javascript() {
     let manager = Manager::start().await;
     for (name, browser) in [("with", Browser::open().await), ("without", Browser::without_javascript().await)] {
         browser.go(&manager.url("/alerts")).await;
-        browser.press("Add a channel").await;
+        browser.press("New channel").await;
         browser.until("the kinds", "return location.pathname === '/alerts/channels/new'").await;
         browser.press("Webhook, to a program").await;
         browser.until("the form", "return document.querySelector('#url')").await;

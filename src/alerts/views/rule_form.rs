@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::fields::{Input, Shown, error_of, time};
-use crate::alerts::model::{Condition, Rule, SavedChannel};
+use crate::alerts::judging::typed;
+use crate::alerts::model::{Condition, Rule};
 use crate::alerts::rule_draft::USUAL;
+use crate::alerts::service;
 use crate::error::FieldError;
 use crate::http::Frame;
 use crate::ids::{ChannelId, InstanceId, RuleId};
@@ -32,9 +34,9 @@ pub struct Choices {
     pub channels: Vec<(ChannelId, String)>,
 }
 
-impl From<(Vec<(InstanceId, String)>, Vec<SavedChannel>)> for Choices {
-    fn from((instances, channels): (Vec<(InstanceId, String)>, Vec<SavedChannel>)) -> Self {
-        Self { instances, channels: channels.into_iter().map(|channel| (channel.id, channel.name)).collect() }
+impl From<service::Choices> for Choices {
+    fn from((instances, channels): service::Choices) -> Self {
+        Self { instances, channels }
     }
 }
 
@@ -77,10 +79,23 @@ impl RulePage {
     /// A new rule; without a kind the page asks for it.
     #[must_use]
     pub fn new(frame: Frame, kind: Option<&'static str>, choices: Choices) -> Self {
+        Self::for_instance(frame, kind, None, choices)
+    }
+
+    /// A new rule of an instance, if there is one of this id; of all otherwise.
+    #[must_use]
+    pub fn for_instance(frame: Frame, kind: Option<&'static str>, instance: Option<InstanceId>, choices: Choices) -> Self {
+        let instance = instance.filter(|id| choices.instances.iter().any(|(known, _)| known == id));
+        let instance = instance.map(|id| id.to_string()).unwrap_or_default();
         let usual = USUAL.to_string();
         let values = [("is", "not-running"), ("at_least", "unhealthy"), ("side", "below"), ("metric", "hashrate_miners")];
-        let values =
-            values.into_iter().chain([("for_s", &*usual), ("clear_s", &*usual), ("tell_cleared", "on"), ("enabled", "on")]);
+        let values = values.into_iter().chain([
+            ("for_s", &*usual),
+            ("clear_s", &*usual),
+            ("tell_cleared", "on"),
+            ("enabled", "on"),
+            ("instance_id", &*instance),
+        ]);
         let words = KINDS.iter().find(|(name, ..)| Some(*name) == kind).map(|(_, words, _)| *words);
         Self {
             frame,
@@ -105,9 +120,8 @@ impl RulePage {
                 put(&name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             }
         }
-        if let Condition::Metric { threshold, .. } = rule.condition {
-            // In full, without an exponent.
-            put("threshold", threshold.to_string());
+        if let Condition::Metric { metric, threshold, .. } = &rule.condition {
+            put("threshold", typed(metric, *threshold));
         }
         put("name", rule.name.clone());
         put("instance_id", rule.instance_id.map(|id| id.to_string()).unwrap_or_default());
@@ -151,6 +165,19 @@ impl RulePage {
 
     fn action(&self) -> String {
         self.id.map_or_else(|| "/alerts/rules".into(), |id| format!("/alerts/rules/{id}"))
+    }
+
+    /// The address of the form for a kind, for the instance that was asked for.
+    fn form_of(&self, kind: &str) -> String {
+        let instance = self.value("instance_id");
+        let instance = if instance.is_empty() { instance } else { format!("&instance={instance}") };
+        format!("/alerts/rules/new?kind={kind}{instance}")
+    }
+
+    /// The instance that was asked for.
+    fn whose(&self) -> Option<&str> {
+        let id = self.values.get("instance_id")?;
+        self.choices.instances.iter().find(|(known, _)| known.to_string() == *id).map(|(_, name)| name.as_str())
     }
 
     fn kinds(&self) -> &'static [(&'static str, &'static str, &'static str)] {
@@ -239,7 +266,7 @@ impl RulePage {
                     self.text(
                         "threshold",
                         "Threshold",
-                        "In the figure's own unit: hashes per second, bytes, per cent. 1.5 T is 1500000000000.",
+                        "With its unit: 1.5 TH/s, 64 MiB, 90 %, 1 h 30 min. Without one: hashes per second, bytes, per cent, seconds.",
                     ),
                 ]
             }
