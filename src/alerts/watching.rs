@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::bundle::{Event, Item, items_of, rule_of, said};
+use super::bundle::{Event, Item, MOST, items_of, rule_of, said};
 use super::decide::{Memory, grown, step};
 use super::delivery::{Courier, HOLD, queries as posted};
 use super::judging::{Verdict, judge};
@@ -222,13 +222,13 @@ struct Bundle {
     items: Vec<Item>,
 }
 
-/// Puts together what is of one rule and one kind.
+/// Puts together what is of one rule and one kind, at most [`MOST`] instances in one.
 fn bundles(notices: Vec<Told>) -> Vec<Bundle> {
     let mut bundles: Vec<Bundle> = Vec::new();
     for Told { rule, receivers, at, event, item } in notices {
-        match bundles.iter_mut().find(|bundle| bundle.rule.id == rule.id && bundle.event == event) {
-            Some(bundle) => bundle.items.push(item),
-            None => bundles.push(Bundle { rule, receivers, at, event, items: vec![item] }),
+        match bundles.iter_mut().rfind(|bundle| bundle.rule.id == rule.id && bundle.event == event) {
+            Some(bundle) if bundle.items.len() < MOST => bundle.items.push(item),
+            _ => bundles.push(Bundle { rule, receivers, at, event, items: vec![item] }),
         }
     }
     bundles
@@ -242,7 +242,7 @@ fn post(c: &mut SqliteConnection, bundle: &Bundle, channel: ChannelId, now: Time
     let newest = held.into_iter().find(|held| rule_of(&held.data) == Some(rule.id)).filter(|held| !taken.contains(&held.id));
     let former = newest.and_then(|held| Some((held.id, held.at, items_of(&held.data, rule, *event)?)));
     let is_other = |former: &[Item]| !former.iter().any(|former| items.iter().any(|item| item.id == former.id));
-    match former.filter(|(.., former)| is_other(former)) {
+    match former.filter(|(.., former)| former.len() + items.len() <= MOST && is_other(former)) {
         Some((id, first, mut all)) => {
             all.extend(items.iter().cloned());
             posted::reword(c, id, &said(rule, *event, &all, first))?;

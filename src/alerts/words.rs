@@ -6,6 +6,7 @@ use super::bundle::Item;
 use super::decide::{Kind, Notice};
 use super::judging::{Why, figure, typed};
 use super::model::{Condition, Observation, Rule, Said, Severity, Side, Trouble};
+use crate::health::model::Check;
 use crate::metrics::model::title;
 use crate::notify::Mood;
 
@@ -58,7 +59,15 @@ pub fn of_condition(condition: &Condition) -> String {
         Condition::State { is: Trouble::BackingOff } => "an instance ended and waits to be started again".into(),
         Condition::State { is: Trouble::NotRunning } => "an instance is not running though it should be".into(),
         Condition::Check { check, at_least } => {
-            let which = check.as_ref().map_or_else(|| "any health check".into(), |name| format!("the health check {name}"));
+            let which = check.as_ref().map_or_else(
+                || "any health check".into(),
+                |name| {
+                    format!(
+                        "the health check {}",
+                        name.parse::<Check>().map_or_else(|()| name.clone(), |check| check.title().to_owned())
+                    )
+                },
+            );
             let how = if *at_least == Severity::Warning { "has a warning or worse" } else { "is unhealthy" };
             format!("{which} {how}")
         }

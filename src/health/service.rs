@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::cures::{Cure, Cures, Off};
+use super::cures::{self, Cure, Cures, Off};
 use super::look::Look;
 use super::model::{Check, Checked, Finding, Grade, overall, score};
 use super::queries;
@@ -235,7 +235,7 @@ impl Health {
                 results,
                 noted,
                 cures: serde_json::from_str(&stored.cures).unwrap_or_default(),
-                off: serde_json::from_str(&stored.cures_off).unwrap_or_default(),
+                off: cures::off_of(&stored.cures_off),
                 ..Kept::default()
             }
         });

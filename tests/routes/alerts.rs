@@ -540,3 +540,39 @@ async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
     assert_eq!(said, 2, "once for each");
     assert!(!manager.log().contains(SECRET));
 }
+
+/// Whatever the form offers has to be looked at, or a rule would wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_may_be_about_health_and_about_every_figure_that_is_offered() {
+    let (manager, id) = Manager::measured().await;
+    let page = manager.ask("/alerts/rules/new?kind=metric", "text/html").await.page(200);
+    let offered = page.attrs("#metric option", "value");
+    assert!(offered.contains(&"health_score".to_owned()) && !offered.contains(&"miner_hashrate".to_owned()), "{offered:?}");
+    for metric in offered {
+        let condition = json!({ "kind": "metric", "metric": metric, "side": "above", "threshold": -1 });
+        send(&manager, "POST", "/api/alerts/rules", &json!({ "name": metric, "condition": condition, "for_s": 0 }))
+            .await
+            .json(201);
+    }
+    let wanted = [
+        "health_score",
+        "hashrate_miners",
+        "memory_bytes",
+        "cpu_percent",
+        "uptime_seconds",
+        "miners",
+        "log_infos",
+        "monitoring_up",
+    ];
+    until("these are seen", || async {
+        let all = manager.json("/api/alerts").await;
+        let standing: Vec<String> =
+            all["standing"].as_array().unwrap().iter().map(|one| one["rule"].as_str().unwrap().to_owned()).collect();
+        let missing: Vec<&str> = wanted.into_iter().filter(|name| !standing.iter().any(|known| known == name)).collect();
+        (missing.is_empty()).then_some(())
+    })
+    .await;
+    let checks = manager.ask("/alerts/rules/new?kind=check", "text/html").await.page(200);
+    assert_eq!(checks.texts("#check option").len(), 11);
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["status"], "running");
+}

@@ -102,6 +102,27 @@ fn a_form_says_everything_and_a_box_that_is_not_ticked_is_not_sent() {
 }
 
 #[test]
+fn a_rule_that_could_never_hold_is_refused() {
+    let of_check =
+        |check_name: &str| check(json!({ "condition": { "kind": "check", "check": check_name, "at_least": "warning" } }), None);
+    for (typed, name) in [("upstream", "upstream"), ("Pool", "upstream"), (" templates ", "template"), ("DISK", "disk")] {
+        let rule = of_check(typed).unwrap();
+        assert_eq!(rule.condition, Condition::Check { check: Some(name.into()), at_least: Severity::Warning });
+    }
+    assert_eq!(of_check("pool").unwrap().name, "The health check Pool has a warning or worse");
+    assert_eq!(pointers(of_check("mood")), ["/condition/check"]);
+    let of_metric = |metric: &str| {
+        check(json!({ "condition": { "kind": "metric", "metric": metric, "side": "below", "threshold": 1 } }), None)
+    };
+    for name in ["health_score", "health:upstream", "shares_rejected", "monitoring_up"] {
+        of_metric(name).unwrap();
+    }
+    for name in ["health", "health:mood", "miner_hashrate", "miner_hashrate:barn.rig1", "shares_rejected:stale-share"] {
+        assert_eq!(pointers(of_metric(name)), ["/condition/metric"], "{name}");
+    }
+}
+
+#[test]
 fn a_threshold_is_typed_with_the_unit_of_its_metric() {
     let metric = |metric: &str, threshold: Value| {
         check(json!({ "condition": { "kind": "metric", "metric": metric, "side": "above", "threshold": threshold } }), None)

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use super::fields::{Input, Shown, error_of, time};
 use crate::alerts::judging::typed;
 use crate::alerts::model::{Condition, Rule};
-use crate::alerts::rule_draft::USUAL;
+use crate::alerts::rule_draft::{USUAL, is_watched};
 use crate::alerts::service;
 use crate::error::FieldError;
+use crate::health::model::Check;
 use crate::http::Frame;
 use crate::ids::{ChannelId, InstanceId, RuleId};
 use crate::metrics::model::{CATALOGUE, title};
@@ -242,15 +243,24 @@ impl RulePage {
             }
             "check" => {
                 let options = [("unhealthy", "is unhealthy"), ("warning", "has a warning or worse")];
+                let mut checks: Vec<(String, String)> = vec![(String::new(), "any of them".into())];
+                checks.extend(Check::ALL.map(|check| (check.as_str().to_owned(), check.title().to_owned())));
+                let own = self.value("check");
+                if !checks.iter().any(|(name, _)| *name == own) {
+                    checks.push((own.clone(), own));
+                }
                 vec![
-                    self.text("check", "Health check (optional)", "Its name as in the instance's health. Empty: any of them."),
+                    self.choice("check", "Health check", "As on the health page of an instance.", checks),
                     self.choice("at_least", "How bad", "A warning may pass by itself.", options),
                 ]
             }
             "metric" => {
                 let own = self.value("metric");
-                let mut options: Vec<(String, String)> =
-                    CATALOGUE.iter().map(|metric| (metric.name.to_owned(), metric.title.to_owned())).collect();
+                let mut options: Vec<(String, String)> = CATALOGUE
+                    .iter()
+                    .filter(|metric| is_watched(metric.name))
+                    .map(|m| (m.name.to_owned(), m.title.to_owned()))
+                    .collect();
                 if !own.is_empty() && !options.iter().any(|(name, _)| *name == own) {
                     options.push((own.clone(), title(&own)));
                 }

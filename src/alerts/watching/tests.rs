@@ -329,6 +329,20 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
 }
 
 #[tokio::test]
+async fn a_message_tells_of_fifty_at_most() {
+    let world = World::new().without_rules().await;
+    let herd = herd(&world, 120).await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    see(&world, &herd[..110], World::down).await;
+    see(&world, &herd[110..], World::down).await;
+    let sizes: Vec<usize> = listed(&world).await.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [50, 50, 20]);
+    let told: HashSet<String> = listed(&world).await.into_iter().flatten().collect();
+    assert_eq!(told.len(), 120);
+}
+
+#[tokio::test]
 async fn what_comes_after_a_moment_is_a_message_of_its_own() {
     let world = World::new().without_rules().await;
     let herd = herd(&world, 3).await;
