@@ -85,7 +85,7 @@ async fn counting(port: u16) -> Arc<AtomicUsize> {
 /// Fifty clients that go back to their pool in the same second would take it away again.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_whose_pool_comes_back_return_to_it_one_after_the_other() {
-    const MANY: usize = 12;
+    const MANY: usize = 20;
     let manager = manager(&["--fall-back-after", "500ms"]).await;
     let (pool, declarator) = (free_port(), free_port());
     let mut ids = Vec::new();

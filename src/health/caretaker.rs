@@ -333,27 +333,24 @@ impl Caretaker {
                 let (health, pools) = (self.health.clone(), seen.running.pools.clone());
                 let (turns, probes, stop) = (self.turns.clone(), self.probes.clone(), self.stop.clone());
                 watched.busy = Some(tokio::spawn(async move {
-                    let answer = async {
-                        probes.first_that_answers(&pools).await?;
-                        turns.take().await;
-                        // Many may have gone back to it while this one waited, and that may have been too much for it.
-                        probes.first_that_answers(&pools).await
-                    };
-                    if let Some(Some(pool)) = stop.run_until_cancelled(answer).await {
-                        let words = format!(
-                            "mining solo though a pool is configured, and {pool} accepts connections again: restarting the client, which does not go back by itself"
-                        );
-                        restart(&health, (id, started), Cure::Solo, words).await;
+                    if probes.first_that_answers(&pools).await.is_none() {
+                        return;
                     }
+                    // Asked again in its turn: many may have gone back to the pool by then, and that may have been too much for it.
+                    let words = async {
+                        let pool = probes.first_that_answers(&pools).await?;
+                        Some(format!(
+                            "mining solo though a pool is configured, and {pool} accepts connections again: restarting the client, which does not go back by itself"
+                        ))
+                    };
+                    restart(&health, (&turns, &stop), (id, started), Cure::Solo, words).await;
                 }));
             }
             Some((cure, words)) => {
                 let (health, turns, stop) = (self.health.clone(), self.turns.clone(), self.stop.clone());
-                watched.busy = Some(tokio::spawn(async move {
-                    if stop.run_until_cancelled(turns.take()).await.is_some() {
-                        restart(&health, (id, started), cure, words).await;
-                    }
-                }));
+                let words = async { Some(words) };
+                watched.busy =
+                    Some(tokio::spawn(async move { restart(&health, (&turns, &stop), (id, started), cure, words).await }));
             }
         }
         Ok(())

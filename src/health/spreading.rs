@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::running::Pool;
@@ -21,26 +22,28 @@ pub(super) const FRESH: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Turns {
     every: Duration,
-    /// From when on the next one is free.
-    next: Mutex<Option<Instant>>,
+    /// From when on the next one may begin. Locked by whoever has the turn.
+    next: tokio::sync::Mutex<Option<Instant>>,
 }
+
+/// A turn. It lasts until it is dropped, so that whoever is slow in it does not have the others catch up all at once.
+#[derive(Debug)]
+pub(super) struct Turn<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>);
 
 impl Turns {
     /// One at once, the others at least `every` apart.
     pub(super) fn new(every: Duration) -> Self {
-        Self { every, next: Mutex::new(None) }
+        Self { every, next: tokio::sync::Mutex::new(None) }
     }
 
-    /// Waits for its turn. A turn whose waiter went away is lost, and keeps nobody waiting for longer.
-    pub(super) async fn take(&self) {
-        let turn = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            let turn = next.map_or(now, |next| next.max(now));
-            *next = Some(turn + self.every);
-            turn
-        };
-        tokio::time::sleep_until(turn).await;
+    /// Waits for its turn.
+    pub(super) async fn take(&self) -> Turn<'_> {
+        let mut next = self.next.lock().await;
+        if let Some(next) = *next {
+            tokio::time::sleep_until(next).await;
+        }
+        *next = Some(Instant::now() + self.every);
+        Turn(next)
     }
 }
 
@@ -104,7 +107,7 @@ mod tests {
         let (turns, begun) = (Turns::new(Duration::from_millis(10)), Instant::now());
         let turns = &turns;
         let took = join_all((0..50_u32).map(|number| async move {
-            turns.take().await;
+            let _turn = turns.take().await;
             (number, begun.elapsed())
         }));
         let took = took.await;
@@ -116,8 +119,19 @@ mod tests {
         // Whoever comes when nobody waits goes at once.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let alone = Instant::now();
-        turns.take().await;
+        let turn = turns.take().await;
         assert!(alone.elapsed() < Duration::from_millis(200));
+        // Who is slow in a turn keeps it: those behind do not come all at once.
+        let behind = join_all((0..3).map(|_| async {
+            let _turn = turns.take().await;
+            alone.elapsed()
+        }));
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(turn);
+        };
+        let (behind, ()) = tokio::join!(behind, slow);
+        assert!(behind[0] >= Duration::from_millis(100) && behind[2] >= behind[0] + Duration::from_millis(20), "{behind:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]
