@@ -75,7 +75,7 @@ where
     let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
     let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
     let health = Health::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
-    health::forget_daily(&schedule, db.clone(), settings.retention_days)
+    health::forget_daily(&schedule, db.clone(), settings.retention_days, stop.clone())
         .await
         .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
     let place = Place { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };

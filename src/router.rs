@@ -95,6 +95,11 @@ fn urls() -> Router<AppState> {
                 .delete(alerts::routes::delete_rule),
         )
         .route("/alerts/rules/{id}/delete", get(alerts::routes::ask_delete_rule).post(alerts::routes::delete_rule))
+        .route("/alerts/unreadable/{id}", delete(alerts::routes::delete_unreadable))
+        .route(
+            "/alerts/unreadable/{id}/delete",
+            get(alerts::routes::ask_delete_unreadable).post(alerts::routes::delete_unreadable),
+        )
         .route("/alerts/silences", post(alerts::routes::silence))
         .route("/alerts/silences/{id}", delete(alerts::routes::end_silence))
         .route("/alerts/silences/{id}/delete", post(alerts::routes::end_silence))

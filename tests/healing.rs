@@ -1,10 +1,14 @@
-//! Self-healing where only a simulated client misbehaves on demand: monitoring that stands still, memory near its limit.
+//! Self-healing where only a simulated client misbehaves on demand: monitoring that stands still, memory near its limit, many that lose their
+//! pool at once.
 
 mod harness;
 
-use harness::{Manager, Plan, until_within};
+use harness::{Manager, Plan, free_port, pool_config, until_within};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 async fn manager(flags: &[&str]) -> Manager {
     let flags = flags.iter().map(ToString::to_string).collect();
@@ -63,4 +67,58 @@ async fn a_client_near_its_memory_limit_is_restarted_before_it_is_ended() {
     let exits: Vec<Value> =
         manager.events(&id).await.iter().map(|event| event["exit_code"].clone()).filter(|e| !e.is_null()).collect();
     assert_eq!(exits, [json!(0)]);
+}
+
+/// Accepts connections and counts them.
+async fn counting(port: u16) -> Arc<AtomicUsize> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let counted: Arc<AtomicUsize> = Arc::default();
+    let counter = Arc::clone(&counted);
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    counted
+}
+
+/// Fifty clients that go back to their pool in the same second would take it away again.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_whose_pool_comes_back_return_to_it_one_after_the_other() {
+    const MANY: usize = 20;
+    let manager = manager(&["--fall-back-after", "500ms"]).await;
+    let (pool, declarator) = (free_port(), free_port());
+    let mut ids = Vec::new();
+    for number in 0..MANY {
+        let config = pool_config(free_port(), free_port(), 1, pool, declarator);
+        let id = manager.instance_of(&format!("i{number}"), &manager.save_config(&format!("c{number}"), &config).await).await;
+        manager.act(&format!("/api/instances/{id}/start")).await;
+        ids.push(id);
+    }
+    for id in &ids {
+        until_within(Duration::from_secs(40), "it mines solo", &mut || async {
+            (manager.json(&format!("/api/health/{id}")).await["place"] == "solo").then_some(())
+        })
+        .await;
+    }
+    let back = jiff::Timestamp::now();
+    let _declarator = counting(declarator).await;
+    let asked = counting(pool).await;
+    let mut cured = Vec::new();
+    for id in &ids {
+        let event = cure(&manager, id, 30).await;
+        cured.push(event["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
+    }
+    cured.sort();
+    let asked = asked.load(Ordering::SeqCst);
+    let last = cured[MANY - 1].duration_since(back);
+    let after: Vec<String> = cured.iter().map(|at| format!("{:.1}", at.duration_since(back).as_secs_f64())).collect();
+    println!("{MANY} restarted after the pool was back, which was asked {asked} times: {} s", after.join(", "));
+    assert!(last.as_secs_f64() < 30.0, "{last}");
+    // Each takes its turn 350 ms after the one before; what is done in a turn takes a while, too.
+    let took = cured[MANY - 1].duration_since(cured[0]).as_secs_f64();
+    assert!(took > 0.35 * (MANY as f64 - 2.0), "all within {took} s");
+    let at_once = cured.windows(4).filter(|four| four[3].duration_since(four[0]).as_secs_f64() < 0.5).count();
+    assert_eq!(at_once, 0, "four within half a second: {cured:?}");
+    assert!(asked < MANY, "the pool was asked {asked} times for {MANY} clients");
 }

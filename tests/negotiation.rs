@@ -11,8 +11,10 @@ mod ordinary;
 #[allow(dead_code, reason = "only the part that is needed here")]
 mod releases;
 
+use diesel::RunQueryDsl;
 use harness::answer::{Answer, EventStream};
 use harness::{Manager, free_port, solo_config};
+use jd_manager::db::Db;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -87,6 +89,8 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/alerts/rules/new", Offered::Page),
     ("get put post delete", "/alerts/rules/{id}", Offered::Page),
     ("get post", "/alerts/rules/{id}/delete", Offered::Page),
+    ("delete", "/alerts/unreadable/{id}", Offered::Page),
+    ("get post", "/alerts/unreadable/{id}/delete", Offered::Page),
     ("post", "/alerts/silences", Offered::Page),
     ("delete", "/alerts/silences/{id}", Offered::Page),
     ("post", "/alerts/silences/{id}/delete", Offered::Page),
@@ -180,21 +184,31 @@ struct World {
     channel: String,
     rule: String,
     job: String,
+    unreadable: String,
 }
 
 impl World {
     async fn new() -> Self {
         let offered = releases::Offered::new("v0.8.0", &clients::version("0.6.0"));
         let releases = releases::Releases::serve(vec![offered]).await;
-        let manager = Manager::with_store(&releases.base(), &[]).await;
+        let mut manager = Manager::with_store(&releases.base(), &[]).await;
         let job = ordinary::install(&manager, "v0.8.0").await["id"].as_str().unwrap().to_owned();
         let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
         manager.act(&format!("/api/saved-configs/{config}/set-active")).await;
         let instance = manager.instance_of("barn", &config).await;
         let channel = json!({ "name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/" });
         let channel: serde_json::Value = manager.post_json("/api/alerts/channels", &channel).await.json().await.unwrap();
-        let rule = manager.json("/api/alerts").await["rules"][0]["id"].as_str().unwrap().to_owned();
-        Self { manager, config, instance, channel: channel["channel_id"].as_str().unwrap().to_owned(), rule, job }
+        // A rule as a newer version may have written it.
+        manager.terminate();
+        let db = Db::open(&manager.data_dir()).unwrap();
+        let spoil = "UPDATE alert_rules SET condition = '{}' WHERE name = 'Block found'";
+        db.write(move |c| Ok(diesel::sql_query(spoil).execute(c)?)).await.unwrap();
+        drop(db);
+        manager.begin();
+        let alerts = manager.json("/api/alerts").await;
+        let told = |name: &str, field: &str| alerts[name][0][field].as_str().unwrap().to_owned();
+        let (rule, unreadable) = (told("rules", "id"), told("unreadable", "place"));
+        Self { manager, config, instance, channel: channel["channel_id"].as_str().unwrap().to_owned(), rule, job, unreadable }
     }
 
     fn path(&self, pattern: &str) -> String {
@@ -206,6 +220,7 @@ impl World {
             ("/alerts/rules", &self.rule),
             ("/alerts/silences", &self.instance),
             ("/updates/jobs", &self.job),
+            ("/alerts/unreadable", &self.unreadable),
         ];
         let id = owners.iter().find(|(begin, _)| pattern.starts_with(begin)).map_or(&self.config, |(_, id)| id);
         pattern.replace("{id}", id).replace("{n}", "1").replace("{name}", "0.6.0").replace("{type}", "cpu_percent")

@@ -10,6 +10,7 @@ use super::service::Alerts;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::health::Health;
+use crate::health::model::score;
 use crate::ids::InstanceId;
 use crate::instances::Instance;
 use crate::keeper::machine::State;
@@ -106,8 +107,11 @@ impl Feed {
 
     fn observe(&mut self, instance: Instance) -> Observation {
         let id = instance.id;
-        let checks = self.health.results(id).into_iter();
-        let checks = checks.map(|result| Seen {
+        let results = self.health.results(id);
+        let found = results.iter().filter_map(|r| Some((format!("health:{}", r.check_type.as_str()), r.status.value()?)));
+        let score = score(&results).map(|score| ("health_score".to_owned(), f64::from(score)));
+        let judged: Vec<(String, f64)> = found.chain(score).collect();
+        let checks = results.into_iter().map(|result| Seen {
             check: result.check_type.as_str().to_owned(),
             status: result.status.as_str().to_owned(),
             message: result.message,
@@ -124,7 +128,8 @@ impl Feed {
         let state = if instance.status == State::Starting && instance.failures > 0 { State::BackingOff } else { instance.status };
         // What was measured of a client that is gone says nothing of now.
         let measured = self.metrics.measured(id).filter(|_| instance.running);
-        let figures: BTreeMap<String, f64> = measured.map(|measured| measured.figures).unwrap_or_default();
+        let mut figures: BTreeMap<String, f64> = measured.map(|measured| measured.figures).unwrap_or_default();
+        figures.extend(judged);
         Observation {
             instance: id,
             name: instance.name,

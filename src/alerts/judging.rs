@@ -1,7 +1,8 @@
 //! Whether a condition holds of what was seen of an instance, and the words why. Pure.
 
 use super::model::{Condition, Observation, Seen, Severity, Side, Trouble};
-use crate::chart::format_value;
+use crate::chart::{format_value, typed_value};
+use crate::health::model::Check;
 use crate::keeper::machine::State;
 use crate::metrics::model::{metric, title};
 
@@ -52,6 +53,8 @@ pub fn judge(condition: &Condition, seen: &Observation) -> Verdict {
                 Some(_) => Verdict::Not,
             }
         }
+        // By the check that compares with the newest release.
+        Condition::UpdateAvailable => judge_checks(Some(Check::Version.as_str()), Severity::Warning, &seen.checks),
         #[allow(clippy::cast_precision_loss, reason = "nobody finds 2^53 blocks")]
         Condition::BlockFound => Verdict::Figure(seen.blocks as f64),
         Condition::BestDifficulty => match seen.best_difficulty.filter(|value| value.is_finite()) {
@@ -113,7 +116,7 @@ fn judge_checks(only: Option<&str>, at_least: Severity, checks: &[Seen]) -> Verd
 }
 
 fn why_metric(name: &str, value: f64, side: Side, threshold: f64) -> Why {
-    let (value, threshold) = (figure(name, value), figure(name, threshold));
+    let (value, threshold) = (figure(name, value), typed(name, threshold));
     let side = if side == Side::Above { "above" } else { "below" };
     let about = metric(name).map_or("", |(metric, _)| metric.help);
     Why { words: format!("{} is {value}, {side} {threshold}", title(name)), text: about.into() }
@@ -123,6 +126,12 @@ fn why_metric(name: &str, value: f64, side: Side, threshold: f64) -> Why {
 #[must_use]
 pub fn figure(name: &str, value: f64) -> String {
     metric(name).map_or_else(|| value.to_string(), |(metric, _)| format_value(metric.unit, value))
+}
+
+/// A threshold of a metric as somebody would type it, not rounded.
+#[must_use]
+pub fn typed(name: &str, threshold: f64) -> String {
+    metric(name).map_or_else(|| threshold.to_string(), |(metric, _)| typed_value(metric.unit, threshold))
 }
 
 /// The first sentence of a text without its full stop, cut if it is long; none: there is no text.

@@ -1,9 +1,9 @@
 //! Alerts: rules over what instances do, and messages to people when one comes to hold or is over.
 //!
 //! ```text
-//! observations ─▶ judging ─▶ decide ─▶ words ─▶ delivery ─▶ courier ─▶ channels
-//!  (of others)    holds?    is it told?         one row for each   one at a time,
-//!                                               notice and channel  until it is taken
+//! observations ─▶ judging ─▶ decide ─▶ words ─▶ bundle ─▶ delivery ─▶ courier ─▶ channels
+//!  (of others)    holds?    is it told?        of a rule    one row for each   one at a time,
+//!                                              and a moment message and channel until it is taken
 //! ```
 //!
 //! Invariants: what a rule remembers of an instance and the deliveries that follow from it are written in one transaction, so that a
@@ -11,9 +11,10 @@
 //! channels leave only towards their receivers.
 //!
 //! * [`model`]: rules, channels, observations. `kinds`: the kinds of channels. `channel_draft`, `rule_draft`: what was sent, checked.
-//! * `judging`: does a condition hold. `decide`: when it is told, without a clock and I/O. `words`: in which words.
-//! * `feed`: how instances are. `watching`: observations in, notices out. [`delivery`]: notices on their way. `jobs`: what is forgotten. `service`: the use cases.
+//! * `judging`: does a condition hold. `decide`: when it is told, without a clock and I/O. `words`: in which words. `bundle`: what is told in one message.
+//! * `feed`: how instances are. `watching`: observations in, notices out. [`delivery`]: notices on their way. `jobs`: what is forgotten. `service`: the use cases; `setting_aside`: those about what cannot be read.
 
+mod bundle;
 mod channel_draft;
 mod decide;
 pub mod delivery;
@@ -28,12 +29,15 @@ mod rule_draft;
 #[cfg(test)]
 mod samples;
 mod service;
+mod setting_aside;
 pub mod views;
 mod watching;
 mod words;
 
 pub use channel_draft::ChannelDraft;
 pub use feed::Feed;
-pub use model::{Condition, Observation, Quiet, Rule, SavedChannel, Seen, Severity, Side, Silence, Standing, Trouble};
+pub use model::{
+    Condition, Observation, Place, Quiet, Rule, SavedChannel, Seen, Severity, Side, Silence, Standing, Trouble, Unreadable,
+};
 pub use rule_draft::RuleDraft;
 pub use service::{Alerts, Everything, SILENCES};

@@ -38,11 +38,13 @@ pub enum Condition {
     BlockFound,
     /// A share was better than every one before. Happens, does not last.
     BestDifficulty,
+    /// A newer client is there than the one that runs.
+    UpdateAvailable,
 }
 
 impl Condition {
     /// The names of all kinds, as in JSON.
-    pub const KINDS: [&'static str; 5] = ["state", "check", "metric", "block-found", "best-difficulty"];
+    pub const KINDS: [&'static str; 6] = ["state", "check", "metric", "block-found", "best-difficulty", "update-available"];
 
     /// Its kind's name in JSON.
     #[must_use]
@@ -53,13 +55,14 @@ impl Condition {
             Self::Metric { .. } => "metric",
             Self::BlockFound => "block-found",
             Self::BestDifficulty => "best-difficulty",
+            Self::UpdateAvailable => "update-available",
         }
     }
 
     /// It lasts and can be over, rather than happening at a moment.
     #[must_use]
     pub const fn lasts(&self) -> bool {
-        matches!(self, Self::State { .. } | Self::Check { .. } | Self::Metric { .. })
+        matches!(self, Self::State { .. } | Self::Check { .. } | Self::Metric { .. } | Self::UpdateAvailable)
     }
 }
 
@@ -240,6 +243,67 @@ pub struct Standing {
     pub told: Option<Timestamp>,
 }
 
+/// A row of the database that this program cannot read, as one that a newer version wrote. It is left out of everything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// Where it is.
+    pub place: Place,
+    /// The id that stands there.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+}
+
+/// Where a row is, whatever stands in it: `rule-3`, `channel-1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// What should be there.
+    pub kind: Stored,
+    /// Its number in its table.
+    pub number: i64,
+}
+
+/// What is stored in rows of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stored {
+    /// A rule.
+    Rule,
+    /// A channel.
+    Channel,
+}
+
+impl Stored {
+    /// What it is called, also in addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::Channel => "channel",
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.kind.as_str(), self.number)
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, number) = text.split_once('-').ok_or(())?;
+        let kind = [Stored::Rule, Stored::Channel].into_iter().find(|known| known.as_str() == kind).ok_or(())?;
+        Ok(Self { kind, number: number.parse().map_err(|_| ())? })
+    }
+}
+
+impl Serialize for Place {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
 /// What is said to people and programs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
@@ -277,6 +341,7 @@ mod tests {
             ),
             (Condition::BlockFound, r#"{"kind":"block-found"}"#),
             (Condition::BestDifficulty, r#"{"kind":"best-difficulty"}"#),
+            (Condition::UpdateAvailable, r#"{"kind":"update-available"}"#),
         ];
         for ((condition, text), kind) in all.into_iter().zip(Condition::KINDS) {
             assert_eq!(serde_json::to_string(&condition).unwrap(), text);

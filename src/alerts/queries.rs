@@ -7,24 +7,33 @@ use diesel::sqlite::SqliteConnection as Db;
 use std::collections::HashMap;
 
 use super::decide::Memory;
-use super::model::{Quiet, Rule, SavedChannel, Silence, Standing};
+use super::model::{Place, Quiet, Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
 use crate::clock::Timestamp;
 use crate::db::schema::{alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances};
+use crate::db::statement::Statement;
 use crate::error::{Error, Result};
 use crate::ids::{ChannelId, InstanceId, RuleId};
 use crate::notify::Channel;
 
-/// A row of `alert_channels`.
-type ChannelRow = (ChannelId, String, String, Timestamp);
-
-fn saved_channel((id, name, target, created_at): ChannelRow) -> Result<SavedChannel> {
-    Ok(SavedChannel { id, name, target: target_of(&target)?, created_at })
+/// What a table holds: what can be read, and what cannot and must not stop the rest.
+#[derive(Debug)]
+pub struct Rows<T> {
+    /// What can be read.
+    pub read: Vec<T>,
+    /// What cannot.
+    pub unreadable: Vec<Unreadable>,
 }
 
-/// A channel's target as it is stored.
-pub fn target_of(text: &str) -> Result<Channel> {
-    // The cause would quote what it could not read, and that may be a secret.
-    serde_json::from_str(text).map_err(|_| Error::internal("a channel in the database cannot be read"))
+/// A row of `alert_channels` after its number.
+type ChannelRow = (String, String, String, Timestamp);
+
+fn saved_channel((id, name, target, created_at): &ChannelRow) -> Option<SavedChannel> {
+    Some(SavedChannel { id: id.parse().ok()?, name: name.clone(), target: target_of(target)?, created_at: *created_at })
+}
+
+/// A channel's target as it is stored. Why it cannot be read is not said: the cause would quote it, and it may be a secret.
+pub fn target_of(text: &str) -> Option<Channel> {
+    serde_json::from_str(text).ok()
 }
 
 fn target_text(target: &Channel) -> Result<String> {
@@ -32,15 +41,31 @@ fn target_text(target: &Channel) -> Result<String> {
 }
 
 /// All channels, oldest first.
-pub fn channels(db: &mut Db) -> Result<Vec<SavedChannel>> {
-    let order = (alert_channels::created_at, sql::<BigInt>("alert_channels.rowid"));
-    alert_channels::table.order(order).load::<ChannelRow>(db)?.into_iter().map(saved_channel).collect()
+pub fn channels(db: &mut Db) -> QueryResult<Rows<SavedChannel>> {
+    use alert_channels as c;
+    let number = || sql::<BigInt>("alert_channels.rowid");
+    let columns = (number(), (c::id, c::name, c::target, c::created_at));
+    let rows = c::table.order((c::created_at, number())).select(columns).load::<(i64, ChannelRow)>(db)?;
+    let mut found = Rows { read: Vec::new(), unreadable: Vec::new() };
+    for (number, row) in rows {
+        match saved_channel(&row) {
+            Some(channel) => found.read.push(channel),
+            None => {
+                let place = Place { kind: Stored::Channel, number };
+                found.unreadable.push(Unreadable { place, id: row.0, name: row.1 });
+            }
+        }
+    }
+    Ok(found)
 }
 
-/// One channel.
-pub fn channel(db: &mut Db, id: ChannelId) -> Result<Option<SavedChannel>> {
-    let row = alert_channels::table.filter(alert_channels::id.eq(id)).first::<ChannelRow>(db).optional()?;
-    row.map(saved_channel).transpose()
+/// Removes a row, whatever stands in it.
+pub fn delete_row(db: &mut Db, place: Place) -> QueryResult<usize> {
+    let text = match place.kind {
+        Stored::Rule => "DELETE FROM alert_rules WHERE rowid = ?",
+        Stored::Channel => "DELETE FROM alert_channels WHERE rowid = ?",
+    };
+    Statement::<()>::new(text).number(place.number).execute(db)
 }
 
 /// Whether another channel has this name, whatever the case.
@@ -77,10 +102,10 @@ pub fn delete_channel(db: &mut Db, id: ChannelId) -> QueryResult<usize> {
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = alert_rules, treat_none_as_null = true)]
 struct RuleRow {
-    id: RuleId,
+    id: String,
     name: String,
     condition: String,
-    instance_id: Option<InstanceId>,
+    instance_id: Option<String>,
     for_s: i32,
     clear_s: i32,
     repeat_s: Option<i32>,
@@ -94,10 +119,10 @@ impl RuleRow {
     fn of(rule: &Rule) -> Result<Self> {
         let whole = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         Ok(Self {
-            id: rule.id,
+            id: rule.id.to_string(),
             name: rule.name.clone(),
             condition: serde_json::to_string(&rule.condition).map_err(Error::internal)?,
-            instance_id: rule.instance_id,
+            instance_id: rule.instance_id.map(|id| id.to_string()),
             for_s: whole(rule.for_s),
             clear_s: whole(rule.clear_s),
             repeat_s: rule.repeat_s.map(whole),
@@ -108,46 +133,46 @@ impl RuleRow {
         })
     }
 
-    fn into_rule(self, channels: Vec<ChannelId>) -> Result<Rule> {
+    /// The rule, if all of it can be read: one that has lost its instance or its channels must not be about all.
+    fn rule(&self, channels: &[String]) -> Option<Rule> {
         let seconds = |number: i32| u32::try_from(number).unwrap_or(0);
         let minute = |number: i32| u16::try_from(number).unwrap_or(0);
-        Ok(Rule {
-            condition: serde_json::from_str(&self.condition).map_err(Error::internal)?,
-            id: self.id,
-            name: self.name,
-            instance_id: self.instance_id,
+        Some(Rule {
+            condition: serde_json::from_str(&self.condition).ok()?,
+            id: self.id.parse().ok()?,
+            name: self.name.clone(),
+            instance_id: self.instance_id.as_deref().map(str::parse).transpose().ok()?,
             for_s: seconds(self.for_s),
             clear_s: seconds(self.clear_s),
             repeat_s: self.repeat_s.map(seconds),
             tell_cleared: self.tell_cleared,
             quiet: self.quiet_from.zip(self.quiet_to).map(|(from, to)| Quiet { from: minute(from), to: minute(to) }),
-            channels,
+            channels: channels.iter().map(|id| id.parse().ok()).collect::<Option<_>>()?,
             enabled: self.enabled,
         })
     }
 }
 
 /// All rules, oldest first.
-pub fn rules(db: &mut Db) -> Result<Vec<Rule>> {
-    let mut channels: HashMap<RuleId, Vec<ChannelId>> = HashMap::new();
-    for (rule, channel) in alert_rule_channels::table.load::<(RuleId, ChannelId)>(db)? {
+pub fn rules(db: &mut Db) -> QueryResult<Rows<Rule>> {
+    let mut channels: HashMap<String, Vec<String>> = HashMap::new();
+    for (rule, channel) in alert_rule_channels::table.load::<(String, String)>(db)? {
         channels.entry(rule).or_default().push(channel);
     }
-    let order = (alert_rules::created_at, sql::<BigInt>("alert_rules.rowid"));
-    let rows = alert_rules::table.order(order).select(RuleRow::as_select()).load(db)?;
-    let with_channels = rows.into_iter().map(|row| {
-        let channels = channels.remove(&row.id).unwrap_or_default();
-        row.into_rule(channels)
-    });
-    with_channels.collect()
-}
-
-/// One rule.
-pub fn rule(db: &mut Db, id: RuleId) -> Result<Option<Rule>> {
-    let row = alert_rules::table.filter(alert_rules::id.eq(id)).select(RuleRow::as_select()).first(db).optional()?;
-    let of_rule = alert_rule_channels::table.filter(alert_rule_channels::rule_id.eq(id));
-    let channels = of_rule.select(alert_rule_channels::channel_id).load(db)?;
-    row.map(|row| row.into_rule(channels)).transpose()
+    let number = || sql::<BigInt>("alert_rules.rowid");
+    let columns = (number(), RuleRow::as_select());
+    let rows = alert_rules::table.order((alert_rules::created_at, number())).select(columns).load::<(i64, RuleRow)>(db)?;
+    let mut found = Rows { read: Vec::new(), unreadable: Vec::new() };
+    for (number, row) in rows {
+        match row.rule(channels.get(&row.id).map_or(&[], Vec::as_slice)) {
+            Some(rule) => found.read.push(rule),
+            None => {
+                let place = Place { kind: Stored::Rule, number };
+                found.unreadable.push(Unreadable { place, id: row.id, name: row.name });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Saves a new rule.
@@ -187,15 +212,16 @@ pub fn instance_names(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
 }
 
 type Moment = Option<Timestamp>;
-type MemoryRow = (RuleId, InstanceId, Moment, bool, Moment, Moment, Moment, Moment, String, Option<f64>);
+type MemoryRow = (String, String, Moment, bool, Moment, Moment, Moment, Moment, String, Option<f64>);
 
-/// All that rules remember.
+/// All that rules remember. What cannot be read belongs to a rule that cannot be read either.
 pub fn memories(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), Memory>> {
     let rows = alert_memories::table.load::<MemoryRow>(db)?;
     let memory = |(rule, instance, since, counts, gone, told, told_since, ended, words, count): MemoryRow| {
-        ((rule, instance), Memory { since, counts, gone, told, told_since, ended, words, count })
+        let key = (rule.parse().ok()?, instance.parse().ok()?);
+        Some((key, Memory { since, counts, gone, told, told_since, ended, words, count }))
     };
-    Ok(rows.into_iter().map(memory).collect())
+    Ok(rows.into_iter().filter_map(memory).collect())
 }
 
 /// Stores what a rule remembers of an instance.
@@ -226,9 +252,16 @@ pub fn standing(db: &mut Db) -> QueryResult<Vec<Standing>> {
         .filter(alert_memories::counts.eq(true))
         .order((alert_memories::since, instances::name))
         .select((alert_rules::id, alert_rules::name, instances::id, instances::name, alert_memories::since, alert_memories::told))
-        .load::<(RuleId, String, InstanceId, String, Moment, Moment)>(db)?;
-    let standing = |(rule_id, rule, instance_id, instance, since, told): (_, _, _, _, Moment, _)| {
-        Some(Standing { rule_id, rule, instance_id, instance, since: since?, told })
+        .load::<(String, String, String, String, Moment, Moment)>(db)?;
+    let standing = |(rule_id, rule, instance_id, instance, since, told): (String, _, String, _, Moment, _)| {
+        Some(Standing {
+            rule_id: rule_id.parse().ok()?,
+            rule,
+            instance_id: instance_id.parse().ok()?,
+            instance,
+            since: since?,
+            told,
+        })
     };
     Ok(rows.into_iter().filter_map(standing).collect())
 }

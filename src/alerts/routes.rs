@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::channel_draft::ChannelDraft;
 use super::kinds::{KINDS, kind};
-use super::model::{Condition, Rule, SavedChannel};
+use super::model::{Condition, Place, Rule, SavedChannel};
 use super::rule_draft::RuleDraft;
 use super::service::Alerts;
 use super::views::channel_form::ChannelPage;
@@ -135,13 +135,15 @@ pub async fn test_channel(
     want.respond_with(if page.success { StatusCode::OK } else { StatusCode::BAD_GATEWAY }, &page)
 }
 
-/// `GET /alerts/rules/new?kind=`.
-pub async fn new_rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+/// `GET /alerts/rules/new?kind=&instance=`.
+pub async fn new_rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
+    let instance = params.get::<InstanceId>("instance", "the id of an instance");
     let kind = match params.text("kind") {
         None => None,
         Some(name) => Some(known_kind(name).ok_or_else(|| not_a_kind(Condition::KINDS))?),
     };
-    want.respond(&RulePage::new(frame, kind, alerts.choices().await?.into()))
+    params.finish()?;
+    want.respond(&RulePage::for_instance(frame, kind, instance, alerts.choices().await?.into()))
 }
 
 /// `GET /alerts/rules/{id}`: the rule for programs, its form for people.
@@ -201,6 +203,22 @@ pub async fn ask_delete_rule(
 /// `DELETE /alerts/rules/{id}`, and `POST /alerts/rules/{id}/delete` for forms.
 pub async fn delete_rule(State(alerts): State<Alerts>, want: Want, Id(id): Id<RuleId>) -> Reply {
     let gone = alerts.delete_rule(id).await?;
+    done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
+}
+
+/// `GET /alerts/unreadable/{id}/delete`: the question.
+pub async fn ask_delete_unreadable(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(place): Id<Place>,
+) -> Reply {
+    want.respond(&DeletePage::of_unreadable(frame, alerts.unreadable(place).await?))
+}
+
+/// `DELETE /alerts/unreadable/{id}`, and `POST /alerts/unreadable/{id}/delete` for forms.
+pub async fn delete_unreadable(State(alerts): State<Alerts>, want: Want, Id(place): Id<Place>) -> Reply {
+    let gone = alerts.delete_unreadable(place).await?;
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
 

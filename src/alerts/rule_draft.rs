@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use super::model::{Condition, Quiet, Rule, Severity, Side, Trouble};
 use super::words::of_condition;
+use crate::chart::{Unit, read_value};
 use crate::configs::{LONGEST_NAME, check_name};
 use crate::error::{FieldError, Result};
+use crate::health::model::Check;
 use crate::http::Input;
 use crate::http::extract::Members;
 use crate::ids::{ChannelId, InstanceId, RuleId};
@@ -19,8 +21,8 @@ pub const LONGEST: i64 = 7 * 86_400;
 pub const SHORTEST_REPEAT: i64 = 60;
 /// How long something has to hold, and to be gone, if nothing else is asked for, seconds.
 pub const USUAL: u32 = 60;
-/// A name of a check or a metric is no longer.
-const LONGEST_WORD: usize = 200;
+/// Metrics that have values only with a detail after a colon.
+const ONLY_WITH_DETAIL: [&str; 4] = ["health", "miner_hashrate", "miner_shares_accepted", "miner_shares_rejected"];
 
 /// A body that should become a rule.
 #[derive(Clone, Debug)]
@@ -157,20 +159,28 @@ fn read_condition(members: &mut Members) -> Option<Condition> {
     match kind.as_deref() {
         Some("state") => Some(Condition::State { is: one_of(members, "is", &TROUBLES)? }),
         Some("check") => {
-            let check = word(members, "check");
+            let check = check(members);
             Some(Condition::Check { check, at_least: one_of(members, "at_least", &SEVERITIES)? })
         }
         Some("metric") => {
-            let name = word(members, "metric");
-            if name.as_deref().is_none_or(|name| metric(name).is_none()) && !members.is_refused("metric") {
-                members.refuse("metric", "metric must be the name of a metric, such as hashrate_miners.");
+            let name = members.text("metric");
+            if !name.as_deref().is_some_and(is_watched) && !members.is_refused("metric") {
+                let words = match name.as_deref().and_then(metric) {
+                    Some(_) => {
+                        "metric must be a figure of the instance as a whole, such as hashrate_miners: single miners and reasons are not watched."
+                    }
+                    None => "metric must be the name of a metric, such as hashrate_miners.",
+                };
+                members.refuse("metric", words);
             }
             let side = one_of(members, "side", &SIDES);
-            let threshold = threshold(members);
+            let unit = name.as_deref().and_then(metric).map_or(Unit::Count, |(metric, _)| metric.unit);
+            let threshold = threshold(members, unit);
             Some(Condition::Metric { metric: name?, side: side?, threshold: threshold? })
         }
         Some("block-found") => Some(Condition::BlockFound),
         Some("best-difficulty") => Some(Condition::BestDifficulty),
+        Some("update-available") => Some(Condition::UpdateAvailable),
         _ => {
             if !members.is_refused("kind") {
                 members.refuse("kind", format!("kind must be one of {}.", Condition::KINDS.join(", ")));
@@ -195,37 +205,47 @@ fn one_of<T: Copy>(members: &mut Members, name: &str, options: &[(&str, T)]) -> 
     found.map(|(_, value)| *value)
 }
 
-/// A name of something that others name.
-fn word(members: &mut Members, name: &str) -> Option<String> {
-    let word = members.text(name)?;
-    if word.len() > LONGEST_WORD || word.chars().any(char::is_control) {
-        members.refuse(name, format!("{name} is too long, or holds control characters."));
+/// A health check, by the name programs know or the one on pages; none: any of them.
+fn check(members: &mut Members) -> Option<String> {
+    let word = members.text("check")?;
+    let found =
+        Check::ALL.into_iter().find(|check| [check.as_str(), check.title()].iter().any(|name| word.eq_ignore_ascii_case(name)));
+    if found.is_none() {
+        let names: Vec<&str> = Check::ALL.iter().map(|check| check.as_str()).collect();
+        members.refuse("check", format!("check must be one of {}, or empty for any.", names.join(", ")));
     }
-    Some(word)
+    found.map(|check| check.as_str().to_owned())
 }
 
-/// A number, also with an SI prefix as in `1.5 T`.
-fn threshold(members: &mut Members) -> Option<f64> {
+/// Whether instances are looked at for a figure of this name. Of those with a detail it is only what the checks found; without one, some have no value.
+#[must_use]
+pub fn is_watched(name: &str) -> bool {
+    match metric(name) {
+        Some((metric, None)) => !ONLY_WITH_DETAIL.contains(&metric.name),
+        Some((metric, Some(detail))) => metric.name == "health" && detail.parse::<Check>().is_ok(),
+        None => false,
+    }
+}
+
+/// A number, or one as people type it in the unit of the metric: `1.5 TH/s`, `64 MiB`, `90 %`.
+fn threshold(members: &mut Members, unit: Unit) -> Option<f64> {
     let number = match members.take("threshold") {
         Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => read_number(&text),
+        Some(Value::String(text)) => read_value(unit, &text),
         _ => None,
     };
     let number = number.filter(|number| number.is_finite());
     if number.is_none() {
-        members.refuse("threshold", "threshold must be a number, such as 25 or 1.5 T.");
+        let such = match unit {
+            Unit::Bytes => "of bytes, such as 64 MiB",
+            Unit::HashesPerSecond => "of hashes per second, such as 1.5 TH/s",
+            Unit::Percent => "of per cent, such as 90 %",
+            Unit::Count => "such as 25 or 1.5 k",
+            Unit::Seconds => "of seconds, such as 90 or 1 h 30 min",
+        };
+        members.refuse("threshold", format!("threshold must be a number {such}."));
     }
     number
-}
-
-fn read_number(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let prefixes = [('k', 1e3), ('M', 1e6), ('G', 1e9), ('T', 1e12), ('P', 1e15), ('E', 1e18), ('Z', 1e21)];
-    let last = text.chars().next_back()?;
-    match prefixes.iter().find(|(prefix, _)| *prefix == last) {
-        Some((_, factor)) => text[..text.len() - 1].trim_end().parse::<f64>().ok().map(|number| number * factor),
-        None => text.parse().ok(),
-    }
 }
 
 /// A program sends an object or null, a form two times of day.

@@ -1,14 +1,14 @@
 //! The use cases of alerts: channels, rules and silences are set up, tests are sent, deliveries are looked at.
 
 use diesel::SqliteConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 
 use super::channel_draft::ChannelDraft;
 use super::delivery::{Delivery, Progress, queries as posted};
-use super::model::{Observation, Rule, SavedChannel, Silence, Standing};
+use super::model::{Observation, Place, Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
 use super::queries;
 use super::rule_draft::{Known, RuleDraft};
 use super::words;
@@ -35,6 +35,10 @@ pub struct Alerts {
     pub(super) wake: Arc<Notify>,
     /// What was last seen of each instance. Held while rules are judged, and while they are changed.
     pub(super) latest: Arc<Mutex<HashMap<InstanceId, Observation>>>,
+    /// Which deliveries the courier has taken up: nothing is added to them any more.
+    pub(super) in_hand: Arc<Mutex<HashSet<i64>>>,
+    /// Of which rows the log says already that they cannot be read.
+    pub(super) complained: Arc<std::sync::Mutex<HashSet<Place>>>,
 }
 
 impl std::fmt::Debug for Alerts {
@@ -58,13 +62,20 @@ pub struct Everything {
     pub deliveries: Vec<Delivery>,
     /// Ids and names of all instances, by name.
     pub instances: Vec<(InstanceId, String)>,
+    /// What cannot be read and is left out of all of this.
+    pub unreadable: Vec<Unreadable>,
 }
+
+/// Ids and names of all instances, by name, and of all channels, oldest first.
+pub type Choices = (Vec<(InstanceId, String)>, Vec<(ChannelId, String)>);
 
 impl Alerts {
     /// Over the tables in `db`.
     #[must_use]
     pub fn new(db: Db, sender: Sender, clock: impl Clock) -> Self {
-        Self { db, sender: Arc::new(sender), clock: Arc::new(clock), wake: Arc::default(), latest: Arc::default() }
+        let (sender, clock) = (Arc::new(sender), Arc::new(clock));
+        let (wake, latest, in_hand, complained) = <(Arc<_>, Arc<_>, Arc<_>, Arc<_>)>::default();
+        Self { db, sender, clock, wake, latest, in_hand, complained }
     }
 
     /// All there is.
@@ -73,18 +84,26 @@ impl Alerts {
     /// The database cannot be read.
     pub async fn everything(&self) -> Result<Everything> {
         let now = self.clock.now();
-        self.db
+        let all = self
+            .db
             .read(move |c| {
+                let (rules, channels) = (queries::rules(c)?, queries::channels(c)?);
+                let mut standing = queries::standing(c)?;
+                // Of a rule that is left out nobody knows.
+                standing.retain(|one| rules.read.iter().any(|rule| rule.id == one.rule_id));
                 Ok(Everything {
-                    rules: queries::rules(c)?,
-                    channels: queries::channels(c)?,
-                    standing: queries::standing(c)?,
+                    unreadable: [rules.unreadable, channels.unreadable].concat(),
+                    rules: rules.read,
+                    channels: channels.read,
+                    standing,
                     silences: queries::silences(c, now)?,
                     deliveries: posted::deliveries(c, None, NEWEST)?,
                     instances: queries::instance_names(c)?,
                 })
             })
-            .await
+            .await?;
+        self.complain(&all.unreadable);
+        Ok(all)
     }
 
     /// One channel.
@@ -147,16 +166,7 @@ impl Alerts {
         self.db
             .write(move |c| {
                 let former = channel(c, id)?;
-                let users = only_users(c, id)?;
-                if !users.is_empty() {
-                    // Without it they would send to all, which nobody asked for.
-                    let names: Vec<String> = users.iter().map(|rule| format!("\"{}\"", rule.name)).collect();
-                    let (names, them) = (names.join(", "), if users.len() == 1 { "that rule" } else { "those rules" });
-                    return Err(Error::Conflict(format!(
-                        "\"{}\" is the only channel of {names}. Give {them} another one first.",
-                        former.name
-                    )));
-                }
+                check_unused(c, id, &former.name)?;
                 queries::delete_channel(c, id)?;
                 Ok(former)
             })
@@ -191,12 +201,12 @@ impl Alerts {
         self.db.read(move |c| rule(c, id)).await
     }
 
-    /// What a rule can be about and where it can send: instances by name, channels.
+    /// What a rule can be about and where it can send.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn choices(&self) -> Result<(Vec<(InstanceId, String)>, Vec<SavedChannel>)> {
-        self.db.read(|c| Ok((queries::instance_names(c)?, queries::channels(c)?))).await
+    pub async fn choices(&self) -> Result<Choices> {
+        self.db.read(|c| Ok((queries::instance_names(c)?, channel_names(c)?))).await
     }
 
     /// Saves a new rule.
@@ -308,15 +318,49 @@ impl Alerts {
 }
 
 fn channel(c: &mut SqliteConnection, id: ChannelId) -> Result<SavedChannel> {
-    queries::channel(c, id)?.ok_or_else(|| Error::not_found("channel", id))
+    pick(queries::channels(c)?, Stored::Channel, id, |channel| channel.id)
 }
 
 fn rule(c: &mut SqliteConnection, id: RuleId) -> Result<Rule> {
-    queries::rule(c, id)?.ok_or_else(|| Error::not_found("rule", id))
+    pick(queries::rules(c)?, Stored::Rule, id, |rule| rule.id)
+}
+
+fn pick<T, I: PartialEq + ToString>(rows: queries::Rows<T>, kind: Stored, id: I, of: impl Fn(&T) -> I) -> Result<T> {
+    if let Some(found) = rows.read.into_iter().find(|row| of(row) == id) {
+        return Ok(found);
+    }
+    let id = id.to_string();
+    match rows.unreadable.iter().find(|row| row.id == id) {
+        Some(row) => Err(Error::Conflict(format!(
+            "The {} \"{}\" cannot be read; a newer jd-manager may have written it. The page of alerts lists it, and can delete it.",
+            kind.as_str(),
+            row.name
+        ))),
+        None => Err(Error::not_found(kind.as_str(), id)),
+    }
+}
+
+/// All channels by name, also those that cannot be read: a rule may send to one.
+fn channel_names(c: &mut SqliteConnection) -> Result<Vec<(ChannelId, String)>> {
+    let channels = queries::channels(c)?;
+    let unreadable = channels.unreadable.into_iter();
+    let unreadable = unreadable.filter_map(|row| Some((row.id.parse().ok()?, format!("{} (cannot be read)", row.name))));
+    Ok(channels.read.into_iter().map(|channel| (channel.id, channel.name)).chain(unreadable).collect())
 }
 
 fn only_users(c: &mut SqliteConnection, id: ChannelId) -> Result<Vec<Rule>> {
-    Ok(queries::rules(c)?.into_iter().filter(|rule| rule.channels == [id]).collect())
+    Ok(queries::rules(c)?.read.into_iter().filter(|rule| rule.channels == [id]).collect())
+}
+
+/// Refuses to leave a rule without its only channel: it would send to all, which nobody asked for.
+pub(super) fn check_unused(c: &mut SqliteConnection, id: ChannelId, name: &str) -> Result<()> {
+    let users = only_users(c, id)?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = users.iter().map(|rule| format!("\"{}\"", rule.name)).collect();
+    let (names, them) = (names.join(", "), if users.len() == 1 { "that rule" } else { "those rules" });
+    Err(Error::Conflict(format!("\"{name}\" is the only channel of {names}. Give {them} another one first.")))
 }
 
 fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> Result<()> {
@@ -328,7 +372,7 @@ fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> R
 
 fn known(c: &mut SqliteConnection) -> Result<Known> {
     let instances = queries::instance_names(c)?.into_iter().map(|(id, _)| id).collect();
-    Ok(Known { instances, channels: queries::channels(c)?.into_iter().map(|channel| channel.id).collect() })
+    Ok(Known { instances, channels: channel_names(c)?.into_iter().map(|(id, _)| id).collect() })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::delivery::{Delivery, Progress};
 use super::kinds::{KINDS, Kind};
-use super::model::{Rule, SavedChannel, Silence, Standing};
+use super::model::{Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
 use super::service::{Everything, SILENCES};
 use super::words::of_condition;
 use crate::clock::{Timestamp, spoken};
@@ -55,6 +55,8 @@ pub struct AlertsPage {
     standing: Vec<Standing>,
     silences: Vec<Silence>,
     deliveries: Vec<Delivery>,
+    /// What cannot be read and is left out.
+    unreadable: Vec<Unreadable>,
     #[serde(skip)]
     instances: Vec<(InstanceId, String)>,
     /// The instance that somebody came here to silence.
@@ -67,9 +69,9 @@ impl AlertsPage {
     /// All there is; `chosen`: the instance that somebody came here to silence.
     #[must_use]
     pub fn new(frame: Frame, all: Everything, chosen: Option<InstanceId>, now: Timestamp) -> Self {
-        let Everything { rules, channels, standing, silences, deliveries, instances } = all;
+        let Everything { rules, channels, standing, silences, deliveries, instances, unreadable } = all;
         let channels = channels.into_iter().map(ChannelView::from).collect();
-        Self { frame, now, rules, channels, standing, silences, deliveries, instances, chosen }
+        Self { frame, now, rules, channels, standing, silences, deliveries, unreadable, instances, chosen }
     }
 
     fn is_chosen(&self, id: &InstanceId) -> bool {
@@ -96,8 +98,18 @@ impl AlertsPage {
 
     /// Where a rule sends.
     fn receivers(&self, rule: &Rule) -> String {
-        let names: Vec<&str> = self.channels.iter().filter(|c| rule.channels.contains(&c.id)).map(|c| c.name.as_str()).collect();
-        if names.is_empty() { "all".into() } else { names.join(", ") }
+        if rule.channels.is_empty() {
+            return "all".into();
+        }
+        let name = |id: &ChannelId| match self.channels.iter().find(|channel| channel.id == *id) {
+            Some(channel) => channel.name.clone(),
+            None => {
+                let id = id.to_string();
+                let unreadable = self.unreadable.iter().find(|row| row.id == id).map_or("?", |row| row.name.as_str());
+                format!("{unreadable} (cannot be read)")
+            }
+        };
+        rule.channels.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
     /// When a rule tells: `after 60 s, again every 1 h 0 min, not from 22:00 to 07:00`.
@@ -214,6 +226,26 @@ impl DeletePage {
             id: channel.id.to_string(),
             name: channel.name,
             used_by: users.into_iter().map(|rule| Named { id: rule.id, name: rule.name }).collect(),
+        }
+    }
+
+    /// Of what cannot be read.
+    #[must_use]
+    pub fn of_unreadable(frame: Frame, row: Unreadable) -> Self {
+        let lost = match row.place.kind {
+            Stored::Rule => "This rule cannot be read, so it tells nothing. A newer jd-manager that wrote it may read it again.",
+            Stored::Channel => {
+                "This channel cannot be read, so nothing is sent there. A newer jd-manager that wrote it may read it again, and send what waits for it. \
+                 The list of what was sent there goes, too."
+            }
+        };
+        Self {
+            frame,
+            at: format!("/alerts/unreadable/{}", row.place),
+            lost: lost.into(),
+            id: row.id,
+            name: row.name,
+            used_by: Vec::new(),
         }
     }
 

@@ -1,15 +1,17 @@
 //! Observations come in, rules are judged by them, and what is to be told is written down together with what is remembered.
 
+use diesel::{QueryResult, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::bundle::{Event, Item, MOST, items_of, rule_of, said};
 use super::decide::{Memory, grown, step};
-use super::delivery::{Courier, queries as posted};
+use super::delivery::{Courier, HOLD, queries as posted};
 use super::judging::{Verdict, judge};
-use super::model::{Observation, Rule, Said};
+use super::model::{Observation, Rule};
 use super::queries;
 use super::service::Alerts;
 use super::words;
@@ -36,7 +38,16 @@ struct Desk {
 #[derive(Default)]
 struct Outcome {
     memories: Vec<((RuleId, InstanceId), Memory)>,
-    notices: Vec<(InstanceId, Vec<ChannelId>, Timestamp, Said)>,
+    notices: Vec<Told>,
+}
+
+/// What a rule tells of an instance.
+struct Told {
+    rule: Rule,
+    receivers: Vec<ChannelId>,
+    at: Timestamp,
+    event: Event,
+    item: Item,
 }
 
 impl Desk {
@@ -53,7 +64,7 @@ impl Desk {
             if self.is_new.contains(&seen.instance) {
                 memory.forget_unseen(rule, now);
             }
-            let said = match &verdict {
+            let told = match &verdict {
                 Verdict::Holds(_) | Verdict::Not | Verdict::Unknown if seen.is_at_rest => {
                     memory.rest();
                     None
@@ -63,21 +74,22 @@ impl Desk {
                     None
                 }
                 Verdict::Figure(figure) => {
-                    grown(rule, &mut memory, *figure, minute, is_silenced).map(|from| words::of_growth(rule, seen, from, *figure))
+                    let from = grown(rule, &mut memory, *figure, minute, is_silenced);
+                    from.map(|from| (Event::Happened, words::of_growth(rule, seen, from, *figure)))
                 }
                 Verdict::Holds(_) | Verdict::Not => {
                     let why = if let Verdict::Holds(why) = &verdict { Some(why) } else { None };
                     // What lasts is told to the first channel there will be.
                     let may_not = is_silenced || receivers.is_empty();
                     let notice = step(rule, &mut memory, why.map(|why| why.words.as_str()), now, minute, may_not);
-                    notice.map(|notice| words::of_notice(rule, seen, &notice, why, now))
+                    notice.map(|notice| (notice.kind.into(), words::of_notice(seen, &notice, why)))
                 }
             };
             if memory != before {
                 outcome.memories.push((key, memory));
             }
-            if let Some(said) = said {
-                outcome.notices.push((seen.instance, receivers, now, said));
+            if let Some((event, item)) = told {
+                outcome.notices.push(Told { rule: rule.clone(), receivers, at: now, event, item });
             }
         }
     }
@@ -129,15 +141,18 @@ impl Alerts {
         }
         let read = self.db.read(move |c| {
             let silences = queries::silences(c, Timestamp(i64::MIN))?;
-            Ok(Desk {
+            let (rules, channels) = (queries::rules(c)?, queries::channels(c)?);
+            let desk = Desk {
                 is_new,
-                rules: queries::rules(c)?,
+                rules: rules.read,
                 memories: queries::memories(c)?,
                 silences: silences.into_iter().map(|silence| (silence.instance_id, silence.until)).collect(),
-                channels: queries::channels(c)?.into_iter().map(|channel| channel.id).collect(),
-            })
+                channels: channels.read.into_iter().map(|channel| channel.id).collect(),
+            };
+            Ok((desk, [rules.unreadable, channels.unreadable].concat()))
         });
-        let desk = read.await?;
+        let (desk, unreadable) = read.await?;
+        self.complain(&unreadable);
         let mut outcome = Outcome::default();
         for (seen, now) in &looks {
             desk.look(seen, *now, &mut outcome);
@@ -145,7 +160,10 @@ impl Alerts {
         if outcome.memories.is_empty() && outcome.notices.is_empty() {
             return Ok(());
         }
-        let is_told = !outcome.notices.is_empty();
+        let (is_told, now) = (!outcome.notices.is_empty(), self.clock.now());
+        // What the courier has taken up is not added to, and it takes up nothing while something is added.
+        let in_hand = self.in_hand.lock().await;
+        let taken = in_hand.clone();
         self.db
             .write(move |c| {
                 // An instance may have been deleted meanwhile.
@@ -153,14 +171,16 @@ impl Alerts {
                 for (key, memory) in outcome.memories.iter().filter(|((_, instance), _)| present.contains(instance)) {
                     queries::set_memory(c, *key, memory)?;
                 }
-                for (_, receivers, at, said) in outcome.notices.iter().filter(|(instance, ..)| present.contains(instance)) {
-                    for channel in receivers {
-                        posted::insert_delivery(c, *channel, *at, said)?;
+                outcome.notices.retain(|told| present.contains(&told.item.id));
+                for bundle in bundles(outcome.notices) {
+                    for channel in &bundle.receivers {
+                        post(c, &bundle, *channel, now, &taken)?;
                     }
                 }
                 Ok(())
             })
             .await?;
+        drop(in_hand);
         if is_told {
             self.wake.notify_one();
         }
@@ -169,8 +189,13 @@ impl Alerts {
 
     /// Ticks and sends until `stop`, in a task of its own; it ends when what is on its way then has arrived or failed.
     pub fn run(self, stop: CancellationToken) -> JoinHandle<()> {
-        let courier =
-            Courier { db: self.db.clone(), sender: self.sender.clone(), clock: self.clock.clone(), wake: self.wake.clone() };
+        let courier = Courier {
+            db: self.db.clone(),
+            sender: self.sender.clone(),
+            clock: self.clock.clone(),
+            wake: self.wake.clone(),
+            in_hand: self.in_hand.clone(),
+        };
         let ticking = stop.clone();
         let tick = async move {
             let mut ticks = tokio::time::interval(TICK);
@@ -186,6 +211,47 @@ impl Alerts {
             tokio::join!(tick, courier.run(stop));
         })
     }
+}
+
+/// What one rule tells of one kind, of one instance or several at once.
+struct Bundle {
+    rule: Rule,
+    receivers: Vec<ChannelId>,
+    at: Timestamp,
+    event: Event,
+    items: Vec<Item>,
+}
+
+/// Puts together what is of one rule and one kind, at most [`MOST`] instances in one.
+fn bundles(notices: Vec<Told>) -> Vec<Bundle> {
+    let mut bundles: Vec<Bundle> = Vec::new();
+    for Told { rule, receivers, at, event, item } in notices {
+        match bundles.iter_mut().rfind(|bundle| bundle.rule.id == rule.id && bundle.event == event) {
+            Some(bundle) if bundle.items.len() < MOST => bundle.items.push(item),
+            _ => bundles.push(Bundle { rule, receivers, at, event, items: vec![item] }),
+        }
+    }
+    bundles
+}
+
+/// Puts a bundle on its way to a channel: with what is held there, if the newest of the rule is of the same kind and speaks of other instances, so that
+/// what is told of each stays in order; otherwise by itself.
+fn post(c: &mut SqliteConnection, bundle: &Bundle, channel: ChannelId, now: Timestamp, taken: &HashSet<i64>) -> QueryResult<()> {
+    let Bundle { rule, at, event, items, .. } = bundle;
+    let held = posted::held(c, channel, now, now.after(HOLD))?;
+    let newest = held.into_iter().find(|held| rule_of(&held.data) == Some(rule.id)).filter(|held| !taken.contains(&held.id));
+    let former = newest.and_then(|held| Some((held.id, held.at, items_of(&held.data, rule, *event)?)));
+    let is_other = |former: &[Item]| !former.iter().any(|former| items.iter().any(|item| item.id == former.id));
+    match former.filter(|(.., former)| former.len() + items.len() <= MOST && is_other(former)) {
+        Some((id, first, mut all)) => {
+            all.extend(items.iter().cloned());
+            posted::reword(c, id, &said(rule, *event, &all, first))?;
+        }
+        None => {
+            posted::insert_delivery(c, channel, *at, now.after(HOLD), &said(rule, *event, items, *at))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,65 +2,42 @@
 
 use serde_json::json;
 
+use super::bundle::Item;
 use super::decide::{Kind, Notice};
-use super::judging::{Why, cut, figure};
+use super::judging::{Why, figure, typed};
 use super::model::{Condition, Observation, Rule, Said, Severity, Side, Trouble};
-use crate::clock::{Timestamp, spoken};
+use crate::health::model::Check;
 use crate::metrics::model::title;
 use crate::notify::Mood;
 
 /// A notice in words. `why`: why it holds now; none for what is over.
 #[must_use]
-pub fn of_notice(rule: &Rule, seen: &Observation, notice: &Notice, why: Option<&Why>, now: Timestamp) -> Said {
-    let name = &seen.name;
-    let since = notice.since.local();
-    let (event, title, text, mood) = match notice.kind {
-        Kind::Raised => ("raised", format!("{name}: {}", notice.words), told(why, &format!("Since {since}.")), Mood::Bad),
-        Kind::Again => {
-            let length = spoken(now.since(notice.since));
-            ("again", format!("{name}: {} (for {length})", notice.words), told(why, &format!("Since {since}.")), Mood::Bad)
-        }
-        Kind::Cleared => {
-            let until = notice.until.unwrap_or(now);
-            let length = spoken(until.since(notice.since));
-            (
-                "cleared",
-                format!("{name}: over: {}", notice.words),
-                format!("It lasted {length}, from {since} to {}.", until.local()),
-                Mood::Good,
-            )
-        }
-    };
-    let mut data = of_rule(rule, seen, event);
-    data["since"] = json!(notice.since);
-    if let Some(until) = notice.until {
-        data["until"] = json!(until);
-    }
-    Said { title: cut(&title), text: signed(&text, rule), mood, data }
+pub fn of_notice(seen: &Observation, notice: &Notice, why: Option<&Why>) -> Item {
+    let text = if notice.kind == Kind::Cleared { "" } else { why.map_or("", |why| why.text.as_str()) };
+    let until = (notice.kind == Kind::Cleared).then_some(notice.until).flatten();
+    Item { text: text.into(), since: Some(notice.since), until, ..of_instance(seen, notice.words.clone()) }
 }
 
 /// What happened, from the figure it was last told of to the present one.
 #[must_use]
-pub fn of_growth(rule: &Rule, seen: &Observation, from: f64, to: f64) -> Said {
-    let name = &seen.name;
-    let (title, text, mood) = match rule.condition {
+pub fn of_growth(rule: &Rule, seen: &Observation, from: f64, to: f64) -> Item {
+    let (words, text) = match rule.condition {
         Condition::BestDifficulty => {
             let [before, best] = [from, to].map(|value| figure("best_difficulty", value));
-            (
-                format!("{name}: new best difficulty {best}"),
-                format!("The best share so far had difficulty {before}."),
-                Mood::Plain,
-            )
+            (format!("new best difficulty {best}"), format!("The best share so far had difficulty {before}."))
         }
         _ => {
             let found = to - from;
             let words = if found > 1.0 { format!("{found} blocks found") } else { "block found".into() };
-            (format!("{name}: {words}"), format!("It has found {to} so far."), Mood::Good)
+            (words, format!("It has found {to} so far."))
         }
     };
-    let mut data = of_rule(rule, seen, "happened");
-    (data["figure"], data["before"]) = (json!(to), json!(from));
-    Said { title, text: signed(&text, rule), mood, data }
+    Item { text, figure: Some(to), before: Some(from), ..of_instance(seen, words) }
+}
+
+fn of_instance(seen: &Observation, words: String) -> Item {
+    let (id, name) = (seen.instance, seen.name.clone());
+    Item { id, name, words, text: String::new(), since: None, until: None, figure: None, before: None }
 }
 
 /// What a test says.
@@ -74,26 +51,6 @@ pub fn of_test() -> Said {
     }
 }
 
-fn told(why: Option<&Why>, since: &str) -> String {
-    match why.map(|why| why.text.as_str()).filter(|text| !text.is_empty()) {
-        Some(text) => format!("{text}\n{since}"),
-        None => since.to_owned(),
-    }
-}
-
-fn signed(text: &str, rule: &Rule) -> String {
-    format!("{text}\nRule: {}.", rule.name)
-}
-
-fn of_rule(rule: &Rule, seen: &Observation, event: &str) -> serde_json::Value {
-    json!({
-        "event": event,
-        "rule": { "id": rule.id, "name": rule.name },
-        "instance": { "id": seen.instance, "name": seen.name },
-        "condition": rule.condition,
-    })
-}
-
 /// A condition in words, as they stand behind "Tell when …": `an instance is not running though it should be`.
 #[must_use]
 pub fn of_condition(condition: &Condition) -> String {
@@ -102,15 +59,24 @@ pub fn of_condition(condition: &Condition) -> String {
         Condition::State { is: Trouble::BackingOff } => "an instance ended and waits to be started again".into(),
         Condition::State { is: Trouble::NotRunning } => "an instance is not running though it should be".into(),
         Condition::Check { check, at_least } => {
-            let which = check.as_ref().map_or_else(|| "any health check".into(), |name| format!("the health check {name}"));
+            let which = check.as_ref().map_or_else(
+                || "any health check".into(),
+                |name| {
+                    format!(
+                        "the health check {}",
+                        name.parse::<Check>().map_or_else(|()| name.clone(), |check| check.title().to_owned())
+                    )
+                },
+            );
             let how = if *at_least == Severity::Warning { "has a warning or worse" } else { "is unhealthy" };
             format!("{which} {how}")
         }
         Condition::Metric { metric, side, threshold } => {
             let side = if *side == Side::Above { "above" } else { "below" };
-            format!("{} is {side} {}", title(metric), figure(metric, *threshold))
+            format!("{} is {side} {}", title(metric), typed(metric, *threshold))
         }
         Condition::BlockFound => "a block is found".into(),
         Condition::BestDifficulty => "a share is better than every one before".into(),
+        Condition::UpdateAvailable => "a newer client is there".into(),
     }
 }

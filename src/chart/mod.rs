@@ -5,7 +5,7 @@
 //! That is why the `viewBox` is on an inner `<svg>` and text is placed in percent. The element's height is the chart's; a page
 //! must not set `height: auto` on it. All colours come from CSS classes.
 //!
-//! * [`units`]: what a number means and how it is said. `scale`: ticks of the values. `time`: ticks of the local time.
+//! * [`units`]: what a number means and how it is said. [`typed`]: how it is typed. `scale`: ticks of the values. `time`: ticks of the local time.
 //! * `draw`: plotters draws the lines. `trace`: its SVG to classed paths. `path`: short path data.
 //! * `labels`: every text around the lines. [`theme`]: the CSS. [`spark`]: the tiny one without axes.
 //!
@@ -19,6 +19,7 @@ pub mod spark;
 pub mod theme;
 mod time;
 mod trace;
+pub mod typed;
 pub mod units;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod tests;
 use jiff::tz::TimeZone;
 pub use spark::sparkline;
 pub use theme::{PAGE_RULES, STYLE};
+pub use typed::{read_value, typed_value};
 pub use units::{Unit, format_value};
 
 /// How many lines can be told apart. More are drawn, but their looks repeat.

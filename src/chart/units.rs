@@ -53,7 +53,7 @@ pub fn format_value(unit: Unit, value: f64) -> String {
 
 impl Unit {
     /// The factor from one name to the next larger one, and the names.
-    fn ladder(self) -> (f64, &'static [&'static str]) {
+    pub(super) fn ladder(self) -> (f64, &'static [&'static str]) {
         match self {
             Self::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
             Self::HashesPerSecond => (1000.0, &["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s", "ZH/s"]),

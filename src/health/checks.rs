@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::look::{Look, WINDOW};
+use super::look::{Latest, Look, WINDOW};
 use super::model::{Check, Finding, Grade};
 use crate::clock::{Timestamp, spoken};
 use crate::configs::ClientVersion;
@@ -359,10 +359,18 @@ fn version(look: &Look<'_>) -> Told {
     match look.version {
         None => unknown("The version of its client is not known."),
         Some(version) if version < ClientVersion::NEWEST_KNOWN => warning(format!(
-            "Its client is version {version}; {} is known here. Newer ones mend faults.",
+            "Its client is version {version}; {} is known here. Newer ones mend faults: install one under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),
-        Some(version) => well(format!("Its client is version {version}, the newest that is known here or newer.")),
+        Some(version) => match look.latest {
+            Some(Latest { tag, client: Some(client) }) if *client > version => warning(format!(
+                "Its client is version {version}; release {tag} with client {client} is there. Install it under Updates."
+            )),
+            Some(Latest { tag, client: None }) => {
+                warning(format!("Its client is version {version}; release {tag} is there and newer. Install it under Updates."))
+            }
+            _ => well(format!("Its client is version {version}, the newest that is known here or newer.")),
+        },
     }
 }
 

@@ -68,6 +68,13 @@ impl std::str::FromStr for Cure {
 /// Which cures a user has switched off; none: all are tried.
 pub type Off = BTreeSet<Cure>;
 
+/// Those that are switched off, as they are stored. A word that only a newer version knows must not switch the others on.
+#[must_use]
+pub fn off_of(stored: &str) -> Off {
+    let words: Vec<String> = serde_json::from_str(stored).unwrap_or_default();
+    words.into_iter().filter_map(|word| word.parse().ok()).collect()
+}
+
 /// The cures of an instance that were tried and have not lasted yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -144,6 +151,14 @@ mod tests {
         cures.tried(Cure::Solo, ahead);
         assert!(cures.set_back_to(now) && !cures.set_back_to(now));
         assert_eq!(cures.due(Cure::Solo, now), now.after(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn what_is_switched_off_stays_so_whatever_a_newer_version_has_added() {
+        let off = Off::from([Cure::Solo, Cure::Memory]);
+        assert_eq!(off_of(&serde_json::to_string(&off).unwrap()), off);
+        assert_eq!(off_of(r#"["solo","prayer","memory"]"#), off);
+        assert_eq!(off_of("[]"), Off::new());
     }
 
     #[test]

@@ -1,21 +1,19 @@
 //! Which cure an instance needs now, and the cure itself. What is slow runs beside the caretaker, which decides when.
 
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use super::checks::MEMORY_FULL;
 use super::cures::{Cure, Cures};
 use super::look::{Counted, Look};
-use super::running::Pool;
 use super::service::{Health, Seen};
+use super::spreading::Turns;
 use crate::clock::{Timestamp, spoken};
 use crate::diagnosis::Work;
 use crate::error::Result;
 use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 
-/// A pool has so long to accept the connection.
-const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 /// A pool that refused the jobs accepts connections all the time: so long is waited before it is tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// A restart is waited for so long before it counts as under way.
@@ -79,35 +77,26 @@ impl Seen {
             counted: Counted::default(),
             free: None,
             version: None,
+            latest: None,
         }
     }
 }
 
-/// The first of the pools that accepts connections, its job declarator server included, in words.
-pub(super) async fn first_that_answers(pools: &[Pool]) -> Option<String> {
-    for pool in pools {
-        let is_there = async |(host, port): &(String, u16)| {
-            let connected = tokio::time::timeout(PROBE_PATIENCE, TcpStream::connect((host.as_str(), *port))).await;
-            matches!(connected, Ok(Ok(_)))
-        };
-        let declarator = match &pool.jds {
-            Some(jds) => is_there(jds).await,
-            None => true,
-        };
-        if declarator && is_there(&pool.pool).await {
-            return Some(pool.words());
-        }
-    }
-    None
-}
-
-/// Restarts a client for a reason, which is in the timeline before. That it was tried is written down first: a manager that is killed in
-/// between must not try again at once.
-pub(super) async fn restart(health: &Health, (id, started): (InstanceId, i64), cure: Cure, words: String) {
+/// Restarts a client for a reason, which is in the timeline before, when it is its turn; not if the manager ends by then. `words`: the reason, asked for in
+/// the turn; none: it is no more. That it was tried is written down first: a manager that is killed in between must not try again at once.
+pub(super) async fn restart(
+    health: &Health,
+    (turns, stop): (&Turns, &CancellationToken),
+    (id, started): (InstanceId, i64),
+    cure: Cure,
+    words: impl Future<Output = Option<String>>,
+) {
     let result = async {
-        // What the cure is for stands in the history before it. And while the pool was asked, somebody may have stopped or restarted it, or switched
-        // the cure off.
+        // What the cure is for stands in the history before it. That may take a while when there are many, so it is done before the turn.
         health.look(id, false).await?;
+        let Some(turn) = stop.run_until_cancelled(turns.take()).await else { return Ok(()) };
+        let Some(words) = words.await else { return Ok(()) };
+        // Meanwhile somebody may have stopped or restarted it, or switched the cure off.
         let seen = health.seen(health.instances().get(id).await?).await?;
         let is_needed = seen.needed(Timestamp::now()).is_some_and(|(needed, _)| needed == cure);
         if seen.instance.start_time != Some(started) || seen.off.contains(&cure) || !is_needed {
@@ -118,6 +107,7 @@ pub(super) async fn restart(health: &Health, (id, started): (InstanceId, i64), c
         health.keep_cures(id, &cures).await?;
         tracing::info!(instance = %id, cure = cure.as_str(), "{words}");
         health.instances().note(id, words, Some(ACTOR)).await?;
+        drop(turn);
         health.instances().restart_of(id, started, ACTOR, RESTART_PATIENCE).await
     };
     let result: Result<()> = result.await;

@@ -1,6 +1,7 @@
 //! What is forgotten: results of checks beyond their time, in small steps so that nobody waits.
 
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 use super::queries;
 use crate::clock::Timestamp;
@@ -10,6 +11,8 @@ use crate::schedule::Schedule;
 
 /// Every night at twenty past three, UTC: after the samples, before they give their space back to nobody.
 const NIGHTLY: &str = "0 20 3 * * *";
+/// A manager that was just started has other things to do first, and the machine's clock may be far off until it has found a time server.
+const AFTER_START: Duration = Duration::from_secs(3600);
 /// Rows removed in one transaction: some milliseconds.
 const ROWS: i64 = 2_000;
 /// Between two steps, for those who want to write.
@@ -26,7 +29,7 @@ pub async fn forget(db: &Db, before: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Forgets every night what is older than `days`.
+/// Forgets every night what is older than `days`, and soon after the start for machines that are off at night.
 ///
 /// # Errors
 /// The job cannot be scheduled.
@@ -34,15 +37,83 @@ pub async fn forget_daily(
     schedule: &Schedule,
     db: Db,
     days: u32,
+    stop: CancellationToken,
 ) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
+    forget_daily_and_after(AFTER_START, schedule, db, days, stop).await
+}
+
+async fn forget_daily_and_after(
+    start: Duration,
+    schedule: &Schedule,
+    db: Db,
+    days: u32,
+    stop: CancellationToken,
+) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
+    let late = db.clone();
+    tokio::spawn(async move {
+        let work = async {
+            tokio::time::sleep(start).await;
+            forget_and_say(&late, days).await;
+        };
+        stop.run_until_cancelled(work).await;
+    });
     let work = move || {
         let db = db.clone();
-        async move {
-            let before = Timestamp(Timestamp::now().0 - i64::from(days) * 86_400_000);
-            if let Err(error) = forget(&db, before).await {
-                tracing::warn!(%error, "old results of checks could not be forgotten; it is tried again next night");
-            }
-        }
+        async move { forget_and_say(&db, days).await }
     };
     schedule.at(NIGHTLY, "forgetting old results of checks", work).await
+}
+
+async fn forget_and_say(db: &Db, days: u32) {
+    let before = Timestamp(Timestamp::now().0 - i64::from(days) * 86_400_000);
+    if let Err(error) = forget(db, before).await {
+        tracing::warn!(%error, "old results of checks could not be forgotten; it is tried again next night");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ConfigId, InstanceId};
+    use diesel::RunQueryDsl;
+
+    async fn results(db: &Db, id: InstanceId) -> Vec<String> {
+        let found = db.read(move |c| Ok(queries::history(c, id, i64::MAX, 10)?)).await.unwrap();
+        found.into_iter().map(|row| row.message).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_machine_that_is_off_at_night_forgets_some_time_after_its_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path()).unwrap();
+        let (id, config) = (InstanceId::random(), ConfigId::random());
+        let old = Timestamp::now().0 - 7 * 86_400_000 - 1000;
+        let made = db.write(move |c| {
+            for text in [
+                format!("INSERT INTO configurations (id, name, config_json, created_at, updated_at) VALUES ('{config}', 'c', '{{}}', 0, 0)"),
+                format!("INSERT INTO instances (id, name, config_id, created_at, updated_at) VALUES ('{id}', 'i', '{config}', 0, 0)"),
+                format!("INSERT INTO health_checks (instance_id, check_type, status, message, timestamp) VALUES ('{id}', 'disk', 'healthy', 'old', {old}), ('{id}', 'disk', 'healthy', 'new', {})", old + 60_000),
+            ] {
+                diesel::sql_query(text).execute(c)?;
+            }
+            Ok(())
+        });
+        made.await.unwrap();
+        // It is never started: no night comes.
+        let schedule = Schedule::new(CancellationToken::new()).await.unwrap();
+        let ended = CancellationToken::new();
+        ended.cancel();
+        forget_daily_and_after(Duration::ZERO, &schedule, db.clone(), 7, ended).await.unwrap();
+        forget_daily(&schedule, db.clone(), 7, CancellationToken::new()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(results(&db, id).await, ["new", "old"], "neither at once nor after the end");
+        forget_daily_and_after(Duration::from_millis(50), &schedule, db.clone(), 7, CancellationToken::new()).await.unwrap();
+        for _ in 0..200 {
+            if results(&db, id).await == ["new"] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("kept for ever");
+    }
 }

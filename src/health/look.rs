@@ -57,6 +57,17 @@ pub struct Look<'a> {
     pub free: Option<u64>,
     /// The version of its client; none if it is not known.
     pub version: Option<ClientVersion>,
+    /// The newest release there is; none as long as nobody has heard of one.
+    pub latest: Option<&'a Latest>,
+}
+
+/// The newest release of the client, as those who look for releases tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// Its tag.
+    pub tag: String,
+    /// The client it carries; none: this program does not know the tag, so it is newer than all that it knows.
+    pub client: Option<ClientVersion>,
 }
 
 impl Look<'_> {

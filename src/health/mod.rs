@@ -4,7 +4,7 @@
 //! its file are a `look::Look`; the checks make findings of it, which are kept, shown and acted upon. Must not know who is told of it.
 //!
 //! * [`model`]: checks, grades and the score. `checks`: what is to be said of a look. `cures`: when a cure may be tried. All pure.
-//! * `look`: what an instance is judged by. `running`: what the running client was told. `reader`: one log. `caretaker`: the task; `healing`: what it does. `service`: the use cases;
+//! * `look`: what an instance is judged by. `running`: what the running client was told. `reader`: one log. `caretaker`: the task; `healing`: what it does; `spreading`: that not all of it is done at once. `service`: the use cases;
 //!   `past`: those about what was. `gathering`: what a look needs. `telling`: what others are told.
 //! * `jobs`: what is forgotten and when.
 
@@ -22,9 +22,11 @@ mod reader;
 pub mod routes;
 mod running;
 mod service;
+mod spreading;
 mod telling;
 pub mod views;
 
 pub use caretaker::Caretaker;
 pub use jobs::forget_daily;
+pub use look::Latest;
 pub use service::{Health, Report};

@@ -11,6 +11,8 @@ use crate::logbuf::stream::{Cursor, Step};
 const LINE_MAX: usize = 4096;
 /// The directory is looked at once in so many readings, in case files were deleted under the reader.
 const LOOK_AROUND: u32 = 30;
+/// A first file is looked for in so many readings after somebody expects one; later it is found when the directory is looked at anyway.
+const EXPECTED: u32 = 60;
 
 /// A place in a log and what was understood up to there.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Reader {
     partial: Vec<u8>,
     /// How often it was read.
     turn: u32,
+    /// In so many more readings a file is looked for while there is none.
+    expected: u32,
     /// What the log says up to `line_start`.
     pub standing: Standing,
 }
@@ -30,7 +34,20 @@ impl Reader {
     /// Goes on at `offset` in the log in `dir`, up to where `standing` is right.
     #[must_use]
     pub fn new(dir: &Path, offset: u64, standing: Standing) -> Self {
-        Self { dir: dir.to_owned(), cursor: Cursor::new(dir, offset), line_start: offset, partial: Vec::new(), turn: 0, standing }
+        Self {
+            dir: dir.to_owned(),
+            cursor: Cursor::new(dir, offset),
+            line_start: offset,
+            partial: Vec::new(),
+            turn: 0,
+            expected: 1,
+            standing,
+        }
+    }
+
+    /// A client may have been started: its log is looked for, where there was none.
+    pub fn look_out(&mut self) {
+        self.expected = EXPECTED;
     }
 
     /// The offset up to which everything is understood: where another reader would go on.
@@ -47,9 +64,12 @@ impl Reader {
         let (mut has_changed, mut read) = (false, 0);
         self.turn = self.turn.wrapping_add(1);
         let looks_around = self.turn.is_multiple_of(LOOK_AROUND);
-        if !looks_around && !self.cursor.is_behind()? {
+        // Of an instance that was never started there is nothing to read, and its directory is not listed again and again to learn that.
+        let is_idle = !self.cursor.is_open() && self.expected == 0;
+        if !looks_around && (is_idle || !self.cursor.is_behind()?) {
             return Ok(false);
         }
+        self.expected = self.expected.saturating_sub(1);
         let mut is_first = looks_around;
         while read < most {
             let step = if std::mem::take(&mut is_first) { self.cursor.look_around(buffer)? } else { self.cursor.read(buffer)? };
@@ -159,6 +179,29 @@ mod tests {
         }
         assert_eq!(reader.offset(), LOG.len() as u64);
         assert_eq!(reader.standing.blocks, 0);
+    }
+
+    #[test]
+    fn a_log_that_does_not_exist_is_looked_for_when_it_is_expected_and_otherwise_rarely() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut buffer = vec![0; 8192];
+        let mut reader = Reader::new(dir.path(), 0, Standing::default());
+        assert!(!reader.read(&mut buffer, usize::MAX).unwrap(), "there is none");
+        fs::write(file(dir.path(), 0), LOG).unwrap();
+        for _ in 2..LOOK_AROUND {
+            reader.read(&mut buffer, usize::MAX).unwrap();
+            assert_eq!(reader.offset(), 0, "the directory was looked at though nobody expects anything there");
+        }
+        assert!(reader.read(&mut buffer, usize::MAX).unwrap(), "found after a while all the same");
+        assert_eq!(reader.offset(), LOG.len() as u64);
+        // Of a client that was started it is found at once.
+        let mut reader = Reader::new(&dir.path().join("later"), 0, Standing::default());
+        reader.read(&mut buffer, usize::MAX).unwrap();
+        reader.look_out();
+        reader.read(&mut buffer, usize::MAX).unwrap();
+        fs::create_dir(dir.path().join("later")).unwrap();
+        fs::write(file(&dir.path().join("later"), 0), LOG).unwrap();
+        assert!(reader.read(&mut buffer, usize::MAX).unwrap());
     }
 
     #[test]

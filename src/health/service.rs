@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::cures::{Cure, Cures, Off};
-use super::look::Look;
+use super::cures::{self, Cure, Cures, Off};
+use super::look::{Latest, Look};
 use super::model::{Check, Checked, Finding, Grade, overall, score};
 use super::queries;
 use super::running::Running;
@@ -19,12 +19,15 @@ use crate::diagnosis::{Standing, Work};
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Instance, Instances};
+use crate::keeper::machine::State;
 use crate::metrics::{Measured, Metrics};
 
 /// A check whose words change without its status changing gets a row in the history so often at most,
 const SAME_STATUS: Duration = Duration::from_secs(300);
 /// and one that does not change at all so often.
 pub(super) const NO_CHANGE: Duration = Duration::from_secs(3600);
+/// An instance that was looked at on demand is not looked at again on demand for so long, unless its client is another by then.
+const JUST_NOW: Duration = Duration::from_secs(1);
 /// A check that could not be told for so long is not waited for.
 const SETTLED: Duration = Duration::from_secs(300);
 /// Lines of the client's present run may be a little older than the moment its keeper wrote down as its start.
@@ -43,6 +46,7 @@ pub(super) struct Shared {
     pub(super) data_dir: PathBuf,
     kept: Mutex<HashMap<InstanceId, Kept>>,
     pub(super) free: Mutex<Option<(Instant, Option<u64>)>>,
+    latest: Mutex<Option<Latest>>,
     /// One look at a time: what it finds is compared with what was found before.
     looking: tokio::sync::Mutex<()>,
 }
@@ -63,6 +67,8 @@ pub(super) struct Kept {
     pub(super) running: Option<(Option<i64>, Running)>,
     /// When each check last got a row in the history.
     rows: HashMap<Check, Timestamp>,
+    /// When it was last looked at on demand, and which client it had in which state.
+    checked: Option<(Instant, State, Option<i64>)>,
 }
 
 /// What the last checks found as it is stored.
@@ -112,8 +118,14 @@ impl Health {
             data_dir,
             kept: Mutex::default(),
             free: Mutex::default(),
+            latest: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
         }))
+    }
+
+    /// Takes the word of those who look for releases on the newest one.
+    pub fn set_latest(&self, latest: Option<Latest>) {
+        *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = latest;
     }
 
     /// The instances this is about.
@@ -122,7 +134,8 @@ impl Health {
         &self.0.instances
     }
 
-    /// Looks at an instance now and writes down every result.
+    /// Looks at an instance now and writes down every result. Who asks again within a second gets the same results once more: so nobody can fill
+    /// the history by asking.
     ///
     /// # Errors
     /// There is no such instance; the database cannot be written.
@@ -229,7 +242,7 @@ impl Health {
                 results,
                 noted,
                 cures: serde_json::from_str(&stored.cures).unwrap_or_default(),
-                off: serde_json::from_str(&stored.cures_off).unwrap_or_default(),
+                off: cures::off_of(&stored.cures_off),
                 ..Kept::default()
             }
         });
@@ -244,6 +257,11 @@ impl Health {
         let _one_at_a_time = self.0.looking.lock().await;
         let instance = self.0.instances.get(id).await?;
         let kept = self.kept(id).await?;
+        let is_same =
+            |at: Instant, state, started| at.elapsed() < JUST_NOW && (state, started) == (instance.status, instance.start_time);
+        if all && kept.checked.is_some_and(|(at, state, started)| is_same(at, state, started)) {
+            return Ok(());
+        }
         let now = Timestamp::now();
         let running = self.running(&instance, &kept).await;
         let standing = of_this_run(&kept.standing, &instance);
@@ -253,6 +271,7 @@ impl Health {
             true => self.version(&instance).await,
             false => None,
         };
+        let latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let look = Look {
             now,
             instance: &instance,
@@ -262,6 +281,7 @@ impl Health {
             counted,
             free: self.free().await,
             version,
+            latest: latest.as_ref(),
         };
         let found = checks::all(&look);
         self.write(&look, &kept, found, all).await
@@ -316,6 +336,9 @@ impl Health {
             kept.rows = rows;
             kept.is_looked_at = true;
             kept.noted = noted;
+            if all {
+                kept.checked = Some((Instant::now(), look.instance.status, look.instance.start_time));
+            }
             kept.running = Some((look.instance.start_time, look.running.clone()));
         });
         let is_new = self.0.instances.glances().set_wellbeing(id, Some(wellbeing));

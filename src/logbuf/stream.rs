@@ -92,6 +92,11 @@ impl Cursor {
         self.at
     }
 
+    /// Whether it has found a file to read from.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Goes to another offset.
     pub fn seek(&mut self, at: u64) -> io::Result<()> {
         self.at = at;

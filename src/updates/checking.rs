@@ -11,6 +11,7 @@ use super::tags::is_name;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::fetch::{Document, Failed};
+use crate::health::Latest;
 
 /// An answer is as good as new for so long.
 const FRESH: Duration = Duration::from_secs(30);
@@ -214,5 +215,8 @@ impl Updates {
             }
         });
         self.instances().glances().set_news(words);
+        // A tag this program does not know is newer than everything only while what is in use is older than it.
+        let latest = news.latest.as_ref().map(|tag| Latest { tag: tag.clone(), client: super::client_of_tag(tag) });
+        self.health().set_latest(latest.filter(|latest| latest.client.is_some() || news.available));
     }
 }

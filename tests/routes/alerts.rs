@@ -77,7 +77,7 @@ async fn before_there_is_a_channel_the_page_says_what_to_do_first() {
         "tell_cleared": true, "channels": [], "enabled": true,
     });
     assert_eq!(all["rules"][0], down);
-    for empty in ["channels", "silences", "deliveries", "standing"] {
+    for empty in ["channels", "silences", "deliveries", "standing", "unreadable"] {
         assert_eq!(all[empty], json!([]), "{empty}");
     }
     let part = manager.fragment("/alerts", "main#main").await.fragment(200);
@@ -272,7 +272,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
     assert_eq!(metric["name"], "Hashrate of the miners is below 1.5 TH/s");
     let at = format!("/alerts/rules/{}", metric["id"].as_str().unwrap());
     let page = manager.ask(&at, "text/html").await.page(200);
-    assert_eq!((page.attr("#threshold", "value"), page.count("#enabled[checked]")), ("1500000000000".into(), 1));
+    assert_eq!((page.attr("#threshold", "value"), page.count("#enabled[checked]")), ("1.5 TH/s".into(), 1));
     let fields = [
         ("kind", "metric"),
         ("metric", "miners"),
@@ -467,4 +467,112 @@ async fn a_secret_does_not_follow_a_channel_to_another_server() {
         assert_eq!(manager.json(&path).await[secret], MASK);
         send(&manager, "PUT", &path, &json!({ "name": body["name"] })).await.json(200);
     }
+}
+
+#[tokio::test]
+async fn a_rule_for_one_instance_is_begun_on_its_page() {
+    let manager = Manager::start().await;
+    let (barn, shed) = (manager.instance("barn").await, manager.instance("shed").await);
+    let health = manager.ask(&format!("/health/{shed}"), "text/html").await.page(200);
+    let link = health.attrs("a.button", "href").into_iter().find(|href| href.starts_with("/alerts/rules/new")).unwrap();
+    assert_eq!(link, format!("/alerts/rules/new?instance={shed}"));
+    let kinds = manager.ask(&link, "text/html").await.page(200);
+    assert_eq!(kinds.one("h2"), "When do you want to be told of shed?");
+    let links = kinds.attrs("main a[href^='/alerts/rules/new?kind=']", "href");
+    assert_eq!(links.len(), 5);
+    let page = manager.ask(&links[0], "text/html").await.page(200);
+    assert_eq!(page.attrs("#instance_id option[selected]", "value"), std::slice::from_ref(&shed));
+    // Without it, and for one that is not there, the rule is about all of them.
+    for path in ["/alerts/rules/new?kind=state".to_owned(), format!("/alerts/rules/new?kind=state&instance={NOBODY}")] {
+        let page = manager.ask(&path, "text/html").await.page(200);
+        assert_eq!(
+            (page.attrs("#instance_id option[selected]", "value"), page.count("#instance_id option")),
+            (vec![String::new()], 3)
+        );
+        assert!(!page.one("h1").contains(&barn));
+    }
+    assert_eq!(manager.ask("/api/alerts/rules/new?kind=state&instance=barn", "*/*").await.pointers(), ["/instance"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_shown_and_can_be_deleted() {
+    let mut manager = Manager::start().await;
+    let id = webhook(&manager, "pigeon <b>", "http://127.0.0.1:9/").await;
+    manager.kill();
+    let db = Db::open(&manager.data_dir()).unwrap();
+    let spoil = |c: &mut diesel::SqliteConnection| {
+        use diesel::RunQueryDsl;
+        for text in [
+            format!("UPDATE alert_channels SET target = '{{\"kind\":\"pigeon\",\"secret\":\"{SECRET}\"}}'"),
+            format!("UPDATE alert_rules SET condition = '{{\"kind\":\"mood\"}}' WHERE id = '{DOWN}'"),
+        ] {
+            diesel::sql_query(text).execute(c)?;
+        }
+        Ok(())
+    };
+    db.write(spoil).await.unwrap();
+    drop(db);
+    manager.begin();
+    let all = manager.json("/api/alerts").await;
+    assert_eq!((all["rules"].as_array().unwrap().len(), &all["channels"]), (2, &json!([])));
+    let rows = all["unreadable"].as_array().unwrap();
+    assert_eq!((&rows[0]["id"], &rows[0]["name"]), (&json!(DOWN), &json!("Instance is down")));
+    assert_eq!((&rows[1]["id"], &rows[1]["name"]), (&json!(id), &json!("pigeon <b>")));
+    let page = manager.ask("/alerts", "text/html").await.page(200);
+    assert_eq!(page.texts("#unreadable ~ ul strong"), ["Instance is down", "pigeon <b>"]);
+    assert!(!manager.page("/alerts").await.contains(SECRET));
+    for (method, path) in [("GET", format!("/api/alerts/rules/{DOWN}")), ("POST", format!("/api/alerts/channels/{id}/test"))] {
+        let refused = bare(&manager, method, &path).await.problem(409);
+        assert!(refused["detail"].as_str().unwrap().contains("cannot be read"), "{refused}");
+    }
+    let asked = page.attrs("#unreadable ~ ul a.danger", "href");
+    let question = manager.ask(&asked[1], "text/html").await.page(200);
+    assert_eq!((question.one("h1"), question.attr("main form", "action")), ("Delete pigeon <b>?".into(), asked[1].clone()));
+    assert_eq!(form(&manager, &asked[1], &[]).await.header("location"), Some("/alerts"));
+    let place = rows[0]["place"].as_str().unwrap();
+    let gone = bare(&manager, "DELETE", &format!("/api/alerts/unreadable/{place}")).await.json(200);
+    assert_eq!(gone["success"], true);
+    assert_eq!(manager.json("/api/alerts").await["unreadable"], json!([]));
+    for nothing in [place, "rule-x", "rule", "instance-1"] {
+        bare(&manager, "DELETE", &format!("/api/alerts/unreadable/{nothing}")).await.problem(404);
+    }
+    let said = manager.log().lines().filter(|line| line.contains("cannot be read and is left out")).count();
+    assert_eq!(said, 2, "once for each");
+    assert!(!manager.log().contains(SECRET));
+}
+
+/// Whatever the form offers has to be looked at, or a rule would wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_may_be_about_health_and_about_every_figure_that_is_offered() {
+    let (manager, id) = Manager::measured().await;
+    let page = manager.ask("/alerts/rules/new?kind=metric", "text/html").await.page(200);
+    let offered = page.attrs("#metric option", "value");
+    assert!(offered.contains(&"health_score".to_owned()) && !offered.contains(&"miner_hashrate".to_owned()), "{offered:?}");
+    for metric in offered {
+        let condition = json!({ "kind": "metric", "metric": metric, "side": "above", "threshold": -1 });
+        send(&manager, "POST", "/api/alerts/rules", &json!({ "name": metric, "condition": condition, "for_s": 0 }))
+            .await
+            .json(201);
+    }
+    let wanted = [
+        "health_score",
+        "hashrate_miners",
+        "memory_bytes",
+        "cpu_percent",
+        "uptime_seconds",
+        "miners",
+        "log_infos",
+        "monitoring_up",
+    ];
+    until("these are seen", || async {
+        let all = manager.json("/api/alerts").await;
+        let standing: Vec<String> =
+            all["standing"].as_array().unwrap().iter().map(|one| one["rule"].as_str().unwrap().to_owned()).collect();
+        let missing: Vec<&str> = wanted.into_iter().filter(|name| !standing.iter().any(|known| known == name)).collect();
+        (missing.is_empty()).then_some(())
+    })
+    .await;
+    let checks = manager.ask("/alerts/rules/new?kind=check", "text/html").await.page(200);
+    assert_eq!(checks.texts("#check option").len(), 11);
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["status"], "running");
 }

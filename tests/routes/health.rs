@@ -128,3 +128,31 @@ async fn health_is_followed_as_it_changes() {
     assert!(tokio::time::timeout(std::time::Duration::from_secs(20), heard).await.is_ok(), "{text}");
     assert!(text.starts_with("event: health\n"), "{text}");
 }
+
+/// A script in a loop must not fill the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_check_again_and_again_gets_the_same_for_a_second() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let path = format!("/api/health/{id}/check");
+    let when = |checked: &serde_json::Value| checked["results"][0]["timestamp"].as_str().unwrap().to_owned();
+    let begun = std::time::Instant::now();
+    let asked = futures_util::future::join_all((0..40).map(|_| bare(&manager, "POST", &path))).await;
+    let times: std::collections::BTreeSet<String> = asked.into_iter().map(|answer| when(&answer.json(200))).collect();
+    let most = 1 + usize::try_from(begun.elapsed().as_secs()).unwrap();
+    assert!(times.len() <= most, "{times:?} in {:?}", begun.elapsed());
+    let rows = manager.json(&format!("/api/health/{id}/history?limit=1000")).await["history"].as_array().unwrap().len();
+    assert!(rows <= CHECKS.len() * (most + 1), "{rows}");
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let later = when(&bare(&manager, "POST", &path).await.json(200));
+    assert!(!times.contains(&later), "after a second it is looked at anew");
+    // Another state is another question.
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let running = bare(&manager, "POST", &path).await.json(200);
+    assert_eq!(running["results"][0]["status"], "healthy", "{running}");
+    manager.act(&format!("/api/instances/{id}/stop")).await;
+    manager.until_state(&id, "stopped").await;
+    let stopped = bare(&manager, "POST", &path).await.json(200);
+    assert_eq!(stopped["results"][0]["status"], "unknown", "{stopped}");
+}

@@ -198,6 +198,21 @@ async fn a_switch_that_is_cancelled_goes_back_and_one_whose_instance_is_stopped_
 }
 
 #[tokio::test]
+async fn an_instance_with_an_older_client_has_a_warning_that_names_the_release() {
+    let (_releases, manager, ids) = two_versions(version("0.6.0"), 1).await;
+    let check = async || {
+        let (_, told) = manager.act(&format!("/api/health/{}/check", ids[0])).await;
+        told["results"].as_array().unwrap().iter().find(|r| r["check_type"] == "version").unwrap().clone()
+    };
+    let found = check().await;
+    assert_eq!(found["status"], "warning", "{found}");
+    done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
+    manager.until_state(&ids[0], "running").await;
+    let found = until("it is well", || async { Some(check().await).filter(|found| found["status"] == "healthy") }).await;
+    assert!(found["message"].as_str().unwrap().contains("0.6.0"));
+}
+
+#[tokio::test]
 async fn installing_and_switching_is_one_order_if_wished() {
     let releases =
         Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;

@@ -5,7 +5,7 @@ use futures_util::stream::FuturesUnordered;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{Parcel, Progress, Settled, queries};
@@ -26,6 +26,8 @@ pub struct Courier {
     pub(in crate::alerts) clock: Arc<dyn Clock>,
     /// Called when something new waits.
     pub(in crate::alerts) wake: Arc<Notify>,
+    /// Which deliveries it has taken up. Locked while it looks for more, so that nothing is added to one between the look and the sending.
+    pub(in crate::alerts) in_hand: Arc<Mutex<HashSet<i64>>>,
 }
 
 impl Courier {
@@ -35,6 +37,7 @@ impl Courier {
         let mut busy: HashSet<ChannelId> = HashSet::new();
         let mut is_failing = false;
         while !stop.is_cancelled() {
+            let mut in_hand = self.in_hand.lock().await;
             let pause = match self.db.read(queries::parcels).await {
                 Ok(parcels) => {
                     is_failing = false;
@@ -45,6 +48,7 @@ impl Courier {
                         .partition(|parcel| parcel.is_due(now));
                     for parcel in due {
                         busy.insert(parcel.channel_id);
+                        in_hand.insert(parcel.id);
                         away.push(self.take(parcel, stop.clone()));
                     }
                     later.iter().map(|parcel| parcel.due_at.since(now)).min().unwrap_or(LOOK).min(LOOK)
@@ -56,10 +60,14 @@ impl Courier {
                     AGAIN
                 }
             };
+            drop(in_hand);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => {}
-                Some(channel) = away.next() => drop(busy.remove(&channel)),
+                Some((id, channel)) = away.next() => {
+                    busy.remove(&channel);
+                    self.in_hand.lock().await.remove(&id);
+                }
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -68,7 +76,7 @@ impl Courier {
 
     /// One try, and what became of it. The channel is busy until that is stored: what was sent must not be sent again because the disk was
     /// full for a while.
-    async fn take(&self, parcel: Parcel, stop: CancellationToken) -> ChannelId {
+    async fn take(&self, parcel: Parcel, stop: CancellationToken) -> (i64, ChannelId) {
         let result = self.sender.send(&parcel.target, &parcel.message).await;
         let settled = Settled::after(&parcel, &result, self.clock.now());
         match settled.state {
@@ -82,11 +90,11 @@ impl Courier {
         loop {
             let (id, stored) = (parcel.id, settled.clone());
             match self.db.write(move |c| Ok(queries::settle(c, id, &stored)?)).await {
-                Ok(_) => return parcel.channel_id,
+                Ok(_) => return (parcel.id, parcel.channel_id),
                 Err(e) => tracing::warn!(error = %e, "what became of an alert cannot be stored; it is tried again"),
             }
             tokio::select! {
-                () = stop.cancelled() => return parcel.channel_id,
+                () = stop.cancelled() => return (parcel.id, parcel.channel_id),
                 () = tokio::time::sleep(AGAIN) => {}
             }
         }

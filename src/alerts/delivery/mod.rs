@@ -1,4 +1,5 @@
-//! Deliveries: one notice on its way to one channel, tried until it is taken, refused for good, or a day old.
+//! Deliveries: one notice on its way to one channel, held for a moment in case there is more to tell, then tried until it is taken, refused
+//! for good, or a day old.
 //!
 //! Knows neither rules nor instances: only what is to be said, and where.
 
@@ -14,6 +15,9 @@ use crate::notify::{Channel, Failed, Message};
 
 pub(super) use courier::Courier;
 
+/// A delivery is held for so long before it is sent, so that one message can tell of all that a rule comes to hold of meanwhile: longer than
+/// from one look at everybody to the next.
+pub(super) const HOLD: Duration = Duration::from_secs(8);
 /// A delivery that failed is tried again after this, twice this, four times this, …
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// … at most this.
@@ -138,11 +142,11 @@ fn wait(tries: i32, asked: Option<Duration>) -> Duration {
 }
 
 impl Parcel {
-    /// Whether it is to be tried at `now`. No wait is longer than there is patience, so one that seems to be comes from a clock that was
-    /// wrong.
+    /// Whether it is to be tried at `now`. No wait is longer than one may be, so one that seems to be comes from a clock that was wrong.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.due_at <= now || self.due_at > now.after(PATIENCE)
+        let longest = if self.tries == 0 { HOLD } else { PATIENCE };
+        self.due_at <= now || self.due_at > now.after(longest)
     }
 }
 

@@ -14,15 +14,46 @@ use crate::error::Result;
 use crate::ids::ChannelId;
 use crate::notify::{Message, Mood};
 
-/// Puts a notice of `at` on its way to a channel.
-pub fn insert_delivery(db: &mut Db, channel: ChannelId, at: Timestamp, said: &Said) -> QueryResult<usize> {
+/// Puts a notice of `at` on its way to a channel, to be sent from `due_at` on.
+pub fn insert_delivery(db: &mut Db, channel: ChannelId, at: Timestamp, due_at: Timestamp, said: &Said) -> QueryResult<usize> {
     use alert_deliveries as d;
     let values = (
         (d::channel_id.eq(channel), d::message_id.eq(uuid::Uuid::new_v4().to_string()), d::at.eq(at)),
         (d::title.eq(&said.title), d::text.eq(&said.text), d::mood.eq(mood_word(&said.mood)), d::data.eq(said.data.to_string())),
-        (d::state.eq(Progress::Waiting.as_str()), d::queued_at.eq(at), d::due_at.eq(at)),
+        (d::state.eq(Progress::Waiting.as_str()), d::queued_at.eq(at), d::due_at.eq(due_at)),
     );
     diesel::insert_into(d::table).values(values).execute(db)
+}
+
+/// A delivery that is held for a moment, in case there is more to tell.
+#[derive(Debug)]
+pub struct Held {
+    /// Its number.
+    pub id: i64,
+    /// When it was noticed.
+    pub at: Timestamp,
+    /// For programs.
+    pub data: serde_json::Value,
+}
+
+/// What is held for a channel at `now`, the newest first. `latest`: nothing is held for longer than until then.
+pub fn held(db: &mut Db, channel: ChannelId, now: Timestamp, latest: Timestamp) -> QueryResult<Vec<Held>> {
+    use alert_deliveries as d;
+    let is_held = d::state.eq(Progress::Waiting.as_str()).and(d::tries.eq(0)).and(d::due_at.gt(now)).and(d::due_at.le(latest));
+    let rows = d::table
+        .filter(d::channel_id.eq(channel).and(is_held))
+        .order(d::id.desc())
+        .select((d::id, d::at, d::data))
+        .load::<(i64, Timestamp, String)>(db)?;
+    let held = |(id, at, data): (_, _, String)| Held { id, at, data: serde_json::from_str(&data).unwrap_or_default() };
+    Ok(rows.into_iter().map(held).collect())
+}
+
+/// Gives a delivery other words.
+pub fn reword(db: &mut Db, id: i64, said: &Said) -> QueryResult<usize> {
+    use alert_deliveries as d;
+    let values = (d::title.eq(&said.title), d::text.eq(&said.text), d::data.eq(said.data.to_string()));
+    diesel::update(d::table.filter(d::id.eq(id))).set(values).execute(db)
 }
 
 const fn mood_word(mood: &Mood) -> &'static str {
@@ -41,12 +72,8 @@ fn mood_of(word: &str) -> Mood {
     }
 }
 
-type DeliveryRow = (
-    (i64, ChannelId, String),
-    (Timestamp, String, String, String),
-    (String, i32, Timestamp),
-    (Option<Timestamp>, Option<String>),
-);
+type DeliveryRow =
+    ((i64, String, String), (Timestamp, String, String, String), (String, i32, Timestamp), (Option<Timestamp>, Option<String>));
 
 /// Deliveries, newest first; `before`: only those with a smaller number.
 pub fn deliveries(db: &mut Db, before: Option<i64>, limit: i64) -> QueryResult<Vec<Delivery>> {
@@ -72,14 +99,15 @@ pub fn deliveries(db: &mut Db, before: Option<i64>, limit: i64) -> QueryResult<V
             };
             let data = serde_json::from_str(&data).unwrap_or_default();
             let next_try_at = (state == Progress::Waiting).then_some(due_at);
-            Delivery { id, channel_id, channel, at, title, text, data, state, tries, next_try_at, done_at, last_error }
+            let channel_id = channel_id.parse().ok()?;
+            Some(Delivery { id, channel_id, channel, at, title, text, data, state, tries, next_try_at, done_at, last_error })
         };
-    Ok(rows.into_iter().map(delivery).collect())
+    Ok(rows.into_iter().filter_map(delivery).collect())
 }
 
-type ParcelRow = ((i64, ChannelId, String), (String, Timestamp, String, String), (String, String), (i32, Timestamp, Timestamp));
+type ParcelRow = ((i64, String, String), (String, Timestamp, String, String), (String, String), (i32, Timestamp, Timestamp));
 
-/// The oldest delivery that waits, of each channel.
+/// The oldest delivery that waits, of each channel that can be read; those of others wait until it can be.
 pub fn parcels(db: &mut Db) -> Result<Vec<Parcel>> {
     use alert_deliveries as d;
     let first = "SELECT MIN(id) FROM alert_deliveries WHERE state = 'waiting' GROUP BY channel_id";
@@ -101,9 +129,17 @@ pub fn parcels(db: &mut Db) -> Result<Vec<Parcel>> {
         |((id, channel_id, target), (message_id, at, title, text), (mood, data), (tries, queued_at, due_at)): ParcelRow| {
             let data = serde_json::from_str(&data).unwrap_or_default();
             let message = Message { id: message_id, at: at.0, title, text, mood: mood_of(&mood), link: None, data };
-            Ok(Parcel { id, channel_id, target: target_of(&target)?, message, tries, queued_at, due_at })
+            Some(Parcel {
+                id,
+                channel_id: channel_id.parse().ok()?,
+                target: target_of(&target)?,
+                message,
+                tries,
+                queued_at,
+                due_at,
+            })
         };
-    rows.into_iter().map(parcel).collect()
+    Ok(rows.into_iter().filter_map(parcel).collect())
 }
 
 /// Stores what became of a try.

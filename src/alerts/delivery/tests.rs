@@ -13,7 +13,7 @@ async fn post(world: &World, channel: ChannelId, titles: &[&str]) {
     let write = move |c: &mut diesel::SqliteConnection| {
         for title in titles {
             let said = Said { title, text: "Text.".into(), mood: Mood::Bad, data: json!({ "event": "raised" }) };
-            queries::insert_delivery(c, channel, at, &said)?;
+            queries::insert_delivery(c, channel, at, at, &said)?;
         }
         Ok(())
     };
@@ -187,6 +187,28 @@ async fn a_clock_that_was_wrong_for_a_while_holds_nothing_up() {
     world.pass(-400 * 86_400);
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
+    until_progress(&world, &[(Progress::Sent, 1)]).await;
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_held_is_sent_when_it_is_due() {
+    let world = World::new();
+    let receiver = Receiver::start(&[]).await;
+    let channel = world.channel("hook", &receiver.url).await;
+    let at = crate::clock::Clock::now(&world.clock);
+    let write = move |c: &mut diesel::SqliteConnection| {
+        let said = Said { title: "held".into(), text: String::new(), mood: Mood::Bad, data: json!({}) };
+        Ok(queries::insert_delivery(c, channel.id, at, at.after(HOLD), &said)?)
+    };
+    world.db.write(write).await.unwrap();
+    let stop = CancellationToken::new();
+    let _ended = world.alerts.clone().run(stop.clone());
+    world.pass(7);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(receiver.got().is_empty());
+    world.pass(1);
+    receiver.until(1).await;
     until_progress(&world, &[(Progress::Sent, 1)]).await;
     stop.cancel();
 }

@@ -87,6 +87,22 @@ fn blocks_and_shares_are_figures_that_grow() {
 }
 
 #[test]
+fn a_newer_client_is_what_its_check_says() {
+    let mut at = seen(State::Running, true);
+    let check = |status: &str| Seen {
+        check: "version".into(),
+        status: status.into(),
+        message: "Release v0.9.0 is there. Install it.".into(),
+    };
+    at.checks = vec![check("healthy")];
+    assert_eq!(judge(&Condition::UpdateAvailable, &at), Verdict::Not);
+    at.checks = vec![check("warning")];
+    assert_eq!(words(&judge(&Condition::UpdateAvailable, &at)), Some("Release v0.9.0 is there"));
+    at.checks = vec![check("unknown")];
+    assert_eq!(judge(&Condition::UpdateAvailable, &at), Verdict::Unknown);
+}
+
+#[test]
 fn a_title_is_one_short_sentence() {
     let first = |text: &str| first_sentence(text).unwrap();
     assert_eq!(first("Version 0.6.0 is old. Update."), "Version 0.6.0 is old");

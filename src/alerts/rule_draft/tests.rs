@@ -101,6 +101,52 @@ fn a_form_says_everything_and_a_box_that_is_not_ticked_is_not_sent() {
     assert_eq!(pointers(form(&half, Some(&rule), &known)), ["/quiet_to"]);
 }
 
+#[test]
+fn a_rule_that_could_never_hold_is_refused() {
+    let of_check =
+        |check_name: &str| check(json!({ "condition": { "kind": "check", "check": check_name, "at_least": "warning" } }), None);
+    for (typed, name) in [("upstream", "upstream"), ("Pool", "upstream"), (" templates ", "template"), ("DISK", "disk")] {
+        let rule = of_check(typed).unwrap();
+        assert_eq!(rule.condition, Condition::Check { check: Some(name.into()), at_least: Severity::Warning });
+    }
+    assert_eq!(of_check("pool").unwrap().name, "The health check Pool has a warning or worse");
+    assert_eq!(pointers(of_check("mood")), ["/condition/check"]);
+    let of_metric = |metric: &str| {
+        check(json!({ "condition": { "kind": "metric", "metric": metric, "side": "below", "threshold": 1 } }), None)
+    };
+    for name in ["health_score", "health:upstream", "shares_rejected", "monitoring_up"] {
+        of_metric(name).unwrap();
+    }
+    for name in ["health", "health:mood", "miner_hashrate", "miner_hashrate:barn.rig1", "shares_rejected:stale-share"] {
+        assert_eq!(pointers(of_metric(name)), ["/condition/metric"], "{name}");
+    }
+}
+
+#[test]
+fn a_threshold_is_typed_with_the_unit_of_its_metric() {
+    let metric = |metric: &str, threshold: Value| {
+        check(json!({ "condition": { "kind": "metric", "metric": metric, "side": "above", "threshold": threshold } }), None)
+    };
+    let read = |name: &str, threshold: Value| match metric(name, threshold).unwrap().condition {
+        Condition::Metric { threshold, .. } => threshold,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(read("hashrate_miners", json!("1.5 TH/s")), 1.5e12);
+    assert_eq!(read("hashrate_miners", json!(1.5e12)), 1.5e12);
+    assert_eq!(read("memory_bytes", json!("64 MiB")), 67_108_864.0);
+    assert_eq!(read("cpu_percent", json!("90 %")), 90.0);
+    assert_eq!(read("uptime_seconds", json!("1 h 30 min")), 5400.0);
+    assert_eq!(read("miners", json!("1.5 k")), 1500.0);
+    for (name, wrong, such) in
+        [("cpu_percent", "64 MiB", "90 %"), ("memory_bytes", "1 TH/s", "64 MiB"), ("miners", "5 %", "1.5 k")]
+    {
+        match metric(name, json!(wrong)) {
+            Err(Error::Invalid(errors)) => assert!(errors.len() == 1 && errors[0].detail.contains(such), "{errors:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_that_is_typed_makes_it_fall_over(threshold in ".{0,12}", quiet in ".{0,8}", word in ".{0,20}") {

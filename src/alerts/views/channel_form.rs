@@ -51,7 +51,7 @@ impl ChannelPage {
         Self {
             frame,
             id: None,
-            title: kind.map_or_else(|| "Add a channel".into(), |kind| format!("New channel: {}", kind.title)),
+            title: kind.map_or_else(|| "New channel".into(), |kind| format!("New channel: {}", kind.title)),
             kind,
             values: defaults.collect(),
             errors: Vec::new(),

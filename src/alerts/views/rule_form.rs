@@ -6,21 +6,25 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::fields::{Input, Shown, error_of, time};
-use crate::alerts::model::{Condition, Rule, SavedChannel};
-use crate::alerts::rule_draft::USUAL;
+use crate::alerts::judging::typed;
+use crate::alerts::model::{Condition, Rule};
+use crate::alerts::rule_draft::{USUAL, is_watched};
+use crate::alerts::service;
 use crate::error::FieldError;
+use crate::health::model::Check;
 use crate::http::Frame;
 use crate::ids::{ChannelId, InstanceId, RuleId};
 use crate::metrics::model::{CATALOGUE, title};
 use crate::view;
 
 /// What a rule can be about: kind, title, and what that means.
-const KINDS: [(&str, &str, &str); 5] = [
+const KINDS: [(&str, &str, &str); 6] = [
     ("state", "An instance is in trouble", "It failed, waits to be started again, or is not running though it should be."),
     ("check", "A health check is bad", "One of them, or any."),
     ("metric", "A figure is too high or too low", "Such as the hashrate, the number of miners or the memory."),
     ("block-found", "A block is found", "Told once for each."),
     ("best-difficulty", "A share is better than all before", "Told once for each."),
+    ("update-available", "A newer client is there", "Than the one that an instance runs. Releases are looked for once a day."),
 ];
 
 /// What the form can choose from.
@@ -32,9 +36,9 @@ pub struct Choices {
     pub channels: Vec<(ChannelId, String)>,
 }
 
-impl From<(Vec<(InstanceId, String)>, Vec<SavedChannel>)> for Choices {
-    fn from((instances, channels): (Vec<(InstanceId, String)>, Vec<SavedChannel>)) -> Self {
-        Self { instances, channels: channels.into_iter().map(|channel| (channel.id, channel.name)).collect() }
+impl From<service::Choices> for Choices {
+    fn from((instances, channels): service::Choices) -> Self {
+        Self { instances, channels }
     }
 }
 
@@ -77,10 +81,23 @@ impl RulePage {
     /// A new rule; without a kind the page asks for it.
     #[must_use]
     pub fn new(frame: Frame, kind: Option<&'static str>, choices: Choices) -> Self {
+        Self::for_instance(frame, kind, None, choices)
+    }
+
+    /// A new rule of an instance, if there is one of this id; of all otherwise.
+    #[must_use]
+    pub fn for_instance(frame: Frame, kind: Option<&'static str>, instance: Option<InstanceId>, choices: Choices) -> Self {
+        let instance = instance.filter(|id| choices.instances.iter().any(|(known, _)| known == id));
+        let instance = instance.map(|id| id.to_string()).unwrap_or_default();
         let usual = USUAL.to_string();
         let values = [("is", "not-running"), ("at_least", "unhealthy"), ("side", "below"), ("metric", "hashrate_miners")];
-        let values =
-            values.into_iter().chain([("for_s", &*usual), ("clear_s", &*usual), ("tell_cleared", "on"), ("enabled", "on")]);
+        let values = values.into_iter().chain([
+            ("for_s", &*usual),
+            ("clear_s", &*usual),
+            ("tell_cleared", "on"),
+            ("enabled", "on"),
+            ("instance_id", &*instance),
+        ]);
         let words = KINDS.iter().find(|(name, ..)| Some(*name) == kind).map(|(_, words, _)| *words);
         Self {
             frame,
@@ -105,9 +122,8 @@ impl RulePage {
                 put(&name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             }
         }
-        if let Condition::Metric { threshold, .. } = rule.condition {
-            // In full, without an exponent.
-            put("threshold", threshold.to_string());
+        if let Condition::Metric { metric, threshold, .. } = &rule.condition {
+            put("threshold", typed(metric, *threshold));
         }
         put("name", rule.name.clone());
         put("instance_id", rule.instance_id.map(|id| id.to_string()).unwrap_or_default());
@@ -151,6 +167,19 @@ impl RulePage {
 
     fn action(&self) -> String {
         self.id.map_or_else(|| "/alerts/rules".into(), |id| format!("/alerts/rules/{id}"))
+    }
+
+    /// The address of the form for a kind, for the instance that was asked for.
+    fn form_of(&self, kind: &str) -> String {
+        let instance = self.value("instance_id");
+        let instance = if instance.is_empty() { instance } else { format!("&instance={instance}") };
+        format!("/alerts/rules/new?kind={kind}{instance}")
+    }
+
+    /// The instance that was asked for.
+    fn whose(&self) -> Option<&str> {
+        let id = self.values.get("instance_id")?;
+        self.choices.instances.iter().find(|(known, _)| known.to_string() == *id).map(|(_, name)| name.as_str())
     }
 
     fn kinds(&self) -> &'static [(&'static str, &'static str, &'static str)] {
@@ -215,15 +244,24 @@ impl RulePage {
             }
             "check" => {
                 let options = [("unhealthy", "is unhealthy"), ("warning", "has a warning or worse")];
+                let mut checks: Vec<(String, String)> = vec![(String::new(), "any of them".into())];
+                checks.extend(Check::ALL.map(|check| (check.as_str().to_owned(), check.title().to_owned())));
+                let own = self.value("check");
+                if !checks.iter().any(|(name, _)| *name == own) {
+                    checks.push((own.clone(), own));
+                }
                 vec![
-                    self.text("check", "Health check (optional)", "Its name as in the instance's health. Empty: any of them."),
+                    self.choice("check", "Health check", "As on the health page of an instance.", checks),
                     self.choice("at_least", "How bad", "A warning may pass by itself.", options),
                 ]
             }
             "metric" => {
                 let own = self.value("metric");
-                let mut options: Vec<(String, String)> =
-                    CATALOGUE.iter().map(|metric| (metric.name.to_owned(), metric.title.to_owned())).collect();
+                let mut options: Vec<(String, String)> = CATALOGUE
+                    .iter()
+                    .filter(|metric| is_watched(metric.name))
+                    .map(|m| (m.name.to_owned(), m.title.to_owned()))
+                    .collect();
                 if !own.is_empty() && !options.iter().any(|(name, _)| *name == own) {
                     options.push((own.clone(), title(&own)));
                 }
@@ -239,7 +277,7 @@ impl RulePage {
                     self.text(
                         "threshold",
                         "Threshold",
-                        "In the figure's own unit: hashes per second, bytes, per cent. 1.5 T is 1500000000000.",
+                        "With its unit: 1.5 TH/s, 64 MiB, 90 %, 1 h 30 min. Without one: hashes per second, bytes, per cent, seconds.",
                     ),
                 ]
             }

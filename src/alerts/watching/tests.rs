@@ -1,7 +1,7 @@
 //! From observations to deliveries, on a real database.
 
 use super::*;
-use crate::alerts::samples::{World, check};
+use crate::alerts::samples::{Receiver, World, check, until};
 use crate::clock::Clock as _;
 use serde_json::json;
 
@@ -252,7 +252,7 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
         .db
         .write(move |c| {
             for _ in 0..3 {
-                posted::insert_delivery(c, id, at, &said)?;
+                posted::insert_delivery(c, id, at, at, &said)?;
             }
             Ok(())
         })
@@ -267,4 +267,172 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
     world.pass(3600);
     world.alerts.forget_old().await.unwrap();
     assert_eq!(world.titles().await.len(), 1, "what waits is not forgotten");
+}
+
+/// So many instances, by number.
+async fn herd(world: &World, count: usize) -> Vec<(InstanceId, String)> {
+    let mut herd = Vec::new();
+    for number in 0..count {
+        let name = format!("i{number}");
+        herd.push((world.instance(&name).await, name));
+    }
+    herd
+}
+
+async fn see(world: &World, herd: &[(InstanceId, String)], of: fn(&World, InstanceId) -> Observation) {
+    let seen = herd.iter().map(|(id, name)| Observation { name: name.clone(), ..of(world, *id) }).collect();
+    world.alerts.observe(seen).await.unwrap();
+}
+
+async fn listed(world: &World) -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> =
+        world.alerts.deliveries(None, 100).await.unwrap().iter().map(|one| names(&one.data)).collect();
+    all.reverse();
+    all
+}
+
+fn names(data: &serde_json::Value) -> Vec<String> {
+    data["instances"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
+    let world = World::new().without_rules().await;
+    let herd = herd(&world, 50).await;
+    for name in ["phone", "desk"] {
+        world.channel(name, "http://127.0.0.1:9/").await;
+    }
+    world.rule(json!({ "name": "Down", "condition": { "kind": "state", "is": "not-running" }, "for_s": 60, "clear_s": 0 })).await;
+    // Not all are seen in the same moment.
+    see(&world, &herd[..20], World::down).await;
+    world.pass(2);
+    see(&world, &herd[20..], World::down).await;
+    world.pass(58);
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await, ["20 instances: not running though it should be"; 2]);
+    world.pass(5);
+    world.alerts.tick().await;
+    world.alerts.tick().await;
+    assert_eq!(world.titles().await, ["50 instances: not running though it should be"; 2]);
+    let all: Vec<String> = herd.iter().map(|(_, name)| name.clone()).collect();
+    for mut names in listed(&world).await {
+        names.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
+        assert_eq!(names, all);
+    }
+    assert_eq!(world.alerts.everything().await.unwrap().standing.len(), 50);
+    // A manager that is killed while they are held neither forgets nor repeats.
+    let world = world.restarted();
+    see(&world, &herd, World::down).await;
+    assert_eq!(world.titles().await.len(), 2);
+    see(&world, &herd, World::well).await;
+    assert_eq!(world.titles().await[2..], ["50 instances: over: not running though it should be"; 2]);
+}
+
+#[tokio::test]
+async fn a_message_tells_of_fifty_at_most() {
+    let world = World::new().without_rules().await;
+    let herd = herd(&world, 120).await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    see(&world, &herd[..110], World::down).await;
+    see(&world, &herd[110..], World::down).await;
+    let sizes: Vec<usize> = listed(&world).await.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [50, 50, 20]);
+    let told: HashSet<String> = listed(&world).await.into_iter().flatten().collect();
+    assert_eq!(told.len(), 120);
+}
+
+#[tokio::test]
+async fn what_comes_after_a_moment_is_a_message_of_its_own() {
+    let world = World::new().without_rules().await;
+    let herd = herd(&world, 3).await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    let down = json!({ "kind": "state", "is": "not-running" });
+    world.rule(json!({ "name": "Down", "condition": down, "for_s": 0, "clear_s": 0 })).await;
+    world.rule(json!({ "name": "Also down", "condition": down, "for_s": 0, "clear_s": 0, "instance_id": herd[0].0 })).await;
+    see(&world, &herd[..1], World::down).await;
+    assert_eq!(listed(&world).await, [["i0"], ["i0"]], "each rule has its own");
+    world.pass(7);
+    see(&world, &herd[1..2], World::down).await;
+    assert_eq!(listed(&world).await[0], ["i0", "i1"]);
+    world.pass(1);
+    see(&world, &herd[2..], World::down).await;
+    assert_eq!(listed(&world).await.len(), 3, "the first is on its way by now");
+}
+
+#[tokio::test]
+async fn what_is_told_of_an_instance_stays_in_order() {
+    let world = World::new().without_rules().await;
+    let herd = herd(&world, 3).await;
+    world.channel("phone", "http://127.0.0.1:9/").await;
+    world.rule(json!({ "name": "Down", "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
+    see(&world, &herd[..1], World::down).await;
+    see(&world, &herd[..1], World::well).await;
+    see(&world, &herd[..1], World::down).await;
+    see(&world, &herd[1..], World::down).await;
+    see(&world, &herd[..2], World::well).await;
+    let over = "over: not running though it should be";
+    let down = "not running though it should be";
+    let titles = [format!("i0: {down}"), format!("i0: {over}"), format!("3 instances: {down}"), format!("2 instances: {over}")];
+    assert_eq!(world.titles().await, titles);
+    // A block found twice is told twice.
+    world.sql("DELETE FROM alert_rules").await;
+    world.rule(json!({ "name": "Block", "condition": { "kind": "block-found" } })).await;
+    for blocks in 0..3 {
+        world.alerts.observe(vec![Observation { blocks, ..world.well(herd[0].0) }]).await.unwrap();
+    }
+    assert_eq!(world.titles().await[4..], ["barn: block found"; 2]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_neither_holds_a_message_up_nor_adds_to_it_for_hours() {
+    let world = World::new().without_rules().await;
+    let herd = herd(&world, 2).await;
+    let receiver = Receiver::start(&[]).await;
+    world.channel("phone", &receiver.url).await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    see(&world, &herd[..1], World::down).await;
+    world.pass(-3600);
+    see(&world, &herd[1..], World::down).await;
+    assert_eq!(listed(&world).await, [["i0"], ["i1"]]);
+    let stop = CancellationToken::new();
+    let _ended = world.alerts.clone().run(stop.clone());
+    receiver.until(1).await;
+    world.pass(9);
+    receiver.until(2).await;
+    stop.cancel();
+}
+
+/// Whatever comes while messages are sent is in exactly one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_added_to_a_message_that_is_being_sent() {
+    let world = World::new().without_rules().await;
+    let herd = herd(&world, 40).await;
+    let receiver = Receiver::start(&[]).await;
+    *receiver.pause.lock().unwrap() = Duration::from_millis(300);
+    world.channel("phone", &receiver.url).await;
+    world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
+    let stop = CancellationToken::new();
+    let _ended = world.alerts.clone().run(stop.clone());
+    see(&world, &herd[..1], World::down).await;
+    world.pass(8);
+    receiver.until(1).await;
+    // The clock is set back while it is on its way: it seems to be held still.
+    world.pass(-4);
+    for one in herd[1..].chunks(1) {
+        see(&world, one, World::down).await;
+    }
+    world.pass(12);
+    until("all to be sent", || async {
+        let all = world.alerts.deliveries(None, 100).await.unwrap();
+        world.pass(1);
+        all.iter().all(|one| one.done_at.is_some())
+    })
+    .await;
+    let mut told: Vec<String> = receiver.got().iter().flat_map(names).collect();
+    assert_eq!((told.len(), receiver.got().len()), (40, 2), "{:?}", receiver.titles());
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 40);
+    stop.cancel();
 }

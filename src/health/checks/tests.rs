@@ -20,6 +20,7 @@ struct Scene {
     counted: Counted,
     free: Option<u64>,
     version: Option<ClientVersion>,
+    latest: Option<Latest>,
 }
 
 impl Scene {
@@ -52,7 +53,7 @@ impl Scene {
         let counted =
             Counted { accepted: 118.0, accepted_hour: 700.0, acknowledged_hour: 700.0, starts: 0, ..Counted::default() };
         let version = Some(ClientVersion::NEWEST_KNOWN);
-        Self { instance, running, standing, measured, counted, free: Some(10 << 30), version }
+        Self { instance, running, standing, measured, counted, free: Some(10 << 30), version, latest: None }
     }
 
     fn findings(&self) -> Vec<Finding> {
@@ -65,6 +66,7 @@ impl Scene {
             counted: self.counted,
             free: self.free,
             version: self.version,
+            latest: self.latest.as_ref(),
         })
     }
 
@@ -370,4 +372,19 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     assert!(after_log(log, solo()).find(Check::Template).1.contains("is lost"));
     let log = include_str!("../../../tests/data/jd-client/tp_unreachable.log");
     assert!(after_log(log, solo()).find(Check::Template).1.contains("cannot be used"));
+}
+
+#[test]
+fn a_newer_release_is_told_with_what_it_carries() {
+    let mut scene = Scene::well();
+    let latest = |tag: &str, client| Some(Latest { tag: tag.into(), client });
+    scene.latest = latest("v0.8.0", Some(ClientVersion::NEWEST_KNOWN));
+    assert_eq!(scene.find(Check::Version).0, Grade::Healthy);
+    scene.latest = latest("v0.9.0", Some(ClientVersion::new(0, 7, 0)));
+    let (grade, message) = scene.find(Check::Version);
+    assert_eq!(grade, Grade::Warning);
+    assert!(message.contains("release v0.9.0 with client 0.7.0 is there"), "{message}");
+    scene.latest = latest("v1.0.0", None);
+    let (grade, message) = scene.find(Check::Version);
+    assert!(grade == Grade::Warning && message.contains("release v1.0.0 is there and newer"), "{message}");
 }
