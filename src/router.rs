@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::clock::Timestamp;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{alerts, configs, health as wards, instances, keys, logs, metrics};
+use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -69,6 +69,13 @@ fn urls() -> Router<AppState> {
         .route("/metrics/{id}/{type}/timeseries.csv", get(metrics::routes::csv))
         .route("/metrics/{id}/{type}/chart", get(metrics::routes::chart))
         .route("/keys/generate", post(keys::routes::generate))
+        .route("/jdc/start", post(first_generation::routes::start))
+        .route("/jdc/stop", post(first_generation::routes::stop))
+        .route("/jdc/restart", post(first_generation::routes::restart))
+        .route("/jdc/status", get(first_generation::routes::status))
+        .route("/jdc/logs", get(first_generation::routes::log))
+        .route("/config", get(first_generation::routes::config).post(first_generation::routes::save))
+        .route("/config/validate", post(first_generation::routes::validate))
         .route("/events", get(instances::routes::all_events))
         .route("/alerts", get(alerts::routes::show))
         .route("/alerts/channels", post(alerts::routes::create_channel))

@@ -67,6 +67,14 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/metrics/{id}/{type}/timeseries.csv", Offered::Only("text/csv")),
     ("get", "/metrics/{id}/{type}/chart", Offered::Only("image/svg+xml")),
     ("post", "/keys/generate", Offered::Page),
+    ("post", "/jdc/start", Offered::Page),
+    ("post", "/jdc/stop", Offered::Page),
+    ("post", "/jdc/restart", Offered::Page),
+    // The first generation's programs send whatever they send.
+    ("get", "/jdc/status", Offered::Only("application/json")),
+    ("get", "/jdc/logs", Offered::Log),
+    ("get post", "/config", Offered::Only("application/json")),
+    ("post", "/config/validate", Offered::Page),
     ("get", "/events", Offered::Stream),
     ("get", "/alerts", Offered::Page),
     ("post", "/alerts/channels", Offered::Page),
@@ -163,6 +171,7 @@ impl World {
         let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
         manager.act(&format!("/api/saved-configs/{config}/set-active")).await;
         let instance = manager.instance_of("barn", &config).await;
+        manager.instance_of("default", &config).await;
         let channel = json!({ "name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/" });
         let channel: serde_json::Value = manager.post_json("/api/alerts/channels", &channel).await.json().await.unwrap();
         let rule = manager.json("/api/alerts").await["rules"][0]["id"].as_str().unwrap().to_owned();

@@ -115,6 +115,12 @@ impl Draft {
         Self { name: Some(name.unwrap_or_default()), description, based_on, config, fresh_keys: true, errors: Vec::new() }
     }
 
+    /// A configuration alone, as the first generation sends it; without a name the previous one stays.
+    #[must_use]
+    pub fn of_config_alone(name: Option<String>, config: Value) -> Self {
+        Self { name, description: None, based_on: None, config, fresh_keys: false, errors: Vec::new() }
+    }
+
     /// A state that was saved before, to be saved again.
     #[must_use]
     pub fn of_config(description: String, config: &ClientConfig) -> Self {

@@ -1,6 +1,7 @@
 //! The use cases of saved configurations: what a person or a program can do with them.
 
 use diesel::SqliteConnection;
+use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
 use super::draft::{Checked, Draft, Import};
@@ -11,7 +12,7 @@ use super::queries;
 use super::saved::{Outcome, Revision, Saved, Summary, User};
 use crate::clock::Timestamp;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result};
 use crate::ids::ConfigId;
 use crate::keys::KeyPair;
 
@@ -188,6 +189,39 @@ impl Configs {
                 Ok(outcome(&saved, format!("\"{}\" is the active configuration.", saved.name)))
             })
             .await
+    }
+
+    /// Saves a configuration as a new revision of the active one. Where none is active it is saved as a new one, called `name` or nearly
+    /// so, and made the active one.
+    ///
+    /// # Errors
+    /// Names every wrong field.
+    pub async fn save_active(&self, config: Value, name: &'static str) -> Result<Outcome> {
+        self.db
+            .write(move |c| {
+                if let Some(row) = queries::active(c)? {
+                    let saved = with_users(c, row)?;
+                    let checked = Draft::of_config_alone(None, config).check(Some(&saved))?;
+                    return save(c, saved, checked);
+                }
+                let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
+                let checked = Draft::of_config_alone(Some(name), config).check(None)?;
+                let made = insert(c, checked, "saved and is the active configuration")?;
+                queries::set_active(c, made.config_id)?;
+                Ok(made)
+            })
+            .await
+    }
+
+    /// What [`save_active`](Self::save_active) would keep, and what is doubtful about it. Nothing is saved.
+    ///
+    /// # Errors
+    /// Names every wrong field.
+    pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, Vec<FieldError>)> {
+        let previous = self.db.read(|c| queries::active(c)?.map(|row| with_users(c, row)).transpose()).await?;
+        let name = previous.is_none().then(|| "new".to_owned());
+        let checked = Draft::of_config_alone(name, config).check(previous.as_ref())?;
+        Ok((checked.config, checked.warnings))
     }
 
     /// Removes it with all its revisions.
