@@ -47,11 +47,13 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs", get(configs::routes::list).post(configs::routes::create))
         .route("/saved-configs/new", get(configs::routes::new))
         .route("/saved-configs/active", get(configs::routes::active))
+        .route("/saved-configs/check", post(configs::routes::check))
         .route("/saved-configs/import", get(configs::routes::ask_import).post(configs::routes::import))
         .route(
             "/saved-configs/{id}",
             get(configs::routes::show).put(configs::routes::update).post(configs::routes::update).delete(configs::routes::delete),
         )
+        .route("/saved-configs/{id}/check", post(configs::routes::check_saved))
         .route("/saved-configs/{id}/edit", get(configs::routes::edit))
         .route("/saved-configs/{id}/delete", get(configs::routes::ask_delete).post(configs::routes::delete))
         .route("/saved-configs/{id}/duplicate", post(configs::routes::duplicate))

@@ -152,6 +152,17 @@
     }
   });
 
+  // What a check says beside the fields of a form is said to those who do not see it, too.
+  document.addEventListener('htmx:finally:request', () => {
+    for (const field of document.querySelectorAll('#form .field')) {
+      const isWrong = !!field.querySelector('.error');
+      field.classList.toggle('invalid', isWrong);
+      const input = field.querySelector('[name]');
+      if (isWrong) input?.setAttribute('aria-invalid', 'true');
+      else input?.removeAttribute('aria-invalid');
+    }
+  });
+
   // The same for a key that is held down.
   document.addEventListener('keydown', (event) => {
     if (event.repeat && event.key === 'Enter' && event.target.closest('[hx-post]')) event.preventDefault();

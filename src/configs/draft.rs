@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::model::ClientConfig;
 use super::naming::{check_description, check_name};
 use super::reading::{Accepted, form_to_value, read};
+use super::rules::Findings;
 use super::rules::reward::reward_script;
 use super::saved::Saved;
 use super::toml_file::{Remark, parse};
@@ -51,6 +52,20 @@ pub struct Checked {
     pub config: ClientConfig,
     /// What is doubtful, with pointers into what was sent.
     pub warnings: Vec<FieldError>,
+    /// What is good to know, likewise.
+    pub hints: Vec<FieldError>,
+}
+
+/// What was made of a draft, right or wrong.
+pub struct Judged {
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// What the client is told, if it could be read.
+    pub config: Option<ClientConfig>,
+    /// What there is to say, with pointers into what was sent.
+    pub found: Findings,
 }
 
 impl Draft {
@@ -132,7 +147,21 @@ impl Draft {
     ///
     /// # Errors
     /// One entry per wrong field, the configuration's below `/config`.
-    pub fn check(mut self, previous: Option<&Saved>) -> Result<Checked> {
+    pub fn check(self, previous: Option<&Saved>) -> Result<Checked> {
+        let Judged { name, description, config, found } = self.judge(previous)?;
+        match config {
+            Some(config) if found.errors.is_empty() => {
+                Ok(Checked { name, description, config, warnings: found.warnings, hints: found.hints })
+            }
+            _ => Err(Error::Invalid(found.errors)),
+        }
+    }
+
+    /// Finds everything there is to say about it, whether or not it may be saved.
+    ///
+    /// # Errors
+    /// The machine has no randomness for the keys.
+    pub fn judge(mut self, previous: Option<&Saved>) -> Result<Judged> {
         let mut errors = std::mem::take(&mut self.errors);
         let refused = |errors: &[FieldError], at: &str| errors.iter().any(|error| error.pointer == at);
         let name = self.name.take().or_else(|| previous.map(|saved| saved.name.clone())).unwrap_or_default();
@@ -147,20 +176,21 @@ impl Draft {
         if self.fresh_keys {
             fill_in_keys(&mut self.config)?;
         }
-        let mut accepted = None;
+        let mut found = Findings::default();
+        let mut config = None;
         if !refused(&errors, "/config") {
             match read(&self.config, previous.map(|saved| &saved.config)) {
-                Ok(read) => accepted = Some(read),
-                Err(found) => errors.extend(found.under("/config").errors.into_iter().map(|error| self.with_way_to_keys(error))),
+                Ok(Accepted { config: read, warnings, hints }) => {
+                    found = Findings { errors: Vec::new(), warnings, hints };
+                    config = Some(read);
+                }
+                Err(refused) => found = refused,
             }
         }
-        match accepted {
-            Some(Accepted { config, warnings }) if errors.is_empty() => {
-                let warnings = without_keys(warnings.into_iter().map(|warning| warning.under("/config")).collect());
-                Ok(Checked { name, description, config, warnings })
-            }
-            _ => Err(Error::Invalid(without_keys(errors))),
-        }
+        found = found.under("/config");
+        errors.extend(found.errors.into_iter().map(|error| self.with_way_to_keys(error)));
+        let [errors, warnings, hints] = [errors, found.warnings, found.hints].map(without_keys);
+        Ok(Judged { name, description, config, found: Findings { errors, warnings, hints } })
     }
 
     /// Programs that left a key out are told who makes pairs; a form's pair is made for it.
@@ -236,13 +266,11 @@ impl Import {
                 }
                 match read(&parsed.value, None) {
                     Err(found) => errors.extend(found.errors.iter().map(|error| located(parsed.locate(error)))),
-                    Ok(Accepted { config, warnings }) if errors.is_empty() => {
-                        let mut remarks = parsed.remarks.clone();
-                        remarks.extend(warnings.iter().map(|warning| parsed.locate(warning)));
-                        return Ok((
-                            Checked { name, description: self.description, config, warnings: without_keys(said(remarks)) },
-                            made_up,
-                        ));
+                    Ok(Accepted { config, warnings, hints }) if errors.is_empty() => {
+                        let placed = |list: &[FieldError]| list.iter().map(|one| parsed.locate(one)).collect::<Vec<_>>();
+                        let remarks = [parsed.remarks.clone(), placed(&warnings)].concat();
+                        let [warnings, hints] = [remarks, placed(&hints)].map(|list| without_keys(said(list)));
+                        return Ok((Checked { name, description: self.description, config, warnings, hints }, made_up));
                     }
                     Ok(_) => {}
                 }

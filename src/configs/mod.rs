@@ -12,7 +12,7 @@
 //! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`]; the file is written by a library, for one
 //! version of the client at a time, after the table in `version`. One object serves all versions.
 //!
-//! Everything but `draft`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
+//! Everything but `active`, `draft`, `hosts`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
 
 mod differences;
 mod model;
@@ -31,7 +31,9 @@ pub use rules::reward::{RewardScript, reward_script};
 pub use toml_file::{Imported, Parsed, Remark, import, lacking, left_out, parse, render, render_masked};
 pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 
+mod active;
 mod draft;
+mod hosts;
 mod naming;
 mod ports;
 mod queries;
@@ -42,5 +44,5 @@ pub mod views;
 
 pub use draft::{Draft, Import};
 pub use naming::{LONGEST_NAME, check_name};
-pub use saved::{Outcome, Revision, Saved, Summary, User, versions_for};
+pub use saved::{Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
 pub use service::Configs;

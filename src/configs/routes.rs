@@ -1,10 +1,11 @@
 //! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the service and choose the page.
 
-use axum::Extension;
+use askama::Template;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{Html, IntoResponse};
+use axum::{Extension, Json};
 
 use super::draft::{Draft, Import};
 use super::saved::Outcome;
@@ -12,8 +13,10 @@ use super::service::Configs;
 use super::version::ClientVersion;
 use super::views::form::FormPage;
 use super::views::import::ImportPage;
+use super::views::notes::FieldNotes;
+use super::views::show::ShowPage;
 use super::views::values::Rearrangement;
-use super::views::{DeletePage, ListPage, RevisionsPage, ShowPage, TomlPage};
+use super::views::{DeletePage, ListPage, RevisionsPage, TomlPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::extract::{Fields, Text};
@@ -35,12 +38,17 @@ pub async fn list(State(configs): State<Configs>, Extension(frame): Extension<Fr
 
 /// `GET /saved-configs/{id}`.
 pub async fn show(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<ConfigId>) -> Reply {
-    want.respond(&ShowPage::new(frame, configs.get(id).await?, Timestamp::now()))
+    show_page(&configs, frame, &want, configs.get(id).await?).await
 }
 
 /// `GET /saved-configs/active`.
 pub async fn active(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&ShowPage::new(frame, configs.active().await?, Timestamp::now()))
+    show_page(&configs, frame, &want, configs.active().await?).await
+}
+
+async fn show_page(configs: &Configs, frame: Frame, want: &Want, saved: super::Saved) -> Reply {
+    let lost_hosts = configs.lost_hosts(&saved.config).await;
+    want.respond(&ShowPage::new(frame, saved, lost_hosts, Timestamp::now()))
 }
 
 /// `GET /saved-configs/new`.
@@ -67,6 +75,38 @@ pub async fn update(
     input: Input,
 ) -> Reply {
     save(&configs, frame, &want, Some(id), input).await
+}
+
+/// `POST /saved-configs/check`: a new one, without saving it.
+pub async fn check(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    judge(&configs, frame, &want, None, input).await
+}
+
+/// `POST /saved-configs/{id}/check`: what would take its place, without saving it.
+pub async fn check_saved(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    input: Input,
+) -> Reply {
+    judge(&configs, frame, &want, Some(id), input).await
+}
+
+/// Programs are told what there is to say; a page that is being filled in gets it beside its fields; a plain form comes back with it.
+async fn judge(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId>, input: Input) -> Reply {
+    let pairs = input.form.clone().filter(|_| want.form == Form::Html);
+    let verdict = configs.judge(id, Draft::of(input)?).await?;
+    match pairs {
+        None => Ok(Json(verdict).into_response()),
+        Some(pairs) if want.is_fragment() => {
+            Ok(Html(FieldNotes::new(&pairs, &verdict.found).render().map_err(Error::internal)?).into_response())
+        }
+        Some(pairs) => {
+            let saved = existing(configs, id).await?;
+            want.respond(&FormPage::checked(frame, saved.as_ref(), &pairs, verdict.found))
+        }
+    }
 }
 
 /// Saves what was sent, or shows the form again: with its pools rearranged, or with what is wrong.

@@ -5,6 +5,8 @@ use serde::Serialize;
 use super::differences::{Difference, differences};
 use super::model::ClientConfig;
 use super::queries::{RevisionRow, Row};
+use super::reading::{Accepted, read};
+use super::rules::Findings;
 use super::toml_file::lacking;
 use super::version::ClientVersion;
 use crate::clock::Timestamp;
@@ -182,6 +184,28 @@ pub struct Outcome {
     pub message: String,
     /// What is doubtful about the configuration; pointers into the body that was sent.
     pub warnings: Vec<FieldError>,
+    /// What is good to know about it, likewise.
+    pub hints: Vec<FieldError>,
+}
+
+/// What somebody is told who asked about a configuration without saving it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Nothing is wrong with it: it could be saved.
+    pub valid: bool,
+    /// Errors, warnings and hints; pointers into the body that was sent.
+    #[serde(flatten)]
+    pub found: Findings,
+}
+
+/// Everything there is to say about a configuration that was saved, by today's rules; pointers below `/config`.
+#[must_use]
+pub fn judged(config: &ClientConfig) -> Findings {
+    let found = match read(&config.to_stored_value(), None) {
+        Ok(Accepted { warnings, hints, .. }) => Findings { errors: Vec::new(), warnings, hints },
+        Err(found) => found,
+    };
+    found.under("/config")
 }
 
 /// The known versions of the client that can run `config`, oldest first.

@@ -1,15 +1,15 @@
 //! The use cases of saved configurations: what a person or a program can do with them.
 
 use diesel::SqliteConnection;
-use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
-use super::draft::{Checked, Draft, Import};
+use super::draft::{Checked, Draft, Import, Judged};
+use super::hosts::Hosts;
 use super::model::ClientConfig;
 use super::naming::free_name;
 use super::ports;
 use super::queries;
-use super::saved::{Outcome, Revision, Saved, Summary, User};
+use super::saved::{Outcome, Revision, Saved, Summary, User, Verdict};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, FieldError, Result};
@@ -19,14 +19,15 @@ use crate::keys::KeyPair;
 /// Everything that can be done with saved configurations; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Configs {
-    db: Db,
+    pub(super) db: Db,
+    hosts: Hosts,
 }
 
 impl Configs {
     /// Over the tables in `db`.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self { db, hosts: Hosts::new() }
     }
 
     /// All of them, newest first.
@@ -67,19 +68,6 @@ impl Configs {
         self.db.read(move |c| load(c, id)).await
     }
 
-    /// The active one.
-    ///
-    /// # Errors
-    /// None was made the active one.
-    pub async fn active(&self) -> Result<Saved> {
-        self.db
-            .read(|c| match queries::active(c)? {
-                Some(row) => with_users(c, row),
-                None => Err(Error::not_found("saved configuration that is", "active")),
-            })
-            .await
-    }
-
     /// What a person's new configuration starts from, with a pair of keys and ports of its own. Nothing is saved.
     ///
     /// # Errors
@@ -96,12 +84,44 @@ impl Configs {
     /// Names every wrong field; the name is taken.
     pub async fn create(&self, draft: Draft) -> Result<Outcome> {
         let checked = draft.check(None)?;
-        self.db
-            .write(move |c| {
-                check_free(c, &checked.name, None)?;
-                insert(c, checked, "saved")
+        let config = checked.config.clone();
+        let outcome = self.db.write(move |c| {
+            check_free(c, &checked.name, None)?;
+            insert(c, checked, "saved")
+        });
+        Ok(self.with_lost_hosts(outcome.await?, &config).await)
+    }
+
+    /// Whether a draft could be saved, as a new one or in the place of `id`, and all there is to say about it. Nothing is saved.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn judge(&self, id: Option<ConfigId>, draft: Draft) -> Result<Verdict> {
+        let (config, mut found) = self
+            .db
+            .read(move |c| {
+                let saved = id.map(|id| load(c, id)).transpose()?;
+                let Judged { name, config, mut found, .. } = draft.judge(saved.as_ref())?;
+                if let Err(Error::Conflict(detail)) = check_free(c, &name, id) {
+                    found.error("/name", detail);
+                }
+                Ok((config, found))
             })
-            .await
+            .await?;
+        if let Some(config) = config {
+            found.warnings.extend(self.lost_hosts(&config).await);
+        }
+        Ok(Verdict { valid: found.errors.is_empty(), found })
+    }
+
+    /// The host names of a configuration that cannot be resolved; pointers below `/config`. Takes a moment at most.
+    pub async fn lost_hosts(&self, config: &ClientConfig) -> Vec<FieldError> {
+        self.hosts.doubts(config).await.into_iter().map(|doubt| doubt.under("/config")).collect()
+    }
+
+    async fn with_lost_hosts(&self, mut outcome: Outcome, config: &ClientConfig) -> Outcome {
+        outcome.warnings.extend(self.lost_hosts(config).await);
+        outcome
     }
 
     /// Saves a client's file as a new one.
@@ -134,7 +154,7 @@ impl Configs {
                 ports::avoid(&mut config, &used_ports(c)?);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
-                let copy = Checked { name, description: saved.description, config, warnings: Vec::new() };
+                let copy = Checked { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
                 insert(c, copy, &what)
             })
             .await
@@ -147,7 +167,8 @@ impl Configs {
     /// There is none with this id; names every wrong field; the name is taken; it was changed since the revision the draft is
     /// based on.
     pub async fn update(&self, id: ConfigId, draft: Draft) -> Result<Outcome> {
-        self.db
+        let (outcome, config) = self
+            .db
             .write(move |c| {
                 let saved = load(c, id)?;
                 let based_on = draft.based_on;
@@ -156,9 +177,11 @@ impl Configs {
                     return Err(Error::Conflict(changed_meanwhile(&saved)));
                 }
                 check_free(c, &checked.name, Some(id))?;
-                save(c, saved, checked)
+                let config = checked.config.clone();
+                Ok((save(c, saved, checked)?, config))
             })
-            .await
+            .await?;
+        Ok(self.with_lost_hosts(outcome, &config).await)
     }
 
     /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.
@@ -175,53 +198,6 @@ impl Configs {
                 save(c, saved, checked)
             })
             .await
-    }
-
-    /// Makes it the active one, and no other.
-    ///
-    /// # Errors
-    /// There is none with this id: the active one stays.
-    pub async fn set_active(&self, id: ConfigId) -> Result<Outcome> {
-        self.db
-            .write(move |c| {
-                let saved = load(c, id)?;
-                queries::set_active(c, id)?;
-                Ok(outcome(&saved, format!("\"{}\" is the active configuration.", saved.name)))
-            })
-            .await
-    }
-
-    /// Saves a configuration as a new revision of the active one. Where none is active it is saved as a new one, called `name` or nearly
-    /// so, and made the active one.
-    ///
-    /// # Errors
-    /// Names every wrong field.
-    pub async fn save_active(&self, config: Value, name: &'static str) -> Result<Outcome> {
-        self.db
-            .write(move |c| {
-                if let Some(row) = queries::active(c)? {
-                    let saved = with_users(c, row)?;
-                    let checked = Draft::of_config_alone(None, config).check(Some(&saved))?;
-                    return save(c, saved, checked);
-                }
-                let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
-                let checked = Draft::of_config_alone(Some(name), config).check(None)?;
-                let made = insert(c, checked, "saved and is the active configuration")?;
-                queries::set_active(c, made.config_id)?;
-                Ok(made)
-            })
-            .await
-    }
-
-    /// What [`save_active`](Self::save_active) would keep, and what is doubtful about it. Nothing is saved.
-    ///
-    /// # Errors
-    /// Names every wrong field.
-    pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, Vec<FieldError>)> {
-        let previous = self.db.read(|c| queries::active(c)?.map(|row| with_users(c, row)).transpose()).await?;
-        let name = previous.is_none().then(|| "new".to_owned());
-        let checked = Draft::of_config_alone(name, config).check(previous.as_ref())?;
-        Ok((checked.config, checked.warnings))
     }
 
     /// Removes it with all its revisions.
@@ -262,14 +238,14 @@ impl Configs {
     }
 }
 
-fn load(c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
+pub(super) fn load(c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
     match queries::get(c, id)? {
         Some(row) => with_users(c, row),
         None => Err(Error::not_found("saved configuration", id)),
     }
 }
 
-fn with_users(c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
+pub(super) fn with_users(c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
     let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| User { id, name });
     Saved::from_row(row, used_by.collect())
 }
@@ -290,7 +266,7 @@ fn used_ports(c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
     Ok(used)
 }
 
-fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {
+pub(super) fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {
     let now = Timestamp::now();
     let saved = Saved {
         id: ConfigId::random(),
@@ -305,14 +281,14 @@ fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outc
     };
     queries::insert(c, &saved.to_row())?;
     let message = format!("\"{}\" is {what}.", saved.name);
-    Ok(Outcome { warnings: checked.warnings, ..outcome(&saved, message) })
+    Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
 }
 
-fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Outcome> {
+pub(super) fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Outcome> {
     let is_same = (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
     if is_same {
         let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
-        return Ok(Outcome { warnings: checked.warnings, ..outcome(&former, message) });
+        return Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&former, message) });
     }
     let saved = Saved {
         name: checked.name,
@@ -325,11 +301,11 @@ fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Out
     queries::update(c, &saved.to_row())?;
     let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
     let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
-    Ok(Outcome { warnings: checked.warnings, ..outcome(&saved, message) })
+    Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
 }
 
-fn outcome(saved: &Saved, message: String) -> Outcome {
-    Outcome { success: true, config_id: saved.id, revision: saved.revision, message, warnings: Vec::new() }
+pub(super) fn outcome(saved: &Saved, message: String) -> Outcome {
+    Outcome { success: true, config_id: saved.id, revision: saved.revision, message, warnings: Vec::new(), hints: Vec::new() }
 }
 
 fn changed_meanwhile(saved: &Saved) -> String {

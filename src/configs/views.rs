@@ -3,14 +3,15 @@
 mod fields;
 pub mod form;
 pub mod import;
+pub mod notes;
+pub mod show;
 pub mod values;
 
 use askama::Template;
 use serde::Serialize;
 
 use super::differences::Difference;
-use super::model::{ClientConfig, Mode, TemplateProvider};
-use super::reading::read;
+use super::model::{ClientConfig, Mode};
 use super::saved::{Revision, Saved, Summary, User, versions_for};
 use super::service::revisions_in_words;
 use super::toml_file::{lacking, left_out, render_masked};
@@ -129,76 +130,6 @@ impl ListPage {
         let shown = self.offset.saturating_add(self.configurations.len() as u64);
         let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total) && !self.configurations.is_empty();
         more.then(|| format!("/saved-configs?limit={}&offset={shown}", self.limit))
-    }
-}
-
-/// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
-#[derive(Debug, Template, Serialize)]
-#[template(path = "configs/show.html", blocks = ["main"])]
-pub struct ShowPage {
-    #[serde(skip)]
-    frame: Frame,
-    #[serde(skip)]
-    now: Timestamp,
-    #[serde(flatten)]
-    saved: Saved,
-    /// The masked configuration as JSON text, as clients of the first generation read it.
-    config_json: String,
-    /// What is doubtful about it; pointers below `/config`.
-    warnings: Vec<FieldError>,
-    /// The known versions of the client that can run it, oldest first.
-    client_versions: Vec<ClientVersion>,
-    #[serde(skip)]
-    runs_on: String,
-    #[serde(skip)]
-    file: Option<String>,
-    #[serde(skip)]
-    file_version: ClientVersion,
-}
-
-crate::view!(ShowPage { "main" => as_main });
-
-impl ShowPage {
-    /// A saved configuration with its file for the newest client that can run it.
-    #[must_use]
-    pub fn new(frame: Frame, saved: Saved, now: Timestamp) -> Self {
-        let warnings =
-            read(&saved.config.to_stored_value(), None).map_or_else(|found| found.errors, |accepted| accepted.warnings);
-        let client_versions = versions_for(&saved.config);
-        let file_version = client_versions.last().copied().unwrap_or(ClientVersion::NEWEST_KNOWN);
-        Self {
-            frame,
-            now,
-            config_json: saved.config.masked().to_string(),
-            warnings: warnings.into_iter().map(|warning| warning.under("/config")).collect(),
-            client_versions,
-            runs_on: versions_in_words(&saved.config),
-            file: render_masked(&saved.config, &file_version).ok(),
-            file_version,
-            saved,
-        }
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
-    }
-
-    fn mode(&self) -> &'static str {
-        mode_in_words(self.saved.config.mode)
-    }
-
-    fn revisions(&self) -> String {
-        revisions_in_words(self.saved.revision)
-    }
-
-    fn rare(&self) -> Vec<(String, String)> {
-        values::rare_values(&self.saved.config)
-    }
-
-    /// Field and text of every warning.
-    fn doubts(&self) -> Vec<(String, &str)> {
-        let label = |pointer: &str| fields::label(pointer.strip_prefix("/config").unwrap_or(pointer));
-        self.warnings.iter().map(|warning| (label(&warning.pointer), warning.detail.as_str())).collect()
     }
 }
 

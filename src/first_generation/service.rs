@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::configs::{ClientConfig, ClientVersion, Configs, Outcome, Saved, render_masked};
+use crate::configs::{ClientConfig, ClientVersion, Configs, Findings, Outcome, Saved, render_masked};
 use crate::error::{Error, FieldError, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Instance, Instances, Wishes};
@@ -129,11 +129,12 @@ impl FirstGeneration {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn validate(&self, sent: Sent) -> Result<(String, Vec<FieldError>)> {
+    pub async fn validate(&self, sent: Sent) -> Result<(String, Findings)> {
         let is_member = sent.is_member;
-        let (config, warnings) = self.configs.check_active(sent.config).await.map_err(|e| of_body(e, is_member))?;
+        let (config, found) = self.configs.check_active(sent.config).await.map_err(|e| of_body(e, is_member))?;
         let toml = self.file(&config).await.map_err(|e| of_body(e, is_member))?;
-        Ok((toml, seen_from_the_body(warnings, is_member)))
+        let [warnings, hints] = [found.warnings, found.hints].map(|list| seen_from_the_body(list, is_member));
+        Ok((toml, Findings { errors: Vec::new(), warnings, hints }))
     }
 
     /// Saves it as the newest revision of the active configuration, or as the first one.
@@ -143,7 +144,8 @@ impl FirstGeneration {
     pub async fn save(&self, sent: Sent) -> Result<Outcome> {
         let is_member = sent.is_member;
         let outcome = self.configs.save_active(sent.config, NAME).await.map_err(|e| of_body(e, is_member))?;
-        Ok(Outcome { warnings: seen_from_the_body(outcome.warnings, is_member), ..outcome })
+        let [warnings, hints] = [outcome.warnings, outcome.hints].map(|list| seen_from_the_body(list, is_member));
+        Ok(Outcome { warnings, hints, ..outcome })
     }
 
     async fn active(&self) -> Result<Option<Saved>> {

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
-use crate::configs::{ClientConfig, Saved};
+use crate::configs::{ClientConfig, Findings, Saved};
 use crate::error::FieldError;
 use crate::http::Frame;
 use crate::ids::{ConfigId, InstanceId};
@@ -80,6 +80,8 @@ pub struct ValidPage {
     toml: String,
     /// What works but is probably not meant.
     warnings: Vec<FieldError>,
+    /// What is good to know.
+    hints: Vec<FieldError>,
 }
 
 crate::view!(ValidPage { "main" => as_main });
@@ -87,7 +89,7 @@ crate::view!(ValidPage { "main" => as_main });
 impl ValidPage {
     /// The file that would come of it, and what is doubtful.
     #[must_use]
-    pub fn new(frame: Frame, (toml, warnings): (String, Vec<FieldError>)) -> Self {
-        Self { frame, valid: true, toml, warnings }
+    pub fn new(frame: Frame, (toml, found): (String, Findings)) -> Self {
+        Self { frame, valid: true, toml, warnings: found.warnings, hints: found.hints }
     }
 }

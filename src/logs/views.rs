@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::service::Place;
 use crate::clock::Timestamp;
+use crate::configs::views::notes::Doubts;
 use crate::http::Frame;
 use crate::instances::{Instance, size_words};
 use crate::logbuf::ansi::{self, Span};
@@ -138,8 +139,8 @@ pub struct InstancePage {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
-    #[serde(skip)]
-    pub(super) miners: Option<Miners>,
+    #[serde(flatten)]
+    pub(super) told: Told,
     #[serde(skip)]
     pub(super) log: LogPart,
 }
@@ -154,12 +155,23 @@ pub struct LogPage {
     #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]
-    pub(super) miners: Option<Miners>,
+    pub(super) told: Told,
     /// The part of the log.
     #[serde(flatten)]
     pub log: LogPart,
 }
 view!(LogPage { "main" => as_main });
+
+/// What the saved configuration tells of an instance.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Told {
+    /// Where miners connect to.
+    #[serde(skip)]
+    pub miners: Option<Miners>,
+    /// What is wrong with it or doubtful about it.
+    #[serde(rename = "config_doubts")]
+    pub doubts: Doubts,
+}
 
 /// Where miners connect to.
 #[derive(Clone, Debug)]

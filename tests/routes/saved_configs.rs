@@ -444,3 +444,60 @@ async fn the_pages_show_what_is_saved() {
         assert_eq!((part.count("h1"), part.count("nav")), (1, 0), "{path}");
     }
 }
+
+#[tokio::test]
+async fn one_is_checked_without_being_saved() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("home", &solo()).await;
+    let check = async |path: &str, body: &Value| send(&manager, "POST", path, body).await.json(200);
+    let pointers = |verdict: &Value, kind: &str| -> Vec<String> {
+        verdict[kind].as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap().to_owned()).collect()
+    };
+    let verdict = check("/api/saved-configs/check", &json!({ "name": "other", "config": solo() })).await;
+    assert_eq!((&verdict["valid"], pointers(&verdict, "errors").len()), (&json!(true), 0));
+    assert_eq!(pointers(&verdict, "warnings"), ["/config/authority_public_key", "/config/coinbase_reward_script"]);
+    assert_eq!(pointers(&verdict, "hints"), ["/config/coinbase_reward_script", "/config/jdc_signature"]);
+    let mut wrong = solo();
+    wrong["mode"] = json!("SOLO");
+    wrong["authority_secret_key"] = json!(MASK);
+    let verdict = check("/api/saved-configs/check", &json!({ "name": "HOME", "config": wrong })).await;
+    assert_eq!(verdict["valid"], false);
+    let mut found = pointers(&verdict, "errors");
+    found.sort();
+    assert_eq!(found, ["/config/authority_secret_key", "/config/mode", "/name"]);
+    // In its own place the name is free and the secret is known.
+    let verdict = check(&format!("/api/saved-configs/{id}/check"), &json!({ "name": "HOME", "config": wrong })).await;
+    assert_eq!(pointers(&verdict, "errors"), ["/config/mode"]);
+    send(&manager, "POST", &format!("/api/saved-configs/{NOBODY}/check"), &json!({ "config": wrong })).await.problem(404);
+    assert_eq!(bare(&manager, "GET", &format!("/api/saved-configs/{id}")).await.json(200)["revision"], 1);
+    assert_eq!(names(&manager).await, ["home"]);
+
+    // A person without JavaScript presses a button; with it, each change is told at its field.
+    let all = fields("");
+    let sent = with(&all, &[("name", "two"), ("jdc_signature", "kept")]);
+    let page = form(&manager, "/saved-configs/check", &sent).await.page(200);
+    assert_eq!((page.attr("#jdc_signature", "value"), page.count("section.attention")), ("kept".into(), 0));
+    assert!(page.one("p.notice[data-focus]").starts_with("Checked: "));
+    assert_eq!(page.attr("button[formaction]", "formaction"), "/saved-configs/check");
+    assert!(page.one("#coinbase_reward_script-notes .hint").contains("testnet address"));
+    let wrong = with(&all, &[("name", ""), ("listening_address", "here")]);
+    let page = form(&manager, &format!("/saved-configs/{id}/check"), &wrong).await.page(200);
+    assert_eq!(page.attr("form#form [hx-post]", "hx-post"), format!("/saved-configs/{id}/check"));
+    assert!(page.texts("section.attention li a").contains(&"Name".to_owned()));
+    let part = swap(&manager, "/saved-configs/check", "div", &wrong).await;
+    assert_eq!((part.status, part.header("hx-retarget")), (200, None));
+    assert!(part.text.contains("<hx-partial hx-target=\"#listening_address-notes\"") && !part.text.contains(SECRET_KEY));
+    assert_eq!(part.text.matches("class=\"error\"").count(), 1, "{}", part.text);
+}
+
+#[tokio::test]
+async fn doubts_stay_visible_where_the_configuration_is_used() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let body = manager.json(&format!("/api/instances/{id}")).await;
+    let at: Vec<&Value> = body["config_doubts"]["warnings"].as_array().unwrap().iter().map(|one| &one["pointer"]).collect();
+    assert_eq!(at, ["/config/authority_public_key", "/config/coinbase_reward_script"]);
+    let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+    let told = page.texts("aside li");
+    assert!(told.len() == 2 && told[0].starts_with("Public key: This is the pair printed"), "{told:?}");
+}

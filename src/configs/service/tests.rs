@@ -346,7 +346,7 @@ async fn a_form_makes_its_keys_and_takes_a_bare_address() {
         ("share_batch_size", "10"),
         ("mode", "SOLOMINING"),
         ("jdc_signature", ""),
-        ("coinbase_reward_script", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"),
+        ("coinbase_reward_script", "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc"),
         ("template_provider", "sv2tp"),
         ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442"),
     ];

@@ -219,17 +219,17 @@ max_past_jobs = 3
 
 [[upstreams]]
 authority_pubkey = "{pool}"
-pool_address = "pool.example.com"
+pool_address = "pool.attic.localhost"
 pool_port = 3333
-jds_address = "192.0.2.7"
+jds_address = "10.20.30.7"
 jds_port = 3334
 user_identity = "alice.attic"
 
 [[upstreams]]
 authority_pubkey = "{pool}"
-pool_address = "2001:db8::7"
+pool_address = "fd12::7"
 pool_port = 1
-jds_address = "192.0.2.7"
+jds_address = "10.20.30.7"
 jds_port = 65535
 user_identity = "alice.attic"
 

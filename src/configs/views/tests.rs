@@ -1,5 +1,7 @@
 use super::form::FormPage;
 use super::import::{ImportPage, without_secrets};
+use super::notes::FieldNotes;
+use super::show::ShowPage;
 use super::values::Rearrangement;
 use super::*;
 use crate::configs::differences;
@@ -110,7 +112,7 @@ fn every_page_is_sound_and_keeps_the_secret() {
         let saved = saved(&config);
         let summary = Summary::from(saved.clone());
         sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), Timestamp(0)));
-        sound(&ShowPage::new(Frame::default(), saved.clone(), Timestamp(99_000)));
+        sound(&ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Timestamp(99_000)));
         sound(&FormPage::new(Frame::default(), &config));
         sound(&FormPage::edit(Frame::default(), &saved));
         sound(&DeletePage::new(Frame::default(), saved.clone()));
@@ -190,7 +192,7 @@ fn what_is_wrong_stands_beside_its_field_and_in_the_summary_and_nothing_typed_is
     assert!(all(&page, "details.rare")[0].attr("open").is_some());
     assert_eq!(all(&page, "#authority_secret_key")[0].attr("value"), None);
     // What is right stays as it was typed.
-    assert_eq!(all(&page, "#upstreams-0-pool_address")[0].attr("value"), Some("pool.example.com"));
+    assert_eq!(all(&page, "#upstreams-0-pool_address")[0].attr("value"), Some("pool.attic.localhost"));
     assert_eq!(all(&page, "input[name=revision]")[0].attr("value"), Some("5"));
 }
 
@@ -216,7 +218,7 @@ fn pools_are_added_raised_and_removed_without_losing_anything() {
             all(&page, "[autofocus]").into_iter().map(|field| field.attr("id").unwrap().to_owned()).collect();
         (hosts.join(" "), focus.join(" "))
     };
-    let (first, second) = ("pool.example.com", "2001:db8::7");
+    let (first, second) = ("pool.attic.localhost", "fd12::7");
     assert_eq!(hosts(Rearrangement::Add, &pairs), (format!("{first} {second} "), "upstreams-2-pool_address".into()));
     assert_eq!(hosts(Rearrangement::Raise(1), &pairs), (format!("{second} {first}"), "upstreams-0-pool_address".into()));
     assert_eq!(hosts(Rearrangement::Remove(0), &pairs), (second.into(), "upstreams-0-pool_address".into()));
@@ -306,7 +308,7 @@ fn versions_are_told_in_ranges() {
     let mut two_accounts = samples::pool();
     two_accounts.upstreams.push(crate::configs::Upstream { user_identity: "bob".into(), ..two_accounts.upstreams[0].clone() });
     let core = |version: u8| ClientConfig {
-        template_provider_type: TemplateProvider::BitcoinCoreIpc {
+        template_provider_type: crate::configs::TemplateProvider::BitcoinCoreIpc {
             version,
             network: crate::configs::BitcoinNetwork::Mainnet,
             data_dir: None,
@@ -333,7 +335,7 @@ fn the_list_says_where_work_goes_and_what_is_active() {
     let list = vec![summary(&samples::with_everything()), summary(&samples::solo())];
     let page = sound(&ListPage::new(Frame::default(), (list, 9), (2, 0), Timestamp(181_000)));
     let cells: Vec<String> = all(&page, "td[data-label='Work goes to']").into_iter().map(text).collect();
-    assert_eq!(cells, ["pool.example.com:3333, then 1 more Pool, coinbase only", "Solo"]);
+    assert_eq!(cells, ["pool.attic.localhost:3333, then 1 more Pool, coinbase only", "Solo"]);
     assert_eq!(text(all(&page, "time")[0]), "2 min");
     assert_eq!(all(&page, "td .state").len(), 2);
     assert_eq!(all(&page, "a[href='/saved-configs?limit=2&offset=2']").len(), 1);
@@ -344,14 +346,25 @@ fn the_list_says_where_work_goes_and_what_is_active() {
 #[test]
 fn the_json_of_one_holds_the_row_and_the_configuration() {
     let saved = saved(&samples::pool());
-    let json = serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Timestamp(0))).unwrap();
+    let json = serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Timestamp(0))).unwrap();
     assert_eq!(json["config"], samples::pool().masked());
     assert_eq!(serde_json::from_str::<serde_json::Value>(json["config_json"].as_str().unwrap()).unwrap(), json["config"]);
     assert_eq!(
         (json["id"].clone(), json["created_at"].clone()),
         (saved.id.to_string().into(), "1970-01-01T00:00:01.000Z".into())
     );
-    for member in ["name", "description", "is_active", "updated_at", "revision", "used_by", "warnings", "client_versions"] {
+    for member in [
+        "name",
+        "description",
+        "is_active",
+        "updated_at",
+        "revision",
+        "used_by",
+        "errors",
+        "warnings",
+        "hints",
+        "client_versions",
+    ] {
         assert!(!json[member].is_null(), "{member}");
     }
 }
@@ -374,4 +387,51 @@ fn changes_are_told_with_the_labels_of_the_form() {
     assert_eq!(told("/supported_extensions/0"), "Supported extensions");
     assert_eq!(told("/name"), "Name");
     assert_eq!(told("/unheard_of"), "unheard_of");
+}
+
+#[test]
+fn what_there_is_to_say_is_told_by_kind() {
+    let mut config = samples::pool();
+    config.jdc_signature = "x".repeat(60);
+    config.coinbase_reward_script = "addr(tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t)".into();
+    let lost = vec![FieldError::new("/config/upstreams/0/pool_address", "lost")];
+    let page = sound(&ShowPage::new(Frame::default(), saved(&config), lost, Timestamp(0)));
+    let list = |id: &str| all(&page, &format!("section[aria-labelledby={id}] li")).into_iter().map(text).collect::<Vec<_>>();
+    let doubts = list("doubts");
+    assert!(doubts.len() == 2 && doubts[0].starts_with("Coinbase signature: "), "{doubts:?}");
+    assert_eq!(doubts[1], "Pool 1: Pool address: lost");
+    let hints = list("hints");
+    assert!(hints.len() == 1 && hints[0].contains("This is a testnet address"), "{hints:?}");
+    assert!(all(&page, "#errors").is_empty());
+
+    // Saved before there was a rule against it.
+    config.jdc_signature = "x".repeat(65);
+    let page = ShowPage::new(Frame::default(), saved(&config), Vec::new(), Timestamp(0));
+    assert_eq!(serde_json::to_value(&page).unwrap()["errors"][0]["pointer"], "/config/jdc_signature");
+    assert_eq!(all(&sound(&page), "section[aria-labelledby=errors] li").len(), 1);
+}
+
+#[test]
+fn a_field_that_is_being_filled_in_is_told_of_alone() {
+    let mut pairs = submitted(&sound(&FormPage::new(Frame::default(), &samples::solo())));
+    set(&mut pairs, "name", "");
+    set(&mut pairs, "listening_address", "nowhere");
+    set(&mut pairs, "coinbase_reward_script", "tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t");
+    set(&mut pairs, "<script>", "x");
+    let found = Draft::of_form(pairs.clone()).judge(None).unwrap().found;
+    let html = FieldNotes::new(&pairs, &found).render().unwrap();
+    let part = |id: &str| {
+        let from = html.find(&format!("hx-target=\"#{id}-notes\"")).unwrap_or_else(|| panic!("{id} is not told: {html}"));
+        html[from..from + html[from..].find("</hx-partial>").unwrap()].to_owned()
+    };
+    assert!(part("listening_address").contains("class=\"error\""));
+    assert!(part("coinbase_reward_script").contains("This is a testnet address"));
+    assert!(!part("name").contains("class="), "an empty field is not told that it is empty");
+    assert!(!part("jdc_signature").contains("class="));
+    assert!(!html.contains("script>") && !html.contains(samples::SECRET));
+    // Each has its place on the page.
+    let page = sound(&FormPage::new(Frame::default(), &samples::solo()));
+    for (name, _) in pairs.iter().filter(|(name, _)| !name.contains('<') && name != "revision") {
+        assert_eq!(all(&page, &format!("[id='{}-notes']", name.replace('.', "-"))).len(), 1, "{name}");
+    }
 }

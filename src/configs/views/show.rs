@@ -1,0 +1,84 @@
+//! The page of one saved configuration, which is also its JSON.
+
+use askama::Template;
+use serde::Serialize;
+
+use super::notes::{Notes, notes};
+use super::{mode_in_words, values, versions_in_words};
+use crate::clock::{Timestamp, spoken};
+use crate::configs::model::TemplateProvider;
+use crate::configs::saved::{Saved, judged, versions_for};
+use crate::configs::service::revisions_in_words;
+use crate::configs::{ClientVersion, Findings, render_masked};
+use crate::error::FieldError;
+use crate::http::Frame;
+
+/// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/show.html", blocks = ["main"])]
+pub struct ShowPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    #[serde(flatten)]
+    saved: Saved,
+    /// The masked configuration as JSON text, as clients of the first generation read it.
+    config_json: String,
+    /// Errors (it was saved before a rule was made), warnings and hints; pointers below `/config`.
+    #[serde(flatten)]
+    found: Findings,
+    /// The known versions of the client that can run it, oldest first.
+    client_versions: Vec<ClientVersion>,
+    #[serde(skip)]
+    runs_on: String,
+    #[serde(skip)]
+    file: Option<String>,
+    #[serde(skip)]
+    file_version: ClientVersion,
+}
+
+crate::view!(ShowPage { "main" => as_main });
+
+impl ShowPage {
+    /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are doubts about its host names.
+    #[must_use]
+    pub fn new(frame: Frame, saved: Saved, lost_hosts: Vec<FieldError>, now: Timestamp) -> Self {
+        let mut found = judged(&saved.config);
+        found.warnings.extend(lost_hosts);
+        let client_versions = versions_for(&saved.config);
+        let file_version = client_versions.last().copied().unwrap_or(ClientVersion::NEWEST_KNOWN);
+        Self {
+            frame,
+            now,
+            config_json: saved.config.masked().to_string(),
+            found,
+            client_versions,
+            runs_on: versions_in_words(&saved.config),
+            file: render_masked(&saved.config, &file_version).ok(),
+            file_version,
+            saved,
+        }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn mode(&self) -> &'static str {
+        mode_in_words(self.saved.config.mode)
+    }
+
+    fn revisions(&self) -> String {
+        revisions_in_words(self.saved.revision)
+    }
+
+    fn rare(&self) -> Vec<(String, String)> {
+        values::rare_values(&self.saved.config)
+    }
+
+    /// What there is to say, by kind.
+    fn notes(&self) -> Vec<Notes<'_>> {
+        notes(&self.found)
+    }
+}
