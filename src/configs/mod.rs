@@ -20,6 +20,7 @@ mod reading;
 mod rules;
 #[cfg(test)]
 mod samples;
+mod support;
 mod toml_file;
 mod version;
 
@@ -28,6 +29,7 @@ pub use model::{BitcoinNetwork, ClientConfig, MASK, MinerTelemetry, Mode, Templa
 pub use reading::{Accepted, form_name, form_to_value, read};
 pub use rules::Findings;
 pub use rules::reward::{RewardScript, reward_script};
+pub use support::{Line, Support, compared, support};
 pub use toml_file::{Imported, Parsed, Remark, import, lacking, left_out, parse, render, render_masked};
 pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 

@@ -180,7 +180,7 @@ pub async fn duplicate(State(configs): State<Configs>, want: Want, Id(id): Id<Co
     saved(&want, configs.duplicate(id).await?, true, "/edit")
 }
 
-/// `GET /saved-configs/{id}/toml?client_version=`.
+/// `GET /saved-configs/{id}/toml?client_version=&against=`.
 pub async fn toml(
     State(configs): State<Configs>,
     Extension(frame): Extension<Frame>,
@@ -188,9 +188,10 @@ pub async fn toml(
     Id(id): Id<ConfigId>,
     mut params: Params,
 ) -> Reply {
-    let version = params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
+    let [version, against] =
+        ["client_version", "against"].map(|name| params.get::<ClientVersion>(name, "a version of the client such as 0.6.0"));
     params.finish()?;
-    let page = TomlPage::new(frame, &configs.get(id).await?, version.unwrap_or(ClientVersion::NEWEST_KNOWN));
+    let page = TomlPage::new(frame, &configs.get(id).await?, version.unwrap_or(ClientVersion::NEWEST_KNOWN), against);
     match want.form {
         Form::Text => Ok(page.into_text()?.into_response()),
         _ => want.respond(&page),

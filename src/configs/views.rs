@@ -14,6 +14,7 @@ use super::differences::Difference;
 use super::model::{ClientConfig, Mode};
 use super::saved::{Revision, Saved, Summary, User, versions_for};
 use super::service::revisions_in_words;
+use super::support::{Line, compared};
 use super::toml_file::{lacking, left_out, render_masked};
 use super::version::ClientVersion;
 use crate::clock::{Timestamp, spoken};
@@ -221,21 +222,31 @@ pub struct TomlPage {
     errors: Vec<FieldError>,
     /// What is set and has no effect on that client, by field.
     warnings: Vec<FieldError>,
+    /// The version whose file this one is compared with.
+    against: Option<ClientVersion>,
+    /// What differs from that file, line by line; none: nothing to compare with.
+    difference: Option<Vec<Line>>,
 }
 
 crate::view!(TomlPage { "main" => as_main });
 
 impl TomlPage {
-    /// The file for a client of `client_version`.
+    /// The file for a client of `client_version`, compared with that for a client of `against`.
     #[must_use]
-    pub fn new(frame: Frame, saved: &Saved, client_version: ClientVersion) -> Self {
+    pub fn new(frame: Frame, saved: &Saved, client_version: ClientVersion, against: Option<ClientVersion>) -> Self {
+        let file = |version: &ClientVersion| render_masked(&saved.config, version).ok();
+        let toml = file(&client_version);
+        let other = against.as_ref().and_then(file);
+        let difference = toml.as_ref().zip(other).map(|(toml, other)| compared(&other, toml));
         let below_config = |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
         Self {
             frame,
             config_id: saved.id,
             name: saved.name.clone(),
             client_version,
-            toml: render_masked(&saved.config, &client_version).ok(),
+            toml,
+            against,
+            difference,
             errors: below_config(lacking(&saved.config, &client_version)),
             warnings: below_config(left_out(&saved.config, &client_version)),
         }
@@ -249,10 +260,20 @@ impl TomlPage {
         self.toml.ok_or(Error::Invalid(self.errors))
     }
 
-    /// The known versions, newest first, and the chosen one if it is not among them.
+    /// The known versions, newest first, and the chosen ones if they are not among them.
     fn versions(&self) -> Vec<ClientVersion> {
-        let unknown = (!self.client_version.is_known()).then_some(self.client_version);
-        unknown.into_iter().chain(ClientVersion::KNOWN.into_iter().rev()).collect()
+        let chosen = [Some(self.client_version), self.against.filter(|against| *against != self.client_version)];
+        let unknown = chosen.into_iter().flatten().filter(|version| !version.is_known());
+        unknown.chain(ClientVersion::KNOWN.into_iter().rev()).collect()
+    }
+
+    fn is_against(&self, version: &ClientVersion) -> bool {
+        self.against.as_ref() == Some(version)
+    }
+
+    /// Whether the files that were compared are the same.
+    fn is_same(&self) -> bool {
+        self.difference.as_ref().is_some_and(|lines| lines.iter().all(|line| line.mark == ' '))
     }
 }
 

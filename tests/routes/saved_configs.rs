@@ -299,7 +299,38 @@ async fn the_clients_file_is_shown_with_its_secret_masked() {
     assert_eq!(manager.ask(&format!("/api{path}"), "*/*").await.json(200), body);
     let page = manager.ask(&format!("{path}?client_version=0.4.0"), "text/html").await.page(200);
     assert_eq!(page.one("select#client_version option[selected]"), "0.4.0");
-    assert_eq!(bare(&manager, "GET", &format!("{path}?client_version=newest")).await.pointers(), ["/client_version"]);
+    let bad = bare(&manager, "GET", &format!("{path}?client_version=newest&against=v0.8.0")).await;
+    assert_eq!(bad.pointers(), ["/client_version", "/against"]);
+}
+
+#[tokio::test]
+async fn what_each_client_makes_of_it_is_told() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("home", &pool_config(free_port(), free_port(), 1, 2, 3)).await;
+    let support = manager.json(&format!("/api/saved-configs/{id}")).await["support"].clone();
+    let of = |version: &str| support.as_array().unwrap().iter().find(|one| one["client_version"] == version).unwrap().clone();
+    assert_eq!((of("0.6.0")["runs"].clone(), of("0.6.0")["keys_added"].clone()), (json!(true), json!([])));
+    assert_eq!(of("0.2.0")["keys_added"], json!(["user_identity"]));
+    let solo = manager.save_config("alone", &solo()).await;
+    let support = manager.json(&format!("/api/saved-configs/{solo}")).await["support"].clone();
+    assert_eq!((&support[0]["runs"], &support[0]["errors"][0]["pointer"]), (&json!(false), &json!("/config/mode")));
+
+    let path = format!("/saved-configs/{id}/toml?client_version=0.2.0&against=0.6.0");
+    let lines = bare(&manager, "GET", &format!("/api{path}")).await.json(200)["difference"].clone();
+    let told: Vec<String> = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|line| line["mark"] != " ")
+        .map(|line| format!("{}{}", line["mark"], line["text"]))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let page = manager.ask(&path, "text/html").await.page(200);
+    assert_eq!((page.count("pre ins"), page.count("pre del"), page.one("#against option[selected]")), (1, 1, "0.6.0".to_owned()));
+    let none = bare(&manager, "GET", &format!("/api/saved-configs/{solo}/toml?against=0.1.0")).await.json(200);
+    assert_eq!((&none["difference"], none["toml"].is_string()), (&Value::Null, true));
+    let page = manager.ask(&format!("/saved-configs/{id}"), "text/html").await.page(200);
+    assert_eq!(page.count("section[aria-labelledby=clients] tbody tr"), 2);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::clock::{Timestamp, spoken};
 use crate::configs::model::TemplateProvider;
 use crate::configs::saved::{Saved, judged, versions_for};
 use crate::configs::service::revisions_in_words;
-use crate::configs::{ClientVersion, Findings, render_masked};
+use crate::configs::{ClientVersion, Findings, Support, render_masked, support};
 use crate::error::FieldError;
 use crate::http::Frame;
 
@@ -30,6 +30,8 @@ pub struct ShowPage {
     found: Findings,
     /// The known versions of the client that can run it, oldest first.
     client_versions: Vec<ClientVersion>,
+    /// What each known version makes of it, oldest first.
+    support: Vec<Support>,
     #[serde(skip)]
     runs_on: String,
     #[serde(skip)]
@@ -39,6 +41,26 @@ pub struct ShowPage {
 }
 
 crate::view!(ShowPage { "main" => as_main });
+
+/// Versions of the client that make the same of a configuration.
+struct Clients<'s> {
+    oldest: ClientVersion,
+    newest: ClientVersion,
+    /// What they make of it, in the words for the newest of them.
+    of: &'s Support,
+}
+
+impl Clients<'_> {
+    /// `0.3.0–0.6.0`.
+    fn versions(&self) -> String {
+        if self.oldest == self.newest { self.newest.to_string() } else { format!("{}–{}", self.oldest, self.newest) }
+    }
+
+    /// Its file has another shape than that for the newest version that runs the configuration.
+    fn is_reshaped(&self) -> bool {
+        !self.of.keys_added.is_empty() || !self.of.keys_left_out.is_empty()
+    }
+}
 
 impl ShowPage {
     /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are doubts about its host names.
@@ -54,6 +76,7 @@ impl ShowPage {
             config_json: saved.config.masked().to_string(),
             found,
             client_versions,
+            support: support(&saved.config),
             runs_on: versions_in_words(&saved.config),
             file: render_masked(&saved.config, &file_version).ok(),
             file_version,
@@ -75,6 +98,25 @@ impl ShowPage {
 
     fn rare(&self) -> Vec<(String, String)> {
         values::rare_values(&self.saved.config)
+    }
+
+    /// What the versions make of it, those alike together, newest first.
+    fn clients(&self) -> Vec<Clients<'_>> {
+        let mut clients: Vec<Clients<'_>> = Vec::new();
+        for one in self.support.iter().rev() {
+            let is_alike = |other: &&mut Clients<'_>| {
+                let pointers = |list: &[FieldError]| list.iter().map(|one| one.pointer.clone()).collect::<Vec<_>>();
+                pointers(&one.errors) == pointers(&other.of.errors)
+                    && pointers(&one.without_effect) == pointers(&other.of.without_effect)
+                    && (one.runs, &one.keys_added, &one.keys_left_out)
+                        == (other.of.runs, &other.of.keys_added, &other.of.keys_left_out)
+            };
+            match clients.last_mut().filter(is_alike) {
+                Some(group) => group.oldest = one.client_version,
+                None => clients.push(Clients { oldest: one.client_version, newest: one.client_version, of: one }),
+            }
+        }
+        clients
     }
 
     /// What there is to say, by kind.

@@ -118,7 +118,8 @@ fn every_page_is_sound_and_keeps_the_secret() {
         sound(&DeletePage::new(Frame::default(), saved.clone()));
         sound(&DeletePage::new(Frame::default(), Saved { used_by: Vec::new(), ..saved.clone() }));
         for version in ClientVersion::KNOWN {
-            sound(&TomlPage::new(Frame::default(), &saved, version));
+            sound(&TomlPage::new(Frame::default(), &saved, version, None));
+            sound(&TomlPage::new(Frame::default(), &saved, version, Some(ClientVersion::NEWEST_KNOWN)));
         }
         let revision = Revision {
             revision: 5,
@@ -372,11 +373,11 @@ fn the_json_of_one_holds_the_row_and_the_configuration() {
 #[test]
 fn a_file_is_shown_for_the_version_asked_for_or_why_not() {
     let saved = saved(&samples::solo());
-    let page = TomlPage::new(Frame::default(), &saved, ClientVersion::OLDEST);
+    let page = TomlPage::new(Frame::default(), &saved, ClientVersion::OLDEST, None);
     assert!(matches!(page.into_text(), Err(Error::Invalid(errors)) if errors[0].pointer == "/config/mode"));
-    let text = TomlPage::new(Frame::default(), &saved, ClientVersion::NEWEST_KNOWN).into_text().unwrap();
+    let text = TomlPage::new(Frame::default(), &saved, ClientVersion::NEWEST_KNOWN, None).into_text().unwrap();
     assert!(text.contains("authority_secret_key = \"********\"") && text.contains("mode = \"SOLOMINING\""));
-    let newer = sound(&TomlPage::new(Frame::default(), &saved, ClientVersion::new(1, 2, 3)));
+    let newer = sound(&TomlPage::new(Frame::default(), &saved, ClientVersion::new(1, 2, 3), None));
     assert_eq!(all(&newer, "option[selected]").into_iter().map(self::text).collect::<Vec<_>>(), ["1.2.3"]);
 }
 
@@ -434,4 +435,42 @@ fn a_field_that_is_being_filled_in_is_told_of_alone() {
     for (name, _) in pairs.iter().filter(|(name, _)| !name.contains('<') && name != "revision") {
         assert_eq!(all(&page, &format!("[id='{}-notes']", name.replace('.', "-"))).len(), 1, "{name}");
     }
+}
+
+#[test]
+fn clients_that_make_the_same_of_it_stand_together() {
+    let rows = |config: &ClientConfig| -> Vec<String> {
+        let page = sound(&ShowPage::new(Frame::default(), saved(config), Vec::new(), Timestamp(0)));
+        all(&page, "section[aria-labelledby=clients] tbody tr").into_iter().map(text).collect()
+    };
+    let pool = rows(&samples::pool());
+    assert_eq!(pool.len(), 2, "{pool:?}");
+    assert!(pool[0].starts_with("0.3.0–0.6.0✓ yes File for 0.6.0"), "{pool:?}");
+    assert!(
+        pool[1].starts_with("0.1.0–0.2.0✓ yes") && pool[1].contains("+ user_identity − upstreams[].user_identity"),
+        "{pool:?}"
+    );
+    let solo = rows(&samples::solo());
+    assert!(solo[2].starts_with("0.1.0–0.1.2✗ no: Client 0.1.2 has no solo mining"), "{solo:?}");
+    let everything = rows(&samples::with_everything());
+    assert!(everything.iter().any(|row| row.contains("Client 0.4.0 does not know max_past_jobs")), "{everything:?}");
+}
+
+#[test]
+fn what_a_file_becomes_for_another_version_is_shown_line_by_line() {
+    let saved = saved(&samples::pool());
+    let compare = |version: &str, against: &str| {
+        TomlPage::new(Frame::default(), &saved, version.parse().unwrap(), Some(against.parse().unwrap()))
+    };
+    let page = sound(&compare("0.2.0", "0.6.0"));
+    let lines = |css: &str| all(&page, css).into_iter().map(text).collect::<Vec<_>>();
+    assert_eq!(lines("pre ins"), ["+ user_identity = \"alice.attic\""]);
+    assert_eq!(lines("pre del"), ["- user_identity = \"alice.attic\""]);
+    assert_eq!(lines("#against option[selected]"), ["0.6.0"]);
+    let same = sound(&compare("0.5.0", "0.6.0"));
+    assert!(text(all(&same, "section[aria-labelledby=difference]")[0]).contains("told the same"));
+    let json = serde_json::to_value(compare("0.2.0", "0.6.0")).unwrap();
+    let lines = json["difference"].as_array().unwrap();
+    let marks: Vec<&str> = lines.iter().map(|line| line["mark"].as_str().unwrap()).filter(|mark| *mark != " ").collect();
+    assert_eq!((marks, json["against"].as_str()), (vec!["+", "-"], Some("0.6.0")));
 }
