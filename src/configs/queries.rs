@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
 
 use crate::clock::Timestamp;
-use crate::db::schema::{configuration_revisions, configurations, instances};
+use crate::db::schema::{configuration_files, configuration_revisions, configurations, instances};
 use crate::ids::{ConfigId, InstanceId};
 
 /// A row of `configurations`. Holds the secret key, so it is neither printed nor sent.
@@ -137,6 +137,19 @@ pub fn set_active(db: &mut Db, id: ConfigId) -> QueryResult<()> {
 /// Removes it with its revisions.
 pub fn delete(db: &mut Db, id: ConfigId) -> QueryResult<usize> {
     diesel::delete(configurations::table.filter(configurations::id.eq(id))).execute(db)
+}
+
+/// Keeps the file that it was imported from.
+pub fn keep_file(db: &mut Db, id: ConfigId, text: &str) -> QueryResult<()> {
+    diesel::insert_into(configuration_files::table)
+        .values((configuration_files::configuration_id.eq(id), configuration_files::text.eq(text)))
+        .execute(db)?;
+    Ok(())
+}
+
+/// The file that it was imported from, if it was.
+pub fn file(db: &mut Db, id: ConfigId) -> QueryResult<Option<String>> {
+    configuration_files::table.find(id).select(configuration_files::text).first(db).optional()
 }
 
 /// Its revisions, newest first; `before`: only those with a smaller number.

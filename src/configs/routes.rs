@@ -2,12 +2,13 @@
 
 use askama::Template;
 use axum::extract::{FromRequest, Path, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse};
 use axum::{Extension, Json};
 
-use super::draft::{Draft, Import};
+use super::draft::Draft;
+use super::importing::Import;
 use super::saved::Outcome;
 use super::service::Configs;
 use super::version::ClientVersion;
@@ -28,12 +29,13 @@ use crate::ids::ConfigId;
 /// Where the list is.
 const LIST: &str = "/saved-configs";
 
-/// `GET /saved-configs?limit=&offset=`.
+/// `GET /saved-configs?limit=&offset=&q=`.
 pub async fn list(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
     let part = (params.number("limit", 1..=1000, 1000), params.number("offset", 0..=u64::from(u32::MAX), 0));
+    let q = params.text("q").map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
     params.finish()?;
-    let found = configs.page(part.0, part.1).await?;
-    want.respond(&ListPage::new(frame, found, part, Timestamp::now()))
+    let found = configs.page(part.0, part.1, q.clone()).await?;
+    want.respond(&ListPage::new(frame, found, part, q, Timestamp::now()))
 }
 
 /// `GET /saved-configs/{id}`.
@@ -196,6 +198,14 @@ pub async fn toml(
         Form::Text => Ok(page.into_text()?.into_response()),
         _ => want.respond(&page),
     }
+}
+
+/// `GET /saved-configs/{id}/export`: the file to be taken elsewhere.
+pub async fn export(State(configs): State<Configs>, Id(id): Id<ConfigId>) -> Reply {
+    let (saved, text) = configs.export(id).await?;
+    let name: String = saved.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.toml\"")).map_err(Error::internal)?;
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/toml")), (CONTENT_DISPOSITION, disposition)], text).into_response())
 }
 
 /// `GET /saved-configs/{id}/revisions?limit=&before=`.

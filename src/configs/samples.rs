@@ -1,5 +1,8 @@
 //! Configurations and files that the tests of this domain share.
 
+#[path = "../../tests/harness/configurations.rs"]
+pub mod configurations;
+
 use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
 use crate::keys::{KeyPair, SecretKey};
 

@@ -108,6 +108,14 @@ pub struct Summary {
     pub config: ClientConfig,
 }
 
+impl Summary {
+    /// Whether a text, in small letters, is somewhere in it.
+    #[must_use]
+    pub fn holds(&self, text: &str) -> bool {
+        [&self.name, &self.description, &self.config_json].into_iter().any(|part| part.to_lowercase().contains(text))
+    }
+}
+
 impl From<Saved> for Summary {
     fn from(saved: Saved) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use diesel::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
 
-use super::draft::{Checked, Draft, Import, Judged};
+use super::draft::{Checked, Draft, Judged};
 use super::hosts::Hosts;
 use super::model::ClientConfig;
 use super::naming::free_name;
@@ -35,15 +35,27 @@ impl Configs {
     /// # Errors
     /// The database cannot be read.
     pub async fn list(&self) -> Result<Vec<Summary>> {
-        Ok(self.page(u64::MAX, 0).await?.0)
+        Ok(self.part(i64::MAX, 0).await?.0)
     }
 
-    /// At most `limit` of them after the first `offset`, newest first, and how many there are in all.
+    /// At most `limit` of them after the first `offset`, newest first, and how many there are in all. With `q` only those that hold
+    /// this text, whatever the case: in name, description or any value but the secret.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn page(&self, limit: u64, offset: u64) -> Result<(Vec<Summary>, i64)> {
+    pub async fn page(&self, limit: u64, offset: u64, q: Option<String>) -> Result<(Vec<Summary>, i64)> {
+        if let Some(q) = q {
+            let [limit, offset] = [limit, offset].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+            let q = q.to_lowercase();
+            let found: Vec<Summary> = self.list().await?.into_iter().filter(|one| one.holds(&q)).collect();
+            let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
+            return Ok((found.into_iter().skip(offset).take(limit).collect(), total));
+        }
         let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        self.part(limit, offset).await
+    }
+
+    async fn part(&self, limit: i64, offset: i64) -> Result<(Vec<Summary>, i64)> {
         self.db
             .read(move |c| {
                 let mut users: HashMap<ConfigId, Vec<User>> = HashMap::new();
@@ -119,26 +131,9 @@ impl Configs {
         self.hosts.doubts(config).await.into_iter().map(|doubt| doubt.under("/config")).collect()
     }
 
-    async fn with_lost_hosts(&self, mut outcome: Outcome, config: &ClientConfig) -> Outcome {
+    pub(super) async fn with_lost_hosts(&self, mut outcome: Outcome, config: &ClientConfig) -> Outcome {
         outcome.warnings.extend(self.lost_hosts(config).await);
         outcome
-    }
-
-    /// Saves a client's file as a new one.
-    ///
-    /// # Errors
-    /// Names every problem with its key and line; the name is taken.
-    pub async fn import(&self, file: Import) -> Result<Outcome> {
-        let (mut checked, made_up) = file.check()?;
-        self.db
-            .write(move |c| {
-                if made_up {
-                    checked.name = free_name(&checked.name, |name| queries::name_is_taken(c, name, None))?;
-                }
-                check_free(c, &checked.name, None)?;
-                insert(c, checked, "imported")
-            })
-            .await
     }
 
     /// Saves a copy, keys included, under a name and with ports of its own, so that both can run side by side.
@@ -155,7 +150,11 @@ impl Configs {
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
                 let copy = Checked { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
-                insert(c, copy, &what)
+                let made = insert(c, copy, &what)?;
+                if let Some(file) = queries::file(c, id)? {
+                    queries::keep_file(c, made.config_id, &file)?;
+                }
+                Ok(made)
             })
             .await
     }
@@ -250,7 +249,7 @@ pub(super) fn with_users(c: &mut SqliteConnection, row: queries::Row) -> Result<
     Saved::from_row(row, used_by.collect())
 }
 
-fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {
+pub(super) fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {
     match queries::name_is_taken(c, name, own)? {
         true => Err(Error::Conflict(format!("There is already a configuration called \"{name}\". Choose another name."))),
         false => Ok(()),

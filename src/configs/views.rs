@@ -99,15 +99,29 @@ pub struct ListPage {
     limit: u64,
     #[serde(skip)]
     offset: u64,
+    /// What was looked for.
+    #[serde(skip)]
+    q: Option<String>,
 }
 
 crate::view!(ListPage { "main" => as_main });
 
 impl ListPage {
-    /// `(limit, offset)`: which part of all `total` these are.
+    /// `(limit, offset)`: which part of all `total` these are; `q`: what was looked for.
     #[must_use]
-    pub fn new(frame: Frame, (configurations, total): (Vec<Summary>, i64), (limit, offset): (u64, u64), now: Timestamp) -> Self {
-        Self { frame, now, configurations, total, limit, offset }
+    pub fn new(
+        frame: Frame,
+        (configurations, total): (Vec<Summary>, i64),
+        (limit, offset): (u64, u64),
+        q: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self { frame, now, configurations, total, limit, offset, q }
+    }
+
+    /// What was looked for, as it stands in its field.
+    fn looked_for(&self) -> &str {
+        self.q.as_deref().unwrap_or_default()
     }
 
     fn ago(&self, at: &Timestamp) -> String {
@@ -130,7 +144,8 @@ impl ListPage {
     fn next(&self) -> Option<String> {
         let shown = self.offset.saturating_add(self.configurations.len() as u64);
         let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total) && !self.configurations.is_empty();
-        more.then(|| format!("/saved-configs?limit={}&offset={shown}", self.limit))
+        let q = self.q.as_ref().map(|q| form_urlencoded::Serializer::new(String::from("&")).append_pair("q", q).finish());
+        more.then(|| format!("/saved-configs?limit={}&offset={shown}{}", self.limit, q.unwrap_or_default()))
     }
 }
 

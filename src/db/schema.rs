@@ -79,6 +79,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    configuration_files (configuration_id) {
+        configuration_id -> Text,
+        text -> Text,
+    }
+}
+
+diesel::table! {
     configuration_revisions (configuration_id, revision) {
         configuration_id -> Text,
         revision -> Integer,

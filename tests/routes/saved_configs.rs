@@ -532,3 +532,55 @@ async fn doubts_stay_visible_where_the_configuration_is_used() {
     let told = page.texts("aside li");
     assert!(told.len() == 2 && told[0].starts_with("Public key: This is the pair printed"), "{told:?}");
 }
+
+#[tokio::test]
+async fn one_goes_out_as_a_file_and_comes_back() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("home, <solo>", &solo()).await;
+    let file = manager.ask(&format!("/saved-configs/{id}/toml"), "text/plain").await.text.replace(MASK, SECRET_KEY);
+    let file = format!("# from the attic\n{file}\n[mine]\nunheard_of = true\n");
+    let post = async |body: &str| {
+        let request = manager.request("POST", "/api/saved-configs/import").header("content-type", "application/toml");
+        Answer::to(request.body(body.to_owned())).await
+    };
+    let made = post(&file).await.json(201)["config_id"].as_str().unwrap().to_owned();
+    let out = manager.ask(&format!("/saved-configs/{made}/export"), "text/html").await;
+    assert_eq!((out.status, out.media_type()), (200, "application/toml"));
+    assert_eq!(out.header("content-disposition"), Some("attachment; filename=\"Imported-configuration.toml\""));
+    assert!(out.text.starts_with("# from the attic\n") && out.text.contains("[mine]\nunheard_of = true\n"), "{}", out.text);
+    assert!(out.text.contains(MASK) && !out.text.contains(SECRET_KEY));
+    let back = post(&out.text).await.json(201)["config_id"].as_str().unwrap().to_owned();
+    let config = async |id: &str| manager.json(&format!("/api/saved-configs/{id}")).await["config"].clone();
+    assert_eq!(config(&back).await, config(&made).await);
+
+    let json =
+        Answer::to(manager.request("POST", "/api/saved-configs/import").json(&json!({ "name": "old", "config": solo() }))).await;
+    json.json(201);
+    let page =
+        form(&manager, "/saved-configs/import", &[("toml", &format!("{{\"authority_secret_key\": \"{SECRET_KEY}\", \"x\": "))])
+            .await;
+    assert!(!page.page(422).one("textarea#toml").contains(SECRET_KEY));
+    let other = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrnXX";
+    let page =
+        form(&manager, "/saved-configs/import", &[("toml", &format!("{{\"authority_secret_key\" : \"{other}\", \"mode\": 1}}"))])
+            .await;
+    assert!(!page.page(422).one("textarea#toml").contains(other), "also one that was mistyped");
+}
+
+#[tokio::test]
+async fn the_list_is_looked_through() {
+    let manager = Manager::start().await;
+    for name in ["barn", "attic", "barn 2"] {
+        manager.save_config(name, &solo()).await;
+    }
+    let found = manager.json("/api/saved-configs?q=BARN&limit=1").await;
+    assert_eq!((&found["total"], &found["configurations"][0]["name"]), (&json!(2), &json!("barn 2")));
+    let page = manager.ask("/saved-configs?q=barn&limit=1", "text/html").await.page(200);
+    assert_eq!((page.attr("input#q", "value"), page.count("tbody tr")), ("barn".into(), 1));
+    let next = page.attrs("main a.button", "href").into_iter().find(|to| to.contains("offset=1")).unwrap();
+    assert_eq!(manager.ask(&next, "text/html").await.page(200).texts("tbody strong"), ["barn"]);
+    let none = manager.ask("/saved-configs?q=%3Cb%3Egoat", "text/html").await.page(200);
+    assert!(none.one("p.panel").contains("“<b>goat”") && none.count("main b") == 0);
+    assert_eq!(manager.json(&format!("/api/saved-configs?q={SECRET_KEY}")).await["total"], 0);
+    assert_eq!(manager.json("/api/saved-configs?q=").await["total"], 3);
+}

@@ -306,7 +306,7 @@ const OUTDATED: &[(&str, &str)] = &[
 
 /// How a key below `path` (as in the version table, with its separator) is spelt, if it is one. Besides those of the version
 /// table there is `jd_address`, which `reading` takes from older pools, and the table of older reward scripts.
-fn proper_name(path: &str, written: &str) -> Option<&'static str> {
+pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
     const OLDER: [&str; 3] =
         ["upstreams[].jd_address", "coinbase_reward_script.output_script_type", "coinbase_reward_script.output_script_value"];
     let known = MATRIX.iter().map(|row| row.key).chain(OLDER);

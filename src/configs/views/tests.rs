@@ -111,7 +111,7 @@ fn every_page_is_sound_and_keeps_the_secret() {
     for config in samples::all() {
         let saved = saved(&config);
         let summary = Summary::from(saved.clone());
-        sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), Timestamp(0)));
+        sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), None, Timestamp(0)));
         sound(&ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Timestamp(99_000)));
         sound(&FormPage::new(Frame::default(), &config));
         sound(&FormPage::edit(Frame::default(), &saved));
@@ -131,7 +131,7 @@ fn every_page_is_sound_and_keeps_the_secret() {
         };
         sound(&RevisionsPage::new(Frame::default(), (saved, vec![revision]), Timestamp(0)));
     }
-    sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), Timestamp(0)));
+    sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
     sound(&ImportPage::new(Frame::default()));
 }
 
@@ -334,13 +334,13 @@ fn versions_are_told_in_ranges() {
 fn the_list_says_where_work_goes_and_what_is_active() {
     let summary = |config: &ClientConfig| Summary::from(saved(config));
     let list = vec![summary(&samples::with_everything()), summary(&samples::solo())];
-    let page = sound(&ListPage::new(Frame::default(), (list, 9), (2, 0), Timestamp(181_000)));
+    let page = sound(&ListPage::new(Frame::default(), (list, 9), (2, 0), None, Timestamp(181_000)));
     let cells: Vec<String> = all(&page, "td[data-label='Work goes to']").into_iter().map(text).collect();
     assert_eq!(cells, ["pool.attic.localhost:3333, then 1 more Pool, coinbase only", "Solo"]);
     assert_eq!(text(all(&page, "time")[0]), "2 min");
     assert_eq!(all(&page, "td .state").len(), 2);
     assert_eq!(all(&page, "a[href='/saved-configs?limit=2&offset=2']").len(), 1);
-    let empty = sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), Timestamp(0)));
+    let empty = sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
     assert_eq!(all(&empty, "main section a[href='/saved-configs/new']").len(), 1);
 }
 
@@ -473,4 +473,18 @@ fn what_a_file_becomes_for_another_version_is_shown_line_by_line() {
     let lines = json["difference"].as_array().unwrap();
     let marks: Vec<&str> = lines.iter().map(|line| line["mark"].as_str().unwrap()).filter(|mark| *mark != " ").collect();
     assert_eq!((marks, json["against"].as_str()), (vec!["+", "-"], Some("0.6.0")));
+}
+
+#[test]
+fn secrets_of_json_are_taken_out_whole_or_broken() {
+    for (text, clean) in [
+        ("{\"authority_secret_key\": \"abc\", \"x\": 1}", "{\"authority_secret_key\": \"********\", \"x\": 1}"),
+        (" {\"SECRET\" :\"abc\"", " {\"SECRET\" :\"********\""),
+        ("{\"secret\": \"abc", "{\"secret\": \"********"),
+        ("{\"secret\": \"\", \"note\": \"my secret\"}", "{\"secret\": \"\", \"note\": \"my secret\"}"),
+        ("{\"secret\": 7, \"a\": [\"secret\"", "{\"secret\": 7, \"a\": [\"secret\""),
+        ("{\"é_secret\": \"ü\"}", "{\"é_secret\": \"********\"}"),
+    ] {
+        assert_eq!(without_secrets(text).0, clean);
+    }
 }
