@@ -60,6 +60,7 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs/{id}/set-active", post(configs::routes::set_active))
         .route("/saved-configs/{id}/toml", get(configs::routes::toml))
         .route("/saved-configs/{id}/export", get(configs::routes::export))
+        .route("/saved-configs/{id}/compare", get(configs::routes::compare))
         .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
         .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
         .route("/metrics", get(metrics::routes::compare))

@@ -78,6 +78,8 @@
   document.addEventListener('htmx:after:swap', () => {
     retitle();
     if (place && document.activeElement === document.body) document.getElementById(place)?.focus({ preventScroll: true });
+    // What was saved runs by now.
+    if (document.getElementById('status') && !document.querySelector('#status .outdated')) document.getElementById('pending')?.remove();
     const box = log();
     if (!box) return;
     trim(box);

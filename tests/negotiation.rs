@@ -58,6 +58,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/saved-configs/{id}/toml", Offered::Text),
     // A file to be kept, for browsers that send whatever they send.
     ("get", "/saved-configs/{id}/export", Offered::Only("application/toml")),
+    ("get", "/saved-configs/{id}/compare", Offered::Page),
     ("get", "/saved-configs/{id}/revisions", Offered::Page),
     ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),
     ("get", "/metrics", Offered::Scrape),

@@ -46,16 +46,17 @@ impl Configs {
     /// # Errors
     /// Names every wrong field.
     pub async fn save_active(&self, config: Value, name: &'static str) -> Result<Outcome> {
+        let author = self.author;
         self.db
             .write(move |c| {
                 if let Some(row) = queries::active(c)? {
                     let saved = with_users(c, row)?;
                     let checked = Draft::of_config_alone(None, config).check(Some(&saved))?;
-                    return save(c, saved, checked);
+                    return save(c, saved, checked, author);
                 }
                 let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
                 let checked = Draft::of_config_alone(Some(name), config).check(None)?;
-                let made = insert(c, checked, "saved and is the active configuration")?;
+                let made = insert(c, checked, "saved and is the active configuration", author)?;
                 queries::set_active(c, made.config_id)?;
                 Ok(made)
             })

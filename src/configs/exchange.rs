@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::importing::Import;
+use super::importing::{Import, remarks};
 use super::naming::free_name;
 use super::queries;
 use super::saved::{Outcome, Saved};
 use super::service::{Configs, check_free, insert, load};
 use super::toml_file::{export, words_of};
-use crate::error::Result;
+use crate::error::{FieldError, Result};
 use crate::ids::ConfigId;
 use crate::keys::{MASK, SecretKey};
 
@@ -21,13 +21,13 @@ impl Configs {
         let words = words_of(&file.toml);
         let known = if file.toml.contains(MASK) { self.secrets().await? } else { HashMap::new() };
         let (mut checked, made_up) = file.check(&known)?;
-        let config = checked.config.clone();
+        let (config, author) = (checked.config.clone(), self.author);
         let outcome = self.db.write(move |c| {
             if made_up {
                 checked.name = free_name(&checked.name, |name| queries::name_is_taken(c, name, None))?;
             }
             check_free(c, &checked.name, None)?;
-            let made = insert(c, checked, "imported")?;
+            let made = insert(c, checked, "imported", author)?;
             if let Some(words) = words {
                 queries::keep_file(c, made.config_id, &words)?;
             }
@@ -50,6 +50,15 @@ impl Configs {
                 Ok((saved, text))
             })
             .await
+    }
+
+    /// What was passed over or assumed when it was imported from a file, with keys and lines.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn import_remarks(&self, id: ConfigId) -> Result<Vec<FieldError>> {
+        let file = self.db.read(move |c| Ok(queries::file(c, id)?)).await?;
+        Ok(file.as_deref().map(remarks).unwrap_or_default())
     }
 
     /// The secrets of all saved ones by their public keys.

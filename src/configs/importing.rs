@@ -99,6 +99,12 @@ impl Import {
     }
 }
 
+/// What there is to say about a file besides its values: what clients pass over and what was assumed.
+#[must_use]
+pub fn remarks(file: &str) -> Vec<FieldError> {
+    parse(file).map(|parsed| parsed.remarks.into_iter().map(placed).collect()).unwrap_or_default()
+}
+
 /// A JSON body that holds a file, rather than being what is to be imported.
 fn is_wrapped(body: &Value) -> bool {
     let brought = ["config", "config_json", "configurations", "listening_address"];

@@ -12,7 +12,7 @@
 //! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`]; the file is written by a library, for one
 //! version of the client at a time, after the table in `version`. One object serves all versions.
 //!
-//! Everything but `active`, `draft`, `exchange`, `hosts`, `importing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
+//! Everything but `active`, `draft`, `exchange`, `history`, `hosts`, `importing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
 
 mod differences;
 mod model;
@@ -36,6 +36,7 @@ pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 mod active;
 mod draft;
 mod exchange;
+mod history;
 mod hosts;
 mod importing;
 mod naming;
@@ -49,5 +50,5 @@ pub mod views;
 pub use draft::Draft;
 pub use importing::Import;
 pub use naming::{LONGEST_NAME, check_name};
-pub use saved::{Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
+pub use saved::{Comparison, Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
 pub use service::Configs;

@@ -47,6 +47,8 @@ pub struct RevisionRow {
     pub config_json: String,
     /// When it was saved.
     pub created_at: Timestamp,
+    /// Who saved it; empty: that was not noted yet.
+    pub author: String,
 }
 
 /// How many there are.
@@ -89,14 +91,14 @@ pub fn name_is_taken(db: &mut Db, name: &str, by_other_than: Option<ConfigId>) -
     Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
 }
 
-/// Saves a new one with its first revision.
-pub fn insert(db: &mut Db, row: &Row) -> QueryResult<()> {
+/// Saves a new one with its first revision, which is `author`'s.
+pub fn insert(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
     diesel::insert_into(configurations::table).values(row).execute(db)?;
-    keep_revision(db, row)
+    keep_revision(db, row, author)
 }
 
-/// Saves name, description and configuration of an existing one, and keeps them as its next revision.
-pub fn update(db: &mut Db, row: &Row) -> QueryResult<()> {
+/// Saves name, description and configuration of an existing one, and keeps them as its next revision, which is `author`'s.
+pub fn update(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
     diesel::update(configurations::table.filter(configurations::id.eq(row.id)))
         .set((
             configurations::name.eq(&row.name),
@@ -106,10 +108,10 @@ pub fn update(db: &mut Db, row: &Row) -> QueryResult<()> {
             configurations::updated_at.eq(row.updated_at),
         ))
         .execute(db)?;
-    keep_revision(db, row)
+    keep_revision(db, row, author)
 }
 
-fn keep_revision(db: &mut Db, row: &Row) -> QueryResult<()> {
+fn keep_revision(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
     let revision = RevisionRow {
         configuration_id: row.id,
         revision: row.revision,
@@ -117,6 +119,7 @@ fn keep_revision(db: &mut Db, row: &Row) -> QueryResult<()> {
         description: row.description.clone(),
         config_json: row.config_json.clone(),
         created_at: row.updated_at,
+        author: author.to_owned(),
     };
     diesel::insert_into(configuration_revisions::table).values(revision).execute(db)?;
     Ok(())

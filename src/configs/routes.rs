@@ -15,9 +15,10 @@ use super::version::ClientVersion;
 use super::views::form::FormPage;
 use super::views::import::ImportPage;
 use super::views::notes::FieldNotes;
+use super::views::revisions::{ComparePage, RevisionsPage};
 use super::views::show::ShowPage;
 use super::views::values::Rearrangement;
-use super::views::{DeletePage, ListPage, RevisionsPage, TomlPage};
+use super::views::{DeletePage, ListPage, TomlPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::extract::{Fields, Text};
@@ -50,7 +51,8 @@ pub async fn active(State(configs): State<Configs>, Extension(frame): Extension<
 
 async fn show_page(configs: &Configs, frame: Frame, want: &Want, saved: super::Saved) -> Reply {
     let lost_hosts = configs.lost_hosts(&saved.config).await;
-    want.respond(&ShowPage::new(frame, saved, lost_hosts, Timestamp::now()))
+    let remarks = configs.import_remarks(saved.id).await?;
+    want.respond(&ShowPage::new(frame, saved, lost_hosts, remarks, Timestamp::now()))
 }
 
 /// `GET /saved-configs/new`.
@@ -65,7 +67,7 @@ pub async fn edit(State(configs): State<Configs>, Extension(frame): Extension<Fr
 
 /// `POST /saved-configs`.
 pub async fn create(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
-    save(&configs, frame, &want, None, input).await
+    save(&configs.by(author(&want)), frame, &want, None, input).await
 }
 
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
@@ -76,7 +78,7 @@ pub async fn update(
     Id(id): Id<ConfigId>,
     input: Input,
 ) -> Reply {
-    save(&configs, frame, &want, Some(id), input).await
+    save(&configs.by(author(&want)), frame, &want, Some(id), input).await
 }
 
 /// `POST /saved-configs/check`: a new one, without saving it.
@@ -150,6 +152,11 @@ fn mendable(error: &Error) -> Option<StatusCode> {
     }
 }
 
+/// Who saves, for the history.
+fn author<O: Offer>(want: &Want<O>) -> &'static str {
+    if want.form == Form::Html { "page" } else { "api" }
+}
+
 /// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
 fn saved<O: Offer>(want: &Want<O>, outcome: Outcome, is_new: bool, below: &str) -> Reply {
     let at = format!("{LIST}/{}", outcome.config_id);
@@ -179,7 +186,7 @@ pub async fn set_active(State(configs): State<Configs>, want: Want, Id(id): Id<C
 
 /// `POST /saved-configs/{id}/duplicate`.
 pub async fn duplicate(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>) -> Reply {
-    saved(&want, configs.duplicate(id).await?, true, "/edit")
+    saved(&want, configs.by(author(&want)).duplicate(id).await?, true, "/edit")
 }
 
 /// `GET /saved-configs/{id}/toml?client_version=&against=`.
@@ -221,6 +228,21 @@ pub async fn revisions(
     want.respond(&RevisionsPage::new(frame, configs.revisions(id, before, limit).await?, Timestamp::now()))
 }
 
+/// `GET /saved-configs/{id}/compare?from=&to=&client_version=`.
+pub async fn compare(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    mut params: Params,
+) -> Reply {
+    let [from, to] = ["from", "to"].map(|name| params.get(name, "the number of a revision"));
+    let version = params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
+    params.finish()?;
+    let comparison = configs.compare(id, from, to).await?;
+    want.respond(&ComparePage::new(frame, comparison, version.unwrap_or(ClientVersion::NEWEST_KNOWN)))
+}
+
 /// `POST /saved-configs/{id}/revisions/{revision}/restore`.
 pub async fn restore(
     State(configs): State<Configs>,
@@ -229,7 +251,7 @@ pub async fn restore(
     Path((_, revision)): Path<(String, String)>,
 ) -> Reply {
     let number = revision.parse().map_err(|_| Error::not_found("revision", revision))?;
-    saved(&want, configs.restore(id, number).await?, false, "")
+    saved(&want, configs.by(author(&want)).restore(id, number).await?, false, "")
 }
 
 /// `GET /saved-configs/import`.
@@ -239,7 +261,7 @@ pub async fn ask_import(Extension(frame): Extension<Frame>, want: Want) -> Reply
 
 /// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.
 pub async fn import(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, file: ImportBody) -> Reply {
-    let error = match configs.import(file.import).await {
+    let error = match configs.by(author(&want)).import(file.import).await {
         Ok(outcome) => return saved(&want, outcome, true, ""),
         Err(error) => error,
     };

@@ -9,7 +9,7 @@ use super::model::ClientConfig;
 use super::naming::free_name;
 use super::ports;
 use super::queries;
-use super::saved::{Outcome, Revision, Saved, Summary, User, Verdict};
+use super::saved::{Outcome, Saved, Summary, User, Verdict};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, FieldError, Result};
@@ -21,13 +21,21 @@ use crate::keys::KeyPair;
 pub struct Configs {
     pub(super) db: Db,
     hosts: Hosts,
+    /// Who saves, for the history.
+    pub(super) author: &'static str,
 }
 
 impl Configs {
     /// Over the tables in `db`.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { db, hosts: Hosts::new() }
+        Self { db, hosts: Hosts::new(), author: "jd-manager" }
+    }
+
+    /// The same, with `author` in the history of what is saved by it.
+    #[must_use]
+    pub fn by(self, author: &'static str) -> Self {
+        Self { author, ..self }
     }
 
     /// All of them, newest first.
@@ -96,10 +104,10 @@ impl Configs {
     /// Names every wrong field; the name is taken.
     pub async fn create(&self, draft: Draft) -> Result<Outcome> {
         let checked = draft.check(None)?;
-        let config = checked.config.clone();
+        let (config, author) = (checked.config.clone(), self.author);
         let outcome = self.db.write(move |c| {
             check_free(c, &checked.name, None)?;
-            insert(c, checked, "saved")
+            insert(c, checked, "saved", author)
         });
         Ok(self.with_lost_hosts(outcome.await?, &config).await)
     }
@@ -141,6 +149,7 @@ impl Configs {
     /// # Errors
     /// There is none with this id.
     pub async fn duplicate(&self, id: ConfigId) -> Result<Outcome> {
+        let author = self.author;
         self.db
             .write(move |c| {
                 let saved = load(c, id)?;
@@ -150,7 +159,7 @@ impl Configs {
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
                 let copy = Checked { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
-                let made = insert(c, copy, &what)?;
+                let made = insert(c, copy, &what, author)?;
                 if let Some(file) = queries::file(c, id)? {
                     queries::keep_file(c, made.config_id, &file)?;
                 }
@@ -166,6 +175,7 @@ impl Configs {
     /// There is none with this id; names every wrong field; the name is taken; it was changed since the revision the draft is
     /// based on.
     pub async fn update(&self, id: ConfigId, draft: Draft) -> Result<Outcome> {
+        let author = self.author;
         let (outcome, config) = self
             .db
             .write(move |c| {
@@ -177,26 +187,10 @@ impl Configs {
                 }
                 check_free(c, &checked.name, Some(id))?;
                 let config = checked.config.clone();
-                Ok((save(c, saved, checked)?, config))
+                Ok((save(c, saved, checked, author)?, config))
             })
             .await?;
         Ok(self.with_lost_hosts(outcome, &config).await)
-    }
-
-    /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.
-    ///
-    /// # Errors
-    /// There is none with this id or no such revision; today's rules refuse it.
-    pub async fn restore(&self, id: ConfigId, number: i32) -> Result<Outcome> {
-        self.db
-            .write(move |c| {
-                let saved = load(c, id)?;
-                let row = queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number))?;
-                let then = Revision::from_rows(row, None)?;
-                let checked = Draft::of_config(then.description, &then.config).check(Some(&saved))?;
-                save(c, saved, checked)
-            })
-            .await
     }
 
     /// Removes it with all its revisions.
@@ -212,26 +206,6 @@ impl Configs {
                 }
                 queries::delete(c, id)?;
                 Ok(outcome(&saved, format!("\"{}\" and its {} are deleted.", saved.name, revisions_in_words(saved.revision))))
-            })
-            .await
-    }
-
-    /// At most `limit` revisions, newest first, with what each changed; `before`: only those with a smaller number. The
-    /// configuration itself comes along.
-    ///
-    /// # Errors
-    /// There is none with this id.
-    pub async fn revisions(&self, id: ConfigId, before: Option<i32>, limit: u64) -> Result<(Saved, Vec<Revision>)> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.db
-            .read(move |c| {
-                let saved = load(c, id)?;
-                // One more, for what the oldest of them changed.
-                let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-                let rows = queries::revisions(c, id, before, more)?;
-                let told =
-                    rows.iter().enumerate().take(limit).map(|(at, row)| Revision::from_rows(row.clone(), rows.get(at + 1)));
-                Ok((saved, told.collect::<Result<_>>()?))
             })
             .await
     }
@@ -265,7 +239,7 @@ fn used_ports(c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
     Ok(used)
 }
 
-pub(super) fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {
+pub(super) fn insert(c: &mut SqliteConnection, checked: Checked, what: &str, author: &str) -> Result<Outcome> {
     let now = Timestamp::now();
     let saved = Saved {
         id: ConfigId::random(),
@@ -278,12 +252,12 @@ pub(super) fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> 
         updated_at: now,
         used_by: Vec::new(),
     };
-    queries::insert(c, &saved.to_row())?;
+    queries::insert(c, &saved.to_row(), author)?;
     let message = format!("\"{}\" is {what}.", saved.name);
     Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
 }
 
-pub(super) fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Outcome> {
+pub(super) fn save(c: &mut SqliteConnection, former: Saved, checked: Checked, author: &str) -> Result<Outcome> {
     let is_same = (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
     if is_same {
         let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
@@ -297,7 +271,7 @@ pub(super) fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) ->
         updated_at: Timestamp::now(),
         ..former
     };
-    queries::update(c, &saved.to_row())?;
+    queries::update(c, &saved.to_row(), author)?;
     let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
     let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
     Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })

@@ -4,15 +4,15 @@ mod fields;
 pub mod form;
 pub mod import;
 pub mod notes;
+pub mod revisions;
 pub mod show;
 pub mod values;
 
 use askama::Template;
 use serde::Serialize;
 
-use super::differences::Difference;
 use super::model::{ClientConfig, Mode};
-use super::saved::{Revision, Saved, Summary, User, versions_for};
+use super::saved::{Saved, Summary, User, versions_for};
 use super::service::revisions_in_words;
 use super::support::{Line, compared};
 use super::toml_file::{lacking, left_out, render_masked};
@@ -60,28 +60,6 @@ fn versions_in_words(config: &ClientConfig) -> String {
     });
     let said: Vec<String> = said.collect();
     if said.is_empty() { "none that is known".into() } else { said.join(" and ") }
-}
-
-/// What changed in a field, with the field's label.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// What the field is called.
-    pub label: String,
-    /// What stood there.
-    pub from: Option<String>,
-    /// What stands there now.
-    pub to: Option<String>,
-}
-
-impl Change {
-    fn of(difference: &Difference) -> Self {
-        let label = match difference.path.as_str() {
-            "/name" => "Name".into(),
-            "/description" => "Description".into(),
-            path => fields::label(path),
-        };
-        Self { label, from: difference.from.clone(), to: difference.to.clone() }
-    }
 }
 
 /// `GET /saved-configs`.
@@ -146,47 +124,6 @@ impl ListPage {
         let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total) && !self.configurations.is_empty();
         let q = self.q.as_ref().map(|q| form_urlencoded::Serializer::new(String::from("&")).append_pair("q", q).finish());
         more.then(|| format!("/saved-configs?limit={}&offset={shown}{}", self.limit, q.unwrap_or_default()))
-    }
-}
-
-/// `GET /saved-configs/{id}/revisions`.
-#[derive(Debug, Template, Serialize)]
-#[template(path = "configs/revisions.html", blocks = ["main"])]
-pub struct RevisionsPage {
-    #[serde(skip)]
-    frame: Frame,
-    #[serde(skip)]
-    now: Timestamp,
-    /// Whose history it is.
-    config_id: ConfigId,
-    /// Its name.
-    name: String,
-    /// Its newest revision.
-    revision: i32,
-    /// Newest first.
-    revisions: Vec<Revision>,
-}
-
-crate::view!(RevisionsPage { "main" => as_main });
-
-impl RevisionsPage {
-    /// Part of a configuration's history.
-    #[must_use]
-    pub fn new(frame: Frame, (saved, revisions): (Saved, Vec<Revision>), now: Timestamp) -> Self {
-        Self { frame, now, config_id: saved.id, name: saved.name, revision: saved.revision, revisions }
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
-    }
-
-    fn changes(&self, revision: &Revision) -> Vec<Change> {
-        revision.changes.iter().map(Change::of).collect()
-    }
-
-    /// The oldest revision shown, if there are older ones.
-    fn older(&self) -> Option<i32> {
-        self.revisions.last().map(|oldest| oldest.revision).filter(|oldest| *oldest > 1)
     }
 }
 

@@ -93,6 +93,7 @@ diesel::table! {
         description -> Text,
         config_json -> Text,
         created_at -> BigInt,
+        author -> Text,
     }
 }
 

@@ -63,7 +63,8 @@ pub async fn config(State(first): State<FirstGeneration>) -> Reply {
 
 /// `POST /config`.
 pub async fn save(State(first): State<FirstGeneration>, want: Want, input: Input) -> Reply {
-    let outcome = first.save(sent(input)).await?;
+    let author = if want.form == Form::Html { "page" } else { "api" };
+    let outcome = first.save(sent(input), author).await?;
     Done { next: format!("/saved-configs/{}", outcome.config_id), created: None, json: outcome }.respond(&want)
 }
 

@@ -13,9 +13,9 @@ use std::net::IpAddr;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::service::{Logs, Place};
-use super::views::{InstancePage, Lines, LogPage, LogPart, Miners, Told, skipped_words};
-use crate::configs::Configs;
+use super::views::{InstancePage, Lines, LogPage, LogPart, Miners, Pending, Told, skipped_words};
 use crate::configs::views::notes::Doubts;
+use crate::configs::{ClientVersion, Configs};
 use crate::error::{Error, Result};
 use crate::http::want::Form;
 use crate::http::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
@@ -33,6 +33,19 @@ pub struct Pages {
     pub logs: Logs,
     /// The configurations, for the address miners connect to.
     pub configs: Configs,
+}
+
+impl Pages {
+    /// What is saved and does not run yet.
+    async fn pending(&self, instance: &Instance, running: i32, saved: i32) -> Option<Pending> {
+        let comparison = self.configs.compare(instance.config_id, Some(running), Some(saved)).await.ok()?;
+        let pinned = instance.client_version.as_deref().and_then(|version| version.parse().ok());
+        let version = match pinned {
+            Some(version) => version,
+            None => self.logs.instances().client().await.map_or(ClientVersion::NEWEST_KNOWN, |program| program.version),
+        };
+        Some(Pending::new(comparison, version))
+    }
 }
 
 /// `GET /instances/{id}`.
@@ -214,6 +227,10 @@ impl Told {
             IpAddr::V4(ip) => ip.to_string(),
         };
         let url = format!("stratum2+tcp://{host}:{}/{}", address.port(), saved.config.authority_public_key);
-        Self { miners: Some(Miners { url, is_any }), doubts: Doubts::about(&saved.config) }
+        let pending = match instance.running_revision.filter(|_| instance.is_outdated()) {
+            Some(running) => pages.pending(instance, running, saved.revision).await,
+            None => None,
+        };
+        Self { miners: Some(Miners { url, is_any }), doubts: Doubts::about(&saved.config), pending }
     }
 }

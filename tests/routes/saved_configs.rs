@@ -549,6 +549,9 @@ async fn one_goes_out_as_a_file_and_comes_back() {
     assert_eq!(out.header("content-disposition"), Some("attachment; filename=\"Imported-configuration.toml\""));
     assert!(out.text.starts_with("# from the attic\n") && out.text.contains("[mine]\nunheard_of = true\n"), "{}", out.text);
     assert!(out.text.contains(MASK) && !out.text.contains(SECRET_KEY));
+    let remarks = manager.json(&format!("/api/saved-configs/{made}")).await["import_remarks"].clone();
+    assert!(remarks[0]["detail"].as_str().unwrap().contains("The client does not know mine"), "{remarks}");
+    assert_eq!(manager.ask(&format!("/saved-configs/{made}"), "text/html").await.page(200).count("details.panel li"), 1);
     let back = post(&out.text).await.json(201)["config_id"].as_str().unwrap().to_owned();
     let config = async |id: &str| manager.json(&format!("/api/saved-configs/{id}")).await["config"].clone();
     assert_eq!(config(&back).await, config(&made).await);
@@ -583,4 +586,67 @@ async fn the_list_is_looked_through() {
     assert!(none.one("p.panel").contains("“<b>goat”") && none.count("main b") == 0);
     assert_eq!(manager.json(&format!("/api/saved-configs?q={SECRET_KEY}")).await["total"], 0);
     assert_eq!(manager.json("/api/saved-configs?q=").await["total"], 3);
+}
+
+#[tokio::test]
+async fn every_revision_has_an_author_and_two_can_be_compared() {
+    let manager = Manager::start().await;
+    let mut config = solo();
+    let id = manager.save_config("one", &config).await;
+    let path = format!("/api/saved-configs/{id}");
+    config["share_batch_size"] = json!(7);
+    send(&manager, "PUT", &path, &json!({ "config": config })).await.json(200);
+    form(&manager, &format!("/saved-configs/{id}/revisions/1/restore"), &[]).await;
+    let authors: Vec<Value> = bare(&manager, "GET", &format!("{path}/revisions")).await.json(200)["revisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["author"].clone())
+        .collect();
+    assert_eq!(authors, ["page", "api", "api"]);
+    let page = manager.ask(&format!("/saved-configs/{id}/revisions"), "text/html").await.page(200);
+    assert!(page.one("section[aria-labelledby=r3] .sub").starts_with("saved on a page"));
+    let links = page.attrs("section[aria-labelledby=r2] a", "href");
+    assert_eq!(links, [format!("/saved-configs/{id}/compare?from=3&to=2")]);
+    let compared = manager.json(&format!("/api{}", links[0])).await;
+    assert_eq!((&compared["changes"][0]["to"], &compared["restart_needed"]), (&json!("7"), &json!(true)));
+    assert_eq!(manager.json(&format!("{path}/compare")).await["from"], 2);
+    let same = manager.json(&format!("{path}/compare?from=1&to=3")).await;
+    assert_eq!((&same["changes"], &same["restart_needed"]), (&json!([]), &json!(false)));
+    for (query, pointers) in [("from=x", vec!["/from"]), ("to=y&client_version=z", vec!["/to", "/client_version"])] {
+        assert_eq!(bare(&manager, "GET", &format!("{path}/compare?{query}")).await.pointers(), pointers);
+    }
+    for query in ["from=0", "to=4", "from=-1&to=1"] {
+        bare(&manager, "GET", &format!("{path}/compare?{query}")).await.problem(404);
+    }
+}
+
+#[tokio::test]
+async fn an_instance_tells_what_is_saved_and_not_running() {
+    let manager = Manager::start().await;
+    let mut config = solo();
+    let saved = manager.save_config("home", &config).await;
+    let id = manager.instance_of("barn", &saved).await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let pending = async || manager.json(&format!("/api/instances/{id}")).await["pending"].clone();
+    assert_eq!(pending().await, Value::Null);
+    let put = async |body: Value| send(&manager, "PUT", &format!("/api/saved-configs/{saved}"), &body).await.json(200);
+    put(json!({ "description": "in words only", "config": config })).await;
+    let told = pending().await;
+    assert_eq!((&told["from"], &told["to"], &told["restart_needed"]), (&json!(1), &json!(2), &json!(false)), "{told}");
+    config["share_batch_size"] = json!(9);
+    put(json!({ "config": config })).await;
+    let told = pending().await;
+    assert_eq!((&told["to"], &told["restart_needed"]), (&json!(3), &json!(true)), "{told}");
+    let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+    assert_eq!(page.one("#pending h2"), "Running revision 1, saved is 3");
+    assert!(page.texts("#pending dt").contains(&"Shares per acknowledgement".to_owned()));
+    let link = format!("/saved-configs/{saved}/compare?from=1&to=3");
+    assert!(page.attrs("#status .outdated a", "href").contains(&link));
+    assert_eq!(manager.ask(&link, "text/html").await.page(200).count("pre ins"), 1);
+    manager.act(&format!("/api/instances/{id}/restart")).await;
+    assert_eq!(pending().await, Value::Null);
+    let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+    assert_eq!((page.count("#pending"), page.count("#status .outdated")), (0, 0));
 }

@@ -23,6 +23,8 @@ pub struct ShowPage {
     now: Timestamp,
     #[serde(flatten)]
     saved: Saved,
+    /// What was passed over or assumed when it was imported, with keys and lines.
+    import_remarks: Vec<FieldError>,
     /// The masked configuration as JSON text, as clients of the first generation read it.
     config_json: String,
     /// Errors (it was saved before a rule was made), warnings and hints; pointers below `/config`.
@@ -63,9 +65,10 @@ impl Clients<'_> {
 }
 
 impl ShowPage {
-    /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are doubts about its host names.
+    /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are doubts about its host names,
+    /// `import_remarks` what was said of the file it came from.
     #[must_use]
-    pub fn new(frame: Frame, saved: Saved, lost_hosts: Vec<FieldError>, now: Timestamp) -> Self {
+    pub fn new(frame: Frame, saved: Saved, lost_hosts: Vec<FieldError>, import_remarks: Vec<FieldError>, now: Timestamp) -> Self {
         let mut found = judged(&saved.config);
         found.warnings.extend(lost_hosts);
         let client_versions = versions_for(&saved.config);
@@ -75,6 +78,7 @@ impl ShowPage {
             now,
             config_json: saved.config.masked().to_string(),
             found,
+            import_remarks,
             client_versions,
             support: support(&saved.config),
             runs_on: versions_in_words(&saved.config),

@@ -1,12 +1,14 @@
 use super::form::FormPage;
 use super::import::{ImportPage, without_secrets};
 use super::notes::FieldNotes;
+use super::revisions::{Change, ComparePage, RevisionsPage};
 use super::show::ShowPage;
 use super::values::Rearrangement;
 use super::*;
-use crate::configs::differences;
 use crate::configs::draft::Draft;
 use crate::configs::samples;
+use crate::configs::saved::{Comparison, Revision};
+use crate::configs::{Difference, differences};
 use crate::http::View;
 use crate::keys::MASK;
 use scraper::{ElementRef, Html, Selector};
@@ -112,7 +114,7 @@ fn every_page_is_sound_and_keeps_the_secret() {
         let saved = saved(&config);
         let summary = Summary::from(saved.clone());
         sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), None, Timestamp(0)));
-        sound(&ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Timestamp(99_000)));
+        sound(&ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(99_000)));
         sound(&FormPage::new(Frame::default(), &config));
         sound(&FormPage::edit(Frame::default(), &saved));
         sound(&DeletePage::new(Frame::default(), saved.clone()));
@@ -126,6 +128,7 @@ fn every_page_is_sound_and_keeps_the_secret() {
             name: saved.name.clone(),
             description: String::new(),
             created_at: Timestamp(0),
+            author: "api".into(),
             changes: differences(&samples::pool(), &config),
             config,
         };
@@ -347,7 +350,8 @@ fn the_list_says_where_work_goes_and_what_is_active() {
 #[test]
 fn the_json_of_one_holds_the_row_and_the_configuration() {
     let saved = saved(&samples::pool());
-    let json = serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Timestamp(0))).unwrap();
+    let json =
+        serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(0))).unwrap();
     assert_eq!(json["config"], samples::pool().masked());
     assert_eq!(serde_json::from_str::<serde_json::Value>(json["config_json"].as_str().unwrap()).unwrap(), json["config"]);
     assert_eq!(
@@ -396,7 +400,7 @@ fn what_there_is_to_say_is_told_by_kind() {
     config.jdc_signature = "x".repeat(60);
     config.coinbase_reward_script = "addr(tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t)".into();
     let lost = vec![FieldError::new("/config/upstreams/0/pool_address", "lost")];
-    let page = sound(&ShowPage::new(Frame::default(), saved(&config), lost, Timestamp(0)));
+    let page = sound(&ShowPage::new(Frame::default(), saved(&config), lost, Vec::new(), Timestamp(0)));
     let list = |id: &str| all(&page, &format!("section[aria-labelledby={id}] li")).into_iter().map(text).collect::<Vec<_>>();
     let doubts = list("doubts");
     assert!(doubts.len() == 2 && doubts[0].starts_with("Coinbase signature: "), "{doubts:?}");
@@ -407,7 +411,7 @@ fn what_there_is_to_say_is_told_by_kind() {
 
     // Saved before there was a rule against it.
     config.jdc_signature = "x".repeat(65);
-    let page = ShowPage::new(Frame::default(), saved(&config), Vec::new(), Timestamp(0));
+    let page = ShowPage::new(Frame::default(), saved(&config), Vec::new(), Vec::new(), Timestamp(0));
     assert_eq!(serde_json::to_value(&page).unwrap()["errors"][0]["pointer"], "/config/jdc_signature");
     assert_eq!(all(&sound(&page), "section[aria-labelledby=errors] li").len(), 1);
 }
@@ -440,7 +444,7 @@ fn a_field_that_is_being_filled_in_is_told_of_alone() {
 #[test]
 fn clients_that_make_the_same_of_it_stand_together() {
     let rows = |config: &ClientConfig| -> Vec<String> {
-        let page = sound(&ShowPage::new(Frame::default(), saved(config), Vec::new(), Timestamp(0)));
+        let page = sound(&ShowPage::new(Frame::default(), saved(config), Vec::new(), Vec::new(), Timestamp(0)));
         all(&page, "section[aria-labelledby=clients] tbody tr").into_iter().map(text).collect()
     };
     let pool = rows(&samples::pool());
@@ -486,5 +490,39 @@ fn secrets_of_json_are_taken_out_whole_or_broken() {
         ("{\"é_secret\": \"ü\"}", "{\"é_secret\": \"********\"}"),
     ] {
         assert_eq!(without_secrets(text).0, clean);
+    }
+}
+
+#[test]
+fn two_revisions_are_compared_field_by_field_and_line_by_line() {
+    let compare = |former: &ClientConfig, config: &ClientConfig| {
+        let changes = differences(former, config);
+        let comparison = Comparison {
+            config_id: ConfigId::random(),
+            name: "home".into(),
+            from: 3,
+            to: 5,
+            changes,
+            former: former.clone(),
+            config: config.clone(),
+        };
+        ComparePage::new(Frame::default(), comparison, ClientVersion::NEWEST_KNOWN)
+    };
+    let old = samples::pool();
+    let new = ClientConfig { share_batch_size: 77, ..old.clone() };
+    let page = compare(&old, &new);
+    let json = serde_json::to_value(&page).unwrap();
+    assert_eq!((&json["restart_needed"], &json["from"], &json["to"]), (&true.into(), &3.into(), &5.into()));
+    assert_eq!(json["changes"][0]["path"], "/share_batch_size");
+    let page = sound(&page);
+    assert_eq!(text(all(&page, "pre ins")[0]), "+ share_batch_size = 77");
+    assert!(text(all(&page, "h1")[0]).ends_with("from revision 3 to 5"));
+    // Pools that are kept and not used are no reason to restart, and neither is nothing.
+    let solo = samples::solo();
+    let kept = ClientConfig { upstreams: old.upstreams.clone(), ..solo.clone() };
+    for (one, other, needed) in [(&solo, &kept, false), (&old, &old, false), (&old, &solo, true)] {
+        let page = compare(one, other);
+        assert_eq!(serde_json::to_value(&page).unwrap()["restart_needed"], needed);
+        sound(&page);
     }
 }
