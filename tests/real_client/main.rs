@@ -2,10 +2,13 @@
 //!
 //! `scripts/test` builds the client and the Python environment and says where they are.
 
+#[path = "../harness/configurations.rs"]
+mod configurations;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod health;
 mod metrics;
+mod parsing;
 
 use harness::{Manager, free_port, pool_config, solo_config, told, until};
 use serde_json::{Value, json};
