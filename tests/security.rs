@@ -334,6 +334,36 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         let answer = Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&form)).await;
         check("import by form".into(), &answer.text);
     }
+    let old = |public: &str, secret: &str| {
+        json!({ "mode": "SOLOMINING", "authority_secret_key": secret, "authority_public_key": public }).to_string()
+    };
+    let (whole, mistyped) = (old(&third.1, &third.1), old(&first.0, &format!("{}x", third.1)));
+    for text in [whole.clone(), whole.replace('}', ""), mistyped.clone(), mistyped.replace('}', "")] {
+        let form = [("name", "form"), ("toml", text.as_str())];
+        let answer = Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&form)).await;
+        assert_eq!(answer.status, 422);
+        check("import of JSON".into(), &answer.text);
+    }
+    // Checks, and the first generation's addresses, right and wrong.
+    for config in [&config, &wrong] {
+        for path in ["/api/saved-configs/check", "/api/config/validate", "/api/config"] {
+            let answer = json_of("POST", path, &json!({ "name": "x", "config": config })).await;
+            assert!([200, 422].contains(&answer.status), "{answer:?}");
+            check(format!("{path} {}", answer.status), &answer.text);
+        }
+    }
+    for target in ["main#main", "div"] {
+        let form = [
+            ("authority_secret_key", third.1.as_str()),
+            ("authority_public_key", third.1.as_str()),
+            ("jdc_signature", third.1.as_str()),
+        ];
+        let request = manager.request("POST", "/saved-configs/check").header("accept", "text/html");
+        let request = if target == "div" { request.header("hx-request", "true").header("hx-target", target) } else { request };
+        let answer = Answer::to(request.form(&form)).await;
+        assert_eq!(answer.status, 200);
+        check(format!("a check in {target}"), &answer.text);
+    }
     json_of("POST", &format!("{path}/revisions/1/restore"), &json!({})).await.json(200);
     json_of("POST", &format!("{path}/duplicate"), &json!({})).await.json(201);
     json_of("POST", &format!("{path}/set-active"), &json!({})).await.json(200);
@@ -347,7 +377,14 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
 
     // Everything that can be reached, as a page, as JSON, as text and as a fragment.
     let mut todo: VecDeque<String> = all_pages(&id, &instance).into();
-    todo.extend([format!("/instances/{instance}/log.txt"), "/saved-configs/active".into(), "/health".into(), "/api".into()]);
+    todo.extend([
+        format!("/instances/{instance}/log.txt"),
+        "/saved-configs/active".into(),
+        "/config".into(),
+        "/jdc/status".into(),
+        "/health".into(),
+        "/api".into(),
+    ]);
     let mut known: BTreeSet<String> = todo.iter().cloned().collect();
     while let Some(path) = todo.pop_front() {
         for accept in ["text/html", "application/json", "text/plain"] {
