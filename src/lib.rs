@@ -48,6 +48,8 @@ pub mod configs;
 pub mod instances;
 
 pub mod logs;
+
+pub mod first_generation;
 pub mod metrics;
 
 pub mod health;

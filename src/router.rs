@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::clock::Timestamp;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{alerts, configs, health as wards, instances, keys, logs, metrics, updates};
+use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics, updates};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -50,16 +50,20 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs", get(configs::routes::list).post(configs::routes::create))
         .route("/saved-configs/new", get(configs::routes::new))
         .route("/saved-configs/active", get(configs::routes::active))
+        .route("/saved-configs/check", post(configs::routes::check))
         .route("/saved-configs/import", get(configs::routes::ask_import).post(configs::routes::import))
         .route(
             "/saved-configs/{id}",
             get(configs::routes::show).put(configs::routes::update).post(configs::routes::update).delete(configs::routes::delete),
         )
+        .route("/saved-configs/{id}/check", post(configs::routes::check_saved))
         .route("/saved-configs/{id}/edit", get(configs::routes::edit))
         .route("/saved-configs/{id}/delete", get(configs::routes::ask_delete).post(configs::routes::delete))
         .route("/saved-configs/{id}/duplicate", post(configs::routes::duplicate))
         .route("/saved-configs/{id}/set-active", post(configs::routes::set_active))
         .route("/saved-configs/{id}/toml", get(configs::routes::toml))
+        .route("/saved-configs/{id}/export", get(configs::routes::export))
+        .route("/saved-configs/{id}/compare", get(configs::routes::compare))
         .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
         .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
         .route("/metrics", get(metrics::routes::compare))
@@ -72,6 +76,13 @@ fn urls() -> Router<AppState> {
         .route("/metrics/{id}/{type}/timeseries.csv", get(metrics::routes::csv))
         .route("/metrics/{id}/{type}/chart", get(metrics::routes::chart))
         .route("/keys/generate", post(keys::routes::generate))
+        .route("/jdc/start", post(first_generation::routes::start))
+        .route("/jdc/stop", post(first_generation::routes::stop))
+        .route("/jdc/restart", post(first_generation::routes::restart))
+        .route("/jdc/status", get(first_generation::routes::status))
+        .route("/jdc/logs", get(first_generation::routes::log))
+        .route("/config", get(first_generation::routes::config).post(first_generation::routes::save))
+        .route("/config/validate", post(first_generation::routes::validate))
         .route("/events", get(instances::routes::all_events))
         .route("/alerts", get(alerts::routes::show))
         .route("/alerts/channels", post(alerts::routes::create_channel))

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alerts::Alerts;
 use crate::clock::Timestamp;
 use crate::configs::Configs;
+use crate::first_generation::FirstGeneration;
 use crate::health::Health;
 use crate::health::routes::Ward;
 use crate::instances::Instances;
@@ -81,6 +82,12 @@ impl FromRef<AppState> for Board {
 impl FromRef<AppState> for Ward {
     fn from_ref(state: &AppState) -> Self {
         Self { health: state.health.clone(), stop: state.stop.clone() }
+    }
+}
+
+impl FromRef<AppState> for FirstGeneration {
+    fn from_ref(state: &AppState) -> Self {
+        Self::new(state.configs.clone(), state.instances.clone())
     }
 }
 

@@ -78,6 +78,8 @@
   document.addEventListener('htmx:after:swap', () => {
     retitle();
     if (place && document.activeElement === document.body) document.getElementById(place)?.focus({ preventScroll: true });
+    // What was saved runs by now.
+    if (document.getElementById('status') && !document.querySelector('#status .outdated')) document.getElementById('pending')?.remove();
     const box = log();
     if (!box) return;
     trim(box);
@@ -149,6 +151,17 @@
       const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
       root.dataset.theme = dark ? 'light' : 'dark';
       try { localStorage.setItem('theme', root.dataset.theme); } catch { /* private window: for this page only */ }
+    }
+  });
+
+  // What a check says beside the fields of a form is said to those who do not see it, too.
+  document.addEventListener('htmx:finally:request', () => {
+    for (const field of document.querySelectorAll('#form .field')) {
+      const isWrong = !!field.querySelector('.error');
+      field.classList.toggle('invalid', isWrong);
+      const input = field.querySelector('[name]');
+      if (isWrong) input?.setAttribute('aria-invalid', 'true');
+      else input?.removeAttribute('aria-invalid');
     }
   });
 

@@ -58,13 +58,18 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/saved-configs", Offered::Page),
     ("get", "/saved-configs/new", Offered::Page),
     ("get", "/saved-configs/active", Offered::Page),
+    ("post", "/saved-configs/check", Offered::Page),
     ("get post", "/saved-configs/import", Offered::Page),
     ("get put post delete", "/saved-configs/{id}", Offered::Page),
+    ("post", "/saved-configs/{id}/check", Offered::Page),
     ("get", "/saved-configs/{id}/edit", Offered::Page),
     ("get post", "/saved-configs/{id}/delete", Offered::Page),
     ("post", "/saved-configs/{id}/duplicate", Offered::Page),
     ("post", "/saved-configs/{id}/set-active", Offered::Page),
     ("get", "/saved-configs/{id}/toml", Offered::Text),
+    // A file to be kept, for browsers that send whatever they send.
+    ("get", "/saved-configs/{id}/export", Offered::Only("application/toml")),
+    ("get", "/saved-configs/{id}/compare", Offered::Page),
     ("get", "/saved-configs/{id}/revisions", Offered::Page),
     ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),
     ("get", "/metrics", Offered::Scrape),
@@ -78,6 +83,14 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get", "/metrics/{id}/{type}/timeseries.csv", Offered::Only("text/csv")),
     ("get", "/metrics/{id}/{type}/chart", Offered::Only("image/svg+xml")),
     ("post", "/keys/generate", Offered::Page),
+    ("post", "/jdc/start", Offered::Page),
+    ("post", "/jdc/stop", Offered::Page),
+    ("post", "/jdc/restart", Offered::Page),
+    // The first generation's programs send whatever they send.
+    ("get", "/jdc/status", Offered::Only("application/json")),
+    ("get", "/jdc/logs", Offered::Log),
+    ("get post", "/config", Offered::Only("application/json")),
+    ("post", "/config/validate", Offered::Page),
     ("get", "/events", Offered::Stream),
     ("get", "/alerts", Offered::Page),
     ("post", "/alerts/channels", Offered::Page),
@@ -196,6 +209,7 @@ impl World {
         let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
         manager.act(&format!("/api/saved-configs/{config}/set-active")).await;
         let instance = manager.instance_of("barn", &config).await;
+        manager.instance_of("default", &config).await;
         let channel = json!({ "name": "hook", "kind": "webhook", "url": "http://127.0.0.1:9/" });
         let channel: serde_json::Value = manager.post_json("/api/alerts/channels", &channel).await.json().await.unwrap();
         // A rule as a newer version may have written it.

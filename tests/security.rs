@@ -137,12 +137,13 @@ async fn another_sites_page_cannot_change_anything() {
     let id = manager.instance_of("barn", &config).await;
     let host = manager.url("").trim_start_matches("http://").to_owned();
     let own = manager.url("");
-    // From its first look on, an instance has a health, too.
-    harness::until("it was looked at", || async {
-        manager.json(&format!("/api/instances/{id}")).await["health"].is_object().then_some(())
-    })
-    .await;
-    let before = (manager.json("/api/instances").await, manager.json("/api/saved-configs").await);
+    let all = async || {
+        let mut instances = manager.json("/api/instances").await;
+        // Its health is known a moment after it was made.
+        instances["instances"][0].as_object_mut().unwrap().remove("health");
+        (instances, manager.json("/api/saved-configs").await)
+    };
+    let before = all().await;
     let foreign: &[&[(&str, &str)]] = &[
         &[("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "same-site")],
@@ -163,6 +164,8 @@ async fn another_sites_page_cannot_change_anything() {
             ("POST", "/saved-configs".to_owned()),
             ("POST", "/api/saved-configs/import".to_owned()),
             ("POST", "/keys/generate".to_owned()),
+            ("POST", "/config".to_owned()),
+            ("POST", "/api/jdc/start".to_owned()),
             ("POST", "/alerts/channels".to_owned()),
             ("POST", "/alerts/silences".to_owned()),
             ("POST", "/updates/install".to_owned()),
@@ -189,7 +192,7 @@ async fn another_sites_page_cannot_change_anything() {
         }
         assert_eq!(Answer::to(request).await.status, 200, "{headers:?}");
     }
-    assert_eq!((manager.json("/api/instances").await, manager.json("/api/saved-configs").await), before);
+    assert_eq!(all().await, before);
     assert!(manager.clients(&id).is_empty());
     for headers in [
         vec![("sec-fetch-site", "same-origin")],
@@ -338,6 +341,36 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         let answer = Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&form)).await;
         check("import by form".into(), &answer.text);
     }
+    let old = |public: &str, secret: &str| {
+        json!({ "mode": "SOLOMINING", "authority_secret_key": secret, "authority_public_key": public }).to_string()
+    };
+    let (whole, mistyped) = (old(&third.1, &third.1), old(&first.0, &format!("{}x", third.1)));
+    for text in [whole.clone(), whole.replace('}', ""), mistyped.clone(), mistyped.replace('}', "")] {
+        let form = [("name", "form"), ("toml", text.as_str())];
+        let answer = Answer::to(manager.request("POST", "/saved-configs/import").header("accept", "text/html").form(&form)).await;
+        assert_eq!(answer.status, 422);
+        check("import of JSON".into(), &answer.text);
+    }
+    // Checks, and the first generation's addresses, right and wrong.
+    for config in [&config, &wrong] {
+        for path in ["/api/saved-configs/check", "/api/config/validate", "/api/config"] {
+            let answer = json_of("POST", path, &json!({ "name": "x", "config": config })).await;
+            assert!([200, 422].contains(&answer.status), "{answer:?}");
+            check(format!("{path} {}", answer.status), &answer.text);
+        }
+    }
+    for target in ["main#main", "div"] {
+        let form = [
+            ("authority_secret_key", third.1.as_str()),
+            ("authority_public_key", third.1.as_str()),
+            ("jdc_signature", third.1.as_str()),
+        ];
+        let request = manager.request("POST", "/saved-configs/check").header("accept", "text/html");
+        let request = if target == "div" { request.header("hx-request", "true").header("hx-target", target) } else { request };
+        let answer = Answer::to(request.form(&form)).await;
+        assert_eq!(answer.status, 200);
+        check(format!("a check in {target}"), &answer.text);
+    }
     json_of("POST", &format!("{path}/revisions/1/restore"), &json!({})).await.json(200);
     json_of("POST", &format!("{path}/duplicate"), &json!({})).await.json(201);
     json_of("POST", &format!("{path}/set-active"), &json!({})).await.json(200);
@@ -351,7 +384,14 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
 
     // Everything that can be reached, as a page, as JSON, as text and as a fragment.
     let mut todo: VecDeque<String> = all_pages(&id, &instance).into();
-    todo.extend([format!("/instances/{instance}/log.txt"), "/saved-configs/active".into(), "/health".into(), "/api".into()]);
+    todo.extend([
+        format!("/instances/{instance}/log.txt"),
+        "/saved-configs/active".into(),
+        "/config".into(),
+        "/jdc/status".into(),
+        "/health".into(),
+        "/api".into(),
+    ]);
     let mut known: BTreeSet<String> = todo.iter().cloned().collect();
     while let Some(path) = todo.pop_front() {
         for accept in ["text/html", "application/json", "text/plain"] {

@@ -109,7 +109,7 @@ mod tests {
         let lines = told(&samples::pool(), &samples::with_everything());
         assert!(lines.contains(&"/template_provider_type/Sv2Tp/address 127.0.0.1:8442 > -".to_owned()), "{lines:?}");
         assert!(lines.contains(&"/template_provider_type/BitcoinCoreIpc/network - > mainnet".to_owned()), "{lines:?}");
-        assert!(lines.contains(&"/upstreams/1/pool_address - > 2001:db8::7".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"/upstreams/1/pool_address - > fd12::7".to_owned()), "{lines:?}");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::model::ClientConfig;
 use super::naming::{check_description, check_name};
 use super::reading::{Accepted, form_to_value, read};
+use super::rules::Findings;
 use super::rules::reward::reward_script;
 use super::saved::Saved;
-use super::toml_file::{Remark, parse};
 use crate::error::{Error, FieldError, Result};
 use crate::http::Input;
 use crate::http::extract::Members;
@@ -19,11 +19,8 @@ use crate::keys::{KeyPair, without_secret_keys};
 /// Fields of the form that are not the configuration's.
 pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"];
 
-/// The name of an imported file whose sender gave none.
-const IMPORTED: &str = "Imported configuration";
-
 /// Both keys of the client, absent or empty.
-const KEYS: [&str; 2] = ["authority_public_key", "authority_secret_key"];
+pub(super) const KEYS: [&str; 2] = ["authority_public_key", "authority_secret_key"];
 
 /// A configuration to be saved, as it was sent.
 pub struct Draft {
@@ -51,6 +48,20 @@ pub struct Checked {
     pub config: ClientConfig,
     /// What is doubtful, with pointers into what was sent.
     pub warnings: Vec<FieldError>,
+    /// What is good to know, likewise.
+    pub hints: Vec<FieldError>,
+}
+
+/// What was made of a draft, right or wrong.
+pub struct Judged {
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: String,
+    /// What the client is told, if it could be read.
+    pub config: Option<ClientConfig>,
+    /// What there is to say, with pointers into what was sent.
+    pub found: Findings,
 }
 
 impl Draft {
@@ -115,6 +126,12 @@ impl Draft {
         Self { name: Some(name.unwrap_or_default()), description, based_on, config, fresh_keys: true, errors: Vec::new() }
     }
 
+    /// A configuration alone, as the first generation sends it; without a name the previous one stays.
+    #[must_use]
+    pub fn of_config_alone(name: Option<String>, config: Value) -> Self {
+        Self { name, description: None, based_on: None, config, fresh_keys: false, errors: Vec::new() }
+    }
+
     /// A state that was saved before, to be saved again.
     #[must_use]
     pub fn of_config(description: String, config: &ClientConfig) -> Self {
@@ -126,7 +143,21 @@ impl Draft {
     ///
     /// # Errors
     /// One entry per wrong field, the configuration's below `/config`.
-    pub fn check(mut self, previous: Option<&Saved>) -> Result<Checked> {
+    pub fn check(self, previous: Option<&Saved>) -> Result<Checked> {
+        let Judged { name, description, config, found } = self.judge(previous)?;
+        match config {
+            Some(config) if found.errors.is_empty() => {
+                Ok(Checked { name, description, config, warnings: found.warnings, hints: found.hints })
+            }
+            _ => Err(Error::Invalid(found.errors)),
+        }
+    }
+
+    /// Finds everything there is to say about it, whether or not it may be saved.
+    ///
+    /// # Errors
+    /// The machine has no randomness for the keys.
+    pub fn judge(mut self, previous: Option<&Saved>) -> Result<Judged> {
         let mut errors = std::mem::take(&mut self.errors);
         let refused = |errors: &[FieldError], at: &str| errors.iter().any(|error| error.pointer == at);
         let name = self.name.take().or_else(|| previous.map(|saved| saved.name.clone())).unwrap_or_default();
@@ -141,20 +172,21 @@ impl Draft {
         if self.fresh_keys {
             fill_in_keys(&mut self.config)?;
         }
-        let mut accepted = None;
+        let mut found = Findings::default();
+        let mut config = None;
         if !refused(&errors, "/config") {
             match read(&self.config, previous.map(|saved| &saved.config)) {
-                Ok(read) => accepted = Some(read),
-                Err(found) => errors.extend(found.under("/config").errors.into_iter().map(|error| self.with_way_to_keys(error))),
+                Ok(Accepted { config: read, warnings, hints }) => {
+                    found = Findings { errors: Vec::new(), warnings, hints };
+                    config = Some(read);
+                }
+                Err(refused) => found = refused,
             }
         }
-        match accepted {
-            Some(Accepted { config, warnings }) if errors.is_empty() => {
-                let warnings = without_keys(warnings.into_iter().map(|warning| warning.under("/config")).collect());
-                Ok(Checked { name, description, config, warnings })
-            }
-            _ => Err(Error::Invalid(without_keys(errors))),
-        }
+        found = found.under("/config");
+        errors.extend(found.errors.into_iter().map(|error| self.with_way_to_keys(error)));
+        let [errors, warnings, hints] = [errors, found.warnings, found.hints].map(without_keys);
+        Ok(Judged { name, description, config, found: Findings { errors, warnings, hints } })
     }
 
     /// Programs that left a key out are told who makes pairs; a form's pair is made for it.
@@ -168,86 +200,12 @@ impl Draft {
 }
 
 /// What is said about a field quotes what was in it; a secret key that was pasted into the wrong one is not quoted.
-fn without_keys(errors: Vec<FieldError>) -> Vec<FieldError> {
+pub(super) fn without_keys(errors: Vec<FieldError>) -> Vec<FieldError> {
     errors.into_iter().map(|e| FieldError::new(without_secret_keys(&e.pointer), without_secret_keys(&e.detail))).collect()
 }
 
-/// A client's file to be saved as a configuration.
-#[derive(Default)]
-pub struct Import {
-    /// The name it is to have; none: one is made up.
-    pub name: Option<String>,
-    /// What the user says about it.
-    pub description: String,
-    /// The file.
-    pub toml: String,
-    /// Replace the file's keys by a fresh pair.
-    pub fresh_keys: bool,
-}
-
-impl Import {
-    /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description` and `fresh_keys`.
-    ///
-    /// # Errors
-    /// Names every member that is wrong.
-    pub fn of(input: Input) -> Result<Self> {
-        let is_form = input.form.is_some();
-        let mut body = Members::of(input.value)?;
-        let file = body.take("toml").and_then(|value| value.as_str().map(str::to_owned));
-        if file.is_none() {
-            let hint = if is_form { " A file on its own is sent with Content-Type: text/plain or application/toml." } else { "" };
-            body.refuse("toml", format!("toml is missing: the text of the client's file.{hint}"));
-        }
-        let import = Self {
-            name: body.text("name"),
-            description: body.text("description").unwrap_or_default().replace("\r\n", "\n"),
-            fresh_keys: body.flag("fresh_keys").unwrap_or(false),
-            toml: file.unwrap_or_default(),
-        };
-        body.finish(Some(import))
-    }
-
-    /// Checks everything and names everything that is wrong, with its key and line. The second part of the answer says whether the
-    /// name was made up and may be changed.
-    ///
-    /// # Errors
-    /// One entry per problem; for those of the file the pointer leads to its key.
-    pub fn check(self) -> Result<(Checked, bool)> {
-        let (name, made_up) = match self.name {
-            Some(name) => (name, false),
-            None => (IMPORTED.to_owned(), true),
-        };
-        let mut errors = Vec::new();
-        errors.extend(check_name(&name).err().map(|detail| FieldError::new("/name", detail)));
-        errors.extend(check_description(&self.description).err().map(|detail| FieldError::new("/description", detail)));
-        let said = |remarks: Vec<Remark>| remarks.into_iter().map(located).collect::<Vec<_>>();
-        match parse(&self.toml) {
-            Err(remarks) => errors.extend(said(remarks)),
-            Ok(mut parsed) => {
-                if self.fresh_keys {
-                    KEYS.iter().for_each(|key| parsed.value[*key] = Value::Null);
-                    fill_in_keys(&mut parsed.value)?;
-                }
-                match read(&parsed.value, None) {
-                    Err(found) => errors.extend(found.errors.iter().map(|error| located(parsed.locate(error)))),
-                    Ok(Accepted { config, warnings }) if errors.is_empty() => {
-                        let mut remarks = parsed.remarks.clone();
-                        remarks.extend(warnings.iter().map(|warning| parsed.locate(warning)));
-                        return Ok((
-                            Checked { name, description: self.description, config, warnings: without_keys(said(remarks)) },
-                            made_up,
-                        ));
-                    }
-                    Ok(_) => {}
-                }
-            }
-        }
-        Err(Error::Invalid(without_keys(errors)))
-    }
-}
-
 /// Puts a fresh pair where both keys are absent or empty.
-fn fill_in_keys(config: &mut Value) -> Result<()> {
+pub(super) fn fill_in_keys(config: &mut Value) -> Result<()> {
     if let Value::Object(fields) = config
         && KEYS.iter().all(|key| fields.get(*key).is_none_or(is_blank))
     {
@@ -261,17 +219,4 @@ fn fill_in_keys(config: &mut Value) -> Result<()> {
 /// Null or empty text: a field that was left out.
 fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
-}
-
-/// A remark about a file as a complaint: the pointer leads to the key, the text begins with line and key.
-fn located(remark: Remark) -> FieldError {
-    let pointer = remark.key.replace('[', ".").replace(']', "");
-    let pointer = if pointer.is_empty() { pointer } else { format!("/{}", pointer.replace('.', "/")) };
-    let place = match (remark.line, remark.key.as_str()) {
-        (Some(line), "") => format!("Line {line}: "),
-        (Some(line), key) => format!("Line {line}, {key}: "),
-        (None, "") => String::new(),
-        (None, key) => format!("{key}: "),
-    };
-    FieldError::new(pointer, format!("{place}{}", remark.detail))
 }

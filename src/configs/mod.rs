@@ -12,7 +12,7 @@
 //! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`]; the file is written by a library, for one
 //! version of the client at a time, after the table in `version`. One object serves all versions.
 //!
-//! Everything but `draft`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
+//! Everything but `active`, `draft`, `exchange`, `history`, `hosts`, `importing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
 
 mod differences;
 mod model;
@@ -20,6 +20,7 @@ mod reading;
 mod rules;
 #[cfg(test)]
 mod samples;
+mod support;
 mod toml_file;
 mod version;
 
@@ -28,10 +29,16 @@ pub use model::{BitcoinNetwork, ClientConfig, MASK, MinerTelemetry, Mode, Templa
 pub use reading::{Accepted, form_name, form_to_value, read};
 pub use rules::Findings;
 pub use rules::reward::{RewardScript, reward_script};
-pub use toml_file::{Imported, Parsed, Remark, import, lacking, left_out, parse, render, render_masked};
+pub use support::{Line, Support, compared, support};
+pub use toml_file::{Imported, Parsed, Remark, export, import, lacking, left_out, parse, render, render_masked};
 pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 
+mod active;
 mod draft;
+mod exchange;
+mod history;
+mod hosts;
+mod importing;
 mod naming;
 mod ports;
 mod queries;
@@ -40,7 +47,8 @@ mod saved;
 mod service;
 pub mod views;
 
-pub use draft::{Draft, Import};
+pub use draft::Draft;
+pub use importing::Import;
 pub use naming::{LONGEST_NAME, check_name};
-pub use saved::{Outcome, Revision, Saved, Summary, User, versions_for};
+pub use saved::{Comparison, Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
 pub use service::Configs;

@@ -271,8 +271,8 @@ mod tests {
             "authority_public_key": samples::PUBLIC, "authority_secret_key": MASK, "cert_validity_sec": 3600,
             "shares_per_minute": 6.0, "share_batch_size": 10, "mode": "FULLTEMPLATE", "jdc_signature": "rig in the attic",
             "coinbase_reward_script": samples::REWARD,
-            "upstreams": [{"authority_pubkey": samples::POOL_KEY, "pool_address": "pool.example.com", "pool_port": 3333,
-                "jds_address": "192.0.2.7", "jds_port": 3334, "user_identity": "alice.attic"}],
+            "upstreams": [{"authority_pubkey": samples::POOL_KEY, "pool_address": "pool.attic.localhost", "pool_port": 3333,
+                "jds_address": "10.20.30.7", "jds_port": 3334, "user_identity": "alice.attic"}],
             "template_provider_type": {"Sv2Tp": {"address": "127.0.0.1:8442"}},
             "monitoring_address": "127.0.0.1:9091", "monitoring_cache_refresh_secs": 15
         });

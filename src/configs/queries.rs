@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
 
 use crate::clock::Timestamp;
-use crate::db::schema::{configuration_revisions, configurations, instances};
+use crate::db::schema::{configuration_files, configuration_revisions, configurations, instances};
 use crate::ids::{ConfigId, InstanceId};
 
 /// A row of `configurations`. Holds the secret key, so it is neither printed nor sent.
@@ -47,6 +47,8 @@ pub struct RevisionRow {
     pub config_json: String,
     /// When it was saved.
     pub created_at: Timestamp,
+    /// Who saved it; empty: that was not noted yet.
+    pub author: String,
 }
 
 /// How many there are.
@@ -89,14 +91,14 @@ pub fn name_is_taken(db: &mut Db, name: &str, by_other_than: Option<ConfigId>) -
     Ok(ids.into_iter().any(|id| Some(id) != by_other_than))
 }
 
-/// Saves a new one with its first revision.
-pub fn insert(db: &mut Db, row: &Row) -> QueryResult<()> {
+/// Saves a new one with its first revision, which is `author`'s.
+pub fn insert(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
     diesel::insert_into(configurations::table).values(row).execute(db)?;
-    keep_revision(db, row)
+    keep_revision(db, row, author)
 }
 
-/// Saves name, description and configuration of an existing one, and keeps them as its next revision.
-pub fn update(db: &mut Db, row: &Row) -> QueryResult<()> {
+/// Saves name, description and configuration of an existing one, and keeps them as its next revision, which is `author`'s.
+pub fn update(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
     diesel::update(configurations::table.filter(configurations::id.eq(row.id)))
         .set((
             configurations::name.eq(&row.name),
@@ -106,10 +108,10 @@ pub fn update(db: &mut Db, row: &Row) -> QueryResult<()> {
             configurations::updated_at.eq(row.updated_at),
         ))
         .execute(db)?;
-    keep_revision(db, row)
+    keep_revision(db, row, author)
 }
 
-fn keep_revision(db: &mut Db, row: &Row) -> QueryResult<()> {
+fn keep_revision(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
     let revision = RevisionRow {
         configuration_id: row.id,
         revision: row.revision,
@@ -117,6 +119,7 @@ fn keep_revision(db: &mut Db, row: &Row) -> QueryResult<()> {
         description: row.description.clone(),
         config_json: row.config_json.clone(),
         created_at: row.updated_at,
+        author: author.to_owned(),
     };
     diesel::insert_into(configuration_revisions::table).values(revision).execute(db)?;
     Ok(())
@@ -137,6 +140,19 @@ pub fn set_active(db: &mut Db, id: ConfigId) -> QueryResult<()> {
 /// Removes it with its revisions.
 pub fn delete(db: &mut Db, id: ConfigId) -> QueryResult<usize> {
     diesel::delete(configurations::table.filter(configurations::id.eq(id))).execute(db)
+}
+
+/// Keeps the file that it was imported from.
+pub fn keep_file(db: &mut Db, id: ConfigId, text: &str) -> QueryResult<()> {
+    diesel::insert_into(configuration_files::table)
+        .values((configuration_files::configuration_id.eq(id), configuration_files::text.eq(text)))
+        .execute(db)?;
+    Ok(())
+}
+
+/// The file that it was imported from, if it was.
+pub fn file(db: &mut Db, id: ConfigId) -> QueryResult<Option<String>> {
+    configuration_files::table.find(id).select(configuration_files::text).first(db).optional()
 }
 
 /// Its revisions, newest first; `before`: only those with a smaller number.

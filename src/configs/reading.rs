@@ -18,6 +18,7 @@ pub use form::{form_name, form_to_value};
 
 use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
 use super::rules::{self, Findings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
+use crate::error::FieldError;
 use crate::keys::{self, MASK, SecretKey};
 use serde_json::Value;
 use table::{Table, is_blank};
@@ -28,7 +29,9 @@ pub struct Accepted {
     /// The configuration, with its secret.
     pub config: ClientConfig,
     /// Warnings; pointers as in errors.
-    pub warnings: Vec<crate::error::FieldError>,
+    pub warnings: Vec<FieldError>,
+    /// Hints; pointers as in errors.
+    pub hints: Vec<FieldError>,
 }
 
 /// Reads a configuration.
@@ -42,7 +45,12 @@ pub fn read(value: &Value, previous: Option<&ClientConfig>) -> Result<Accepted, 
         && found.errors.is_empty()
     {
         rules::whole(&config, &mut found);
-        return if found.errors.is_empty() { Ok(Accepted { config, warnings: found.warnings }) } else { Err(found) };
+        let Findings { errors, warnings, hints } = found;
+        return if errors.is_empty() {
+            Ok(Accepted { config, warnings, hints })
+        } else {
+            Err(Findings { errors, warnings, hints })
+        };
     }
     Err(found)
 }
@@ -363,7 +371,7 @@ fn reward_script(top: &mut Table, provider: Option<&TemplateProvider>, found: &m
     };
     match descriptor.and_then(|text| reward::reward_script(&text).map(|script| (text, script))) {
         Ok((text, script)) => {
-            rules::payout(&text, &script, provider, found);
+            rules::payout(&script, provider, found);
             Some(text)
         }
         Err(fault) => {

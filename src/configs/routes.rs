@@ -1,19 +1,24 @@
 //! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the service and choose the page.
 
-use axum::Extension;
+use askama::Template;
 use axum::extract::{FromRequest, Path, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse};
+use axum::{Extension, Json};
 
-use super::draft::{Draft, Import};
+use super::draft::Draft;
+use super::importing::Import;
 use super::saved::Outcome;
 use super::service::Configs;
 use super::version::ClientVersion;
 use super::views::form::FormPage;
 use super::views::import::ImportPage;
+use super::views::notes::FieldNotes;
+use super::views::revisions::{ComparePage, RevisionsPage};
+use super::views::show::ShowPage;
 use super::views::values::Rearrangement;
-use super::views::{DeletePage, ListPage, RevisionsPage, ShowPage, TomlPage};
+use super::views::{DeletePage, ListPage, TomlPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::extract::{Fields, Text};
@@ -25,22 +30,29 @@ use crate::ids::ConfigId;
 /// Where the list is.
 const LIST: &str = "/saved-configs";
 
-/// `GET /saved-configs?limit=&offset=`.
+/// `GET /saved-configs?limit=&offset=&q=`.
 pub async fn list(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
     let part = (params.number("limit", 1..=1000, 1000), params.number("offset", 0..=u64::from(u32::MAX), 0));
+    let q = params.text("q").map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
     params.finish()?;
-    let found = configs.page(part.0, part.1).await?;
-    want.respond(&ListPage::new(frame, found, part, Timestamp::now()))
+    let found = configs.page(part.0, part.1, q.clone()).await?;
+    want.respond(&ListPage::new(frame, found, part, q, Timestamp::now()))
 }
 
 /// `GET /saved-configs/{id}`.
 pub async fn show(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<ConfigId>) -> Reply {
-    want.respond(&ShowPage::new(frame, configs.get(id).await?, Timestamp::now()))
+    show_page(&configs, frame, &want, configs.get(id).await?).await
 }
 
 /// `GET /saved-configs/active`.
 pub async fn active(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&ShowPage::new(frame, configs.active().await?, Timestamp::now()))
+    show_page(&configs, frame, &want, configs.active().await?).await
+}
+
+async fn show_page(configs: &Configs, frame: Frame, want: &Want, saved: super::Saved) -> Reply {
+    let lost_hosts = configs.lost_hosts(&saved.config).await;
+    let remarks = configs.import_remarks(saved.id).await?;
+    want.respond(&ShowPage::new(frame, saved, lost_hosts, remarks, Timestamp::now()))
 }
 
 /// `GET /saved-configs/new`.
@@ -55,7 +67,7 @@ pub async fn edit(State(configs): State<Configs>, Extension(frame): Extension<Fr
 
 /// `POST /saved-configs`.
 pub async fn create(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
-    save(&configs, frame, &want, None, input).await
+    save(&configs.by(author(&want)), frame, &want, None, input).await
 }
 
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
@@ -66,7 +78,39 @@ pub async fn update(
     Id(id): Id<ConfigId>,
     input: Input,
 ) -> Reply {
-    save(&configs, frame, &want, Some(id), input).await
+    save(&configs.by(author(&want)), frame, &want, Some(id), input).await
+}
+
+/// `POST /saved-configs/check`: a new one, without saving it.
+pub async fn check(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    judge(&configs, frame, &want, None, input).await
+}
+
+/// `POST /saved-configs/{id}/check`: what would take its place, without saving it.
+pub async fn check_saved(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    input: Input,
+) -> Reply {
+    judge(&configs, frame, &want, Some(id), input).await
+}
+
+/// Programs are told what there is to say; a page that is being filled in gets it beside its fields; a plain form comes back with it.
+async fn judge(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId>, input: Input) -> Reply {
+    let pairs = input.form.clone().filter(|_| want.form == Form::Html);
+    let verdict = configs.judge(id, Draft::of(input)?).await?;
+    match pairs {
+        None => Ok(Json(verdict).into_response()),
+        Some(pairs) if want.is_fragment() => {
+            Ok(Html(FieldNotes::new(&pairs, &verdict.found).render().map_err(Error::internal)?).into_response())
+        }
+        Some(pairs) => {
+            let saved = existing(configs, id).await?;
+            want.respond(&FormPage::checked(frame, saved.as_ref(), &pairs, verdict.found))
+        }
+    }
 }
 
 /// Saves what was sent, or shows the form again: with its pools rearranged, or with what is wrong.
@@ -108,6 +152,11 @@ fn mendable(error: &Error) -> Option<StatusCode> {
     }
 }
 
+/// Who saves, for the history.
+fn author<O: Offer>(want: &Want<O>) -> &'static str {
+    if want.form == Form::Html { "page" } else { "api" }
+}
+
 /// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
 fn saved<O: Offer>(want: &Want<O>, outcome: Outcome, is_new: bool, below: &str) -> Reply {
     let at = format!("{LIST}/{}", outcome.config_id);
@@ -137,10 +186,10 @@ pub async fn set_active(State(configs): State<Configs>, want: Want, Id(id): Id<C
 
 /// `POST /saved-configs/{id}/duplicate`.
 pub async fn duplicate(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>) -> Reply {
-    saved(&want, configs.duplicate(id).await?, true, "/edit")
+    saved(&want, configs.by(author(&want)).duplicate(id).await?, true, "/edit")
 }
 
-/// `GET /saved-configs/{id}/toml?client_version=`.
+/// `GET /saved-configs/{id}/toml?client_version=&against=`.
 pub async fn toml(
     State(configs): State<Configs>,
     Extension(frame): Extension<Frame>,
@@ -148,13 +197,22 @@ pub async fn toml(
     Id(id): Id<ConfigId>,
     mut params: Params,
 ) -> Reply {
-    let version = params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
+    let [version, against] =
+        ["client_version", "against"].map(|name| params.get::<ClientVersion>(name, "a version of the client such as 0.6.0"));
     params.finish()?;
-    let page = TomlPage::new(frame, &configs.get(id).await?, version.unwrap_or(ClientVersion::NEWEST_KNOWN));
+    let page = TomlPage::new(frame, &configs.get(id).await?, version.unwrap_or(ClientVersion::NEWEST_KNOWN), against);
     match want.form {
         Form::Text => Ok(page.into_text()?.into_response()),
         _ => want.respond(&page),
     }
+}
+
+/// `GET /saved-configs/{id}/export`: the file to be taken elsewhere.
+pub async fn export(State(configs): State<Configs>, Id(id): Id<ConfigId>) -> Reply {
+    let (saved, text) = configs.export(id).await?;
+    let name: String = saved.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.toml\"")).map_err(Error::internal)?;
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/toml")), (CONTENT_DISPOSITION, disposition)], text).into_response())
 }
 
 /// `GET /saved-configs/{id}/revisions?limit=&before=`.
@@ -170,6 +228,21 @@ pub async fn revisions(
     want.respond(&RevisionsPage::new(frame, configs.revisions(id, before, limit).await?, Timestamp::now()))
 }
 
+/// `GET /saved-configs/{id}/compare?from=&to=&client_version=`.
+pub async fn compare(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    mut params: Params,
+) -> Reply {
+    let [from, to] = ["from", "to"].map(|name| params.get(name, "the number of a revision"));
+    let version = params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
+    params.finish()?;
+    let comparison = configs.compare(id, from, to).await?;
+    want.respond(&ComparePage::new(frame, comparison, version.unwrap_or(ClientVersion::NEWEST_KNOWN)))
+}
+
 /// `POST /saved-configs/{id}/revisions/{revision}/restore`.
 pub async fn restore(
     State(configs): State<Configs>,
@@ -178,7 +251,7 @@ pub async fn restore(
     Path((_, revision)): Path<(String, String)>,
 ) -> Reply {
     let number = revision.parse().map_err(|_| Error::not_found("revision", revision))?;
-    saved(&want, configs.restore(id, number).await?, false, "")
+    saved(&want, configs.by(author(&want)).restore(id, number).await?, false, "")
 }
 
 /// `GET /saved-configs/import`.
@@ -188,7 +261,7 @@ pub async fn ask_import(Extension(frame): Extension<Frame>, want: Want) -> Reply
 
 /// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.
 pub async fn import(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, file: ImportBody) -> Reply {
-    let error = match configs.import(file.import).await {
+    let error = match configs.by(author(&want)).import(file.import).await {
         Ok(outcome) => return saved(&want, outcome, true, ""),
         Err(error) => error,
     };

@@ -1,17 +1,21 @@
 //! What the values of a configuration must obey, alone and together.
 //!
 //! Sources: the client's own reader and its observed behaviour (0.6.0), and, where the client accepts what can only go wrong
-//! later, what goes wrong. What stops mining or loses money is an error, what is merely doubtful a warning. Called by
-//! `reading`, which collects everything in one go. Knows values, not where they came from: no JSON shape, no TOML, no HTTP.
+//! later, what goes wrong. What stops mining or loses money is an error, what is merely doubtful a warning, what is only good
+//! to know a hint. Called by `reading`, which collects everything in one go. Knows values, not where they came from: no JSON shape, no TOML, no HTTP.
 
 pub mod address;
+mod payout;
+mod peers;
 pub mod reward;
 pub mod scalar;
 
-use super::model::{BitcoinNetwork, ClientConfig, Mode, TemplateProvider};
+use super::model::{ClientConfig, Mode};
 use crate::error::FieldError;
 use crate::keys::{self, EXAMPLE_PUBLIC_KEY, SecretKey};
-use reward::RewardScript;
+pub use payout::payout;
+pub(super) use peers::{is_for_documents, is_localhost};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// The version of the Stratum V2 protocol that exists.
@@ -32,10 +36,15 @@ pub const ALL_SATOSHIS: u64 = 2_100_000_000_000_000;
 /// Majors of Bitcoin Core whose IPC interface a client can speak.
 pub const CORE_VERSIONS: [u8; 2] = [30, 31];
 
-/// Payouts of the client's example files: whoever leaves them in mines for somebody else.
-const EXAMPLE_PAYOUTS: [&str; 2] = ["tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft", "bc1q9f9vj7spn8h7qda6pn8d4g4j99f0mn9lhwz55j"];
-/// Beginnings of account names in the client's example files and in ours.
-const PLACEHOLDER_IDENTITIES: [&str; 5] = ["your_", "your-", "yourname", "username", "<"];
+/// Beginnings of account names in example files.
+const PLACEHOLDER_IDENTITIES: [&str; 10] =
+    ["your_", "your-", "your.", "yourname", "youraccount", "username", "changeme", "change_me", "account.worker", "<"];
+/// The signature of the client's example files.
+const EXAMPLE_SIGNATURE: &str = "Sv2MinerSignature";
+/// Seconds below which a certificate may be over before a miner whose clock differs a little has looked at it.
+const SHORT_CERTIFICATE: u32 = 60;
+/// Shares a minute above which every miner would send more than one a second.
+const MANY_SHARES: f64 = 60.0;
 
 /// What was found out about a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -44,6 +53,8 @@ pub struct Findings {
     pub errors: Vec<FieldError>,
     /// What works but is probably not meant.
     pub warnings: Vec<FieldError>,
+    /// What is right and good to know.
+    pub hints: Vec<FieldError>,
 }
 
 impl Findings {
@@ -57,11 +68,16 @@ impl Findings {
         self.warnings.push(FieldError::new(pointer, detail));
     }
 
+    /// Notes a hint.
+    pub fn hint(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.hints.push(FieldError::new(pointer, detail));
+    }
+
     /// The same findings seen from further out: `prefix`, with its leading slash, before every pointer.
     #[must_use]
     pub fn under(self, prefix: &str) -> Self {
         let outer = |found: Vec<FieldError>| found.into_iter().map(|one| one.under(prefix)).collect();
-        Self { errors: outer(self.errors), warnings: outer(self.warnings) }
+        Self { errors: outer(self.errors), warnings: outer(self.warnings), hints: outer(self.hints) }
     }
 }
 
@@ -183,30 +199,6 @@ pub fn pools(mode: Option<Mode>, count: usize, found: &mut Findings) {
     }
 }
 
-/// The payout must be for the chain that is mined, as far as both are known.
-pub fn payout(text: &str, reward: &RewardScript, provider: Option<&TemplateProvider>, found: &mut Findings) {
-    let at = "/coinbase_reward_script";
-    if EXAMPLE_PAYOUTS.iter().any(|address| text.contains(address)) {
-        found.warn(at, "This is the address of the client's examples: rewards would go to somebody else. Enter your own.");
-    }
-    if let Some(loss) = reward.loss() {
-        found.warn(at, loss);
-    }
-    if let Some(TemplateProvider::BitcoinCoreIpc { network, .. }) = provider
-        && !reward.fits(*network)
-    {
-        match network {
-            BitcoinNetwork::Mainnet => {
-                found.error(at, "This address is for a test network, but the node is on mainnet. Enter a mainnet address.")
-            }
-            _ => found.warn(
-                at,
-                format!("This address is not for {network}, the chain the node follows. The client takes it all the same."),
-            ),
-        }
-    }
-}
-
 /// What only shows in the finished whole.
 pub fn whole(config: &ClientConfig, found: &mut Findings) {
     if let Some(common) = &config.user_identity
@@ -220,6 +212,34 @@ pub fn whole(config: &ClientConfig, found: &mut Findings) {
             ),
         );
     }
+    if config.jdc_signature == EXAMPLE_SIGNATURE {
+        found.hint("/jdc_signature", "This is the signature of the client's examples; blocks you find would bear it.");
+    }
+    if config.cert_validity_sec < SHORT_CERTIFICATE {
+        found.warn(
+            "/cert_validity_sec",
+            format!(
+                "A certificate that is valid for {} s may be over before a miner whose clock differs a little has looked at it. \
+                 3600 is usual.",
+                config.cert_validity_sec
+            ),
+        );
+    }
+    if config.shares_per_minute > MANY_SHARES {
+        found.hint("/shares_per_minute", "Each miner will send more than one share a second; 6 a minute is usual.");
+    }
+    extensions(config, found);
+    if config.monitoring_address.is_none() {
+        found.hint(
+            "/monitoring_address",
+            "Without it nothing is known of miners, shares and hashrates: there are no metrics of them.",
+        );
+    }
+    if let Some(telemetry) = &config.miner_telemetry {
+        let addresses: u32 = telemetry.cidrs.iter().filter_map(|network| address::addresses_in(network)).sum();
+        found.hint("/miner_telemetry/cidrs", format!("The client asks {addresses} addresses of your network every minute."));
+    }
+    peers::check(config, found);
     if let Some(size) = config.reserved_downstream_rollable_extranonce_size
         && size > 30
     {
@@ -227,6 +247,28 @@ pub fn whole(config: &ClientConfig, found: &mut Findings) {
             "/reserved_downstream_rollable_extranonce_size",
             format!("An extranonce has at most 32 bytes and the client needs 2 itself: no pool can grant {size}."),
         );
+    }
+}
+
+/// Extensions are numbers other than that of the protocol itself, each once; what is demanded of others should be offered, too.
+fn extensions(config: &ClientConfig, found: &mut Findings) {
+    let lists = [("supported_extensions", &config.supported_extensions), ("required_extensions", &config.required_extensions)];
+    for (key, numbers) in lists {
+        let mut seen = BTreeSet::new();
+        for (at, number) in numbers.iter().enumerate() {
+            if *number == 0 {
+                found.warn(format!("/{key}/{at}"), "0 stands for the protocol itself, which is no extension. Leave it out.");
+            }
+            if !seen.insert(number) {
+                found.warn(format!("/{key}/{at}"), format!("{number} is there twice. Leave one out."));
+            }
+        }
+    }
+    for (at, number) in config.required_extensions.iter().enumerate() {
+        if !config.supported_extensions.contains(number) {
+            let at = format!("/required_extensions/{at}");
+            found.hint(at, format!("{number} is demanded of others, but is not among the extensions that this client supports."));
+        }
     }
 }
 
@@ -290,21 +332,26 @@ mod tests {
     }
 
     #[test]
-    fn payouts_are_for_the_chain_that_is_mined() {
-        let judge = |text: &str, network| {
-            let reward = reward::reward_script(text).unwrap();
-            let provider =
-                TemplateProvider::BitcoinCoreIpc { version: 31, network, data_dir: None, fee_threshold: 1, min_interval: 1 };
-            found(|f| payout(text, &reward, Some(&provider), f))
+    fn numbers_that_can_only_be_a_mistake_are_noticed() {
+        let judge = |change: &dyn Fn(&mut ClientConfig)| {
+            let mut config = samples::with_everything();
+            config.required_extensions = vec![2];
+            change(&mut config);
+            let mut findings = Findings::default();
+            whole(&config, &mut findings);
+            let pointers = |list: Vec<FieldError>| list.into_iter().map(|one| one.pointer).collect::<Vec<_>>().join(" ");
+            (pointers(findings.warnings), pointers(findings.hints))
         };
-        let at = list(&["/coinbase_reward_script"]);
-        let test_address = "addr(mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn)";
-        assert_eq!(judge(samples::REWARD, BitcoinNetwork::Mainnet), (vec![], vec![]));
-        assert_eq!(judge(test_address, BitcoinNetwork::Mainnet), (at.clone(), vec![]));
-        assert_eq!(judge(samples::REWARD, BitcoinNetwork::Signet), (vec![], at.clone()));
-        assert_eq!(judge("raw()", BitcoinNetwork::Regtest), (vec![], at.clone()));
-        let example = format!("addr({})", EXAMPLE_PAYOUTS[1]);
-        assert_eq!(judge(&example, BitcoinNetwork::Mainnet), (vec![], at));
+        let telemetry = "/miner_telemetry/cidrs";
+        let told = |warnings: &str, hints: &str| (warnings.to_owned(), format!("{hints} {telemetry}").trim().to_owned());
+        assert_eq!(judge(&|_| ()), told("", ""));
+        assert_eq!(judge(&|c| c.cert_validity_sec = 59), told("/cert_validity_sec", ""));
+        assert_eq!(judge(&|c| c.shares_per_minute = 61.0), told("", "/shares_per_minute"));
+        assert_eq!(judge(&|c| c.monitoring_address = None), told("", "/monitoring_address"));
+        assert_eq!(judge(&|c| c.jdc_signature = EXAMPLE_SIGNATURE.into()), told("", "/jdc_signature"));
+        assert_eq!(judge(&|c| c.supported_extensions = vec![2, 0]), told("/supported_extensions/1", ""));
+        assert_eq!(judge(&|c| c.required_extensions = vec![2, 2]), told("/required_extensions/1", ""));
+        assert_eq!(judge(&|c| c.required_extensions = vec![2, 1]), told("", "/required_extensions/1"));
     }
 
     #[test]

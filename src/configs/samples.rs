@@ -1,5 +1,8 @@
 //! Configurations and files that the tests of this domain share.
 
+#[path = "../../tests/harness/configurations.rs"]
+pub mod configurations;
+
 use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
 use crate::keys::{KeyPair, SecretKey};
 
@@ -8,8 +11,8 @@ pub const SECRET: &str = "zmBEmPhqo3A92FkiLVvyCz6htc3e53ph3ZbD4ASqGaLjwnFLi";
 pub const PUBLIC: &str = "9bDuixKmZqAJnrmP746n8zU1wyAQRrus7th9dxnkPg6RzQvCnan";
 /// Another public key, from the client's example files.
 pub const POOL_KEY: &str = "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc";
-/// The address of BIP 173's examples.
-pub const REWARD: &str = "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)";
+/// An address of nobody.
+pub const REWARD: &str = "addr(bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc)";
 
 /// A pool with declaration, templates from `sv2-tp`.
 pub fn pool() -> ClientConfig {
@@ -18,9 +21,9 @@ pub fn pool() -> ClientConfig {
         jdc_signature: "rig in the attic".into(),
         upstreams: vec![Upstream {
             authority_pubkey: POOL_KEY.into(),
-            pool_address: "pool.example.com".into(),
+            pool_address: "pool.attic.localhost".into(),
             pool_port: 3333,
-            jds_address: "192.0.2.7".into(),
+            jds_address: "10.20.30.7".into(),
             jds_port: 3334,
             user_identity: "alice.attic".into(),
         }],
@@ -43,7 +46,7 @@ pub fn with_everything() -> ClientConfig {
     let first = pool().upstreams.remove(0);
     ClientConfig {
         mode: Mode::CoinbaseOnly,
-        upstreams: vec![first.clone(), Upstream { pool_address: "2001:db8::7".into(), pool_port: 1, jds_port: 65535, ..first }],
+        upstreams: vec![first.clone(), Upstream { pool_address: "fd12::7".into(), pool_port: 1, jds_port: 65535, ..first }],
         template_provider_type: TemplateProvider::BitcoinCoreIpc {
             version: 31,
             network: BitcoinNetwork::Mainnet,

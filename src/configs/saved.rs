@@ -5,7 +5,10 @@ use serde::Serialize;
 use super::differences::{Difference, differences};
 use super::model::ClientConfig;
 use super::queries::{RevisionRow, Row};
-use super::toml_file::lacking;
+use super::reading::{Accepted, read};
+use super::rules::Findings;
+use super::support::{Line, compared};
+use super::toml_file::{lacking, render_masked};
 use super::version::ClientVersion;
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError, Result};
@@ -106,6 +109,14 @@ pub struct Summary {
     pub config: ClientConfig,
 }
 
+impl Summary {
+    /// Whether a text, in small letters, is somewhere in it.
+    #[must_use]
+    pub fn holds(&self, text: &str) -> bool {
+        [&self.name, &self.description, &self.config_json].into_iter().any(|part| part.to_lowercase().contains(text))
+    }
+}
+
 impl From<Saved> for Summary {
     fn from(saved: Saved) -> Self {
         Self {
@@ -135,6 +146,9 @@ pub struct Revision {
     pub description: String,
     /// When it was saved.
     pub created_at: Timestamp,
+    /// Who saved it: `page`, `api`, `jd-manager`; empty: that was not noted yet.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub author: String,
     /// What the client was told, masked when serialised.
     pub config: ClientConfig,
     /// What changed since the revision before; empty for the first. Pointers into `config`, besides `/name` and `/description`.
@@ -163,9 +177,47 @@ impl Revision {
             name: row.name,
             description: row.description,
             created_at: row.created_at,
+            author: row.author,
             config,
             changes,
         })
+    }
+}
+
+/// Two revisions of a saved configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Whose they are.
+    pub config_id: ConfigId,
+    /// Its name today.
+    pub name: String,
+    /// The number of the one.
+    pub from: i32,
+    /// The number of the other.
+    pub to: i32,
+    /// What differs in the other. Pointers into the configuration, besides `/name` and `/description`.
+    pub changes: Vec<Difference>,
+    /// What the client is told by the one,
+    #[serde(skip)]
+    pub former: ClientConfig,
+    /// and by the other.
+    #[serde(skip)]
+    pub config: ClientConfig,
+}
+
+impl Comparison {
+    /// The files for a client of `version`, line by line; none: that client cannot run both.
+    #[must_use]
+    pub fn files(&self, version: ClientVersion) -> Option<Vec<Line>> {
+        let file = |config| render_masked(config, &version).ok();
+        Some(compared(&file(&self.former)?, &file(&self.config)?))
+    }
+
+    /// Whether a client of `version` that runs with the one has to be restarted to do as the other says: it would be told something else.
+    #[must_use]
+    pub fn needs_restart(&self, version: ClientVersion) -> bool {
+        self.former.authority_secret_key != self.config.authority_secret_key
+            || self.files(version).is_none_or(|lines| lines.iter().any(|line| line.mark != ' '))
     }
 }
 
@@ -182,6 +234,28 @@ pub struct Outcome {
     pub message: String,
     /// What is doubtful about the configuration; pointers into the body that was sent.
     pub warnings: Vec<FieldError>,
+    /// What is good to know about it, likewise.
+    pub hints: Vec<FieldError>,
+}
+
+/// What somebody is told who asked about a configuration without saving it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Nothing is wrong with it: it could be saved.
+    pub valid: bool,
+    /// Errors, warnings and hints; pointers into the body that was sent.
+    #[serde(flatten)]
+    pub found: Findings,
+}
+
+/// Everything there is to say about a configuration that was saved, by today's rules; pointers below `/config`.
+#[must_use]
+pub fn judged(config: &ClientConfig) -> Findings {
+    let found = match read(&config.to_stored_value(), None) {
+        Ok(Accepted { warnings, hints, .. }) => Findings { errors: Vec::new(), warnings, hints },
+        Err(found) => found,
+    };
+    found.under("/config")
 }
 
 /// The known versions of the client that can run `config`, oldest first.

@@ -3,29 +3,39 @@
 use diesel::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
 
-use super::draft::{Checked, Draft, Import};
+use super::draft::{Checked, Draft, Judged};
+use super::hosts::Hosts;
 use super::model::ClientConfig;
 use super::naming::free_name;
 use super::ports;
 use super::queries;
-use super::saved::{Outcome, Revision, Saved, Summary, User};
+use super::saved::{Outcome, Saved, Summary, User, Verdict};
 use crate::clock::Timestamp;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result};
 use crate::ids::ConfigId;
 use crate::keys::KeyPair;
 
 /// Everything that can be done with saved configurations; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Configs {
-    db: Db,
+    pub(super) db: Db,
+    hosts: Hosts,
+    /// Who saves, for the history.
+    pub(super) author: &'static str,
 }
 
 impl Configs {
     /// Over the tables in `db`.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self { db, hosts: Hosts::new(), author: "jd-manager" }
+    }
+
+    /// The same, with `author` in the history of what is saved by it.
+    #[must_use]
+    pub fn by(self, author: &'static str) -> Self {
+        Self { author, ..self }
     }
 
     /// All of them, newest first.
@@ -33,15 +43,27 @@ impl Configs {
     /// # Errors
     /// The database cannot be read.
     pub async fn list(&self) -> Result<Vec<Summary>> {
-        Ok(self.page(u64::MAX, 0).await?.0)
+        Ok(self.part(i64::MAX, 0).await?.0)
     }
 
-    /// At most `limit` of them after the first `offset`, newest first, and how many there are in all.
+    /// At most `limit` of them after the first `offset`, newest first, and how many there are in all. With `q` only those that hold
+    /// this text, whatever the case: in name, description or any value but the secret.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn page(&self, limit: u64, offset: u64) -> Result<(Vec<Summary>, i64)> {
+    pub async fn page(&self, limit: u64, offset: u64, q: Option<String>) -> Result<(Vec<Summary>, i64)> {
+        if let Some(q) = q {
+            let [limit, offset] = [limit, offset].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+            let q = q.to_lowercase();
+            let found: Vec<Summary> = self.list().await?.into_iter().filter(|one| one.holds(&q)).collect();
+            let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
+            return Ok((found.into_iter().skip(offset).take(limit).collect(), total));
+        }
         let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        self.part(limit, offset).await
+    }
+
+    async fn part(&self, limit: i64, offset: i64) -> Result<(Vec<Summary>, i64)> {
         self.db
             .read(move |c| {
                 let mut users: HashMap<ConfigId, Vec<User>> = HashMap::new();
@@ -66,19 +88,6 @@ impl Configs {
         self.db.read(move |c| load(c, id)).await
     }
 
-    /// The active one.
-    ///
-    /// # Errors
-    /// None was made the active one.
-    pub async fn active(&self) -> Result<Saved> {
-        self.db
-            .read(|c| match queries::active(c)? {
-                Some(row) => with_users(c, row),
-                None => Err(Error::not_found("saved configuration that is", "active")),
-            })
-            .await
-    }
-
     /// What a person's new configuration starts from, with a pair of keys and ports of its own. Nothing is saved.
     ///
     /// # Errors
@@ -95,29 +104,44 @@ impl Configs {
     /// Names every wrong field; the name is taken.
     pub async fn create(&self, draft: Draft) -> Result<Outcome> {
         let checked = draft.check(None)?;
-        self.db
-            .write(move |c| {
-                check_free(c, &checked.name, None)?;
-                insert(c, checked, "saved")
-            })
-            .await
+        let (config, author) = (checked.config.clone(), self.author);
+        let outcome = self.db.write(move |c| {
+            check_free(c, &checked.name, None)?;
+            insert(c, checked, "saved", author)
+        });
+        Ok(self.with_lost_hosts(outcome.await?, &config).await)
     }
 
-    /// Saves a client's file as a new one.
+    /// Whether a draft could be saved, as a new one or in the place of `id`, and all there is to say about it. Nothing is saved.
     ///
     /// # Errors
-    /// Names every problem with its key and line; the name is taken.
-    pub async fn import(&self, file: Import) -> Result<Outcome> {
-        let (mut checked, made_up) = file.check()?;
-        self.db
-            .write(move |c| {
-                if made_up {
-                    checked.name = free_name(&checked.name, |name| queries::name_is_taken(c, name, None))?;
+    /// There is none with this id.
+    pub async fn judge(&self, id: Option<ConfigId>, draft: Draft) -> Result<Verdict> {
+        let (config, mut found) = self
+            .db
+            .read(move |c| {
+                let saved = id.map(|id| load(c, id)).transpose()?;
+                let Judged { name, config, mut found, .. } = draft.judge(saved.as_ref())?;
+                if let Err(Error::Conflict(detail)) = check_free(c, &name, id) {
+                    found.error("/name", detail);
                 }
-                check_free(c, &checked.name, None)?;
-                insert(c, checked, "imported")
+                Ok((config, found))
             })
-            .await
+            .await?;
+        if let Some(config) = config {
+            found.warnings.extend(self.lost_hosts(&config).await);
+        }
+        Ok(Verdict { valid: found.errors.is_empty(), found })
+    }
+
+    /// The host names of a configuration that cannot be resolved; pointers below `/config`. Takes a moment at most.
+    pub async fn lost_hosts(&self, config: &ClientConfig) -> Vec<FieldError> {
+        self.hosts.doubts(config).await.into_iter().map(|doubt| doubt.under("/config")).collect()
+    }
+
+    pub(super) async fn with_lost_hosts(&self, mut outcome: Outcome, config: &ClientConfig) -> Outcome {
+        outcome.warnings.extend(self.lost_hosts(config).await);
+        outcome
     }
 
     /// Saves a copy, keys included, under a name and with ports of its own, so that both can run side by side.
@@ -125,6 +149,7 @@ impl Configs {
     /// # Errors
     /// There is none with this id.
     pub async fn duplicate(&self, id: ConfigId) -> Result<Outcome> {
+        let author = self.author;
         self.db
             .write(move |c| {
                 let saved = load(c, id)?;
@@ -133,8 +158,12 @@ impl Configs {
                 ports::avoid(&mut config, &used_ports(c)?);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
-                let copy = Checked { name, description: saved.description, config, warnings: Vec::new() };
-                insert(c, copy, &what)
+                let copy = Checked { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
+                let made = insert(c, copy, &what, author)?;
+                if let Some(file) = queries::file(c, id)? {
+                    queries::keep_file(c, made.config_id, &file)?;
+                }
+                Ok(made)
             })
             .await
     }
@@ -146,7 +175,9 @@ impl Configs {
     /// There is none with this id; names every wrong field; the name is taken; it was changed since the revision the draft is
     /// based on.
     pub async fn update(&self, id: ConfigId, draft: Draft) -> Result<Outcome> {
-        self.db
+        let author = self.author;
+        let (outcome, config) = self
+            .db
             .write(move |c| {
                 let saved = load(c, id)?;
                 let based_on = draft.based_on;
@@ -155,39 +186,11 @@ impl Configs {
                     return Err(Error::Conflict(changed_meanwhile(&saved)));
                 }
                 check_free(c, &checked.name, Some(id))?;
-                save(c, saved, checked)
+                let config = checked.config.clone();
+                Ok((save(c, saved, checked, author)?, config))
             })
-            .await
-    }
-
-    /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.
-    ///
-    /// # Errors
-    /// There is none with this id or no such revision; today's rules refuse it.
-    pub async fn restore(&self, id: ConfigId, number: i32) -> Result<Outcome> {
-        self.db
-            .write(move |c| {
-                let saved = load(c, id)?;
-                let row = queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number))?;
-                let then = Revision::from_rows(row, None)?;
-                let checked = Draft::of_config(then.description, &then.config).check(Some(&saved))?;
-                save(c, saved, checked)
-            })
-            .await
-    }
-
-    /// Makes it the active one, and no other.
-    ///
-    /// # Errors
-    /// There is none with this id: the active one stays.
-    pub async fn set_active(&self, id: ConfigId) -> Result<Outcome> {
-        self.db
-            .write(move |c| {
-                let saved = load(c, id)?;
-                queries::set_active(c, id)?;
-                Ok(outcome(&saved, format!("\"{}\" is the active configuration.", saved.name)))
-            })
-            .await
+            .await?;
+        Ok(self.with_lost_hosts(outcome, &config).await)
     }
 
     /// Removes it with all its revisions.
@@ -206,41 +209,21 @@ impl Configs {
             })
             .await
     }
-
-    /// At most `limit` revisions, newest first, with what each changed; `before`: only those with a smaller number. The
-    /// configuration itself comes along.
-    ///
-    /// # Errors
-    /// There is none with this id.
-    pub async fn revisions(&self, id: ConfigId, before: Option<i32>, limit: u64) -> Result<(Saved, Vec<Revision>)> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.db
-            .read(move |c| {
-                let saved = load(c, id)?;
-                // One more, for what the oldest of them changed.
-                let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-                let rows = queries::revisions(c, id, before, more)?;
-                let told =
-                    rows.iter().enumerate().take(limit).map(|(at, row)| Revision::from_rows(row.clone(), rows.get(at + 1)));
-                Ok((saved, told.collect::<Result<_>>()?))
-            })
-            .await
-    }
 }
 
-fn load(c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
+pub(super) fn load(c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
     match queries::get(c, id)? {
         Some(row) => with_users(c, row),
         None => Err(Error::not_found("saved configuration", id)),
     }
 }
 
-fn with_users(c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
+pub(super) fn with_users(c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
     let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| User { id, name });
     Saved::from_row(row, used_by.collect())
 }
 
-fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {
+pub(super) fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {
     match queries::name_is_taken(c, name, own)? {
         true => Err(Error::Conflict(format!("There is already a configuration called \"{name}\". Choose another name."))),
         false => Ok(()),
@@ -256,7 +239,7 @@ fn used_ports(c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
     Ok(used)
 }
 
-fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {
+pub(super) fn insert(c: &mut SqliteConnection, checked: Checked, what: &str, author: &str) -> Result<Outcome> {
     let now = Timestamp::now();
     let saved = Saved {
         id: ConfigId::random(),
@@ -269,16 +252,16 @@ fn insert(c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outc
         updated_at: now,
         used_by: Vec::new(),
     };
-    queries::insert(c, &saved.to_row())?;
+    queries::insert(c, &saved.to_row(), author)?;
     let message = format!("\"{}\" is {what}.", saved.name);
-    Ok(Outcome { warnings: checked.warnings, ..outcome(&saved, message) })
+    Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
 }
 
-fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Outcome> {
+pub(super) fn save(c: &mut SqliteConnection, former: Saved, checked: Checked, author: &str) -> Result<Outcome> {
     let is_same = (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
     if is_same {
         let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
-        return Ok(Outcome { warnings: checked.warnings, ..outcome(&former, message) });
+        return Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&former, message) });
     }
     let saved = Saved {
         name: checked.name,
@@ -288,14 +271,14 @@ fn save(c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Out
         updated_at: Timestamp::now(),
         ..former
     };
-    queries::update(c, &saved.to_row())?;
+    queries::update(c, &saved.to_row(), author)?;
     let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
     let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
-    Ok(Outcome { warnings: checked.warnings, ..outcome(&saved, message) })
+    Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
 }
 
-fn outcome(saved: &Saved, message: String) -> Outcome {
-    Outcome { success: true, config_id: saved.id, revision: saved.revision, message, warnings: Vec::new() }
+pub(super) fn outcome(saved: &Saved, message: String) -> Outcome {
+    Outcome { success: true, config_id: saved.id, revision: saved.revision, message, warnings: Vec::new(), hints: Vec::new() }
 }
 
 fn changed_meanwhile(saved: &Saved) -> String {

@@ -3,8 +3,10 @@
 //! Text becomes TOML only through the `toml` crate, so no value can break out of its quotes. Which keys a version gets is
 //! decided by the table in `version`. Must not touch the file system.
 
+mod export;
 mod import;
 mod render;
 
+pub use export::{export, words_of};
 pub use import::{Imported, Parsed, Remark, import, parse};
 pub use render::{lacking, left_out, render, render_masked};

@@ -3,16 +3,18 @@
 mod fields;
 pub mod form;
 pub mod import;
+pub mod notes;
+pub mod revisions;
+pub mod show;
 pub mod values;
 
 use askama::Template;
 use serde::Serialize;
 
-use super::differences::Difference;
-use super::model::{ClientConfig, Mode, TemplateProvider};
-use super::reading::read;
-use super::saved::{Revision, Saved, Summary, User, versions_for};
+use super::model::{ClientConfig, Mode};
+use super::saved::{Saved, Summary, User, versions_for};
 use super::service::revisions_in_words;
+use super::support::{Line, compared};
 use super::toml_file::{lacking, left_out, render_masked};
 use super::version::ClientVersion;
 use crate::clock::{Timestamp, spoken};
@@ -60,28 +62,6 @@ fn versions_in_words(config: &ClientConfig) -> String {
     if said.is_empty() { "none that is known".into() } else { said.join(" and ") }
 }
 
-/// What changed in a field, with the field's label.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// What the field is called.
-    pub label: String,
-    /// What stood there.
-    pub from: Option<String>,
-    /// What stands there now.
-    pub to: Option<String>,
-}
-
-impl Change {
-    fn of(difference: &Difference) -> Self {
-        let label = match difference.path.as_str() {
-            "/name" => "Name".into(),
-            "/description" => "Description".into(),
-            path => fields::label(path),
-        };
-        Self { label, from: difference.from.clone(), to: difference.to.clone() }
-    }
-}
-
 /// `GET /saved-configs`.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "configs/list.html", blocks = ["main"])]
@@ -97,15 +77,29 @@ pub struct ListPage {
     limit: u64,
     #[serde(skip)]
     offset: u64,
+    /// What was looked for.
+    #[serde(skip)]
+    q: Option<String>,
 }
 
 crate::view!(ListPage { "main" => as_main });
 
 impl ListPage {
-    /// `(limit, offset)`: which part of all `total` these are.
+    /// `(limit, offset)`: which part of all `total` these are; `q`: what was looked for.
     #[must_use]
-    pub fn new(frame: Frame, (configurations, total): (Vec<Summary>, i64), (limit, offset): (u64, u64), now: Timestamp) -> Self {
-        Self { frame, now, configurations, total, limit, offset }
+    pub fn new(
+        frame: Frame,
+        (configurations, total): (Vec<Summary>, i64),
+        (limit, offset): (u64, u64),
+        q: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self { frame, now, configurations, total, limit, offset, q }
+    }
+
+    /// What was looked for, as it stands in its field.
+    fn looked_for(&self) -> &str {
+        self.q.as_deref().unwrap_or_default()
     }
 
     fn ago(&self, at: &Timestamp) -> String {
@@ -128,118 +122,8 @@ impl ListPage {
     fn next(&self) -> Option<String> {
         let shown = self.offset.saturating_add(self.configurations.len() as u64);
         let more = i64::try_from(shown).is_ok_and(|shown| shown < self.total) && !self.configurations.is_empty();
-        more.then(|| format!("/saved-configs?limit={}&offset={shown}", self.limit))
-    }
-}
-
-/// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
-#[derive(Debug, Template, Serialize)]
-#[template(path = "configs/show.html", blocks = ["main"])]
-pub struct ShowPage {
-    #[serde(skip)]
-    frame: Frame,
-    #[serde(skip)]
-    now: Timestamp,
-    #[serde(flatten)]
-    saved: Saved,
-    /// The masked configuration as JSON text, as clients of the first generation read it.
-    config_json: String,
-    /// What is doubtful about it; pointers below `/config`.
-    warnings: Vec<FieldError>,
-    /// The known versions of the client that can run it, oldest first.
-    client_versions: Vec<ClientVersion>,
-    #[serde(skip)]
-    runs_on: String,
-    #[serde(skip)]
-    file: Option<String>,
-    #[serde(skip)]
-    file_version: ClientVersion,
-}
-
-crate::view!(ShowPage { "main" => as_main });
-
-impl ShowPage {
-    /// A saved configuration with its file for the newest client that can run it.
-    #[must_use]
-    pub fn new(frame: Frame, saved: Saved, now: Timestamp) -> Self {
-        let warnings =
-            read(&saved.config.to_stored_value(), None).map_or_else(|found| found.errors, |accepted| accepted.warnings);
-        let client_versions = versions_for(&saved.config);
-        let file_version = client_versions.last().copied().unwrap_or(ClientVersion::NEWEST_KNOWN);
-        Self {
-            frame,
-            now,
-            config_json: saved.config.masked().to_string(),
-            warnings: warnings.into_iter().map(|warning| warning.under("/config")).collect(),
-            client_versions,
-            runs_on: versions_in_words(&saved.config),
-            file: render_masked(&saved.config, &file_version).ok(),
-            file_version,
-            saved,
-        }
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
-    }
-
-    fn mode(&self) -> &'static str {
-        mode_in_words(self.saved.config.mode)
-    }
-
-    fn revisions(&self) -> String {
-        revisions_in_words(self.saved.revision)
-    }
-
-    fn rare(&self) -> Vec<(String, String)> {
-        values::rare_values(&self.saved.config)
-    }
-
-    /// Field and text of every warning.
-    fn doubts(&self) -> Vec<(String, &str)> {
-        let label = |pointer: &str| fields::label(pointer.strip_prefix("/config").unwrap_or(pointer));
-        self.warnings.iter().map(|warning| (label(&warning.pointer), warning.detail.as_str())).collect()
-    }
-}
-
-/// `GET /saved-configs/{id}/revisions`.
-#[derive(Debug, Template, Serialize)]
-#[template(path = "configs/revisions.html", blocks = ["main"])]
-pub struct RevisionsPage {
-    #[serde(skip)]
-    frame: Frame,
-    #[serde(skip)]
-    now: Timestamp,
-    /// Whose history it is.
-    config_id: ConfigId,
-    /// Its name.
-    name: String,
-    /// Its newest revision.
-    revision: i32,
-    /// Newest first.
-    revisions: Vec<Revision>,
-}
-
-crate::view!(RevisionsPage { "main" => as_main });
-
-impl RevisionsPage {
-    /// Part of a configuration's history.
-    #[must_use]
-    pub fn new(frame: Frame, (saved, revisions): (Saved, Vec<Revision>), now: Timestamp) -> Self {
-        Self { frame, now, config_id: saved.id, name: saved.name, revision: saved.revision, revisions }
-    }
-
-    fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
-    }
-
-    fn changes(&self, revision: &Revision) -> Vec<Change> {
-        revision.changes.iter().map(Change::of).collect()
-    }
-
-    /// The oldest revision shown, if there are older ones.
-    fn older(&self) -> Option<i32> {
-        self.revisions.last().map(|oldest| oldest.revision).filter(|oldest| *oldest > 1)
+        let q = self.q.as_ref().map(|q| form_urlencoded::Serializer::new(String::from("&")).append_pair("q", q).finish());
+        more.then(|| format!("/saved-configs?limit={}&offset={shown}{}", self.limit, q.unwrap_or_default()))
     }
 }
 
@@ -290,21 +174,31 @@ pub struct TomlPage {
     errors: Vec<FieldError>,
     /// What is set and has no effect on that client, by field.
     warnings: Vec<FieldError>,
+    /// The version whose file this one is compared with.
+    against: Option<ClientVersion>,
+    /// What differs from that file, line by line; none: nothing to compare with.
+    difference: Option<Vec<Line>>,
 }
 
 crate::view!(TomlPage { "main" => as_main });
 
 impl TomlPage {
-    /// The file for a client of `client_version`.
+    /// The file for a client of `client_version`, compared with that for a client of `against`.
     #[must_use]
-    pub fn new(frame: Frame, saved: &Saved, client_version: ClientVersion) -> Self {
+    pub fn new(frame: Frame, saved: &Saved, client_version: ClientVersion, against: Option<ClientVersion>) -> Self {
+        let file = |version: &ClientVersion| render_masked(&saved.config, version).ok();
+        let toml = file(&client_version);
+        let other = against.as_ref().and_then(file);
+        let difference = toml.as_ref().zip(other).map(|(toml, other)| compared(&other, toml));
         let below_config = |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
         Self {
             frame,
             config_id: saved.id,
             name: saved.name.clone(),
             client_version,
-            toml: render_masked(&saved.config, &client_version).ok(),
+            toml,
+            against,
+            difference,
             errors: below_config(lacking(&saved.config, &client_version)),
             warnings: below_config(left_out(&saved.config, &client_version)),
         }
@@ -318,10 +212,20 @@ impl TomlPage {
         self.toml.ok_or(Error::Invalid(self.errors))
     }
 
-    /// The known versions, newest first, and the chosen one if it is not among them.
+    /// The known versions, newest first, and the chosen ones if they are not among them.
     fn versions(&self) -> Vec<ClientVersion> {
-        let unknown = (!self.client_version.is_known()).then_some(self.client_version);
-        unknown.into_iter().chain(ClientVersion::KNOWN.into_iter().rev()).collect()
+        let chosen = [Some(self.client_version), self.against.filter(|against| *against != self.client_version)];
+        let unknown = chosen.into_iter().flatten().filter(|version| !version.is_known());
+        unknown.chain(ClientVersion::KNOWN.into_iter().rev()).collect()
+    }
+
+    fn is_against(&self, version: &ClientVersion) -> bool {
+        self.against.as_ref() == Some(version)
+    }
+
+    /// Whether the files that were compared are the same.
+    fn is_same(&self) -> bool {
+        self.difference.as_ref().is_some_and(|lines| lines.iter().all(|line| line.mark == ' '))
     }
 }
 

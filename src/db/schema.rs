@@ -79,6 +79,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    configuration_files (configuration_id) {
+        configuration_id -> Text,
+        text -> Text,
+    }
+}
+
+diesel::table! {
     configuration_revisions (configuration_id, revision) {
         configuration_id -> Text,
         revision -> Integer,
@@ -86,6 +93,7 @@ diesel::table! {
         description -> Text,
         config_json -> Text,
         created_at -> BigInt,
+        author -> Text,
     }
 }
 

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::respond::{Frame, Written};
 use super::want::{Asked, Form};
@@ -30,18 +31,32 @@ struct Parts {
     detail: String,
     errors: Vec<FieldError>,
     headers: HeaderMap,
+    members: Map<String, Value>,
 }
 
 impl Problem {
     /// A problem with a status and a sentence that says what happened and what to do.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }))
+        Self(Box::new(Parts {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: HeaderMap::new(),
+            members: Map::new(),
+        }))
     }
 
     /// Adds a header the client needs to make sense of the status (`Allow`, `Retry-After`).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);
+        self
+    }
+
+    /// Adds a member of its own to the JSON, for programs that look for it.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
@@ -132,6 +147,8 @@ struct Details<'a> {
     request_id: &'a str,
     success: bool,
     error: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 #[derive(Template)]
@@ -202,6 +219,7 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
                 request_id: &request_id,
                 success: false,
                 error: &detail,
+                members: &problem.members,
             };
             let mut response = Json(details).into_response();
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

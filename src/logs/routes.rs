@@ -13,8 +13,9 @@ use std::net::IpAddr;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::service::{Logs, Place};
-use super::views::{InstancePage, Lines, LogPage, LogPart, Miners, skipped_words};
-use crate::configs::Configs;
+use super::views::{InstancePage, Lines, LogPage, LogPart, Miners, Pending, Told, skipped_words};
+use crate::configs::views::notes::Doubts;
+use crate::configs::{ClientVersion, Configs};
 use crate::error::{Error, Result};
 use crate::http::want::Form;
 use crate::http::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
@@ -34,6 +35,19 @@ pub struct Pages {
     pub configs: Configs,
 }
 
+impl Pages {
+    /// What is saved and does not run yet.
+    async fn pending(&self, instance: &Instance, running: i32, saved: i32) -> Option<Pending> {
+        let comparison = self.configs.compare(instance.config_id, Some(running), Some(saved)).await.ok()?;
+        let pinned = instance.client_version.as_deref().and_then(|version| version.parse().ok());
+        let version = match pinned {
+            Some(version) => version,
+            None => self.logs.instances().client().await.map_or(ClientVersion::NEWEST_KNOWN, |program| program.version),
+        };
+        Some(Pending::new(comparison, version))
+    }
+}
+
 /// `GET /instances/{id}`.
 pub async fn show(
     State(pages): State<Pages>,
@@ -43,8 +57,8 @@ pub async fn show(
 ) -> Reply {
     let (instance, page, dropped) =
         pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
-    let miners = miners(&pages, &instance).await;
-    want.respond(&InstancePage { frame, instance, miners, log: LogPart::new(page, dropped, Filter::default(), Place::End) })
+    let told = Told::of(&pages, &instance).await;
+    want.respond(&InstancePage { frame, instance, told, log: LogPart::new(page, dropped, Filter::default(), Place::End) })
 }
 
 /// `GET /instances/{id}/logs` in its four forms.
@@ -65,8 +79,8 @@ pub async fn log(
         Form::Text => Ok(download(&pages, id, asked.filter).await?),
         _ => {
             let (instance, page, dropped) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
-            let miners = if want.form == Form::Html { miners(&pages, &instance).await } else { None };
-            want.respond(&LogPage { frame, instance, miners, log: LogPart::new(page, dropped, asked.filter, asked.place) })
+            let told = if want.form == Form::Html { Told::of(&pages, &instance).await } else { Told::default() };
+            want.respond(&LogPage { frame, instance, told, log: LogPart::new(page, dropped, asked.filter, asked.place) })
         }
     }
 }
@@ -201,15 +215,22 @@ async fn download(pages: &Pages, id: InstanceId, filter: Filter) -> Result<Respo
     Ok(([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, disposition)], Body::from_stream(text)).into_response())
 }
 
-/// The address to give to miners, as far as the saved configuration tells it.
-async fn miners(pages: &Pages, instance: &Instance) -> Option<Miners> {
-    let saved = pages.configs.get(instance.config_id).await.ok()?;
-    let address = saved.config.listening_address;
-    let is_any = address.ip().is_unspecified();
-    let host = match address.ip() {
-        _ if is_any => "this-machine".to_owned(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-        IpAddr::V4(ip) => ip.to_string(),
-    };
-    Some(Miners { url: format!("stratum2+tcp://{host}:{}/{}", address.port(), saved.config.authority_public_key), is_any })
+impl Told {
+    /// As far as the saved configuration tells it.
+    async fn of(pages: &Pages, instance: &Instance) -> Self {
+        let Ok(saved) = pages.configs.get(instance.config_id).await else { return Self::default() };
+        let address = saved.config.listening_address;
+        let is_any = address.ip().is_unspecified();
+        let host = match address.ip() {
+            _ if is_any => "this-machine".to_owned(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+            IpAddr::V4(ip) => ip.to_string(),
+        };
+        let url = format!("stratum2+tcp://{host}:{}/{}", address.port(), saved.config.authority_public_key);
+        let pending = match instance.running_revision.filter(|_| instance.is_outdated()) {
+            Some(running) => pages.pending(instance, running, saved.revision).await,
+            None => None,
+        };
+        Self { miners: Some(Miners { url, is_any }), doubts: Doubts::about(&saved.config), pending }
+    }
 }

@@ -5,6 +5,9 @@ use serde::Serialize;
 
 use super::service::Place;
 use crate::clock::Timestamp;
+use crate::configs::views::notes::Doubts;
+use crate::configs::views::revisions::Change;
+use crate::configs::{ClientVersion, Comparison, Difference};
 use crate::http::Frame;
 use crate::instances::{Instance, size_words};
 use crate::logbuf::ansi::{self, Span};
@@ -138,8 +141,8 @@ pub struct InstancePage {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
-    #[serde(skip)]
-    pub(super) miners: Option<Miners>,
+    #[serde(flatten)]
+    pub(super) told: Told,
     #[serde(skip)]
     pub(super) log: LogPart,
 }
@@ -154,12 +157,52 @@ pub struct LogPage {
     #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]
-    pub(super) miners: Option<Miners>,
+    pub(super) told: Told,
     /// The part of the log.
     #[serde(flatten)]
     pub log: LogPart,
 }
 view!(LogPage { "main" => as_main });
+
+/// What the saved configuration tells of an instance.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Told {
+    /// Where miners connect to.
+    #[serde(skip)]
+    pub miners: Option<Miners>,
+    /// What is wrong with it or doubtful about it.
+    #[serde(rename = "config_doubts")]
+    pub doubts: Doubts,
+    /// What is saved and does not run yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+}
+
+/// A newer revision of the configuration than the one the client runs with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pending {
+    /// The revision the client runs with.
+    pub from: i32,
+    /// The one that is saved.
+    pub to: i32,
+    /// What differs.
+    pub changes: Vec<Difference>,
+    /// The client has to be restarted to take it up; otherwise it would be told the same.
+    pub restart_needed: bool,
+}
+
+impl Pending {
+    /// For a client of `version`.
+    #[must_use]
+    pub fn new(comparison: Comparison, version: ClientVersion) -> Self {
+        let restart_needed = comparison.needs_restart(version);
+        Self { from: comparison.from, to: comparison.to, changes: comparison.changes, restart_needed }
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        self.changes.iter().map(Change::of).collect()
+    }
+}
 
 /// Where miners connect to.
 #[derive(Clone, Debug)]

@@ -34,6 +34,36 @@ async fn the_same_without_javascript() {
     refused_names(&manager, &browser).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_is_told_of_as_soon_as_it_is_left() {
+    let manager = Manager::start().await;
+    let browser = Browser::open().await;
+    browser.go(&manager.url("/saved-configs/new")).await;
+    browser.fill("#listening_address", "the usual port").await;
+    browser.fill("#coinbase_reward_script", "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft").await;
+    browser.fill("#jdc_signature", "a text that fits, but not beside everything a pool may want").await;
+    browser.click("#name").await;
+    let about = |field: &str, kind: &str| format!("return document.querySelector('#{field}-notes .{kind}')?.checkVisibility()");
+    browser.until("the wrong address is told", &about("listening_address", "error")).await;
+    browser.until("the long signature is told", &about("jdc_signature", "warning")).await;
+    browser.until("the payout's chain is told", &about("coinbase_reward_script", "hint")).await;
+    browser
+        .until("it is said to those who do not see", "return document.querySelectorAll('#form [aria-invalid=true]').length === 1")
+        .await;
+    assert_eq!(browser.ask("return document.activeElement.id").await, "name", "nobody is torn out of what they do");
+    assert_eq!(browser.value("#listening_address").await, "the usual port");
+    assert_eq!(
+        browser.ask("return document.querySelectorAll('#form .error').length").await,
+        1,
+        "what is still empty is not told"
+    );
+    browser.fill("#listening_address", "127.0.0.1:34265").await;
+    browser.click("#name").await;
+    browser.until("it is mended", "return !document.querySelector('#form .error, #form [aria-invalid]')").await;
+    assert_eq!(manager.json("/api/saved-configs").await["total"], 0, "nothing was saved");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
 async fn status(browser: &Browser) -> u64 {
     let script = "return performance.getEntriesByType('navigation')[0]?.responseStatus";
     browser.ask(script).await.as_u64().unwrap()

@@ -63,6 +63,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/instances", "instances"),
         ("/instances/new", "instance-new"),
         ("/saved-configs", "configs"),
+        ("/saved-configs?q=nowhere+at+all", "configs-none-found"),
         ("/saved-configs/new", "config-new"),
         ("/saved-configs/import", "config-import"),
         ("/events", "events"),
@@ -99,7 +100,15 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
     ] {
         pages.push((format!("/metrics/{}{page}", ids[of]), format!("metrics-{name}")));
     }
-    for (page, name) in [("", "show"), ("/edit", "edit"), ("/toml", "toml"), ("/revisions", "revisions"), ("/delete", "delete")] {
+    for (page, name) in [
+        ("", "show"),
+        ("/edit", "edit"),
+        ("/toml", "toml"),
+        ("/revisions", "revisions"),
+        ("/compare", "compare"),
+        ("/toml?client_version=0.2.0&against=0.6.0", "toml-against"),
+        ("/delete", "delete"),
+    ] {
         pages.push((format!("/saved-configs/{pool}{page}"), format!("config-{name}")));
     }
     pages

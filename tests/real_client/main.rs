@@ -2,10 +2,13 @@
 //!
 //! `scripts/test` builds the client and the Python environment and says where they are.
 
+#[path = "../harness/configurations.rs"]
+mod configurations;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod health;
 mod metrics;
+mod parsing;
 mod peer;
 
 use peer::Peer;

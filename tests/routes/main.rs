@@ -6,6 +6,7 @@ mod harness;
 
 mod alerts;
 mod events;
+mod first_generation;
 mod health;
 mod instances;
 mod instances_id;

@@ -299,7 +299,38 @@ async fn the_clients_file_is_shown_with_its_secret_masked() {
     assert_eq!(manager.ask(&format!("/api{path}"), "*/*").await.json(200), body);
     let page = manager.ask(&format!("{path}?client_version=0.4.0"), "text/html").await.page(200);
     assert_eq!(page.one("select#client_version option[selected]"), "0.4.0");
-    assert_eq!(bare(&manager, "GET", &format!("{path}?client_version=newest")).await.pointers(), ["/client_version"]);
+    let bad = bare(&manager, "GET", &format!("{path}?client_version=newest&against=v0.8.0")).await;
+    assert_eq!(bad.pointers(), ["/client_version", "/against"]);
+}
+
+#[tokio::test]
+async fn what_each_client_makes_of_it_is_told() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("home", &pool_config(free_port(), free_port(), 1, 2, 3)).await;
+    let support = manager.json(&format!("/api/saved-configs/{id}")).await["support"].clone();
+    let of = |version: &str| support.as_array().unwrap().iter().find(|one| one["client_version"] == version).unwrap().clone();
+    assert_eq!((of("0.6.0")["runs"].clone(), of("0.6.0")["keys_added"].clone()), (json!(true), json!([])));
+    assert_eq!(of("0.2.0")["keys_added"], json!(["user_identity"]));
+    let solo = manager.save_config("alone", &solo()).await;
+    let support = manager.json(&format!("/api/saved-configs/{solo}")).await["support"].clone();
+    assert_eq!((&support[0]["runs"], &support[0]["errors"][0]["pointer"]), (&json!(false), &json!("/config/mode")));
+
+    let path = format!("/saved-configs/{id}/toml?client_version=0.2.0&against=0.6.0");
+    let lines = bare(&manager, "GET", &format!("/api{path}")).await.json(200)["difference"].clone();
+    let told: Vec<String> = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|line| line["mark"] != " ")
+        .map(|line| format!("{}{}", line["mark"], line["text"]))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let page = manager.ask(&path, "text/html").await.page(200);
+    assert_eq!((page.count("pre ins"), page.count("pre del"), page.one("#against option[selected]")), (1, 1, "0.6.0".to_owned()));
+    let none = bare(&manager, "GET", &format!("/api/saved-configs/{solo}/toml?against=0.1.0")).await.json(200);
+    assert_eq!((&none["difference"], none["toml"].is_string()), (&Value::Null, true));
+    let page = manager.ask(&format!("/saved-configs/{id}"), "text/html").await.page(200);
+    assert_eq!(page.count("section[aria-labelledby=clients] tbody tr"), 2);
 }
 
 #[tokio::test]
@@ -443,4 +474,179 @@ async fn the_pages_show_what_is_saved() {
         let part = manager.fragment(&path, "main#main").await.fragment(200);
         assert_eq!((part.count("h1"), part.count("nav")), (1, 0), "{path}");
     }
+}
+
+#[tokio::test]
+async fn one_is_checked_without_being_saved() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("home", &solo()).await;
+    let check = async |path: &str, body: &Value| send(&manager, "POST", path, body).await.json(200);
+    let pointers = |verdict: &Value, kind: &str| -> Vec<String> {
+        verdict[kind].as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap().to_owned()).collect()
+    };
+    let verdict = check("/api/saved-configs/check", &json!({ "name": "other", "config": solo() })).await;
+    assert_eq!((&verdict["valid"], pointers(&verdict, "errors").len()), (&json!(true), 0));
+    assert_eq!(pointers(&verdict, "warnings"), ["/config/authority_public_key", "/config/coinbase_reward_script"]);
+    assert_eq!(pointers(&verdict, "hints"), ["/config/coinbase_reward_script", "/config/jdc_signature"]);
+    let mut wrong = solo();
+    wrong["mode"] = json!("SOLO");
+    wrong["authority_secret_key"] = json!(MASK);
+    let verdict = check("/api/saved-configs/check", &json!({ "name": "HOME", "config": wrong })).await;
+    assert_eq!(verdict["valid"], false);
+    let mut found = pointers(&verdict, "errors");
+    found.sort();
+    assert_eq!(found, ["/config/authority_secret_key", "/config/mode", "/name"]);
+    // In its own place the name is free and the secret is known.
+    let verdict = check(&format!("/api/saved-configs/{id}/check"), &json!({ "name": "HOME", "config": wrong })).await;
+    assert_eq!(pointers(&verdict, "errors"), ["/config/mode"]);
+    send(&manager, "POST", &format!("/api/saved-configs/{NOBODY}/check"), &json!({ "config": wrong })).await.problem(404);
+    assert_eq!(bare(&manager, "GET", &format!("/api/saved-configs/{id}")).await.json(200)["revision"], 1);
+    assert_eq!(names(&manager).await, ["home"]);
+
+    // A person without JavaScript presses a button; with it, each change is told at its field.
+    let all = fields("");
+    let sent = with(&all, &[("name", "two"), ("jdc_signature", "kept")]);
+    let page = form(&manager, "/saved-configs/check", &sent).await.page(200);
+    assert_eq!((page.attr("#jdc_signature", "value"), page.count("section.attention")), ("kept".into(), 0));
+    assert!(page.one("p.notice[data-focus]").starts_with("Checked: "));
+    assert_eq!(page.attr("button[formaction]", "formaction"), "/saved-configs/check");
+    assert!(page.one("#coinbase_reward_script-notes .hint").contains("testnet address"));
+    let wrong = with(&all, &[("name", ""), ("listening_address", "here")]);
+    let page = form(&manager, &format!("/saved-configs/{id}/check"), &wrong).await.page(200);
+    assert_eq!(page.attr("form#form [hx-post]", "hx-post"), format!("/saved-configs/{id}/check"));
+    assert!(page.texts("section.attention li a").contains(&"Name".to_owned()));
+    let part = swap(&manager, "/saved-configs/check", "div", &wrong).await;
+    assert_eq!((part.status, part.header("hx-retarget")), (200, None));
+    assert!(part.text.contains("<hx-partial hx-target=\"#listening_address-notes\"") && !part.text.contains(SECRET_KEY));
+    assert_eq!(part.text.matches("class=\"error\"").count(), 1, "{}", part.text);
+}
+
+#[tokio::test]
+async fn doubts_stay_visible_where_the_configuration_is_used() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let body = manager.json(&format!("/api/instances/{id}")).await;
+    let at: Vec<&Value> = body["config_doubts"]["warnings"].as_array().unwrap().iter().map(|one| &one["pointer"]).collect();
+    assert_eq!(at, ["/config/authority_public_key", "/config/coinbase_reward_script"]);
+    let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+    let told = page.texts("aside li");
+    assert!(told.len() == 2 && told[0].starts_with("Public key: This is the pair printed"), "{told:?}");
+}
+
+#[tokio::test]
+async fn one_goes_out_as_a_file_and_comes_back() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("home, <solo>", &solo()).await;
+    let file = manager.ask(&format!("/saved-configs/{id}/toml"), "text/plain").await.text.replace(MASK, SECRET_KEY);
+    let file = format!("# from the attic\n{file}\n[mine]\nunheard_of = true\n");
+    let post = async |body: &str| {
+        let request = manager.request("POST", "/api/saved-configs/import").header("content-type", "application/toml");
+        Answer::to(request.body(body.to_owned())).await
+    };
+    let made = post(&file).await.json(201)["config_id"].as_str().unwrap().to_owned();
+    let out = manager.ask(&format!("/saved-configs/{made}/export"), "text/html").await;
+    assert_eq!((out.status, out.media_type()), (200, "application/toml"));
+    assert_eq!(out.header("content-disposition"), Some("attachment; filename=\"Imported-configuration.toml\""));
+    assert!(out.text.starts_with("# from the attic\n") && out.text.contains("[mine]\nunheard_of = true\n"), "{}", out.text);
+    assert!(out.text.contains(MASK) && !out.text.contains(SECRET_KEY));
+    let remarks = manager.json(&format!("/api/saved-configs/{made}")).await["import_remarks"].clone();
+    assert!(remarks[0]["detail"].as_str().unwrap().contains("The client does not know mine"), "{remarks}");
+    assert_eq!(manager.ask(&format!("/saved-configs/{made}"), "text/html").await.page(200).count("details.panel li"), 1);
+    let back = post(&out.text).await.json(201)["config_id"].as_str().unwrap().to_owned();
+    let config = async |id: &str| manager.json(&format!("/api/saved-configs/{id}")).await["config"].clone();
+    assert_eq!(config(&back).await, config(&made).await);
+
+    let json =
+        Answer::to(manager.request("POST", "/api/saved-configs/import").json(&json!({ "name": "old", "config": solo() }))).await;
+    json.json(201);
+    let page =
+        form(&manager, "/saved-configs/import", &[("toml", &format!("{{\"authority_secret_key\": \"{SECRET_KEY}\", \"x\": "))])
+            .await;
+    assert!(!page.page(422).one("textarea#toml").contains(SECRET_KEY));
+    let other = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrnXX";
+    let page =
+        form(&manager, "/saved-configs/import", &[("toml", &format!("{{\"authority_secret_key\" : \"{other}\", \"mode\": 1}}"))])
+            .await;
+    assert!(!page.page(422).one("textarea#toml").contains(other), "also one that was mistyped");
+}
+
+#[tokio::test]
+async fn the_list_is_looked_through() {
+    let manager = Manager::start().await;
+    for name in ["barn", "attic", "barn 2"] {
+        manager.save_config(name, &solo()).await;
+    }
+    let found = manager.json("/api/saved-configs?q=BARN&limit=1").await;
+    assert_eq!((&found["total"], &found["configurations"][0]["name"]), (&json!(2), &json!("barn 2")));
+    let page = manager.ask("/saved-configs?q=barn&limit=1", "text/html").await.page(200);
+    assert_eq!((page.attr("input#q", "value"), page.count("tbody tr")), ("barn".into(), 1));
+    let next = page.attrs("main a.button", "href").into_iter().find(|to| to.contains("offset=1")).unwrap();
+    assert_eq!(manager.ask(&next, "text/html").await.page(200).texts("tbody strong"), ["barn"]);
+    let none = manager.ask("/saved-configs?q=%3Cb%3Egoat", "text/html").await.page(200);
+    assert!(none.one("p.panel").contains("“<b>goat”") && none.count("main b") == 0);
+    assert_eq!(manager.json(&format!("/api/saved-configs?q={SECRET_KEY}")).await["total"], 0);
+    assert_eq!(manager.json("/api/saved-configs?q=").await["total"], 3);
+}
+
+#[tokio::test]
+async fn every_revision_has_an_author_and_two_can_be_compared() {
+    let manager = Manager::start().await;
+    let mut config = solo();
+    let id = manager.save_config("one", &config).await;
+    let path = format!("/api/saved-configs/{id}");
+    config["share_batch_size"] = json!(7);
+    send(&manager, "PUT", &path, &json!({ "config": config })).await.json(200);
+    form(&manager, &format!("/saved-configs/{id}/revisions/1/restore"), &[]).await;
+    let authors: Vec<Value> = bare(&manager, "GET", &format!("{path}/revisions")).await.json(200)["revisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["author"].clone())
+        .collect();
+    assert_eq!(authors, ["page", "api", "api"]);
+    let page = manager.ask(&format!("/saved-configs/{id}/revisions"), "text/html").await.page(200);
+    assert!(page.one("section[aria-labelledby=r3] .sub").starts_with("saved on a page"));
+    let links = page.attrs("section[aria-labelledby=r2] a", "href");
+    assert_eq!(links, [format!("/saved-configs/{id}/compare?from=3&to=2")]);
+    let compared = manager.json(&format!("/api{}", links[0])).await;
+    assert_eq!((&compared["changes"][0]["to"], &compared["restart_needed"]), (&json!("7"), &json!(true)));
+    assert_eq!(manager.json(&format!("{path}/compare")).await["from"], 2);
+    let same = manager.json(&format!("{path}/compare?from=1&to=3")).await;
+    assert_eq!((&same["changes"], &same["restart_needed"]), (&json!([]), &json!(false)));
+    for (query, pointers) in [("from=x", vec!["/from"]), ("to=y&client_version=z", vec!["/to", "/client_version"])] {
+        assert_eq!(bare(&manager, "GET", &format!("{path}/compare?{query}")).await.pointers(), pointers);
+    }
+    for query in ["from=0", "to=4", "from=-1&to=1"] {
+        bare(&manager, "GET", &format!("{path}/compare?{query}")).await.problem(404);
+    }
+}
+
+#[tokio::test]
+async fn an_instance_tells_what_is_saved_and_not_running() {
+    let manager = Manager::start().await;
+    let mut config = solo();
+    let saved = manager.save_config("home", &config).await;
+    let id = manager.instance_of("barn", &saved).await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let pending = async || manager.json(&format!("/api/instances/{id}")).await["pending"].clone();
+    assert_eq!(pending().await, Value::Null);
+    let put = async |body: Value| send(&manager, "PUT", &format!("/api/saved-configs/{saved}"), &body).await.json(200);
+    put(json!({ "description": "in words only", "config": config })).await;
+    let told = pending().await;
+    assert_eq!((&told["from"], &told["to"], &told["restart_needed"]), (&json!(1), &json!(2), &json!(false)), "{told}");
+    config["share_batch_size"] = json!(9);
+    put(json!({ "config": config })).await;
+    let told = pending().await;
+    assert_eq!((&told["to"], &told["restart_needed"]), (&json!(3), &json!(true)), "{told}");
+    let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+    assert_eq!(page.one("#pending h2"), "Running revision 1, saved is 3");
+    assert!(page.texts("#pending dt").contains(&"Shares per acknowledgement".to_owned()));
+    let link = format!("/saved-configs/{saved}/compare?from=1&to=3");
+    assert!(page.attrs("#status .outdated a", "href").contains(&link));
+    assert_eq!(manager.ask(&link, "text/html").await.page(200).count("pre ins"), 1);
+    manager.act(&format!("/api/instances/{id}/restart")).await;
+    assert_eq!(pending().await, Value::Null);
+    let page = manager.ask(&format!("/instances/{id}"), "text/html").await.page(200);
+    assert_eq!((page.count("#pending"), page.count("#status .outdated")), (0, 0));
 }

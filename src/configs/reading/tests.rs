@@ -180,7 +180,7 @@ fn wrong_values_are_refused_at_their_field() {
         (pool("user_identity", json!("x".repeat(256))), "/upstreams/0/user_identity", "at most 255"),
         (pool("pool_port", json!(70000)), "/upstreams/0/pool_port", "1 to 65535"),
         (pool("pool_port", json!(0)), "/upstreams/0/pool_port", "1 to 65535"),
-        (pool("pool_address", json!("pool.example.com:4444")), "/upstreams/0/pool_address", "contradicts"),
+        (pool("pool_address", json!("pool.attic.localhost:4444")), "/upstreams/0/pool_address", "contradicts"),
         (pool("jds_address", json!("a b")), "/upstreams/0/jds_address", "neither"),
         (pool("authority_pubkey", json!("z")), "/upstreams/0/authority_pubkey", "1 characters"),
         (json!([]), "", "must be an object"),
@@ -266,8 +266,8 @@ fn optional_fields_that_are_null_or_empty_are_not_set() {
 #[test]
 fn the_shape_of_older_clients_is_taken() {
     let mut older = samples::pool().to_stored_value();
-    older["upstreams"] = json!([{"authority_pubkey": samples::POOL_KEY, "pool_address": "pool.example.com:3333",
-        "jd_address": "192.0.2.7:3334"}]);
+    older["upstreams"] = json!([{"authority_pubkey": samples::POOL_KEY, "pool_address": "pool.attic.localhost:3333",
+        "jd_address": "10.20.30.7:3334"}]);
     older["user_identity"] = json!("alice.attic");
     older["template_provider_type"] = json!("Sv2Tp");
     older["sv2_tp"] = json!({"address": "127.0.0.1:8442", "public_key": ""});
@@ -279,11 +279,11 @@ fn the_shape_of_older_clients_is_taken() {
     let mut flat = older.clone();
     flat.as_object_mut().unwrap().remove("upstreams");
     flat["authority_pubkey"] = json!(samples::POOL_KEY);
-    flat["pool_address"] = json!("pool.example.com:3333");
-    flat["jd_address"] = json!("192.0.2.7:3334");
+    flat["pool_address"] = json!("pool.attic.localhost:3333");
+    flat["jd_address"] = json!("10.20.30.7:3334");
     let accepted = read(&flat, None).unwrap();
     assert_eq!((accepted.config, accepted.warnings), (expected, vec![]));
-    flat["jd_address"] = json!("192.0.2.7");
+    flat["jd_address"] = json!("10.20.30.7");
     assert_eq!(judged(&flat), ["/jds_port"]);
     flat["user_identity"] = json!("");
     assert_eq!(judged(&flat), ["/jds_port", "/user_identity"]);
@@ -350,9 +350,12 @@ fn solo_mining_needs_no_pool() {
 
 #[test]
 fn lists_have_an_end() {
-    let pool = samples::pool().to_stored_value()["upstreams"][0].clone();
-    assert_eq!(judged(&with("upstreams", Value::Array(vec![pool.clone(); 16]))), [""; 0]);
-    assert_eq!(judged(&with("upstreams", Value::Array(vec![pool; 17]))), ["/upstreams"]);
+    let pools = |count: u16| -> Value {
+        let pool = samples::pool().to_stored_value()["upstreams"][0].clone();
+        (0..count).map(|at| changed(pool.clone(), "/pool_port", json!(4000 + at))).collect()
+    };
+    assert_eq!(judged(&with("upstreams", pools(16))), [""; 0]);
+    assert_eq!(judged(&with("upstreams", pools(17))), ["/upstreams"]);
     assert_eq!(judged(&with("upstreams", Value::Array(vec![json!({}); 100_000]))).len(), 1 + 16 * 6);
     assert_eq!(judged(&with("supported_extensions", json!("1 ".repeat(100_000)))), ["/supported_extensions"]);
 }

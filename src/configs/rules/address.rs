@@ -139,6 +139,12 @@ pub fn private_network(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+/// How many addresses a network has that [`private_network`] took.
+pub fn addresses_in(network: &str) -> Option<u32> {
+    let prefix: u32 = network.split_once('/')?.1.parse().ok()?;
+    1_u32.checked_shl(32_u32.checked_sub(prefix)?)
+}
+
 /// The data directory of a node on `chain_folder` (what the node appends for its chain; empty on mainnet): absolute or below `~`.
 ///
 /// The client would expand variables and take relative paths from its own directory; both mean something else there than
@@ -274,6 +280,11 @@ mod tests {
             let message = private_network(bad).unwrap_err();
             assert!(message.contains(says), "{bad}: {message}");
         }
+    }
+
+    #[test]
+    fn a_networks_addresses_are_counted() {
+        assert_eq!(["10.0.0.0/24", "10.0.0.1/32", "10.0.0.0/0", "x"].map(addresses_in), [Some(256), Some(1), None, None]);
     }
 
     #[test]

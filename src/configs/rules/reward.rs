@@ -39,6 +39,18 @@ impl RewardScript {
         self.address.as_ref().is_none_or(|address| address.is_valid_for_network(network))
     }
 
+    /// Which chain its address is for; none: it is no address.
+    #[must_use]
+    pub fn chain(&self) -> Option<Chain> {
+        let address = self.address.as_ref()?;
+        Some(match [Network::Bitcoin, Network::Testnet, Network::Regtest].map(|network| address.is_valid_for_network(network)) {
+            [true, ..] => Chain::Main,
+            [_, true, true] => Chain::TestOrRegtest,
+            [_, true, _] => Chain::Test,
+            _ => Chain::Regtest,
+        })
+    }
+
     /// Why a reward paid to it would be lost, if it would.
     #[must_use]
     pub fn loss(&self) -> Option<&'static str> {
@@ -49,6 +61,19 @@ impl RewardScript {
             .is_op_return()
             .then_some("A script that begins with OP_RETURN can be spent by nobody: the reward would be lost.")
     }
+}
+
+/// Which chains an address may be for, as its form tells. Testnet and signet share one form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// Mainnet.
+    Main,
+    /// Testnet or signet.
+    Test,
+    /// The older form, which regtest shares with them.
+    TestOrRegtest,
+    /// Regtest.
+    Regtest,
 }
 
 /// Reads a descriptor; the error says what is wrong with it and, for a bare address, what would be right.

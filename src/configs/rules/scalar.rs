@@ -71,6 +71,15 @@ pub fn above_zero(value: &Value) -> Result<f64, String> {
     }
 }
 
+/// The first `most` characters of `text`, with dots in the place of the rest.
+pub fn clipped(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
 /// `text` in quotation marks for a message: shortened to 60 characters, invisible ones made visible.
 pub fn shown(text: &str) -> String {
     let short: String = text.chars().take(60).collect();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::configs::importing::Import;
 use crate::configs::samples;
 use crate::http::Input;
 use crate::ids::InstanceId;
@@ -80,7 +81,7 @@ async fn what_is_saved_is_listed_newest_first_with_its_secret_masked() {
         (json["is_active"].clone(), json["revision"].clone(), json["used_by"].clone()),
         (json!(false), json!(1), json!([]))
     );
-    let (part, total) = w.configs.page(1, 1).await.unwrap();
+    let (part, total) = w.configs.page(1, 1, None).await.unwrap();
     assert_eq!((part[0].name.as_str(), part.len(), total), ("second", 1, 3));
     assert_eq!(w.configs.get(list[0].id).await.unwrap().config, samples::pool());
 }
@@ -346,7 +347,7 @@ async fn a_form_makes_its_keys_and_takes_a_bare_address() {
         ("share_batch_size", "10"),
         ("mode", "SOLOMINING"),
         ("jdc_signature", ""),
-        ("coinbase_reward_script", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"),
+        ("coinbase_reward_script", "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc"),
         ("template_provider", "sv2tp"),
         ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442"),
     ];
@@ -387,4 +388,97 @@ async fn no_answer_holds_the_secret() {
     for text in told {
         assert!(!text.contains(samples::SECRET), "{text}");
     }
+}
+
+#[tokio::test]
+async fn what_is_exported_is_taken_back_here_though_its_secret_stayed() {
+    let w = world();
+    let file =
+        format!("# my words\n{}", samples::POOL_FILE.replace("share_batch_size", "unheard_of = 1 # too\nshare_batch_size"));
+    let first = w.configs.import(Import { toml: file.clone(), ..Import::default() }).await.unwrap().config_id;
+    let copy = w.configs.duplicate(first).await.unwrap().config_id;
+    let (saved, out) = w.configs.export(first).await.unwrap();
+    assert!(out.starts_with("# my words\n") && out.contains("unheard_of = 1 # too\n"), "{out}");
+    assert!(out.contains(MASK) && !out.contains(saved.config.authority_secret_key.reveal()), "{out}");
+    assert!(w.configs.export(copy).await.unwrap().1.contains("# my words"), "a copy keeps them");
+
+    let again = w.configs.import(Import { toml: out.clone(), ..Import::default() }).await.unwrap().config_id;
+    assert_eq!(w.configs.get(again).await.unwrap().config, saved.config);
+    assert_eq!(w.configs.export(again).await.unwrap().1, out);
+    // Elsewhere nobody knows the secret.
+    let elsewhere = world().configs.import(Import { toml: out, ..Import::default() }).await;
+    assert_eq!(pointers(elsewhere), ["/authority_secret_key"]);
+    // One that was not imported goes out, too.
+    let made = w.made("made here").await;
+    let (_, out) = w.configs.export(made).await.unwrap();
+    assert!(out.starts_with("listening_address = "), "{out}");
+    for id in [first, copy, again, made] {
+        w.configs.delete(id).await.unwrap();
+    }
+    let left = w.db.read(move |c| Ok(queries::file(c, first)?)).await.unwrap();
+    assert_eq!(left, None, "its file goes with it");
+}
+
+#[tokio::test]
+async fn the_previous_generations_json_is_imported() {
+    let w = world();
+    let old = json!({
+        "listening_address": "127.0.0.1:34265", "max_supported_version": 2, "min_supported_version": 2,
+        "authority_public_key": samples::PUBLIC, "authority_secret_key": samples::SECRET, "cert_validity_sec": 3600,
+        "user_identity": "alice.attic", "shares_per_minute": 6, "share_batch_size": 10, "mode": "FULLTEMPLATE", "jdc_signature": "barn",
+        "coinbase_reward_script": samples::REWARD,
+        "upstreams": [{"authority_pubkey": samples::POOL_KEY, "pool_address": "localhost:3333", "jd_address": "localhost:3334"}],
+        "template_provider_type": "Sv2Tp", "sv2_tp": {"address": "127.0.0.1:8442"},
+    });
+    let row = json!({"id": 7, "name": "Barn", "description": "old", "config_json": old.to_string(), "is_active": 1});
+    for (body, name, description) in [
+        (old.clone(), "Imported configuration", ""),
+        (json!({"name": "Attic", "config": old.clone()}), "Attic", ""),
+        (row.clone(), "Barn", "old"),
+        (json!({"configurations": [row.clone()]}), "Barn 2", "old"),
+    ] {
+        // As a text of its own, and as the body of a request.
+        let texts =
+            [Import { toml: format!("\n {body}"), ..Import::default() }, Import::of(Input { value: body, form: None }).unwrap()];
+        for (import, end) in texts.into_iter().zip(["", " again"]) {
+            let import = if end.is_empty() { import } else { Import { name: Some(format!("{name}{end}")), ..import } };
+            let id = w.configs.import(import).await.unwrap().config_id;
+            let saved = w.configs.get(id).await.unwrap();
+            assert_eq!((saved.name, saved.description.as_str()), (format!("{name}{end}"), description));
+            assert_eq!(
+                (saved.config.upstreams[0].jds_port, saved.config.upstreams[0].user_identity.as_str()),
+                (3334, "alice.attic")
+            );
+        }
+    }
+    let mut wrong = old.clone();
+    wrong["mode"] = json!("independent");
+    let import = |text: String| w.configs.import(Import { toml: text, ..Import::default() });
+    assert_eq!(pointers(import(wrong.to_string()).await), ["/mode"]);
+    assert_eq!(pointers(import(json!({ "config": wrong }).to_string()).await), ["/config/mode"]);
+    assert_eq!(pointers(import(json!({ "config_json": "{" }).to_string()).await), ["/config_json"]);
+    assert_eq!(pointers(import(json!({ "configurations": [row.clone(), row] }).to_string()).await), ["/configurations"]);
+    let Err(Error::Invalid(errors)) = import("{\n\n \"a\": }".into()).await else { panic!() };
+    assert!(errors[0].detail.starts_with("Line 3: This is not JSON"), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_list_can_be_looked_through() {
+    let w = world();
+    for name in ["Barn", "attic", "garage"] {
+        w.made(name).await;
+    }
+    let mut config = samples::solo().to_stored_value();
+    config["jdc_signature"] = json!("Ziege");
+    w.configs.create(body(json!({"name": "alone", "description": "in the BARN", "config": config}))).await.unwrap();
+    let names = async |q: &str, limit, offset| {
+        let (found, total) = w.configs.page(limit, offset, Some(q.to_owned())).await.unwrap();
+        (found.into_iter().map(|one| one.name).collect::<Vec<_>>(), total)
+    };
+    assert_eq!(names("barn", 9, 0).await, (vec!["alone".to_owned(), "Barn".to_owned()], 2));
+    assert_eq!(names("barn", 1, 1).await, (vec!["Barn".to_owned()], 2));
+    assert_eq!(names("pool.attic.localhost", 9, 0).await.1, 3);
+    assert_eq!(names("ziege", 9, 0).await.0, ["alone"]);
+    assert_eq!(names(samples::SECRET, 9, 0).await.1, 0, "a secret is not looked for");
+    assert_eq!(names("%", 9, 0).await.1, 0);
 }

@@ -166,7 +166,7 @@ impl Reader {
             };
             let full = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
             if path.is_empty() && name == "log_file" {
-                self.remark(full, line, "The manager keeps the client's output itself; this was left out.");
+                self.remark(full, line, "The manager keeps the client's output itself, so no client here is told of it; it is kept for when this is exported.");
                 continue;
             }
             let here = format!("{pointer}/{name}");
@@ -238,7 +238,11 @@ impl Reader {
             Some((_, hint)) => format!(" {hint}"),
             None => String::new(),
         };
-        self.remark(full, line, format!("The client does not know {short} and passes over it; it was left out.{hint}"));
+        self.remark(
+            full,
+            line,
+            format!("The client does not know {short} and passes over it; it is kept for when this is exported.{hint}"),
+        );
     }
 
     /// What the client, or a client of the time of the file, takes for granted.
@@ -306,7 +310,7 @@ const OUTDATED: &[(&str, &str)] = &[
 
 /// How a key below `path` (as in the version table, with its separator) is spelt, if it is one. Besides those of the version
 /// table there is `jd_address`, which `reading` takes from older pools, and the table of older reward scripts.
-fn proper_name(path: &str, written: &str) -> Option<&'static str> {
+pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
     const OLDER: [&str; 3] =
         ["upstreams[].jd_address", "coinbase_reward_script.output_script_type", "coinbase_reward_script.output_script_value"];
     let known = MATRIX.iter().map(|row| row.key).chain(OLDER);

@@ -20,8 +20,14 @@ fn render_with(config: &ClientConfig, version: ClientVersion, secret: &str) -> R
     if !lacking.is_empty() {
         return Err(lacking);
     }
-    let table = document(config, version, secret);
+    let table = document(config, Some(version), secret);
     Ok(toml::to_string(&table).expect("the table holds strings, numbers, lists and tables only"))
+}
+
+/// Everything that is set, whatever version reads it.
+#[must_use]
+pub fn complete(config: &ClientConfig, secret: &str) -> Table {
+    document(config, None, secret)
 }
 
 /// What the configuration needs and a client of `version` does not have. Such a client would start and do something else, or
@@ -76,8 +82,8 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
         .collect()
 }
 
-/// The document. TOML wants the keys of the top before any table, or they end up inside it; so the tables come last.
-fn document(config: &ClientConfig, version: ClientVersion, secret: &str) -> Table {
+/// The document for a version, or all there is for none. TOML wants the keys of the top before any table, or they end up inside it; so the tables come last.
+fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str) -> Table {
     let mut top = Section { version, path: String::new(), table: Table::new() };
     top.put("listening_address", config.listening_address.to_string());
     top.put("max_supported_version", i64::from(config.max_supported_version));
@@ -90,8 +96,11 @@ fn document(config: &ClientConfig, version: ClientVersion, secret: &str) -> Tabl
     top.put("mode", config.mode.as_str());
     top.put("jdc_signature", config.jdc_signature.as_str());
     top.put("coinbase_reward_script", config.coinbase_reward_script.as_str());
-    // Versions that read it require it, also in solo mining, where it is not used.
-    top.put("user_identity", config.common_user_identity().unwrap_or_default());
+    match version {
+        // Versions that read it require it, also in solo mining, where it is not used.
+        Some(_) => top.put("user_identity", config.common_user_identity().unwrap_or_default()),
+        None => top.put_some("user_identity", config.user_identity.clone()),
+    }
     if !config.supported_extensions.is_empty() {
         top.put("supported_extensions", numbers(&config.supported_extensions));
     }
@@ -107,7 +116,7 @@ fn document(config: &ClientConfig, version: ClientVersion, secret: &str) -> Tabl
     top.put_some("max_past_jobs", config.max_past_jobs.map(i64::from));
 
     // The key is required in solo mining too, where the list must be empty to have the same meaning in every version.
-    let used: &[Upstream] = if config.mode.needs_pool() { &config.upstreams } else { &[] };
+    let used: &[Upstream] = if config.mode.needs_pool() || version.is_none() { &config.upstreams } else { &[] };
     top.put("upstreams", used.iter().map(|pool| upstream(pool, version)).collect::<Vec<_>>());
     if let Some(telemetry) = &config.miner_telemetry {
         let mut table = top.below("miner_telemetry");
@@ -119,7 +128,7 @@ fn document(config: &ClientConfig, version: ClientVersion, secret: &str) -> Tabl
     top.table
 }
 
-fn upstream(pool: &Upstream, version: ClientVersion) -> Value {
+fn upstream(pool: &Upstream, version: Option<ClientVersion>) -> Value {
     let mut table = Section { version, path: "upstreams[].".into(), table: Table::new() };
     table.put("authority_pubkey", pool.authority_pubkey.as_str());
     table.put("pool_address", pool.pool_address.as_str());
@@ -158,7 +167,8 @@ fn numbers(list: &[u16]) -> Vec<i64> {
 
 /// A table of the file that takes only what the version reads.
 struct Section {
-    version: ClientVersion,
+    /// None: everything is taken.
+    version: Option<ClientVersion>,
     /// What stands before its keys in the version table, with the separator.
     path: String,
     table: Table,
@@ -170,7 +180,7 @@ impl Section {
     }
 
     fn put(&mut self, key: &str, value: impl Into<Value>) {
-        if self.version.reads(&format!("{}{key}", self.path)) {
+        if self.version.is_none_or(|version| version.reads(&format!("{}{key}", self.path))) {
             self.table.insert(key.into(), value.into());
         }
     }
@@ -219,17 +229,17 @@ max_past_jobs = 3
 
 [[upstreams]]
 authority_pubkey = "{pool}"
-pool_address = "pool.example.com"
+pool_address = "pool.attic.localhost"
 pool_port = 3333
-jds_address = "192.0.2.7"
+jds_address = "10.20.30.7"
 jds_port = 3334
 user_identity = "alice.attic"
 
 [[upstreams]]
 authority_pubkey = "{pool}"
-pool_address = "2001:db8::7"
+pool_address = "fd12::7"
 pool_port = 1
-jds_address = "192.0.2.7"
+jds_address = "10.20.30.7"
 jds_port = 65535
 user_identity = "alice.attic"
 

@@ -11,8 +11,8 @@ use super::fields::{LABELS, POOL_LABELS, field_name, id_of, is_rare, label_of, p
 use super::values::{Pairs, Rearrangement, Values};
 use super::{mode_in_words, versions_in_words};
 use crate::configs::rules::{CORE_VERSIONS, MOST_UPSTREAMS};
-use crate::configs::saved::{Saved, User};
-use crate::configs::{BitcoinNetwork, ClientConfig, MASK, Mode, read};
+use crate::configs::saved::{Saved, User, judged};
+use crate::configs::{BitcoinNetwork, ClientConfig, Findings, MASK, Mode};
 use crate::error::{Error, FieldError};
 use crate::http::Frame;
 use crate::ids::ConfigId;
@@ -33,6 +33,8 @@ pub struct Field<'p> {
     pub errors: Vec<&'p str>,
     /// What is doubtful about it.
     pub warnings: Vec<&'p str>,
+    /// What is good to know about it.
+    pub hints: Vec<&'p str>,
     /// The page opens with the cursor in it.
     pub has_focus: bool,
 }
@@ -69,8 +71,11 @@ pub struct FormPage {
     runs_on: String,
     /// What stands in the fields.
     values: Values,
-    errors: Vec<FieldError>,
-    warnings: Vec<FieldError>,
+    #[serde(flatten)]
+    found: Findings,
+    /// It was checked on request; nothing was saved.
+    #[serde(skip)]
+    is_checked: bool,
     #[serde(skip)]
     secret_was_dropped: bool,
     #[serde(skip)]
@@ -90,8 +95,8 @@ impl FormPage {
             used_by: saved.map(|saved| saved.used_by.clone()).unwrap_or_default(),
             runs_on: saved.map(|saved| versions_in_words(&saved.config)).unwrap_or_default(),
             values,
-            errors: Vec::new(),
-            warnings: Vec::new(),
+            found: Findings::default(),
+            is_checked: false,
             secret_was_dropped: false,
             focus: None,
         }
@@ -106,20 +111,25 @@ impl FormPage {
         Self::over(frame, None, values)
     }
 
-    /// A saved configuration, with what is doubtful about it.
+    /// A saved configuration, with what there is to say about it.
     #[must_use]
     pub fn edit(frame: Frame, saved: &Saved) -> Self {
         let values = Values::of_config(&saved.name, &saved.description, &saved.config);
-        let warnings = read(&saved.config.to_stored_value(), None).map(|accepted| accepted.warnings).unwrap_or_default();
-        let warnings = warnings.into_iter().map(|warning| warning.under("/config")).collect();
-        Self { warnings, ..Self::over(frame, Some(saved), values) }
+        Self { found: judged(&saved.config), ..Self::over(frame, Some(saved), values) }
+    }
+
+    /// The form as it was sent to be checked, with everything there is to say about it.
+    #[must_use]
+    pub fn checked(frame: Frame, saved: Option<&Saved>, pairs: &Pairs, found: Findings) -> Self {
+        let page = Self::over(frame, saved, Values::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
+        Self { found, is_checked: true, ..page }
     }
 
     /// The form as it was sent, with what is wrong.
     #[must_use]
     pub fn refused(frame: Frame, saved: Option<&Saved>, pairs: &Pairs, error: Error) -> Self {
         let mut page = Self::over(frame, saved, Values::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
-        page.errors = match error {
+        page.found.errors = match error {
             Error::Invalid(errors) => errors,
             Error::Conflict(detail) if page.based_on != page.revision => {
                 // Now they know: saved once more it replaces what was saved meanwhile.
@@ -175,6 +185,11 @@ impl FormPage {
         self.id.map_or_else(|| "/saved-configs".into(), |id| format!("/saved-configs/{id}"))
     }
 
+    /// Where it is checked without being saved.
+    fn check(&self) -> String {
+        self.id.map_or_else(|| "/saved-configs/check".into(), |id| format!("/saved-configs/{id}/check"))
+    }
+
     fn rows(&self) -> Range<usize> {
         0..self.values.rows
     }
@@ -211,9 +226,10 @@ impl FormPage {
     }
 
     fn field_called(&self, name: String, label: &'static str) -> Field<'_> {
-        let (errors, warnings) = (told(&self.errors, &name), told(&self.warnings, &name));
+        let Findings { errors, warnings, hints } = &self.found;
+        let [errors, warnings, hints] = [errors, warnings, hints].map(|list| told(list, &name));
         let has_focus = self.focus.as_ref() == Some(&name);
-        Field { id: id_of(&name), value: self.values.get(&name), label, errors, warnings, has_focus, name }
+        Field { id: id_of(&name), value: self.values.get(&name), label, errors, warnings, hints, has_focus, name }
     }
 
     /// What is wrong, in the order of the form, each with a link to its field.
@@ -231,7 +247,7 @@ impl FormPage {
                 (None, Complaint { href, label: label.into(), detail: error.detail.clone() })
             }
         };
-        let mut complaints: Vec<_> = self.errors.iter().map(complaint).collect();
+        let mut complaints: Vec<_> = self.found.errors.iter().map(complaint).collect();
         complaints.sort_by_key(|(place, _)| *place);
         complaints.into_iter().map(|(_, complaint)| complaint).collect()
     }
@@ -243,7 +259,7 @@ impl FormPage {
 
     /// Whether the folded part holds something to mend, to look at or to type again.
     fn opens_rare(&self) -> bool {
-        let mut told = self.errors.iter().chain(&self.warnings);
+        let mut told = self.found.errors.iter().chain(&self.found.warnings);
         self.secret_was_dropped || told.any(|one| field_name(&one.pointer).is_some_and(|name| is_rare(&name)))
     }
 

@@ -80,7 +80,7 @@ impl ImportPage {
 /// The text of a file with [`MASK`] in the place of every secret key, and whether there was one: usable keys wherever they stand, and
 /// whatever is assigned to a key with "secret" in its name, however mistyped.
 pub(super) fn without_secrets(text: &str) -> (String, bool) {
-    let masked = without_assigned_secrets(text);
+    let masked = if text.trim_start().starts_with('{') { without_member_secrets(text) } else { without_assigned_secrets(text) };
     let clean = without_secret_keys(&masked);
     let was_there = clean != text;
     (clean, was_there)
@@ -112,5 +112,28 @@ fn without_assigned_secrets(text: &str) -> String {
         }
         rest = &rest[length..];
     }
+    clean
+}
+
+/// JSON, whole or broken: the text of every member with "secret" in its name is masked.
+fn without_member_secrets(text: &str) -> String {
+    let mut clean = String::new();
+    let mut rest = text;
+    // A name in quotes, a colon, and a text in quotes or without an end.
+    while let Some(name) = rest.to_ascii_lowercase().find("secret") {
+        let named = rest[name..].find('"').map_or(rest.len(), |end| name + end + 1);
+        let after = rest[named..].trim_start();
+        let value = after.strip_prefix(':').map(str::trim_start).and_then(|value| value.strip_prefix('"'));
+        let Some(value) = value else {
+            clean.push_str(&rest[..named]);
+            rest = &rest[named..];
+            continue;
+        };
+        clean.push_str(&rest[..rest.len() - value.len()]);
+        let end = value.find('"').unwrap_or(value.len());
+        clean.push_str(if value[..end].is_empty() { "" } else { MASK });
+        rest = &value[end..];
+    }
+    clean.push_str(rest);
     clean
 }

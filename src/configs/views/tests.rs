@@ -1,10 +1,14 @@
 use super::form::FormPage;
 use super::import::{ImportPage, without_secrets};
+use super::notes::FieldNotes;
+use super::revisions::{Change, ComparePage, RevisionsPage};
+use super::show::ShowPage;
 use super::values::Rearrangement;
 use super::*;
-use crate::configs::differences;
 use crate::configs::draft::Draft;
 use crate::configs::samples;
+use crate::configs::saved::{Comparison, Revision};
+use crate::configs::{Difference, differences};
 use crate::http::View;
 use crate::keys::MASK;
 use scraper::{ElementRef, Html, Selector};
@@ -109,26 +113,28 @@ fn every_page_is_sound_and_keeps_the_secret() {
     for config in samples::all() {
         let saved = saved(&config);
         let summary = Summary::from(saved.clone());
-        sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), Timestamp(0)));
-        sound(&ShowPage::new(Frame::default(), saved.clone(), Timestamp(99_000)));
+        sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), None, Timestamp(0)));
+        sound(&ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(99_000)));
         sound(&FormPage::new(Frame::default(), &config));
         sound(&FormPage::edit(Frame::default(), &saved));
         sound(&DeletePage::new(Frame::default(), saved.clone()));
         sound(&DeletePage::new(Frame::default(), Saved { used_by: Vec::new(), ..saved.clone() }));
         for version in ClientVersion::KNOWN {
-            sound(&TomlPage::new(Frame::default(), &saved, version));
+            sound(&TomlPage::new(Frame::default(), &saved, version, None));
+            sound(&TomlPage::new(Frame::default(), &saved, version, Some(ClientVersion::NEWEST_KNOWN)));
         }
         let revision = Revision {
             revision: 5,
             name: saved.name.clone(),
             description: String::new(),
             created_at: Timestamp(0),
+            author: "api".into(),
             changes: differences(&samples::pool(), &config),
             config,
         };
         sound(&RevisionsPage::new(Frame::default(), (saved, vec![revision]), Timestamp(0)));
     }
-    sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), Timestamp(0)));
+    sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
     sound(&ImportPage::new(Frame::default()));
 }
 
@@ -190,7 +196,7 @@ fn what_is_wrong_stands_beside_its_field_and_in_the_summary_and_nothing_typed_is
     assert!(all(&page, "details.rare")[0].attr("open").is_some());
     assert_eq!(all(&page, "#authority_secret_key")[0].attr("value"), None);
     // What is right stays as it was typed.
-    assert_eq!(all(&page, "#upstreams-0-pool_address")[0].attr("value"), Some("pool.example.com"));
+    assert_eq!(all(&page, "#upstreams-0-pool_address")[0].attr("value"), Some("pool.attic.localhost"));
     assert_eq!(all(&page, "input[name=revision]")[0].attr("value"), Some("5"));
 }
 
@@ -216,7 +222,7 @@ fn pools_are_added_raised_and_removed_without_losing_anything() {
             all(&page, "[autofocus]").into_iter().map(|field| field.attr("id").unwrap().to_owned()).collect();
         (hosts.join(" "), focus.join(" "))
     };
-    let (first, second) = ("pool.example.com", "2001:db8::7");
+    let (first, second) = ("pool.attic.localhost", "fd12::7");
     assert_eq!(hosts(Rearrangement::Add, &pairs), (format!("{first} {second} "), "upstreams-2-pool_address".into()));
     assert_eq!(hosts(Rearrangement::Raise(1), &pairs), (format!("{second} {first}"), "upstreams-0-pool_address".into()));
     assert_eq!(hosts(Rearrangement::Remove(0), &pairs), (second.into(), "upstreams-0-pool_address".into()));
@@ -306,7 +312,7 @@ fn versions_are_told_in_ranges() {
     let mut two_accounts = samples::pool();
     two_accounts.upstreams.push(crate::configs::Upstream { user_identity: "bob".into(), ..two_accounts.upstreams[0].clone() });
     let core = |version: u8| ClientConfig {
-        template_provider_type: TemplateProvider::BitcoinCoreIpc {
+        template_provider_type: crate::configs::TemplateProvider::BitcoinCoreIpc {
             version,
             network: crate::configs::BitcoinNetwork::Mainnet,
             data_dir: None,
@@ -331,27 +337,39 @@ fn versions_are_told_in_ranges() {
 fn the_list_says_where_work_goes_and_what_is_active() {
     let summary = |config: &ClientConfig| Summary::from(saved(config));
     let list = vec![summary(&samples::with_everything()), summary(&samples::solo())];
-    let page = sound(&ListPage::new(Frame::default(), (list, 9), (2, 0), Timestamp(181_000)));
+    let page = sound(&ListPage::new(Frame::default(), (list, 9), (2, 0), None, Timestamp(181_000)));
     let cells: Vec<String> = all(&page, "td[data-label='Work goes to']").into_iter().map(text).collect();
-    assert_eq!(cells, ["pool.example.com:3333, then 1 more Pool, coinbase only", "Solo"]);
+    assert_eq!(cells, ["pool.attic.localhost:3333, then 1 more Pool, coinbase only", "Solo"]);
     assert_eq!(text(all(&page, "time")[0]), "2 min");
     assert_eq!(all(&page, "td .state").len(), 2);
     assert_eq!(all(&page, "a[href='/saved-configs?limit=2&offset=2']").len(), 1);
-    let empty = sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), Timestamp(0)));
+    let empty = sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
     assert_eq!(all(&empty, "main section a[href='/saved-configs/new']").len(), 1);
 }
 
 #[test]
 fn the_json_of_one_holds_the_row_and_the_configuration() {
     let saved = saved(&samples::pool());
-    let json = serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Timestamp(0))).unwrap();
+    let json =
+        serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(0))).unwrap();
     assert_eq!(json["config"], samples::pool().masked());
     assert_eq!(serde_json::from_str::<serde_json::Value>(json["config_json"].as_str().unwrap()).unwrap(), json["config"]);
     assert_eq!(
         (json["id"].clone(), json["created_at"].clone()),
         (saved.id.to_string().into(), "1970-01-01T00:00:01.000Z".into())
     );
-    for member in ["name", "description", "is_active", "updated_at", "revision", "used_by", "warnings", "client_versions"] {
+    for member in [
+        "name",
+        "description",
+        "is_active",
+        "updated_at",
+        "revision",
+        "used_by",
+        "errors",
+        "warnings",
+        "hints",
+        "client_versions",
+    ] {
         assert!(!json[member].is_null(), "{member}");
     }
 }
@@ -359,11 +377,11 @@ fn the_json_of_one_holds_the_row_and_the_configuration() {
 #[test]
 fn a_file_is_shown_for_the_version_asked_for_or_why_not() {
     let saved = saved(&samples::solo());
-    let page = TomlPage::new(Frame::default(), &saved, ClientVersion::OLDEST);
+    let page = TomlPage::new(Frame::default(), &saved, ClientVersion::OLDEST, None);
     assert!(matches!(page.into_text(), Err(Error::Invalid(errors)) if errors[0].pointer == "/config/mode"));
-    let text = TomlPage::new(Frame::default(), &saved, ClientVersion::NEWEST_KNOWN).into_text().unwrap();
+    let text = TomlPage::new(Frame::default(), &saved, ClientVersion::NEWEST_KNOWN, None).into_text().unwrap();
     assert!(text.contains("authority_secret_key = \"********\"") && text.contains("mode = \"SOLOMINING\""));
-    let newer = sound(&TomlPage::new(Frame::default(), &saved, ClientVersion::new(1, 2, 3)));
+    let newer = sound(&TomlPage::new(Frame::default(), &saved, ClientVersion::new(1, 2, 3), None));
     assert_eq!(all(&newer, "option[selected]").into_iter().map(self::text).collect::<Vec<_>>(), ["1.2.3"]);
 }
 
@@ -374,4 +392,137 @@ fn changes_are_told_with_the_labels_of_the_form() {
     assert_eq!(told("/supported_extensions/0"), "Supported extensions");
     assert_eq!(told("/name"), "Name");
     assert_eq!(told("/unheard_of"), "unheard_of");
+}
+
+#[test]
+fn what_there_is_to_say_is_told_by_kind() {
+    let mut config = samples::pool();
+    config.jdc_signature = "x".repeat(60);
+    config.coinbase_reward_script = "addr(tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t)".into();
+    let lost = vec![FieldError::new("/config/upstreams/0/pool_address", "lost")];
+    let page = sound(&ShowPage::new(Frame::default(), saved(&config), lost, Vec::new(), Timestamp(0)));
+    let list = |id: &str| all(&page, &format!("section[aria-labelledby={id}] li")).into_iter().map(text).collect::<Vec<_>>();
+    let doubts = list("doubts");
+    assert!(doubts.len() == 2 && doubts[0].starts_with("Coinbase signature: "), "{doubts:?}");
+    assert_eq!(doubts[1], "Pool 1: Pool address: lost");
+    let hints = list("hints");
+    assert!(hints.len() == 1 && hints[0].contains("This is a testnet address"), "{hints:?}");
+    assert!(all(&page, "#errors").is_empty());
+
+    // Saved before there was a rule against it.
+    config.jdc_signature = "x".repeat(65);
+    let page = ShowPage::new(Frame::default(), saved(&config), Vec::new(), Vec::new(), Timestamp(0));
+    assert_eq!(serde_json::to_value(&page).unwrap()["errors"][0]["pointer"], "/config/jdc_signature");
+    assert_eq!(all(&sound(&page), "section[aria-labelledby=errors] li").len(), 1);
+}
+
+#[test]
+fn a_field_that_is_being_filled_in_is_told_of_alone() {
+    let mut pairs = submitted(&sound(&FormPage::new(Frame::default(), &samples::solo())));
+    set(&mut pairs, "name", "");
+    set(&mut pairs, "listening_address", "nowhere");
+    set(&mut pairs, "coinbase_reward_script", "tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t");
+    set(&mut pairs, "<script>", "x");
+    let found = Draft::of_form(pairs.clone()).judge(None).unwrap().found;
+    let html = FieldNotes::new(&pairs, &found).render().unwrap();
+    let part = |id: &str| {
+        let from = html.find(&format!("hx-target=\"#{id}-notes\"")).unwrap_or_else(|| panic!("{id} is not told: {html}"));
+        html[from..from + html[from..].find("</hx-partial>").unwrap()].to_owned()
+    };
+    assert!(part("listening_address").contains("class=\"error\""));
+    assert!(part("coinbase_reward_script").contains("This is a testnet address"));
+    assert!(!part("name").contains("class="), "an empty field is not told that it is empty");
+    assert!(!part("jdc_signature").contains("class="));
+    assert!(!html.contains("script>") && !html.contains(samples::SECRET));
+    // Each has its place on the page.
+    let page = sound(&FormPage::new(Frame::default(), &samples::solo()));
+    for (name, _) in pairs.iter().filter(|(name, _)| !name.contains('<') && name != "revision") {
+        assert_eq!(all(&page, &format!("[id='{}-notes']", name.replace('.', "-"))).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn clients_that_make_the_same_of_it_stand_together() {
+    let rows = |config: &ClientConfig| -> Vec<String> {
+        let page = sound(&ShowPage::new(Frame::default(), saved(config), Vec::new(), Vec::new(), Timestamp(0)));
+        all(&page, "section[aria-labelledby=clients] tbody tr").into_iter().map(text).collect()
+    };
+    let pool = rows(&samples::pool());
+    assert_eq!(pool.len(), 2, "{pool:?}");
+    assert!(pool[0].starts_with("0.3.0–0.6.0✓ yes File for 0.6.0"), "{pool:?}");
+    assert!(
+        pool[1].starts_with("0.1.0–0.2.0✓ yes") && pool[1].contains("+ user_identity − upstreams[].user_identity"),
+        "{pool:?}"
+    );
+    let solo = rows(&samples::solo());
+    assert!(solo[2].starts_with("0.1.0–0.1.2✗ no: Client 0.1.2 has no solo mining"), "{solo:?}");
+    let everything = rows(&samples::with_everything());
+    assert!(everything.iter().any(|row| row.contains("Client 0.4.0 does not know max_past_jobs")), "{everything:?}");
+}
+
+#[test]
+fn what_a_file_becomes_for_another_version_is_shown_line_by_line() {
+    let saved = saved(&samples::pool());
+    let compare = |version: &str, against: &str| {
+        TomlPage::new(Frame::default(), &saved, version.parse().unwrap(), Some(against.parse().unwrap()))
+    };
+    let page = sound(&compare("0.2.0", "0.6.0"));
+    let lines = |css: &str| all(&page, css).into_iter().map(text).collect::<Vec<_>>();
+    assert_eq!(lines("pre ins"), ["+ user_identity = \"alice.attic\""]);
+    assert_eq!(lines("pre del"), ["- user_identity = \"alice.attic\""]);
+    assert_eq!(lines("#against option[selected]"), ["0.6.0"]);
+    let same = sound(&compare("0.5.0", "0.6.0"));
+    assert!(text(all(&same, "section[aria-labelledby=difference]")[0]).contains("told the same"));
+    let json = serde_json::to_value(compare("0.2.0", "0.6.0")).unwrap();
+    let lines = json["difference"].as_array().unwrap();
+    let marks: Vec<&str> = lines.iter().map(|line| line["mark"].as_str().unwrap()).filter(|mark| *mark != " ").collect();
+    assert_eq!((marks, json["against"].as_str()), (vec!["+", "-"], Some("0.6.0")));
+}
+
+#[test]
+fn secrets_of_json_are_taken_out_whole_or_broken() {
+    for (text, clean) in [
+        ("{\"authority_secret_key\": \"abc\", \"x\": 1}", "{\"authority_secret_key\": \"********\", \"x\": 1}"),
+        (" {\"SECRET\" :\"abc\"", " {\"SECRET\" :\"********\""),
+        ("{\"secret\": \"abc", "{\"secret\": \"********"),
+        ("{\"secret\": \"\", \"note\": \"my secret\"}", "{\"secret\": \"\", \"note\": \"my secret\"}"),
+        ("{\"secret\": 7, \"a\": [\"secret\"", "{\"secret\": 7, \"a\": [\"secret\""),
+        ("{\"é_secret\": \"ü\"}", "{\"é_secret\": \"********\"}"),
+    ] {
+        assert_eq!(without_secrets(text).0, clean);
+    }
+}
+
+#[test]
+fn two_revisions_are_compared_field_by_field_and_line_by_line() {
+    let compare = |former: &ClientConfig, config: &ClientConfig| {
+        let changes = differences(former, config);
+        let comparison = Comparison {
+            config_id: ConfigId::random(),
+            name: "home".into(),
+            from: 3,
+            to: 5,
+            changes,
+            former: former.clone(),
+            config: config.clone(),
+        };
+        ComparePage::new(Frame::default(), comparison, ClientVersion::NEWEST_KNOWN)
+    };
+    let old = samples::pool();
+    let new = ClientConfig { share_batch_size: 77, ..old.clone() };
+    let page = compare(&old, &new);
+    let json = serde_json::to_value(&page).unwrap();
+    assert_eq!((&json["restart_needed"], &json["from"], &json["to"]), (&true.into(), &3.into(), &5.into()));
+    assert_eq!(json["changes"][0]["path"], "/share_batch_size");
+    let page = sound(&page);
+    assert_eq!(text(all(&page, "pre ins")[0]), "+ share_batch_size = 77");
+    assert!(text(all(&page, "h1")[0]).ends_with("from revision 3 to 5"));
+    // Pools that are kept and not used are no reason to restart, and neither is nothing.
+    let solo = samples::solo();
+    let kept = ClientConfig { upstreams: old.upstreams.clone(), ..solo.clone() };
+    for (one, other, needed) in [(&solo, &kept, false), (&old, &old, false), (&old, &solo, true)] {
+        let page = compare(one, other);
+        assert_eq!(serde_json::to_value(&page).unwrap()["restart_needed"], needed);
+        sound(&page);
+    }
 }

@@ -210,3 +210,100 @@ proptest! {
         prop_assert!(told.iter().all(|one| one.line.is_none_or(|line| (1..=lines).contains(&line))), "{:?}", told);
     }
 }
+
+/// Every case of which it was observed what the client 0.6.0 makes of it: here each is refused first, with the key it is about, or never
+/// reaches a client.
+#[test]
+fn every_observed_refusal_of_the_client_comes_first_from_us() {
+    let observed: Vec<&str> = include_str!("../../../../tests/data/jd-client/config_errors.txt")
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .collect();
+    let ipc = SOLO_FILE.split("[template").next().unwrap().to_owned()
+        + "[template_provider_type.BitcoinCoreIpc]\nversion = 31\nnetwork = \"testnet4\"\nfee_threshold = 100\nmin_interval = 5\n";
+    let solo = |key: &str, line: &str| edited(SOLO_FILE, key, line);
+    let pool = |key: &str, line: &str| edited(POOL_FILE, key, line);
+    let core = |key: &str, line: &str| edited(&ipc, key, line);
+    let top = |line: &str| format!("{line}\n{SOLO_FILE}");
+    let public = |text: &str| solo("authority_public", &format!("authority_public_key = \"{text}\""));
+    let payout = |text: &str| solo("coinbase", &format!("coinbase_reward_script = \"{text}\""));
+    let ipc_key = |key: &str| format!("template_provider_type.BitcoinCoreIpc.{key}");
+    // What the case is called, the file, the key that is named.
+    let refused_first: Vec<(&str, String, String)> = [
+        ("TOML syntax", "invalid = [\n".to_owned(), ""),
+        ("missing listening_address", solo("listening", ""), "listening_address"),
+        ("bad listening_address", solo("listening", "listening_address = \"nonsense\""), "listening_address"),
+        ("missing max_supported_version", solo("max_", ""), "max_supported_version"),
+        ("max version string", solo("max_", "max_supported_version = \"abc\""), "max_supported_version"),
+        ("max version too big", solo("max_", "max_supported_version = 70000"), "max_supported_version"),
+        ("negative cert", solo("cert", "cert_validity_sec = -1"), "cert_validity_sec"),
+        ("bad pubkey checksum", public("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73"), "authority_public_key"),
+        ("pubkey illegal char", public("0auqWEzQDVyd2oe1JVGF"), "authority_public_key"),
+        ("pubkey version", public("2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY"), "authority_public_key"),
+        ("pubkey short", public("2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c"), "authority_public_key"),
+        (
+            "secret is a pubkey",
+            solo("authority_secret", &format!("authority_secret_key = \"{}\"", samples::PUBLIC)),
+            "authority_secret_key",
+        ),
+        ("empty secret", solo("authority_secret", "authority_secret_key = \"\""), "authority_secret_key"),
+        ("missing TP", SOLO_FILE.split("[template").next().unwrap().to_owned(), "template_provider_type"),
+        ("bad TP variant", solo("[template", "[template_provider_type.foo]"), "template_provider_type"),
+        ("TP missing address", solo("address", ""), "template_provider_type.Sv2Tp.address"),
+        ("IPC version 29", core("version", "version = 29"), &ipc_key("version")),
+        ("IPC bad network", core("network", "network = \"testnet3\""), &ipc_key("network")),
+        ("IPC min_interval 300", core("min_interval", "min_interval = 300"), &ipc_key("min_interval")),
+        ("IPC missing fee_threshold", core("fee", ""), &ipc_key("fee_threshold")),
+        ("missing upstreams", pool("[[up", "[[other]]"), "upstreams"),
+        ("missing coinbase", solo("coinbase", ""), "coinbase_reward_script"),
+        ("bare address coinbase", payout("tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft"), "coinbase_reward_script"),
+        ("bad addr coinbase", payout("addr(tb1qxxx)"), "coinbase_reward_script"),
+        ("bad checksum coinbase", payout("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)#wdnlkpe7"), "coinbase_reward_script"),
+        ("missing jdc_signature", solo("jdc_", ""), "jdc_signature"),
+        ("missing shares_per_minute", solo("shares", ""), "shares_per_minute"),
+        ("missing share_batch_size", solo("share_batch", ""), "share_batch_size"),
+        ("bad mode", solo("mode", "mode = \"FOO\""), "mode"),
+        ("bad monitoring addr", solo("monitoring_address", "monitoring_address = \"localhost:9091\""), "monitoring_address"),
+        ("bad ext", top("supported_extensions = [\"a\"]"), "supported_extensions[0]"),
+        (
+            "reserved rollable 300",
+            top("reserved_downstream_rollable_extranonce_size = 300"),
+            "reserved_downstream_rollable_extranonce_size",
+        ),
+        ("upstream missing user_identity", pool("user_identity", ""), "upstreams[0].user_identity"),
+        ("pool_port 70000", pool("pool_port", "pool_port = 70000"), "upstreams[0].pool_port"),
+        ("upstream bad key", pool("authority_pubkey", "authority_pubkey = \"x\""), "upstreams[0].authority_pubkey"),
+    ]
+    .into_iter()
+    .map(|(case, file, key)| (case, file, key.to_owned()))
+    .collect();
+    for (case, file, key) in &refused_first {
+        let errors = import(file).expect_err(case);
+        assert!(errors.iter().all(|error| error.key == *key), "{case}: {errors:?}");
+        // A sentence for people, not the client's words.
+        assert!(errors[0].detail.ends_with(['.', '?', ')']) && errors[0].detail.contains(' '), "{case}: {errors:?}");
+    }
+
+    // What the manager settles itself, so that no client is ever told of it.
+    let settled = [
+        ("IPC without version", core("version", ""), ipc_key("version"), "version = "),
+        ("log_file bad var", top("log_file = \"$NOPE_X/jdc.log\""), "log_file".to_owned(), ""),
+        ("log_file unwritable", top("log_file = \"/nowhere/jdc.log\""), "log_file".to_owned(), ""),
+    ];
+    for (case, file, key, written) in &settled {
+        let imported = import(file).unwrap_or_else(|errors| panic!("{case}: {errors:?}"));
+        assert!(imported.remarks.iter().any(|remark| remark.key == *key), "{case}: {:?}", imported.remarks);
+        let file = crate::configs::render(&imported.config, &crate::configs::ClientVersion::NEWEST_KNOWN).unwrap();
+        assert!(file.contains(written) && !file.contains("log_file"), "{case}: {file}");
+    }
+    // A client is never started without a file.
+    let no_file = ["missing file, no env"];
+
+    let mut known: Vec<&str> =
+        refused_first.iter().map(|(case, ..)| *case).chain(settled.iter().map(|(case, ..)| *case)).collect();
+    known.extend(no_file);
+    known.sort_unstable();
+    let mut observed = observed;
+    observed.sort_unstable();
+    assert_eq!(known, observed);
+}

@@ -1,0 +1,1 @@
+ALTER TABLE configuration_revisions DROP COLUMN author;

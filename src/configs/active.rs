@@ -1,0 +1,76 @@
+//! The active configuration: the one of those who know no ids.
+
+use serde_json::Value;
+
+use super::draft::Draft;
+use super::model::ClientConfig;
+use super::naming::free_name;
+use super::queries;
+use super::rules::Findings;
+use super::saved::{Outcome, Saved};
+use super::service::{Configs, insert, load, outcome, save, with_users};
+use crate::error::{Error, Result};
+use crate::ids::ConfigId;
+
+impl Configs {
+    /// The active one.
+    ///
+    /// # Errors
+    /// None was made the active one.
+    pub async fn active(&self) -> Result<Saved> {
+        self.db
+            .read(|c| match queries::active(c)? {
+                Some(row) => with_users(c, row),
+                None => Err(Error::not_found("saved configuration that is", "active")),
+            })
+            .await
+    }
+
+    /// Makes it the active one, and no other.
+    ///
+    /// # Errors
+    /// There is none with this id: the active one stays.
+    pub async fn set_active(&self, id: ConfigId) -> Result<Outcome> {
+        self.db
+            .write(move |c| {
+                let saved = load(c, id)?;
+                queries::set_active(c, id)?;
+                Ok(outcome(&saved, format!("\"{}\" is the active configuration.", saved.name)))
+            })
+            .await
+    }
+
+    /// Saves a configuration as a new revision of the active one. Where none is active it is saved as a new one, called `name` or nearly
+    /// so, and made the active one.
+    ///
+    /// # Errors
+    /// Names every wrong field.
+    pub async fn save_active(&self, config: Value, name: &'static str) -> Result<Outcome> {
+        let author = self.author;
+        self.db
+            .write(move |c| {
+                if let Some(row) = queries::active(c)? {
+                    let saved = with_users(c, row)?;
+                    let checked = Draft::of_config_alone(None, config).check(Some(&saved))?;
+                    return save(c, saved, checked, author);
+                }
+                let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
+                let checked = Draft::of_config_alone(Some(name), config).check(None)?;
+                let made = insert(c, checked, "saved and is the active configuration", author)?;
+                queries::set_active(c, made.config_id)?;
+                Ok(made)
+            })
+            .await
+    }
+
+    /// What [`save_active`](Self::save_active) would keep, and what is doubtful about it. Nothing is saved.
+    ///
+    /// # Errors
+    /// Names every wrong field.
+    pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, Findings)> {
+        let previous = self.db.read(|c| queries::active(c)?.map(|row| with_users(c, row)).transpose()).await?;
+        let name = previous.is_none().then(|| "new".to_owned());
+        let checked = Draft::of_config_alone(name, config).check(previous.as_ref())?;
+        Ok((checked.config, Findings { errors: Vec::new(), warnings: checked.warnings, hints: checked.hints }))
+    }
+}

@@ -1,0 +1,165 @@
+//! The pools and the template provider as peers of this client: whom it cannot mean, and whom it would trust blindly.
+
+use super::{Findings, address};
+use crate::configs::model::{ClientConfig, TemplateProvider, Upstream};
+use crate::keys::EXAMPLE_PUBLIC_KEY;
+use std::net::{IpAddr, SocketAddr};
+
+/// Everything doubtful about the peers of a configuration.
+pub(super) fn check(config: &ClientConfig, found: &mut Findings) {
+    provider(&config.template_provider_type, found);
+    // In solo mining they are kept for later, and judged all the same.
+    for (at, pool) in config.upstreams.iter().enumerate() {
+        upstream(config, at, pool, found);
+    }
+}
+
+fn provider(provider: &TemplateProvider, found: &mut Findings) {
+    let TemplateProvider::Sv2Tp { address, public_key } = provider else { return };
+    let Ok((host, _)) = address::host_port(address) else { return };
+    let at = "/template_provider_type/Sv2Tp";
+    documentation(&format!("{at}/address"), &host, found);
+    if public_key.is_none() && !is_this_machine(&host) {
+        found.warn(
+            format!("{at}/public_key"),
+            format!("Without its public key the client trusts whoever answers as {host}: somebody in between could decide what you mine. The provider prints its key when it starts."),
+        );
+    }
+}
+
+fn upstream(config: &ClientConfig, at: usize, pool: &Upstream, found: &mut Findings) {
+    let field = |name: &str| format!("/upstreams/{at}/{name}");
+    documentation(&field("pool_address"), &pool.pool_address, found);
+    if pool.jds_address != pool.pool_address {
+        documentation(&field("jds_address"), &pool.jds_address, found);
+    }
+    if (&pool.pool_address, pool.pool_port) == (&pool.jds_address, pool.jds_port) {
+        found.warn(field("jds_port"), "Pool and job declarator server share host and port. They are two services; the pool's operator publishes both ports.");
+    }
+    if pool.authority_pubkey == config.authority_public_key && pool.authority_pubkey != EXAMPLE_PUBLIC_KEY {
+        found.warn(field("authority_pubkey"), "This is the public key of this client itself. Enter that of the pool.");
+    }
+    for (name, host, port) in [("pool_port", &pool.pool_address, pool.pool_port), ("jds_port", &pool.jds_address, pool.jds_port)]
+    {
+        if leads_to(host, port, config.listening_address) {
+            found.warn(field(name), format!("On port {port} of this machine this client itself listens for miners."));
+        }
+    }
+    if let Some(same) = config.upstreams[..at].iter().position(|other| other == pool) {
+        found.warn(field("pool_address"), format!("This is pool {} once more: when that fails, this does, too.", same + 1));
+    }
+}
+
+/// Whether `host` is this very machine, seen from the client.
+fn is_this_machine(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
+        Err(_) => is_localhost(host),
+    }
+}
+
+fn leads_to(host: &str, port: u16, listener: SocketAddr) -> bool {
+    let is_same = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip == listener.ip());
+    port == listener.port()
+        && (is_same || is_this_machine(host) && (listener.ip().is_loopback() || listener.ip().is_unspecified()))
+}
+
+/// Names and addresses that stand for others in documents: nobody will ever answer there.
+fn documentation(pointer: &str, host: &str, found: &mut Findings) {
+    if is_for_documents(host) {
+        found.warn(pointer, format!("{host} stands in examples for a real host; nobody answers there. Enter the real one."));
+    }
+}
+
+/// Whether a host is one of those that documents are written with (RFC 2606, 6761, 5737, 3849).
+#[must_use]
+pub(in crate::configs) fn is_for_documents(host: &str) -> bool {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => ip.is_documentation(),
+        Ok(IpAddr::V6(ip)) => ip.segments()[..2] == [0x2001, 0xdb8],
+        Err(_) => {
+            ["example", "invalid", "test", "example.com", "example.net", "example.org"].iter().any(|name| is_below(host, name))
+        }
+    }
+}
+
+/// Whether a name is this machine's own by agreement (RFC 6761).
+#[must_use]
+pub(in crate::configs) fn is_localhost(host: &str) -> bool {
+    is_below(host, "localhost")
+}
+
+fn is_below(host: &str, name: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configs::samples;
+
+    fn told(config: &ClientConfig) -> Vec<String> {
+        let mut found = Findings::default();
+        check(config, &mut found);
+        assert!(found.errors.is_empty() && found.hints.is_empty());
+        found.warnings.into_iter().map(|one| one.pointer).collect()
+    }
+
+    #[test]
+    fn hosts_that_stand_in_documents_are_known() {
+        for host in [
+            "pool.example.com",
+            "EXAMPLE.org.",
+            "a.b.example",
+            "x.test",
+            "invalid",
+            "192.0.2.7",
+            "203.0.113.1",
+            "[2001:db8::7]",
+            "2001:db8:1::",
+        ] {
+            assert!(is_for_documents(host), "{host}");
+        }
+        for host in ["pool.attic.lan", "myexample.com", "example.com.evil.lan", "latest", "192.0.3.7", "2001:db9::1", "localhost"]
+        {
+            assert!(!is_for_documents(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_provider_elsewhere_needs_a_key() {
+        let provider = |address: &str, key: bool| {
+            let public_key = key.then(|| samples::POOL_KEY.to_owned());
+            let template_provider_type = TemplateProvider::Sv2Tp { address: address.into(), public_key };
+            told(&ClientConfig { template_provider_type, ..samples::pool() })
+        };
+        for near in ["127.0.0.1:8442", "localhost:8442", "[::1]:8442", "tp.localhost:1"] {
+            assert_eq!(provider(near, false), Vec::<String>::new(), "{near}");
+        }
+        for far in ["tp.attic.lan:8442", "10.0.0.3:8442", "[fd12::3]:8442"] {
+            assert_eq!(provider(far, false), ["/template_provider_type/Sv2Tp/public_key"], "{far}");
+            assert_eq!(provider(far, true), Vec::<String>::new(), "{far}");
+        }
+        assert_eq!(provider("tp.example.net:8442", true), ["/template_provider_type/Sv2Tp/address"]);
+    }
+
+    #[test]
+    fn a_pool_is_somebody_else() {
+        let pool = |change: &dyn Fn(&mut Upstream)| {
+            let mut config = samples::pool();
+            change(&mut config.upstreams[0]);
+            told(&config)
+        };
+        assert_eq!(pool(&|_| ()), Vec::<String>::new());
+        assert_eq!(pool(&|p| p.pool_address = "pool.example.com".into()), ["/upstreams/0/pool_address"]);
+        assert_eq!(pool(&|p| p.jds_address = "192.0.2.7".into()), ["/upstreams/0/jds_address"]);
+        assert_eq!(pool(&|p| (p.jds_address, p.jds_port) = (p.pool_address.clone(), p.pool_port)), ["/upstreams/0/jds_port"]);
+        assert_eq!(pool(&|p| p.authority_pubkey = samples::PUBLIC.into()), ["/upstreams/0/authority_pubkey"]);
+        assert_eq!(pool(&|p| (p.pool_address, p.pool_port) = ("localhost".into(), 34265)), ["/upstreams/0/pool_port"]);
+        assert_eq!(pool(&|p| p.authority_pubkey = EXAMPLE_PUBLIC_KEY.into()), Vec::<String>::new(), "real pools use it");
+        let mut twice = samples::pool();
+        twice.upstreams.push(twice.upstreams[0].clone());
+        assert_eq!(told(&twice), ["/upstreams/1/pool_address"]);
+    }
+}

@@ -1,0 +1,148 @@
+//! On which versions of the client a configuration runs, why not on the others, and what becomes of its file on the way.
+//!
+//! Pure: everything follows from `toml_file` and the table in `version`.
+
+use similar::{ChangeTag, TextDiff};
+use std::collections::BTreeSet;
+
+use super::model::ClientConfig;
+use super::toml_file::{lacking, left_out, render_masked};
+use super::version::ClientVersion;
+use crate::error::FieldError;
+
+/// What a version of the client makes of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Support {
+    /// The version.
+    pub client_version: ClientVersion,
+    /// It can run the configuration.
+    pub runs: bool,
+    /// Why it cannot; pointers below `/config`.
+    pub errors: Vec<FieldError>,
+    /// What is set and means nothing to it, likewise.
+    pub without_effect: Vec<FieldError>,
+    /// Keys that its file has and that of the newest version that runs the configuration has not.
+    pub keys_added: Vec<String>,
+    /// Keys that the latter has and its file has not.
+    pub keys_left_out: Vec<String>,
+}
+
+/// One for each known version, oldest first.
+#[must_use]
+pub fn support(config: &ClientConfig) -> Vec<Support> {
+    let newest = ClientVersion::KNOWN.into_iter().rev().find_map(|version| keys(config, version)).unwrap_or_default();
+    ClientVersion::KNOWN
+        .into_iter()
+        .map(|version| {
+            let below_config = |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
+            let own = keys(config, version);
+            let other = |one: &BTreeSet<String>, than: &BTreeSet<String>| one.difference(than).cloned().collect();
+            Support {
+                client_version: version,
+                runs: own.is_some(),
+                errors: below_config(lacking(config, &version)),
+                without_effect: below_config(left_out(config, &version)),
+                keys_added: own.as_ref().map(|own| other(own, &newest)).unwrap_or_default(),
+                keys_left_out: own.as_ref().map(|own| other(&newest, own)).unwrap_or_default(),
+            }
+        })
+        .collect()
+}
+
+/// The keys of the file for a version, `[]` in the place of an array's indices; none: it cannot run the configuration.
+fn keys(config: &ClientConfig, version: ClientVersion) -> Option<BTreeSet<String>> {
+    let table = render_masked(config, &version).ok()?.parse::<toml::Table>().ok()?;
+    let mut found = BTreeSet::new();
+    flatten("", &toml::Value::Table(table), &mut found);
+    Some(found)
+}
+
+fn flatten(path: &str, value: &toml::Value, found: &mut BTreeSet<String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                flatten(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value, found);
+            }
+        }
+        toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
+            list.iter().for_each(|value| flatten(&format!("{path}[]"), value, found));
+        }
+        _ => drop(found.insert(path.to_owned())),
+    }
+}
+
+/// A line of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Line {
+    /// `-` only before, `+` only after, a space both times.
+    pub mark: char,
+    /// The line without its end.
+    pub text: String,
+}
+
+/// Two files line by line.
+#[must_use]
+pub fn compared(before: &str, after: &str) -> Vec<Line> {
+    let diff = TextDiff::from_lines(before, after);
+    let line = |change: similar::Change<&str>| Line {
+        mark: match change.tag() {
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+            ChangeTag::Equal => ' ',
+        },
+        text: change.value().trim_end_matches('\n').to_owned(),
+    };
+    diff.iter_all_changes().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configs::samples;
+
+    fn of(config: &ClientConfig, version: &str) -> Support {
+        support(config).into_iter().find(|one| one.client_version.to_string() == version).unwrap()
+    }
+
+    #[test]
+    fn each_version_says_whether_it_runs_it_and_what_it_is_told_differently() {
+        let pool = samples::pool();
+        let newest = of(&pool, "0.6.0");
+        assert!(newest.runs && newest.keys_added.is_empty() && newest.keys_left_out.is_empty());
+        let older = of(&pool, "0.2.0");
+        assert!(older.runs && older.errors.is_empty() && older.without_effect.is_empty());
+        assert_eq!(
+            (older.keys_added, older.keys_left_out),
+            (vec!["user_identity".to_owned()], vec!["upstreams[].user_identity".to_owned()])
+        );
+        let solo = of(&samples::solo(), "0.1.2");
+        assert!(!solo.runs && solo.keys_added.is_empty() && solo.keys_left_out.is_empty());
+        assert_eq!(solo.errors[0].pointer, "/config/mode");
+        let everything = samples::with_everything();
+        let before = of(&everything, "0.3.0");
+        let pointers: Vec<&str> = before.without_effect.iter().map(|one| one.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/config/miner_telemetry", "/config/max_past_jobs"]);
+        assert_eq!(
+            before.keys_left_out,
+            ["max_past_jobs", "miner_telemetry.cidrs", "template_provider_type.BitcoinCoreIpc.version"]
+        );
+        assert_eq!(of(&everything, "0.1.5").errors.len(), 1, "Bitcoin Core 31");
+    }
+
+    #[test]
+    fn what_a_version_runs_is_what_is_said_elsewhere() {
+        for config in samples::all() {
+            let able: Vec<_> = support(&config).into_iter().filter(|one| one.runs).map(|one| one.client_version).collect();
+            assert_eq!(able, crate::configs::versions_for(&config));
+        }
+    }
+
+    #[test]
+    fn lines_are_marked_by_where_they_stand() {
+        let told: String =
+            compared("a\nb\nc\n", "a\nx\nc\nd").iter().map(|line| format!("{}{}|", line.mark, line.text)).collect();
+        assert_eq!(told, " a|-b|+x| c|+d|");
+        assert!(compared("a\n", "a\n").iter().all(|line| line.mark == ' '));
+        assert!(compared("", "").is_empty());
+    }
+}

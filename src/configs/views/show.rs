@@ -1,0 +1,130 @@
+//! The page of one saved configuration, which is also its JSON.
+
+use askama::Template;
+use serde::Serialize;
+
+use super::notes::{Notes, notes};
+use super::{mode_in_words, values, versions_in_words};
+use crate::clock::{Timestamp, spoken};
+use crate::configs::model::TemplateProvider;
+use crate::configs::saved::{Saved, judged, versions_for};
+use crate::configs::service::revisions_in_words;
+use crate::configs::{ClientVersion, Findings, Support, render_masked, support};
+use crate::error::FieldError;
+use crate::http::Frame;
+
+/// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "configs/show.html", blocks = ["main"])]
+pub struct ShowPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    #[serde(flatten)]
+    saved: Saved,
+    /// What was passed over or assumed when it was imported, with keys and lines.
+    import_remarks: Vec<FieldError>,
+    /// The masked configuration as JSON text, as clients of the first generation read it.
+    config_json: String,
+    /// Errors (it was saved before a rule was made), warnings and hints; pointers below `/config`.
+    #[serde(flatten)]
+    found: Findings,
+    /// The known versions of the client that can run it, oldest first.
+    client_versions: Vec<ClientVersion>,
+    /// What each known version makes of it, oldest first.
+    support: Vec<Support>,
+    #[serde(skip)]
+    runs_on: String,
+    #[serde(skip)]
+    file: Option<String>,
+    #[serde(skip)]
+    file_version: ClientVersion,
+}
+
+crate::view!(ShowPage { "main" => as_main });
+
+/// Versions of the client that make the same of a configuration.
+struct Clients<'s> {
+    oldest: ClientVersion,
+    newest: ClientVersion,
+    /// What they make of it, in the words for the newest of them.
+    of: &'s Support,
+}
+
+impl Clients<'_> {
+    /// `0.3.0–0.6.0`.
+    fn versions(&self) -> String {
+        if self.oldest == self.newest { self.newest.to_string() } else { format!("{}–{}", self.oldest, self.newest) }
+    }
+
+    /// Its file has another shape than that for the newest version that runs the configuration.
+    fn is_reshaped(&self) -> bool {
+        !self.of.keys_added.is_empty() || !self.of.keys_left_out.is_empty()
+    }
+}
+
+impl ShowPage {
+    /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are doubts about its host names,
+    /// `import_remarks` what was said of the file it came from.
+    #[must_use]
+    pub fn new(frame: Frame, saved: Saved, lost_hosts: Vec<FieldError>, import_remarks: Vec<FieldError>, now: Timestamp) -> Self {
+        let mut found = judged(&saved.config);
+        found.warnings.extend(lost_hosts);
+        let client_versions = versions_for(&saved.config);
+        let file_version = client_versions.last().copied().unwrap_or(ClientVersion::NEWEST_KNOWN);
+        Self {
+            frame,
+            now,
+            config_json: saved.config.masked().to_string(),
+            found,
+            import_remarks,
+            client_versions,
+            support: support(&saved.config),
+            runs_on: versions_in_words(&saved.config),
+            file: render_masked(&saved.config, &file_version).ok(),
+            file_version,
+            saved,
+        }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn mode(&self) -> &'static str {
+        mode_in_words(self.saved.config.mode)
+    }
+
+    fn revisions(&self) -> String {
+        revisions_in_words(self.saved.revision)
+    }
+
+    fn rare(&self) -> Vec<(String, String)> {
+        values::rare_values(&self.saved.config)
+    }
+
+    /// What the versions make of it, those alike together, newest first.
+    fn clients(&self) -> Vec<Clients<'_>> {
+        let mut clients: Vec<Clients<'_>> = Vec::new();
+        for one in self.support.iter().rev() {
+            let is_alike = |other: &&mut Clients<'_>| {
+                let pointers = |list: &[FieldError]| list.iter().map(|one| one.pointer.clone()).collect::<Vec<_>>();
+                pointers(&one.errors) == pointers(&other.of.errors)
+                    && pointers(&one.without_effect) == pointers(&other.of.without_effect)
+                    && (one.runs, &one.keys_added, &one.keys_left_out)
+                        == (other.of.runs, &other.of.keys_added, &other.of.keys_left_out)
+            };
+            match clients.last_mut().filter(is_alike) {
+                Some(group) => group.oldest = one.client_version,
+                None => clients.push(Clients { oldest: one.client_version, newest: one.client_version, of: one }),
+            }
+        }
+        clients
+    }
+
+    /// What there is to say, by kind.
+    fn notes(&self) -> Vec<Notes<'_>> {
+        notes(&self.found)
+    }
+}

@@ -1,0 +1,95 @@
+//! What the first generation's API answers, in its own words. No I/O.
+
+use askama::Template;
+use serde::Serialize;
+
+use crate::configs::{ClientConfig, Findings, Saved};
+use crate::error::FieldError;
+use crate::http::Frame;
+use crate::ids::{ConfigId, InstanceId};
+use crate::instances::Instance;
+use crate::keeper::machine::State;
+
+/// `GET /jdc/status`.
+#[derive(Debug, Default, Serialize)]
+pub struct Standing {
+    /// A client is there and was not told to end.
+    running: bool,
+    /// Its process id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    /// For how long it has run, whole seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime: Option<u64>,
+    /// When it was started, milliseconds since 1970.
+    #[serde(rename = "startTime", skip_serializing_if = "Option::is_none")]
+    start_time: Option<i64>,
+    /// The state in today's words; none before the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<State>,
+    /// The instance it is about; none before the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_id: Option<InstanceId>,
+}
+
+impl Standing {
+    /// Of the instance, or of none.
+    #[must_use]
+    pub fn of(instance: Option<Instance>) -> Self {
+        instance.map_or_else(Self::default, |instance| Self {
+            running: instance.running,
+            pid: instance.pid,
+            uptime: instance.uptime,
+            start_time: instance.start_time,
+            status: Some(instance.status),
+            instance_id: Some(instance.id),
+        })
+    }
+}
+
+/// `GET /config`.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    success: bool,
+    /// The file for the client in use, secret masked.
+    toml: String,
+    /// The configuration, secret masked.
+    config: ClientConfig,
+    config_id: ConfigId,
+    name: String,
+    revision: i32,
+}
+
+impl Kept {
+    /// The active configuration and its file.
+    #[must_use]
+    pub fn new((saved, toml): (Saved, String)) -> Self {
+        let Saved { id, name, revision, config, .. } = saved;
+        Self { success: true, toml, config, config_id: id, name, revision }
+    }
+}
+
+/// `POST /config/validate`, when nothing is wrong.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "first_generation/valid.html", blocks = ["main"])]
+pub struct ValidPage {
+    #[serde(skip)]
+    frame: Frame,
+    valid: bool,
+    /// The file for the client in use, secret masked.
+    toml: String,
+    /// What works but is probably not meant.
+    warnings: Vec<FieldError>,
+    /// What is good to know.
+    hints: Vec<FieldError>,
+}
+
+crate::view!(ValidPage { "main" => as_main });
+
+impl ValidPage {
+    /// The file that would come of it, and what is doubtful.
+    #[must_use]
+    pub fn new(frame: Frame, (toml, found): (String, Findings)) -> Self {
+        Self { frame, valid: true, toml, warnings: found.warnings, hints: found.hints }
+    }
+}
