@@ -133,3 +133,8 @@ pub fn measured(events: &[(Event, String)], begun: Timestamp) -> Option<(u64, u6
     }
     None
 }
+
+/// A length of time for people: `22 ms`, `3.4 s`.
+pub fn length(millis: u64) -> String {
+    if millis < 1000 { format!("{millis} ms") } else { format!("{}.{} s", millis / 1000, millis % 1000 / 100) }
+}

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::board::Ticket;
-use super::gate::{self, Verdict};
+use super::gate::{self, Verdict, length};
 use super::model::{Job, Stage, Step, StepState, Switch};
 use super::service::Updates;
 use crate::clock::Timestamp;
@@ -302,15 +302,11 @@ fn measured_words(step: Option<&Step>) -> String {
     match step.and_then(|step| step.downtime_ms.zip(step.own_start_ms)) {
         Some((down, own)) => format!(
             "It has come up well. It did not serve miners for {}; its client needed {} of that to start.",
-            seconds(down),
-            seconds(own)
+            length(down),
+            length(own)
         ),
         None => "It has come up well.".into(),
     }
-}
-
-fn seconds(millis: u64) -> String {
-    format!("{}.{:01} s", millis / 1000, millis % 1000 / 100)
 }
 
 /// What is to be said at an end before the last step.

@@ -4,6 +4,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::checking::News;
+use super::gate::length;
 use super::model::{Asset, Gate, Installed, Job, Manifest, Release, Stage, Step};
 use super::settings::Wanted;
 use crate::clock::{Timestamp, spoken};
@@ -161,8 +162,7 @@ impl JobPage {
     #[allow(clippy::unused_self, reason = "templates call methods")]
     fn downtime(&self, step: &Step) -> Option<String> {
         let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
-        let seconds = |millis: u64| format!("{}.{} s", millis / 1000, millis % 1000 / 100);
-        Some(format!("{}, of which its start took {}", seconds(down), seconds(own)))
+        Some(format!("{}, of which its start took {}", length(down), length(own)))
     }
 
     /// The version that can be gone back to after a switch that came out well.
