@@ -6,8 +6,10 @@ use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
 use super::installing::{Order, With};
-use super::model::{Job, Task};
+use super::checking::News;
+use super::model::{Installed, Job, Task};
 use super::service::Updates;
+use super::settings::Wanted;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::schedule::Schedule;
@@ -77,31 +79,88 @@ async fn look(updates: &Updates) {
     }
 }
 
-/// Installs the newest release and switches to it, if the user asked for that, it is time, its checksum is known, and it was not tried by itself before.
+/// Installs the newest release and switches to it, if that is due.
 async fn install_what_is_new(updates: &Updates, now: Timestamp) -> Result<Option<Job>> {
     let wanted = updates.wanted().await?;
-    if !wanted.automatic || !wanted.is_time(now.minute_of_day()) || updates.present().is_some() || updates.fixed().is_some() {
+    if updates.present().is_some() || updates.fixed().is_some() {
         return Ok(None);
     }
-    let news = updates.news().await?;
-    // The first client is the user's own decision.
-    let (true, Some(_), Some(latest)) = (news.available, &news.current, &news.latest) else { return Ok(None) };
-    let Some(release) = news.releases.iter().find(|release| release.tag == *latest) else { return Ok(None) };
-    if !release.asset.is_ready() || (release.asset.sha256().is_none() && wanted.signed_by.is_none()) {
-        return Ok(None);
+    let (news, history) = (updates.news().await?, updates.history(200).await?);
+    let Some(tag) = due(&wanted, now.minute_of_day(), &news, &updates.installed().await?, &history) else { return Ok(None) };
+    updates.install(Order::Release(Some(tag)), With { unverified: false, switch: true }, ACTOR).await.map(Some)
+}
+
+/// The release that is to be installed by itself now: the newest, if the user asked for that and this is the part of the day for it, there is
+/// a client in use (the first one is the user's own decision), the file is there and can be checked, and it was not tried by itself before. One that somebody installed
+/// and has not switched to is left to them.
+fn due(wanted: &Wanted, minute: u16, news: &News, installed: &[Installed], history: &[Job]) -> Option<String> {
+    if !wanted.automatic || !wanted.is_time(minute) || !news.available || news.current.is_none() {
+        return None;
     }
-    let history = updates.history(200).await?;
-    let of_this = |job: &&Job| job.actor == ACTOR && job.task == Task::Install && job.version == *latest;
-    if history.iter().any(|job| of_this(&job)) {
-        return Ok(None);
-    }
-    let installed = updates.installed().await?;
-    let known = installed.into_iter().find(|one| one.manifest.as_ref().is_some_and(|m| m.tag.as_ref() == Some(latest)));
-    match known {
-        // Somebody installed it and has not switched to it: that is left to them.
-        Some(_) => Ok(None),
-        None => {
-            updates.install(Order::Release(Some(latest.clone())), With { unverified: false, switch: true }, ACTOR).await.map(Some)
+    let latest = news.latest.as_ref()?;
+    let release = news.releases.iter().find(|release| release.tag == *latest)?;
+    let can_be_checked = release.asset.sha256().is_some() || wanted.signed_by.is_some();
+    let was_tried = history.iter().any(|job| job.actor == ACTOR && job.task == Task::Install && job.version == *latest);
+    let is_there = installed.iter().any(|one| one.manifest.as_ref().is_some_and(|m| m.tag.as_ref() == Some(latest)));
+    (release.asset.is_ready() && can_be_checked && !was_tried && !is_there).then(|| latest.clone())
+}
+
+/// What to say of an update that was made by itself and did not go well, if that was the last thing done.
+pub fn trouble(last: Option<&Job>) -> Option<String> {
+    let last = last.filter(|job| job.actor == ACTOR && job.stage.is_over() && !job.stage.is_good())?;
+    Some(format!("The update to {} that was made by itself did not go well. {}", last.version, last.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Asset, Release, Stage};
+    use super::*;
+
+    fn news() -> News {
+        let asset = Asset::Ready { name: "x".into(), url: "https://x".into(), size: 1, sha256: Some("00".into()), signature: None };
+        let release =
+            Release { tag: "v0.8.0".into(), notes: String::new(), published_at: None, prerelease: false, page: String::new(), asset };
+        News {
+            available: true,
+            current: Some("0.5.0".into()),
+            current_tag: None,
+            latest: Some("v0.8.0".into()),
+            latest_client: Some("0.6.0".into()),
+            checked_at: None,
+            releases: vec![release],
         }
+    }
+
+    #[test]
+    fn a_release_is_installed_by_itself_once_when_it_is_wished_and_can_be_checked() {
+        let wanted = Wanted { automatic: true, ..Wanted::default() };
+        let at = |wanted: &Wanted, minute, news: &News, history: &[Job]| due(wanted, minute, news, &[], history);
+        assert_eq!(at(&wanted, 150, &news(), &[]), Some("v0.8.0".into()));
+        assert_eq!(at(&Wanted::default(), 150, &news(), &[]), None, "never unless asked for");
+        assert_eq!(at(&wanted, 301, &news(), &[]), None, "not at another time");
+        assert_eq!(at(&wanted, 150, &News { available: false, ..news() }, &[]), None);
+        assert_eq!(at(&wanted, 150, &News { current: None, ..news() }, &[]), None, "not the first one");
+        let mut unchecked = news();
+        if let Asset::Ready { sha256, .. } = &mut unchecked.releases[0].asset {
+            *sha256 = None;
+        }
+        assert_eq!(at(&wanted, 150, &unchecked, &[]), None);
+        assert!(at(&Wanted { signed_by: Some("key".into()), ..wanted.clone() }, 150, &unchecked, &[]).is_some());
+        let mut uploading = news();
+        uploading.releases[0].asset = Asset::Uploading { name: "x".into() };
+        assert_eq!(at(&wanted, 150, &uploading, &[]), None);
+        let tried = Job::new(Task::Install, "v0.8.0", ACTOR, Timestamp(0));
+        assert_eq!(at(&wanted, 150, &news(), std::slice::from_ref(&tried)), None, "each one once");
+        let by_hand = Job { actor: "page".into(), ..tried };
+        assert!(at(&wanted, 150, &news(), &[by_hand]).is_some());
+    }
+
+    #[test]
+    fn what_went_wrong_by_itself_is_said() {
+        let job = |stage, actor: &str| Job { stage, message: "barn did not come up well.".into(), ..Job::new(Task::Switch, "0.6.0", actor, Timestamp(0)) };
+        assert!(trouble(Some(&job(Stage::RolledBack, ACTOR))).unwrap().contains("barn did not come up well"));
+        assert_eq!(trouble(Some(&job(Stage::Switched, ACTOR))), None);
+        assert_eq!(trouble(Some(&job(Stage::Failed, "page"))), None);
+        assert_eq!(trouble(None), None);
     }
 }

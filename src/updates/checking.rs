@@ -84,7 +84,7 @@ impl Updates {
             self.ask(checked, is_same, now).await?;
         }
         let news = self.news().await?;
-        self.tell(&news);
+        self.tell(&news).await;
         Ok(news)
     }
 
@@ -204,8 +204,10 @@ impl Updates {
         }
     }
 
-    /// Says on the overview what is new.
-    pub(super) fn tell(&self, news: &News) {
+    /// Says on the overview what is new, and what did not go well by itself.
+    pub(super) async fn tell(&self, news: &News) {
+        let last = self.history(1).await.unwrap_or_default();
+        let trouble = super::calendar::trouble(last.first());
         let words = news.available.then(|| {
             let latest = news.latest.as_deref().unwrap_or_default();
             match (&news.current, &news.latest_client) {
@@ -214,7 +216,7 @@ impl Updates {
                 (None, _) => format!("Release {latest} can be installed."),
             }
         });
-        self.instances().glances().set_news(words);
+        self.instances().glances().set_news(trouble.or(words));
         // A tag this program does not know is newer than everything only while what is in use is older than it.
         let latest = news.latest.as_ref().map(|tag| Latest { tag: tag.clone(), client: super::client_of_tag(tag) });
         self.health().set_latest(latest.filter(|latest| latest.client.is_some() || news.available));

@@ -131,7 +131,8 @@ impl Updates {
             Err(Ended::Cancelled) => return ticket.end(Stage::Cancelled, "It was cancelled; nothing was installed.").await,
             Err(Ended::Failed { message, excerpt }) => {
                 ticket.show(|job| job.excerpt = excerpt);
-                return ticket.end(Stage::Failed, message).await;
+                ticket.end(Stage::Failed, message).await;
+                return self.look_at_store().await;
             }
         };
         drop(source);

@@ -329,7 +329,7 @@ impl Updates {
                 })
                 .collect();
             self.0.db.write(move |c| Ok(queries::set_installed(c, &rows, Timestamp::now())?)).await?;
-            self.tell(&self.news().await?);
+            self.tell(&self.news().await?).await;
             Ok::<(), Error>(())
         };
         if let Err(error) = look.await {
