@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
-use super::installing::{Order, With};
 use super::checking::News;
+use super::installing::{Order, With};
 use super::model::{Installed, Job, Task};
 use super::service::Updates;
 use super::settings::Wanted;
@@ -117,9 +117,16 @@ mod tests {
     use super::*;
 
     fn news() -> News {
-        let asset = Asset::Ready { name: "x".into(), url: "https://x".into(), size: 1, sha256: Some("00".into()), signature: None };
-        let release =
-            Release { tag: "v0.8.0".into(), notes: String::new(), published_at: None, prerelease: false, page: String::new(), asset };
+        let asset =
+            Asset::Ready { name: "x".into(), url: "https://x".into(), size: 1, sha256: Some("00".into()), signature: None };
+        let release = Release {
+            tag: "v0.8.0".into(),
+            notes: String::new(),
+            published_at: None,
+            prerelease: false,
+            page: String::new(),
+            asset,
+        };
         News {
             available: true,
             current: Some("0.5.0".into()),
@@ -157,7 +164,11 @@ mod tests {
 
     #[test]
     fn what_went_wrong_by_itself_is_said() {
-        let job = |stage, actor: &str| Job { stage, message: "barn did not come up well.".into(), ..Job::new(Task::Switch, "0.6.0", actor, Timestamp(0)) };
+        let job = |stage, actor: &str| Job {
+            stage,
+            message: "barn did not come up well.".into(),
+            ..Job::new(Task::Switch, "0.6.0", actor, Timestamp(0))
+        };
         assert!(trouble(Some(&job(Stage::RolledBack, ACTOR))).unwrap().contains("barn did not come up well"));
         assert_eq!(trouble(Some(&job(Stage::Switched, ACTOR))), None);
         assert_eq!(trouble(Some(&job(Stage::Failed, "page"))), None);
