@@ -23,6 +23,8 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// A request that has no answer by then never will; longer than the longest stop.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The largest client and what a form puts around it.
+const UPLOAD_LIMIT: usize = 513 * 1024 * 1024;
 /// A file of 512 MiB at 150 kB/s.
 const UPLOAD: Duration = Duration::from_secs(3600);
 
@@ -140,7 +142,7 @@ fn urls() -> Router<AppState> {
 
 /// What takes long because much comes in: of other limits than everything else.
 fn uploads() -> Router<AppState> {
-    Router::new().route("/updates/upload", post(updates::routes::upload)).layer(DefaultBodyLimit::disable())
+    Router::new().route("/updates/upload", post(updates::routes::upload)).layer(DefaultBodyLimit::max(UPLOAD_LIMIT))
 }
 
 fn within(time: Duration) -> TimeoutLayer {

@@ -1,9 +1,12 @@
-//! Asking a program for its version in a box: little time, little memory, little output, nowhere to write, no network, and nothing left behind.
+//! Asking a program for its version in a box: little time, little memory, little output, nowhere to write, no TCP, no signals to others.
 //!
 //! The box is made by chain-loading, as a client's start is: a fresh process of this program shuts itself in and then becomes the other one.
-//! What the kernel does not offer (Landlock is younger than some kernels) is left out; the limits hold everywhere.
+//! What the kernel does not offer (Landlock is younger than some kernels) is left out; the limits hold everywhere. It may read what this process may read: the box
+//! keeps an honest program's faults from doing harm, it is no reason to run a hostile one.
 
-use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, path_beneath_rules};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
+};
 use rustix::process::{Pid, Resource, Rlimit, Signal, setrlimit};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -126,12 +129,13 @@ fn become_boxed(command: &[OsString]) -> String {
     format!("cannot be run: {error}{advice}")
 }
 
-/// May read and run files, and nothing else: no writing, no TCP. As far as this kernel can.
+/// May read and run files, and nothing else: no writing, no TCP, no signals to other processes. As far as this kernel can.
 fn shut_in() -> Result<(), RulesetError> {
-    let abi = ABI::V5;
+    let abi = ABI::V6;
     Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
         .handle_access(AccessNet::from_all(abi))?
+        .scope(Scope::from_all(abi))?
         .create()?
         .add_rules(path_beneath_rules(["/"], AccessFs::from_read(abi)))?
         .restrict_self()?;

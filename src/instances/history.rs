@@ -16,6 +16,9 @@ use crate::ids::InstanceId;
 use crate::keeper::journal::Entry;
 use crate::keeper::machine::{Exit, Reason, State};
 
+/// The reason of an end that was not the client's doing: its keeper was killed, or the power went.
+pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
+
 /// A row of `events`: one change of state.
 #[derive(Clone, Debug, Queryable, Selectable, Serialize)]
 #[diesel(table_name = events)]
@@ -173,7 +176,7 @@ fn sentence(reason: &Reason, to: State, exit: Option<Exit>) -> String {
             spoken(Duration::from_secs(*within_s))
         ),
         (Reason::LeftRunning, _) => "the manager ended and left it to its keeper, which goes on".into(),
-        (Reason::KeeperLost, _) => "its keeper was killed, and the client with it".into(),
+        (Reason::KeeperLost, _) => KEEPER_LOST.into(),
     }
 }
 

@@ -56,6 +56,16 @@ impl Instances {
         Ok(())
     }
 
+    /// Lets an instance follow the version in use; nothing is tried on it any more. What runs goes on.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn follow_in_use(&self, id: InstanceId) -> Result<()> {
+        self.db.write(move |c| Ok(queries::follow_in_use(c, id)?)).await?;
+        self.supervisor.announce(id);
+        Ok(())
+    }
+
     /// Pins an instance to a client version, which is tried no more. What runs goes on.
     ///
     /// # Errors

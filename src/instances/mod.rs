@@ -30,7 +30,7 @@ mod wishes;
 mod words;
 
 pub use glance::{Glance, Glances, Wellbeing};
-pub use history::Event;
+pub use history::{Event, KEEPER_LOST};
 pub use model::Instance;
 pub use program::{ClientSource, Program};
 pub use service::{Instances, Outcome};

@@ -71,7 +71,11 @@ pub fn update(db: &mut Db, id: InstanceId, wishes: &Wishes, now: Timestamp) -> Q
             wishes.memory_limit_mib.map(|most| instances::memory_limit_mib.eq(most)),
             wishes.open_files_limit.map(|most| instances::open_files_limit.eq(most)),
             wishes.nice.map(|nice| instances::nice.eq(nice)),
-            wishes.client_version.as_ref().map(|version| instances::client_version.eq(version)),
+            // Whoever says which version it runs means that and not what is being tried.
+            wishes
+                .client_version
+                .as_ref()
+                .map(|version| (instances::client_version.eq(version), instances::trial_version.eq(None::<String>))),
             instances::updated_at.eq(now),
         ))
         .execute(db)
@@ -101,6 +105,14 @@ pub fn set_start(db: &mut Db, id: InstanceId, revision: i32, port: u16, version:
 /// Stores which client version is being tried on an instance; none: none any more.
 pub fn set_trial(db: &mut Db, id: InstanceId, version: Option<&str>) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id))).set(instances::trial_version.eq(version)).execute(db)
+}
+
+/// Lets an instance follow the version in use.
+pub fn follow_in_use(db: &mut Db, id: InstanceId) -> QueryResult<usize> {
+    let nothing = None::<String>;
+    diesel::update(instances::table.filter(instances::id.eq(id)))
+        .set((instances::client_version.eq(&nothing), instances::trial_version.eq(&nothing)))
+        .execute(db)
 }
 
 /// Pins an instance to a client version, which need not be tried any more.

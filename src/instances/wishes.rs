@@ -1,5 +1,6 @@
 //! What a user says of a new instance, or of what is to change in one. Pure.
 
+use super::program::CURRENT;
 use crate::configs::check_name;
 use crate::error::Result;
 use crate::http::extract::Members;
@@ -66,7 +67,8 @@ impl Wishes {
         let version = body.text("client_version");
         if has_version {
             if version.as_deref().is_some_and(|v| {
-                v.len() > 32
+                v.len() > 48
+                    || *v == *CURRENT
                     || v.contains("..")
                     || !v.starts_with(|c: char| c.is_ascii_alphanumeric())
                     || !v.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))

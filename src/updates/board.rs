@@ -26,14 +26,22 @@ pub struct Board(Arc<Shared>);
 struct Shared {
     db: Db,
     told: watch::Sender<Option<Job>>,
-    cancel: Mutex<CancellationToken>,
+    cancel: Mutex<Option<(JobId, CancellationToken)>>,
+    /// Held while a piece of work begins, and by whoever must be sure that none does.
+    beginning: tokio::sync::Mutex<()>,
     stop: CancellationToken,
 }
 
 impl Board {
     /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the next one.
     pub fn new(db: Db, stop: CancellationToken) -> Self {
-        Self(Arc::new(Shared { db, told: watch::Sender::new(None), cancel: Mutex::default(), stop }))
+        Self(Arc::new(Shared {
+            db,
+            told: watch::Sender::new(None),
+            cancel: Mutex::default(),
+            beginning: tokio::sync::Mutex::default(),
+            stop,
+        }))
     }
 
     /// Begins a piece of work, or goes on with one of an earlier manager.
@@ -41,6 +49,7 @@ impl Board {
     /// # Errors
     /// Another one is under way.
     pub async fn begin(&self, job: Job) -> Result<Ticket> {
+        let _beginning = self.0.beginning.lock().await;
         let mut busy = None;
         self.0.told.send_if_modified(|present| match present {
             Some(present) if !present.stage.is_over() => {
@@ -58,7 +67,7 @@ impl Board {
             )));
         }
         let cancel = CancellationToken::new();
-        *self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
+        *self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some((job.id, cancel.clone()));
         let ticket = Ticket { board: self.clone(), cancel, last: Mutex::new(None) };
         ticket.save().await?;
         let _ = self.0.db.write(|c| Ok(queries::forget_jobs(c, REMEMBERED)?)).await;
@@ -95,8 +104,46 @@ impl Board {
         if job.stage.is_over() {
             return Err(Error::Conflict(format!("\"{}\" is over; there is nothing to cancel.", job.title())));
         }
-        self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner).cancel();
+        if let Some((present, cancel)) = &*self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner)
+            && *present == id
+        {
+            cancel.cancel();
+        }
         Ok(job)
+    }
+
+    /// Makes sure that nothing is under way and nothing begins while the guard is held.
+    ///
+    /// # Errors
+    /// Something is under way.
+    pub async fn alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
+        let guard = self.0.beginning.lock().await;
+        match self.present().filter(|job| !job.stage.is_over()) {
+            Some(job) => Err(Error::Conflict(format!("\"{}\" is under way. Wait for it, or cancel it.", job.title()))),
+            None => Ok(guard),
+        }
+    }
+}
+
+impl Board {
+    /// Writes the end of a piece of work down as soon as that can be done: one whose end is not written would be taken for unfinished by the next manager.
+    fn write_soon(&self, job: Job) {
+        let this = self.clone();
+        let write = async move {
+            loop {
+                let job = job.clone();
+                if this.0.db.write(move |c| Ok(queries::put_job(c, &job)?)).await.is_ok() {
+                    return;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    () = this.0.stop.cancelled() => return,
+                }
+            }
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(write);
+        }
     }
 }
 
@@ -183,7 +230,8 @@ impl Ticket {
             }
         });
         if let Err(error) = ended.await {
-            tracing::error!(%error, "what became of the work cannot be written down");
+            tracing::error!(%error, "what became of the work cannot be written down yet; it is tried again");
+            self.board.write_soon(self.job());
         }
     }
 
@@ -196,13 +244,13 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         // Left behind by a fault of ours. While the manager ends, the next one goes on with it.
-        if !self.board.0.stop.is_cancelled() {
-            self.show(|job| {
-                if !job.stage.is_over() {
-                    (job.stage, job.ended_at) = (Stage::Failed, Some(Timestamp::now()));
-                    job.message = "A fault inside jd-manager ended it; its log has the cause. Nothing was left half done.".into();
-                }
-            });
+        if self.board.0.stop.is_cancelled() || self.job().stage.is_over() {
+            return;
         }
+        self.show(|job| {
+            (job.stage, job.ended_at) = (Stage::Failed, Some(Timestamp::now()));
+            job.message = "A fault inside jd-manager ended it; its log has the cause.".into();
+        });
+        self.board.write_soon(self.job());
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checking::News;
 use super::installing::{Order, With};
-use super::model::{Installed, Job, Task};
+use super::model::{Installed, Job, Stage, Task};
 use super::service::Updates;
 use super::settings::Wanted;
 use crate::clock::Timestamp;
@@ -22,6 +22,8 @@ const AFTER_START: Duration = Duration::from_secs(120);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Whether it is time to install is looked at so often.
 const LOOK: Duration = Duration::from_secs(60);
+/// An installation by itself that failed is tried again after so long: in the next window.
+const RETRY: Duration = Duration::from_secs(20 * 3600);
 /// Who acts, for the history.
 const ACTOR: &str = "automatic";
 
@@ -86,21 +88,27 @@ async fn install_what_is_new(updates: &Updates, now: Timestamp) -> Result<Option
         return Ok(None);
     }
     let (news, history) = (updates.news().await?, updates.history(200).await?);
-    let Some(tag) = due(&wanted, now.minute_of_day(), &news, &updates.installed().await?, &history) else { return Ok(None) };
+    let Some(tag) = due(&wanted, (now, now.minute_of_day()), &news, &updates.installed().await?, &history) else {
+        return Ok(None);
+    };
     updates.install(Order::Release(Some(tag)), With { unverified: false, switch: true }, ACTOR).await.map(Some)
 }
 
 /// The release that is to be installed by itself now: the newest, if the user asked for that and this is the part of the day for it, there is
 /// a client in use (the first one is the user's own decision), the file is there and can be checked, and it was not tried by itself before. One that somebody installed
 /// and has not switched to is left to them.
-fn due(wanted: &Wanted, minute: u16, news: &News, installed: &[Installed], history: &[Job]) -> Option<String> {
+fn due(wanted: &Wanted, now: (Timestamp, u16), news: &News, installed: &[Installed], history: &[Job]) -> Option<String> {
+    let (at, minute) = now;
     if !wanted.automatic || !wanted.is_time(minute) || !news.available || news.current.is_none() {
         return None;
     }
     let latest = news.latest.as_ref()?;
     let release = news.releases.iter().find(|release| release.tag == *latest)?;
     let can_be_checked = release.asset.sha256().is_some() || wanted.signed_by.is_some();
-    let was_tried = history.iter().any(|job| job.actor == ACTOR && job.task == Task::Install && job.version == *latest);
+    // What could not be downloaded is tried again in the next window.
+    let counts = |job: &Job| job.stage != Stage::Failed || at.since(job.created_at) < RETRY;
+    let was_tried =
+        history.iter().any(|job| job.actor == ACTOR && job.task == Task::Install && job.version == *latest && counts(job));
     let is_there = installed.iter().any(|one| one.manifest.as_ref().is_some_and(|m| m.tag.as_ref() == Some(latest)));
     (release.asset.is_ready() && can_be_checked && !was_tried && !is_there).then(|| latest.clone())
 }
@@ -113,7 +121,7 @@ pub fn trouble(last: Option<&Job>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Asset, Release, Stage};
+    use super::super::model::{Asset, Release};
     use super::*;
 
     fn news() -> News {
@@ -141,7 +149,7 @@ mod tests {
     #[test]
     fn a_release_is_installed_by_itself_once_when_it_is_wished_and_can_be_checked() {
         let wanted = Wanted { automatic: true, ..Wanted::default() };
-        let at = |wanted: &Wanted, minute, news: &News, history: &[Job]| due(wanted, minute, news, &[], history);
+        let at = |wanted: &Wanted, minute, news: &News, history: &[Job]| due(wanted, (Timestamp(0), minute), news, &[], history);
         assert_eq!(at(&wanted, 150, &news(), &[]), Some("v0.8.0".into()));
         assert_eq!(at(&Wanted::default(), 150, &news(), &[]), None, "never unless asked for");
         assert_eq!(at(&wanted, 301, &news(), &[]), None, "not at another time");
@@ -158,6 +166,10 @@ mod tests {
         assert_eq!(at(&wanted, 150, &uploading, &[]), None);
         let tried = Job::new(Task::Install, "v0.8.0", ACTOR, Timestamp(0));
         assert_eq!(at(&wanted, 150, &news(), std::slice::from_ref(&tried)), None, "each one once");
+        let failed = Job { stage: Stage::Failed, ..tried.clone() };
+        assert_eq!(at(&wanted, 150, &news(), std::slice::from_ref(&failed)), None, "not again in the same window");
+        let later = (Timestamp(0).after(RETRY), 150);
+        assert!(due(&wanted, later, &news(), &[], &[failed]).is_some(), "in the next one");
         let by_hand = Job { actor: "page".into(), ..tried };
         assert!(at(&wanted, 150, &news(), &[by_hand]).is_some());
     }

@@ -31,6 +31,9 @@ pub struct Checked {
     /// By this it tells whether there is anything new.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// When it was asked last, with or without an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     /// It does not want to be asked before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
@@ -74,14 +77,15 @@ impl Updates {
         if let Some(until) =
             checked.not_before.filter(|until| is_same && *until > now && until.since(now) <= Duration::from_secs(86_400))
         {
-            return Err(Error::Unavailable {
-                detail: format!("The source of releases does not want to be asked before {}.", until.local_minute()),
-                retry_after: Some(until.since(now)),
-            });
+            return Err(not_now(until, now));
         }
-        let is_fresh = checked.problem.is_none() && checked.at.is_some_and(|at| at <= now && now.since(at) < FRESH);
-        if !(is_same && is_fresh) {
-            self.ask(checked, is_same, now).await?;
+        let is_fresh = is_same && checked.asked_at.is_some_and(|at| at <= now && now.since(at) < FRESH);
+        match &checked.problem {
+            Some(problem) if is_fresh => {
+                return Err(Error::Unavailable { detail: problem.clone(), retry_after: Some(FRESH) });
+            }
+            None if is_fresh => {}
+            _ => self.ask(checked, is_same, now).await?,
         }
         let news = self.news().await?;
         self.tell(&news).await;
@@ -93,7 +97,14 @@ impl Updates {
         let token = self.token().await;
         let asked = self.fetcher().document(RELEASES, etag.as_deref(), token.as_deref()).await;
         let answered_before = checked.at.filter(|_| is_same);
-        let mut next = Checked { base: self.base().to_owned(), at: Some(now), not_before: None, problem: None, ..checked };
+        let mut next = Checked {
+            base: self.base().to_owned(),
+            at: Some(now),
+            asked_at: Some(now),
+            not_before: None,
+            problem: None,
+            ..checked
+        };
         let mut learned = Vec::new();
         let problem = match asked {
             Ok(Document::Unchanged) => None,
@@ -167,11 +178,11 @@ impl Updates {
         })
     }
 
-    /// The release of a tag or of a client version; the newest for none. One that is not known is asked for.
+    /// The release of a tag or of a client version among those that are known; the newest for none.
     ///
     /// # Errors
-    /// There is none; the source cannot be reached.
-    pub(super) async fn release(&self, version: Option<&str>) -> Result<Release> {
+    /// There is none; while nothing is known, the source cannot be reached.
+    pub(super) async fn known_release(&self, version: Option<&str>) -> Result<Release> {
         let mut news = self.news().await?;
         if news.releases.is_empty() {
             news = self.check().await?;
@@ -187,8 +198,23 @@ impl Updates {
         if let Some(found) = newest(&found).or(found.first()) {
             return Ok(found.clone());
         }
-        if !is_tag || !is_name(version) {
-            return Err(Error::not_found("release with client", version));
+        Err(Error::not_found(if is_tag { "known release" } else { "release with client" }, version))
+    }
+
+    /// The same; a tag that is not known is asked for.
+    ///
+    /// # Errors
+    /// There is none; the source cannot be reached, or does not want to be asked now.
+    pub(super) async fn release(&self, version: Option<&str>) -> Result<Release> {
+        let version = match (self.known_release(version).await, version) {
+            (Err(Error::NotFound { .. }), Some(version)) if version.starts_with(['v', 'V']) && is_name(version) => version,
+            (found, _) => return found,
+        };
+        let _one_at_a_time = self.checking().lock().await;
+        let checked = self.checked().await?;
+        let now = Timestamp::now();
+        if let Some(until) = checked.not_before.filter(|until| checked.base == self.base() && *until > now) {
+            return Err(not_now(until, now));
         }
         let token = self.token().await;
         match self.fetcher().document(&format!("/releases/tags/{version}"), None, token.as_deref()).await {
@@ -197,10 +223,13 @@ impl Updates {
                 retry_after: None,
             }),
             Ok(Document::Unchanged) | Err(Failed::Absent(_)) => Err(Error::not_found("release", version)),
-            Err(failed) => Err(Error::Unavailable {
-                detail: format!("The release {version} could not be asked for: {failed}."),
-                retry_after: None,
-            }),
+            Err(failed) => {
+                if let Failed::Limited { until, .. } = &failed {
+                    self.remember(Checked { not_before: Some(*until), ..checked }, Vec::new()).await?;
+                }
+                let detail = format!("The release {version} could not be asked for: {failed}.");
+                Err(Error::Unavailable { detail, retry_after: None })
+            }
         }
     }
 
@@ -220,5 +249,12 @@ impl Updates {
         // A tag this program does not know is newer than everything only while what is in use is older than it.
         let latest = news.latest.as_ref().map(|tag| Latest { tag: tag.clone(), client: super::client_of_tag(tag) });
         self.health().set_latest(latest.filter(|latest| latest.client.is_some() || news.available));
+    }
+}
+
+fn not_now(until: Timestamp, now: Timestamp) -> Error {
+    Error::Unavailable {
+        detail: format!("The source of releases does not want to be asked before {}.", until.local_minute()),
+        retry_after: Some(until.since(now)),
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::health::Health;
 use crate::health::model::{Check, Checked, Grade};
 use crate::ids::InstanceId;
-use crate::instances::{Event, Instance, Instances};
+use crate::instances::{Event, Instance, Instances, KEEPER_LOST};
 use crate::keeper::machine::State;
 
 /// Between two looks.
@@ -95,10 +95,21 @@ async fn seen(instances: &Instances, id: InstanceId) -> Result<Seen> {
     };
     Ok(match instance.status {
         // One that ended and was started again has failures in a row.
-        _ if instance.failures > 0 => Seen::Ended(why(&instance)),
-        State::BackingOff | State::Failed => Seen::Ended(why(&instance)),
+        State::BackingOff | State::Failed | State::Starting | State::Running
+            if instance.failures > 0 || matches!(instance.status, State::BackingOff | State::Failed) =>
+        {
+            // What killed the keeper says nothing of the client: the next start is judged.
+            let events = instances.history(Some(id), None, 10).await?;
+            let ended =
+                events.iter().map(|(event, _)| event).find(|event| event.exit_code.is_some() || event.exit_signal.is_some());
+            match (ended.is_some_and(|event| event.reason == KEEPER_LOST), instance.status) {
+                (true, State::Running) => Seen::Serves,
+                (true, _) => Seen::OnItsWay,
+                (false, _) => Seen::Ended(why(&instance)),
+            }
+        }
         State::Running => Seen::Serves,
-        State::Starting => Seen::OnItsWay,
+        State::Starting | State::BackingOff | State::Failed => Seen::OnItsWay,
         // Between two clients of a restart.
         State::Stopping | State::Stopped if instance.desired == "running" => Seen::OnItsWay,
         State::Stopping | State::Stopped => Seen::Gone,

@@ -2,16 +2,17 @@
 //! way, the store is as before.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::board::Ticket;
-use super::model::{Job, Manifest, Stage};
+use super::model::{Manifest, Stage};
 use super::obtain::{Ended, LARGEST, Obtain, Obtained};
 use super::store::{Came, Store};
 use crate::clock::Timestamp;
 use crate::configs::ClientVersion;
 use crate::executable::{self, Kind, Unfit};
 use crate::failpoint;
+use crate::ids::JobId;
 use crate::instances::program::ask_version;
 use crate::sampling::free_space;
 
@@ -26,24 +27,40 @@ pub async fn bring_in(store: &Store, source: &dyn Obtain, ticket: &Ticket) -> Re
     let job = ticket.job();
     let (home, id) = (store.clone(), job.id);
     let dir = tokio::task::spawn_blocking(move || home.incoming(id)).await??;
-    let result = tokio::select! {
-        result = steps(store, &dir, source, ticket, &job) => result,
+    let tried = tokio::select! {
+        tried = obtain_and_try(&dir, source, ticket, job.id) => tried,
         () = ticket.cancel.cancelled() => Err(Ended::Cancelled),
         () = ticket.stop().cancelled() => Err(Ended::Stopped),
+    };
+    // From here on it goes on to its end, whoever wants it to stop: what blocks cannot be called back half-way.
+    let result = match tried {
+        Ok((file, manifest)) => {
+            let home = store.clone();
+            let taken = tokio::task::spawn_blocking(move || -> std::io::Result<(Came, Manifest)> {
+                let sha256 = crate::verify::sha256(&file)?;
+                let manifest = Manifest { sha256, size: std::fs::metadata(&file)?.len(), ..manifest };
+                Ok((home.take_in(&file, &manifest)?, manifest))
+            });
+            match taken.await {
+                Ok(taken) => taken.map_err(Ended::from),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(ended) => Err(ended),
     };
     let home = store.clone();
     let _ = tokio::task::spawn_blocking(move || home.forget_incoming(&dir)).await;
     result
 }
 
-async fn steps(store: &Store, dir: &Path, source: &dyn Obtain, ticket: &Ticket, job: &Job) -> Result<(Came, Manifest), Ended> {
+/// The tried program and what is to be written beside it.
+async fn obtain_and_try(dir: &Path, source: &dyn Obtain, ticket: &Ticket, job: JobId) -> Result<(PathBuf, Manifest), Ended> {
     check_room(dir, source.room())?;
     failpoint::reach("install.begun");
     let obtained = source.obtain(dir, ticket).await?;
-    ticket.stage(Stage::Testing, "It is asked for its version, with nothing it could write to and no network.").await?;
+    ticket.stage(Stage::Testing, "It is asked for its version, shut in so that it can change nothing.").await?;
     let client = try_out(&obtained).await?;
     failpoint::reach("install.tried");
-    let (file, store) = (obtained.file.clone(), store.clone());
     let manifest = Manifest {
         origin: obtained.origin,
         tag: obtained.tag,
@@ -54,19 +71,19 @@ async fn steps(store: &Store, dir: &Path, source: &dyn Obtain, ticket: &Ticket, 
         from: obtained.from,
         installed_at: Timestamp::now(),
         notes: obtained.notes,
-        job: job.id,
+        job,
     };
-    // From here on it is not cancelled any more: what blocks goes on to its end.
-    let taken = tokio::task::spawn_blocking(move || -> std::io::Result<(Came, Manifest)> {
-        let sha256 = crate::verify::sha256(&file)?;
-        let manifest = Manifest { sha256, size: std::fs::metadata(&file)?.len(), ..manifest };
-        Ok((store.take_in(&file, &manifest)?, manifest))
-    });
-    Ok(taken.await??)
+    Ok((obtained.file, manifest))
 }
 
-fn check_room(dir: &Path, needed: u64) -> Result<(), Ended> {
+/// Whether there is so much room, bytes, beside what is to be left in any case.
+///
+/// # Errors
+/// There is not; in words.
+pub fn check_room(dir: &Path, needed: u64) -> Result<(), Ended> {
     let needed = needed.max(1) + SPARE;
+    // A file that is still to come lies in a directory that is there.
+    let dir = if dir.is_dir() { dir } else { dir.parent().unwrap_or(dir) };
     match free_space(dir) {
         Ok(free) if free < needed => Err(Ended::failed(format!(
             "There is too little room on the disk of the data directory: {} are free, and this needs {}. Make room and try again.",

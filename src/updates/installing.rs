@@ -10,7 +10,7 @@ use super::queries;
 use super::service::Updates;
 use super::settings::key_of;
 use super::store::Came;
-use super::tags::is_name;
+use super::tags::{client_of_tag, is_name};
 use crate::clock::Timestamp;
 use crate::configs::ClientVersion;
 use crate::error::{Error, Result};
@@ -45,6 +45,10 @@ impl Updates {
         self.check_managed()?;
         let (version, source): (String, Box<dyn Obtain>) = match order {
             Order::Release(version) => {
+                // What is known may be old; what cannot be asked for now is taken as it is known.
+                if let Err(error) = self.check().await {
+                    tracing::info!(%error, "installing from what was known of releases before");
+                }
                 let release = self.release(version.as_deref()).await?;
                 let known = self
                     .installed()
@@ -88,7 +92,10 @@ impl Updates {
                 )
             }
         };
-        let ticket = self.board().begin(Job::new(Task::Install, version, actor, Timestamp::now())).await?;
+        let ticket = self
+            .board()
+            .begin(Job { then_switch: with.switch, ..Job::new(Task::Install, version, actor, Timestamp::now()) })
+            .await?;
         let job = ticket.job();
         let this = self.clone();
         tokio::spawn(async move { this.carry_out_install(source, with, ticket).await });
@@ -125,8 +132,8 @@ impl Updates {
     }
 
     async fn carry_out_install(&self, source: Box<dyn Obtain>, with: With, ticket: Ticket) {
-        let came = match bring_in(self.store(), source.as_ref(), &ticket).await {
-            Ok((came, _)) => came,
+        let (came, manifest) = match bring_in(self.store(), source.as_ref(), &ticket).await {
+            Ok(came) => came,
             Err(Ended::Stopped) => return,
             Err(Ended::Cancelled) => return ticket.end(Stage::Cancelled, "It was cancelled; nothing was installed.").await,
             Err(Ended::Failed { message, excerpt }) => {
@@ -140,31 +147,56 @@ impl Updates {
             Came::New(name) => (name.clone(), format!("Client {name} is installed.")),
             Came::Known(name) => (name.clone(), format!("The very same program is installed already, as {name}.")),
         };
-        let is_first = match self.take_first_into_use(&name).await {
+        let expected = manifest.tag.as_deref().and_then(client_of_tag).filter(|expected| expected.to_string() != manifest.client);
+        let message = match expected {
+            Some(expected) => format!(
+                "{message} Release {} was expected to carry {expected}: look at its notes.",
+                manifest.tag.unwrap_or_default()
+            ),
+            None => message,
+        };
+        let actor = ticket.job().actor;
+        self.conclude(ticket, &name, message, with.switch, &actor).await;
+    }
+
+    /// What follows on a client that has come in: the first one is in use, and instances go over to it if that was wished.
+    pub(super) async fn conclude(&self, ticket: Ticket, name: &str, said: String, then_switch: bool, actor: &str) {
+        let mut message = said;
+        let is_first = match self.take_first_into_use(name).await {
             Ok(is_first) => is_first,
             Err(error) => {
                 tracing::error!(%error, "the first client could not be brought into use");
                 false
             }
         };
-        let message = if is_first { format!("{message} It is the first one, so it is in use.") } else { message };
+        if is_first {
+            message.push_str(" It is the first one, so it is in use.");
+        }
         self.look_at_store().await;
-        ticket.show(|job| job.installed = Some(name.clone()));
-        let actor = ticket.job().actor;
-        let is_switching = with.switch && !is_first;
-        ticket.end(Stage::Installed, message).await;
-        let installing = ticket.job();
-        drop(ticket);
-        if is_switching {
-            match self.switch(&name, None, Gate::default(), Task::Switch, &actor).await {
-                Ok(next) => {
-                    let linked = Job { next: Some(next.id), ..installing };
-                    if let Err(error) = self.db().write(move |c| Ok(queries::put_job(c, &linked)?)).await {
-                        tracing::warn!(%error, "what follows on an installation cannot be written down");
-                    }
-                }
-                Err(error) => tracing::warn!(%error, client = %name, "it is installed, but instances cannot be switched to it"),
+        let mut next = None;
+        if then_switch && !is_first {
+            match self.switch_job(name, None, Gate::default(), Task::Switch, actor).await {
+                Ok(job) => next = Some(job),
+                Err(error) => message.push_str(&format!(" Instances were not switched to it: {error}")),
             }
+        }
+        // Written down before the installation is over: whoever comes after a kill in between goes on with it.
+        if let Some(job) = next.clone()
+            && let Err(error) = self.db().write(move |c| Ok(queries::put_job(c, &job)?)).await
+        {
+            tracing::warn!(%error, "the switch that follows on an installation cannot be written down yet");
+        }
+        ticket.show(|job| {
+            job.installed = Some(name.to_owned());
+            job.next = next.as_ref().map(|job| job.id);
+        });
+        ticket.end(Stage::Installed, message).await;
+        drop(ticket);
+        failpoint::reach("install.concluded");
+        if let Some(job) = next
+            && let Err(error) = self.begin_switch(job).await
+        {
+            tracing::warn!(%error, client = %name, "it is installed, but instances cannot be switched to it now");
         }
     }
 

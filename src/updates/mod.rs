@@ -6,7 +6,7 @@
 //!
 //! * [`model`]: releases, manifests, jobs. `tags`: release tags and client versions, which count differently. `github`: what the release API says. All pure.
 //! * `store`: the directory of installed clients. `obtain`: where clients come from. `install`: the way of one into the store.
-//! * `switch`: instances from one version to another, one after the other; `gate`: whether one has come up well.
+//! * `switch`: instances from one version to another, one after the other; `gate`: whether one has come up well; `going_back`: what is done if not.
 //! * `board`: the piece of work under way. `service`: the use cases, those of `installing`, of `planning` a switch and of `taking_over` among them; `receiving`: files that come with a request; `orders`: what is asked for. `checking`: what is new. `calendar`: what happens by itself.
 
 mod board;
@@ -14,6 +14,7 @@ mod calendar;
 mod checking;
 mod gate;
 mod github;
+mod going_back;
 mod install;
 mod installing;
 pub mod model;

@@ -166,7 +166,7 @@ impl Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// The release's digest and a signature by the configured key.
+    /// A signature by the configured key, and the release's digest if it gives one.
     Signature,
     /// The digest its release gives.
     Digest,
@@ -181,7 +181,7 @@ impl Proof {
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Signature => "signature and checksum fit",
+            Self::Signature => "its signature fits",
             Self::Digest => "checksum fits the release",
             Self::Registry => "checked by cargo",
             Self::None => "not checked",
@@ -214,6 +214,14 @@ pub struct Manifest {
     pub notes: String,
     /// The work that brought it.
     pub job: JobId,
+}
+
+impl Manifest {
+    /// The beginning of its SHA-256.
+    #[must_use]
+    pub fn short_sha256(&self) -> &str {
+        self.sha256.get(..12).unwrap_or(&self.sha256)
+    }
 }
 
 /// An installed client.

@@ -67,10 +67,10 @@ pub fn chosen(input: &Input) -> std::result::Result<Option<Vec<InstanceId>>, Fie
         (None, None | Some(Value::Null)) => return Ok(None),
         (None, Some(_)) => vec![""],
     };
-    // A form says for whom it is; a list without anybody in it is a mistake.
+    // A form says for whom it is; a list without anybody in it is a mistake, and so is somebody chosen out of all.
     let is_some = input.form.is_none() || input.value.get("whom").and_then(Value::as_str) == Some("chosen");
     if !is_some {
-        return Ok(None);
+        return if given.is_empty() { Ok(None) } else { Err(FieldError::new("/whom", "Say either all or whom.")) };
     }
     let ids = given.iter().map(|id| id.parse().ok()).collect::<Option<Vec<InstanceId>>>();
     match ids {

@@ -1,6 +1,6 @@
 //! The use cases around a switch: whether it can be begun, and its beginning.
 
-use super::model::{Gate, Job, Step, StepState, Switch, Task};
+use super::model::{Gate, Job, Stage, Step, StepState, Switch, Task};
 use super::service::Updates;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -29,10 +29,13 @@ impl Updates {
                 }
             }
             None => {
-                if self.instances().source().current().as_deref() == Some(to) {
+                let held = self.held(&all).await?;
+                let is_in_use = self.instances().source().current().as_deref() == Some(to);
+                if is_in_use && held.is_empty() {
                     return Err(Error::Conflict(format!("{to} is in use already.")));
                 }
-                going.extend(all.into_iter().filter(|instance| instance.client_version.is_none()));
+                let goes = |instance: &Instance| (instance.client_version.is_none() && !is_in_use) || held.contains(&instance.id);
+                going.extend(all.into_iter().filter(goes));
             }
         }
         // The first one that runs goes ahead, and those that rest are last.
@@ -57,13 +60,51 @@ impl Updates {
         )))
     }
 
+    /// Instances that an earlier switch of all, which did not come to its end, left pinned to the version they had gone over to, and that nobody has given another
+    /// one since.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn held(&self, all: &[Instance]) -> Result<Vec<InstanceId>> {
+        let jobs = self.history(200).await?;
+        let left = jobs.iter().filter(|job| job.stage.is_over() && job.stage != Stage::Switched);
+        let left = left.filter_map(|job| Some((job, job.switch.as_ref().filter(|switch| switch.is_for_all)?)));
+        let left: Vec<(&str, InstanceId)> = left
+            .flat_map(|(job, switch)| {
+                let stayed = switch.steps.iter().filter(|step| step.state == StepState::Switched);
+                stayed.map(move |step| (job.version.as_str(), step.id))
+            })
+            .collect();
+        let is_held =
+            |instance: &&Instance| instance.client_version.as_deref().is_some_and(|pinned| left.contains(&(pinned, instance.id)));
+        Ok(all.iter().filter(is_held).map(|instance| instance.id).collect())
+    }
+
     /// Begins to take instances to an installed client: the chosen ones, which are pinned to it, or all that follow the version in use.
     ///
     /// # Errors
     /// As [`Self::plan`]; other work is under way.
     pub async fn switch(&self, to: &str, chosen: Option<Vec<InstanceId>>, gate: Gate, task: Task, actor: &str) -> Result<Job> {
+        let job = self.switch_job(to, chosen, gate, task, actor).await?;
+        self.begin_switch(job).await
+    }
+
+    /// A switch that is about to begin.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub(super) async fn switch_job(
+        &self,
+        to: &str,
+        chosen: Option<Vec<InstanceId>>,
+        gate: Gate,
+        task: Task,
+        actor: &str,
+    ) -> Result<Job> {
         let going = self.plan(to, chosen.as_deref()).await?;
+        let is_for_all = chosen.is_none();
         let step = |instance: Instance| Step {
+            unpin: is_for_all && instance.client_version.is_some(),
             id: instance.id,
             name: instance.name,
             state: StepState::Waiting,
@@ -75,8 +116,15 @@ impl Updates {
             words: String::new(),
         };
         let steps = going.into_iter().map(step).collect();
-        let switch = Switch { from: self.instances().source().current(), is_for_all: chosen.is_none(), gate, steps };
-        let job = Job { switch: Some(switch), ..Job::new(task, to, actor, Timestamp::now()) };
+        let switch = Switch { from: self.instances().source().current(), is_for_all, gate, steps };
+        Ok(Job { switch: Some(switch), ..Job::new(task, to, actor, Timestamp::now()) })
+    }
+
+    /// Begins a switch.
+    ///
+    /// # Errors
+    /// Other work is under way.
+    pub(super) async fn begin_switch(&self, job: Job) -> Result<Job> {
         let ticket = self.board().begin(job).await?;
         failpoint::reach("switch.begun");
         let job = ticket.job();

@@ -10,12 +10,18 @@ use std::path::PathBuf;
 use tokio::io::AsyncWriteExt;
 
 use super::board::Ticket;
+use super::install::check_room;
 use super::installing::With;
 use super::model::{Job, Stage};
-use super::obtain::LARGEST;
+use super::obtain::{Ended, LARGEST};
 use super::service::Updates;
 use crate::error::{Error, FieldError};
 use crate::http::Problem;
+
+/// A tick in a form has at most so many bytes.
+const TICK: usize = 16;
+/// So many bytes between two looks at the room that is left.
+const ROOM_EVERY: u64 = 8 * 1024 * 1024;
 
 /// What a file is called when nobody says.
 const NAMELESS: &str = "an uploaded file";
@@ -26,9 +32,16 @@ const NAMELESS: &str = "an uploaded file";
 /// There is none, it does not arrive whole or is too large; other work is under way.
 pub async fn by_form(updates: &Updates, mut form: Multipart, actor: &str) -> Result<Job, Problem> {
     let mut with = With::default();
-    while let Some(field) = form.next_field().await.map_err(refused)? {
+    while let Some(mut field) = form.next_field().await.map_err(refused)? {
         match field.name() {
-            Some("switch") => with.switch = field.text().await.map_err(refused)? == "on",
+            Some("switch") => {
+                // A tick is a word; what is longer is not read to its end.
+                let word = field.chunk().await.map_err(refused)?.unwrap_or_default();
+                with.switch = word.starts_with(b"on");
+                if word.len() > TICK {
+                    return Err(broken());
+                }
+            }
             Some("file") => {
                 let name = shown(field.file_name());
                 if field.file_name().is_none_or(str::is_empty) {
@@ -81,6 +94,9 @@ async fn take(
         return Err(too_large());
     }
     let (ticket, path) = updates.receive(name, actor).await?;
+    if let Err(ended) = check_room(&path, length.unwrap_or(0)) {
+        return fail(updates, ticket, path, full(ended)).await;
+    }
     match write(&ticket, &path, length, pieces).await {
         Ok(0) => fail(updates, ticket, path, Error::invalid("", "The file is empty.").into()).await,
         Ok(_) => Ok(updates.install_received(ticket, path, name.to_owned(), with)),
@@ -117,11 +133,22 @@ async fn write(
         if size > LARGEST {
             return Err(too_large());
         }
+        if size / ROOM_EVERY != (size - piece.len() as u64) / ROOM_EVERY {
+            check_room(path, 0).map_err(full)?;
+        }
         file.write_all(&piece).await.map_err(disk)?;
         ticket.progress(size, length);
     }
     file.sync_all().await.map_err(disk)?;
     Ok(size)
+}
+
+fn full(ended: Ended) -> Problem {
+    let detail = match ended {
+        Ended::Failed { message, .. } => message,
+        _ => "There is no room for it.".into(),
+    };
+    Error::Unavailable { detail, retry_after: None }.into()
 }
 
 fn too_large() -> Problem {

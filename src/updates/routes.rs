@@ -153,7 +153,8 @@ pub async fn ask_install(
 }
 
 async fn install_page(updates: &Updates, frame: Frame, version: Option<&str>, errors: Vec<FieldError>) -> Result<InstallPage> {
-    let release = updates.release(version).await?;
+    // Looking asks nobody for what is not known: any page of another site can make a browser look.
+    let release = updates.known_release(version).await?;
     Ok(InstallPage {
         frame,
         obstacle: release.asset.obstacle(),
@@ -177,10 +178,11 @@ pub async fn install(
         Err(Error::Conflict(detail)) if want.form == Form::Html => {
             let errors = vec![FieldError::new("", detail)];
             match order {
-                Order::Release(version) => {
-                    let page = install_page(&updates, frame, version.as_deref(), errors).await?;
-                    want.respond_with(StatusCode::CONFLICT, &page)
-                }
+                Order::Release(version) => match install_page(&updates, frame, version.as_deref(), errors.clone()).await {
+                    Ok(page) => want.respond_with(StatusCode::CONFLICT, &page),
+                    // One that was only asked for has no page of its own.
+                    Err(_) => Err(Error::Conflict(errors.into_iter().map(|e| e.detail).collect()).into()),
+                },
                 _ => want.respond_with(StatusCode::CONFLICT, &page(&updates, frame, errors).await?),
             }
         }
@@ -234,7 +236,9 @@ async fn switch_page(updates: &Updates, frame: Frame, version: String, errors: V
     let mut instances = updates.instances().list().await?;
     instances.sort_by_key(|instance| (instance.client_version.is_some(), !instance.status.has_client()));
     let from = updates.instances().source().current();
-    Ok(SwitchPage { frame, version, from, instances, obstacle, gate: Gate::default(), errors })
+    let held = updates.held(&instances).await?;
+    let is_rollback = updates.previous().await?.as_ref() == Some(&version);
+    Ok(SwitchPage { frame, version, from, instances, held, is_rollback, obstacle, gate: Gate::default(), errors })
 }
 
 /// `POST /updates/switch`.
@@ -257,8 +261,12 @@ pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<
         }
         Some(_) => {}
     }
+    let task = match body.text("task").as_deref() {
+        Some("rollback") => Task::Rollback,
+        _ => Task::Switch,
+    };
     let version = body.finish(version)?;
-    match updates.switch(&version, chosen, gate, Task::Switch, actor(&want)).await {
+    match updates.switch(&version, chosen, gate, task, actor(&want)).await {
         Ok(job) => begun(&want, &job),
         Err(Error::Conflict(detail)) if want.form == Form::Html => {
             let page = switch_page(&updates, frame, version, vec![FieldError::new("", detail)]).await?;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
-use super::model::{InUse, Installed, Job, Origin, Stage, User};
+use super::model::{InUse, Installed, Job, Origin, Stage, Task, User};
 use super::queries::{self, Known};
 use super::settings::Wanted;
 use super::store::Store;
@@ -274,7 +274,8 @@ impl Updates {
         Ok(installed)
     }
 
-    /// The installed client that was in use before the present one, or that is one older; none: there is no other.
+    /// The installed client that was in use before somebody switched to the present one, or else the next older one; none: there is none. Never one that was gone
+    /// back from.
     ///
     /// # Errors
     /// The directory or the database cannot be read.
@@ -282,7 +283,7 @@ impl Updates {
         let current = self.instances().source().current();
         let store = self.store().clone();
         let jobs = self.history(100).await?;
-        let before = jobs.into_iter().filter(|job| job.stage == Stage::Switched).find_map(|job| {
+        let before = jobs.into_iter().filter(|job| job.stage == Stage::Switched && job.task == Task::Switch).find_map(|job| {
             let switch = job.switch.filter(|switch| switch.is_for_all)?;
             switch.from.filter(|_| current.as_deref() == Some(&job.version))
         });
@@ -302,9 +303,7 @@ impl Updates {
     /// # Errors
     /// There is none of this name, or it is needed.
     pub async fn remove(&self, name: &str) -> Result<()> {
-        if let Some(job) = self.present() {
-            return Err(Error::Conflict(format!("\"{}\" is under way. Wait for it, or cancel it.", job.title())));
-        }
+        let _alone = self.board().alone().await?;
         let found = self.installed().await?.into_iter().find(|one| one.name == name);
         let found = found.ok_or_else(|| Error::not_found("installed client", name))?;
         if let Some(obstacle) = found.obstacle() {

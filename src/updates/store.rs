@@ -88,7 +88,10 @@ impl Store {
     /// What is written beside a client; none: it was put there by hand.
     pub fn manifest(&self, name: &str) -> Option<Manifest> {
         let text = fs::read_to_string(self.dir.join(name).join(MANIFEST)).ok()?;
-        serde_json::from_str(&text).ok()
+        // What somebody wrote into it by hand is not believed half.
+        let is_sound =
+            |manifest: &Manifest| manifest.sha256.len() == 64 && manifest.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        serde_json::from_str(&text).ok().filter(is_sound)
     }
 
     /// A new empty directory for what is not complete.
@@ -98,6 +101,9 @@ impl Store {
     pub fn incoming(&self, job: impl std::fmt::Display) -> io::Result<PathBuf> {
         let dir = self.dir.join(INCOMING).join(job.to_string());
         DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        if let Some(home) = self.dir.parent() {
+            File::open(home)?.sync_all()?;
+        }
         Ok(dir)
     }
 
@@ -148,6 +154,9 @@ impl Store {
     /// # Errors
     /// The disk.
     pub fn take_into_use(&self, name: &str) -> io::Result<()> {
+        if !self.has(name) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("client {name} is not installed")));
+        }
         let next = self.dir.join(NEXT);
         match fs::remove_file(&next) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),

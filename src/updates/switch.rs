@@ -1,8 +1,9 @@
 //! Instances on their way to another client, one after the other. The first that runs goes ahead; one that does not come up well goes back by itself, and
 //! then the rest are left alone.
 //!
-//! Each step is written down before it is taken. A manager that comes after one that was killed goes on with it: what is being tried is
-//! tried on (its version stands in the instance's row), what has gone over stays.
+//! Each step is written down before it is taken, its direction included. A manager that comes after one that was killed goes on with it: what is being tried is
+//! tried on (its version stands in the instance's row), what goes back goes back, what has gone over stays. What cannot be written at the moment is written
+//! again and again: a step that is begun is never left without its end.
 
 use std::time::Duration;
 
@@ -14,81 +15,94 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::ids::InstanceId;
+use crate::instances::Instance;
 use crate::keeper::machine::State;
-use crate::logbuf::Filter;
-use crate::logs::Place;
 
 /// Who acts, for the history.
-const ACTOR: &str = "update";
+pub(super) const ACTOR: &str = "update";
 /// So long is waited for a restart to have begun; the longest stop takes 18 s.
-const RESTART_PATIENCE: Duration = Duration::from_secs(25);
-/// Lines of the log of an instance that did not come up.
-const EXCERPT: usize = 15;
+pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(25);
+/// After a start of the manager an instance that was being tried and starts by itself is waited for. Starts are spread by 100 ms each.
+const COMES_UP: Duration = Duration::from_secs(60);
+/// What cannot be written is written again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Why an instance goes back whose switch somebody did not want any more.
+pub(super) const CANCELLED: &str = "It was cancelled.";
 
 /// How a switch ended before its last step.
-enum Cut {
+pub(super) enum Cut {
     /// An instance did not come up well, or somebody interfered; what to say of it all.
     Off(Stage, String),
     /// The manager ends; the next one goes on.
     Stopped,
 }
 
-impl From<Error> for Cut {
-    fn from(error: Error) -> Self {
-        if let Error::Internal(cause) = &error {
-            tracing::error!(%cause, "a switch failed");
-        }
-        let words = match error {
-            Error::Internal(_) => "Something went wrong inside jd-manager; its log has the cause.".to_owned(),
-            other => other.to_string(),
-        };
-        Self::Off(Stage::Failed, words)
-    }
-}
-
 impl Updates {
     /// Does what the job on the board says, or goes on with it.
     pub(super) async fn carry_out_switch(&self, ticket: &Ticket) {
-        match self.walk(ticket).await {
-            Ok(message) => ticket.end(Stage::Switched, message).await,
-            Err(Cut::Stopped) => {}
-            Err(Cut::Off(stage, message)) => {
-                self.leave_the_rest(ticket).await;
-                ticket.end(stage, message).await;
-            }
+        let cut = match self.walk(ticket).await {
+            Ok(message) => return self.finish(ticket, Stage::Switched, message).await,
+            Err(cut) => cut,
+        };
+        let Cut::Off(stage, message) = cut else { return };
+        if self.leave_the_rest(ticket).await.is_ok() {
+            self.finish(ticket, stage, message).await;
         }
+    }
+
+    async fn finish(&self, ticket: &Ticket, stage: Stage, message: String) {
+        ticket.end(stage, message).await;
         self.look_at_store().await;
     }
 
     async fn walk(&self, ticket: &Ticket) -> Result<String, Cut> {
         let job = ticket.job();
         let to = job.version.clone();
-        let count = plan(&job)?.steps.len();
-        ticket.stage(Stage::Switching, format!("Instances go over to {to}, one after the other.")).await?;
+        let Some(switch) = &job.switch else { return Err(Cut::Off(Stage::Failed, "It has no instances.".into())) };
+        let count = switch.steps.len();
+        // Between the plan and the right to do it, somebody may have removed it.
+        let (store, name) = (self.store().clone(), to.clone());
+        if !tokio::task::spawn_blocking(move || store.has(&name)).await.unwrap_or(false) {
+            return Err(Cut::Off(Stage::Failed, format!("Client {to} is not installed any more; nothing was switched.")));
+        }
+        let words = format!("Instances go over to {to}, one after the other.");
+        insist(ticket, || ticket.stage(Stage::Switching, words.clone())).await?;
         for at in 0..count {
             ticket.progress(at as u64, Some(count as u64));
-            let step = plan(&ticket.job())?.steps[at].clone();
+            let step = step(ticket, at)?;
             match step.state {
-                StepState::Waiting | StepState::Trying => {
-                    if ticket.cancel.is_cancelled() {
-                        return Err(Cut::Off(Stage::Cancelled, so_far(&ticket.job(), "It was cancelled.")));
-                    }
-                    self.take_step(ticket, at, step, &to).await?;
+                StepState::Waiting if ticket.cancel.is_cancelled() => {
+                    return Err(Cut::Off(Stage::Cancelled, so_far(&ticket.job(), CANCELLED)));
                 }
+                StepState::Waiting | StepState::Trying | StepState::GoingBack => self.take_step(ticket, at, step, &to).await?,
                 _ => {}
             }
             failpoint::reach("switch.step-done");
         }
-        let done = ticket.job();
-        let switch = plan(&done)?;
+        self.settle(ticket, &to).await
+    }
+
+    /// All have gone over: the version comes into use, and nothing is tried any more.
+    async fn settle(&self, ticket: &Ticket, to: &str) -> Result<String, Cut> {
+        let job = ticket.job();
+        let switch = plan(&job)?;
         if switch.is_for_all {
-            let (store, name) = (self.store().clone(), to.clone());
-            let linked = tokio::task::spawn_blocking(move || store.take_into_use(&name)).await.map_err(Error::internal)?;
-            linked.map_err(|e| Cut::Off(Stage::Failed, format!("{to} could not be brought into use: {e}.")))?;
+            let (store, name) = (self.store().clone(), to.to_owned());
+            let linked = tokio::task::spawn_blocking(move || store.take_into_use(&name)).await;
+            if let Err(e) = linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
+                return Err(Cut::Off(Stage::Failed, so_far(&job, &format!("{to} could not be brought into use: {e}."))));
+            }
         }
-        for step in switch.steps.iter().filter(|step| step.state == StepState::Switched) {
-            // Now the version in use is the one it runs, or it was pinned to it.
-            self.instances().set_trial(step.id, None).await?;
+        for step in &switch.steps {
+            match step.state {
+                // It was held back at a version by an earlier switch; now it follows the one in use again.
+                StepState::Switched | StepState::Resting if step.unpin => {
+                    insist(ticket, || self.instances().follow_in_use(step.id)).await?;
+                }
+                // Now the version in use is the one it runs, or it was pinned to it.
+                StepState::Switched => insist(ticket, || self.instances().set_trial(step.id, None)).await?,
+                _ => {}
+            }
         }
         failpoint::reach("switch.settled");
         let went = switch.steps.iter().filter(|step| step.state == StepState::Switched).count();
@@ -102,51 +116,71 @@ impl Updates {
         })
     }
 
+    /// The instance as it is; none: it was deleted.
+    pub(super) async fn instance(&self, ticket: &Ticket, id: InstanceId) -> Result<Option<Instance>, Cut> {
+        insist(ticket, || async {
+            match self.instances().get(id).await {
+                Ok(instance) => Ok(Some(instance)),
+                Err(Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
     async fn take_step(&self, ticket: &Ticket, at: usize, step: Step, to: &str) -> Result<(), Cut> {
         let is_for_all = plan(&ticket.job())?.is_for_all;
-        let instance = match self.instances().get(step.id).await {
-            Ok(instance) => instance,
-            Err(Error::NotFound { .. }) => {
-                return Ok(self.write(ticket, at, StepState::LeftAlone, "It was deleted meanwhile.").await?);
-            }
-            Err(error) => return Err(error.into()),
+        let Some(mut instance) = self.instance(ticket, step.id).await? else {
+            return self.write(ticket, at, StepState::LeftAlone, "It was deleted meanwhile.").await;
         };
-        let is_up = instance.status.has_client() || instance.status == State::BackingOff;
-        if !is_up {
-            self.instances().set_trial(step.id, None).await?;
+        if step.state == StepState::GoingBack {
+            return self.go_back(ticket, at, &step, &step.words.clone()).await;
+        }
+        if step.state == StepState::Trying && !is_up(&instance) && instance.autostart {
+            // The manager has just started, and this one is started by itself.
+            let until = tokio::time::Instant::now() + COMES_UP;
+            while !is_up(&instance) && tokio::time::Instant::now() < until && !ticket.cancel.is_cancelled() {
+                pause(ticket).await?;
+                let Some(now) = self.instance(ticket, step.id).await? else { break };
+                instance = now;
+            }
+        }
+        if !is_up(&instance) {
+            insist(ticket, || self.instances().set_trial(step.id, None)).await?;
             if step.state == StepState::Trying {
-                // It was stopped while nobody watched.
-                let words = "It was stopped while it was tried, so that it could not be judged; it is as it was set before.";
+                let words =
+                    "It was stopped while it was tried, so that it could not be judged. Its next start is as it was set before.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
-                return Err(Cut::Off(Stage::Failed, format!("{}: {words}", step.name)));
+                return Err(Cut::Off(Stage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
             }
             if !is_for_all {
-                self.instances().pin(step.id, to.to_owned()).await?;
+                insist(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
             }
-            return Ok(self
-                .write(ticket, at, StepState::Resting, "It does not run; its next start is with the new version.")
-                .await?);
+            return self.write(ticket, at, StepState::Resting, "It does not run; its next start is with the new version.").await;
+        }
+        if is_for_all && step.state == StepState::Waiting && instance.client_version.is_some() && !step.unpin {
+            return self.write(ticket, at, StepState::LeftAlone, "It was pinned to a version meanwhile.").await;
         }
         let runs_it = instance.running_version.as_deref() == Some(to);
         if step.state == StepState::Waiting && runs_it {
             if !is_for_all {
-                self.instances().pin(step.id, to.to_owned()).await?;
+                insist(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
             }
-            return Ok(self.write(ticket, at, StepState::Switched, "It ran this version already.").await?);
+            return self.write(ticket, at, StepState::Switched, "It ran this version already.").await;
         }
         let is_resumed = step.state == StepState::Trying && runs_it && instance.trial_version.as_deref() == Some(to);
-        let step = if is_resumed { step } else { self.begin_step(ticket, at, step, to).await? };
+        let step = if is_resumed { step } else { self.begin_step(ticket, at, step, &instance, to).await? };
         let gate = plan(&ticket.job())?.gate;
         let verdict = tokio::select! {
-            verdict = gate::watch(self.health(), step.id, gate, &step.ailing) => verdict?,
-            () = ticket.cancel.cancelled() => Verdict::Bad("It was cancelled.".into()),
+            verdict = insist(ticket, || gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
+            () = ticket.cancel.cancelled() => Verdict::Bad(CANCELLED.into()),
             () = ticket.stop().cancelled() => return Err(Cut::Stopped),
         };
         failpoint::reach("switch.judged");
         match verdict {
             Verdict::Well => self.keep(ticket, at, &step, to, is_for_all).await,
             Verdict::Gone => {
-                self.instances().set_trial(step.id, None).await?;
+                insist(ticket, || self.instances().set_trial(step.id, None)).await?;
                 let words = "It was stopped or deleted while it was watched, so that it could not be judged.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
                 Err(Cut::Off(Stage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))))
@@ -156,50 +190,52 @@ impl Updates {
     }
 
     /// Restarts an instance with the new version. What it is about to do stands in the job and in the timeline before.
-    async fn begin_step(&self, ticket: &Ticket, at: usize, step: Step, to: &str) -> Result<Step, Cut> {
-        let instance = self.instances().get(step.id).await?;
+    async fn begin_step(&self, ticket: &Ticket, at: usize, step: Step, instance: &Instance, to: &str) -> Result<Step, Cut> {
         let ailing = gate::ailing(&self.health().results(step.id));
         let begun = Timestamp::now();
-        let before = step.before.clone().or(instance.running_version);
-        ticket
-            .change(|job| {
+        let before = step.before.clone().or(instance.running_version.clone());
+        insist(ticket, || {
+            ticket.change(|job| {
                 job.message = format!("{} is restarted with {to} and watched.", step.name);
-                if let Some(step) = job.switch.as_mut().and_then(|switch| switch.steps.get_mut(at)) {
-                    (step.state, step.begun_at, step.before) = (StepState::Trying, Some(begun), before);
-                    step.ailing = ailing;
+                if let Some(step) = step_of(job, at) {
+                    (step.state, step.begun_at, step.before) = (StepState::Trying, Some(begun), before.clone());
+                    step.ailing.clone_from(&ailing);
                 }
             })
-            .await?;
+        })
+        .await?;
         failpoint::reach("switch.written");
-        self.instances().set_trial(step.id, Some(to.to_owned())).await?;
+        insist(ticket, || self.instances().set_trial(step.id, Some(to.to_owned()))).await?;
         failpoint::reach("switch.trial");
-        self.instances().note(step.id, format!("going over to client {to}: restarted and watched"), Some(ACTOR)).await?;
+        let words = format!("going over to client {to}: restarted and watched");
+        insist(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
         if let Err(error) = self.instances().restart(step.id, ACTOR, RESTART_PATIENCE).await {
-            self.instances().set_trial(step.id, None).await?;
-            let words = format!("It could not be restarted: {error}");
+            insist(ticket, || self.instances().set_trial(step.id, None)).await?;
+            let words = format!("It could not be restarted: {}", told(error));
             self.write(ticket, at, StepState::LeftAlone, &words).await?;
             return Err(Cut::Off(Stage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
         }
         failpoint::reach("switch.restarted");
-        Ok(plan(&ticket.job())?.steps[at].clone())
+        self::step(ticket, at)
     }
 
     async fn keep(&self, ticket: &Ticket, at: usize, step: &Step, to: &str, is_for_all: bool) -> Result<(), Cut> {
         if !is_for_all {
-            self.instances().pin(step.id, to.to_owned()).await?;
+            insist(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
         }
         self.measure(ticket, at, step).await?;
-        self.instances().note(step.id, format!("client {to} has come up well and stays"), Some(ACTOR)).await?;
-        let words = measured_words(plan(&ticket.job())?.steps.get(at));
-        Ok(self.write(ticket, at, StepState::Switched, &words).await?)
+        let words = format!("client {to} has come up well and stays");
+        insist(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
+        let words = measured_words(&self::step(ticket, at)?);
+        self.write(ticket, at, StepState::Switched, &words).await
     }
 
-    async fn measure(&self, ticket: &Ticket, at: usize, step: &Step) -> Result<(), Cut> {
+    pub(super) async fn measure(&self, ticket: &Ticket, at: usize, step: &Step) -> Result<(), Cut> {
         let Some(begun) = step.begun_at else { return Ok(()) };
-        let events = self.instances().history(Some(step.id), None, 50).await?;
+        let events = insist(ticket, || self.instances().history(Some(step.id), None, 50)).await?;
         if let Some((down, own)) = gate::measured(&events, begun) {
             ticket.show(|job| {
-                if let Some(step) = job.switch.as_mut().and_then(|switch| switch.steps.get_mut(at)) {
+                if let Some(step) = step_of(job, at) {
                     (step.downtime_ms, step.own_start_ms) = (Some(down), Some(own));
                 }
             });
@@ -207,99 +243,89 @@ impl Updates {
         Ok(())
     }
 
-    /// The instance goes back to what it ran before.
-    async fn go_back(&self, ticket: &Ticket, at: usize, step: &Step, why: &str) -> Result<(), Cut> {
-        let is_cancelled = ticket.cancel.is_cancelled();
-        // Before anything else is written into the log.
-        let excerpt = if is_cancelled { Vec::new() } else { self.excerpt(step.id).await };
-        ticket
-            .change(|job| {
-                job.message = format!("{} goes back. {why}", step.name);
-                job.excerpt = excerpt;
-            })
-            .await?;
-        self.instances().set_trial(step.id, None).await?;
-        failpoint::reach("switch.back");
-        let before = step.before.clone().unwrap_or_else(|| "the version before".into());
-        self.instances().note(step.id, format!("going back to client {before}. {why}"), Some(ACTOR)).await?;
-        let came_back = match self.instances().restart(step.id, ACTOR, RESTART_PATIENCE).await {
-            Err(error) => format!("It could not be restarted on {before}: {error}"),
-            Ok(_) => {
-                let gate = super::model::Gate { watch_s: 0, ..plan(&ticket.job())?.gate };
-                let verdict = tokio::select! {
-                    verdict = gate::watch(self.health(), step.id, gate, &step.ailing) => verdict?,
-                    () = ticket.stop().cancelled() => return Err(Cut::Stopped),
-                };
-                match verdict {
-                    Verdict::Well => {
-                        self.measure(ticket, at, step).await?;
-                        format!("It is back on {before} and serves miners.")
-                    }
-                    Verdict::Gone => format!("It was stopped on its way back to {before}."),
-                    Verdict::Bad(still) => format!("It is back on {before}, where it is not well either. {still} See its page."),
-                }
-            }
-        };
-        self.write(ticket, at, StepState::WentBack, &format!("{why} {came_back}")).await?;
-        let (stage, what) = if is_cancelled {
-            (Stage::Cancelled, format!("It was cancelled. {}: {came_back}", step.name))
-        } else {
-            (Stage::RolledBack, format!("{} did not come up well. {why} {came_back}", step.name))
-        };
-        Err(Cut::Off(stage, so_far(&ticket.job(), &what)))
-    }
-
     /// After an end before the last step: who has gone over stays so, by name, since the version in use does not change.
-    async fn leave_the_rest(&self, ticket: &Ticket) {
+    async fn leave_the_rest(&self, ticket: &Ticket) -> Result<(), Cut> {
         let job = ticket.job();
-        let Some(switch) = &job.switch else { return };
-        for step in switch.steps.iter().filter(|step| step.state == StepState::Switched) {
-            if switch.is_for_all
-                && let Err(error) = self.instances().pin(step.id, job.version.clone()).await
-            {
-                tracing::error!(instance = %step.id, %error, "it cannot be pinned to the version it runs");
-            }
+        let switch = plan(&job)?;
+        for step in switch.steps.iter().filter(|step| step.state == StepState::Switched && switch.is_for_all) {
+            insist(ticket, || self.instances().pin(step.id, job.version.clone())).await?;
         }
-        let left = ticket.change(|job| {
-            for step in job.switch.iter_mut().flat_map(|switch| &mut switch.steps) {
-                if step.state == StepState::Waiting {
-                    (step.state, step.words) = (StepState::LeftAlone, "It was not touched.".into());
+        insist(ticket, || {
+            ticket.change(|job| {
+                for step in job.switch.iter_mut().flat_map(|switch| &mut switch.steps) {
+                    if step.state == StepState::Waiting {
+                        (step.state, step.words) = (StepState::LeftAlone, "It was not touched.".into());
+                    }
                 }
-            }
-        });
-        if let Err(error) = left.await {
-            tracing::error!(%error, "what became of the instances cannot be written down");
-        }
+            })
+        })
+        .await
     }
 
-    async fn write(&self, ticket: &Ticket, at: usize, state: StepState, words: &str) -> Result<()> {
-        ticket
-            .change(|job| {
-                if let Some(step) = job.switch.as_mut().and_then(|switch| switch.steps.get_mut(at)) {
+    pub(super) async fn write(&self, ticket: &Ticket, at: usize, state: StepState, words: &str) -> Result<(), Cut> {
+        insist(ticket, || {
+            ticket.change(|job| {
+                if let Some(step) = step_of(job, at) {
                     (step.state, step.words) = (state, words.to_owned());
                 }
             })
-            .await
-    }
-
-    async fn excerpt(&self, id: InstanceId) -> Vec<String> {
-        let page = self.logs().page(id, Place::End, Filter::default(), EXCERPT).await;
-        let lines = page.map(|(_, page, _)| page.records).unwrap_or_default();
-        let line = |record: crate::logbuf::Record| {
-            let message = crate::logbuf::ansi::plain(&record.message);
-            let first: String = message.lines().next().unwrap_or_default().chars().take(300).collect();
-            format!("{} {} {first}", record.timestamp.unwrap_or_default(), record.level)
-        };
-        lines.into_iter().map(line).collect()
+        })
+        .await
     }
 }
 
-fn plan(job: &Job) -> Result<&Switch> {
-    job.switch.as_ref().ok_or_else(|| Error::internal("a switch without its instances"))
+/// Does what has to be done until it is done: a database that is locked or a disk that is full must not leave an instance between two versions. Ends only with the
+/// manager, whose successor goes on.
+pub(super) async fn insist<T, F: Future<Output = Result<T>>>(ticket: &Ticket, mut work: impl FnMut() -> F) -> Result<T, Cut> {
+    let mut is_told = false;
+    loop {
+        match work().await {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, "a switch cannot go on at the moment; it is tried again");
+                }
+                pause(ticket).await?;
+            }
+        }
+    }
 }
 
-fn measured_words(step: Option<&Step>) -> String {
-    match step.and_then(|step| step.downtime_ms.zip(step.own_start_ms)) {
+async fn pause(ticket: &Ticket) -> Result<(), Cut> {
+    tokio::select! {
+        () = tokio::time::sleep(AGAIN) => Ok(()),
+        () = ticket.stop().cancelled() => Err(Cut::Stopped),
+    }
+}
+
+pub(super) fn is_up(instance: &Instance) -> bool {
+    instance.status.has_client() || instance.status == State::BackingOff
+}
+
+pub(super) fn plan(job: &Job) -> Result<&Switch, Cut> {
+    job.switch.as_ref().ok_or_else(|| Cut::Off(Stage::Failed, "It has no instances.".into()))
+}
+
+fn step(ticket: &Ticket, at: usize) -> Result<Step, Cut> {
+    let job = ticket.job();
+    plan(&job)?.steps.get(at).cloned().ok_or_else(|| Cut::Off(Stage::Failed, "It has no such instance.".into()))
+}
+
+pub(super) fn step_of(job: &mut Job, at: usize) -> Option<&mut Step> {
+    job.switch.as_mut().and_then(|switch| switch.steps.get_mut(at))
+}
+
+/// An error for people.
+pub(super) fn told(error: Error) -> String {
+    if let Error::Internal(cause) = &error {
+        tracing::error!(%cause, "a restart for a switch failed");
+        return "Something went wrong inside jd-manager; its log has the cause.".into();
+    }
+    error.to_string()
+}
+
+fn measured_words(step: &Step) -> String {
+    match step.downtime_ms.zip(step.own_start_ms) {
         Some((down, own)) => format!(
             "It has come up well. It did not serve miners for {}; its client needed {} of that to start.",
             length(down),
@@ -310,19 +336,16 @@ fn measured_words(step: Option<&Step>) -> String {
 }
 
 /// What is to be said at an end before the last step.
-fn so_far(job: &Job, what: &str) -> String {
+pub(super) fn so_far(job: &Job, what: &str) -> String {
     let Some(switch) = &job.switch else { return what.to_owned() };
     let went: Vec<&str> =
         switch.steps.iter().filter(|step| step.state == StepState::Switched).map(|step| step.name.as_str()).collect();
     let waiting = switch.steps.iter().filter(|step| step.state == StepState::Waiting).count();
     let mut said = what.to_owned();
     if !went.is_empty() {
-        said.push_str(&format!(
-            " {} went over before and stay{} on {}.",
-            went.join(", "),
-            if went.len() == 1 { "s" } else { "" },
-            job.version
-        ));
+        let words =
+            if went.len() == 1 { "went over before and stays, pinned to" } else { "went over before and stay, pinned to" };
+        said.push_str(&format!(" {} {words} {}.", went.join(", "), job.version));
     }
     match waiting {
         0 => {}

@@ -1,52 +1,128 @@
 //! What a manager does about the work of the one before it, which may have been killed at any moment.
 
-use super::model::{Job, Stage, Task};
+use std::collections::HashSet;
+
+use super::model::{Job, Stage, StepState, Task};
 use super::queries;
 use super::service::Updates;
+use crate::configs::ClientVersion;
+use crate::error::Result;
+use crate::keeper::spawn;
 
 impl Updates {
-    /// Cleans up after a manager that was killed, finds out what became of its work, and goes on with a switch.
+    /// Cleans up after a manager that was killed, finds out what became of its work, makes sure that a client is in use if there is one, and goes on with
+    /// a switch.
     pub async fn take_over(&self) {
+        let unfinished = match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                tracing::error!(%error, "unfinished work on clients cannot be looked up");
+                Vec::new()
+            }
+        };
         let store = self.store().clone();
-        match tokio::task::spawn_blocking(move || store.tidy()).await {
+        let marks: Vec<String> =
+            unfinished.iter().filter(|job| job.task == Task::Install).map(|job| job.id.to_string()).collect();
+        let tidied = tokio::task::spawn_blocking(move || {
+            // A build may have outlived its manager, and would fill again what is tidied.
+            for mark in marks {
+                if spawn::end_leftovers(&mark) > 0 {
+                    tracing::warn!(job = %mark, "processes of an interrupted build were ended");
+                }
+            }
+            store.tidy()
+        });
+        match tidied.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "what an interrupted installation left cannot be removed"),
             Err(error) => tracing::error!(%error, "the directory of clients could not be looked at"),
         }
-        match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
-            Ok(jobs) => {
-                for job in jobs {
-                    self.take_over_job(job).await;
-                }
+        // Of several switches only the newest is what somebody wants still.
+        let newest = unfinished.iter().rfind(|job| job.task != Task::Install).map(|job| job.id);
+        let mut going_on = None;
+        for job in unfinished {
+            match (job.task, Some(job.id) == newest) {
+                (Task::Install, _) => self.settle_install(job).await,
+                (_, true) => going_on = Some(job),
+                (_, false) => self.end(job, "Another switch came after it.").await,
             }
-            Err(error) => tracing::error!(%error, "unfinished work on clients cannot be looked up"),
+        }
+        self.mend_current().await;
+        if let Err(error) = self.forget_trials(going_on.as_ref()).await {
+            tracing::error!(%error, "instances on which a client was tried cannot be looked up");
         }
         self.look_at_store().await;
+        if let Some(job) = going_on {
+            match self.board().begin(job).await {
+                Ok(ticket) => {
+                    let this = self.clone();
+                    tokio::spawn(async move { this.carry_out_switch(&ticket).await });
+                }
+                Err(error) => tracing::error!(%error, "an unfinished switch cannot be gone on with"),
+            }
+        }
     }
 
-    async fn take_over_job(&self, job: Job) {
-        let ticket = match self.board().begin(job).await {
-            Ok(ticket) => ticket,
-            Err(error) => return tracing::error!(%error, "unfinished work on clients cannot be taken over"),
-        };
-        if ticket.job().task != Task::Install {
-            let this = self.clone();
-            tokio::spawn(async move { this.carry_out_switch(&ticket).await });
-            return;
+    async fn end(&self, job: Job, words: &str) {
+        match self.board().begin(job).await {
+            Ok(ticket) => ticket.end(Stage::Failed, words).await,
+            Err(error) => tracing::error!(%error, "unfinished work on clients cannot be ended"),
         }
-        let id = ticket.job().id;
+    }
+
+    async fn settle_install(&self, job: Job) {
+        let (id, then_switch, actor) = (job.id, job.then_switch, job.actor.clone());
         let came = self.installed().await.unwrap_or_default();
         let came = came.into_iter().find(|one| one.manifest.as_ref().is_some_and(|manifest| manifest.job == id));
         let Some(came) = came else {
-            let words = "jd-manager was ended in the middle of it. Nothing was installed and nothing is left of it; begin again.";
-            return ticket.end(Stage::Failed, words).await;
+            return self
+                .end(
+                    job,
+                    "jd-manager was ended in the middle of it. Nothing was installed and nothing is left of it; begin again.",
+                )
+                .await;
         };
-        let is_first = self.take_first_into_use(&came.name).await.unwrap_or(false);
-        let name = came.name;
-        let words = if is_first { " It is the first one, so it is in use." } else { "" };
-        ticket.show(|job| job.installed = Some(name.clone()));
-        ticket
-            .end(Stage::Installed, format!("Client {name} is installed; jd-manager was ended before it could say so.{words}"))
-            .await;
+        let ticket = match self.board().begin(job).await {
+            Ok(ticket) => ticket,
+            Err(error) => return tracing::error!(%error, "an unfinished installation cannot be ended"),
+        };
+        let said = format!("Client {} is installed; jd-manager was ended before it could say so.", came.name);
+        self.conclude(ticket, &came.name, said, then_switch, &actor).await;
+    }
+
+    /// Brings the newest installed client that can be run into use when there is none, or none any more: nobody is left without one.
+    async fn mend_current(&self) {
+        if self.fixed().is_some() {
+            return;
+        }
+        let source = self.instances().source();
+        if source.current().is_some_and(|current| self.store().has(&current)) {
+            return;
+        }
+        for one in self.installed().await.unwrap_or_default() {
+            if one.name.parse::<ClientVersion>().is_ok() && source.program(Some(&one.name)).await.is_ok() {
+                let (store, name) = (self.store().clone(), one.name.clone());
+                let linked = tokio::task::spawn_blocking(move || store.take_into_use(&name)).await;
+                match linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
+                    Ok(()) => tracing::warn!(client = %one.name, "no installed client was in use; the newest one is now"),
+                    Err(error) => tracing::error!(%error, "no client is in use, and none can be brought into use"),
+                }
+                return;
+            }
+        }
+    }
+
+    /// Nothing is tried on an instance that no unfinished switch speaks of.
+    async fn forget_trials(&self, going_on: Option<&Job>) -> Result<()> {
+        let steps = going_on.and_then(|job| job.switch.as_ref()).map(|switch| switch.steps.as_slice()).unwrap_or_default();
+        let tried =
+            steps.iter().filter(|step| matches!(step.state, StepState::Trying | StepState::GoingBack | StepState::Switched));
+        let tried: HashSet<_> = tried.map(|step| step.id).collect();
+        for instance in self.instances().list().await? {
+            if instance.trial_version.is_some() && !tried.contains(&instance.id) {
+                self.instances().set_trial(instance.id, None).await?;
+            }
+        }
+        Ok(())
     }
 }

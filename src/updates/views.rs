@@ -10,6 +10,7 @@ use super::settings::Wanted;
 use crate::clock::{Timestamp, spoken};
 use crate::error::FieldError;
 use crate::http::Frame;
+use crate::ids::InstanceId;
 use crate::instances::{Instance, size_words};
 use crate::view;
 
@@ -54,6 +55,7 @@ impl UpdatesPage {
 
     fn headline(&self) -> String {
         match (&self.news.current, &self.news.latest) {
+            (None, _) if !self.installed.is_empty() => "No client is in use".into(),
             (None, _) => "No client yet".into(),
             (Some(current), Some(latest)) if self.news.available => {
                 format!("Client {current} is in use; release {latest} is newer")
@@ -165,6 +167,14 @@ impl JobPage {
         Some(format!("{}, of which its start took {}", length(down), length(own)))
     }
 
+    /// Some went over and stayed, though the switch did not come to its end.
+    fn is_halfway(&self) -> bool {
+        let stayed = |switch: &super::model::Switch| {
+            switch.is_for_all && switch.steps.iter().any(|step| step.state == super::model::StepState::Switched)
+        };
+        self.is_over() && self.job.stage != Stage::Switched && self.job.switch.as_ref().is_some_and(stayed)
+    }
+
     /// The version that can be gone back to after a switch that came out well.
     fn way_back(&self) -> Option<&str> {
         self.came_from().filter(|_| self.job.stage == Stage::Switched && self.job.switch.as_ref().is_some_and(|s| s.is_for_all))
@@ -224,6 +234,10 @@ pub struct SwitchPage {
     pub(super) from: Option<String>,
     /// All instances, those that would go over first.
     pub(super) instances: Vec<Instance>,
+    /// Those that an earlier switch left pinned, and that would follow the version in use again.
+    pub(super) held: Vec<InstanceId>,
+    /// It is the version before.
+    pub(super) is_rollback: bool,
     /// Why those that follow the version in use cannot be switched, if so.
     pub(super) obstacle: Option<String>,
     /// How an instance shows that it has come up well.
@@ -238,7 +252,28 @@ impl SwitchPage {
     }
 
     fn followers(&self) -> impl Iterator<Item = &Instance> {
-        self.instances.iter().filter(|instance| instance.client_version.is_none())
+        let goes =
+            |instance: &&Instance| (instance.client_version.is_none() && !self.is_in_use()) || self.held.contains(&instance.id);
+        self.instances.iter().filter(goes)
+    }
+
+    /// There is something to do for all.
+    fn has_all(&self) -> bool {
+        !self.is_in_use() || !self.held.is_empty()
+    }
+
+    /// Running instances that a restart would also give a configuration saved since.
+    fn outdated(&self) -> Vec<&str> {
+        self.instances.iter().filter(|instance| instance.is_outdated()).map(|instance| instance.name.as_str()).collect()
+    }
+
+    fn title(&self) -> String {
+        let version = &self.version;
+        match (self.is_in_use(), self.is_rollback) {
+            (true, _) => format!("Client {version} is in use"),
+            (false, true) => format!("Roll back to client {version}?"),
+            (false, false) => format!("Switch to client {version}?"),
+        }
     }
 
     fn running_followers(&self) -> usize {

@@ -75,6 +75,8 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     assert!(browser.text("#job table").await.contains("of which its start took"));
     if has_scripts {
         assert_eq!(browser.ask("return window.unchanged").await, 1, "the page followed without being loaded anew");
+        // What is over is not followed any more.
+        assert_eq!(browser.ask("return document.getElementById('job-stream')").await, serde_json::Value::Null);
     }
     assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.6.0");
 
@@ -94,7 +96,7 @@ async fn from_nothing_to_back(browser: &Browser, has_scripts: bool) {
     browser.until("the page of updates", "return document.querySelector('#installed')").await;
     browser.press("Roll back to 0.5.0 …").await;
     browser.until("the question", "return location.pathname === '/updates/switch'").await;
-    browser.press("Switch to 0.5.0").await;
+    browser.press("Roll back to 0.5.0").await;
     browser.until("its page", "return location.pathname.startsWith('/updates/jobs/')").await;
     crate::harness::until("it is in use", || async { (manager.json("/api/updates").await["current"] == "0.5.0").then_some(()) })
         .await;

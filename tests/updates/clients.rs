@@ -22,7 +22,7 @@ pub fn program(flags: &[&str]) -> Vec<u8> {
     made.entry(flags.join("\n")).or_insert_with(|| compile(flags)).clone()
 }
 
-/// One that says it is this version and behaves.
+/// One that says it is this version and behaves, unless the file `die-<version>` lies in its instance's directory.
 pub fn version(version: &str) -> Vec<u8> {
     program(&["--pretend-version", version])
 }
@@ -30,11 +30,13 @@ pub fn version(version: &str) -> Vec<u8> {
 fn compile(flags: &[&str]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let (source, into) = (dir.path().join("client.c"), dir.path().join("client"));
+    let version = flags.iter().skip_while(|flag| **flag != "--pretend-version").nth(1).unwrap_or(&"none");
     let given: String = flags.iter().map(|flag| format!("\"{flag}\", ")).collect();
     let text = format!(
         "#include <unistd.h>\n#include <stdlib.h>\n\
          static char *given[] = {{\"jd_client_sv2\", \"simulate\", {given}}};\n\
          int main(int argc, char **argv) {{\n\
+             if (access(\"../die-{version}\", F_OK) == 0) return 3;\n\
              int n = sizeof given / sizeof *given;\n\
              char **all = calloc(n + argc + 1, sizeof *all);\n\
              for (int i = 0; i < n; i++) all[i] = given[i];\n\

@@ -282,6 +282,75 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_nothing_but_a_long_word_is_not_kept() {
+    let releases = Releases::serve(Vec::new()).await;
+    let manager = Manager::with_store(&releases.base(), &[]).await;
+    let before = resident(&manager);
+    let mut body = b"--b0\r\ncontent-disposition: form-data; name=\"switch\"\r\n\r\n".to_vec();
+    body.resize(120_000_000, b'x');
+    let request = manager.request("POST", "/api/updates/upload").header("content-type", "multipart/form-data; boundary=b0");
+    // It is refused, or the connection ends, before all of it is sent.
+    if let Ok(response) = request.body(body).send().await {
+        assert_eq!(response.status(), 400);
+    }
+    assert!(resident(&manager) < before + 20_000_000, "{} before, {} after", before, resident(&manager));
+}
+
+/// What the manager has in memory, bytes.
+fn resident(manager: &Manager) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", manager.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_meddled_with_and_a_link_that_leads_nowhere_are_lived_with() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let mut manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "v0.8.0").await;
+    install(&manager, "v0.7.0").await;
+    let manifest = manager.data_dir().join("clients/0.6.0/manifest.json");
+    fs::set_permissions(&manifest, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = fs::read_to_string(&manifest).unwrap();
+    let mut told: Value = serde_json::from_str(&text).unwrap();
+    told["sha256"] = json!("äbc");
+    fs::write(&manifest, told.to_string()).unwrap();
+    assert!(manager.page("/updates").await.contains("put there by hand"));
+    // The one in use is gone: the page says so, and the next start takes the newest that is there.
+    fs::remove_dir_all(manager.data_dir().join("clients/0.6.0")).unwrap();
+    let page = manager.ask("/updates", "text/html").await.page(200);
+    assert_eq!(page.one("h1"), "No client is in use");
+    manager.kill();
+    manager.begin();
+    assert_eq!(manager.json("/api/updates/version").await["version"], "0.5.0");
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_in_the_middle_changes_nothing() {
+    let small = Small::mount("72m");
+    let slow = Offered { manner: Manner::Drips(20_000, Duration::from_millis(100)), ..Offered::new("v0.8.0", &version("0.6.0")) };
+    let releases = Releases::serve(vec![slow]).await;
+    let manager = Manager::with_store(&releases.base(), &[]).await;
+    let clients = manager.data_dir().join("clients");
+    std::os::unix::fs::symlink(small.path(), &clients).unwrap();
+    let id = begun(&manager, "/api/updates/install", &json!({ "version": "v0.8.0" })).await;
+    until("it has begun", || async {
+        (manager.json(&format!("/api/updates/jobs/{id}")).await["bytes"].as_u64().unwrap_or(0) > 0).then_some(())
+    })
+    .await;
+    let filler = small.path().join("filler");
+    let mut filling = fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut filling, &[1; 65536]).is_ok() {}
+    let job = over(&manager, &id).await;
+    assert!(job["stage"] == "failed" && job["message"].as_str().unwrap().contains("Make room"), "{job}");
+    drop(filling);
+    fs::remove_file(filler).unwrap();
+    assert_eq!(fs::read_dir(small.path()).unwrap().count(), 0);
+    assert_eq!(install(&manager, "v0.8.0").await["installed"], "0.6.0");
+}
+
+#[tokio::test]
 async fn cargo_builds_a_client_with_progress_and_what_it_says_at_its_end_is_kept() {
     let releases = Releases::serve(Vec::new()).await;
     let mut manager = Manager::with_store(&releases.base(), &[]).await;
@@ -291,7 +360,7 @@ async fn cargo_builds_a_client_with_progress_and_what_it_says_at_its_end_is_kept
     fs::write(bin.join("client"), version("0.5.0")).unwrap();
     let script = format!(
         "#!/bin/sh\nset -e\n[ \"$*\" = \"install jd_client_sv2 --version 0.5.0 --locked --root ${{CARGO_TARGET_DIR%target}}root\" ] || {{ echo \"error: called with $*\" >&2; exit 101; }}\n\
-         env | grep -q JD_MANAGER_ && exit 3\n\
+         env | grep JD_MANAGER_ | grep -vq JD_MANAGER_INSTANCE && exit 3\n\
          printf '   Compiling serde v1.0.0\\n    Building [==>      ] 150/300: serde\\r' >&2\nsleep 1\n\
          mkdir -p \"$7/bin\"; cp {}/client \"$7/bin/jd_client_sv2\"\n",
         bin.display()
@@ -332,6 +401,19 @@ async fn cargo_builds_a_client_with_progress_and_what_it_says_at_its_end_is_kept
     let mark = format!("CARGO_TARGET_DIR={}", manager.data_dir().join("clients/.incoming").join(&id).join("target").display());
     until("no process of the build is left", || async { crate::harness::marked(&mark).is_empty().then_some(()) }).await;
     assert_eq!(store(&manager), ["0.5.0", "current"]);
+
+    // Killed, the next manager ends what the build left running, and leaves no litter.
+    write(
+        "#!/bin/sh\nmkdir -p \"$CARGO_TARGET_DIR\"\nsetsid sh -c 'while sleep 0.05; do mkdir -p \"$CARGO_TARGET_DIR/deps\"; done' &\nwait\n",
+    );
+    let id = begun(&manager, "/api/updates/install", &order).await;
+    until("it builds", || async { (crate::harness::marked(&format!("JD_MANAGER_INSTANCE={id}")).len() >= 2).then_some(()) })
+        .await;
+    manager.kill();
+    manager.begin();
+    assert_eq!(over(&manager, &id).await["stage"], "failed");
+    assert_eq!(crate::harness::marked(&format!("JD_MANAGER_INSTANCE={id}")), Vec::<u32>::new());
+    assert_eq!(store(&manager), ["0.5.0", "current"]);
 }
 
 #[tokio::test]
@@ -367,7 +449,7 @@ async fn a_configured_key_has_to_have_signed_what_comes() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_changes_nothing() {
-    let small = Small::mount();
+    let small = Small::mount("2m");
     let releases = Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0"))]).await;
     // A data directory whose clients lie on a file system of 2 MiB.
     let manager = Manager::with_store(&releases.base(), &[]).await;
@@ -384,10 +466,13 @@ async fn a_full_disk_is_said_and_changes_nothing() {
 struct Small(tempfile::TempDir);
 
 impl Small {
-    fn mount() -> Self {
+    fn mount(size: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mounted =
-            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(dir.path()).status().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .status()
+            .unwrap();
         assert!(mounted.success(), "a small file system is mounted for this test, for which it has to run as root");
         Self(dir)
     }

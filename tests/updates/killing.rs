@@ -175,3 +175,106 @@ async fn a_manager_that_ends_in_order_leaves_a_switch_to_the_next_one() {
     assert_eq!(manager.json(&format!("/api/instances/{id}")).await["pid"], pid, "what was tried was not restarted");
     assert_eq!(current(&manager).as_deref(), Some("0.6.0"));
 }
+
+#[tokio::test]
+async fn a_manager_that_stops_its_clients_in_the_middle_of_a_switch_goes_on_after_its_next_start() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    for autostart in [true, false] {
+        let mut manager = Manager::with_store(&releases.base(), &[]).await;
+        install(&manager, "v0.7.0").await;
+        install(&manager, "v0.8.0").await;
+        let id = manager.instance("barn").await;
+        let change = json!({ "autostart": autostart });
+        assert_eq!(manager.request("PATCH", &format!("/api/instances/{id}")).json(&change).send().await.unwrap().status(), 200);
+        manager.act(&format!("/api/instances/{id}/start")).await;
+        manager.until_state(&id, "running").await;
+        let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
+        manager.post_json("/api/updates/switch", &order).await;
+        until("it is tried", || async {
+            let instance = manager.json(&format!("/api/instances/{id}")).await;
+            (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+        })
+        .await;
+        assert!(manager.terminate().success());
+        manager.begin();
+        let job = newest_job(&manager).await;
+        let instance = manager.json(&format!("/api/instances/{id}")).await;
+        assert_eq!(instance["trial_version"], Value::Null);
+        if autostart {
+            // It came up with the new version, was judged, and all is as it says.
+            assert_eq!(job["stage"], "switched", "{job}");
+            assert_eq!((current(&manager).as_deref(), &instance["running_version"]), (Some("0.6.0"), &json!("0.6.0")));
+        } else {
+            assert!(job["stage"] == "failed" && job["message"].as_str().unwrap().contains("could not be judged"), "{job}");
+            assert_eq!(current(&manager).as_deref(), Some("0.5.0"));
+            manager.act(&format!("/api/instances/{id}/start")).await;
+            assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.5.0");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_cancelled_stays_cancelled_when_the_manager_is_killed_on_the_way_back() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let mut manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "v0.7.0").await;
+    install(&manager, "v0.8.0").await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    set_up(&mut manager, "switch.back").await;
+    manager.until_state(&id, "running").await;
+    let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 60 });
+    let told: Value = manager.post_json("/api/updates/switch", &order).await.json().await.unwrap();
+    let job = told["job"].as_str().unwrap().to_owned();
+    until("it is tried", || async {
+        let instance = manager.json(&format!("/api/instances/{id}")).await;
+        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+    })
+    .await;
+    killed(&mut manager, &format!("/api/updates/jobs/{job}/cancel"), &json!({})).await;
+    let job = over(&manager, &job).await;
+    assert_eq!(job["stage"], "cancelled", "{job}");
+    assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.5.0");
+    assert_eq!(current(&manager).as_deref(), Some("0.5.0"));
+}
+
+#[tokio::test]
+async fn a_wish_to_switch_outlives_the_manager() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    for place in ["install.renamed", "install.concluded"] {
+        let mut manager = Manager::with_store(&releases.base(), &[]).await;
+        install(&manager, "v0.7.0").await;
+        set_up(&mut manager, place).await;
+        killed(&mut manager, "/api/updates/install", &json!({ "version": "v0.8.0", "switch": true })).await;
+        until("it is switched to", || async { (current(&manager).as_deref() == Some("0.6.0")).then_some(()) }).await;
+        let job = newest_job(&manager).await;
+        assert_eq!((&job["task"], &job["stage"]), (&json!("switch"), &json!("switched")), "{place}: {job}");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_keeper_is_not_held_against_the_client_that_is_tried() {
+    let releases =
+        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let manager = Manager::with_store(&releases.base(), &[]).await;
+    install(&manager, "v0.7.0").await;
+    install(&manager, "v0.8.0").await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
+    manager.post_json("/api/updates/switch", &order).await;
+    until("it is tried", || async {
+        let instance = manager.json(&format!("/api/instances/{id}")).await;
+        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+    })
+    .await;
+    crate::harness::signal(manager.keeper_pid(&id).unwrap(), rustix::process::Signal::KILL);
+    let job = newest_job(&manager).await;
+    assert_eq!(job["stage"], "switched", "{job}");
+    assert_eq!(manager.until_state(&id, "running").await["running_version"], "0.6.0");
+}

@@ -1,7 +1,7 @@
 //! From one client to another and back, with real instances.
 
 use crate::clients::{program, version};
-use crate::harness::{Manager, free_port, solo_config, until};
+use crate::harness::{Manager, free_port, pool_config, solo_config, until};
 use crate::ordinary::{begun, current, done, install, over, soon};
 use crate::releases::{Offered, Releases};
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ async fn all_instances_go_over_one_after_the_other_and_back() {
         let step = step(&job, name);
         assert_eq!((&step["state"], &step["before"]), (&json!("switched"), &json!("0.5.0")));
         let beyond = step["downtime_ms"].as_u64().unwrap() - step["own_start_ms"].as_u64().unwrap();
+        assert!(beyond <= 2000, "{beyond} ms beyond the client's own start");
         println!("{name}: {} ms without service, {beyond} ms of it beyond the client's own start", step["downtime_ms"]);
         let history = manager.events(id).await;
         let words: Vec<&str> = history.iter().map(|e| e["reason"].as_str().unwrap()).collect();
@@ -84,6 +85,9 @@ async fn all_instances_go_over_one_after_the_other_and_back() {
     assert_eq!(runs(&manager, &ids[0]).await, "0.5.0");
     let twice = manager.post_json("/api/updates/switch", &json!({ "version": "0.5.0" })).await;
     assert_eq!(twice.status(), 409);
+    // What was gone back from is no version to go back to.
+    let again = manager.post_json("/api/updates/rollback", &json!({})).await;
+    assert_eq!(again.status(), 409, "{}", again.text().await.unwrap());
 }
 
 #[tokio::test]
@@ -111,7 +115,7 @@ async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
 }
 
 #[tokio::test]
-async fn one_that_never_serves_and_one_that_is_unhealthy_go_back_too() {
+async fn one_that_never_serves_goes_back_too() {
     let never = program(&["--pretend-version", "0.6.0", "--startup-delay", "1h"]);
     let (_releases, manager, ids) = two_versions(never, 1).await;
     let order = json!({ "version": "0.6.0", "ready_within_s": 2, "watch_s": 0 });
@@ -121,28 +125,148 @@ async fn one_that_never_serves_and_one_that_is_unhealthy_go_back_too() {
     assert_eq!(runs(&manager, &ids[0]).await, "0.5.0");
 }
 
+/// Lets one version of the client die on an instance from now on.
+fn doom(manager: &Manager, id: &str, version: &str, is_doomed: bool) {
+    let file = manager.instance_dir(id).join(format!("die-{version}"));
+    if is_doomed { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
+}
+
 #[tokio::test]
-async fn those_who_went_over_before_one_failed_stay_and_are_pinned() {
-    // Only a client on the second instance's port dies.
-    let releases_client = program(&["--pretend-version", "0.6.0", "--startup-delay", "1h"]);
+async fn those_who_went_over_before_one_failed_stay_pinned_and_come_along_later() {
+    let (_releases, manager, ids) = two_versions(version("0.6.0"), 3).await;
+    doom(&manager, &ids[1], "0.6.0", true);
+    let job = done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
+    assert_eq!(job["stage"], "rolled-back", "{job}");
+    let message = job["message"].as_str().unwrap();
+    assert!(message.contains("barn went over before and stays, pinned to 0.6.0. 1 other was left alone."), "{message}");
+    let states: Vec<&Value> = ["barn", "garage", "attic"].map(|name| &step(&job, name)["state"]).to_vec();
+    assert_eq!(states, ["switched", "went-back", "left-alone"]);
+    assert_eq!(current(&manager).unwrap(), "0.5.0");
+    let barn = manager.json(&format!("/api/instances/{}", ids[0])).await;
+    assert_eq!((&barn["client_version"], &barn["running_version"]), (&json!("0.6.0"), &json!("0.6.0")));
+    let page = manager.ask(&format!("/updates/jobs/{}", job["id"].as_str().unwrap()), "text/html").await.page(200);
+    let offered = page.texts("a.button");
+    assert!(
+        offered.iter().any(|text| text.contains("Take the others along"))
+            && offered.iter().any(|text| text.contains("Take all back to 0.5.0"))
+    );
+
+    // All back: the one that was left behind comes back, and follows again.
+    let job = done(&manager, "/api/updates/switch", &soon("0.5.0")).await;
+    assert_eq!((&job["stage"], job["switch"]["steps"].as_array().unwrap().len()), (&json!("switched"), 1), "{job}");
+    let barn = manager.json(&format!("/api/instances/{}", ids[0])).await;
+    assert_eq!((&barn["client_version"], &barn["running_version"]), (&Value::Null, &json!("0.5.0")));
+
+    // Half-way again, and then all along.
+    done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
+    doom(&manager, &ids[1], "0.6.0", false);
+    let job = done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
+    assert_eq!(job["stage"], "switched", "{job}");
+    for id in &ids {
+        let instance = manager.until_state(id, "running").await;
+        assert_eq!((&instance["client_version"], &instance["running_version"]), (&Value::Null, &json!("0.6.0")));
+    }
+    assert_eq!(current(&manager).unwrap(), "0.6.0");
+}
+
+#[tokio::test]
+async fn those_chosen_are_pinned_and_go_back_to_what_they_ran() {
     let (_releases, manager, ids) = two_versions(version("0.6.0"), 2).await;
     let path = manager.scratch().join("never");
-    std::fs::write(&path, releases_client).unwrap();
+    std::fs::write(&path, program(&["--pretend-version", "0.6.0", "--startup-delay", "1h"])).unwrap();
     let job = done(&manager, "/api/updates/install", &json!({ "path": path })).await;
     let broken = job["installed"].as_str().unwrap().to_owned();
-    // First both go over to a good one, by choice.
     let chosen = json!({ "version": "0.6.0", "instances": [ids[0]], "ready_within_s": 10, "watch_s": 0 });
     let job = done(&manager, "/api/updates/switch", &chosen).await;
     assert_eq!(job["stage"], "switched", "{job}");
     assert_eq!(current(&manager).unwrap(), "0.5.0", "a choice changes only those chosen");
     let pinned = manager.json(&format!("/api/instances/{}", ids[0])).await;
     assert_eq!((&pinned["client_version"], &pinned["running_version"]), (&json!("0.6.0"), &json!("0.6.0")));
-    // Then the chosen one alone goes back from a broken one to what it was pinned to.
     let chosen = json!({ "version": broken, "instances": [ids[0], ids[1]], "ready_within_s": 1, "watch_s": 0 });
     let job = done(&manager, "/api/updates/switch", &chosen).await;
     assert_eq!(job["stage"], "rolled-back", "{job}");
     assert_eq!(step(&job, "garage")["state"], "left-alone");
     assert_eq!((runs(&manager, &ids[0]).await, runs(&manager, &ids[1]).await), ("0.6.0".into(), "0.5.0".into()));
+    // A keyboard cannot mean all when somebody is chosen.
+    let form = [("version", "0.6.0"), ("whom", "all"), ("instances", ids[0].as_str())];
+    assert_eq!(manager.post_form("/updates/switch", &form).await.status(), 422);
+}
+
+#[tokio::test]
+async fn one_whose_health_is_worse_than_before_goes_back() {
+    // It serves miners, and loses its pool for good a moment later.
+    let newer = program(&["--pretend-version", "0.6.0", "--fall-back-after", "1500ms"]);
+    let (_releases, manager, _) = two_versions(newer, 0).await;
+    let config = manager.save_config("pool", &pool_config(free_port(), free_port(), 1, 2, 3)).await;
+    let id = manager.instance_of("barn", &config).await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    until("it works for its pool", || async {
+        let instance = manager.json(&format!("/api/instances/{id}")).await;
+        instance["health"]["place"].as_str().is_some_and(|place| place.contains("pool 1 of 1")).then_some(())
+    })
+    .await;
+    let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 5 });
+    let job = done(&manager, "/api/updates/switch", &order).await;
+    assert_eq!(job["stage"], "rolled-back", "{job}");
+    assert!(
+        job["message"].as_str().unwrap().contains("Pool was well before and is not any more: Mining solo"),
+        "{}",
+        job["message"]
+    );
+    assert_eq!(runs(&manager, &id).await, "0.5.0");
+}
+
+#[tokio::test]
+async fn a_database_that_is_locked_in_the_middle_of_a_step_delays_it_and_no_more() {
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+    let (_releases, manager, ids) = two_versions(version("0.6.0"), 1).await;
+    let order = json!({ "version": "0.6.0", "ready_within_s": 30, "watch_s": 3 });
+    let id = begun(&manager, "/api/updates/switch", &order).await;
+    until("it is tried", || async {
+        let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
+        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+    })
+    .await;
+    let path = manager.data_dir().join("jd-manager.sqlite3");
+    // Longer than a writer waits for the lock.
+    let locked = std::thread::spawn(move || {
+        let mut db = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        db.batch_execute("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE;").unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(9));
+        db.batch_execute("ROLLBACK;").unwrap();
+    });
+    let job = over(&manager, &id).await;
+    locked.join().unwrap();
+    assert_eq!(job["stage"], "switched", "{job}");
+    let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
+    assert_eq!((&instance["running_version"], &instance["trial_version"]), (&json!("0.6.0"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_removal_and_a_switch_at_once_leave_a_client_in_use() {
+    let (_releases, manager, _) = two_versions(version("0.6.0"), 0).await;
+    for _ in 0..8 {
+        let order = json!({ "version": "0.6.0" });
+        let (removed, switched) =
+            tokio::join!(manager.delete("/api/updates/installed/0.6.0"), manager.post_json("/api/updates/switch", &order));
+        let was_removed = removed.status() == 200;
+        let switched = if switched.status() == 202 {
+            let told: Value = switched.json().await.unwrap();
+            over(&manager, told["job"].as_str().unwrap()).await["stage"] == "switched"
+        } else {
+            false
+        };
+        assert!(!(was_removed && switched), "both cannot be");
+        assert_eq!(manager.json("/api/updates/version").await["version"], if switched { "0.6.0" } else { "0.5.0" });
+        if was_removed {
+            install(&manager, "v0.8.0").await;
+        }
+        if switched {
+            assert_eq!(done(&manager, "/api/updates/rollback", &json!({})).await["stage"], "switched");
+        }
+    }
 }
 
 #[tokio::test]
@@ -230,4 +354,12 @@ async fn installing_and_switching_is_one_order_if_wished() {
     .await;
     assert_eq!(over(&manager, &next).await["stage"], "switched");
     assert_eq!(current(&manager).unwrap(), "0.6.0");
+    // What cannot be switched to is said where it was wished: 0.1.0 knows no solo mining.
+    let path = manager.scratch().join("old");
+    std::fs::write(&path, version("0.1.0")).unwrap();
+    let job = done(&manager, "/api/updates/install", &json!({ "path": path, "switch": true })).await;
+    assert!(
+        job["stage"] == "installed" && job["message"].as_str().unwrap().contains("Instances were not switched to it"),
+        "{job}"
+    );
 }

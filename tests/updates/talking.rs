@@ -79,7 +79,9 @@ fn age_answer(manager: &Manager) {
     use diesel::prelude::*;
     let path = manager.data_dir().join("jd-manager.sqlite3");
     let mut db = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-    let changed = diesel::sql_query("UPDATE update_state SET checked = json_set(checked, '$.at', '2026-01-01T00:00:00Z')");
+    let changed = diesel::sql_query(
+        "UPDATE update_state SET checked = json_set(checked, '$.at', '2026-01-01T00:00:00Z', '$.asked_at', '2026-01-01T00:00:00Z')",
+    );
     assert_eq!(changed.execute(&mut db).unwrap(), 1);
 }
 
@@ -119,6 +121,13 @@ async fn a_source_that_fails_is_named_and_loses_nothing() {
         assert!(detail.contains("127.0.0.1") && detail.contains(&status.to_string()), "{detail}");
         assert_eq!(manager.json("/api/updates").await["latest"], "v0.8.0");
     }
+    // A failure, too, is not asked about again at once, nor is a tag that nobody knows by merely looking.
+    let asked = releases.count("/releases");
+    for _ in 0..3 {
+        manager.ask("/api/updates/check", "application/json").await.problem(503);
+        manager.ask("/api/updates/install?version=v9.9.9", "application/json").await.problem(404);
+    }
+    assert_eq!(releases.count("/releases"), asked);
     // A person sees why on the page.
     let form = manager.post_form("/updates/check", &[]).await;
     assert_eq!(form.status(), 303);

@@ -147,6 +147,9 @@ pub struct Job {
     /// What belongs to its end: the last lines of a build, the log of an instance that did not come up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excerpt: Vec<String>,
+    /// Instances are to be switched to what it installs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub then_switch: bool,
     /// The work that followed on it: the switch to what was installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<JobId>,
@@ -173,6 +176,7 @@ impl Job {
             ended_at: None,
             installed: None,
             excerpt: Vec::new(),
+            then_switch: false,
             next: None,
             switch: None,
         }
@@ -243,6 +247,9 @@ pub struct Step {
     /// What happened, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub words: String,
+    /// An earlier switch of all that did not come to its end left it pinned; after this one it follows the version in use again.
+    #[serde(default)]
+    pub unpin: bool,
 }
 
 /// How far an instance is on its way.
@@ -257,8 +264,12 @@ pub enum StepState {
     Switched,
     /// It did not run: its next start is with the new version.
     Resting,
+    /// It is on its way back to the version before.
+    GoingBack,
     /// It is back on the version before.
     WentBack,
+    /// It should be back and could not be restarted.
+    Stuck,
     /// It was left as it is.
     LeftAlone,
 }
@@ -272,7 +283,9 @@ impl StepState {
             Self::Trying => "trying it",
             Self::Switched => "switched",
             Self::Resting => "not running",
+            Self::GoingBack => "going back",
             Self::WentBack => "went back",
+            Self::Stuck => "not back yet",
             Self::LeftAlone => "left alone",
         }
     }

@@ -13,6 +13,7 @@ use super::super::board::Ticket;
 use super::super::model::{Origin, Proof, Stage};
 use super::{Ended, Obtain, Obtained};
 use crate::instances::program::NAME;
+use crate::keeper::names;
 
 /// The last lines of a build that are kept.
 const KEPT: usize = 12;
@@ -55,9 +56,17 @@ impl FromCargo {
     async fn build(&self, dir: &Path, ticket: &Ticket) -> Result<Obtained, Ended> {
         let shown = format!("cargo install {NAME} --version {} --locked", self.version);
         ticket.stage(Stage::Building, format!("{shown} is running. It takes some minutes.")).await?;
-        let mut command = tokio::process::Command::new(&self.cargo);
+        // By the chain-loader of clients: it dies with this process, cannot become somebody else, and steps back for those who mine.
+        let mut command = tokio::process::Command::new("/proc/self/exe");
+        command
+            .args(["exec", "--parent", &std::process::id().to_string(), "--nice=10", "--dir"])
+            .arg(dir)
+            .arg("--")
+            .arg(&self.cargo);
         command.args(["install", NAME, "--version", &self.version, "--locked", "--root"]).arg(dir.join("root"));
         command.env("CARGO_TARGET_DIR", dir.join("target"));
+        // By this the next manager finds what it started.
+        let mark = ticket.job().id.to_string();
         // By its bar cargo says how far it is: 45/373.
         command.envs([
             ("CARGO_TERM_PROGRESS_WHEN", "always"),
@@ -67,8 +76,10 @@ impl FromCargo {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JD_MANAGER_")) {
             command.env_remove(name);
         }
-        command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
+        command.env(names::MARK, mark);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // A session of its own, and with it a group, is what the chain-loader makes.
+        command.kill_on_drop(true);
         let mut child = command.spawn().map_err(|e| Ended::failed(format!("{} cannot be run: {e}.", self.cargo.display())))?;
         // cargo and the compilers it starts: gone when this is, however it ends.
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));

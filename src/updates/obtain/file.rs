@@ -28,8 +28,16 @@ pub struct FromFile {
 
 impl Obtain for FromFile {
     fn room(&self) -> u64 {
-        // What comes out of an archive is about three times as large.
-        std::fs::metadata(&self.path).map_or(0, |meta| meta.len().saturating_mul(4).min(LARGEST))
+        let len = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
+        // What comes out of an archive is about three times as large; what is ours already takes its room.
+        let is_archive = || {
+            let mut head = [0; 2];
+            File::open(&self.path).and_then(|mut file| file.read_exact(&mut head)).is_ok_and(|()| head == ARCHIVE)
+        };
+        match (self.is_ours, !self.is_ours || is_archive()) {
+            (true, false) => 0,
+            _ => len.saturating_mul(4).min(LARGEST),
+        }
     }
 
     fn obtain<'a>(&'a self, dir: &'a Path, ticket: &'a Ticket) -> BoxFuture<'a, Result<Obtained, Ended>> {

@@ -1,0 +1,106 @@
+//! The way of one instance back to what it ran before, once it has shown that it does not come up well with the new version, or nobody wants that any more.
+
+use super::board::Ticket;
+use super::gate::{self, Verdict};
+use super::model::{Gate, Stage, Step, StepState};
+use super::service::Updates;
+use super::switch::{ACTOR, CANCELLED, Cut, RESTART_PATIENCE, insist, is_up, plan, so_far, step_of, told};
+use crate::failpoint;
+use crate::ids::InstanceId;
+use crate::logbuf::Filter;
+use crate::logs::Place;
+
+/// Lines of the log of an instance that did not come up.
+const EXCERPT: usize = 15;
+
+impl Updates {
+    /// The instance goes back to what it ran before. That it does stands in the job before anything is done, so that it does not go forward again after a
+    /// kill.
+    pub(super) async fn go_back(&self, ticket: &Ticket, at: usize, step: &Step, why: &str) -> Result<(), Cut> {
+        let is_cancelled = ticket.cancel.is_cancelled() || why == CANCELLED;
+        if step.state != StepState::GoingBack {
+            // Before anything else is written into the log.
+            let excerpt = if is_cancelled { Vec::new() } else { self.excerpt(step.id).await };
+            insist(ticket, || {
+                ticket.change(|job| {
+                    job.message = format!("{} goes back. {why}", step.name);
+                    job.excerpt.clone_from(&excerpt);
+                    if let Some(step) = step_of(job, at) {
+                        (step.state, step.words) = (StepState::GoingBack, why.to_owned());
+                    }
+                })
+            })
+            .await?;
+        }
+        let before = step.before.clone();
+        let (store, name) = (self.store().clone(), before.clone());
+        let is_there = tokio::task::spawn_blocking(move || name.is_some_and(|name| store.has(&name))).await.unwrap_or(false);
+        // By name, since what it ran before need not be what it would be started with now.
+        let back_to = before.clone().filter(|_| is_there);
+        insist(ticket, || self.instances().set_trial(step.id, back_to.clone())).await?;
+        failpoint::reach("switch.back");
+        let shown = before.clone().unwrap_or_else(|| "the version before".into());
+        let note = format!("going back to client {shown}. {why}");
+        insist(ticket, || self.instances().note(step.id, note.clone(), Some(ACTOR))).await?;
+        let (is_back, came_back) = self.restart_on(ticket, at, step, &shown, before.as_deref()).await?;
+        insist(ticket, || self.instances().set_trial(step.id, None)).await?;
+        let state = if is_back { StepState::WentBack } else { StepState::Stuck };
+        self.write(ticket, at, state, &format!("{why} {came_back}")).await?;
+        let (stage, what) = match (is_back, is_cancelled) {
+            (false, _) => (Stage::Failed, format!("{} did not come up well and is not back yet. {why} {came_back}", step.name)),
+            (true, true) => (Stage::Cancelled, format!("{CANCELLED} {}: {came_back}", step.name)),
+            (true, false) => (Stage::RolledBack, format!("{} did not come up well. {why} {came_back}", step.name)),
+        };
+        Err(Cut::Off(stage, so_far(&ticket.job(), &what)))
+    }
+
+    /// Restarts an instance on what it ran before; tells whether it runs that, and how it is.
+    async fn restart_on(
+        &self,
+        ticket: &Ticket,
+        at: usize,
+        step: &Step,
+        shown: &str,
+        before: Option<&str>,
+    ) -> Result<(bool, String), Cut> {
+        let Some(instance) = self.instance(ticket, step.id).await? else { return Ok((true, "It was deleted.".into())) };
+        // A manager that was killed on the way may have done it.
+        let is_done = before.is_some() && instance.running_version.as_deref() == before && is_up(&instance);
+        if !is_done && let Err(error) = self.instances().restart(step.id, ACTOR, RESTART_PATIENCE).await {
+            let runs = instance.running_version.unwrap_or_default();
+            return Ok((
+                false,
+                format!(
+                    "It could not be restarted on {shown}: {} It still has {runs}; restart it when that is mended.",
+                    told(error)
+                ),
+            ));
+        }
+        let gate = Gate { watch_s: 0, ..plan(&ticket.job())?.gate };
+        let verdict = tokio::select! {
+            verdict = insist(ticket, || gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
+            () = ticket.stop().cancelled() => return Err(Cut::Stopped),
+        };
+        let runs = self.instance(ticket, step.id).await?.and_then(|instance| instance.running_version);
+        let runs = runs.unwrap_or_else(|| shown.to_owned());
+        Ok(match verdict {
+            Verdict::Well => {
+                self.measure(ticket, at, step).await?;
+                (true, format!("It is back on {runs} and serves miners."))
+            }
+            Verdict::Gone => (true, format!("It was stopped on its way back to {shown}.")),
+            Verdict::Bad(still) => (true, format!("It is back on {runs}, where it is not well either. {still} See its page.")),
+        })
+    }
+
+    async fn excerpt(&self, id: InstanceId) -> Vec<String> {
+        let page = self.logs().page(id, Place::End, Filter::default(), EXCERPT).await;
+        let lines = page.map(|(_, page, _)| page.records).unwrap_or_default();
+        let line = |record: crate::logbuf::Record| {
+            let message = crate::logbuf::ansi::plain(&record.message);
+            let first: String = message.lines().next().unwrap_or_default().chars().take(300).collect();
+            format!("{} {} {first}", record.timestamp.unwrap_or_default(), record.level)
+        };
+        lines.into_iter().map(line).collect()
+    }
+}
