@@ -244,7 +244,7 @@ async fn a_rule_is_made_and_changed_in_forms() {
     let instance = manager.instance("barn").await;
     let phone = webhook(&manager, "phone", "http://127.0.0.1:9/").await;
     let page = manager.ask("/alerts/rules/new", "text/html").await.page(200);
-    assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 5);
+    assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 6);
     for kind in ["state", "check", "metric", "block-found", "best-difficulty"] {
         let page = manager.ask(&format!("/alerts/rules/new?kind={kind}"), "text/html").await.page(200);
         assert_eq!(page.count("#for_s"), usize::from(!kind.contains('-')), "{kind}");
@@ -479,7 +479,7 @@ async fn a_rule_for_one_instance_is_begun_on_its_page() {
     let kinds = manager.ask(&link, "text/html").await.page(200);
     assert_eq!(kinds.one("h2"), "When do you want to be told of shed?");
     let links = kinds.attrs("main a[href^='/alerts/rules/new?kind=']", "href");
-    assert_eq!(links.len(), 5);
+    assert_eq!(links.len(), 6);
     let page = manager.ask(&links[0], "text/html").await.page(200);
     assert_eq!(page.attrs("#instance_id option[selected]", "value"), std::slice::from_ref(&shed));
     // Without it, and for one that is not there, the rule is about all of them.
