@@ -22,6 +22,7 @@ use crate::outgoing;
 use crate::router;
 use crate::schedule::Schedule;
 use crate::settings::{OnShutdown, Settings};
+use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
 
@@ -90,9 +91,11 @@ where
     // What the manager before this one left undone. A switch goes on once its instances are looked after again.
     updates.take_over().await;
     tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
+    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), stop.clone());
     let state = AppState {
         configs,
         instances: instances.clone(),
+        setups,
         logs,
         metrics,
         health,

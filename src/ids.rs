@@ -70,6 +70,10 @@ id! {
     JobId
 }
 id! {
+    /// The id of a setup that was begun.
+    SetupId
+}
+id! {
     /// The id of a rule of alerts.
     RuleId
 }

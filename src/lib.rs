@@ -48,6 +48,7 @@ pub mod configs;
 pub mod instances;
 
 pub mod logs;
+pub mod setup;
 
 pub mod first_generation;
 pub mod metrics;

@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::clock::Timestamp;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics, updates};
+use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -68,6 +68,10 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs/{id}/compare", get(configs::routes::compare))
         .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
         .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
+        .route("/setup", get(setup::routes::start).post(setup::routes::begin))
+        .route("/setup/watch/{id}", get(setup::routes::watch))
+        .route("/setup/{id}/delete", post(setup::routes::discard))
+        .route("/setup/{id}/{step}", get(setup::routes::show).post(setup::routes::answer))
         .route("/metrics", get(metrics::routes::compare))
         .route("/metrics/{id}", get(metrics::routes::show))
         .route("/metrics/{id}/latest", get(metrics::routes::latest))

@@ -16,6 +16,7 @@ use crate::logs::Logs;
 use crate::logs::routes::Pages;
 use crate::metrics::Metrics;
 use crate::metrics::routes::Board;
+use crate::setup::Setups;
 use crate::updates::Updates;
 
 /// The services of one running manager; cheap to clone.
@@ -25,6 +26,8 @@ pub struct AppState {
     pub configs: Configs,
     /// Instances.
     pub instances: Instances,
+    /// Setups that were begun.
+    pub setups: Setups,
     /// Their logs.
     pub logs: Logs,
     /// Their metrics.
@@ -52,6 +55,12 @@ impl FromRef<AppState> for Configs {
 impl FromRef<AppState> for Instances {
     fn from_ref(state: &AppState) -> Self {
         state.instances.clone()
+    }
+}
+
+impl FromRef<AppState> for Setups {
+    fn from_ref(state: &AppState) -> Self {
+        state.setups.clone()
     }
 }
 

@@ -36,7 +36,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (2, &["keys"]),
     (3, &["configs"]),
     (4, &["instances"]),
-    (5, &["logs"]),
+    (5, &["logs", "setup"]),
     (6, &["first_generation", "metrics"]),
     (7, &["health"]),
     (8, &["updates"]),
@@ -46,7 +46,8 @@ const LAYERS: &[(u8, &[&str])] = &[
 ];
 
 /// Domains, whose files have the parts that the rules below speak of.
-const DOMAINS: [&str; 9] = ["keys", "configs", "instances", "logs", "first_generation", "metrics", "health", "updates", "alerts"];
+const DOMAINS: [&str; 10] =
+    ["keys", "configs", "instances", "setup", "logs", "first_generation", "metrics", "health", "updates", "alerts"];
 
 /// Imports that break a rule for a reason: file or folder, what it may import all the same, why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[

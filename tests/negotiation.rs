@@ -93,6 +93,10 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post", "/config/validate", Offered::Page),
     ("get", "/events", Offered::Stream),
     ("get", "/alerts", Offered::Page),
+    ("get post", "/setup", Offered::Page),
+    ("get", "/setup/watch/{id}", Offered::Stream),
+    ("post", "/setup/{id}/delete", Offered::Page),
+    ("get post", "/setup/{id}/{step}", Offered::Page),
     ("post", "/alerts/channels", Offered::Page),
     ("get", "/alerts/channels/new", Offered::Page),
     ("get put post delete", "/alerts/channels/{id}", Offered::Page),
@@ -198,6 +202,7 @@ struct World {
     rule: String,
     job: String,
     unreadable: String,
+    setup: String,
 }
 
 impl World {
@@ -221,8 +226,19 @@ impl World {
         manager.begin();
         let alerts = manager.json("/api/alerts").await;
         let told = |name: &str, field: &str| alerts[name][0][field].as_str().unwrap().to_owned();
+        let setup = Answer::to(manager.request("POST", "/api/setup").form(&[("mode", "SOLOMINING")])).await.json(201);
+        let setup = setup["setup_id"].as_str().unwrap().to_owned();
         let (rule, unreadable) = (told("rules", "id"), told("unreadable", "place"));
-        Self { manager, config, instance, channel: channel["channel_id"].as_str().unwrap().to_owned(), rule, job, unreadable }
+        Self {
+            manager,
+            config,
+            instance,
+            channel: channel["channel_id"].as_str().unwrap().to_owned(),
+            rule,
+            job,
+            unreadable,
+            setup,
+        }
     }
 
     fn path(&self, pattern: &str) -> String {
@@ -235,9 +251,16 @@ impl World {
             ("/alerts/silences", &self.instance),
             ("/updates/jobs", &self.job),
             ("/alerts/unreadable", &self.unreadable),
+            ("/setup/watch", &self.instance),
+            ("/setup", &self.setup),
         ];
         let id = owners.iter().find(|(begin, _)| pattern.starts_with(begin)).map_or(&self.config, |(_, id)| id);
-        pattern.replace("{id}", id).replace("{n}", "1").replace("{name}", "0.6.0").replace("{type}", "cpu_percent")
+        pattern
+            .replace("{id}", id)
+            .replace("{n}", "1")
+            .replace("{name}", "0.6.0")
+            .replace("{type}", "cpu_percent")
+            .replace("{step}", "review")
     }
 }
 

@@ -118,11 +118,13 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/alerts/deliveries",
         "/updates",
         "/updates/history",
+        "/setup",
         "/nothing",
     ]
     .map(str::to_owned)
     .to_vec();
     all.extend(["", "/settings", "/delete", "/events", "/logs"].map(|rest| format!("/instances/{id}{rest}")));
+    all.push(format!("/setup/watch/{id}"));
     all.extend(
         ["", "/edit", "/delete", "/toml", "/toml?client_version=0.1.0", "/revisions"]
             .map(|rest| format!("/saved-configs/{config}{rest}")),
@@ -371,6 +373,36 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         assert_eq!(answer.status, 200);
         check(format!("a check in {target}"), &answer.text);
     }
+    // Setup: a key pasted into every field of every step, and into every member of a program's body.
+    let as_page = async |path: String, form: &[(&str, &str)]| {
+        Answer::to(manager.request("POST", &path).header("accept", "text/html").form(form)).await
+    };
+    let begun = as_page("/setup".into(), &[("mode", "FULLTEMPLATE"), ("name", third.1.as_str())]).await;
+    let setup = begun.header("location").unwrap().trim_end_matches("/provider").to_owned();
+    for (step, fields) in [
+        ("mode", &["mode"][..]),
+        ("provider", &["template_provider", "template_provider_type.Sv2Tp.address", "template_provider_type.Sv2Tp.public_key"]),
+        (
+            "pools",
+            &["upstreams.0.pool_address", "upstreams.0.pool_port", "upstreams.0.authority_pubkey", "upstreams.0.user_identity"],
+        ),
+        ("payout", &["coinbase_reward_script", "network", "jdc_signature"]),
+        ("name", &["name", "reach", "listening_port", "monitoring_port", "authority_secret_key"]),
+        ("review", &["authority_secret_key"]),
+    ] {
+        let form: Vec<(&str, &str)> = fields.iter().map(|field| (*field, third.1.as_str())).collect();
+        let answer = as_page(format!("{setup}/{step}"), &form).await;
+        check(format!("setup, {step}: {}", answer.status), &answer.text);
+    }
+    for member in
+        ["name", "mode", "template_provider", "pools", "payout", "network", "jdc_signature", "authority_secret_key", &third.1]
+    {
+        for value in [json!(third.1), json!([third.1]), json!({ &third.1: third.1 })] {
+            let answer = json_of("POST", "/api/setup", &json!({ member: value })).await;
+            check(format!("setup with {} characters", member.len()), &answer.text);
+            assert_eq!(answer.status, 422, "{answer:?}");
+        }
+    }
     json_of("POST", &format!("{path}/revisions/1/restore"), &json!({})).await.json(200);
     json_of("POST", &format!("{path}/duplicate"), &json!({})).await.json(201);
     json_of("POST", &format!("{path}/set-active"), &json!({})).await.json(200);
@@ -392,6 +424,7 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         "/health".into(),
         "/api".into(),
     ]);
+    todo.extend(["mode", "provider", "pools", "payout", "name", "review"].map(|step| format!("{setup}/{step}")));
     let mut known: BTreeSet<String> = todo.iter().cloned().collect();
     while let Some(path) = todo.pop_front() {
         for accept in ["text/html", "application/json", "text/plain"] {

@@ -258,6 +258,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    setups (id) {
+        id -> Text,
+        answers -> Text,
+        instance_id -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
     update_jobs (id) {
         id -> Text,
         kind -> Text,
@@ -297,6 +307,7 @@ diesel::joinable!(alert_silences -> instances (instance_id));
 diesel::joinable!(configuration_revisions -> configurations (configuration_id));
 diesel::joinable!(events -> instances (instance_id));
 diesel::joinable!(instances -> configurations (config_id));
+diesel::joinable!(setups -> instances (instance_id));
 diesel::allow_tables_to_appear_in_same_query!(configurations, configuration_revisions, events, instances);
 diesel::allow_tables_to_appear_in_same_query!(
     alert_channels,

@@ -4,7 +4,7 @@
 //! carried out; what happened is in the keeper's journal first and read into the history exactly once; a state shown as
 //! running was told by a keeper that is alive.
 //!
-//! * `ports`: are its ports free. [`program`]: which client program, can it run here, which version is it.
+//! * `ports`: are its ports free. `places`: the same and free names for those who make new ones. [`program`]: which client program, can it run here, which version is it.
 //! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
 //!   `minder`: one of them, which talks with the keeper.
 //! * `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
@@ -17,6 +17,7 @@ mod history;
 mod looking;
 mod minder;
 pub mod model;
+mod places;
 mod ports;
 mod preparation;
 pub mod program;

@@ -47,14 +47,30 @@ struct Listener {
     socket: String,
 }
 
+/// All sockets that listen. Looked up rather than tried out: a port bound for a moment could be in the way of a client that starts at
+/// that moment.
+fn listeners() -> Vec<Listener> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    tables.iter().flat_map(|table| fs::read_to_string(table).map(|t| parse(&t)).unwrap_or_default()).collect()
+}
+
+/// The port of `address`, or the next one at which nobody listens and that is not among `not`; none: there is none within reach.
+#[must_use]
+pub fn free(address: SocketAddr, not: &[u16]) -> Option<u16> {
+    free_after(&listeners(), address, 0, not)
+}
+
+fn free_after(listeners: &[Listener], address: SocketAddr, least: u16, not: &[u16]) -> Option<u16> {
+    (least..200).filter_map(|step| address.port().checked_add(step)).find(|port| {
+        let near = SocketAddr::new(address.ip(), *port);
+        !not.contains(port) && !listeners.iter().any(|l| overlap(l.address, near))
+    })
+}
+
 /// The first of `wanted` that somebody else than the instance `own` holds.
 #[must_use]
 pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<Taken> {
-    // Looked up rather than tried out: a port bound for a moment could be in the way of a client that starts at that moment.
-    let listeners: Vec<Listener> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .flat_map(|table| fs::read_to_string(table).map(|t| parse(&t)).unwrap_or_default())
-        .collect();
+    let listeners = listeners();
     wanted.iter().find_map(|&(purpose, address)| {
         let in_the_way: HashSet<&str> =
             listeners.iter().filter(|l| overlap(l.address, address)).map(|l| l.socket.as_str()).collect();
@@ -62,10 +78,7 @@ pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Op
             return None;
         }
         let holder = holder(&in_the_way);
-        let free = (1..200).filter_map(|step| address.port().checked_add(step)).find(|&port| {
-            let near = SocketAddr::new(address.ip(), port);
-            !listeners.iter().any(|l| overlap(l.address, near))
-        });
+        let free = free_after(&listeners, address, 1, &[]);
         (holder != Holder::Instance(own)).then_some(Taken { purpose, address, holder, free })
     })
 }
@@ -146,6 +159,8 @@ mod tests {
             "{taken:?}"
         );
         let free = taken.free.unwrap();
+        assert_eq!(super::free(address, &[]), Some(free));
+        assert!(super::free(address, &[free]) > Some(free));
         assert!(free > address.port() && TcpListener::bind(("127.0.0.1", free)).is_ok());
         // A listener on all addresses is in the way of one on a single address, and the other way round.
         let any = SocketAddr::from(([0, 0, 0, 0], address.port()));

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -100,13 +101,14 @@ impl Preparation {
         Ok(())
     }
 
-    /// Refuses a start whose ports somebody else holds.
-    async fn check_ports(&self, id: InstanceId, saved: &Saved) -> Result<()> {
-        let mut wanted = vec![("miners", saved.config.listening_address)];
-        wanted.extend(saved.config.monitoring_address.map(|address| ("monitoring", address)));
+    /// The first of the wanted ports that somebody else than the instance `id` holds, and who that is.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn taken(&self, id: InstanceId, wanted: Vec<(&'static str, SocketAddr)>) -> Result<Option<(Taken, String)>> {
         let taken = tokio::task::spawn_blocking(move || ports::first_taken(&wanted, id)).await.map_err(Error::internal)?;
-        let Some(Taken { purpose, address, holder, free }) = taken else { return Ok(()) };
-        let holder = match holder {
+        let Some(taken) = taken else { return Ok(None) };
+        let holder = match taken.holder.clone() {
             Holder::Instance(other) => match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
                 Some((row, _, _)) => format!("the instance \"{}\"", row.name),
                 None => "a client of another jd-manager".to_owned(),
@@ -114,6 +116,14 @@ impl Preparation {
             Holder::Program { pid, name } => format!("{name} (process {pid})"),
             Holder::Unknown => "another program".to_owned(),
         };
+        Ok(Some((taken, holder)))
+    }
+
+    /// Refuses a start whose ports somebody else holds.
+    async fn check_ports(&self, id: InstanceId, saved: &Saved) -> Result<()> {
+        let mut wanted = vec![("miners", saved.config.listening_address)];
+        wanted.extend(saved.config.monitoring_address.map(|address| ("monitoring", address)));
+        let Some((Taken { purpose, address, free, .. }, holder)) = self.taken(id, wanted).await? else { return Ok(()) };
         let advice = free.map(|port| format!(" Port {port} is free.")).unwrap_or_default();
         Err(Error::Conflict(format!(
             "It cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",

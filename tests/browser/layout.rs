@@ -75,6 +75,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/alerts/rules/new", "rule-kinds"),
         ("/alerts/rules/new?kind=metric", "rule-metric"),
         ("/alerts/rules/a1e70000-0000-4000-8000-000000000002", "rule-edit"),
+        ("/setup", "setup"),
         ("/nowhere", "not-found"),
     ]
     .map(|(path, name)| (path.to_owned(), name.to_owned()))
@@ -187,6 +188,8 @@ async fn look_at_everything(browser: &Browser) {
     browser.until("the keys", "return document.querySelector('h1').innerText === 'A fresh pair of keys'").await;
     look_at(browser, "keys", &mut found).await;
 
+    look_at_setup(&manager, browser, &ids, &mut found).await;
+
     // What is folded away is looked at, too.
     for (page, name) in [("/saved-configs", "configs-unfolded"), ("/saved-configs/new", "config-unfolded")] {
         browser.go(&manager.url(page)).await;
@@ -196,6 +199,61 @@ async fn look_at_everything(browser: &Browser) {
 
     found.sort();
     assert!(found.is_empty(), "{} defects:\n{}", found.len(), found.join("\n"));
+}
+
+/// Every step of setup as it comes, with what is wrong, and the page that watches, in all states.
+async fn look_at_setup(manager: &Manager, browser: &Browser, ids: &[String], found: &mut Vec<String>) {
+    for (id, state) in ids.iter().zip(["running", "stopped", "failed", "starting", "backing-off"]) {
+        browser.go(&manager.url(&format!("/setup/watch/{id}"))).await;
+        look_at(browser, &format!("setup-watch-{state}"), found).await;
+    }
+    browser.go(&manager.url("/setup")).await;
+    browser.press("Continue").await;
+    let arrived = async |step: &str| {
+        browser.until(step, &format!("return location.pathname.endsWith('/{step}')")).await;
+    };
+    arrived("provider").await;
+    look_at(browser, "setup-provider", found).await;
+    browser.choose("#template_provider", "ipc").await;
+    browser.press("Look again").await;
+    browser.until("it looked", "return document.querySelector('#template_provider').value === 'ipc'").await;
+    look_at(browser, "setup-provider-ipc", found).await;
+    browser.choose("#template_provider", "sv2tp").await;
+    browser.press("Continue").await;
+    arrived("pools").await;
+    look_at(browser, "setup-pools", found).await;
+    browser.press("Add another pool").await;
+    browser.until("a row more", "return document.querySelector('#upstreams-1-pool_port')").await;
+    browser.fill("#upstreams-0-pool_port", "0").await;
+    browser.press("Continue").await;
+    browser.until("the form comes back", "return document.title.startsWith('To mend')").await;
+    look_at(browser, "setup-pools-errors", found).await;
+    let setup = browser.path().await.trim_end_matches("/pools").to_owned();
+    let post = async |step: &str, fields: &[(&str, &str)]| {
+        assert_eq!(manager.post_form(&format!("{setup}/{step}"), fields).await.status(), 303, "{step}");
+    };
+    let key = crate::harness::PUBLIC_KEY;
+    let pool = [("pool_address", "127.0.0.1"), ("pool_port", "9"), ("jds_address", "127.0.0.1"), ("jds_port", "10")];
+    let pool = pool.into_iter().chain([("authority_pubkey", key), ("user_identity", "alice")]);
+    let pool: Vec<_> = pool.map(|(field, text)| (format!("upstreams.0.{field}"), text)).collect();
+    post("pools", &pool.iter().map(|(name, text)| (name.as_str(), *text)).collect::<Vec<_>>()).await;
+    browser.go(&manager.url(&format!("{setup}/payout"))).await;
+    look_at(browser, "setup-payout", found).await;
+    browser.fill("#coinbase_reward_script", "tb1qpusf5256yxv50qt0pm0tue8k952fsu5lzsphft").await;
+    browser.press("Continue").await;
+    browser.until("the form comes back", "return document.title.startsWith('To mend')").await;
+    look_at(browser, "setup-payout-errors", found).await;
+    post("payout", &[("coinbase_reward_script", "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc"), ("network", "mainnet")]).await;
+    browser.go(&manager.url(&format!("{setup}/name"))).await;
+    look_at(browser, "setup-name", found).await;
+    browser.press("Continue").await;
+    arrived("review").await;
+    look_at(browser, "setup-review", found).await;
+    browser.go(&manager.url("/setup")).await;
+    look_at(browser, "setup-unfinished", found).await;
+    let lacking = Manager::with_store("http://127.0.0.1:9", &[]).await;
+    browser.go(&lacking.url("/setup")).await;
+    look_at(browser, "setup-no-client", found).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

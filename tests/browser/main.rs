@@ -22,4 +22,5 @@ mod health;
 mod layout;
 mod lists;
 mod live_log;
+mod setup;
 mod updates;

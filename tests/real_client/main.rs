@@ -4,12 +4,16 @@
 
 #[path = "../harness/configurations.rs"]
 mod configurations;
+#[path = "../browser/driver.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod driver;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod health;
 mod metrics;
 mod parsing;
 mod peer;
+mod setup;
 
 use peer::Peer;
 

@@ -15,6 +15,7 @@ mod logs;
 mod metrics;
 mod saved_configs;
 mod scrape;
+mod setup;
 mod statics;
 
 use harness::Manager;

@@ -1,0 +1,259 @@
+//! What was typed into the pages of setup, by the names of the fields: the names of a configuration's form, and a few simpler ones.
+//!
+//! Pure. No key of the client's own is among the answers: the pair is made when the configuration is saved, and a secret that was
+//! pasted into a field is masked before it is kept.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::known::KnownPool;
+use super::step::Step;
+use crate::configs::{BitcoinNetwork, Mode};
+use crate::keys::without_secret_keys;
+
+/// Pools that can be entered.
+const MOST_POOLS: usize = 16;
+/// Letters that are kept of one field: a descriptor of many keys needs some thousand.
+const LONGEST: usize = 8192;
+
+/// What was typed so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Answers(BTreeMap<String, String>);
+
+/// A button that changes what stands in a page instead of going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// One more pool, empty.
+    Add,
+    /// One more pool, from the list.
+    AddKnown(String),
+    /// Without this pool.
+    Remove(usize),
+    /// This pool is tried before the one above it.
+    Raise(usize),
+    /// The node that was found there.
+    Node(BitcoinNetwork, String),
+    /// Look again.
+    Look,
+}
+
+/// What the button that sent a form wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// On to the next step.
+    Go,
+    /// Back to the one before, whatever stands here.
+    Back,
+    /// The same page, changed.
+    Stay(Change),
+}
+
+impl Action {
+    /// The button's value; what is not known goes on.
+    #[must_use]
+    pub fn of(pairs: &[(String, String)]) -> Self {
+        let action = pairs.iter().rev().find(|(name, _)| name == "action").map_or("", |(_, value)| value.as_str());
+        let row = |text: &str| text.parse().ok();
+        let (verb, rest) = action.split_once('.').unwrap_or((action, ""));
+        let change = match verb {
+            "back" => return Self::Back,
+            "add" => Some(Change::Add),
+            "look" => Some(Change::Look),
+            "known" => Some(Change::AddKnown(rest.to_owned())),
+            "remove" => row(rest).map(Change::Remove),
+            "raise" => row(rest).map(Change::Raise),
+            "node" => rest.split_once('.').and_then(|(network, dir)| {
+                let network = BitcoinNetwork::ALL.into_iter().find(|known| known.as_str() == network)?;
+                Some(Change::Node(network, dir.to_owned()))
+            }),
+            _ => None,
+        };
+        change.map_or(Self::Go, Self::Stay)
+    }
+}
+
+impl Answers {
+    /// What stands in a field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// All that belongs to the steps up to `step`.
+    pub fn up_to(&self, step: Step) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter().filter(move |(name, _)| Step::of_field(name).is_some_and(|of| of <= step))
+    }
+
+    /// Whether anything was answered in a step.
+    #[must_use]
+    pub fn has(&self, step: Step) -> bool {
+        self.0.keys().any(|name| Step::of_field(name) == Some(step))
+    }
+
+    /// Whether pools are wanted; before the mode is known they are.
+    #[must_use]
+    pub fn needs_pool(&self) -> bool {
+        !self.get("mode").eq_ignore_ascii_case(Mode::SoloMining.as_str())
+    }
+
+    /// How many rows of pools there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        let rows = self.0.keys().filter_map(|name| name.strip_prefix("upstreams.")?.split_once('.')?.0.parse::<usize>().ok());
+        rows.max().map_or(0, |last| last + 1)
+    }
+
+    /// Puts what a step's form sent in the place of what it said before. Rows of pools close up; those left empty go.
+    pub fn take_over(&mut self, step: Step, pairs: &[(String, String)]) {
+        self.take_all(step, pairs);
+        self.close_up(false);
+    }
+
+    /// The same with the rows of pools that were left empty, for a page that comes back with one more or one less.
+    pub fn take_all(&mut self, step: Step, pairs: &[(String, String)]) {
+        self.0.retain(|name, _| Step::of_field(name) != Some(step));
+        for (name, text) in pairs.iter().filter(|(name, _)| Step::of_field(name) == Some(step)) {
+            let short: String = text.trim().chars().take(LONGEST).collect();
+            self.0.insert(name.clone(), without_secret_keys(&short));
+        }
+        self.close_up(true);
+    }
+
+    /// Does what a button asks for.
+    pub fn change(&mut self, change: &Change, known: Option<&KnownPool>) {
+        let rows = self.rows();
+        match change {
+            Change::Add if rows < MOST_POOLS => self.set_row(rows, [("pool_address", String::new())]),
+            Change::AddKnown(_) if rows < MOST_POOLS => {
+                if let Some(known) = known {
+                    self.set_row(rows, known.fields());
+                }
+            }
+            Change::Remove(row) => {
+                let gone = format!("upstreams.{row}.");
+                self.0.retain(|name, _| !name.starts_with(&gone));
+                self.close_up(true);
+            }
+            Change::Raise(row) if (1..rows).contains(row) => self.swap_rows(row - 1, *row),
+            Change::Node(network, dir) => {
+                self.0.insert("template_provider".into(), "ipc".into());
+                self.0.insert("template_provider_type.BitcoinCoreIpc.network".into(), network.to_string());
+                self.0.insert("template_provider_type.BitcoinCoreIpc.data_dir".into(), dir.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn set_row<const N: usize>(&mut self, row: usize, fields: [(&str, String); N]) {
+        self.0.extend(fields.map(|(field, text)| (format!("upstreams.{row}.{field}"), text)));
+    }
+
+    fn swap_rows(&mut self, one: usize, other: usize) {
+        let renamed = |name: &str| {
+            let (row, field) = name.strip_prefix("upstreams.")?.split_once('.')?;
+            let row: usize = row.parse().ok()?;
+            let row = if row == one {
+                other
+            } else if row == other {
+                one
+            } else {
+                row
+            };
+            Some(format!("upstreams.{row}.{field}"))
+        };
+        self.0 = std::mem::take(&mut self.0).into_iter().map(|(name, text)| (renamed(&name).unwrap_or(name), text)).collect();
+    }
+
+    fn close_up(&mut self, keep_empty: bool) {
+        let mut rows: BTreeMap<usize, Vec<(String, String)>> = BTreeMap::new();
+        self.0.retain(|name, text| {
+            let place = name.strip_prefix("upstreams.").and_then(|rest| rest.split_once('.'));
+            let Some((Ok(row), field)) = place.map(|(row, field)| (row.parse(), field)) else { return true };
+            rows.entry(row).or_default().push((field.to_owned(), std::mem::take(text)));
+            false
+        });
+        rows.retain(|_, fields| keep_empty || fields.iter().any(|(_, text)| !text.is_empty()));
+        for (row, fields) in rows.into_values().take(MOST_POOLS).enumerate() {
+            self.0.extend(fields.into_iter().map(|(field, text)| (format!("upstreams.{row}.{field}"), text)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::known;
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_steps_form_takes_the_place_of_what_the_step_said_before_and_of_nothing_else() {
+        let mut answers = Answers::default();
+        answers.take_over(Step::Mode, &pairs(&[("mode", "SOLOMINING"), ("name", "not of this step")]));
+        answers.take_over(Step::Name, &pairs(&[("name", " barn "), ("reach", "lan")]));
+        answers.take_over(Step::Name, &pairs(&[("name", "attic")]));
+        assert_eq!((answers.get("mode"), answers.get("name"), answers.get("reach")), ("SOLOMINING", "attic", ""));
+        assert!(!answers.needs_pool() && answers.has(Step::Name) && !answers.has(Step::Payout));
+        assert_eq!(answers.up_to(Step::Provider).count(), 1);
+    }
+
+    #[test]
+    fn a_secret_key_is_not_kept() {
+        const SECRET: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
+        let mut answers = Answers::default();
+        answers.take_over(Step::Payout, &pairs(&[("coinbase_reward_script", SECRET), ("authority_secret_key", SECRET)]));
+        assert!(!serde_json::to_string(&answers).unwrap().contains(&SECRET[..16]), "{answers:?}");
+    }
+
+    #[test]
+    fn rows_of_pools_are_added_moved_and_removed() {
+        let mut answers = Answers::default();
+        let sri = known::pool("sri");
+        answers.take_over(
+            Step::Pools,
+            &pairs(&[
+                ("upstreams.1.pool_address", ""),
+                ("upstreams.4.pool_address", "home"),
+                ("upstreams.4.user_identity", "me"),
+            ]),
+        );
+        answers.change(&Change::AddKnown("sri".into()), sri);
+        answers.change(&Change::Add, None);
+        assert_eq!((answers.rows(), answers.get("upstreams.0.pool_address")), (3, "home"));
+        assert_eq!(answers.get("upstreams.1.jds_port"), "3334");
+        answers.change(&Change::Raise(1), None);
+        assert_eq!((answers.get("upstreams.1.user_identity"), answers.get("upstreams.0.pool_address")), ("me", "75.119.150.111"));
+        answers.change(&Change::Remove(0), None);
+        assert_eq!((answers.rows(), answers.get("upstreams.0.pool_address")), (2, "home"));
+        answers.take_all(Step::Pools, &pairs(&[("upstreams.2.pool_address", ""), ("upstreams.5.pool_address", "home")]));
+        answers.change(&Change::Add, None);
+        assert_eq!(
+            (answers.rows(), answers.get("upstreams.1.pool_address")),
+            (3, "home"),
+            "an empty row stays where one is added"
+        );
+        answers.change(&Change::Raise(0), None);
+        answers.change(&Change::Raise(7), None);
+        for _ in 0..40 {
+            answers.change(&Change::Add, None);
+        }
+        assert_eq!(answers.rows(), MOST_POOLS);
+    }
+
+    #[test]
+    fn buttons_are_read() {
+        let action = |value: &str| Action::of(&pairs(&[("action", value)]));
+        assert_eq!(action("back"), Action::Back);
+        assert_eq!(action("remove.2"), Action::Stay(Change::Remove(2)));
+        assert_eq!(
+            action("node.signet./srv/bitcoin.d"),
+            Action::Stay(Change::Node(BitcoinNetwork::Signet, "/srv/bitcoin.d".into()))
+        );
+        for other in ["", "go", "remove.x", "node.moon./x", "raise"] {
+            assert_eq!(action(other), Action::Go, "{other}");
+        }
+    }
+}

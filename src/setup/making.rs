@@ -1,0 +1,137 @@
+//! The end of setup: what was found right is saved, made and started.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::reach;
+use super::service::Setups;
+use super::whole::{Judged, Whole, seen_from_the_body};
+use crate::configs::{Draft, lacking};
+use crate::error::{Error, FieldError, Result};
+use crate::ids::{ConfigId, InstanceId};
+use crate::instances::{Instance, Wishes};
+use crate::keeper::machine::State;
+
+/// What was made, as programs are told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Made {
+    /// Always true: failures are problems.
+    pub success: bool,
+    /// The configuration that was saved.
+    pub config_id: ConfigId,
+    /// The instance that was made.
+    pub instance_id: InstanceId,
+    /// Its client was started.
+    pub started: bool,
+    /// The instance's state by now.
+    pub status: State,
+    /// Where miners connect, one for each address of this machine they may use.
+    pub miners: Vec<String>,
+    /// By which miners recognise the client.
+    pub public_key: String,
+    /// What happened, for people.
+    pub message: String,
+    /// What is doubtful; pointers into the body that was sent.
+    pub warnings: Vec<FieldError>,
+    /// What is good to know, likewise.
+    pub hints: Vec<FieldError>,
+}
+
+impl Setups {
+    /// Everything at once, as a program asks for it.
+    ///
+    /// # Errors
+    /// Names every wrong member; there is no client to start.
+    pub async fn create(&self, body: Value, actor: &'static str) -> Result<Made> {
+        let whole = Whole::of_body(body, &self.configs.starting().await?)?;
+        let guard = self.finishing.clone().lock_owned().await;
+        let this = self.clone();
+        let work = tokio::spawn(async move {
+            let _guard = guard;
+            this.make(&whole, actor).await
+        });
+        work.await.map_err(Error::internal)?.map_err(|error| match error {
+            Error::Invalid(errors) => Error::Invalid(seen_from_the_body(errors)),
+            other => other,
+        })
+    }
+
+    /// Saves, makes and starts. Nothing is left of it when it cannot be done, besides a start that is refused: then the instance says why.
+    ///
+    /// # Errors
+    /// Names every wrong field; there is no client to start.
+    pub(super) async fn make(&self, whole: &Whole, actor: &'static str) -> Result<Made> {
+        let Judged { config, found } = self.judged(whole, true).await?;
+        let Some(config) = config else { return Err(Error::Invalid(found.errors)) };
+        // Asked last, so that a program without a client hears of what is wrong with its body first.
+        let program = self.instances.client().await?;
+        let lacking = lacking(&config, &program.version);
+        if !lacking.is_empty() {
+            return Err(Error::Invalid(lacking));
+        }
+        let draft = Draft::of_config_alone(Some(whole.name.clone()), config.to_stored_value());
+        let saved = self.configs.clone().by(actor).create(draft).await?;
+        let wishes = Wishes {
+            name: Some(whole.name.clone()),
+            config_id: Some(saved.config_id),
+            autostart: Some(true),
+            ..Wishes::default()
+        };
+        let id = match self.instances.create(wishes).await {
+            Ok(id) => id,
+            Err(error) => {
+                self.configs.delete(saved.config_id).await?;
+                return Err(error);
+            }
+        };
+        let refused = if whole.start { self.instances.start(id, actor).await.err() } else { None };
+        let instance = self.instances.get(id).await?;
+        let made = self.made(&instance, refused.map(|error| error.to_string())).await?;
+        let warnings =
+            saved.warnings.into_iter().map(|one| FieldError::new(one.pointer.trim_start_matches("/config"), one.detail));
+        Ok(Made { warnings: seen_from_the_body(warnings.collect()), hints: seen_from_the_body(found.hints), ..made })
+    }
+
+    /// An instance as it is told to whoever made it; `refused`: why it was not started.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn made(&self, instance: &Instance, refused: Option<String>) -> Result<Made> {
+        let (miners, public_key) = self.miners(instance).await?;
+        let name = &instance.name;
+        let message = match refused {
+            Some(why) => format!("{name} is saved, but was not started: {why}"),
+            None if instance.running => format!("{name} is saved and is {}.", instance.state_words()),
+            None => format!("{name} is saved."),
+        };
+        Ok(Made {
+            success: true,
+            config_id: instance.config_id,
+            instance_id: instance.id,
+            started: instance.running,
+            status: instance.status,
+            miners,
+            public_key,
+            message,
+            warnings: Vec::new(),
+            hints: Vec::new(),
+        })
+    }
+
+    /// The addresses to give to an instance's miners, and the key by which they recognise it.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn miners(&self, instance: &Instance) -> Result<(Vec<String>, String)> {
+        let config = self.configs.get(instance.config_id).await?.config;
+        let (address, key) = (config.listening_address, config.authority_public_key);
+        let hosts = if address.ip().is_unspecified() {
+            let own = tokio::task::spawn_blocking(reach::own_addresses).await.map_err(Error::internal)?;
+            let own: Vec<String> = own.into_iter().map(|ip| format!("{ip}:{}", address.port())).collect();
+            if own.is_empty() { vec![format!("this-machine:{}", address.port())] } else { own }
+        } else {
+            vec![address.to_string()]
+        };
+        Ok((hosts.into_iter().map(|host| format!("stratum2+tcp://{host}/{key}")).collect(), key))
+    }
+}

@@ -1,0 +1,160 @@
+//! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the page.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::sse::Event as SseEvent;
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+
+use super::service::{Next, Setup, Setups};
+use super::step::Step;
+use super::views::StepPage;
+use super::views::watch::WatchPage;
+use crate::configs::Findings;
+use crate::error::{Error, Result};
+use crate::http::want::{Form, Offer};
+use crate::http::{Done, Frame, Id, Input, PageOrStream, Problem, Reply, Want, sse};
+use crate::ids::{InstanceId, SetupId};
+use crate::instances::Instance;
+use crate::instances::streams::changes_of;
+
+/// `GET /setup`.
+pub async fn start(State(s): State<Setups>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&start_page(&s, frame, Findings::default()).await?)
+}
+
+async fn start_page(s: &Setups, frame: Frame, found: Findings) -> Result<StepPage> {
+    let no_client = s.client().await.err().map(|error| error.to_string());
+    Ok(StepPage::start(frame, s.unfinished().await?, no_client, found))
+}
+
+/// `POST /setup`: a form begins page by page, JSON is everything at once.
+pub async fn begin(State(s): State<Setups>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+    let Some(pairs) = input.form else {
+        let made = s.create(input.value, actor(&want)).await?;
+        let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
+        return Done { json: made, created: Some(instance), next }.respond(&want);
+    };
+    match s.begin(&pairs).await {
+        Ok(id) => {
+            let next = format!("/setup/{id}/{}", s.get(id).await?.open_step().slug());
+            let json = json!({ "success": true, "setup_id": id, "next": next });
+            Done { json, created: Some(format!("/setup/{id}/mode")), next }.respond(&want)
+        }
+        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+            let page = start_page(&s, frame, Findings { errors, ..Findings::default() }).await?;
+            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// A setup and a step of it, from the address.
+async fn place(s: &Setups, id: &str, step: &str) -> Result<(Setup, Step), Problem> {
+    let id: SetupId = id.parse().map_err(|_| Error::not_found("setup", id))?;
+    let step = Step::of_slug(step).ok_or_else(|| Error::not_found("step of setup called", step))?;
+    Ok((s.get(id).await?, step))
+}
+
+/// `GET /setup/{id}/{step}`.
+pub async fn show(
+    State(s): State<Setups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Path((id, step)): Path<(String, String)>,
+) -> Reply {
+    let (setup, step) = place(&s, &id, &step).await?;
+    // A step that was answered says what there is to say; one that was not does not complain.
+    let found = match setup.instance_id {
+        None if step == Step::Review || setup.answers.has(step) => s.judge(&setup.answers, step).await?,
+        _ => Findings::default(),
+    };
+    let found = if step == Step::Review { found } else { Findings { errors: Vec::new(), ..found } };
+    want.respond(&page(&s, frame, setup, step, found, false).await?)
+}
+
+async fn page(s: &Setups, frame: Frame, setup: Setup, step: Step, found: Findings, is_refused: bool) -> Result<StepPage> {
+    let nodes = if step == Step::Provider { s.nodes(&setup.answers).await? } else { Vec::new() };
+    let answers = s.prefilled(&setup, step, &nodes).await?;
+    let page = StepPage::of(frame, setup.clone(), step, answers).saying(found, is_refused).with_nodes(nodes);
+    if step != Step::Review {
+        return Ok(page);
+    }
+    let no_client = s.client().await.err().map(|error| error.to_string());
+    Ok(page.with_preview(s.preview(&setup.answers).await?, no_client))
+}
+
+/// `POST /setup/{id}/{step}`: keeps what was typed and goes on; in the last step saves, makes and starts.
+pub async fn answer(
+    State(s): State<Setups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Path((id, step)): Path<(String, String)>,
+    input: Input,
+) -> Reply {
+    let (setup, step) = place(&s, &id, &step).await?;
+    let pairs = input.form.unwrap_or_else(|| {
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    });
+    match s.answer(setup.id, step, &pairs, actor(&want)).await? {
+        Next::To(next) => {
+            let next = format!("/setup/{id}/{}", next.slug());
+            Done { json: json!({ "success": true, "setup_id": setup.id, "next": next }), created: None, next }.respond(&want)
+        }
+        Next::Made(made) => {
+            let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
+            Done { json: *made, created: Some(instance), next }.respond(&want)
+        }
+        Next::Mend(_, found) if want.form != Form::Html => Err(Error::Invalid(found.errors).into()),
+        Next::Mend(setup, found) => {
+            let page = page(&s, frame, setup, step, found, true).await?;
+            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+        }
+    }
+}
+
+/// `POST /setup/{id}/delete`.
+pub async fn discard(State(s): State<Setups>, want: Want, Id(id): Id<SetupId>) -> Reply {
+    s.discard(id).await?;
+    let json = json!({ "success": true, "message": "What was typed is thrown away." });
+    Done { json, created: None, next: "/setup".into() }.respond(&want)
+}
+
+/// `GET /setup/watch/{id}`: a new instance until it serves miners.
+pub async fn watch(
+    State(s): State<Setups>,
+    Extension(frame): Extension<Frame>,
+    want: Want<PageOrStream>,
+    Id(id): Id<InstanceId>,
+) -> Reply {
+    let instance = s.instances().get(id).await?;
+    let miners = s.miners(&instance).await?;
+    if want.form != Form::EventStream {
+        return want.respond(&WatchPage::new(frame, instance, miners));
+    }
+    let as_html = want.asked.fragment;
+    // Listened to before it is looked at: a change in between is told twice rather than not at all.
+    let changes = changes_of(s.instances(), id);
+    let now = s.instances().get(id).await?;
+    let event = move |instance: Instance| {
+        let page = WatchPage::new(frame.clone(), instance, miners.clone());
+        let event = if as_html {
+            page.part().map(|html| SseEvent::default().data(html))
+        } else {
+            SseEvent::default().event("instance").json_data(&page).ok()
+        };
+        futures_util::future::ready(event)
+    };
+    Ok(sse::respond(stream::iter([now]).chain(changes).filter_map(event), s.stop()))
+}
+
+fn watched(id: InstanceId) -> String {
+    format!("/setup/watch/{id}")
+}
+
+/// Who acts, for the history.
+fn actor<O: Offer>(want: &Want<O>) -> &'static str {
+    if want.form == Form::Html { "page" } else { "api" }
+}

@@ -1,0 +1,370 @@
+//! The use cases of setup: begin, answer step by step, save and start.
+
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::answers::{Action, Answers, Change};
+use super::known;
+use super::making::Made;
+use super::node::{self, NodeSocket, Standing};
+use super::queries::{self, Row};
+use super::reach::{self, Tried};
+use super::step::Step;
+use super::whole::{Judged, Whole, field_of};
+use crate::clock::Timestamp;
+use crate::configs::{ClientConfig, Configs, Findings};
+use crate::db::Db;
+use crate::error::{Error, FieldError, Result};
+use crate::ids::{InstanceId, SetupId};
+use crate::instances::{Instances, Program};
+
+/// What nobody has worked on for so long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What a first instance is called, if nobody says otherwise.
+const USUAL_NAME: &str = "home";
+
+/// Everything that can be done with setups; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Setups {
+    db: Db,
+    pub(super) configs: Configs,
+    pub(super) instances: Instances,
+    /// Streams end with the manager.
+    stop: CancellationToken,
+    /// One is finished at a time, so that a button pressed twice makes one instance.
+    pub(super) finishing: Arc<Mutex<()>>,
+}
+
+/// A setup that was begun.
+#[derive(Clone, Debug, Serialize)]
+pub struct Setup {
+    /// Its id.
+    pub id: SetupId,
+    /// What was typed so far.
+    pub answers: Answers,
+    /// What became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<InstanceId>,
+    /// When something was last typed.
+    pub updated_at: Timestamp,
+}
+
+impl Setup {
+    fn of(row: Row) -> Result<Self> {
+        let answers = serde_json::from_str(&row.answers).map_err(Error::internal)?;
+        Ok(Self { id: row.id, answers, instance_id: row.instance_id, updated_at: row.updated_at })
+    }
+
+    /// The first step that nothing was answered in.
+    #[must_use]
+    pub fn open_step(&self) -> Step {
+        let path = Step::path(self.answers.needs_pool());
+        path.into_iter().find(|step| !self.answers.has(*step)).unwrap_or(Step::Review)
+    }
+}
+
+/// Where a form leads.
+pub enum Next {
+    /// To this step.
+    To(Step),
+    /// Nowhere: something is wrong.
+    Mend(Setup, Findings),
+    /// To what was made.
+    Made(Box<Made>),
+}
+
+impl Setups {
+    /// Over these services; `stop` ends streams.
+    #[must_use]
+    pub fn new(db: Db, configs: Configs, instances: Instances, stop: CancellationToken) -> Self {
+        Self { db, configs, instances, stop, finishing: Arc::default() }
+    }
+
+    /// The instances, for the page that watches one.
+    pub(super) fn instances(&self) -> &Instances {
+        &self.instances
+    }
+
+    /// Cancelled when the manager ends.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// The client program there is to start, or why there is none.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be run here.
+    pub async fn client(&self) -> Result<Program> {
+        self.instances.client().await
+    }
+
+    /// Those that led to nothing yet, the one worked on last first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn unfinished(&self) -> Result<Vec<Setup>> {
+        let rows = self.db.read(|c| Ok(queries::unfinished(c)?)).await?;
+        rows.into_iter().map(Setup::of).collect()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn get(&self, id: SetupId) -> Result<Setup> {
+        let row = self.db.read(move |c| Ok(queries::get(c, id)?)).await?;
+        Setup::of(row.ok_or_else(|| Error::not_found("setup", id))?)
+    }
+
+    /// Begins one with the mode.
+    ///
+    /// # Errors
+    /// There is no such mode.
+    pub async fn begin(&self, pairs: &[(String, String)]) -> Result<SetupId> {
+        let mut answers = Answers::default();
+        answers.take_over(Step::Mode, pairs);
+        let found = self.judge(&answers, Step::Mode).await?;
+        if !found.errors.is_empty() {
+            return Err(Error::Invalid(found.errors));
+        }
+        let now = Timestamp::now();
+        let answers = serde_json::to_string(&answers).map_err(Error::internal)?;
+        let row = Row { id: SetupId::random(), answers, instance_id: None, created_at: now, updated_at: now };
+        let id = row.id;
+        let old = Timestamp(now.0 - i64::try_from(FORGOTTEN_AFTER.as_millis()).unwrap_or(i64::MAX));
+        self.db
+            .write(move |c| {
+                queries::delete_older(c, old)?;
+                queries::insert(c, &row)?;
+                Ok(())
+            })
+            .await?;
+        Ok(id)
+    }
+
+    /// Throws one away. What it led to stays.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn discard(&self, id: SetupId) -> Result<()> {
+        match self.db.write(move |c| Ok(queries::delete(c, id)?)).await? {
+            0 => Err(Error::not_found("setup", id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps what a step's form sent and says where it leads. The last step's form saves, makes and starts.
+    ///
+    /// # Errors
+    /// There is none with this id; there is no client to start.
+    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &'static str) -> Result<Next> {
+        let mut setup = self.get(id).await?;
+        let action = Action::of(pairs);
+        if step == Step::Review {
+            return match action {
+                Action::Back => Ok(Next::To(before(step, &setup.answers))),
+                _ => self.finish(id, actor).await,
+            };
+        }
+        match &action {
+            Action::Stay(Change::Add | Change::Remove(_) | Change::Raise(_)) => setup.answers.take_all(step, &with_home(pairs)),
+            _ => setup.answers.take_over(step, &with_home(pairs)),
+        }
+        if let Action::Stay(change) = &action {
+            let pool = if let Change::AddKnown(name) = change { known::pool(name) } else { None };
+            setup.answers.change(change, pool.filter(|pool| pool.declares()));
+        }
+        let answers = serde_json::to_string(&setup.answers).map_err(Error::internal)?;
+        self.db.write(move |c| Ok(queries::set_answers(c, id, &answers, Timestamp::now())?)).await?;
+        match action {
+            Action::Back => return Ok(Next::To(before(step, &setup.answers))),
+            Action::Stay(_) => return Ok(Next::To(step)),
+            Action::Go => {}
+        }
+        let found = self.judge(&setup.answers, step).await?;
+        if !found.errors.is_empty() {
+            return Ok(Next::Mend(setup, found));
+        }
+        let path = Step::path(setup.answers.needs_pool());
+        // Whoever came back to mend one thing goes on to where they were.
+        let next = path.iter().copied().find(|other| *other > step).unwrap_or(Step::Review);
+        Ok(Next::To(next))
+    }
+
+    /// What there is to say about a step of these answers; about all of them in the last one.
+    ///
+    /// # Errors
+    /// The machine has no randomness; the database cannot be read.
+    pub async fn judge(&self, answers: &Answers, step: Step) -> Result<Findings> {
+        let whole = Whole::of_answers(answers, step, &self.configs.starting().await?);
+        let Judged { config, mut found } = self.judged(&whole, step >= Step::Name).await?;
+        if let Some(config) = config.filter(|_| step != Step::Review) {
+            let lost = self.configs.lost_hosts(&config).await;
+            found
+                .warnings
+                .extend(lost.into_iter().map(|one| FieldError::new(one.pointer.trim_start_matches("/config"), one.detail)));
+        }
+        if step != Step::Review {
+            for list in [&mut found.errors, &mut found.warnings, &mut found.hints] {
+                list.retain(|one| Step::of_field(&field_of(&one.pointer)) == Some(step));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The rules' judgement and, `with_places`, whether name and ports can be had.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) async fn judged(&self, whole: &Whole, with_places: bool) -> Result<Judged> {
+        let mut judged = whole.judge();
+        if with_places {
+            if let Some(detail) = self.name_is_taken(&whole.name).await? {
+                judged.found.error("/name", detail);
+            }
+            for (purpose, key) in [("miners", "listening_address"), ("monitoring", "monitoring_address")] {
+                let address = whole.config[key].as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+                if let Some(address) = address
+                    && let Some(detail) = self.instances.in_the_way(purpose, address).await?
+                {
+                    judged.found.error(format!("/{key}"), detail);
+                }
+            }
+        }
+        judged.config = judged.config.filter(|_| judged.found.errors.is_empty());
+        Ok(judged)
+    }
+
+    async fn name_is_taken(&self, name: &str) -> Result<Option<String>> {
+        let by_config = self.configs.list().await?.iter().any(|one| one.name.eq_ignore_ascii_case(name));
+        let by_instance = !self.instances.is_free_name(name.to_owned()).await?;
+        let what = match (by_config, by_instance) {
+            (false, false) => return Ok(None),
+            (_, true) => "an instance",
+            (true, false) => "a configuration",
+        };
+        Ok(Some(format!("There is already {what} called \"{name}\". Choose another name.")))
+    }
+
+    /// The answers with what most people would say where a step has none yet; `nodes`: what was found of Bitcoin Core.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn prefilled(&self, setup: &Setup, step: Step, nodes: &[NodeSocket]) -> Result<Answers> {
+        let mut answers = setup.answers.clone();
+        let mut fields: Vec<(&str, String)> = Vec::new();
+        match step {
+            Step::Provider if !answers.has(step) => {
+                let node = nodes.iter().find(|node| node.standing == Standing::Answers);
+                let kind = "template_provider_type";
+                fields.push(("template_provider", if node.is_some() { "ipc" } else { "sv2tp" }.into()));
+                let pairs = [
+                    ("Sv2Tp.address", "127.0.0.1:8442".to_owned()),
+                    ("BitcoinCoreIpc.version", "31".to_owned()),
+                    ("BitcoinCoreIpc.network", node.map_or("mainnet".into(), |node| node.network.to_string())),
+                    ("BitcoinCoreIpc.data_dir", node.map_or(String::new(), |node| node.data_dir.clone())),
+                    ("BitcoinCoreIpc.fee_threshold", "100".to_owned()),
+                    ("BitcoinCoreIpc.min_interval", "5".to_owned()),
+                ];
+                let pairs: Vec<_> = pairs.into_iter().map(|(field, text)| (format!("{kind}.{field}"), text)).collect();
+                answers.take_over(step, &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>());
+                return Ok(answers);
+            }
+            Step::Pools if answers.rows() == 0 => answers.change(&Change::Add, None),
+            Step::Payout if !answers.has(step) => {
+                fields.extend([("network", "mainnet".to_owned()), ("jdc_signature", "jd-manager".to_owned())]);
+            }
+            Step::Name if !answers.has(step) => {
+                let starting = self.configs.starting().await?;
+                let listening = self.instances.free_port(starting.listening_address, Vec::new()).await?;
+                let wanted = starting.monitoring_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9091)));
+                let monitoring = self.instances.free_port(wanted, vec![listening]).await?;
+                fields.extend([("name", self.free_name().await?), ("reach", "lan".to_owned())]);
+                fields.extend([("listening_port", listening.to_string()), ("monitoring_port", monitoring.to_string())]);
+            }
+            _ => {}
+        }
+        if !fields.is_empty() {
+            answers.take_over(step, &owned(fields));
+        }
+        Ok(answers)
+    }
+
+    async fn free_name(&self) -> Result<String> {
+        for number in 1..1000 {
+            let name = if number == 1 { USUAL_NAME.to_owned() } else { format!("{USUAL_NAME} {number}") };
+            if self.name_is_taken(&name).await?.is_none() {
+                return Ok(name);
+            }
+        }
+        Ok(String::new())
+    }
+
+    /// What was found of Bitcoin Core, in the usual places or in the given data directory.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub async fn nodes(&self, answers: &Answers) -> Result<Vec<NodeSocket>> {
+        let given = answers.get("template_provider_type.BitcoinCoreIpc.data_dir").to_owned();
+        tokio::task::spawn_blocking(move || node::look(&given)).await.map_err(Error::internal)
+    }
+
+    /// The configuration that the answers mean, and who of those it speaks to listens; none: something is wrong with it.
+    ///
+    /// # Errors
+    /// The machine has no randomness; the database cannot be read.
+    pub async fn preview(&self, answers: &Answers) -> Result<Option<(ClientConfig, Vec<Tried>)>> {
+        let whole = Whole::of_answers(answers, Step::Review, &self.configs.starting().await?);
+        let Some(config) = whole.judge().config else { return Ok(None) };
+        let tried = reach::try_all(&config).await;
+        Ok(Some((config, tried)))
+    }
+
+    async fn finish(&self, id: SetupId, actor: &'static str) -> Result<Next> {
+        let guard = self.finishing.clone().lock_owned().await;
+        let setup = self.get(id).await?;
+        if let Some(instance) = setup.instance_id {
+            let instance = self.instances.get(instance).await?;
+            return Ok(Next::Made(Box::new(self.made(&instance, None).await?)));
+        }
+        let this = self.clone();
+        // To the end, even if whoever asked has gone.
+        let work = tokio::spawn(async move {
+            let _guard = guard;
+            let whole = Whole::of_answers(&setup.answers, Step::Review, &this.configs.starting().await?);
+            match this.make(&whole, actor).await {
+                Ok(made) => {
+                    let instance = made.instance_id;
+                    this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;
+                    Ok(Next::Made(Box::new(made)))
+                }
+                Err(Error::Invalid(errors)) => Ok(Next::Mend(setup, Findings { errors, ..Findings::default() })),
+                Err(other) => Err(other),
+            }
+        });
+        work.await.map_err(Error::internal)?
+    }
+}
+
+fn owned(fields: Vec<(&str, String)>) -> Vec<(String, String)> {
+    fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
+}
+
+/// The step before this one, for somebody with these answers.
+fn before(step: Step, answers: &Answers) -> Step {
+    Step::path(answers.needs_pool()).into_iter().rev().find(|other| *other < step).unwrap_or(Step::Mode)
+}
+
+/// A directory below the user's own, as shells write it, is written out: the client may not do that.
+fn with_home(pairs: &[(String, String)]) -> Vec<(String, String)> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let written = |(name, text): &(String, String)| match text.trim().strip_prefix("~/") {
+        Some(rest) if name.ends_with(".data_dir") && !home.is_empty() => (name.clone(), format!("{home}/{rest}")),
+        _ => (name.clone(), text.clone()),
+    };
+    pairs.iter().map(written).collect()
+}

@@ -1,0 +1,133 @@
+//! The steps of setup: their order, and which field belongs to which. Pure.
+
+use serde::Serialize;
+
+/// A page of setup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// Who chooses the transactions, and whether there is a pool.
+    Mode,
+    /// Where block templates come from.
+    Provider,
+    /// Pools in the order they are tried.
+    Pools,
+    /// Where rewards go.
+    Payout,
+    /// What it is called and where miners connect.
+    Name,
+    /// Everything in words.
+    Review,
+}
+
+impl Step {
+    /// All of them in order.
+    pub const ALL: [Self; 6] = [Self::Mode, Self::Provider, Self::Pools, Self::Payout, Self::Name, Self::Review];
+
+    /// Its part of the address.
+    #[must_use]
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Mode => "mode",
+            Self::Provider => "provider",
+            Self::Pools => "pools",
+            Self::Payout => "payout",
+            Self::Name => "name",
+            Self::Review => "review",
+        }
+    }
+
+    /// The step of an address.
+    #[must_use]
+    pub fn of_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| step.slug() == slug)
+    }
+
+    /// What it is called in the row of steps.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Mode => "Mode",
+            Self::Provider => "Templates",
+            Self::Pools => "Pools",
+            Self::Payout => "Payout",
+            Self::Name => "Name and ports",
+            Self::Review => "Review",
+        }
+    }
+
+    /// The headline of its page.
+    #[must_use]
+    pub fn question(self) -> &'static str {
+        match self {
+            Self::Mode => "How do you want to mine?",
+            Self::Provider => "Where do block templates come from?",
+            Self::Pools => "Which pools?",
+            Self::Payout => "Where do rewards go?",
+            Self::Name => "What is it called, and where do miners connect?",
+            Self::Review => "Is this right?",
+        }
+    }
+
+    /// The steps of somebody who mines with or without pools.
+    #[must_use]
+    pub fn path(needs_pool: bool) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|step| needs_pool || *step != Self::Pools).collect()
+    }
+
+    /// The step in which the field of this name is filled in; none: no form of setup has it.
+    #[must_use]
+    pub fn of_field(name: &str) -> Option<Self> {
+        const PROVIDER: [&str; 7] = [
+            "Sv2Tp.address",
+            "Sv2Tp.public_key",
+            "BitcoinCoreIpc.version",
+            "BitcoinCoreIpc.network",
+            "BitcoinCoreIpc.data_dir",
+            "BitcoinCoreIpc.fee_threshold",
+            "BitcoinCoreIpc.min_interval",
+        ];
+        const POOL: [&str; 6] = ["pool_address", "pool_port", "jds_address", "jds_port", "authority_pubkey", "user_identity"];
+        match name {
+            "mode" => Some(Self::Mode),
+            "template_provider" => Some(Self::Provider),
+            "upstreams" => Some(Self::Pools),
+            "coinbase_reward_script" | "network" | "jdc_signature" => Some(Self::Payout),
+            "name" | "reach" | "listening_port" | "monitoring_port" => Some(Self::Name),
+            _ => {
+                if let Some(field) = name.strip_prefix("template_provider_type.") {
+                    return PROVIDER.contains(&field).then_some(Self::Provider);
+                }
+                let (row, field) = name.strip_prefix("upstreams.")?.split_once('.')?;
+                (row.parse::<u8>().is_ok_and(|row| row < 99) && POOL.contains(&field)).then_some(Self::Pools)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_found_by_their_address_and_their_fields() {
+        for step in Step::ALL {
+            assert_eq!(Step::of_slug(step.slug()), Some(step));
+        }
+        assert_eq!(Step::of_slug("toml"), None);
+        assert_eq!(Step::path(false).len(), 5);
+        for (name, step) in [
+            ("mode", Some(Step::Mode)),
+            ("template_provider_type.Sv2Tp.address", Some(Step::Provider)),
+            ("template_provider_type.Sv2Tp.secret", None),
+            ("upstreams.3.pool_port", Some(Step::Pools)),
+            ("upstreams.x.pool_port", None),
+            ("upstreams.3.secret", None),
+            ("authority_secret_key", None),
+            ("reach", Some(Step::Name)),
+            ("action", None),
+        ] {
+            assert_eq!(Step::of_field(name), step, "{name}");
+        }
+    }
+}

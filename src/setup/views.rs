@@ -1,0 +1,406 @@
+//! The pages of setup, which are also its JSON. No I/O: everything shown was handed in.
+
+pub mod watch;
+
+use askama::Template;
+use serde::Serialize;
+
+use super::answers::Answers;
+use super::known::{self, KnownPool};
+use super::node::{NodeSocket, Standing};
+use super::reach::Tried;
+use super::service::Setup;
+use super::step::Step;
+use super::whole::field_of;
+use crate::clock::{Timestamp, spoken};
+use crate::configs::views::form::Field;
+use crate::configs::{BitcoinNetwork, ClientConfig, Findings, Mode, TemplateProvider};
+use crate::error::FieldError;
+use crate::http::Frame;
+use crate::ids::{InstanceId, SetupId};
+
+/// What the fields are called, by the ends of their names.
+const LABELS: [(&str, &str); 19] = [
+    ("mode", "Mode"),
+    ("template_provider", "Source of templates"),
+    ("Sv2Tp.address", "Address of the template provider"),
+    ("Sv2Tp.public_key", "Its public key (optional)"),
+    ("BitcoinCoreIpc.version", "Version of Bitcoin Core"),
+    ("BitcoinCoreIpc.network", "Chain of the node"),
+    ("BitcoinCoreIpc.data_dir", "Data directory of the node (optional)"),
+    ("upstreams", "Pools"),
+    ("pool_address", "Pool address"),
+    ("pool_port", "Pool port"),
+    ("user_identity", "Your account at this pool"),
+    ("jds_address", "Job declarator server"),
+    ("jds_port", "Its port"),
+    ("authority_pubkey", "Public key of the pool"),
+    ("coinbase_reward_script", "Payout address or descriptor"),
+    ("network", "Chain you mine on"),
+    ("jdc_signature", "Text in blocks you find (optional)"),
+    ("name", "Name"),
+    ("listening_port", "Port for miners"),
+];
+const MORE_LABELS: [(&str, &str); 2] = [("monitoring_port", "Port for figures"), ("reach", "Who connects")];
+
+/// A step in the row at the top of each page.
+struct Place {
+    words: &'static str,
+    href: Option<String>,
+    is_here: bool,
+}
+
+/// What is wrong, with a link to where it is mended.
+struct Complaint<'p> {
+    href: String,
+    label: String,
+    detail: &'p str,
+}
+
+/// A way to mine.
+struct Choice {
+    value: &'static str,
+    title: &'static str,
+    help: &'static str,
+}
+
+/// A part of the review.
+struct Part {
+    step: Step,
+    lines: Vec<(String, String)>,
+}
+
+/// `GET /setup`, `GET /setup/{id}/{step}`, and both again when something is to be mended.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "setup/step.html", blocks = ["main"])]
+pub struct StepPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The setup; none: it is not begun yet.
+    id: Option<SetupId>,
+    /// Where this is.
+    step: Step,
+    /// What was typed, or is proposed.
+    answers: Answers,
+    /// What there is to say; pointers into a configuration, besides `/name` and `/network`.
+    #[serde(flatten)]
+    found: Findings,
+    /// What became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_id: Option<InstanceId>,
+    /// Setups that were begun and led to nothing yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unfinished: Vec<Setup>,
+    /// Pools of the list.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    known_pools: &'static [KnownPool],
+    /// What was found of Bitcoin Core.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<NodeSocket>,
+    /// Who of those the client will speak to listens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tried: Vec<Tried>,
+    /// Why no client can be started, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_client: Option<String>,
+    #[serde(skip)]
+    config: Option<ClientConfig>,
+    #[serde(skip)]
+    is_refused: bool,
+}
+
+crate::view!(StepPage { "main" => as_main });
+
+impl StepPage {
+    /// The first page, with the setups that can be gone on with.
+    #[must_use]
+    pub fn start(frame: Frame, unfinished: Vec<Setup>, no_client: Option<String>, found: Findings) -> Self {
+        let is_refused = !found.errors.is_empty();
+        Self { unfinished, no_client, found, is_refused, ..Self::over(frame, None, Step::Mode, Answers::default()) }
+    }
+
+    /// A step of a setup; `answers` as they are to stand in the fields.
+    #[must_use]
+    pub fn of(frame: Frame, setup: Setup, step: Step, answers: Answers) -> Self {
+        Self { instance_id: setup.instance_id, ..Self::over(frame, Some(setup.id), step, answers) }
+    }
+
+    fn over(frame: Frame, id: Option<SetupId>, step: Step, answers: Answers) -> Self {
+        Self {
+            frame,
+            id,
+            step,
+            answers,
+            found: Findings::default(),
+            instance_id: None,
+            unfinished: Vec::new(),
+            known_pools: if step == Step::Pools { known::pools() } else { &[] },
+            nodes: Vec::new(),
+            tried: Vec::new(),
+            no_client: None,
+            config: None,
+            is_refused: false,
+        }
+    }
+
+    /// With what there is to say; `is_refused`: the form was sent and is not right.
+    #[must_use]
+    pub fn saying(self, found: Findings, is_refused: bool) -> Self {
+        Self { found, is_refused, ..self }
+    }
+
+    /// With what was found of Bitcoin Core.
+    #[must_use]
+    pub fn with_nodes(self, nodes: Vec<NodeSocket>) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// With what is to be saved, who of those it speaks to listens, and why it cannot be started, if so.
+    #[must_use]
+    pub fn with_preview(self, preview: Option<(ClientConfig, Vec<Tried>)>, no_client: Option<String>) -> Self {
+        let (config, tried) = preview.map_or((None, Vec::new()), |(config, tried)| (Some(config), tried));
+        Self { config, tried, no_client, ..self }
+    }
+
+    fn here(&self) -> String {
+        self.id.map_or_else(|| "/setup".into(), |id| format!("/setup/{id}/{}", self.step.slug()))
+    }
+
+    fn path(&self) -> Vec<Step> {
+        Step::path(self.answers.needs_pool())
+    }
+
+    /// `step 2 of 6`.
+    fn progress(&self) -> String {
+        let path = self.path();
+        let at = path.iter().position(|step| *step == self.step).map_or(1, |at| at + 1);
+        format!("step {at} of {}", path.len())
+    }
+
+    fn places(&self) -> Vec<Place> {
+        let place = |step: Step| {
+            let is_here = step == self.step;
+            let href = self.id.filter(|_| is_here || self.answers.has(step) || step == Step::Review && self.is_answered());
+            Place { words: step.words(), href: href.map(|id| format!("/setup/{id}/{}", step.slug())), is_here }
+        };
+        self.path().into_iter().map(place).collect()
+    }
+
+    fn is_answered(&self) -> bool {
+        self.path().into_iter().all(|step| step == Step::Review || self.answers.has(step))
+    }
+
+    fn choices(&self) -> [Choice; 3] {
+        [
+            Choice {
+                value: Mode::FullTemplate.as_str(),
+                title: "With a pool, and my node chooses the transactions",
+                help: "Your client declares its own block templates to the pool. The pool pays you for shares; what goes into a block is up to you.",
+            },
+            Choice {
+                value: Mode::CoinbaseOnly.as_str(),
+                title: "With a pool that is told only the coinbase",
+                help: "Your node still makes the templates, but the transactions stay with you. The pool must support it.",
+            },
+            Choice {
+                value: Mode::SoloMining.as_str(),
+                title: "Alone, without a pool",
+                help: "A block you find pays you all of it, and nothing else pays you anything. With little hashrate that may take longer than a life.",
+            },
+        ]
+    }
+
+    fn is_mode(&self, choice: &Choice) -> bool {
+        let chosen = self.answers.get("mode");
+        chosen == choice.value || chosen.is_empty() && choice.value == Mode::FullTemplate.as_str()
+    }
+
+    fn rows(&self) -> std::ops::Range<usize> {
+        0..self.answers.rows()
+    }
+
+    /// The field of this name; unknown names are a mistake in the template that a test notices.
+    fn field(&self, name: &str) -> Field<'_> {
+        let told = |list: &'_ [FieldError]| -> Vec<usize> {
+            list.iter().enumerate().filter(|(_, one)| field_of(&one.pointer) == name).map(|(at, _)| at).collect()
+        };
+        let texts = |list: &Vec<FieldError>| told(list);
+        let [errors, warnings, hints] = [&self.found.errors, &self.found.warnings, &self.found.hints]
+            .map(|list| texts(list).into_iter().map(|at| list[at].detail.as_str()).collect());
+        Field {
+            id: name.replace('.', "-"),
+            label: label(name),
+            value: self.answers.get(name),
+            errors,
+            warnings,
+            hints,
+            has_focus: false,
+            name: name.to_owned(),
+        }
+    }
+
+    fn provider_field(&self, name: &str) -> Field<'_> {
+        self.field(&format!("template_provider_type.{name}"))
+    }
+
+    fn pool_field(&self, row: &usize, name: &str) -> Field<'_> {
+        self.field(&format!("upstreams.{row}.{name}"))
+    }
+
+    fn kinds(&self) -> Vec<(String, String)> {
+        pairs([("ipc", "Bitcoin Core 30 or 31 on this machine"), ("sv2tp", "A template provider such as sv2-tp, by address")])
+    }
+
+    fn networks(&self) -> Vec<(String, String)> {
+        pairs(BitcoinNetwork::ALL.map(|network| (network.as_str(), network.as_str())))
+    }
+
+    fn chains(&self) -> Vec<(String, String)> {
+        self.networks().into_iter().chain(pairs([("unknown", "I do not know")])).collect()
+    }
+
+    fn versions(&self) -> Vec<(String, String)> {
+        pairs([("31", "31"), ("30", "30")])
+    }
+
+    fn reaches(&self) -> Vec<(String, String)> {
+        pairs([("lan", "Miners in my network"), ("local", "Only programs on this machine")])
+    }
+
+    /// The chain is known from the node.
+    fn is_ipc(&self) -> bool {
+        self.answers.get("template_provider") == "ipc"
+    }
+
+    /// What was found, the chains with a socket first; of the others the one that is chosen.
+    fn sockets(&self) -> Vec<&NodeSocket> {
+        let chosen = self.answers.get("template_provider_type.BitcoinCoreIpc.network");
+        let is_shown = |node: &&NodeSocket| node.standing != Standing::Missing || node.network.as_str() == chosen;
+        let mut shown: Vec<&NodeSocket> = self.nodes.iter().filter(is_shown).collect();
+        shown.sort_by_key(|node| node.standing != Standing::Answers);
+        shown
+    }
+
+    fn is_usable(&self, node: &NodeSocket) -> bool {
+        node.standing == Standing::Answers
+    }
+
+    fn complaints(&self) -> Vec<Complaint<'_>> {
+        let complaint = |one: &'_ FieldError| -> (String, String) {
+            let field = field_of(&one.pointer);
+            let step = Step::of_field(&field).unwrap_or(self.step);
+            let anchor = format!("#{}", field.replace('.', "-"));
+            let href = match self.id.filter(|_| step != self.step) {
+                Some(id) => format!("/setup/{id}/{}{anchor}", step.slug()),
+                None => anchor,
+            };
+            let row = field.strip_prefix("upstreams.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+            let label = label(&field).trim_end_matches(" (optional)");
+            (href, row.map_or_else(|| label.to_owned(), |row| format!("Pool {}: {label}", row.saturating_add(1))))
+        };
+        let all = self.found.errors.iter().map(|one| {
+            let (href, label) = complaint(one);
+            Complaint { href, label, detail: &one.detail }
+        });
+        all.collect()
+    }
+
+    /// Warnings and hints of the whole, for the review.
+    fn remarks(&self) -> Vec<(&'static str, &str)> {
+        let of = |class: &'static str, list: &'_ [FieldError]| -> Vec<(&'static str, usize)> {
+            (0..list.len()).map(|at| (class, at)).collect()
+        };
+        let warnings =
+            of("warning", &self.found.warnings).into_iter().map(|(c, at)| (c, self.found.warnings[at].detail.as_str()));
+        let hints = of("help hint", &self.found.hints).into_iter().map(|(c, at)| (c, self.found.hints[at].detail.as_str()));
+        warnings.chain(hints).collect()
+    }
+
+    /// Everything in words.
+    fn parts(&self) -> Vec<Part> {
+        let Some(config) = &self.config else { return Vec::new() };
+        let line = |name: &str, text: String| (name.to_owned(), text);
+        let title =
+            self.choices().into_iter().find(|choice| choice.value == config.mode.as_str()).map_or("", |choice| choice.title);
+        let mut parts = vec![Part { step: Step::Mode, lines: vec![line("Mining", title.to_owned())] }];
+        let provider = match &config.template_provider_type {
+            TemplateProvider::Sv2Tp { address, public_key } => {
+                let trust = if public_key.is_some() { "recognised by its key" } else { "whoever answers there is trusted" };
+                vec![line("Template provider", format!("{address}, {trust}"))]
+            }
+            TemplateProvider::BitcoinCoreIpc { version, network, data_dir, .. } => {
+                let dir =
+                    data_dir.as_deref().map_or("the usual data directory".to_owned(), |dir| format!("the data directory {dir}"));
+                vec![line("Bitcoin Core", format!("version {version} on {network}, in {dir}"))]
+            }
+        };
+        parts.push(Part { step: Step::Provider, lines: provider });
+        if config.mode.needs_pool() {
+            let pools = config.upstreams.iter().enumerate().map(|(at, pool)| {
+                let when = if at == 0 { "Pool" } else { "When those fail" };
+                let jobs = format!("jobs are declared to {}:{}", pool.jds_address, pool.jds_port);
+                line(when, format!("{}:{} as {}; {jobs}", pool.pool_address, pool.pool_port, pool.user_identity))
+            });
+            parts.push(Part { step: Step::Pools, lines: pools.collect() });
+        }
+        let signature = if config.jdc_signature.is_empty() { "none".to_owned() } else { config.jdc_signature.clone() };
+        let last_resort = if config.mode.needs_pool() { "Paid when no pool can be reached" } else { "Blocks pay to" };
+        let payout = vec![line(last_resort, config.coinbase_reward_script.clone()), line("Text in blocks", signature)];
+        parts.push(Part { step: Step::Payout, lines: payout });
+        let who =
+            if config.listening_address.ip().is_unspecified() { "miners of your network" } else { "programs on this machine" };
+        let mut name = vec![
+            line("Name", self.answers.get("name").to_owned()),
+            line("Port for miners", format!("{}, for {who}", config.listening_address.port())),
+        ];
+        name.extend(
+            config
+                .monitoring_address
+                .map(|address| line("Port for figures", format!("{}, on this machine only", address.port()))),
+        );
+        name.push(line("Keys", "a new pair is made; the secret key is never shown".to_owned()));
+        parts.push(Part { step: Step::Name, lines: name });
+        parts
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(Timestamp::now().since(*at))
+    }
+}
+
+fn label(name: &str) -> &'static str {
+    let is_it = |known: &str| name == known || name.strip_suffix(known).is_some_and(|rest| rest.ends_with('.'));
+    let found = LABELS.iter().chain(&MORE_LABELS).find(|(known, _)| is_it(known));
+    found.map_or("", |(_, label)| label)
+}
+
+/// Values to choose from, with what they are called.
+fn pairs<const N: usize>(list: [(&str, &str); N]) -> Vec<(String, String)> {
+    list.map(|(value, words)| (value.to_owned(), words.to_owned())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_every_step_has_a_label() {
+        let answers = serde_json::json!({ "upstreams.0.pool_address": "x", "template_provider": "sv2tp" });
+        for step in Step::ALL {
+            let setup = Setup {
+                id: SetupId::random(),
+                answers: serde_json::from_value(answers.clone()).unwrap(),
+                instance_id: None,
+                updated_at: Timestamp::now(),
+            };
+            let page = StepPage::of(Frame::default(), setup.clone(), step, setup.answers.clone());
+            let html = page.render().unwrap();
+            assert!(html.contains(step.question()), "{html}");
+            assert!(!html.contains("\"></label>") && !html.replace('\n', "").contains("\"> </label>"), "{html}");
+            for part in html.split("<label for=\"").skip(1) {
+                let (_, rest) = part.split_once("\">").unwrap();
+                assert!(!rest.starts_with("</label>"), "{step:?}: {}", &part[..60]);
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The page that watches a new instance until it serves miners, which is also its JSON.
+
+use askama::Template;
+use serde::Serialize;
+
+use crate::http::Frame;
+use crate::instances::Instance;
+use crate::keeper::machine::State;
+
+/// `GET /setup/watch/{id}`.
+#[derive(Debug, Template, Serialize)]
+#[template(path = "setup/watch.html", blocks = ["main", "standing"])]
+pub struct WatchPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The instance.
+    #[serde(flatten)]
+    instance: Instance,
+    /// Where miners connect, one for each address of this machine they may use.
+    miners: Vec<String>,
+    /// By which miners recognise the client.
+    public_key: String,
+}
+
+crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
+
+impl WatchPage {
+    /// The instance as it is now, with what to give to its miners.
+    #[must_use]
+    pub fn new(frame: Frame, instance: Instance, (miners, public_key): (Vec<String>, String)) -> Self {
+        Self { frame, instance, miners, public_key }
+    }
+
+    /// The changing part, to be put in the place of the one before.
+    #[must_use]
+    pub fn part(&self) -> Option<String> {
+        let html = self.as_standing().render().ok()?;
+        Some(format!("<hx-partial hx-target=\"#standing\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
+    }
+
+    fn is_serving(&self) -> bool {
+        self.instance.status == State::Running
+    }
+
+    fn headline(&self) -> String {
+        let name = &self.instance.name;
+        match self.instance.status {
+            State::Running => format!("{name} serves miners"),
+            State::Starting => format!("{name} is starting …"),
+            State::BackingOff => format!("{name} does not come up yet"),
+            State::Failed => format!("{name} does not come up"),
+            State::Stopping => format!("{name} is stopping …"),
+            State::Stopped => format!("{name} is stopped"),
+        }
+    }
+}

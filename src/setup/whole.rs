@@ -1,0 +1,256 @@
+//! A whole setup: what is to be saved, from the pages' answers or from a program's body, and what is wrong with it.
+//!
+//! Stricter than saving a configuration: whoever sets up for the first time does not mean an address from an example. Pure.
+
+use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::answers::Answers;
+use super::known;
+use super::step::Step;
+use crate::configs::{
+    Accepted, BitcoinNetwork, ClientConfig, Findings, Mode, check_name, form_name, form_to_value, read, reward_script,
+};
+use crate::error::{Error, FieldError, Result};
+use crate::keys::without_secret_keys;
+
+/// Members of a program's body, and what they are in a configuration.
+const MEMBERS: [(&str, &str); 7] = [
+    ("mode", "mode"),
+    ("template_provider", "template_provider_type"),
+    ("pools", "upstreams"),
+    ("payout", "coinbase_reward_script"),
+    ("jdc_signature", "jdc_signature"),
+    ("listening_address", "listening_address"),
+    ("monitoring_address", "monitoring_address"),
+];
+
+/// What is to be saved and started.
+#[derive(Clone)]
+pub struct Whole {
+    /// What configuration and instance are called.
+    pub name: String,
+    /// The configuration, with a fresh pair of keys; not checked yet.
+    pub config: Value,
+    /// The chain behind a template provider that is reached by address, where the user says it.
+    pub network: Option<BitcoinNetwork>,
+    /// Start it.
+    pub start: bool,
+    /// What was found wrong on the way here.
+    errors: Vec<FieldError>,
+}
+
+/// What was made of it.
+pub struct Judged {
+    /// The configuration, if nothing is wrong.
+    pub config: Option<ClientConfig>,
+    /// What there is to say; pointers into the configuration, besides `/name` and `/network`.
+    pub found: Findings,
+}
+
+impl Whole {
+    /// From the answers up to a step, over `starting`; what later steps ask for has values that nothing can be said about.
+    #[must_use]
+    pub fn of_answers(answers: &Answers, up_to: Step, starting: &ClientConfig) -> Self {
+        let mut config = starting.to_stored_value();
+        let simple = ["name", "network", "reach", "listening_port", "monitoring_port"];
+        let pairs = answers.up_to(up_to).filter(|(name, _)| !simple.contains(&name.as_str()));
+        let mut sent = form_to_value(pairs.map(|(name, text)| (name.clone(), text.clone())));
+        if up_to < Step::Pools || !answers.needs_pool() {
+            sent["upstreams"] = json!([]);
+        }
+        config["mode"] = answers.get("mode").into();
+        if let (Value::Object(config), Value::Object(sent)) = (&mut config, sent) {
+            config.extend(sent);
+        }
+        if up_to < Step::Pools && Mode::ALL.iter().any(|mode| mode.as_str() == answers.get("mode")) {
+            config["mode"] = Mode::SoloMining.as_str().into();
+        }
+        let mut whole = Self { name: String::new(), config, network: None, start: true, errors: Vec::new() };
+        if up_to < Step::Payout {
+            whole.config["coinbase_reward_script"] = "raw(51)".into();
+        } else {
+            let payout = answers.get("coinbase_reward_script");
+            whole.config["coinbase_reward_script"] = descriptor(payout).into();
+            whole.network = whole.chain(answers.get("network"));
+        }
+        if up_to >= Step::Name {
+            whole.name = answers.get("name").to_owned();
+            let reach = if answers.get("reach") == "local" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+            for (field, host) in [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)] {
+                let text = answers.get(&format!("{field}_port"));
+                let at = format!("{field}_address");
+                match text.parse::<u16>() {
+                    Ok(port) if port > 0 => whole.config[at] = SocketAddr::new(IpAddr::V4(host), port).to_string().into(),
+                    _ => whole.errors.push(FieldError::new(format!("/{at}"), "A port is a number from 1 to 65535.")),
+                }
+            }
+        }
+        whole
+    }
+
+    /// From a program's body, over `starting`.
+    ///
+    /// # Errors
+    /// The body is no JSON object. What is wrong inside it is told by [`judge`](Self::judge).
+    pub fn of_body(body: Value, starting: &ClientConfig) -> Result<Self> {
+        let Value::Object(mut body) = body else { return Err(Error::invalid("", "The body must be a JSON object.")) };
+        let mut whole =
+            Self { name: String::new(), config: starting.to_stored_value(), network: None, start: true, errors: Vec::new() };
+        for required in ["mode", "template_provider_type"] {
+            whole.config[required] = Value::Null;
+        }
+        body.retain(|_, value| !value.is_null());
+        match body.remove("name") {
+            Some(Value::String(name)) => whole.name = name.trim().to_owned(),
+            None => {}
+            Some(_) => whole.errors.push(FieldError::new("/name", "name must be text.")),
+        }
+        match body.remove("network") {
+            Some(Value::String(name)) => whole.network = whole.chain(&name),
+            None => {}
+            Some(_) => drop(whole.chain("?")),
+        }
+        match body.remove("start") {
+            Some(Value::Bool(start)) => whole.start = start,
+            None => {}
+            Some(_) => whole.errors.push(FieldError::new("/start", "start must be true or false.")),
+        }
+        for (member, key) in MEMBERS {
+            let Some(value) = body.remove(member) else { continue };
+            whole.config[key] = match value {
+                Value::String(payout) if member == "payout" => descriptor(&payout).into(),
+                Value::Array(pools) if member == "pools" => {
+                    pools.into_iter().enumerate().map(|(at, pool)| whole.named(at, pool)).collect()
+                }
+                other => other,
+            };
+        }
+        for unknown in body.keys() {
+            let known: Vec<&str> = MEMBERS.iter().map(|(member, _)| *member).collect();
+            let detail = format!("There is no such member. Known are name, {}, network and start.", known.join(", "));
+            whole.errors.push(FieldError::new(format!("/{unknown}"), detail));
+        }
+        Ok(whole)
+    }
+
+    /// A pool of the list by its name, or as it is described.
+    fn named(&mut self, at: usize, pool: Value) -> Value {
+        let Value::Object(mut pool) = pool else { return pool };
+        let Some(name) = pool.remove("known") else { return Value::Object(pool) };
+        match name.as_str().and_then(known::pool) {
+            Some(known) if known.declares() => {
+                let fields = known.fields().map(|(field, text)| (field.to_owned(), Value::from(text)));
+                Value::Object(fields.into_iter().chain(pool).collect())
+            }
+            Some(known) => {
+                let detail = format!("{}: {}", known.name, known.note);
+                self.errors.push(FieldError::new(format!("/upstreams/{at}/known"), detail));
+                Value::Object(pool)
+            }
+            None => {
+                let names: Vec<&str> = known::pools().iter().filter(|p| p.declares()).map(|p| p.id.as_str()).collect();
+                let detail = format!("No pool of that name is in the list. In it: {}.", names.join(", "));
+                self.errors.push(FieldError::new(format!("/upstreams/{at}/known"), detail));
+                Value::Object(pool)
+            }
+        }
+    }
+
+    /// The chain the user names; `unknown` and nothing: not said.
+    fn chain(&mut self, text: &str) -> Option<BitcoinNetwork> {
+        if ["", "unknown"].contains(&text) {
+            return None;
+        }
+        let known = BitcoinNetwork::ALL.into_iter().find(|network| network.as_str() == text);
+        if known.is_none() {
+            self.errors.push(FieldError::new("/network", "network must be mainnet, testnet4, signet or regtest."));
+        }
+        known
+    }
+
+    /// Finds everything there is to say about it.
+    #[must_use]
+    pub fn judge(&self) -> Judged {
+        let (config, mut found) = match read(&self.config, None) {
+            Ok(Accepted { config, warnings, hints }) => (Some(config), Findings { errors: Vec::new(), warnings, hints }),
+            Err(found) => (None, found),
+        };
+        self.judge_payout(&mut found);
+        if let Err(detail) = check_name(&self.name) {
+            found.error("/name", detail);
+        }
+        // Whoever names a pool that is not in the list hears of that, and not of every field it would have had.
+        let unnamed = |error: &FieldError| {
+            let row = error.pointer.rsplit_once('/').map_or("", |(row, _)| row);
+            !self.errors.iter().any(|own| own.pointer == format!("{row}/known") || own.pointer == error.pointer)
+        };
+        found.errors.retain(unnamed);
+        found.errors.extend(self.errors.iter().cloned());
+        let (doubted, warnings) = found.warnings.into_iter().partition(|one| is_never_meant(&one.pointer));
+        found.warnings = warnings;
+        found.errors.extend::<Vec<FieldError>>(doubted);
+        // What is said about a field quotes what was in it, and that may be a secret key in the wrong place.
+        for one in found.errors.iter_mut().chain(&mut found.warnings).chain(&mut found.hints) {
+            one.pointer = without_secret_keys(&one.pointer);
+            one.detail = without_secret_keys(&one.detail);
+        }
+        Judged { config: config.filter(|_| found.errors.is_empty()), found }
+    }
+
+    /// Where the user says which chain the template provider follows, the payout is held against that chain.
+    fn judge_payout(&self, found: &mut Findings) {
+        let Some(network) = self.network.filter(|_| self.config["template_provider_type"].get("Sv2Tp").is_some()) else { return };
+        let mut there = self.config.clone();
+        there["template_provider_type"] =
+            json!({ "BitcoinCoreIpc": { "version": 31, "network": network, "fee_threshold": 1, "min_interval": 1 } });
+        let told = match read(&there, None) {
+            Ok(Accepted { warnings, hints, .. }) => Findings { errors: Vec::new(), warnings, hints },
+            Err(found) => found,
+        };
+        let is_payout = |one: &FieldError| one.pointer == "/coinbase_reward_script";
+        for (list, other) in
+            [(&mut found.errors, told.errors), (&mut found.warnings, told.warnings), (&mut found.hints, told.hints)]
+        {
+            list.retain(|one| !is_payout(one));
+            list.extend(other.into_iter().filter(is_payout));
+        }
+    }
+}
+
+/// What saving would only warn of, and what nobody means who sets up: examples, pools that lead nowhere, payouts for another chain.
+fn is_never_meant(pointer: &str) -> bool {
+    pointer.starts_with("/upstreams/") || ["/coinbase_reward_script", "/template_provider_type/Sv2Tp/address"].contains(&pointer)
+}
+
+/// A bare address is meant as the descriptor of that address.
+fn descriptor(text: &str) -> String {
+    let text = text.trim();
+    let wrapped = format!("addr({text})");
+    if reward_script(text).is_err() && reward_script(&wrapped).is_ok() { wrapped } else { text.to_owned() }
+}
+
+/// What was found, seen from a program's body.
+#[must_use]
+pub fn seen_from_the_body(found: Vec<FieldError>) -> Vec<FieldError> {
+    let outer = |one: FieldError| {
+        let path = one.pointer.trim_start_matches('/');
+        let (key, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+        let member = MEMBERS.iter().find(|(_, known)| *known == key).map_or(key, |(member, _)| member);
+        FieldError::new(if path.is_empty() { String::new() } else { format!("/{member}{rest}") }, one.detail)
+    };
+    found.into_iter().map(outer).collect()
+}
+
+/// The field of setup's pages that a pointer into the configuration belongs to.
+#[must_use]
+pub fn field_of(pointer: &str) -> String {
+    match pointer {
+        "/listening_address" => "listening_port".into(),
+        "/monitoring_address" => "monitoring_port".into(),
+        _ => form_name(pointer),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! What setup takes and what it refuses.
+
+use super::*;
+use crate::keys::KeyPair;
+
+const PAYOUT: &str = "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc";
+const POOL_KEY: &str = "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc";
+
+fn starting() -> ClientConfig {
+    ClientConfig::starting(KeyPair::generate().unwrap())
+}
+
+fn pool() -> Value {
+    json!({ "authority_pubkey": POOL_KEY, "pool_address": "pool.attic.localhost", "pool_port": 3333,
+        "jds_address": "pool.attic.localhost", "jds_port": 3334, "user_identity": "alice.attic" })
+}
+
+fn body() -> Value {
+    json!({ "name": "barn", "mode": "FULLTEMPLATE", "template_provider": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
+        "pools": [pool()], "payout": "wpkh(02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9)" })
+}
+
+fn pointers(body: Value) -> Vec<String> {
+    let judged = Whole::of_body(body, &starting()).unwrap().judge();
+    assert_eq!(judged.config.is_none(), !judged.found.errors.is_empty());
+    let mut found: Vec<String> = seen_from_the_body(judged.found.errors).into_iter().map(|one| one.pointer).collect();
+    found.dedup();
+    found
+}
+
+fn with(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut body = body();
+    change(&mut body);
+    pointers(body)
+}
+
+#[test]
+fn a_body_is_a_configuration_with_keys_of_its_own() {
+    let judged = Whole::of_body(body(), &starting()).unwrap().judge();
+    let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
+    assert_eq!((config.mode, config.upstreams.len()), (Mode::FullTemplate, 1));
+    assert!(crate::keys::pair_matches(&config.authority_public_key, &config.authority_secret_key));
+}
+
+#[test]
+fn everything_wrong_is_named_where_the_program_wrote_it() {
+    assert_eq!(pointers(json!({})), ["/mode", "/template_provider", "/payout", "/name"]);
+    assert_eq!(with(|b| b["payout"] = "hello".into()), ["/payout"]);
+    assert_eq!(with(|b| b["pools"][0]["pool_port"] = 0.into()), ["/pools/0/pool_port"]);
+    assert_eq!(with(|b| b["pools"] = json!([])), ["/pools"]);
+    assert_eq!(with(|b| b["pools"] = json!([{ "known": "nobody", "user_identity": "x" }])), ["/pools/0/known"]);
+    assert_eq!(with(|b| b["pools"] = json!([{ "known": "braiins", "user_identity": "x" }])), ["/pools/0/known"]);
+    assert_eq!(with(|b| b["pools"] = json!([{ "known": "sri" }])), ["/pools/0/user_identity"]);
+    assert_eq!(with(|b| b["pools"] = json!([{ "known": "sri", "user_identity": "alice" }])), Vec::<String>::new());
+    assert_eq!(with(|b| b["payouts"] = "x".into()), ["/payouts"]);
+    assert_eq!(with(|b| b["authority_secret_key"] = "x".into()), ["/authority_secret_key"]);
+    assert_eq!(with(|b| b["network"] = "moon".into()), ["/network"]);
+    assert_eq!(with(|b| b["start"] = "yes".into()), ["/start"]);
+    assert_eq!(with(|b| b["name"] = 3.into()), ["/name"]);
+    assert!(Whole::of_body(json!([]), &starting()).is_err());
+}
+
+#[test]
+fn what_stands_in_examples_is_refused_though_saving_would_only_warn() {
+    let example = "addr(bc1q9f9vj7spn8h7qda6pn8d4g4j99f0mn9lhwz55j)";
+    assert_eq!(with(|b| b["payout"] = example.into()), ["/payout"]);
+    assert_eq!(with(|b| b["payout"] = "raw()".into()), ["/payout"]);
+    assert_eq!(with(|b| b["pools"][0]["user_identity"] = "your_username_here".into()), ["/pools/0/user_identity"]);
+    assert_eq!(with(|b| b["pools"][0]["pool_address"] = "pool.example.com".into()), ["/pools/0/pool_address"]);
+    let provider = json!({ "Sv2Tp": { "address": "tp.example.com:8442", "public_key": POOL_KEY } });
+    assert_eq!(with(|b| b["template_provider"] = provider), ["/template_provider/Sv2Tp/address"]);
+    // The published key is that of real pools, too.
+    assert_eq!(with(|b| b["pools"][0]["authority_pubkey"] = crate::keys::EXAMPLE_PUBLIC_KEY.into()), Vec::<String>::new());
+}
+
+#[test]
+fn a_payout_is_held_against_the_chain_that_is_named() {
+    let regtest = "bcrt1q6lt2k7dv37r77waw3el0mcwyk9axu095d2llsz";
+    let said = |payout: &str, network: &str| {
+        with(|b| {
+            b["payout"] = payout.into();
+            b["network"] = network.into();
+        })
+    };
+    assert_eq!(said(regtest, "regtest"), Vec::<String>::new());
+    for network in ["mainnet", "signet", "testnet4"] {
+        assert_eq!(said(regtest, network), ["/payout"], "{network}");
+    }
+    let ipc =
+        |network: &str| json!({ "BitcoinCoreIpc": { "version": 31, "network": network, "fee_threshold": 1, "min_interval": 1 } });
+    for (network, errors) in [("regtest", 0), ("signet", 1), ("mainnet", 1)] {
+        let found = with(|b| {
+            b["payout"] = regtest.into();
+            b["template_provider"] = ipc(network);
+        });
+        assert_eq!(found.len(), errors, "{network}: {found:?}");
+    }
+}
+
+fn answers(list: &[(Step, &[(&str, &str)])]) -> Answers {
+    let mut answers = Answers::default();
+    for (step, pairs) in list {
+        let pairs: Vec<_> = pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        answers.take_over(*step, &pairs);
+    }
+    answers
+}
+
+#[test]
+fn answers_are_judged_up_to_where_they_go() {
+    let mode = (Step::Mode, &[("mode", "FULLTEMPLATE")][..]);
+    let provider = (Step::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "nonsense")][..]);
+    let found = |answers: &Answers, up_to| {
+        let judged = Whole::of_answers(answers, up_to, &starting()).judge();
+        let fields = judged.found.errors.iter().map(|one| field_of(&one.pointer));
+        fields.filter(|field| Step::of_field(field) == Some(up_to)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&Answers::default(), Step::Mode), ["mode"]);
+    assert_eq!(found(&answers(&[mode]), Step::Mode), Vec::<String>::new());
+    assert_eq!(found(&answers(&[mode, provider]), Step::Provider), ["template_provider_type.Sv2Tp.address"]);
+    assert_eq!(found(&answers(&[mode]), Step::Pools), ["upstreams"]);
+    assert_eq!(found(&answers(&[mode]), Step::Payout), ["coinbase_reward_script"]);
+    let name = (Step::Name, &[("listening_port", "x"), ("monitoring_port", "70000")][..]);
+    assert_eq!(found(&answers(&[mode, name]), Step::Name), ["name", "listening_port", "monitoring_port"]);
+}
+
+#[test]
+fn answers_become_the_configuration_they_mean() {
+    let said = answers(&[
+        (Step::Mode, &[("mode", "SOLOMINING")]),
+        (Step::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442")]),
+        // Typed before the mode was changed: kept, and not used.
+        (Step::Pools, &[("upstreams.0.pool_address", "half a pool")]),
+        (Step::Payout, &[("coinbase_reward_script", PAYOUT), ("network", "mainnet"), ("jdc_signature", "")]),
+        (Step::Name, &[("name", "barn"), ("reach", "local"), ("listening_port", "4000"), ("monitoring_port", "4001")]),
+    ]);
+    let judged = Whole::of_answers(&said, Step::Review, &starting()).judge();
+    let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
+    assert_eq!(config.coinbase_reward_script, format!("addr({PAYOUT})"));
+    assert_eq!(config.listening_address.to_string(), "127.0.0.1:4000");
+    assert_eq!(config.monitoring_address.unwrap().to_string(), "127.0.0.1:4001");
+    assert_eq!((config.mode, config.upstreams.len(), config.jdc_signature.as_str()), (Mode::SoloMining, 0, ""));
+}
