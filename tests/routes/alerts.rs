@@ -245,9 +245,9 @@ async fn a_rule_is_made_and_changed_in_forms() {
     let phone = webhook(&manager, "phone", "http://127.0.0.1:9/").await;
     let page = manager.ask("/alerts/rules/new", "text/html").await.page(200);
     assert_eq!(page.count("a[href^='/alerts/rules/new?kind=']"), 6);
-    for kind in ["state", "check", "metric", "block-found", "best-difficulty"] {
+    for kind in ["state", "check", "metric", "block-found", "best-difficulty", "update-available"] {
         let page = manager.ask(&format!("/alerts/rules/new?kind={kind}"), "text/html").await.page(200);
-        assert_eq!(page.count("#for_s"), usize::from(!kind.contains('-')), "{kind}");
+        assert_eq!(page.count("#for_s"), usize::from(!["block-found", "best-difficulty"].contains(&kind)), "{kind}");
         assert_eq!(page.count("#instance_id option"), 2);
         // As it stands it can be sent.
         let values: Vec<(String, String)> = ["is", "at_least", "metric", "side"]

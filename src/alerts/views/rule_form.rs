@@ -192,7 +192,7 @@ impl RulePage {
     }
 
     fn lasts(&self) -> bool {
-        matches!(self.kind, "state" | "check" | "metric")
+        matches!(self.kind, "state" | "check" | "metric" | "update-available")
     }
 
     fn value(&self, name: &str) -> String {
