@@ -59,6 +59,7 @@ fn urls() -> Router<AppState> {
             get(configs::routes::show).put(configs::routes::update).post(configs::routes::update).delete(configs::routes::delete),
         )
         .route("/saved-configs/{id}/check", post(configs::routes::check_saved))
+        .route("/saved-configs/{id}/trial", post(instances::routes::try_config))
         .route("/saved-configs/{id}/edit", get(configs::routes::edit))
         .route("/saved-configs/{id}/delete", get(configs::routes::ask_delete).post(configs::routes::delete))
         .route("/saved-configs/{id}/duplicate", post(configs::routes::duplicate))

@@ -62,6 +62,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/saved-configs/import", Offered::Page),
     ("get put post delete", "/saved-configs/{id}", Offered::Page),
     ("post", "/saved-configs/{id}/check", Offered::Page),
+    ("post", "/saved-configs/{id}/trial", Offered::Page),
     ("get", "/saved-configs/{id}/edit", Offered::Page),
     ("get post", "/saved-configs/{id}/delete", Offered::Page),
     ("post", "/saved-configs/{id}/duplicate", Offered::Page),

@@ -406,6 +406,9 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     json_of("POST", &format!("{path}/revisions/1/restore"), &json!({})).await.json(200);
     json_of("POST", &format!("{path}/duplicate"), &json!({})).await.json(201);
     json_of("POST", &format!("{path}/set-active"), &json!({})).await.json(200);
+    let tried = json_of("POST", &format!("{path}/trial"), &json!({})).await;
+    assert_eq!(tried.json(200)["accepted"], true);
+    check("a trial".into(), &tried.text);
 
     let instance = manager.instance_of("barn", &id).await;
     manager.act(&format!("/api/instances/{instance}/start")).await;

@@ -1,4 +1,5 @@
-//! Asking a program for its version in a box: little time, little memory, little output, nowhere to write, no TCP, no signals to others.
+//! Running a program in a box, to ask it for its version or to hear what it says first: little time, little memory, little output, nowhere to write, no TCP, no
+//! signals to others.
 //!
 //! The box is made by chain-loading, as a client's start is: a fresh process of this program shuts itself in and then becomes the other one.
 //! What the kernel does not offer (Landlock is younger than some kernels) is left out; the limits hold everywhere. It may read what this process may read: the box
@@ -13,10 +14,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 /// More than this is no version, bytes.
 const MOST_SAID: u64 = 4096;
+/// What is heard of a program at most, bytes.
+const MOST_HEARD: u64 = 64 * 1024;
 /// A program that takes longer to tell its version is not what it should be. The real client takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Processor time it may use, seconds.
@@ -43,14 +46,10 @@ pub async fn version(
     first_args: &[String],
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<String, String> {
-    let mut command = tokio::process::Command::new("/proc/self/exe");
-    command.args(["trial", "--"]).arg(program).args(first_args).arg("--version").env_clear().envs(env);
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|e| format!("cannot be run: {e}"))?;
-    let group = child.id();
+    let args: Vec<String> = first_args.iter().cloned().chain(["--version".to_owned()]).collect();
+    let mut child = Boxed::spawn(program, &args, env)?;
     let (mut said, mut complaint) = (Vec::new(), Vec::new());
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = (child.stdout(), child.stderr());
     let answer = async {
         let told = async {
             if let Some(stdout) = stdout {
@@ -66,11 +65,7 @@ pub async fn version(
         child.wait().await
     };
     let answered = tokio::time::timeout(PATIENCE, answer).await;
-    // Whatever it is doing still, it is not wanted any more.
-    if let Some(group) = group.and_then(|group| Pid::from_raw(i32::try_from(group).ok()?)) {
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
-    }
-    let _ = child.wait().await;
+    child.end().await;
     let status = match answered {
         Err(_) => return Err(format!("did not tell its version within {} s", PATIENCE.as_secs())),
         Ok(Err(e)) => return Err(format!("cannot be run: {e}")),
@@ -88,6 +83,125 @@ pub async fn version(
     };
     let quoted = if complaint.is_empty() { String::new() } else { format!(" and says \"{complaint}\"") };
     Err(format!("{how} when asked for its version{quoted}"))
+}
+
+/// What was heard of a program before it was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The line that was waited for.
+    Line,
+    /// It ended before.
+    End {
+        /// With this code; none: by a signal.
+        code: Option<i32>,
+        /// What it said, a line each.
+        said: Vec<String>,
+    },
+    /// Neither in time.
+    Nothing,
+}
+
+/// Runs a program in the box until it says a line on standard output that `is_it`, or ends, or `patience` is over. It is gone afterwards, with
+/// all that it started.
+///
+/// # Errors
+/// It cannot be run; in words that complete "The program …".
+pub async fn listen(
+    program: &Path,
+    args: &[String],
+    env: impl Iterator<Item = (String, String)>,
+    is_it: impl Fn(&str) -> bool,
+    patience: Duration,
+) -> Result<Heard, String> {
+    let mut child = Boxed::spawn(program, args, env)?;
+    let (stdout, stderr) = (child.stdout(), child.stderr());
+    let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return Err("cannot be listened to".into()) };
+    let mut out = BufReader::new(stdout.take(MOST_HEARD)).split(b'\n');
+    let mut err = BufReader::new(stderr.take(MOST_HEARD)).split(b'\n');
+    let (mut out_is_open, mut err_is_open) = (true, true);
+    let mut said = Vec::new();
+    let heard = async {
+        while out_is_open || err_is_open {
+            tokio::select! {
+                line = out.next_segment(), if out_is_open => match line {
+                    Ok(Some(line)) => {
+                        let line = String::from_utf8_lossy(&line).into_owned();
+                        if is_it(&line) {
+                            return true;
+                        }
+                        said.push(line);
+                    }
+                    _ => out_is_open = false,
+                },
+                line = err.next_segment(), if err_is_open => match line {
+                    Ok(Some(line)) => said.push(String::from_utf8_lossy(&line).into_owned()),
+                    _ => err_is_open = false,
+                },
+            }
+        }
+        false
+    };
+    let heard = tokio::time::timeout(patience, heard).await;
+    if heard == Ok(true) {
+        child.end().await;
+        return Ok(Heard::Line);
+    }
+    let ended = match heard {
+        // Its output is closed: it has ended, or is about to.
+        Ok(_) => tokio::time::timeout(PATIENCE, child.wait()).await.ok(),
+        Err(_) => None,
+    };
+    child.end().await;
+    match ended {
+        None => Ok(Heard::Nothing),
+        Some(Err(e)) => Err(format!("cannot be run: {e}")),
+        Some(Ok(status)) if status.code() == Some(BOXED) => Err(said.join(" ")),
+        Some(Ok(status)) => Ok(Heard::End { code: status.code(), said }),
+    }
+}
+
+/// A program in its box, with its process group.
+struct Boxed(tokio::process::Child);
+
+impl Boxed {
+    fn spawn(program: &Path, args: &[String], env: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+        let mut command = tokio::process::Command::new("/proc/self/exe");
+        command.args(["trial", "--"]).arg(program).args(args).env_clear().envs(env);
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        command.spawn().map(Self).map_err(|e| format!("cannot be run: {e}"))
+    }
+
+    fn stdout(&mut self) -> Option<tokio::process::ChildStdout> {
+        self.0.stdout.take()
+    }
+
+    fn stderr(&mut self) -> Option<tokio::process::ChildStderr> {
+        self.0.stderr.take()
+    }
+
+    async fn wait(&mut self) -> std::io::Result<std::process::ExitStatus> {
+        self.0.wait().await
+    }
+
+    /// Whatever it is doing still, it is not wanted any more.
+    async fn end(&mut self) {
+        self.kill_group();
+        let _ = self.0.wait().await;
+    }
+
+    fn kill_group(&self) {
+        if let Some(group) = self.0.id().and_then(|group| Pid::from_raw(i32::try_from(group).ok()?)) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Boxed {
+    /// Whoever waited has gone: so does the program.
+    fn drop(&mut self) {
+        self.kill_group();
+    }
 }
 
 /// The exit code by which the box says that the words on standard error are its own.

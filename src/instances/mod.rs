@@ -6,7 +6,7 @@
 //!
 //! * `ports`: are its ports free. `places`: the same and free names for those who make new ones. [`program`]: which client program, can it run here, which version is it.
 //! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
-//!   `minder`: one of them, which talks with the keeper.
+//!   `minder`: one of them, which talks with the keeper. `trying`: whether a client takes a configuration, without an instance.
 //! * `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
 
 mod bulk;
@@ -26,6 +26,7 @@ pub mod routes;
 mod service;
 pub mod streams;
 mod supervisor;
+mod trying;
 pub mod views;
 mod wishes;
 mod words;

@@ -36,6 +36,11 @@ impl Preparation {
         Self { db, configs, source, root }
     }
 
+    /// The configurations that instances run.
+    pub fn configs(&self) -> &Configs {
+        &self.configs
+    }
+
     /// Where an instance lives.
     pub fn dir(&self, id: InstanceId) -> PathBuf {
         self.root.join(id.to_string())
@@ -150,7 +155,7 @@ impl Preparation {
 }
 
 /// The client's file.
-fn rendered(saved: &Saved, version: ClientVersion) -> Result<String> {
+pub(super) fn rendered(saved: &Saved, version: ClientVersion) -> Result<String> {
     configs::render(&saved.config, &version).map_err(|errors| {
         let reasons: Vec<String> =
             errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();
@@ -159,7 +164,7 @@ fn rendered(saved: &Saved, version: ClientVersion) -> Result<String> {
 }
 
 /// Replaces a file in one step: whoever reads it sees the old or the new one. Mode 0600.
-fn write_whole(dir: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_whole(dir: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
     let draft = dir.join(format!("{name}.new"));
     let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(content)?;

@@ -13,15 +13,15 @@ use super::bulk::Bulk;
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{Instances, Outcome};
 use super::streams::{follow, follow_events};
-use super::views::{BulkPage, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Parts, row_id};
-use super::wishes::Wishes;
+use super::views::{BulkPage, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Parts, TrialPage, row_id};
+use super::wishes::{Wishes, is_version_name};
 use crate::configs::Configs;
 use crate::error::{Error, FieldError, Result};
-use crate::http::extract::Fields;
+use crate::http::extract::{Fields, MaybeInput, Members};
 use crate::http::respond::next_page;
 use crate::http::want::{Form, Offer};
 use crate::http::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
-use crate::ids::InstanceId;
+use crate::ids::{ConfigId, InstanceId};
 
 /// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
@@ -281,6 +281,24 @@ async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut pa
     let next = found.last().map(|(event, _)| event.id).filter(|_| has_more);
     let events = found.into_iter().map(|(event, instance_name)| ListedEvent { event, instance_name }).collect();
     Ok(EventsPage { frame, instance, events, next, limit, is_newest: before.is_none() })
+}
+
+/// `POST /saved-configs/{id}/trial`: whether a client takes it, the one in use or `client_version`.
+pub async fn try_config(
+    State(s): State<Instances>,
+    Extension(frame): Extension<Frame>,
+    Id(id): Id<ConfigId>,
+    want: Want,
+    MaybeInput(input): MaybeInput,
+) -> Reply {
+    let mut body = Members::of(input.value)?;
+    let version = body.text("client_version");
+    if version.as_deref().is_some_and(|version| !is_version_name(version)) {
+        body.refuse("client_version", "client_version must be the name of an installed client, such as 0.6.0.");
+    }
+    let version = body.finish(Some(version))?;
+    let (saved, tried) = s.try_config(id, version.as_deref()).await?;
+    want.respond(&TrialPage { frame, name: saved.name, tried, versions: s.versions().await })
 }
 
 /// Who acts, for the history.

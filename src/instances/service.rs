@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex, broadcast};
 
 use super::glance::Glances;
 use super::history::{self, Event};
@@ -36,6 +37,8 @@ pub struct Instances {
     pub(super) source: ClientSource,
     slow_start: Duration,
     glances: Glances,
+    /// One trial at a time.
+    pub(super) trying: Arc<Mutex<()>>,
 }
 
 /// What an action led to, as programs are told.
@@ -59,7 +62,7 @@ impl Instances {
         let root = data_dir.join("instances");
         let preparation = Preparation::new(db.clone(), configs, source.clone(), root.clone());
         let supervisor = Supervisor::new(db.clone(), preparation.clone(), slow_start);
-        Self { db, root, supervisor, preparation, source, slow_start, glances: Glances::default() }
+        Self { db, root, supervisor, preparation, source, slow_start, glances: Glances::default(), trying: Arc::default() }
     }
 
     /// Takes charge of all instances at the manager's start.

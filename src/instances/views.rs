@@ -8,6 +8,7 @@ use super::bulk::{Action, Done};
 use super::glance::Glance;
 use super::history::Event;
 use super::model::Instance;
+use super::trying::Tried;
 use super::words::size_words;
 use crate::chart::{Unit, format_value};
 use crate::error::FieldError;
@@ -105,6 +106,23 @@ impl crate::http::View for Parts {
         Some(if name.starts_with("i-") { self.as_row().render() } else { self.as_status().render() })
     }
 }
+
+/// `POST /saved-configs/{id}/trial`: what came of it.
+#[derive(Debug, Serialize, Template)]
+#[template(path = "instances/trial.html", blocks = ["main"])]
+pub struct TrialPage {
+    #[serde(skip)]
+    pub(super) frame: Frame,
+    /// What the configuration is called.
+    pub name: String,
+    /// What came of it.
+    #[serde(flatten)]
+    pub tried: Tried,
+    /// The installed clients it can be tried with.
+    #[serde(skip)]
+    pub(super) versions: Vec<String>,
+}
+view!(TrialPage { "main" => as_main });
 
 /// A field of the rarely needed part of the form.
 struct LimitField {

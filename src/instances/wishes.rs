@@ -33,6 +33,16 @@ pub struct Wishes {
 /// The smallest memory limit: the real client has about 20 MiB of private memory when idle, with its threads' stacks.
 const LEAST_MEMORY_MIB: i64 = 64;
 
+/// Whether a text may be the name of an installed client: it becomes part of a path.
+pub(super) fn is_version_name(text: &str) -> bool {
+    text.len() <= 48
+        // The link to the one in use is no version.
+        && text != CURRENT
+        && !text.contains("..")
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
+}
+
 impl Wishes {
     /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says nothing, so `is_form` makes it a no.
     ///
@@ -66,13 +76,7 @@ impl Wishes {
         }
         let version = body.text("client_version");
         if has_version {
-            if version.as_deref().is_some_and(|v| {
-                v.len() > 48
-                    || *v == *CURRENT
-                    || v.contains("..")
-                    || !v.starts_with(|c: char| c.is_ascii_alphanumeric())
-                    || !v.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
-            }) {
+            if version.as_deref().is_some_and(|v| !is_version_name(v)) {
                 body.refuse("client_version", "client_version must be a version such as 0.6.0.");
             }
             wishes.client_version = Some(version);

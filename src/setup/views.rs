@@ -298,7 +298,9 @@ impl StepPage {
             let label = label(&field).trim_end_matches(" (optional)");
             (href, row.map_or_else(|| label.to_owned(), |row| format!("Pool {}: {label}", row.saturating_add(1))))
         };
-        let all = self.found.errors.iter().map(|one| {
+        let mut errors: Vec<&FieldError> = self.found.errors.iter().collect();
+        errors.sort_by_cached_key(|one| place_of(&field_of(&one.pointer)));
+        let all = errors.into_iter().map(|one| {
             let (href, label) = complaint(one);
             Complaint { href, label, detail: &one.detail }
         });
@@ -372,6 +374,14 @@ fn label(name: &str) -> &'static str {
     let is_it = |known: &str| name == known || name.strip_suffix(known).is_some_and(|rest| rest.ends_with('.'));
     let found = LABELS.iter().chain(&MORE_LABELS).find(|(known, _)| is_it(known));
     found.map_or("", |(_, label)| label)
+}
+
+/// Where a field stands: its step, its row among the pools, its place in the row.
+fn place_of(name: &str) -> (Option<Step>, usize, usize) {
+    let row = name.strip_prefix("upstreams.").and_then(|rest| rest.split('.').next()?.parse().ok());
+    let mine = label(name);
+    let place = LABELS.iter().chain(&MORE_LABELS).position(|(_, label)| *label == mine);
+    (Step::of_field(name), row.unwrap_or_default(), place.unwrap_or(usize::MAX))
 }
 
 /// Values to choose from, with what they are called.

@@ -188,6 +188,11 @@ async fn look_at_everything(browser: &Browser) {
     browser.until("the keys", "return document.querySelector('h1').innerText === 'A fresh pair of keys'").await;
     look_at(browser, "keys", &mut found).await;
 
+    browser.go(&manager.url(&format!("/saved-configs/{pool}"))).await;
+    browser.press("Try with the client").await;
+    browser.until("what came of it", "return location.pathname.endsWith('/trial')").await;
+    look_at(browser, "config-trial", &mut found).await;
+
     look_at_setup(&manager, browser, &ids, &mut found).await;
 
     // What is folded away is looked at, too.

@@ -14,6 +14,7 @@ mod metrics;
 mod parsing;
 mod peer;
 mod setup;
+mod trial;
 
 use peer::Peer;
 

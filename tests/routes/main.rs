@@ -17,6 +17,7 @@ mod saved_configs;
 mod scrape;
 mod setup;
 mod statics;
+mod trial;
 
 use harness::Manager;
 use harness::answer::Answer;

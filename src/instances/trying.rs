@@ -1,0 +1,200 @@
+//! A configuration tried with a real client program: does it take the file? Nothing is mined and nothing is reached.
+//!
+//! The client has no switch for that, so it is run in a box with the file as it would get it, but with addresses that lead nowhere, and ended
+//! as soon as it says anything in its log: it logs nothing before it has read its file. Blocks nobody: one trial at a time.
+
+use serde::Serialize;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::preparation::{rendered, write_whole};
+use super::program::environment;
+use super::service::Instances;
+use crate::clock::Timestamp;
+use crate::configs::{ClientConfig, ClientVersion, Saved, TemplateProvider};
+use crate::diagnosis::{self, End};
+use crate::error::{Error, Result};
+use crate::executable::trial::{self, Heard};
+use crate::ids::ConfigId;
+use crate::keeper::names;
+use crate::keys::without_secret_keys;
+use crate::logbuf::level::header;
+
+/// A client that has not read its file by then hangs. The real one takes some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Where the client is to listen, if it gets that far: ports that are asked for from here on.
+const PORTS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 49_152);
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tried {
+    /// Which configuration was tried.
+    pub config_id: ConfigId,
+    /// In which revision.
+    pub revision: i32,
+    /// With which version of the client.
+    pub client_version: ClientVersion,
+    /// The client takes the file.
+    pub accepted: bool,
+    /// What came of it, for people.
+    pub message: String,
+    /// What to do, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+    /// What the client itself said, if it did not take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
+}
+
+impl Instances {
+    /// Tries a saved configuration with an installed client; `version`: its name in the store, none: the one in use.
+    ///
+    /// # Errors
+    /// There is no such configuration, or no usable client of that name; the disk.
+    pub async fn try_config(&self, id: ConfigId, version: Option<&str>) -> Result<(Saved, Tried)> {
+        let saved = self.preparation.configs().get(id).await?;
+        let program = self.source.program(version).await?;
+        let tried = Tried {
+            config_id: id,
+            revision: saved.revision,
+            client_version: program.version,
+            accepted: false,
+            message: String::new(),
+            advice: None,
+            said: None,
+        };
+        let _one_at_a_time = self.trying.lock().await;
+        let dir = Scratch::make(self.root.with_file_name("trials")).await?;
+        let port = self.free_port(PORTS, Vec::new()).await?;
+        let monitoring = self.free_port(PORTS, vec![port]).await?;
+        let nobody = self.free_port(PORTS, vec![port, monitoring]).await?;
+        let harmless = Saved { config: harmless(&saved.config, dir.0.clone(), [port, monitoring, nobody]), ..saved.clone() };
+        let toml = match rendered(&harmless, program.version) {
+            Ok(toml) => toml,
+            Err(Error::Conflict(message)) => return Ok((saved, Tried { message, ..tried })),
+            Err(other) => return Err(other),
+        };
+        let path = dir.0.join(names::CONFIG);
+        let place = dir.0.clone();
+        tokio::task::spawn_blocking(move || write_whole(&place, names::CONFIG, toml.as_bytes()))
+            .await
+            .map_err(Error::internal)??;
+        let args: Vec<String> = program.first_args.iter().cloned().chain(["-c".to_owned(), path.display().to_string()]).collect();
+        let is_log = |line: &str| header(line.as_bytes()).is_some();
+        let env = environment().chain([("RUST_LOG".to_owned(), "info".to_owned())]);
+        let heard = trial::listen(&program.path, &args, env, is_log, PATIENCE).await;
+        drop(dir);
+        Ok((saved, judged(heard, tried)))
+    }
+}
+
+/// What the client's words mean.
+fn judged(heard: std::result::Result<Heard, String>, tried: Tried) -> Tried {
+    let version = tried.client_version;
+    match heard {
+        Ok(Heard::Line) => Tried { accepted: true, message: format!("Client {version} takes this configuration."), ..tried },
+        Ok(Heard::End { code, said }) => {
+            let end = code.map(End::Code);
+            let cause = diagnosis::cause(&said, Timestamp::now(), end);
+            let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
+            let why = cause.as_ref().map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
+            let said = without_secret_keys(&said.join("\n"));
+            Tried {
+                message: format!("Client {version} does not take this configuration: {why}."),
+                advice: cause.map(|cause| cause.advice),
+                said: Some(said).filter(|said| !said.trim().is_empty()),
+                ..tried
+            }
+        }
+        Ok(Heard::Nothing) => Tried {
+            message: format!(
+                "Client {version} said nothing within {} s, so it is not known whether it takes it.",
+                PATIENCE.as_secs()
+            ),
+            ..tried
+        },
+        Err(why) => Tried { message: format!("The client program {why}."), ..tried },
+    }
+}
+
+/// The same configuration with addresses that lead nowhere: it listens on `[port, monitoring]` of this machine alone, and whoever it would
+/// speak to is at a port where nobody is.
+fn harmless(config: &ClientConfig, dir: PathBuf, [port, monitoring, nobody]: [u16; 3]) -> ClientConfig {
+    let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut config = config.clone();
+    config.listening_address = here(port);
+    config.monitoring_address = config.monitoring_address.map(|_| here(monitoring));
+    match &mut config.template_provider_type {
+        TemplateProvider::Sv2Tp { address, .. } => *address = here(nobody).to_string(),
+        TemplateProvider::BitcoinCoreIpc { data_dir, .. } => *data_dir = Some(dir.display().to_string()),
+    }
+    for pool in &mut config.upstreams {
+        (pool.pool_address, pool.pool_port) = (Ipv4Addr::LOCALHOST.to_string(), nobody);
+        (pool.jds_address, pool.jds_port) = (Ipv4Addr::LOCALHOST.to_string(), nobody);
+    }
+    // It would search the network for miners.
+    config.miner_telemetry = config.miner_telemetry.map(|_| crate::configs::MinerTelemetry::default());
+    config
+}
+
+/// A directory for one trial, gone with it. What a manager that was killed left there goes with the next trial.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    async fn make(dir: PathBuf) -> Result<Self> {
+        let made = Self(dir);
+        let dir = made.0.clone();
+        tokio::task::spawn_blocking(move || {
+            remove(&dir);
+            fs::DirBuilder::new().mode(0o700).create(&dir)
+        })
+        .await
+        .map_err(Error::internal)??;
+        Ok(made)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        remove(&self.0);
+    }
+}
+
+/// The secret key is in there, so that it stays is worth a line in the log.
+fn remove(dir: &Path) {
+    match fs::remove_dir_all(dir) {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => tracing::warn!(dir = %dir.display(), error = %e, "the directory of a trial cannot be removed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeyPair;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_that_is_tried_leads_anywhere() {
+        let mut value = ClientConfig::starting(KeyPair::generate().unwrap()).to_stored_value();
+        value["upstreams"] = json!([{ "authority_pubkey": "k", "pool_address": "pool.attic", "pool_port": 1, "jds_address": "10.1.1.1",
+            "jds_port": 2, "user_identity": "alice" }]);
+        value["miner_telemetry"] = json!({ "cidrs": ["192.168.1.0/24"] });
+        for provider in [
+            json!({ "Sv2Tp": { "address": "tp.attic:8442" } }),
+            json!({ "BitcoinCoreIpc": { "version": 31, "network": "mainnet", "fee_threshold": 1, "min_interval": 1 } }),
+        ] {
+            value["template_provider_type"] = provider;
+            let config: ClientConfig = serde_json::from_value(value.clone()).unwrap();
+            let text = serde_json::to_string(&harmless(&config, "/nowhere".into(), [4, 5, 6])).unwrap();
+            for gone in ["attic", "10.1.1.1", "0.0.0.0", "192.168", "9091"] {
+                assert!(!text.contains(gone), "{gone}: {text}");
+            }
+            assert!(text.contains("alice") && text.contains("127.0.0.1:4") && text.contains("127.0.0.1:5"), "{text}");
+        }
+    }
+}
