@@ -11,6 +11,9 @@ mod harness;
 mod ordinary;
 #[path = "../real_client/peer.rs"]
 mod peer;
+#[path = "../updates/releases.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod releases;
 
 use harness::{Manager, free_port, solo_config};
 use ordinary::{begun, current, done, over};

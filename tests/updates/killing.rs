@@ -3,8 +3,7 @@
 
 use crate::clients::{program, version};
 use crate::harness::{Manager, until};
-use crate::ordinary::{current, install, over, soon, store};
-use crate::releases::{Offered, Releases};
+use crate::ordinary::{current, install, over, running_on_the_older, soon, store, two_releases, until_tried};
 use serde_json::{Value, json};
 
 /// Starts the manager anew so that it dies at a place.
@@ -34,8 +33,7 @@ async fn newest_job(manager: &Manager) -> Value {
 
 #[tokio::test]
 async fn an_installation_killed_at_every_step() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     for (place, comes) in [
         ("install.begun", false),
         ("install.downloaded", false),
@@ -77,14 +75,9 @@ async fn an_installation_killed_at_every_step() {
 
 #[tokio::test]
 async fn a_switch_killed_at_every_step_is_gone_on_with() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     let mut manager = Manager::with_store(&releases.base(), &[]).await;
-    install(&manager, "v0.7.0").await;
-    install(&manager, "v0.8.0").await;
-    let id = manager.instance("barn").await;
-    manager.act(&format!("/api/instances/{id}/start")).await;
-    manager.until_state(&id, "running").await;
+    let id = running_on_the_older(&manager).await;
     let mut to = "0.6.0";
     for place in [
         "switch.begun",
@@ -114,13 +107,9 @@ async fn a_switch_killed_at_every_step_is_gone_on_with() {
 #[tokio::test]
 async fn a_switch_to_a_bad_client_killed_on_its_way_back_comes_back() {
     let dying = program(&["--pretend-version", "0.6.0", "--die-after", "300ms"]);
-    let releases = Releases::serve(vec![Offered::new("v0.8.0", &dying), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&dying).await;
     let mut manager = Manager::with_store(&releases.base(), &[]).await;
-    install(&manager, "v0.7.0").await;
-    install(&manager, "v0.8.0").await;
-    let id = manager.instance("barn").await;
-    manager.act(&format!("/api/instances/{id}/start")).await;
-    manager.until_state(&id, "running").await;
+    let id = running_on_the_older(&manager).await;
     for place in ["switch.trial", "switch.restarted", "switch.judged", "switch.back"] {
         set_up(&mut manager, place).await;
         manager.until_state(&id, "running").await;
@@ -139,8 +128,7 @@ async fn a_switch_to_a_bad_client_killed_on_its_way_back_comes_back() {
 
 #[tokio::test]
 async fn a_removal_killed_in_the_middle_is_finished() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     let mut manager = Manager::with_store(&releases.base(), &[]).await;
     install(&manager, "v0.8.0").await;
     install(&manager, "v0.7.0").await;
@@ -152,21 +140,12 @@ async fn a_removal_killed_in_the_middle_is_finished() {
 
 #[tokio::test]
 async fn a_manager_that_ends_in_order_leaves_a_switch_to_the_next_one() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     let mut manager = Manager::with_store(&releases.base(), &["--on-shutdown", "leave"]).await;
-    install(&manager, "v0.7.0").await;
-    install(&manager, "v0.8.0").await;
-    let id = manager.instance("barn").await;
-    manager.act(&format!("/api/instances/{id}/start")).await;
-    manager.until_state(&id, "running").await;
+    let id = running_on_the_older(&manager).await;
     let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
     manager.post_json("/api/updates/switch", &order).await;
-    until("it is tried", || async {
-        let instance = manager.json(&format!("/api/instances/{id}")).await;
-        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
-    })
-    .await;
+    until_tried(&manager, &id).await;
     let pid = manager.json(&format!("/api/instances/{id}")).await["pid"].clone();
     assert!(manager.terminate().success());
     manager.begin();
@@ -178,8 +157,7 @@ async fn a_manager_that_ends_in_order_leaves_a_switch_to_the_next_one() {
 
 #[tokio::test]
 async fn a_manager_that_stops_its_clients_in_the_middle_of_a_switch_goes_on_after_its_next_start() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     for autostart in [true, false] {
         let mut manager = Manager::with_store(&releases.base(), &[]).await;
         install(&manager, "v0.7.0").await;
@@ -191,11 +169,7 @@ async fn a_manager_that_stops_its_clients_in_the_middle_of_a_switch_goes_on_afte
         manager.until_state(&id, "running").await;
         let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
         manager.post_json("/api/updates/switch", &order).await;
-        until("it is tried", || async {
-            let instance = manager.json(&format!("/api/instances/{id}")).await;
-            (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
-        })
-        .await;
+        until_tried(&manager, &id).await;
         assert!(manager.terminate().success());
         manager.begin();
         let job = newest_job(&manager).await;
@@ -216,24 +190,15 @@ async fn a_manager_that_stops_its_clients_in_the_middle_of_a_switch_goes_on_afte
 
 #[tokio::test]
 async fn what_was_cancelled_stays_cancelled_when_the_manager_is_killed_on_the_way_back() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     let mut manager = Manager::with_store(&releases.base(), &[]).await;
-    install(&manager, "v0.7.0").await;
-    install(&manager, "v0.8.0").await;
-    let id = manager.instance("barn").await;
-    manager.act(&format!("/api/instances/{id}/start")).await;
-    manager.until_state(&id, "running").await;
+    let id = running_on_the_older(&manager).await;
     set_up(&mut manager, "switch.back").await;
     manager.until_state(&id, "running").await;
     let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 60 });
     let told: Value = manager.post_json("/api/updates/switch", &order).await.json().await.unwrap();
     let job = told["job"].as_str().unwrap().to_owned();
-    until("it is tried", || async {
-        let instance = manager.json(&format!("/api/instances/{id}")).await;
-        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
-    })
-    .await;
+    until_tried(&manager, &id).await;
     killed(&mut manager, &format!("/api/updates/jobs/{job}/cancel"), &json!({})).await;
     let job = over(&manager, &job).await;
     assert_eq!(job["stage"], "cancelled", "{job}");
@@ -243,8 +208,7 @@ async fn what_was_cancelled_stays_cancelled_when_the_manager_is_killed_on_the_wa
 
 #[tokio::test]
 async fn a_wish_to_switch_outlives_the_manager() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     for place in ["install.renamed", "install.concluded"] {
         let mut manager = Manager::with_store(&releases.base(), &[]).await;
         install(&manager, "v0.7.0").await;
@@ -258,21 +222,12 @@ async fn a_wish_to_switch_outlives_the_manager() {
 
 #[tokio::test]
 async fn a_killed_keeper_is_not_held_against_the_client_that_is_tried() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     let manager = Manager::with_store(&releases.base(), &[]).await;
-    install(&manager, "v0.7.0").await;
-    install(&manager, "v0.8.0").await;
-    let id = manager.instance("barn").await;
-    manager.act(&format!("/api/instances/{id}/start")).await;
-    manager.until_state(&id, "running").await;
+    let id = running_on_the_older(&manager).await;
     let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 4 });
     manager.post_json("/api/updates/switch", &order).await;
-    until("it is tried", || async {
-        let instance = manager.json(&format!("/api/instances/{id}")).await;
-        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
-    })
-    .await;
+    until_tried(&manager, &id).await;
     crate::harness::signal(manager.keeper_pid(&id).unwrap(), rustix::process::Signal::KILL);
     let job = newest_job(&manager).await;
     assert_eq!(job["stage"], "switched", "{job}");

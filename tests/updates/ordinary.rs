@@ -1,6 +1,8 @@
 //! What tests of updates do all the time.
 
-use crate::harness::{Manager, until_within};
+use crate::clients::version;
+use crate::harness::{Manager, until, until_within};
+use crate::releases::{Offered, Releases};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -37,6 +39,30 @@ pub async fn install(manager: &Manager, version: &str) -> Value {
     let job = done(manager, "/api/updates/install", &json!({ "version": version })).await;
     assert_eq!(job["stage"], "installed", "{job}");
     job
+}
+
+/// A release of 0.5.0, and a newer one with this client.
+pub async fn two_releases(newer: &[u8]) -> Releases {
+    Releases::serve(vec![Offered::new("v0.8.0", newer), Offered::new("v0.7.0", &version("0.5.0"))]).await
+}
+
+/// Installs both of [`two_releases`], with 0.5.0 in use, and starts an instance; returns its id.
+pub async fn running_on_the_older(manager: &Manager) -> String {
+    install(manager, "v0.7.0").await;
+    install(manager, "v0.8.0").await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    id
+}
+
+/// Waits until an instance serves miners with the newer client.
+pub async fn until_tried(manager: &Manager, id: &str) {
+    until("the newer one is tried", || async {
+        let instance = manager.json(&format!("/api/instances/{id}")).await;
+        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
+    })
+    .await;
 }
 
 /// How quickly instances of tests are judged.

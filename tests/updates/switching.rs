@@ -2,13 +2,13 @@
 
 use crate::clients::{program, version};
 use crate::harness::{Manager, free_port, pool_config, solo_config, until};
-use crate::ordinary::{begun, current, done, install, over, soon};
-use crate::releases::{Offered, Releases};
+use crate::ordinary::{begun, current, done, install, over, soon, two_releases, until_tried};
+use crate::releases::Releases;
 use serde_json::{Value, json};
 
 /// A manager with 0.5.0 in use and 0.6.0 installed, and so many running instances.
 async fn two_versions(newer: Vec<u8>, instances: usize) -> (Releases, Manager, Vec<String>) {
-    let releases = Releases::serve(vec![Offered::new("v0.8.0", &newer), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&newer).await;
     let manager = Manager::with_store(&releases.base(), &[]).await;
     install(&manager, "v0.7.0").await;
     install(&manager, "v0.8.0").await;
@@ -224,11 +224,7 @@ async fn a_database_that_is_locked_in_the_middle_of_a_step_delays_it_and_no_more
     let (_releases, manager, ids) = two_versions(version("0.6.0"), 1).await;
     let order = json!({ "version": "0.6.0", "ready_within_s": 30, "watch_s": 3 });
     let id = begun(&manager, "/api/updates/switch", &order).await;
-    until("it is tried", || async {
-        let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
-        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
-    })
-    .await;
+    until_tried(&manager, &ids[0]).await;
     let path = manager.data_dir().join("jd-manager.sqlite3");
     // Longer than a writer waits for the lock.
     let locked = std::thread::spawn(move || {
@@ -291,11 +287,7 @@ async fn a_switch_that_is_cancelled_goes_back_and_one_whose_instance_is_stopped_
     let (_releases, manager, ids) = two_versions(version("0.6.0"), 2).await;
     let order = json!({ "version": "0.6.0", "ready_within_s": 10, "watch_s": 60 });
     let id = begun(&manager, "/api/updates/switch", &order).await;
-    until("the first one is tried", || async {
-        let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
-        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
-    })
-    .await;
+    until_tried(&manager, &ids[0]).await;
     // What is tried cannot be removed meanwhile, and nothing else begins.
     assert_eq!(manager.delete("/api/updates/installed/0.6.0").await.status(), 409);
     assert_eq!(manager.post_json("/api/updates/rollback", &json!({})).await.status(), 409);
@@ -309,11 +301,7 @@ async fn a_switch_that_is_cancelled_goes_back_and_one_whose_instance_is_stopped_
     assert_eq!(runs(&manager, &ids[0]).await, "0.5.0");
 
     let id = begun(&manager, "/api/updates/switch", &order).await;
-    until("it is tried again", || async {
-        let instance = manager.json(&format!("/api/instances/{}", ids[0])).await;
-        (instance["running_version"] == "0.6.0" && instance["status"] == "running").then_some(())
-    })
-    .await;
+    until_tried(&manager, &ids[0]).await;
     manager.act(&format!("/api/instances/{}/stop", ids[0])).await;
     let job = over(&manager, &id).await;
     assert!(job["stage"] == "failed" && job["message"].as_str().unwrap().contains("could not be judged"), "{job}");
@@ -338,8 +326,7 @@ async fn an_instance_with_an_older_client_has_a_warning_that_names_the_release()
 
 #[tokio::test]
 async fn installing_and_switching_is_one_order_if_wished() {
-    let releases =
-        Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0")), Offered::new("v0.7.0", &version("0.5.0"))]).await;
+    let releases = two_releases(&version("0.6.0")).await;
     let manager = Manager::with_store(&releases.base(), &[]).await;
     install(&manager, "0.5.0").await;
     // By the version of the client as well as by the release's tag. Nothing runs, so there is nothing to wait for.
