@@ -40,18 +40,18 @@ async fn without_javascript_charts_are_there_and_everything_is_a_link() {
     browser.press("Metrics").await;
     browser.go(&manager.url(&format!("/metrics/{id}"))).await;
     browser.press("1 hour").await;
-    assert_eq!(browser.text("nav[aria-label='Stretch of time'] [aria-current]").await, "1 hour");
+    browser.reads("nav[aria-label='Stretch of time'] [aria-current]", "1 hour").await;
     browser.press("minutes").await;
-    assert_eq!(browser.text("nav[aria-label='Stretch of time'] ~ p b").await, "minutes");
+    browser.reads("nav[aria-label='Stretch of time'] ~ p b", "minutes").await;
     browser.click("#charts section:first-of-type summary").await;
     browser.press("Show them as a table").await;
-    assert!(browser.path().await.contains("/hashrate_measured/timeseries"), "{}", browser.path().await);
+    browser.until("the table", "return location.pathname.includes('/hashrate_measured/timeseries')").await;
     assert!(browser.text("table tbody").await.contains("H/s"));
     // Two instances in one chart, by a plain form.
     browser.go(&manager.url("/metrics")).await;
     browser.choose("#metric", "memory_bytes").await;
     browser.press("Show").await;
-    assert!(browser.text("h2#cmp").await.contains("Memory"));
+    browser.until("the chart of memory", "return document.querySelector('h2#cmp')?.innerText.includes('Memory')").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

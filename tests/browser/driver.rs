@@ -157,6 +157,18 @@ impl Browser {
         self.client.current_url().await.unwrap().path().to_owned()
     }
 
+    /// Waits until an element reads so: after a press the page before may be there for a moment longer.
+    pub async fn reads(&self, css: &str, words: &str) {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let script = format!("return document.querySelector({})?.innerText.trim() === {}", quoted(css), quoted(words));
+        self.until(&format!("{css} reads {words:?}"), &script).await;
+    }
+
+    /// Waits until the page is at this address.
+    pub async fn arrives(&self, path: &str) {
+        self.until(path, &format!("return location.pathname === {}", serde_json::to_string(path).unwrap())).await;
+    }
+
     /// The title of the page.
     pub async fn title(&self) -> String {
         self.client.title().await.unwrap()

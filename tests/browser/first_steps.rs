@@ -30,7 +30,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     assert!(!browser.offers("New instance").await, "an instance needs a configuration first");
 
     browser.press("New configuration").await;
-    assert_eq!(browser.path().await, "/saved-configs/new");
+    browser.arrives("/saved-configs/new").await;
     browser.fill("#name", "home solo").await;
     browser.choose("#mode", "SOLOMINING").await;
     browser.fill("#coinbase_reward_script", PAYOUT).await;
@@ -45,11 +45,11 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     assert!(browser.text("main").await.contains(PAYOUT));
 
     browser.press("Overview").await;
-    assert_eq!(browser.text("main h2").await, "Next: an instance");
+    browser.reads("main h2", "Next: an instance").await;
     browser.press("New instance").await;
     browser.fill("#name", "barn").await;
     browser.press("Save instance").await;
-    assert_eq!(browser.text("h1").await, "barn");
+    browser.reads("h1", "barn").await;
     assert_eq!(browser.text("#status .state").await, "stopped");
     assert!(browser.title().await.starts_with("stopped · barn"));
     assert!(browser.text("main").await.contains("Nothing logged yet"));

@@ -179,7 +179,7 @@ async fn a_selection_outlives_changes_and_is_acted_on() {
         expected.sort();
         assert_eq!(chosen, json!(expected));
         browser.press_in("//form[@id='bulk']", "Start").await;
-        assert!(browser.text("h1").await.contains("2 of 2"), "{}", browser.told_by_page().await);
+        browser.until("what became of both", "return document.querySelector('h1')?.innerText.includes('2 of 2')").await;
         for id in [&barn, &garage, &attic] {
             manager.until_state(id, "running").await;
             manager.act(&format!("/api/instances/{id}/stop")).await;

@@ -32,7 +32,7 @@ async fn go_through(manager: &Manager, browser: &Browser) {
     browser.go(&manager.url("/")).await;
     assert_eq!(browser.text("main h2").await, "First: set up mining");
     browser.press("Set up mining").await;
-    assert_eq!(browser.text("h1").await, "How do you want to mine?");
+    browser.reads("h1", "How do you want to mine?").await;
     browser.click("label[for=mode-FULLTEMPLATE]").await;
     browser.press("Continue").await;
 
