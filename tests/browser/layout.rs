@@ -116,7 +116,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
 }
 
 /// Looks at the page as it is, in all widths and both colour schemes.
-async fn look_at(browser: &Browser, name: &str, found: &mut Vec<String>) {
+pub async fn look_at(browser: &Browser, name: &str, found: &mut Vec<String>) {
     let pictures = std::env::var_os("JD_MANAGER_TEST_PICTURES").map(PathBuf::from);
     for dark in [false, true] {
         for width in WIDTHS {

@@ -9,6 +9,9 @@ mod harness;
 #[path = "../updates/clients.rs"]
 #[allow(dead_code, reason = "only the part that is needed here")]
 mod clients;
+#[path = "../updates/ordinary.rs"]
+#[allow(dead_code, reason = "only the part that is needed here")]
+mod ordinary;
 #[path = "../updates/releases.rs"]
 #[allow(dead_code, reason = "only the part that is needed here")]
 mod releases;

@@ -3,7 +3,10 @@
 use crate::clients::{program, version};
 use crate::driver::Browser;
 use crate::harness::Manager;
+use crate::layout::look_at;
+use crate::ordinary::{self, done};
 use crate::releases::{Manner, Offered, Releases};
+use serde_json::json;
 use std::time::Duration;
 
 async fn releases() -> Releases {
@@ -113,4 +116,50 @@ async fn from_nothing_to_a_client_to_the_next_and_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_without_javascript() {
     from_nothing_to_back(&Browser::without_javascript().await, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_of_updates_fits_and_can_be_used() {
+    let releases = releases().await;
+    let manager = Manager::with_store(&releases.base(), &[]).await;
+    for browser in [Browser::open().await, Browser::without_javascript().await] {
+        let mut found = Vec::new();
+        browser.go(&manager.url("/updates")).await;
+        look_at(&browser, "updates-first", &mut found).await;
+        for version in ["v0.7.0", "v0.8.0", "v0.9.0"] {
+            let known = manager.json("/api/updates").await;
+            if known["installed"].as_array().unwrap().iter().all(|one| one["manifest"]["tag"] != version) {
+                ordinary::install(&manager, version).await;
+            }
+        }
+        if manager.json("/api/instances").await["instances"].as_array().unwrap().is_empty() {
+            let id = manager.instance("barn").await;
+            manager.act(&format!("/api/instances/{id}/start")).await;
+            manager.until_state(&id, "running").await;
+        }
+        let order = json!({ "version": "0.7.0", "ready_within_s": 10, "watch_s": 2 });
+        let job = done(&manager, "/api/updates/switch", &order).await;
+        assert_eq!(job["stage"], "rolled-back", "{job}");
+        let went_back = format!("/updates/jobs/{}", job["id"].as_str().unwrap());
+        for (page, name) in [
+            ("/updates", "updates"),
+            ("/updates/history", "updates-history"),
+            ("/updates/install?version=v0.8.0", "updates-install"),
+            ("/updates/switch?version=0.6.0", "updates-switch"),
+            ("/updates/installed/0.6.0/delete", "updates-remove"),
+            ("/updates/installed/0.5.0/delete", "updates-needed"),
+            (went_back.as_str(), "updates-went-back"),
+        ] {
+            browser.go(&manager.url(page)).await;
+            look_at(&browser, name, &mut found).await;
+        }
+        browser.go(&manager.url("/updates")).await;
+        browser.fill("#path", "relative").await;
+        browser.press("Copy and install").await;
+        browser.until("the form comes back", "return document.querySelector('#path[aria-invalid=true]')").await;
+        // What is wrong stands at the top, too, and leads to its field.
+        browser.click("p[role=alert] a[href='#path']").await;
+        look_at(&browser, "updates-errors", &mut found).await;
+        assert!(found.is_empty(), "{} defects:\n{}", found.len(), found.join("\n"));
+    }
 }
