@@ -14,7 +14,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::clock::Timestamp;
-use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
+use crate::http::{Caller, Frame, Peer, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
 use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
 
@@ -168,11 +168,19 @@ pub fn router(state: AppState, frame: Frame) -> Router {
         .with_state(state)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn(gate))
         .layer(middleware::from_fn(origin::same_site_only))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
         .layer(CompressionLayer::new())
+}
+
+/// Everybody who can reach the manager is the machine's own user: it listens on loopback only.
+async fn gate(mut request: Request, next: Next) -> axum::response::Response {
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+    request.extensions_mut().insert(Caller::machine(peer));
+    next.run(request).await
 }
 
 async fn not_found() -> Problem {

@@ -4,6 +4,7 @@
 //! Layer 1: knows no domain and no database. The order of the layers is put together in `router.rs`.
 
 pub mod assets;
+pub mod caller;
 pub mod csp;
 pub mod extract;
 pub mod origin;
@@ -12,6 +13,7 @@ pub mod respond;
 pub mod sse;
 pub mod want;
 
+pub use caller::{Caller, Peer, Role};
 pub use extract::{Id, Input, Params};
 pub use problem::{Problem, Reply};
 pub use respond::{Done, Frame, View};

@@ -1,0 +1,117 @@
+//! Who asks: the name, the role and the connection behind a request, as the rest of the house sees them.
+//!
+//! Knows nothing of passwords, sessions or tokens: the gate at the router puts a [`Caller`] into each request it lets through, and
+//! handlers that write down who did something, or show more to some than to others, take it out again.
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+use super::problem::Problem;
+
+/// What somebody may do. Each may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees everything but secrets.
+    Viewer,
+    /// Runs what is there: starts, stops, switches between installed clients, silences alerts.
+    Operator,
+    /// Decides where the income goes and who may do what: configurations, keys, channels, users, backups.
+    Admin,
+}
+
+impl Role {
+    /// All roles, the least first.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// Its name in JSON, in forms and in the database.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| "a role is viewer, operator or admin".into())
+    }
+}
+
+/// The other end of a connection. Put into each request by the listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address; behind a trusted proxy the one the proxy names. `None` over the Unix socket.
+    pub address: Option<IpAddr>,
+    /// It came over the Unix socket, which only the manager's own user and root can open.
+    pub socket: bool,
+    /// What the browser sees is HTTPS.
+    pub secure: bool,
+}
+
+/// Who asks. Handlers get one for every request that passed the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The user's name; [`Caller::MACHINE`] for the machine's own user, who is trusted without one.
+    pub name: String,
+    /// Through which token of that user, by its name; `None` for a person at a page or on the machine.
+    pub token: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// The name of the machine's own user in histories.
+    pub const MACHINE: &'static str = "this machine";
+
+    /// The machine's own user, trusted without a password.
+    #[must_use]
+    pub fn machine(peer: Peer) -> Self {
+        Self { name: Self::MACHINE.into(), token: None, role: Role::Admin, address: peer.address }
+    }
+
+    /// The name for histories: a token's beside its user's.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.token {
+            Some(token) => format!("{} (token {token})", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// # Errors
+    /// 403 when the role is less than `needed`.
+    pub fn must_be(&self, needed: Role) -> Result<(), Problem> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            format!("This needs the role {needed}; {} has the role {}. An admin can change that.", self.title(), self.role),
+        ))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Without the gate's word nobody is anybody: a route that was put outside it stays shut.
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "Log in first."))
+    }
+}
