@@ -1,6 +1,7 @@
 //! The command line: which subcommand, with which settings.
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -10,7 +11,7 @@ use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
 use crate::settings::{Given, LogFormat, Settings};
 use crate::simulate::Simulate;
-use crate::{app, demo, keeper};
+use crate::{app, demo, documentation, keeper};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
 /// keep all of those alive by turns, each with its memory.
@@ -43,6 +44,8 @@ enum Subcommands {
     Demo(Box<Serve>),
     /// Ask a running manager whether it is well; exit code 0 if so.
     Healthcheck(Box<Serve>),
+    /// Print the documentation of the API, OpenAPI 3.1 as JSON. Needs no data directory and no running manager.
+    Openapi,
     /// Internal: hold up one instance.
     #[command(hide = true)]
     Keep {
@@ -65,6 +68,7 @@ enum Subcommands {
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
+        Some(Subcommands::Openapi) => print(&documentation::text()),
         // These four are small processes of their own: no runtime, no settings.
         Some(Subcommands::Keep { dir }) => keeper::keep::keep(&dir),
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
@@ -116,6 +120,14 @@ where
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => complain(&reason, 1),
+    }
+}
+
+/// To standard output, whose other end may be closed.
+fn print(text: &str) -> ExitCode {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => complain(&format!("standard output: {e}"), 1),
+        _ => ExitCode::SUCCESS,
     }
 }
 

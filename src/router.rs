@@ -7,16 +7,14 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use serde_json::json;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::clock::Timestamp;
 use crate::http::{Caller, Frame, Peer, Problem, assets, csp, origin, problem, respond};
-use crate::state::AppState;
-use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
+use crate::state::{AppState, Wellness};
+use crate::{alerts, configs, documentation, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -136,6 +134,8 @@ fn urls() -> Router<AppState> {
         .route("/updates/installed/{name}", delete(updates::routes::remove))
         .route("/updates/installed/{name}/delete", get(updates::routes::ask_remove).post(updates::routes::remove))
         .route("/updates/settings", post(updates::routes::settings).patch(updates::routes::settings))
+        .route("/openapi", get(documentation::routes::show))
+        .route("/openapi.json", get(documentation::routes::document))
         .route("/health", get(health))
         .route("/health/{id}", get(wards::routes::show))
         .route("/health/{id}/check", post(wards::routes::check))
@@ -163,6 +163,8 @@ pub fn router(state: AppState, frame: Frame) -> Router {
         .fallback(not_found);
     Router::new()
         .nest("/api", pages.clone())
+        // The root below the prefix, for programs that put the two together.
+        .route("/api/", get(instances::routes::overview))
         .merge(pages)
         .route("/static/{name}", get(assets::serve))
         .with_state(state)
@@ -193,6 +195,6 @@ async fn method_not_allowed() -> StatusCode {
 }
 
 /// `GET /health`: the manager itself is well, for containers and balancers.
-async fn health(State(state): State<AppState>) -> Json<serde_json::Value> {
-    Json(json!({ "status": "ok", "timestamp": Timestamp::now(), "uptime": state.started.elapsed().as_secs() }))
+async fn health(State(state): State<AppState>) -> Json<Wellness> {
+    Json(state.wellness())
 }

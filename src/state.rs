@@ -1,6 +1,8 @@
 //! What handlers may reach: each domain's service and nothing else.
 
 use axum::extract::FromRef;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +46,26 @@ pub struct AppState {
     pub started: Instant,
     /// The same by the clock.
     pub started_at: Timestamp,
+}
+
+/// How the manager itself is.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ManagerHealth")]
+pub struct Wellness {
+    /// Always `ok`: one that is not well does not answer.
+    status: &'static str,
+    /// The machine's time.
+    timestamp: Timestamp,
+    /// For how long it has run, whole seconds.
+    uptime: u64,
+}
+
+impl AppState {
+    /// That the manager is well.
+    #[must_use]
+    pub fn wellness(&self) -> Wellness {
+        Wellness { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs() }
+    }
 }
 
 impl FromRef<AppState> for Configs {

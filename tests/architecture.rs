@@ -26,6 +26,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "keeper",
             "logbuf",
             "notify",
+            "openapi",
             "sampling",
             "schedule",
             "simulate",
@@ -42,7 +43,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (8, &["updates"]),
     (9, &["alerts"]),
     // The house around them.
-    (10, &["app", "cli", "demo", "router", "settings", "state"]),
+    (10, &["app", "cli", "demo", "documentation", "router", "settings", "state"]),
 ];
 
 /// Domains, whose files have the parts that the rules below speak of.

@@ -18,6 +18,7 @@ mod bundle;
 mod channel_draft;
 mod decide;
 pub mod delivery;
+pub mod documented;
 mod feed;
 mod jobs;
 mod judging;

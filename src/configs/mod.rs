@@ -15,6 +15,7 @@
 //! Everything but `active`, `draft`, `exchange`, `history`, `hosts`, `importing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
 
 mod differences;
+pub mod documented;
 mod model;
 mod reading;
 mod rules;

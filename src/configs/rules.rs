@@ -47,7 +47,7 @@ const SHORT_CERTIFICATE: u32 = 60;
 const MANY_SHARES: f64 = 60.0;
 
 /// What was found out about a configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct Findings {
     /// What must be mended. Pointers are relative to the configuration object.
     pub errors: Vec<FieldError>,

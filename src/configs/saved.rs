@@ -1,5 +1,6 @@
 //! A saved configuration as everybody outside sees it, and its history. Knows no SQL; secrets are serialised as a mask.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::differences::{Difference, differences};
@@ -15,7 +16,8 @@ use crate::error::{Error, FieldError, Result};
 use crate::ids::{ConfigId, InstanceId};
 
 /// An instance that runs a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "ConfigurationUser")]
 pub struct User {
     /// Its id.
     pub id: InstanceId,
@@ -24,7 +26,7 @@ pub struct User {
 }
 
 /// A saved configuration. Serialised its `config` is masked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Saved {
     /// Its id.
     pub id: ConfigId,
@@ -82,7 +84,8 @@ impl Saved {
 }
 
 /// A saved configuration in a list: the masked configuration as a JSON text, as clients of the first generation read it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ConfigurationSummary")]
 pub struct Summary {
     /// Its id.
     pub id: ConfigId,
@@ -136,7 +139,7 @@ impl From<Saved> for Summary {
 }
 
 /// One state in the history of a saved configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Revision {
     /// Its number, from 1.
     pub revision: i32,
@@ -185,7 +188,7 @@ impl Revision {
 }
 
 /// Two revisions of a saved configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Comparison {
     /// Whose they are.
     pub config_id: ConfigId,
@@ -222,7 +225,8 @@ impl Comparison {
 }
 
 /// What a change led to, as programs are told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ConfigurationOutcome")]
 pub struct Outcome {
     /// Always true: failures are problems.
     pub success: bool,
@@ -239,7 +243,7 @@ pub struct Outcome {
 }
 
 /// What somebody is told who asked about a configuration without saving it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Verdict {
     /// Nothing is wrong with it: it could be saved.
     pub valid: bool,

@@ -9,6 +9,7 @@ pub mod show;
 pub mod values;
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{ClientConfig, Mode};
@@ -63,8 +64,9 @@ fn versions_in_words(config: &ClientConfig) -> String {
 }
 
 /// `GET /saved-configs`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/list.html", blocks = ["main"])]
+#[schemars(rename = "Configurations")]
 pub struct ListPage {
     #[serde(skip)]
     frame: Frame,
@@ -128,8 +130,9 @@ impl ListPage {
 }
 
 /// `GET /saved-configs/{id}/delete`: what will be lost, and the button.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/delete.html", blocks = ["main"])]
+#[schemars(rename = "ConfigurationDeletion")]
 pub struct DeletePage {
     #[serde(skip)]
     frame: Frame,
@@ -159,8 +162,9 @@ impl DeletePage {
 }
 
 /// `GET /saved-configs/{id}/toml` as a page or JSON.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/toml.html", blocks = ["main"])]
+#[schemars(rename = "ConfigurationFile")]
 pub struct TomlPage {
     #[serde(skip)]
     frame: Frame,

@@ -5,10 +5,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use serde_json::json;
 
 use super::service::{FirstGeneration, Sent};
-use super::views::{Kept, Standing, ValidPage};
+use super::views::{Kept, NoLog, Standing, ValidPage};
 use crate::configs::form_to_value;
 use crate::error::Error;
 use crate::http::extract::Fields;
@@ -51,7 +50,7 @@ pub async fn log(
 ) -> Reply {
     match first.made().await {
         Ok(id) => logs::log(State(pages), frame, Id(id), want, headers, params).await,
-        Err(Error::NotFound { .. }) if want.form == Form::Json => Ok(Json(json!({ "logs": [] })).into_response()),
+        Err(Error::NotFound { .. }) if want.form == Form::Json => Ok(Json(NoLog::default()).into_response()),
         Err(other) => Err(other.into()),
     }
 }

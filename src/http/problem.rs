@@ -11,6 +11,7 @@ use axum::http::header::{ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -136,8 +137,9 @@ impl IntoResponse for Problem {
 }
 
 /// RFC 9457 members, and `success` and `error` for clients of the first generation.
-#[derive(Serialize)]
-struct Details<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Problem")]
+pub struct Details<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,

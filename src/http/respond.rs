@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::header::{LOCATION, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::{Problem, Reply};
@@ -121,6 +122,22 @@ impl<J: Serialize> Done<J> {
             }
             (_, None) => Json(self.json).into_response(),
         })
+    }
+}
+
+/// What a program is told of a change that has nothing else to say.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Done")]
+pub struct Told {
+    success: bool,
+    /// What was done, for people.
+    message: String,
+}
+
+impl Told {
+    /// It was done.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { success: true, message: message.into() }
     }
 }
 

@@ -129,6 +129,16 @@ impl fmt::Display for SecretKey {
     }
 }
 
+impl schemars::JsonSchema for SecretKey {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretKey".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "Never shown: `********` stands in its place, and sent back it means the one that is kept." })
+    }
+}
+
 /// As [`MASK`], so that no page, list or log shows the key by accident.
 impl serde::Serialize for SecretKey {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

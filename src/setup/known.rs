@@ -1,12 +1,13 @@
 //! Pools that are known with their keys, from `data/pools.toml`. Pure: the list is part of the program.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
 use crate::configs::BitcoinNetwork;
 
 /// A pool of the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownPool {
     /// By which programs name it.

@@ -1,5 +1,6 @@
 //! The end of setup: what was found right is saved, made and started.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,12 +9,25 @@ use super::service::Setups;
 use super::whole::{Judged, Whole, seen_from_the_body};
 use crate::configs::{Draft, lacking};
 use crate::error::{Error, FieldError, Result};
-use crate::ids::{ConfigId, InstanceId};
+use crate::ids::{ConfigId, InstanceId, SetupId};
 use crate::instances::{Instance, Wishes};
 use crate::keeper::machine::State;
 
+/// A setup that is gone through page by page goes on.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SetupBegun")]
+pub struct Begun {
+    /// Always true: failures are problems.
+    pub success: bool,
+    /// Which.
+    pub setup_id: SetupId,
+    /// The address of the next step.
+    pub next: String,
+}
+
 /// What was made, as programs are told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SetupMade")]
 pub struct Made {
     /// Always true: failures are problems.
     pub success: bool,

@@ -15,6 +15,7 @@
 //! * `node`, `reach`: is there a node, does somebody listen. They connect and say nothing.
 
 mod answers;
+pub mod documented;
 mod known;
 mod making;
 mod node;

@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::sse::Event as SseEvent;
 use futures_util::{StreamExt, stream};
-use serde_json::json;
 
+use super::making::Begun;
 use super::service::{Next, Setup, Setups};
 use super::step::Step;
 use super::views::StepPage;
@@ -14,7 +14,7 @@ use super::views::watch::WatchPage;
 use crate::configs::Findings;
 use crate::error::{Error, Result};
 use crate::http::want::{Form, Offer};
-use crate::http::{Done, Frame, Id, Input, PageOrStream, Problem, Reply, Want, sse};
+use crate::http::{Done, Frame, Id, Input, PageOrStream, Problem, Reply, Told, Want, sse};
 use crate::ids::{InstanceId, SetupId};
 use crate::instances::Instance;
 use crate::instances::streams::changes_of;
@@ -39,7 +39,7 @@ pub async fn begin(State(s): State<Setups>, Extension(frame): Extension<Frame>, 
     match s.begin(&pairs).await {
         Ok(id) => {
             let next = format!("/setup/{id}/{}", s.get(id).await?.open_step().slug());
-            let json = json!({ "success": true, "setup_id": id, "next": next });
+            let json = Begun { success: true, setup_id: id, next: next.clone() };
             Done { json, created: Some(format!("/setup/{id}/mode")), next }.respond(&want)
         }
         Err(Error::Invalid(errors)) if want.form == Form::Html => {
@@ -101,7 +101,7 @@ pub async fn answer(
     match s.answer(setup.id, step, &pairs, actor(&want)).await? {
         Next::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
-            Done { json: json!({ "success": true, "setup_id": setup.id, "next": next }), created: None, next }.respond(&want)
+            Done { json: Begun { success: true, setup_id: setup.id, next: next.clone() }, created: None, next }.respond(&want)
         }
         Next::Made(made) => {
             let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
@@ -118,7 +118,7 @@ pub async fn answer(
 /// `POST /setup/{id}/delete`.
 pub async fn discard(State(s): State<Setups>, want: Want, Id(id): Id<SetupId>) -> Reply {
     s.discard(id).await?;
-    let json = json!({ "success": true, "message": "What was typed is thrown away." });
+    let json = Told::new("What was typed is thrown away.");
     Done { json, created: None, next: "/setup".into() }.respond(&want)
 }
 

@@ -1,5 +1,6 @@
 //! The use cases of setup: begin, answer step by step, save and start.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub struct Setups {
 }
 
 /// A setup that was begun.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Setup {
     /// Its id.
     pub id: SetupId,

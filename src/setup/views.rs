@@ -3,6 +3,7 @@
 pub mod watch;
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::answers::Answers;
@@ -71,8 +72,9 @@ struct Part {
 }
 
 /// `GET /setup`, `GET /setup/{id}/{step}`, and both again when something is to be mended.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "setup/step.html", blocks = ["main"])]
+#[schemars(rename = "SetupPage")]
 pub struct StepPage {
     #[serde(skip)]
     frame: Frame,

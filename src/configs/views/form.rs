@@ -4,6 +4,7 @@
 //! secret key never gets into the form: whoever typed one types it again.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::ops::Range;
 
@@ -51,8 +52,9 @@ pub struct Complaint {
 }
 
 /// `GET /saved-configs/new`, `GET /saved-configs/{id}/edit`, and both again when something is wrong.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/form.html", blocks = ["main"])]
+#[schemars(rename = "ConfigurationForm")]
 pub struct FormPage {
     #[serde(skip)]
     frame: Frame,

@@ -1,6 +1,7 @@
 //! The pages of a configuration's history.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields;
@@ -35,8 +36,9 @@ impl Change {
 }
 
 /// `GET /saved-configs/{id}/revisions`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/revisions.html", blocks = ["main"])]
+#[schemars(rename = "Revisions")]
 pub struct RevisionsPage {
     #[serde(skip)]
     frame: Frame,
@@ -86,8 +88,9 @@ impl RevisionsPage {
 }
 
 /// `GET /saved-configs/{id}/compare`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/compare.html", blocks = ["main"])]
+#[schemars(rename = "RevisionComparison")]
 pub struct ComparePage {
     #[serde(skip)]
     frame: Frame,
