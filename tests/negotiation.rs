@@ -129,6 +129,8 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("delete", "/updates/installed/{name}", Offered::Page),
     ("get post", "/updates/installed/{name}/delete", Offered::Page),
     ("post patch", "/updates/settings", Offered::Page),
+    ("get", "/openapi", Offered::Page),
+    ("get", "/openapi.json", Offered::Only("application/json")),
     // Asked by tools that send whatever they send.
     ("get", "/health", Offered::Only("application/json")),
     ("get", "/health/{id}", Offered::Stream),
@@ -139,8 +141,8 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post patch", "/health/{id}/cures", Offered::Page),
 ];
 
-/// Routes that are no resource of the product: not below `/api`, tested in `routes/statics.rs`.
-const OTHERS: &[(&str, &str)] = &[("get", "/static/{name}")];
+/// Routes that are no resource of the product: files, not below `/api`, tested in `routes/statics.rs`; and another address of the overview.
+const OTHERS: &[(&str, &str)] = &[("get", "/static/{name}"), ("get", "/api/")];
 
 const HTML: &str = "text/html";
 const JSON: &str = "application/json";
@@ -305,6 +307,46 @@ fn the_table_lists_every_route() {
     let listed =
         URLS.iter().map(|(methods, path, _)| (*path, *methods)).chain(OTHERS.iter().map(|(methods, path)| (*path, *methods)));
     assert_eq!(found, listed.map(|(path, methods)| (path.to_owned(), sorted(methods))).collect::<BTreeSet<_>>());
+}
+
+/// What is said of each operation: method, path, and the operation itself.
+fn documented() -> Vec<(String, String, serde_json::Value)> {
+    let document: serde_json::Value = serde_json::from_str(&jd_manager::documentation::text()).unwrap();
+    let paths = document["paths"].as_object().unwrap().clone();
+    let operations = |(path, methods): (String, serde_json::Value)| {
+        let methods = methods.as_object().unwrap().clone();
+        methods.into_iter().map(move |(method, operation)| (method, path.clone(), operation))
+    };
+    paths.into_iter().flat_map(operations).collect()
+}
+
+#[test]
+fn every_operation_is_documented_and_no_other() {
+    let listed =
+        URLS.iter().flat_map(|(methods, path, _)| methods.split(' ').map(|method| (method.to_owned(), (*path).to_owned())));
+    let documented: BTreeSet<_> = documented().into_iter().map(|(method, path, _)| (method, path)).collect();
+    assert_eq!(documented, listed.collect());
+}
+
+#[test]
+fn what_a_get_is_offered_in_is_documented() {
+    for (method, path, operation) in documented() {
+        let (_, _, offered) = URLS.iter().find(|(_, known, _)| *known == path).unwrap();
+        let said: BTreeSet<&str> =
+            operation["responses"]["200"]["content"].as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+        let expected: &[&str] = match (method.as_str(), offered) {
+            ("get", Offered::Page) => &[HTML, JSON],
+            ("get", Offered::Stream) => &[HTML, JSON, STREAM],
+            ("get", Offered::Log) => &[HTML, JSON, STREAM, TEXT],
+            ("get", Offered::Text) => &[HTML, JSON, TEXT],
+            ("get", Offered::Table) => &[HTML, JSON, "text/csv"],
+            ("get", Offered::StreamAndTable) => &[HTML, JSON, STREAM, "text/csv"],
+            ("get", Offered::Scrape) => &[HTML, JSON, OPENMETRICS, TEXT],
+            ("get", Offered::Only(kind)) => &[*kind],
+            _ => continue,
+        };
+        assert_eq!(said, expected.iter().copied().collect(), "{method} {path}");
+    }
 }
 
 #[tokio::test]

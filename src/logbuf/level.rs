@@ -93,7 +93,7 @@ impl schemars::JsonSchema for Level {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "enum": ["trace", "debug", "info", "warn", "error"], "description": "How grave a line is." })
+        schemars::json_schema!({ "type": "string", "enum": ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"], "description": "How grave a line is." })
     }
 }
 
