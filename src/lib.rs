@@ -23,6 +23,7 @@ pub mod error;
 pub mod failpoint;
 pub mod ids;
 pub mod outgoing;
+pub mod role;
 
 // Layer 1: tools that know no domain.
 pub mod archive;
@@ -42,6 +43,7 @@ pub mod simulate;
 pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
+pub mod access;
 pub mod keys;
 
 pub mod configs;
@@ -65,6 +67,8 @@ pub mod app;
 pub mod cli;
 pub mod demo;
 pub mod documentation;
+pub mod doors;
+pub mod locks;
 pub mod router;
 pub mod settings;
 pub mod state;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::alerts::Alerts;
 use crate::clock::Timestamp;
 use crate::configs::Configs;
@@ -24,6 +25,8 @@ use crate::updates::Updates;
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppState {
+    /// Who may do what.
+    pub access: Access,
     /// Saved configurations.
     pub configs: Configs,
     /// Instances.
@@ -65,6 +68,12 @@ impl AppState {
     #[must_use]
     pub fn wellness(&self) -> Wellness {
         Wellness { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs() }
+    }
+}
+
+impl FromRef<AppState> for Access {
+    fn from_ref(state: &AppState) -> Self {
+        state.access.clone()
     }
 }
 

@@ -3,7 +3,7 @@
 mod harness;
 
 use harness::answer::Answer;
-use harness::{Manager, PROGRAM};
+use harness::{Manager, PROGRAM, routes};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -59,12 +59,32 @@ fn path_of<'p>(address: &str, paths: impl Iterator<Item = &'p str>) -> Option<&'
 }
 
 #[test]
+fn every_operation_is_documented_and_no_other() {
+    // A file of the pages, and another address of the overview.
+    let are_none = ["/static/{name}", "/api/"];
+    let routes = routes::of_the_router().into_iter().filter(|(path, _)| !are_none.contains(&path.as_str()));
+    let of_the_router: BTreeSet<(String, String)> = routes
+        .flat_map(|(path, methods)| {
+            methods.split(' ').map(|method| (method.to_ascii_uppercase(), path.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let document = document();
+    let documented: BTreeSet<(String, String)> =
+        operations(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
+    let undocumented: Vec<_> = of_the_router.difference(&documented).collect();
+    assert_eq!(undocumented, Vec::<&(String, String)>::new(), "these need an entry in a documented.rs");
+    let gone: Vec<_> = documented.difference(&of_the_router).collect();
+    assert_eq!(gone, Vec::<&(String, String)>::new(), "the router does not have these");
+}
+
+#[test]
 fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
     let document = document();
     let operations = operations(&document);
     let text = include_str!("../docs/API.md");
     let paths = || operations.iter().map(|(_, path, _)| path.as_str());
-    let unknown: Vec<&str> = paths().filter(|path| !text.contains(&format!("{path}`")) && !text.contains(&format!("{path}?"))).collect();
+    let unknown: Vec<&str> =
+        paths().filter(|path| !text.contains(&format!("{path}`")) && !text.contains(&format!("{path}?"))).collect();
     assert_eq!(unknown, Vec::<&str>::new(), "not in docs/API.md");
     let mut shown = BTreeSet::new();
     for (method, address) in lines_for_the_shell() {
@@ -98,7 +118,9 @@ fn every_operation_says_what_it_does_and_who_may() {
         let role = operation["x-role"].as_str();
         let said = operation["description"].as_str().unwrap();
         match role {
-            Some(role) => assert!(["viewer", "operator", "admin"].contains(&role) && said.contains(&format!("the role {role}")), "{at}"),
+            Some(role) => {
+                assert!(["viewer", "operator", "admin"].contains(&role) && said.contains(&format!("the role {role}")), "{at}")
+            }
             None => assert_eq!(operation["security"], serde_json::json!([]), "{at}"),
         }
         let asked: BTreeSet<&str> = operation["parameters"]
@@ -118,7 +140,8 @@ fn every_operation_says_what_it_does_and_who_may() {
 #[test]
 fn every_shape_has_a_name_of_its_own() {
     let document = document();
-    let numbered: Vec<&String> = document["components"]["schemas"].as_object().unwrap().keys().filter(|name| name.ends_with(char::is_numeric)).collect();
+    let numbered: Vec<&String> =
+        document["components"]["schemas"].as_object().unwrap().keys().filter(|name| name.ends_with(char::is_numeric)).collect();
     assert_eq!(numbered, Vec::<&String>::new(), "types of one name: give one another name with #[schemars(rename)]");
 }
 

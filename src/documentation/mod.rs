@@ -5,12 +5,14 @@
 pub mod routes;
 mod views;
 
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 
+use crate::access::Who;
 use crate::http::{Role, problem};
 use crate::openapi::{Document, Operation, PAGE, PROGRAMS, Part, get, shape};
 use crate::state::Wellness;
-use crate::{alerts, configs, first_generation, health, instances, keys, logs, metrics, setup, updates};
+use crate::{access, alerts, configs, doors, first_generation, health, instances, keys, logs, metrics, setup, updates};
 
 /// What holds for all of it.
 const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\n\
@@ -39,6 +41,8 @@ fn parts() -> Vec<Part> {
         part("Health", "How instances are, and what is done about it.", [health::documented::operations()]),
         part("Updates", "Which clients there are and which is in use.", [updates::documented::operations()]),
         part("Alerts", "Who is told of what.", [alerts::documented::operations()]),
+        part("Access", "Who asks, and what for.", [access::documented::own()]),
+        part("Users", "Who may do what, and who did what.", [access::documented::others()]),
         part("Keys", "By which a client is recognised.", [keys::documented::operations()]),
         part("First generation", "For programs that know one client and no ids.", [first_generation::documented::operations()]),
         part("jd-manager", "The manager itself.", [house()]),
@@ -58,10 +62,10 @@ fn house() -> Vec<Operation> {
 
 /// Which role an operation needs; none: nobody has to say who asks.
 fn needed(method: &str, path: &str) -> Option<Role> {
-    match (method, path) {
-        ("get", "/health") => None,
-        ("get", _) => Some(Role::Viewer),
-        _ => Some(Role::Admin),
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap_or_default();
+    match doors::door(&method, Some(path)).who {
+        Who::Anybody => None,
+        Who::From(role) => Some(role),
     }
 }
 
@@ -74,7 +78,7 @@ fn document() -> Document {
         prefix: "/api",
         security: json!({
             "token": { "type": "http", "scheme": "bearer", "description": "A token of a user: `Authorization: Bearer …`." },
-            "session": { "type": "apiKey", "in": "cookie", "name": "jd-manager-session", "description": "A person who has logged in." },
+            "session": { "type": "apiKey", "in": "cookie", "name": "jd-manager", "description": "A person who has logged in; over HTTPS `__Host-jd-manager`." },
         }),
         problem: shape::<problem::Details<'static>>(),
         role: |method, path| needed(method, path).map(Role::name),
