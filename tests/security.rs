@@ -116,6 +116,7 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/alerts/rules/new",
         "/alerts/rules/new?kind=metric",
         "/alerts/deliveries",
+        "/openapi",
         "/updates",
         "/updates/history",
         "/setup",

@@ -107,6 +107,11 @@ impl ApiPage {
         Self { frame, parts, shapes, document }
     }
 
+    /// Where the API is unless it was told otherwise.
+    fn example(&self) -> &'static str {
+        "http://127.0.0.1:3000/api"
+    }
+
     fn count(&self) -> usize {
         self.parts.iter().map(|part| part.operations.len()).sum()
     }
