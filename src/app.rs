@@ -1,11 +1,10 @@
 //! The composition root: what is opened in which order, and ended in the opposite one.
 
 use std::fs::{File, TryLockError};
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -18,13 +17,13 @@ use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
 use crate::http::origin::Hosts;
 use crate::instances::{ClientSource, Ending, Instances};
+use crate::listener::{Listener, Needed, Plan, Tls};
 use crate::logs::Logs;
 use crate::metrics::{self, Board, Keep, Metrics, Sampler};
 use crate::notify::Sender;
-use crate::outgoing;
 use crate::router;
 use crate::schedule::Schedule;
-use crate::settings::{OnShutdown, Settings};
+use crate::settings::{OnShutdown, Settings, SocketAt};
 use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
@@ -56,19 +55,14 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
+    // Before anything is opened.
+    let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
     let access = locks(&db, &settings).await?;
     access.may_listen(settings.listen, &settings.data_dir).await?;
-    let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
-        let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
-            " Another program listens there; choose another with --listen."
-        } else {
-            ""
-        };
-        format!("cannot listen on {}: {e}.{advice}", settings.listen)
-    })?;
-    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let listener = Listener::open(entrances(&settings, tls)).await?;
+    let url = listener.url();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
 
@@ -114,14 +108,13 @@ where
         started: begun,
         started_at,
     };
-    let app = router::router(state.clone(), frame, Hosts::of(address, &own_name(), &settings.allow_hosts));
+    let app = router::router(state.clone(), frame, Hosts::of(settings.listen, &own_name(), &settings.allow_hosts));
 
-    let serving = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
-    let serving = tokio::spawn(async move { serving.await });
+    let socket = listener.socket().map(Path::to_path_buf);
+    let serving = tokio::spawn(listener.serve(app, stop.clone()));
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%address, data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
-    println!("jd-manager is ready: http://{address}/");
+    tracing::info!(%url, socket = socket.map(|path| path.display().to_string()), data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
+    println!("jd-manager is ready: {url}");
     tokio::spawn(ready(state));
 
     let cause = tokio::select! {
@@ -180,6 +173,18 @@ async fn locks(db: &Db, settings: &Settings) -> Result<Access, String> {
     Ok(Access::new(db.clone(), SystemClock, Some(code)))
 }
 
+/// Where requests come in.
+fn entrances(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
+    let needed = if settings.socket == SocketAt::DataDir { Needed::No } else { Needed::Yes };
+    Plan {
+        listen: settings.listen,
+        tls,
+        socket: settings.socket_path().map(|path| (path, needed)),
+        proxies: settings.trusted_proxies.clone(),
+        max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+    }
+}
+
 /// Begins to sample, and to forget what is too old.
 async fn measure(
     db: &Db,
@@ -228,24 +233,5 @@ fn own_data_dir(dir: &Path) -> Result<File, String> {
             dir.display()
         )),
         Err(TryLockError::Error(e)) => Err(told(e)),
-    }
-}
-
-/// The subcommand `healthcheck`: asks the manager at the configured address.
-///
-/// # Errors
-/// It does not answer, or not well.
-pub async fn healthcheck(settings: Settings) -> Result<(), String> {
-    let url = format!("http://{}/health", settings.listen);
-    let client = outgoing::plain().timeout(Duration::from_secs(5)).build().map_err(|e| e.to_string())?;
-    let response =
-        client.get(&url).header("Accept", "application/json").send().await.map_err(|e| format!("{url} does not answer: {e}"))?;
-    let status = response.status();
-    let body: serde_json::Value = response.json().await.map_err(|e| format!("{url} answered {status} and no JSON: {e}"))?;
-    if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
-        println!("ok");
-        Ok(())
-    } else {
-        Err(format!("{url} answered {status}: {body}"))
     }
 }

@@ -11,7 +11,7 @@ use crate::keeper::spawn::ExecArgs;
 use crate::locks::{self, NewPassword, TokenCommand};
 use crate::settings::{Given, LogFormat, Settings};
 use crate::simulate::Simulate;
-use crate::{app, demo, keeper};
+use crate::{app, demo, keeper, remote};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
 /// keep all of those alive by turns, each with its memory.
@@ -102,7 +102,7 @@ pub fn run() -> ExitCode {
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
-        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, app::healthcheck),
+        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, remote::healthcheck),
         Some(Subcommands::SetPassword { place, wanted }) => {
             with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
         }

@@ -2,14 +2,12 @@
 //!
 //! `/api/…` is the same router once more: what is different there (JSON first) is decided by `http::want` from the path.
 
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::json;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -19,7 +17,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::access::gate::{Doors, gate};
 use crate::clock::Timestamp;
 use crate::http::origin::Hosts;
-use crate::http::{Frame, Peer, Problem, assets, csp, origin, problem, respond};
+use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
 use crate::{access, alerts, configs, doors, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
 
@@ -199,23 +197,11 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state((access, doors::door as Doors), gate))
-        .layer(middleware::from_fn(peer))
         .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
         .layer(CompressionLayer::new())
-}
-
-/// The other end of the connection, where the listener has not said it itself.
-async fn peer(mut request: Request, next: Next) -> Response {
-    if request.extensions().get::<Peer>().is_none()
-        && let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
-    {
-        let peer = Peer { address: Some(address.ip()), ..Peer::default() };
-        request.extensions_mut().insert(peer);
-    }
-    next.run(request).await
 }
 
 async fn not_found() -> Problem {
