@@ -25,6 +25,7 @@ use crate::settings::{OnShutdown, Settings};
 use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
+use crate::vault::{self, Vault};
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -56,6 +57,7 @@ where
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let _lock = own_data_dir(&settings.data_dir)?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
+    let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
         let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
             " Another program listens there; choose another with --listen."
@@ -69,7 +71,7 @@ where
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
 
     let stop = CancellationToken::new();
-    let configs = Configs::new(db.clone());
+    let configs = Configs::new(db.clone(), vault.clone());
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
@@ -84,7 +86,7 @@ where
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
-    let alerts = alert(&db, &schedule, &stop).await?;
+    let alerts = alert(&db, vault, &schedule, &stop).await?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
     let alerting = alerts.clone().run(stop.clone());
@@ -144,6 +146,14 @@ where
     Ok(())
 }
 
+/// Opens the secrets in the database, of whichever domain.
+///
+/// # Errors
+/// Their key is missing, or another one.
+pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::Refusal> {
+    Vault::begin(data_dir, db, &[crate::configs::seal, crate::alerts::seal]).await
+}
+
 /// Begins to sample, and to forget what is too old.
 async fn measure(
     db: &Db,
@@ -164,8 +174,8 @@ async fn measure(
 }
 
 /// Sets up alerts, and what is forgotten of them.
-async fn alert(db: &Db, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
-    let alerts = Alerts::new(db.clone(), Sender::new(), SystemClock);
+async fn alert(db: &Db, vault: Vault, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
+    let alerts = Alerts::new(db.clone(), vault, Sender::new(), SystemClock);
     alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }

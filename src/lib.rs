@@ -41,6 +41,8 @@ pub mod simulate;
 pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
+pub mod vault;
+
 pub mod keys;
 
 pub mod configs;

@@ -69,7 +69,8 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post", "/saved-configs/{id}/set-active", Offered::Page),
     ("get", "/saved-configs/{id}/toml", Offered::Text),
     // A file to be kept, for browsers that send whatever they send.
-    ("get", "/saved-configs/{id}/export", Offered::Only("application/toml")),
+    ("get post", "/saved-configs/{id}/export", Offered::Only("application/toml")),
+    ("get post", "/saved-configs/{id}/secret", Offered::Page),
     ("get", "/saved-configs/{id}/compare", Offered::Page),
     ("get", "/saved-configs/{id}/revisions", Offered::Page),
     ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),

@@ -237,7 +237,7 @@ impl ClientConfig {
         serde_json::to_value(self).expect("every field has a JSON form: keys are strings and the one float is finite")
     }
 
-    /// The JSON object with the secret in it: for the database and for nothing else.
+    /// The JSON object with the secret in it: for checking it once more, and for nothing else.
     #[must_use]
     pub fn to_stored_value(&self) -> serde_json::Value {
         let mut value = self.masked();

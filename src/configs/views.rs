@@ -5,6 +5,7 @@ pub mod form;
 pub mod import;
 pub mod notes;
 pub mod revisions;
+pub mod secret;
 pub mod show;
 pub mod values;
 

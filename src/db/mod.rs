@@ -12,7 +12,9 @@ use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -64,6 +66,8 @@ pub enum OpenError {
 pub struct Db {
     readers: Pool<ConnectionManager<SqliteConnection>>,
     writer: Pool<ConnectionManager<SqliteConnection>>,
+    /// The file.
+    path: Arc<Path>,
 }
 
 impl std::fmt::Debug for Db {
@@ -117,7 +121,7 @@ impl Db {
             tracing::warn!(error = %e, "the database cannot be written anew now, so its file does not shrink yet");
         }
         drop(connection);
-        Ok(Self { readers: pool(READERS, READER), writer: pool(1, WRITER) })
+        Ok(Self { readers: pool(READERS, READER), writer: pool(1, WRITER), path: path.as_path().into() })
     }
 
     /// Gives unused pages at the end of the file back to the disk, at most `pages` of them; true if there may be more.
@@ -133,6 +137,34 @@ impl Db {
             Ok(after.freelist_count > 0 && after.freelist_count < before.freelist_count)
         })
         .await
+    }
+
+    /// Writes the whole file anew and empties the log beside it: of what was changed or deleted nothing stays in free pages. Takes as much
+    /// room again as the file has, for as long as it lasts.
+    ///
+    /// # Errors
+    /// Somebody reads or writes at the same time; the disk.
+    pub async fn write_anew(&self) -> Result<()> {
+        let pool = self.writer.clone();
+        blocking(move || {
+            let mut connection = pool.get().map_err(|_| busy())?;
+            connection.batch_execute("VACUUM;")?;
+            let left: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(&mut connection)?;
+            if left.busy != 0 {
+                return Err(busy());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Puts a copy of the whole database, as it is at this moment, into the new file `to`, mode 0600. Others read and write meanwhile.
+    ///
+    /// # Errors
+    /// The file exists; the disk.
+    pub async fn copy_to(&self, to: PathBuf) -> Result<()> {
+        let path = self.path.clone();
+        blocking(move || copy(&path, &to)).await
     }
 
     /// Runs `work` on a connection that can only read.
@@ -176,6 +208,12 @@ impl Db {
 struct Nothing {}
 
 #[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    busy: i32,
+}
+
+#[derive(QueryableByName)]
 struct Free {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     freelist_count: i64,
@@ -212,6 +250,46 @@ fn speak(error: Error) -> Error {
     };
     tracing::warn!(cause = %text, "the database cannot be written");
     Error::Unavailable { detail: detail.into(), retry_after: Some(Duration::from_secs(5)) }
+}
+
+/// Puts a copy of the database in the file `path`, as it is at this moment, into the new file `to`, mode 0600. SQLite writes it: one
+/// transaction reads all of it, while others, also other processes, read and write.
+///
+/// # Errors
+/// There is no database; `to` exists; the disk.
+pub fn copy(path: &Path, to: &Path) -> Result<()> {
+    if !path.is_file() {
+        return Err(Error::not_found("database", path.display()));
+    }
+    // A connection of its own: readers cannot write, not even another file, and the writer is needed meanwhile.
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
+    connection.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF;")?;
+    diesel::sql_query("VACUUM INTO ?").bind::<diesel::sql_types::Text, _>(to.to_string_lossy()).execute(&mut connection)?;
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::File::open(to)?.sync_all()?;
+    Ok(())
+}
+
+/// Changes a copy of a database that nobody uses, of this or an earlier version, in one transaction, and leaves nothing of what was there before.
+///
+/// # Errors
+/// Those of `work`; the disk.
+pub fn change_copy(path: &Path, work: impl FnOnce(&mut SqliteConnection) -> Result<()>) -> Result<()> {
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
+    connection.immediate_transaction(work)?;
+    connection.batch_execute("PRAGMA journal_mode = DELETE; VACUUM;")?;
+    Ok(())
+}
+
+/// Whether there is a table of this name.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn has_table(connection: &mut SqliteConnection, name: &str) -> QueryResult<bool> {
+    let statement = statement::Statement::<diesel::sql_types::BigInt>::new(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?",
+    );
+    Ok(statement.text(name).get_result::<i64>(connection)? > 0)
 }
 
 fn judge(path: &Path, cause: &str) -> OpenError {

@@ -300,6 +300,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    vault (id) {
+        id -> BigInt,
+        proof -> Text,
+        swept_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::joinable!(alert_deliveries -> alert_channels (channel_id));
 diesel::joinable!(alert_memories -> alert_rules (rule_id));
 diesel::joinable!(alert_memories -> instances (instance_id));

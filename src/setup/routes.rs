@@ -7,14 +7,16 @@ use axum::response::sse::Event as SseEvent;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
+use super::making::Actor;
 use super::service::{Next, Setup, Setups};
 use super::step::Step;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
 use crate::configs::Findings;
+use crate::configs::routes::author;
 use crate::error::{Error, Result};
 use crate::http::want::{Form, Offer};
-use crate::http::{Done, Frame, Id, Input, PageOrStream, Problem, Reply, Want, sse};
+use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Problem, Reply, Want, sse};
 use crate::ids::{InstanceId, SetupId};
 use crate::instances::Instance;
 use crate::instances::streams::changes_of;
@@ -30,9 +32,15 @@ async fn start_page(s: &Setups, frame: Frame, found: Findings) -> Result<StepPag
 }
 
 /// `POST /setup`: a form begins page by page, JSON is everything at once.
-pub async fn begin(State(s): State<Setups>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+pub async fn begin(
+    State(s): State<Setups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    caller: Caller,
+    input: Input,
+) -> Reply {
     let Some(pairs) = input.form else {
-        let made = s.create(input.value, actor(&want)).await?;
+        let made = s.create(input.value, &actor(&want, &caller)).await?;
         let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
         return Done { json: made, created: Some(instance), next }.respond(&want);
     };
@@ -91,6 +99,7 @@ pub async fn answer(
     Extension(frame): Extension<Frame>,
     want: Want,
     Path((id, step)): Path<(String, String)>,
+    caller: Caller,
     input: Input,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
@@ -98,7 +107,7 @@ pub async fn answer(
         let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
     });
-    match s.answer(setup.id, step, &pairs, actor(&want)).await? {
+    match s.answer(setup.id, step, &pairs, &actor(&want, &caller)).await? {
         Next::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
             Done { json: json!({ "success": true, "setup_id": setup.id, "next": next }), created: None, next }.respond(&want)
@@ -154,7 +163,7 @@ fn watched(id: InstanceId) -> String {
     format!("/setup/watch/{id}")
 }
 
-/// Who acts, for the history.
-fn actor<O: Offer>(want: &Want<O>) -> &'static str {
-    if want.form == Form::Html { "page" } else { "api" }
+/// Who acts, for the histories.
+fn actor<O: Offer>(want: &Want<O>, caller: &Caller) -> Actor {
+    Actor { way: if want.form == Form::Html { "page" } else { "api" }, author: author(want, caller) }
 }

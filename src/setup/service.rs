@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers::{Action, Answers, Change};
 use super::known;
-use super::making::Made;
+use super::making::{Actor, Made};
 use super::node::{self, NodeSocket, Standing};
 use super::queries::{self, Row};
 use super::reach::{self, Tried};
@@ -161,7 +161,7 @@ impl Setups {
     ///
     /// # Errors
     /// There is none with this id; there is no client to start.
-    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &'static str) -> Result<Next> {
+    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &Actor) -> Result<Next> {
         let mut setup = self.get(id).await?;
         let action = Action::of(pairs);
         if step == Step::Review {
@@ -324,19 +324,19 @@ impl Setups {
         Ok(Some((config, tried)))
     }
 
-    async fn finish(&self, id: SetupId, actor: &'static str) -> Result<Next> {
+    async fn finish(&self, id: SetupId, actor: &Actor) -> Result<Next> {
         let guard = self.finishing.clone().lock_owned().await;
         let setup = self.get(id).await?;
         if let Some(instance) = setup.instance_id {
             let instance = self.instances.get(instance).await?;
             return Ok(Next::Made(Box::new(self.made(&instance, None).await?)));
         }
-        let this = self.clone();
+        let (this, actor) = (self.clone(), actor.clone());
         // To the end, even if whoever asked has gone.
         let work = tokio::spawn(async move {
             let _guard = guard;
             let whole = Whole::of_answers(&setup.answers, Step::Review, &this.configs.starting().await?);
-            match this.make(&whole, actor).await {
+            match this.make(&whole, &actor).await {
                 Ok(made) => {
                     let instance = made.instance_id;
                     this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;
