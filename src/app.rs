@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::{Alerts, Feed};
+use crate::backups::{self, Backups};
 use crate::clock::{SystemClock, Timestamp};
 use crate::configs::Configs;
 use crate::db::Db;
@@ -56,6 +57,7 @@ where
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let _lock = own_data_dir(&settings.data_dir)?;
+    backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
     let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
@@ -87,6 +89,10 @@ where
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
     let alerts = alert(&db, vault, &schedule, &stop).await?;
+    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone());
+    backups::nightly(&backups, &schedule, stop.clone())
+        .await
+        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
     let alerting = alerts.clone().run(stop.clone());
@@ -103,6 +109,7 @@ where
         health,
         updates,
         alerts,
+        backups,
         stop: stop.clone(),
         started: begun,
         started_at,

@@ -2,10 +2,11 @@
 
 use clap::{Parser, Subcommand};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::backups::{self, BackupArgs, RestoreArgs};
 use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
 use crate::settings::{Given, LogFormat, Settings};
@@ -43,6 +44,20 @@ enum Subcommands {
     Demo(Box<Serve>),
     /// Ask a running manager whether it is well; exit code 0 if so.
     Healthcheck(Box<Serve>),
+    /// Make a backup of every configuration, instance and figure, whether or not jd-manager runs.
+    Backup {
+        #[command(flatten)]
+        args: BackupArgs,
+        #[command(flatten)]
+        serve: Box<Serve>,
+    },
+    /// Restore a backup into the data directory. What is there is never deleted.
+    Restore {
+        #[command(flatten)]
+        args: RestoreArgs,
+        #[command(flatten)]
+        serve: Box<Serve>,
+    },
     /// Internal: hold up one instance.
     #[command(hide = true)]
     Keep {
@@ -70,6 +85,8 @@ pub fn run() -> ExitCode {
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
+        Some(Subcommands::Backup { args, serve }) => at_data_dir(*serve, |dir| backups::backup(args, dir)),
+        Some(Subcommands::Restore { args, serve }) => at_data_dir(*serve, |dir| backups::restore(args, dir)),
         Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, app::healthcheck),
         Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(Subcommands::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
@@ -114,6 +131,18 @@ where
     let result = runtime.block_on(work(settings));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => complain(&reason, 1),
+    }
+}
+
+/// What needs the data directory alone: no runtime, no log.
+fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> ExitCode {
+    let settings = match Settings::gather(serve.given, serve.settings.as_deref()) {
+        Ok(settings) => settings,
+        Err(e) => return complain(&e.to_string(), 2),
+    };
+    match work(&settings.data_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => complain(&reason, 1),
     }

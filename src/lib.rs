@@ -61,6 +61,8 @@ pub mod updates;
 
 pub mod alerts;
 
+pub mod backups;
+
 // The house around them.
 pub mod app;
 pub mod cli;

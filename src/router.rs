@@ -11,12 +11,13 @@ use serde_json::json;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::clock::Timestamp;
 use crate::http::{Caller, Frame, Peer, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
+use crate::{alerts, backups, configs, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -124,6 +125,10 @@ fn urls() -> Router<AppState> {
         .route("/alerts/silences/{id}/delete", post(alerts::routes::end_silence))
         .route("/alerts/deliveries", get(alerts::routes::deliveries))
         .route("/alerts/deliveries/{id}/again", post(alerts::routes::again))
+        .route("/backups", get(backups::routes::show).post(backups::routes::create))
+        .route("/backups/settings", post(backups::routes::settings).patch(backups::routes::settings))
+        .route("/backups/{id}", get(backups::routes::download).delete(backups::routes::delete))
+        .route("/backups/{id}/delete", get(backups::routes::ask_delete).post(backups::routes::delete))
         .route("/updates", get(updates::routes::show))
         .route("/updates/check", get(updates::routes::check).post(updates::routes::look))
         .route("/updates/all", get(updates::routes::all))
@@ -174,7 +179,7 @@ pub fn router(state: AppState, frame: Frame) -> Router {
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
 }
 
 /// Everybody who can reach the manager is the machine's own user: it listens on loopback only.
@@ -182,6 +187,12 @@ async fn gate(mut request: Request, next: Next) -> axum::response::Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
     request.extensions_mut().insert(Caller::machine(peer));
     next.run(request).await
+}
+
+/// Everything but what is compressed or encrypted already.
+fn compressible() -> impl Predicate {
+    let not = NotForContentType::const_new;
+    DefaultPredicate::new().and(not("application/gzip")).and(not("application/octet-stream"))
 }
 
 async fn not_found() -> Problem {

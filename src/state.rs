@@ -5,6 +5,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Alerts;
+use crate::backups::Backups;
 use crate::clock::Timestamp;
 use crate::configs::Configs;
 use crate::first_generation::FirstGeneration;
@@ -38,6 +39,8 @@ pub struct AppState {
     pub updates: Updates,
     /// Alerts.
     pub alerts: Alerts,
+    /// Backups.
+    pub backups: Backups,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
@@ -73,6 +76,12 @@ impl FromRef<AppState> for Updates {
 impl FromRef<AppState> for Alerts {
     fn from_ref(state: &AppState) -> Self {
         state.alerts.clone()
+    }
+}
+
+impl FromRef<AppState> for Backups {
+    fn from_ref(state: &AppState) -> Self {
+        state.backups.clone()
     }
 }
 

@@ -34,7 +34,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     ),
     // Domains.
     (2, &["keys", "vault"]),
-    (3, &["configs"]),
+    (3, &["backups", "configs"]),
     (4, &["instances"]),
     (5, &["logs", "setup"]),
     (6, &["first_generation", "metrics"]),
@@ -46,8 +46,20 @@ const LAYERS: &[(u8, &[&str])] = &[
 ];
 
 /// Domains, whose files have the parts that the rules below speak of.
-const DOMAINS: [&str; 11] =
-    ["vault", "keys", "configs", "instances", "setup", "logs", "first_generation", "metrics", "health", "updates", "alerts"];
+const DOMAINS: [&str; 12] = [
+    "vault",
+    "backups",
+    "keys",
+    "configs",
+    "instances",
+    "setup",
+    "logs",
+    "first_generation",
+    "metrics",
+    "health",
+    "updates",
+    "alerts",
+];
 
 /// Imports that break a rule for a reason: file or folder, what it may import all the same, why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[

@@ -8,11 +8,12 @@ pub mod schema;
 pub mod statement;
 
 use diesel::connection::SimpleConnection;
+use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -261,11 +262,12 @@ pub fn copy(path: &Path, to: &Path) -> Result<()> {
     if !path.is_file() {
         return Err(Error::not_found("database", path.display()));
     }
+    // It is written into a file that is there and for nobody else to read from the first byte.
+    std::fs::File::options().write(true).create_new(true).mode(0o600).open(to)?;
     // A connection of its own: readers cannot write, not even another file, and the writer is needed meanwhile.
     let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
     connection.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF;")?;
     diesel::sql_query("VACUUM INTO ?").bind::<diesel::sql_types::Text, _>(to.to_string_lossy()).execute(&mut connection)?;
-    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600))?;
     std::fs::File::open(to)?.sync_all()?;
     Ok(())
 }
@@ -279,6 +281,56 @@ pub fn change_copy(path: &Path, work: impl FnOnce(&mut SqliteConnection) -> Resu
     connection.immediate_transaction(work)?;
     connection.batch_execute("PRAGMA journal_mode = DELETE; VACUUM;")?;
     Ok(())
+}
+
+/// Reads a copy of a database that nobody uses.
+///
+/// # Errors
+/// Those of `work`; it is none.
+pub fn read_copy<T>(path: &Path, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
+    connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+    connection.transaction(work)
+}
+
+/// Whether a file is a whole database of this or an earlier version; returns the newest change that was made to its tables. Nothing is changed.
+///
+/// # Errors
+/// It is newer than this program, or damaged.
+pub fn check_copy(path: &Path) -> Result<String, OpenError> {
+    #[derive(QueryableByName)]
+    struct Verdict {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        quick_check: String,
+    }
+    let damaged = |cause: String| OpenError::Damaged { path: path.into(), cause };
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(|e| damaged(e.to_string()))?;
+    connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;").map_err(|e| damaged(e.to_string()))?;
+    let verdict: Verdict =
+        diesel::sql_query("PRAGMA quick_check(1)").get_result(&mut connection).map_err(|e| damaged(e.to_string()))?;
+    if verdict.quick_check != "ok" {
+        return Err(damaged(verdict.quick_check));
+    }
+    if !has_table(&mut connection, "__diesel_schema_migrations").map_err(|e| damaged(e.to_string()))? {
+        return Err(damaged("it is not one of jd-manager's".into()));
+    }
+    let applied = connection.applied_migrations().map_err(|e| damaged(e.to_string()))?;
+    if let Some(version) = unknown(&applied).map_err(|e| damaged(e.to_string()))? {
+        return Err(OpenError::Newer { path: path.into(), version });
+    }
+    applied.iter().map(ToString::to_string).max().ok_or_else(|| damaged("it holds nothing".into()))
+}
+
+/// The first of these changes that this program does not know.
+fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option<String>> {
+    let known = known()?;
+    Ok(applied.iter().map(ToString::to_string).find(|version| !known.contains(version)))
+}
+
+/// All changes of tables that this program knows.
+fn known() -> diesel::migration::Result<Vec<String>> {
+    let all = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)?;
+    Ok(all.iter().map(|m| m.name().version().to_string()).collect())
 }
 
 /// Whether there is a table of this name.
@@ -317,15 +369,11 @@ fn allow_giving_back(connection: &mut SqliteConnection) -> QueryResult<()> {
 
 fn upgrade(connection: &mut SqliteConnection, path: &Path, data_dir: &Path) -> Result<(), OpenError> {
     let judged = |cause: String| judge(path, &cause);
-    let known: Vec<String> = diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)
-        .map_err(|e| judged(e.to_string()))?
-        .iter()
-        .map(|m| m.name().version().to_string())
-        .collect();
     let applied = connection.applied_migrations().map_err(|e| judged(e.to_string()))?;
-    if let Some(unknown) = applied.iter().map(ToString::to_string).find(|v| !known.contains(v)) {
-        return Err(OpenError::Newer { path: path.into(), version: unknown });
+    if let Some(version) = unknown(&applied).map_err(|e| judged(e.to_string()))? {
+        return Err(OpenError::Newer { path: path.into(), version });
     }
+    let known = known().map_err(|e| judged(e.to_string()))?;
     if !applied.is_empty() && applied.len() < known.len() {
         let copy = data_dir.join("backups").join(format!("before-upgrade-{}.sqlite3", crate::clock::Timestamp::now().0));
         std::fs::create_dir_all(data_dir.join("backups")).map_err(|e| judged(e.to_string()))?;

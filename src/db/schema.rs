@@ -79,6 +79,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    backup_state (id) {
+        id -> BigInt,
+        settings -> Text,
+        ended -> Text,
+    }
+}
+
+diesel::table! {
     configuration_files (configuration_id) {
         configuration_id -> Text,
         text -> Text,

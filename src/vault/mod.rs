@@ -20,4 +20,4 @@ mod service;
 
 pub use key::{KEY_FILE, KeyFault};
 pub use sealing::{Vault, is_sealed};
-pub use service::{Refusal, Sealer};
+pub use service::{Refusal, Sealer, fits};

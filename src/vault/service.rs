@@ -119,6 +119,19 @@ impl Vault {
     }
 }
 
+/// Whether the key in `dir` is the one that the secrets in a database were sealed with; one without sealed secrets fits any.
+///
+/// # Errors
+/// The key cannot be read; the database.
+pub fn fits(dir: &Path, c: &mut SqliteConnection) -> Result<bool, Refusal> {
+    if !db::has_table(c, "vault").map_err(Error::from)? {
+        return Ok(true);
+    }
+    let Some((proof, _)) = queries::proof(c).map_err(Error::from)? else { return Ok(true) };
+    let Some(key) = Key::read(dir)? else { return Ok(false) };
+    Ok(Vault::with(&key).open(PROOF.0, &proof).ok().as_deref() == Some(PROOF.1))
+}
+
 /// The copies that were made before upgrades hold what the database held then.
 fn seal_copies(dir: &Path, vault: &Vault, sealers: &[Sealer]) -> Result<()> {
     let entries = match std::fs::read_dir(dir) {
