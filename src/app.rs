@@ -99,7 +99,7 @@ where
     // What the manager before this one left undone. A switch goes on once its instances are looked after again.
     updates.take_over().await;
     tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
-    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), stop.clone());
+    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
     let state = AppState {
         configs,
         instances: instances.clone(),

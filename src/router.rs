@@ -74,6 +74,7 @@ fn urls() -> Router<AppState> {
         .route("/setup", get(setup::routes::start).post(setup::routes::begin))
         .route("/setup/watch/{id}", get(setup::routes::watch))
         .route("/setup/{id}/delete", post(setup::routes::discard))
+        .route("/setup/{id}/{step}/check", post(setup::routes::check))
         .route("/setup/{id}/{step}", get(setup::routes::show).post(setup::routes::answer))
         .route("/metrics", get(metrics::routes::compare))
         .route("/metrics/{id}", get(metrics::routes::show))

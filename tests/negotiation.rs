@@ -102,6 +102,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/setup", Offered::Page),
     ("get", "/setup/watch/{id}", Offered::Stream),
     ("post", "/setup/{id}/delete", Offered::Page),
+    ("post", "/setup/{id}/{step}/check", Offered::Page),
     ("get post", "/setup/{id}/{step}", Offered::Page),
     ("post", "/alerts/channels", Offered::Page),
     ("get", "/alerts/channels/new", Offered::Page),

@@ -36,6 +36,7 @@ pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 mod active;
 mod draft;
 mod exchange;
+pub mod fuzzing;
 mod history;
 mod hosts;
 mod importing;

@@ -52,7 +52,7 @@ impl Setups {
     /// # Errors
     /// Names every wrong member; there is no client to start.
     pub async fn create(&self, body: Value, actor: &Actor) -> Result<Made> {
-        let whole = Whole::of_body(body, &self.configs.starting().await?)?;
+        let whole = Whole::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
         let guard = self.finishing.clone().lock_owned().await;
         let (this, actor) = (self.clone(), actor.clone());
         let work = tokio::spawn(async move {

@@ -1,19 +1,22 @@
 //! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the page.
 
-use axum::Extension;
+use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::sse::Event as SseEvent;
+use axum::response::{Html, IntoResponse};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
+use super::known::KnownPools;
 use super::making::Actor;
 use super::service::{Next, Setup, Setups};
 use super::step::Step;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
-use crate::configs::Findings;
 use crate::configs::routes::author;
+use crate::configs::{Findings, Verdict};
 use crate::error::{Error, Result};
 use crate::http::want::{Form, Offer};
 use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Problem, Reply, Want, sse};
@@ -85,7 +88,8 @@ pub async fn show(
 async fn page(s: &Setups, frame: Frame, setup: Setup, step: Step, found: Findings, is_refused: bool) -> Result<StepPage> {
     let nodes = if step == Step::Provider { s.nodes(&setup.answers).await? } else { Vec::new() };
     let answers = s.prefilled(&setup, step, &nodes).await?;
-    let page = StepPage::of(frame, setup.clone(), step, answers).saying(found, is_refused).with_nodes(nodes);
+    let known = if step == Step::Pools { s.pools().await? } else { KnownPools::default() };
+    let page = StepPage::of(frame, setup.clone(), step, answers).saying(found, is_refused).with_nodes(nodes).with_pools(known);
     if step != Step::Review {
         return Ok(page);
     }
@@ -103,10 +107,7 @@ pub async fn answer(
     input: Input,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
-    let pairs = input.form.unwrap_or_else(|| {
-        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
-    });
+    let pairs = texts(input);
     match s.answer(setup.id, step, &pairs, &actor(&want, &caller)).await? {
         Next::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
@@ -122,6 +123,27 @@ pub async fn answer(
             want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }
+}
+
+/// `POST /setup/{id}/{step}/check`: what there is to say about a step that is being filled in, beside its fields; nothing is kept.
+pub async fn check(
+    State(s): State<Setups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Path((id, step)): Path<(String, String)>,
+    input: Input,
+) -> Reply {
+    let (setup, step) = place(&s, &id, &step).await?;
+    let pairs = texts(input);
+    let (setup, found) = s.check(setup.id, step, &pairs).await?;
+    if want.form != Form::Html {
+        return Ok(Json(Verdict { valid: found.errors.is_empty(), found }).into_response());
+    }
+    if want.is_fragment() {
+        let page = StepPage::of(frame, setup.clone(), step, setup.answers).saying(found, false);
+        return Ok(Html(page.notes(&pairs).render().map_err(Error::internal)?).into_response());
+    }
+    want.respond(&page(&s, frame, setup, step, found, false).await?)
 }
 
 /// `POST /setup/{id}/delete`.
@@ -157,6 +179,14 @@ pub async fn watch(
         futures_util::future::ready(event)
     };
     Ok(sse::respond(stream::iter([now]).chain(changes).filter_map(event), s.stop()))
+}
+
+/// The fields of a step, as a form or as an object of texts.
+fn texts(input: Input) -> Vec<(String, String)> {
+    input.form.unwrap_or_else(|| {
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    })
 }
 
 fn watched(id: InstanceId) -> String {
