@@ -1,6 +1,7 @@
 //! The composition root: what is opened in which order, and ended in the opposite one.
 
 use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{Access, FirstCode};
 use crate::alerts::{Alerts, Feed};
 use crate::backups::{self, Backups};
 use crate::clock::{SystemClock, Timestamp};
@@ -15,6 +17,7 @@ use crate::configs::Configs;
 use crate::db::Db;
 use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
+use crate::http::origin::Hosts;
 use crate::instances::{ClientSource, Ending, Instances};
 use crate::logs::Logs;
 use crate::metrics::{self, Board, Keep, Metrics, Sampler};
@@ -38,7 +41,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 pub async fn serve(settings: Settings) -> Result<(), String> {
     let client = ClientSource::new(settings.client.clone(), &settings.data_dir);
     let ready = |_: AppState| async {};
-    serve_with(settings, client, Frame { simulated: false, version: env!("CARGO_PKG_VERSION") }, ready).await
+    serve_with(settings, client, Frame { simulated: false, version: env!("CARGO_PKG_VERSION"), ..Frame::default() }, ready).await
 }
 
 /// Serves with a given source of clients; `ready` runs once everything is up.
@@ -55,11 +58,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let _lock = own_data_dir(&settings.data_dir)?;
     backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
     let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
+    let access = locks(&db, &settings).await?;
+    access.may_listen(settings.listen, &settings.data_dir).await?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
         let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
             " Another program listens there; choose another with --listen."
@@ -93,6 +97,10 @@ where
     backups::nightly(&backups, &schedule, stop.clone())
         .await
         .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+    access
+        .forget_nightly(&schedule, settings.audit_days)
+        .await
+        .map_err(|e| format!("the nightly clean-up of the audit log cannot be scheduled: {e}"))?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
     let alerting = alerts.clone().run(stop.clone());
@@ -101,6 +109,7 @@ where
     tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
     let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
     let state = AppState {
+        access,
         configs,
         instances: instances.clone(),
         setups,
@@ -114,9 +123,10 @@ where
         started: begun,
         started_at,
     };
-    let app = router::router(state.clone(), frame);
+    let app = router::router(state.clone(), frame, Hosts::of(address, &own_name(), &settings.allow_hosts));
 
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
     let serving = tokio::spawn(async move { serving.await });
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%address, data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
@@ -161,6 +171,32 @@ pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::Refusa
     Vault::begin(data_dir, db, &[crate::configs::seal, crate::alerts::seal]).await
 }
 
+/// What this machine calls itself.
+fn own_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The user whose password comes with the settings.
+const ADMIN: &str = "admin";
+
+/// Who may do what: with the password of the settings, and with a code for the first visit if that is wanted and still needed.
+async fn locks(db: &Db, settings: &Settings) -> Result<Access, String> {
+    let access = Access::new(db.clone(), SystemClock, None);
+    if let Some(password) = &settings.password {
+        let changed = access.put_password(ADMIN, None, password.reveal().to_owned()).await;
+        if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
+            tracing::info!(user = ADMIN, "the password of the settings is in force");
+        }
+    }
+    let is_needed = settings.setup && !access.has_users().await.map_err(|e| e.to_string())?;
+    if !is_needed {
+        return Ok(access);
+    }
+    let code = FirstCode::fresh().map_err(|e| e.to_string())?;
+    println!("Nobody has a password yet. Set the first one at /login/first with this code: {}", code.reveal());
+    Ok(Access::new(db.clone(), SystemClock, Some(code)))
+}
+
 /// Begins to sample, and to forget what is too old.
 async fn measure(
     db: &Db,
@@ -187,10 +223,20 @@ async fn alert(db: &Db, vault: Vault, schedule: &Schedule, stop: &CancellationTo
     Ok(alerts)
 }
 
+/// Makes the data directory, which is for its owner alone.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_data_dir(dir: &Path) -> Result<(), String> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| format!("the data directory {} cannot be used: {e}", dir.display()))
+}
+
 /// Makes the data directory and makes sure that no other manager uses it.
 fn own_data_dir(dir: &Path) -> Result<File, String> {
     let told = |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
+    make_data_dir(dir)?;
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("manager.lock")).map_err(told)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::backups::{self, BackupArgs, RestoreArgs};
 use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
+use crate::locks::{self, NewPassword, TokenCommand};
 use crate::settings::{Given, LogFormat, Settings};
 use crate::simulate::Simulate;
 use crate::{app, demo, keeper};
@@ -36,6 +37,23 @@ struct Serve {
     settings: Option<PathBuf>,
 }
 
+/// Which manager's data, for what works on them without it.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
+    #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there].
+    #[arg(long, env = "JD_MANAGER_SETTINGS", value_name = "FILE", global = true)]
+    settings: Option<PathBuf>,
+}
+
+impl Place {
+    fn serve(self) -> Serve {
+        Serve { given: Given::in_dir(self.data_dir), settings: self.settings }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Serve the pages and the API, and look after the instances. This is what happens without a subcommand.
@@ -49,14 +67,28 @@ enum Subcommands {
         #[command(flatten)]
         args: BackupArgs,
         #[command(flatten)]
-        serve: Box<Serve>,
+        place: Place,
     },
     /// Restore a backup into the data directory. What is there is never deleted.
     Restore {
         #[command(flatten)]
         args: RestoreArgs,
         #[command(flatten)]
-        serve: Box<Serve>,
+        place: Place,
+    },
+    /// Set the password of a user, who is made if need be. Whoever has one logs in from then on.
+    SetPassword {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        wanted: NewPassword,
+    },
+    /// Make, list and revoke what programs log in with.
+    Token {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        command: TokenCommand,
     },
     /// Internal: hold up one instance.
     #[command(hide = true)]
@@ -85,9 +117,13 @@ pub fn run() -> ExitCode {
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
-        Some(Subcommands::Backup { args, serve }) => at_data_dir(*serve, |dir| backups::backup(args, dir)),
-        Some(Subcommands::Restore { args, serve }) => at_data_dir(*serve, |dir| backups::restore(args, dir)),
+        Some(Subcommands::Backup { args, place }) => at_data_dir(place.serve(), |dir| backups::backup(args, dir)),
+        Some(Subcommands::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
         Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, app::healthcheck),
+        Some(Subcommands::SetPassword { place, wanted }) => {
+            with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
+        }
+        Some(Subcommands::Token { place, command }) => with_settings(place.serve(), |settings| locks::token(settings, command)),
         Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(Subcommands::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
         None => with_settings_in_one_arena(line.serve, app::serve),

@@ -78,6 +78,18 @@ id! {
     RuleId
 }
 id! {
+    /// The id of somebody who may log in.
+    UserId
+}
+id! {
+    /// The id of a session of a user; not what its cookie holds.
+    SessionId
+}
+id! {
+    /// The id of a token of a program; not the token.
+    TokenId
+}
+id! {
     /// The id of a channel that alerts are sent to.
     ChannelId
 }

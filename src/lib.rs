@@ -23,6 +23,7 @@ pub mod error;
 pub mod failpoint;
 pub mod ids;
 pub mod outgoing;
+pub mod role;
 
 // Layer 1: tools that know no domain.
 pub mod archive;
@@ -41,9 +42,9 @@ pub mod simulate;
 pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
-pub mod vault;
-
+pub mod access;
 pub mod keys;
+pub mod vault;
 
 pub mod configs;
 
@@ -67,6 +68,8 @@ pub mod backups;
 pub mod app;
 pub mod cli;
 pub mod demo;
+pub mod doors;
+pub mod locks;
 pub mod router;
 pub mod settings;
 pub mod state;

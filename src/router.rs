@@ -2,22 +2,29 @@
 //!
 //! `/api/…` is the same router once more: what is different there (JSON first) is decided by `http::want` from the path.
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
+use crate::access::gate::{Doors, gate};
 use crate::clock::Timestamp;
-use crate::http::{Caller, Frame, Peer, Problem, assets, csp, origin, problem, respond};
+use crate::http::origin::Hosts;
+use crate::http::{Frame, Peer, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{alerts, backups, configs, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
+use crate::{
+    access, alerts, backups, configs, doors, first_generation, health as wards, instances, keys, logs, metrics, setup, updates,
+};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -143,6 +150,29 @@ fn urls() -> Router<AppState> {
         .route("/updates/installed/{name}", delete(updates::routes::remove))
         .route("/updates/installed/{name}/delete", get(updates::routes::ask_remove).post(updates::routes::remove))
         .route("/updates/settings", post(updates::routes::settings).patch(updates::routes::settings))
+        .route("/login", get(access::routes::login_page).post(access::routes::log_in))
+        .route("/login/first", get(access::routes::first_page).post(access::routes::first_visit))
+        .route("/logout", post(access::routes::log_out))
+        .route("/account", get(access::routes::account))
+        .route("/account/password", post(access::routes::change_password))
+        .route("/account/second-factor", get(access::routes::second_factor).post(access::routes::set_second_factor))
+        .route("/account/second-factor/remove", post(access::routes::remove_second_factor))
+        .route("/account/sessions/end", post(access::routes::end_sessions))
+        .route("/account/sessions/{id}", delete(access::routes::end_session))
+        .route("/account/sessions/{id}/delete", post(access::routes::end_session))
+        .route("/users", get(access::routes::users::list).post(access::routes::users::create))
+        .route(
+            "/users/{id}",
+            get(access::routes::users::show)
+                .patch(access::routes::users::change)
+                .post(access::routes::users::change)
+                .delete(access::routes::users::delete),
+        )
+        .route("/users/{id}/delete", get(access::routes::users::ask_delete).post(access::routes::users::delete))
+        .route("/tokens", get(access::routes::tokens::list).post(access::routes::tokens::create))
+        .route("/tokens/{id}", delete(access::routes::tokens::revoke))
+        .route("/tokens/{id}/delete", get(access::routes::tokens::ask_revoke).post(access::routes::tokens::revoke))
+        .route("/audit", get(access::routes::audit))
         .route("/health", get(health))
         .route("/health/{id}", get(wards::routes::show))
         .route("/health/{id}/check", post(wards::routes::check))
@@ -161,8 +191,10 @@ fn within(time: Duration) -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time)
 }
 
-/// The whole application.
-pub fn router(state: AppState, frame: Frame) -> Router {
+/// The whole application, which answers to the names `hosts`.
+pub fn router(state: AppState, frame: Frame, hosts: Hosts) -> Router {
+    let hosts = Arc::new(hosts);
+    let access = state.access.clone();
     let pages = Router::new()
         .merge(urls().layer(within(TIMEOUT)))
         .merge(uploads().layer(within(UPLOAD)))
@@ -175,18 +207,23 @@ pub fn router(state: AppState, frame: Frame) -> Router {
         .with_state(state)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(gate))
-        .layer(middleware::from_fn(origin::same_site_only))
+        .layer(middleware::from_fn_with_state((access, doors::door as Doors), gate))
+        .layer(middleware::from_fn(peer))
+        .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
         .layer(CompressionLayer::new().compress_when(compressible()))
 }
 
-/// Everybody who can reach the manager is the machine's own user: it listens on loopback only.
-async fn gate(mut request: Request, next: Next) -> axum::response::Response {
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
-    request.extensions_mut().insert(Caller::machine(peer));
+/// The other end of the connection, where the listener has not said it itself.
+async fn peer(mut request: Request, next: Next) -> Response {
+    if request.extensions().get::<Peer>().is_none()
+        && let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
+    {
+        let peer = Peer { address: Some(address.ip()), ..Peer::default() };
+        request.extensions_mut().insert(peer);
+    }
     next.run(request).await
 }
 

@@ -57,7 +57,7 @@ pub enum LogFormat {
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
-    /// Address and port to listen on; port 0 takes any free one. Only this machine's own addresses (loopback) are allowed.
+    /// Address and port to listen on; port 0 takes any free one. Any but this machine's own (loopback) need a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
     /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
@@ -87,6 +87,19 @@ pub struct Given {
     /// Days that raw metrics and health checks are kept [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     retention_days: Option<u32>,
+    /// While nobody has a password: print a code with which the first one can be set in the browser.
+    #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
+    setup: Option<bool>,
+    /// A file with the password of the user "admin", who is made or changed to it at each start. Also: JD_MANAGER_PASSWORD.
+    #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// A name by which the manager is reached, besides its addresses and this machine's own name; can be given several times.
+    #[arg(long = "allow-host", env = "JD_MANAGER_ALLOW_HOSTS", value_delimiter = ',', value_name = "NAME")]
+    #[serde(default)]
+    allow_hosts: Vec<String>,
+    /// Days that the audit log is kept [default: 365].
+    #[arg(long, env = "JD_MANAGER_AUDIT_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    audit_days: Option<u32>,
     /// Which log lines are written, e.g. info or jd_manager=debug [default: info].
     #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -95,10 +108,36 @@ pub struct Given {
     log_format: Option<LogFormat>,
 }
 
+impl Given {
+    /// Nothing but where everything is kept.
+    #[must_use]
+    pub fn in_dir(data_dir: Option<PathBuf>) -> Self {
+        Self { data_dir, ..Self::default() }
+    }
+}
+
+/// A password on its way from the environment to the database; nothing prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// The password, to be hashed.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
 /// The settings in force.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Address and port to listen on; loopback.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
     /// Where everything is kept.
     pub data_dir: PathBuf,
@@ -116,6 +155,14 @@ pub struct Settings {
     pub sample_interval: Duration,
     /// A client that starts for longer than this without serving miners is warned of.
     pub slow_start: Duration,
+    /// While nobody has a password, the first one can be set in the browser with a code that is printed.
+    pub setup: bool,
+    /// The password that the user "admin" is given at the start.
+    pub password: Option<Password>,
+    /// Names by which the manager is reached.
+    pub allow_hosts: Vec<String>,
+    /// Days that the audit log is kept.
+    pub audit_days: u32,
     /// Days that raw metrics and health checks are kept.
     pub retention_days: u32,
     /// Which log lines are written.
@@ -148,13 +195,6 @@ impl Settings {
 
     fn combine(first: Given, second: Given) -> Result<Self, SettingsError> {
         let listen = first.listen.or(second.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000)));
-        if !listen.ip().is_loopback() {
-            return Err(SettingsError(format!(
-                "listen: {listen} can be reached from other machines, and there is no login yet to protect it: whoever opens the page could \
-                 redirect the mining income. Listen on 127.0.0.1 or [::1], and reach it from elsewhere through an SSH tunnel \
-                 (ssh -L 3000:127.0.0.1:3000 this-machine)."
-            )));
-        }
         let data_dir = match first.data_dir.or(second.data_dir) {
             Some(dir) => dir,
             None => directory("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("jd-manager")).ok_or_else(|| {
@@ -182,6 +222,13 @@ impl Settings {
         if !(1..=3650).contains(&retention_days) {
             return Err(SettingsError(format!("retention_days: {retention_days} is not from 1 to 3650")));
         }
+        let audit_days = first.audit_days.or(second.audit_days).unwrap_or(365);
+        if !(1..=3650).contains(&audit_days) {
+            return Err(SettingsError(format!("audit_days: {audit_days} is not from 1 to 3650")));
+        }
+        let allow_hosts = if first.allow_hosts.is_empty() { second.allow_hosts } else { first.allow_hosts };
+        let allow_hosts = allow_hosts.iter().map(|name| host(name)).collect::<Result<_, _>>()?;
+        let password = password(first.password_file.or(second.password_file).as_deref())?;
         let length =
             |one: Option<Length>, other: Option<Length>, default| one.or(other).map_or(Duration::from_secs(default), |l| l.0);
         Ok(Self {
@@ -195,10 +242,45 @@ impl Settings {
             sample_interval: length(first.sample_interval, second.sample_interval, 10),
             slow_start: length(first.slow_start, second.slow_start, 60),
             retention_days,
+            setup: first.setup.or(second.setup).unwrap_or(false),
+            password,
+            allow_hosts,
+            audit_days,
             log,
             log_format: first.log_format.or(second.log_format).unwrap_or(LogFormat::Pretty),
         })
     }
+}
+
+/// A host name as it stands in the header `Host`, without a port.
+fn host(name: &str) -> Result<String, SettingsError> {
+    let plain = name.trim().trim_end_matches('.').to_ascii_lowercase();
+    let is_name = !plain.is_empty()
+        && plain.len() <= 253
+        && plain
+            .split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+    if is_name {
+        Ok(plain)
+    } else {
+        Err(SettingsError(format!("allow_hosts: \"{name}\" is not a host name such as miner.example.org")))
+    }
+}
+
+/// The password in a file, or in the environment: without the line's end.
+fn password(file: Option<&Path>) -> Result<Option<Password>, SettingsError> {
+    let text = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| SettingsError(format!("password_file: {} cannot be read: {e}", path.display())))?;
+            if text.trim_end_matches(['\r', '\n']).is_empty() {
+                return Err(SettingsError(format!("password_file: {} is empty", path.display())));
+            }
+            Some(text)
+        }
+        None => std::env::var("JD_MANAGER_PASSWORD").ok().filter(|text| !text.is_empty()),
+    };
+    Ok(text.map(|text| Password(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 fn read(path: &Path) -> Result<Given, SettingsError> {
@@ -247,7 +329,9 @@ mod tests {
         for (text, says) in [
             ("lisen = '127.0.0.1:1'", "lisen"),
             ("listen = 'here'", "listen"),
-            ("listen = '0.0.0.0:3000'", "listen"),
+            ("allow_hosts = ['a b']", "allow_hosts"),
+            ("audit_days = 0", "audit_days"),
+            ("password_file = '/nowhere/at/all'", "password_file"),
             ("health_interval = '5 parsecs'", "health_interval"),
             ("health_interval = '1ms'", "at least 1s"),
             ("retention_days = 0", "retention_days"),

@@ -4,6 +4,7 @@ use axum::extract::FromRef;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::alerts::Alerts;
 use crate::backups::Backups;
 use crate::clock::Timestamp;
@@ -23,6 +24,8 @@ use crate::updates::Updates;
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppState {
+    /// Who may do what.
+    pub access: Access,
     /// Saved configurations.
     pub configs: Configs,
     /// Instances.
@@ -47,6 +50,12 @@ pub struct AppState {
     pub started: Instant,
     /// The same by the clock.
     pub started_at: Timestamp,
+}
+
+impl FromRef<AppState> for Access {
+    fn from_ref(state: &AppState) -> Self {
+        state.access.clone()
+    }
 }
 
 impl FromRef<AppState> for Configs {

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
 use crate::db::has_table;
-use crate::db::schema::{backup_state, configurations, instances, vault};
+use crate::db::schema::{backup_state, configurations, instances, sessions, vault};
 use crate::ids::InstanceId;
 
 /// How many saved configurations there are.
@@ -28,6 +28,14 @@ pub fn is_sealed(db: &mut Db) -> QueryResult<bool> {
 /// Nothing is to run until somebody starts it. Returns how many were to run.
 pub fn want_nothing(db: &mut Db) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::desired.eq("running"))).set(instances::desired.eq("stopped")).execute(db)
+}
+
+/// Whoever was logged in then logs in again: a session that was ended since must not come back. Returns how many there were.
+pub fn end_sessions(db: &mut Db) -> QueryResult<usize> {
+    if !has_table(db, "sessions")? {
+        return Ok(0);
+    }
+    diesel::delete(sessions::table).execute(db)
 }
 
 /// What the user wants of nightly backups, and how the last ones ended; as JSON.

@@ -77,6 +77,7 @@ pub fn restore(backup: &Path, data_dir: &Path, way: &Way) -> Result<Restored, Fa
     let mut ran = 0;
     db::change_copy(&database, |c| {
         ran = queries::want_nothing(c)?;
+        queries::end_sessions(c)?;
         Ok(())
     })?;
     sync(&staging.0)?;

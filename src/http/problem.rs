@@ -193,6 +193,8 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
         problem.detail.clone()
     };
     let title = problem.status.canonical_reason().unwrap_or("Error");
+    // The gate knows who looks.
+    let frame = parts.extensions.get::<Frame>().cloned().unwrap_or(frame);
     let page = ErrorPage {
         frame,
         status: problem.status.as_u16(),
