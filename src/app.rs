@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, FirstCode};
 use crate::alerts::{Alerts, Feed};
+use crate::backups::{self, Backups};
 use crate::clock::{SystemClock, Timestamp};
 use crate::configs::Configs;
 use crate::db::Db;
@@ -27,6 +28,7 @@ use crate::settings::{OnShutdown, Settings, SocketAt};
 use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
+use crate::vault::{self, Vault};
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -58,7 +60,9 @@ where
     // Before anything is opened.
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
+    backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
+    let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
     let access = locks(&db, &settings).await?;
     access.may_listen(settings.listen, &settings.data_dir).await?;
     let listener = Listener::open(entrances(&settings, tls)).await?;
@@ -67,7 +71,7 @@ where
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
 
     let stop = CancellationToken::new();
-    let configs = Configs::new(db.clone());
+    let configs = Configs::new(db.clone(), vault.clone());
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
@@ -82,7 +86,11 @@ where
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
-    let alerts = alert(&db, &schedule, &stop).await?;
+    let alerts = alert(&db, vault, &schedule, &stop).await?;
+    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone());
+    backups::nightly(&backups, &schedule, stop.clone())
+        .await
+        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
     access
         .forget_nightly(&schedule, settings.audit_days)
         .await
@@ -93,7 +101,7 @@ where
     // What the manager before this one left undone. A switch goes on once its instances are looked after again.
     updates.take_over().await;
     tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
-    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), stop.clone());
+    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
     let state = AppState {
         access,
         configs,
@@ -104,6 +112,7 @@ where
         health,
         updates,
         alerts,
+        backups,
         stop: stop.clone(),
         started: begun,
         started_at,
@@ -145,6 +154,14 @@ where
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// Opens the secrets in the database, of whichever domain.
+///
+/// # Errors
+/// Their key is missing, or another one.
+pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::Refusal> {
+    Vault::begin(data_dir, db, &[crate::configs::seal, crate::alerts::seal]).await
 }
 
 /// What this machine calls itself.
@@ -205,8 +222,8 @@ async fn measure(
 }
 
 /// Sets up alerts, and what is forgotten of them.
-async fn alert(db: &Db, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
-    let alerts = Alerts::new(db.clone(), Sender::new(), SystemClock);
+async fn alert(db: &Db, vault: Vault, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
+    let alerts = Alerts::new(db.clone(), vault, Sender::new(), SystemClock);
     alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }

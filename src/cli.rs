@@ -2,10 +2,11 @@
 
 use clap::{Parser, Subcommand};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::backups::{self, BackupArgs, RestoreArgs};
 use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
 use crate::locks::{self, NewPassword, TokenCommand};
@@ -61,6 +62,20 @@ enum Subcommands {
     Demo(Box<Serve>),
     /// Ask a running manager whether it is well; exit code 0 if so.
     Healthcheck(Box<Serve>),
+    /// Make a backup of every configuration, instance and figure, whether or not jd-manager runs.
+    Backup {
+        #[command(flatten)]
+        args: BackupArgs,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Restore a backup into the data directory. What is there is never deleted.
+    Restore {
+        #[command(flatten)]
+        args: RestoreArgs,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Set the password of a user, who is made if need be. Whoever has one logs in from then on.
     SetPassword {
         #[command(flatten)]
@@ -102,6 +117,8 @@ pub fn run() -> ExitCode {
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
+        Some(Subcommands::Backup { args, place }) => at_data_dir(place.serve(), |dir| backups::backup(args, dir)),
+        Some(Subcommands::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
         Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, remote::healthcheck),
         Some(Subcommands::SetPassword { place, wanted }) => {
             with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
@@ -150,6 +167,18 @@ where
     let result = runtime.block_on(work(settings));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => complain(&reason, 1),
+    }
+}
+
+/// What needs the data directory alone: no runtime, no log.
+fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> ExitCode {
+    let settings = match Settings::gather(serve.given, serve.settings.as_deref()) {
+        Ok(settings) => settings,
+        Err(e) => return complain(&e.to_string(), 2),
+    };
+    match work(&settings.data_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => complain(&reason, 1),
     }

@@ -45,6 +45,7 @@ pub mod verify;
 // Layers 2 and 3: domains, each importing only those before it.
 pub mod access;
 pub mod keys;
+pub mod vault;
 
 pub mod configs;
 
@@ -61,6 +62,8 @@ pub mod health;
 pub mod updates;
 
 pub mod alerts;
+
+pub mod backups;
 
 // The house around them.
 pub mod app;

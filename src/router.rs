@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::access::gate::{Doors, gate};
@@ -19,7 +20,9 @@ use crate::clock::Timestamp;
 use crate::http::origin::Hosts;
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::AppState;
-use crate::{access, alerts, configs, doors, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
+use crate::{
+    access, alerts, backups, configs, doors, first_generation, health as wards, instances, keys, logs, metrics, setup, updates,
+};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -68,13 +71,15 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs/{id}/duplicate", post(configs::routes::duplicate))
         .route("/saved-configs/{id}/set-active", post(configs::routes::set_active))
         .route("/saved-configs/{id}/toml", get(configs::routes::toml))
-        .route("/saved-configs/{id}/export", get(configs::routes::export))
+        .route("/saved-configs/{id}/export", get(configs::routes::export).post(configs::routes::export_whole))
+        .route("/saved-configs/{id}/secret", get(configs::routes::ask_secret).post(configs::routes::secret))
         .route("/saved-configs/{id}/compare", get(configs::routes::compare))
         .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
         .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
         .route("/setup", get(setup::routes::start).post(setup::routes::begin))
         .route("/setup/watch/{id}", get(setup::routes::watch))
         .route("/setup/{id}/delete", post(setup::routes::discard))
+        .route("/setup/{id}/{step}/check", post(setup::routes::check))
         .route("/setup/{id}/{step}", get(setup::routes::show).post(setup::routes::answer))
         .route("/metrics", get(metrics::routes::compare))
         .route("/metrics/{id}", get(metrics::routes::show))
@@ -126,6 +131,10 @@ fn urls() -> Router<AppState> {
         .route("/alerts/silences/{id}/delete", post(alerts::routes::end_silence))
         .route("/alerts/deliveries", get(alerts::routes::deliveries))
         .route("/alerts/deliveries/{id}/again", post(alerts::routes::again))
+        .route("/backups", get(backups::routes::show).post(backups::routes::create))
+        .route("/backups/settings", post(backups::routes::settings).patch(backups::routes::settings))
+        .route("/backups/{id}", get(backups::routes::download).delete(backups::routes::delete))
+        .route("/backups/{id}/delete", get(backups::routes::ask_delete).post(backups::routes::delete))
         .route("/updates", get(updates::routes::show))
         .route("/updates/check", get(updates::routes::check).post(updates::routes::look))
         .route("/updates/all", get(updates::routes::all))
@@ -201,7 +210,13 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts) -> Router {
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
+}
+
+/// Everything but what is compressed or encrypted already.
+fn compressible() -> impl Predicate {
+    let not = NotForContentType::const_new;
+    DefaultPredicate::new().and(not("application/gzip")).and(not("application/octet-stream"))
 }
 
 async fn not_found() -> Problem {
