@@ -63,7 +63,7 @@ where
     backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
     let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
-    let access = locks(&db, &settings).await?;
+    let access = locks(&db, &vault, &settings).await?;
     access.may_listen(settings.listen, &settings.data_dir).await?;
     let listener = Listener::open(entrances(&settings, tls)).await?;
     let url = listener.url();
@@ -173,8 +173,8 @@ fn own_name() -> String {
 const ADMIN: &str = "admin";
 
 /// Who may do what: with the password of the settings, and with a code for the first visit if that is wanted and still needed.
-async fn locks(db: &Db, settings: &Settings) -> Result<Access, String> {
-    let access = Access::new(db.clone(), SystemClock, None);
+async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, String> {
+    let access = Access::new(db.clone(), vault.clone(), SystemClock, None);
     if let Some(password) = &settings.password {
         let changed = access.put_password(ADMIN, None, password.reveal().to_owned()).await;
         if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
@@ -187,7 +187,7 @@ async fn locks(db: &Db, settings: &Settings) -> Result<Access, String> {
     }
     let code = FirstCode::fresh().map_err(|e| e.to_string())?;
     println!("Nobody has a password yet. Set the first one at /login/first with this code: {}", code.reveal());
-    Ok(Access::new(db.clone(), SystemClock, Some(code)))
+    Ok(Access::new(db.clone(), vault.clone(), SystemClock, Some(code)))
 }
 
 /// Where requests come in.

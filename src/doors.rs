@@ -81,6 +81,7 @@ const TABLE: &[(&str, &str, Who, &str)] = &[
     ("PUT POST", "/saved-configs/{id}", ADMIN, "changed a configuration"),
     ("DELETE", "/saved-configs/{id}", ADMIN, "deleted a configuration"),
     ("POST", "/saved-configs/{id}/delete", ADMIN, "deleted a configuration"),
+    ("GET", "/saved-configs/{id}/secret", ADMIN, NOTHING),
     ("POST", "/saved-configs/{id}/secret", ADMIN, "looked at the secret key of a configuration"),
     ("POST", "/saved-configs/{id}/export", ADMIN, "exported a configuration, with its secret key if that was asked for"),
     ("POST", "/saved-configs/{id}/duplicate", ADMIN, "duplicated a configuration"),

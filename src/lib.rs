@@ -43,10 +43,10 @@ pub mod simulate;
 pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
-pub mod access;
 pub mod keys;
 pub mod vault;
 
+pub mod access;
 pub mod configs;
 
 pub mod instances;

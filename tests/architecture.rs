@@ -34,8 +34,8 @@ const LAYERS: &[(u8, &[&str])] = &[
         ],
     ),
     // Domains.
-    (2, &["access", "keys", "vault"]),
-    (3, &["backups", "configs"]),
+    (2, &["keys", "vault"]),
+    (3, &["access", "backups", "configs"]),
     (4, &["instances"]),
     (5, &["logs", "setup"]),
     (6, &["first_generation", "metrics"]),
