@@ -1,16 +1,16 @@
 //! The composition root: what is opened in which order, and ended in the opposite one.
 
 use std::fs::{File, TryLockError};
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, FirstCode};
 use crate::alerts::{Alerts, Feed};
+use crate::backups::{self, Backups};
 use crate::clock::{SystemClock, Timestamp};
 use crate::configs::Configs;
 use crate::db::Db;
@@ -18,16 +18,17 @@ use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
 use crate::http::origin::Hosts;
 use crate::instances::{ClientSource, Ending, Instances};
+use crate::listener::{Listener, Needed, Plan, Tls};
 use crate::logs::Logs;
 use crate::metrics::{self, Board, Keep, Metrics, Sampler};
 use crate::notify::Sender;
-use crate::outgoing;
 use crate::router;
 use crate::schedule::Schedule;
-use crate::settings::{OnShutdown, Settings};
+use crate::settings::{OnShutdown, Settings, SocketAt};
 use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
+use crate::vault::{self, Vault};
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -56,24 +57,21 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
+    // Before anything is opened.
+    let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
+    backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
-    let access = locks(&db, &settings).await?;
+    let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
+    let access = locks(&db, &vault, &settings).await?;
     access.may_listen(settings.listen, &settings.data_dir).await?;
-    let listener = TcpListener::bind(settings.listen).await.map_err(|e| {
-        let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
-            " Another program listens there; choose another with --listen."
-        } else {
-            ""
-        };
-        format!("cannot listen on {}: {e}.{advice}", settings.listen)
-    })?;
-    let address = listener.local_addr().map_err(|e| e.to_string())?;
+    let listener = Listener::open(entrances(&settings, tls)).await?;
+    let url = listener.url();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
 
     let stop = CancellationToken::new();
-    let configs = Configs::new(db.clone());
+    let configs = Configs::new(db.clone(), vault.clone());
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
@@ -88,7 +86,11 @@ where
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
-    let alerts = alert(&db, &schedule, &stop).await?;
+    let alerts = alert(&db, vault, &schedule, &stop).await?;
+    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone());
+    backups::nightly(&backups, &schedule, stop.clone())
+        .await
+        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
     access
         .forget_nightly(&schedule, settings.audit_days)
         .await
@@ -99,7 +101,7 @@ where
     // What the manager before this one left undone. A switch goes on once its instances are looked after again.
     updates.take_over().await;
     tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
-    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), stop.clone());
+    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
     let state = AppState {
         access,
         configs,
@@ -110,18 +112,18 @@ where
         health,
         updates,
         alerts,
+        backups,
         stop: stop.clone(),
         started: begun,
         started_at,
     };
-    let app = router::router(state.clone(), frame, Hosts::of(address, &own_name(), &settings.allow_hosts));
+    let app = router::router(state.clone(), frame, Hosts::of(settings.listen, &own_name(), &settings.allow_hosts));
 
-    let serving = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
-    let serving = tokio::spawn(async move { serving.await });
+    let socket = listener.socket().map(Path::to_path_buf);
+    let serving = tokio::spawn(listener.serve(app, stop.clone()));
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%address, data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
-    println!("jd-manager is ready: http://{address}/");
+    tracing::info!(%url, socket = socket.map(|path| path.display().to_string()), data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
+    println!("jd-manager is ready: {url}");
     tokio::spawn(ready(state));
 
     let cause = tokio::select! {
@@ -154,6 +156,14 @@ where
     Ok(())
 }
 
+/// Opens the secrets in the database, of whichever domain.
+///
+/// # Errors
+/// Their key is missing, or another one.
+pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::Refusal> {
+    Vault::begin(data_dir, db, &[crate::configs::seal, crate::alerts::seal]).await
+}
+
 /// What this machine calls itself.
 fn own_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -163,8 +173,8 @@ fn own_name() -> String {
 const ADMIN: &str = "admin";
 
 /// Who may do what: with the password of the settings, and with a code for the first visit if that is wanted and still needed.
-async fn locks(db: &Db, settings: &Settings) -> Result<Access, String> {
-    let access = Access::new(db.clone(), SystemClock, None);
+async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, String> {
+    let access = Access::new(db.clone(), vault.clone(), SystemClock, None);
     if let Some(password) = &settings.password {
         let changed = access.put_password(ADMIN, None, password.reveal().to_owned()).await;
         if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
@@ -177,7 +187,19 @@ async fn locks(db: &Db, settings: &Settings) -> Result<Access, String> {
     }
     let code = FirstCode::fresh().map_err(|e| e.to_string())?;
     println!("Nobody has a password yet. Set the first one at /login/first with this code: {}", code.reveal());
-    Ok(Access::new(db.clone(), SystemClock, Some(code)))
+    Ok(Access::new(db.clone(), vault.clone(), SystemClock, Some(code)))
+}
+
+/// Where requests come in.
+fn entrances(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
+    let needed = if settings.socket == SocketAt::DataDir { Needed::No } else { Needed::Yes };
+    Plan {
+        listen: settings.listen,
+        tls,
+        socket: settings.socket_path().map(|path| (path, needed)),
+        proxies: settings.trusted_proxies.clone(),
+        max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+    }
 }
 
 /// Begins to sample, and to forget what is too old.
@@ -200,8 +222,8 @@ async fn measure(
 }
 
 /// Sets up alerts, and what is forgotten of them.
-async fn alert(db: &Db, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
-    let alerts = Alerts::new(db.clone(), Sender::new(), SystemClock);
+async fn alert(db: &Db, vault: Vault, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
+    let alerts = Alerts::new(db.clone(), vault, Sender::new(), SystemClock);
     alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }
@@ -228,24 +250,5 @@ fn own_data_dir(dir: &Path) -> Result<File, String> {
             dir.display()
         )),
         Err(TryLockError::Error(e)) => Err(told(e)),
-    }
-}
-
-/// The subcommand `healthcheck`: asks the manager at the configured address.
-///
-/// # Errors
-/// It does not answer, or not well.
-pub async fn healthcheck(settings: Settings) -> Result<(), String> {
-    let url = format!("http://{}/health", settings.listen);
-    let client = outgoing::plain().timeout(Duration::from_secs(5)).build().map_err(|e| e.to_string())?;
-    let response =
-        client.get(&url).header("Accept", "application/json").send().await.map_err(|e| format!("{url} does not answer: {e}"))?;
-    let status = response.status();
-    let body: serde_json::Value = response.json().await.map_err(|e| format!("{url} answered {status} and no JSON: {e}"))?;
-    if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
-        println!("ok");
-        Ok(())
-    } else {
-        Err(format!("{url} answered {status}: {body}"))
     }
 }

@@ -3,16 +3,17 @@
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::backups::{self, BackupArgs, RestoreArgs};
 use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
 use crate::locks::{self, NewPassword, TokenCommand};
 use crate::settings::{Given, LogFormat, Settings};
 use crate::simulate::Simulate;
-use crate::{app, demo, documentation, keeper};
+use crate::{app, demo, documentation, keeper, remote};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
 /// keep all of those alive by turns, each with its memory.
@@ -64,6 +65,20 @@ enum Subcommands {
     Healthcheck(Box<Serve>),
     /// Print the documentation of the API, OpenAPI 3.1 as JSON. Needs no data directory and no running manager.
     Openapi,
+    /// Make a backup of every configuration, instance and figure, whether or not jd-manager runs.
+    Backup {
+        #[command(flatten)]
+        args: BackupArgs,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Restore a backup into the data directory. What is there is never deleted.
+    Restore {
+        #[command(flatten)]
+        args: RestoreArgs,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Set the password of a user, who is made if need be. Whoever has one logs in from then on.
     SetPassword {
         #[command(flatten)]
@@ -106,7 +121,9 @@ pub fn run() -> ExitCode {
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
-        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, app::healthcheck),
+        Some(Subcommands::Backup { args, place }) => at_data_dir(place.serve(), |dir| backups::backup(args, dir)),
+        Some(Subcommands::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
+        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, remote::healthcheck),
         Some(Subcommands::SetPassword { place, wanted }) => {
             with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
         }
@@ -164,6 +181,18 @@ fn print(text: &str) -> ExitCode {
     match writeln!(std::io::stdout(), "{text}") {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => complain(&format!("standard output: {e}"), 1),
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// What needs the data directory alone: no runtime, no log.
+fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> ExitCode {
+    let settings = match Settings::gather(serve.given, serve.settings.as_deref()) {
+        Ok(settings) => settings,
+        Err(e) => return complain(&e.to_string(), 2),
+    };
+    match work(&settings.data_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => complain(&reason, 1),
     }
 }
 

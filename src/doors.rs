@@ -81,11 +81,15 @@ const TABLE: &[(&str, &str, Who, &str)] = &[
     ("PUT POST", "/saved-configs/{id}", ADMIN, "changed a configuration"),
     ("DELETE", "/saved-configs/{id}", ADMIN, "deleted a configuration"),
     ("POST", "/saved-configs/{id}/delete", ADMIN, "deleted a configuration"),
+    ("GET", "/saved-configs/{id}/secret", ADMIN, NOTHING),
+    ("POST", "/saved-configs/{id}/secret", ADMIN, "looked at the secret key of a configuration"),
+    ("POST", "/saved-configs/{id}/export", ADMIN, "exported a configuration, with its secret key if that was asked for"),
     ("POST", "/saved-configs/{id}/duplicate", ADMIN, "duplicated a configuration"),
     ("POST", "/saved-configs/{id}/set-active", ADMIN, "made a configuration the active one"),
     ("POST", "/saved-configs/{id}/revisions/{n}/restore", ADMIN, "restored a revision"),
     ("POST", "/setup", ADMIN, "began a setup"),
     ("POST", "/setup/{id}/delete", ADMIN, "gave up a setup"),
+    ("POST", "/setup/{id}/{step}/check", ADMIN, NOTHING),
     ("POST", "/setup/{id}/{step}", ADMIN, "answered a step of a setup"),
     ("POST", "/config", ADMIN, "saved the active configuration"),
     ("POST", "/keys/generate", ADMIN, "made a pair of keys"),
@@ -103,6 +107,14 @@ const TABLE: &[(&str, &str, Who, &str)] = &[
     ("DELETE", "/updates/installed/{name}", ADMIN, "removed a client"),
     ("POST", "/updates/installed/{name}/delete", ADMIN, "removed a client"),
     ("POST PATCH", "/updates/settings", ADMIN, "changed the settings of updates"),
+    // A backup is everything there is.
+    ("GET", "/backups", ADMIN, NOTHING),
+    ("POST", "/backups", ADMIN, "began to make a backup"),
+    ("GET", "/backups/{id}", ADMIN, "downloaded a backup"),
+    ("DELETE", "/backups/{id}", ADMIN, "deleted a backup"),
+    ("GET", "/backups/{id}/delete", ADMIN, NOTHING),
+    ("POST", "/backups/{id}/delete", ADMIN, "deleted a backup"),
+    ("POST PATCH", "/backups/settings", ADMIN, "changed what is backed up every night"),
 ];
 
 /// The door of a method at a route's pattern, without `/api`; `None`: no route is there.

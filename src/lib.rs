@@ -34,6 +34,7 @@ pub mod executable;
 pub mod fetch;
 pub mod http;
 pub mod keeper;
+pub mod listener;
 pub mod logbuf;
 pub mod notify;
 pub mod openapi;
@@ -43,9 +44,10 @@ pub mod simulate;
 pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
-pub mod access;
 pub mod keys;
+pub mod vault;
 
+pub mod access;
 pub mod configs;
 
 pub mod instances;
@@ -62,6 +64,8 @@ pub mod updates;
 
 pub mod alerts;
 
+pub mod backups;
+
 // The house around them.
 pub mod app;
 pub mod cli;
@@ -69,6 +73,7 @@ pub mod demo;
 pub mod documentation;
 pub mod doors;
 pub mod locks;
+pub mod remote;
 pub mod router;
 pub mod settings;
 pub mod state;

@@ -54,10 +54,11 @@ pub enum TokenCommand {
     },
 }
 
-fn open(settings: &Settings) -> Result<Access, String> {
+async fn open(settings: &Settings) -> Result<Access, String> {
     app::make_data_dir(&settings.data_dir)?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
-    Ok(Access::new(db, SystemClock, None))
+    let vault = app::open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
+    Ok(Access::new(db, vault, SystemClock, None))
 }
 
 /// Writes down what was done here.
@@ -78,7 +79,7 @@ async fn note(access: &Access, deed: &str) -> Result<(), String> {
 /// # Errors
 /// Why it cannot be set, for the person at the terminal.
 pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(), String> {
-    let access = open(&settings)?;
+    let access = open(&settings).await?;
     let name = wanted.name.trim();
     if wanted.without_second_factor {
         access.forget_second_factor(name).await.map_err(|e| e.to_string())?;
@@ -118,7 +119,7 @@ fn asked(name: &str) -> Result<String, String> {
 /// # Errors
 /// Why it cannot be done, for the person at the terminal.
 pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), String> {
-    let access = open(&settings)?;
+    let access = open(&settings).await?;
     let machine = Caller::machine(Peer::default());
     let told = |e: crate::error::Error| e.to_string();
     match command {

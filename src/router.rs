@@ -2,26 +2,25 @@
 //!
 //! `/api/…` is the same router once more: what is different there (JSON first) is decided by `http::want` from the path.
 
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::access::gate::{Doors, gate};
 use crate::http::origin::Hosts;
-use crate::http::{Frame, Peer, Problem, assets, csp, origin, problem, respond};
+use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::{AppState, Wellness};
 use crate::{
-    access, alerts, configs, documentation, doors, first_generation, health as wards, instances, keys, logs, metrics, setup,
-    updates,
+    access, alerts, backups, configs, documentation, doors, first_generation, health as wards, instances, keys, logs, metrics,
+    setup, updates,
 };
 
 /// Bodies larger than this are refused with 413, bytes.
@@ -71,13 +70,15 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs/{id}/duplicate", post(configs::routes::duplicate))
         .route("/saved-configs/{id}/set-active", post(configs::routes::set_active))
         .route("/saved-configs/{id}/toml", get(configs::routes::toml))
-        .route("/saved-configs/{id}/export", get(configs::routes::export))
+        .route("/saved-configs/{id}/export", get(configs::routes::export).post(configs::routes::export_whole))
+        .route("/saved-configs/{id}/secret", get(configs::routes::ask_secret).post(configs::routes::secret))
         .route("/saved-configs/{id}/compare", get(configs::routes::compare))
         .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
         .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
         .route("/setup", get(setup::routes::start).post(setup::routes::begin))
         .route("/setup/watch/{id}", get(setup::routes::watch))
         .route("/setup/{id}/delete", post(setup::routes::discard))
+        .route("/setup/{id}/{step}/check", post(setup::routes::check))
         .route("/setup/{id}/{step}", get(setup::routes::show).post(setup::routes::answer))
         .route("/metrics", get(metrics::routes::compare))
         .route("/metrics/{id}", get(metrics::routes::show))
@@ -129,6 +130,10 @@ fn urls() -> Router<AppState> {
         .route("/alerts/silences/{id}/delete", post(alerts::routes::end_silence))
         .route("/alerts/deliveries", get(alerts::routes::deliveries))
         .route("/alerts/deliveries/{id}/again", post(alerts::routes::again))
+        .route("/backups", get(backups::routes::show).post(backups::routes::create))
+        .route("/backups/settings", post(backups::routes::settings).patch(backups::routes::settings))
+        .route("/backups/{id}", get(backups::routes::download).delete(backups::routes::delete))
+        .route("/backups/{id}/delete", get(backups::routes::ask_delete).post(backups::routes::delete))
         .route("/updates", get(updates::routes::show))
         .route("/updates/check", get(updates::routes::check).post(updates::routes::look))
         .route("/updates/all", get(updates::routes::all))
@@ -204,23 +209,17 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts) -> Router {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state((access, doors::door as Doors), gate))
-        .layer(middleware::from_fn(peer))
         .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
 }
 
-/// The other end of the connection, where the listener has not said it itself.
-async fn peer(mut request: Request, next: Next) -> Response {
-    if request.extensions().get::<Peer>().is_none()
-        && let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
-    {
-        let peer = Peer { address: Some(address.ip()), ..Peer::default() };
-        request.extensions_mut().insert(peer);
-    }
-    next.run(request).await
+/// Everything but what is compressed or encrypted already.
+fn compressible() -> impl Predicate {
+    let not = NotForContentType::const_new;
+    DefaultPredicate::new().and(not("application/gzip")).and(not("application/octet-stream"))
 }
 
 async fn not_found() -> Problem {

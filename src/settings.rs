@@ -3,11 +3,20 @@
 //! Everything is checked here, before anything is opened; an unknown key or a bad value is an error that names it. Knows nothing
 //! of what the settings are used for.
 
+mod entry;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::listener::TlsFiles;
+
+pub use entry::Password;
+use entry::{host, password};
 
 /// GitHub's API for the repository that publishes the client.
 pub const RELEASE_API: &str = "https://api.github.com/repos/stratum-mining/sv2-apps";
@@ -51,6 +60,53 @@ pub enum LogFormat {
     Pretty,
     /// An object a line.
     Json,
+}
+
+/// Networks as people write them: `10.0.0.0/8`, an address alone, several with commas between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl std::str::FromStr for Networks {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
+        pieces.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let pieces = Vec::<String>::deserialize(d)?;
+        pieces.iter().map(|piece| network(piece)).collect::<Result<_, _>>().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    match network {
+        // That would be everybody, and everybody could be anybody.
+        Some(network) if network.prefix_len() == 0 => {
+            Err(format!("\"{text}\" is every address there is; name your proxies alone"))
+        }
+        Some(network) => Ok(network.trunc()),
+        None => Err(format!("\"{text}\" is neither an address nor a network such as 10.0.0.0/8")),
+    }
+}
+
+/// Where the Unix socket lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketAt {
+    /// In the data directory.
+    DataDir,
+    /// Where it was asked for.
+    Path(PathBuf),
+    /// There is none.
+    Nowhere,
+}
+
+/// Of clap: a path, which may be empty.
+fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// What one source gives: flags and environment, or the file. All of it may be absent.
@@ -106,6 +162,21 @@ pub struct Given {
     /// How log lines look.
     #[arg(long, env = "JD_MANAGER_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
+    /// A certificate in PEM, with those that lead to its authority: the port then speaks HTTPS. Needs --tls-key.
+    #[arg(long, env = "JD_MANAGER_TLS_CERT", value_name = "FILE", value_parser = path_or_none())]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert, in PEM and without a password.
+    #[arg(long, env = "JD_MANAGER_TLS_KEY", value_name = "FILE", value_parser = path_or_none())]
+    tls_key: Option<PathBuf>,
+    /// The Unix socket for this machine's own user; empty for none [default: manager.sock in the data directory].
+    #[arg(long, env = "JD_MANAGER_SOCKET", value_name = "FILE", value_parser = path_or_none())]
+    socket: Option<PathBuf>,
+    /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses or networks, with commas [default: none].
+    #[arg(long, env = "JD_MANAGER_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    trusted_proxies: Option<Networks>,
+    /// TCP connections taken at once [default: 512].
+    #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
+    max_connections: Option<u32>,
 }
 
 impl Given {
@@ -113,24 +184,6 @@ impl Given {
     #[must_use]
     pub fn in_dir(data_dir: Option<PathBuf>) -> Self {
         Self { data_dir, ..Self::default() }
-    }
-}
-
-/// A password on its way from the environment to the database; nothing prints it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    /// The password, to be hashed.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password")
     }
 }
 
@@ -169,6 +222,14 @@ pub struct Settings {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// The certificate and its key, for HTTPS.
+    pub tls: Option<TlsFiles>,
+    /// Where the Unix socket lies.
+    pub socket: SocketAt,
+    /// Proxies whose word about who is behind them counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// TCP connections taken at once.
+    pub max_connections: u32,
 }
 
 /// A setting that cannot be used.
@@ -229,6 +290,10 @@ impl Settings {
         let allow_hosts = if first.allow_hosts.is_empty() { second.allow_hosts } else { first.allow_hosts };
         let allow_hosts = allow_hosts.iter().map(|name| host(name)).collect::<Result<_, _>>()?;
         let password = password(first.password_file.or(second.password_file).as_deref())?;
+        let max_connections = first.max_connections.or(second.max_connections).unwrap_or(512);
+        if !(16..=65_536).contains(&max_connections) {
+            return Err(SettingsError(format!("max_connections: {max_connections} is not from 16 to 65536")));
+        }
         let length =
             |one: Option<Length>, other: Option<Length>, default| one.or(other).map_or(Duration::from_secs(default), |l| l.0);
         Ok(Self {
@@ -248,39 +313,39 @@ impl Settings {
             audit_days,
             log,
             log_format: first.log_format.or(second.log_format).unwrap_or(LogFormat::Pretty),
+            tls: tls(first.tls_cert.or(second.tls_cert), first.tls_key.or(second.tls_key))?,
+            socket: match first.socket.or(second.socket) {
+                None => SocketAt::DataDir,
+                Some(path) if path.as_os_str().is_empty() => SocketAt::Nowhere,
+                Some(path) => SocketAt::Path(
+                    std::path::absolute(&path).map_err(|e| SettingsError(format!("socket: {}: {e}", path.display())))?,
+                ),
+            },
+            trusted_proxies: first.trusted_proxies.or(second.trusted_proxies).unwrap_or_default().0,
+            max_connections,
         })
     }
-}
 
-/// A host name as it stands in the header `Host`, without a port.
-fn host(name: &str) -> Result<String, SettingsError> {
-    let plain = name.trim().trim_end_matches('.').to_ascii_lowercase();
-    let is_name = !plain.is_empty()
-        && plain.len() <= 253
-        && plain
-            .split('.')
-            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-    if is_name {
-        Ok(plain)
-    } else {
-        Err(SettingsError(format!("allow_hosts: \"{name}\" is not a host name such as miner.example.org")))
+    /// The Unix socket's file, if there is to be one.
+    #[must_use]
+    pub fn socket_path(&self) -> Option<PathBuf> {
+        match &self.socket {
+            SocketAt::DataDir => Some(self.data_dir.join("manager.sock")),
+            SocketAt::Path(path) => Some(path.clone()),
+            SocketAt::Nowhere => None,
+        }
     }
 }
 
-/// The password in a file, or in the environment: without the line's end.
-fn password(file: Option<&Path>) -> Result<Option<Password>, SettingsError> {
-    let text = match file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| SettingsError(format!("password_file: {} cannot be read: {e}", path.display())))?;
-            if text.trim_end_matches(['\r', '\n']).is_empty() {
-                return Err(SettingsError(format!("password_file: {} is empty", path.display())));
-            }
-            Some(text)
-        }
-        None => std::env::var("JD_MANAGER_PASSWORD").ok().filter(|text| !text.is_empty()),
-    };
-    Ok(text.map(|text| Password(text.trim_end_matches(['\r', '\n']).to_owned())))
+/// Both or none; an empty name is none.
+fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, SettingsError> {
+    let named = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+    match (named(certificate), named(key)) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(_), None) => Err(SettingsError("tls_key: tls_cert is set, and its private key is needed, too".into())),
+        (None, Some(_)) => Err(SettingsError("tls_cert: tls_key is set, and its certificate is needed, too".into())),
+    }
 }
 
 fn read(path: &Path) -> Result<Given, SettingsError> {
@@ -325,6 +390,20 @@ mod tests {
     }
 
     #[test]
+    fn doors_are_as_they_are_written() {
+        let s = from_file("").unwrap();
+        assert_eq!((s.socket_path(), s.max_connections, s.tls), (Some("/data/manager.sock".into()), 512, None));
+        assert_eq!(from_file("socket = ''").unwrap().socket_path(), None);
+        let s = from_file("socket = '/run/jd/m.sock'\ntrusted_proxies = ['10.1.2.3/8', '::1']\ntls_cert = 'c'\ntls_key = 'k'")
+            .unwrap();
+        assert_eq!(s.socket_path(), Some("/run/jd/m.sock".into()));
+        assert_eq!(s.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+        assert_eq!(s.tls, Some(TlsFiles { certificate: "c".into(), key: "k".into() }));
+        assert_eq!("10.0.0.1, fd00::/8,".parse::<Networks>().unwrap().0.len(), 2);
+        assert_eq!("".parse(), Ok(Networks::default()));
+    }
+
+    #[test]
     fn every_mistake_is_named() {
         for (text, says) in [
             ("lisen = '127.0.0.1:1'", "lisen"),
@@ -340,6 +419,12 @@ mod tests {
             ("on_shutdown = 'explode'", "on_shutdown"),
             ("log = 'a=b=c'", "log"),
             ("listen = ", "listen"),
+            ("tls_cert = 'a'", "tls_key"),
+            ("tls_key = 'a'", "tls_cert"),
+            ("trusted_proxies = ['10.0.0.0/33']", "10.0.0.0/33"),
+            ("trusted_proxies = ['0.0.0.0/0']", "every address"),
+            ("trusted_proxies = '10.0.0.1'", "trusted_proxies"),
+            ("max_connections = 1", "max_connections"),
         ] {
             let error = from_file(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::alerts::Alerts;
+use crate::backups::Backups;
 use crate::clock::Timestamp;
 use crate::configs::Configs;
 use crate::first_generation::FirstGeneration;
@@ -43,6 +44,8 @@ pub struct AppState {
     pub updates: Updates,
     /// Alerts.
     pub alerts: Alerts,
+    /// Backups.
+    pub backups: Backups,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
@@ -104,6 +107,12 @@ impl FromRef<AppState> for Updates {
 impl FromRef<AppState> for Alerts {
     fn from_ref(state: &AppState) -> Self {
         state.alerts.clone()
+    }
+}
+
+impl FromRef<AppState> for Backups {
+    fn from_ref(state: &AppState) -> Self {
+        state.backups.clone()
     }
 }
 

@@ -177,6 +177,14 @@ async fn run(manager: &Manager, things: &Things, arguments: &[&str]) {
     assert!(!log.contains("panicked"), "{log}");
 }
 
+/// What could be deleted was deleted.
+async fn are_gone(manager: &Manager, things: &Things) {
+    let left = ["/instances/", "/saved-configs/", "/alerts/channels/", "/alerts/rules/"];
+    for (begin, id) in things.0.iter().filter(|(begin, _)| left.contains(begin)) {
+        manager.ask(&format!("/api{begin}{id}"), "application/json").await.problem(404);
+    }
+}
+
 /// The first user, who is an admin, and a second one with a token; what to ask about, and the cookie of the admin.
 async fn users(manager: &Manager) -> (Things, String) {
     let of = |name: &str, role: &str| json!({ "name": name, "role": role, "password": "correct horse battery" });
@@ -231,8 +239,10 @@ async fn every_answer_is_as_the_document_has_it() {
     let few = ["--exclude-path-regex", ACCESS, "--max-examples", "4"];
     run(&manager, &things, &[&few[..], &["--include-path-regex", SENDS]].concat()).await;
     run(&manager, &things, &[&few[..], &["--include-path-regex", DELETES]].concat()).await;
+    are_gone(&manager, &things).await;
     let things = Things::of(&mut manager, "attic").await;
     run(&manager, &things, &[&few[..], &["--include-method", "DELETE"]].concat()).await;
+    are_gone(&manager, &things).await;
     // From the first user on.
     let (things, cookie) = users(&manager).await;
     let cookie = format!("Cookie: {cookie}");

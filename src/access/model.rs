@@ -40,7 +40,7 @@ pub struct Credentials {
     pub user: User,
     /// The argon2id hash of the password, in PHC form.
     pub password: String,
-    /// The secret of the second factor, base32.
+    /// The secret of the second factor, sealed.
     pub second_factor: Option<String>,
     /// The last step of it that was used.
     pub step: i64,

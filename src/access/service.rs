@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::http::Caller;
 use crate::ids::{SessionId, UserId};
 use crate::role::Role;
+use crate::vault::Vault;
 
 /// So many passwords are looked at at once: each takes 19 MiB and a core for some tens of milliseconds.
 const LOOKED_AT: usize = 2;
@@ -42,6 +43,7 @@ impl FirstCode {
 #[derive(Clone)]
 pub struct Access {
     pub(super) db: Db,
+    pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
     /// Guesses of late; in memory, since a restart of the manager is not in a guesser's hand.
     pub(super) attempts: Arc<Mutex<Attempts>>,
@@ -61,9 +63,10 @@ impl std::fmt::Debug for Access {
 impl Access {
     /// `code`: that of the first visit, if there may be one.
     #[must_use]
-    pub fn new(db: Db, clock: impl Clock, code: Option<FirstCode>) -> Self {
+    pub fn new(db: Db, vault: Vault, clock: impl Clock, code: Option<FirstCode>) -> Self {
         Self {
             db,
+            vault,
             clock: Arc::new(clock),
             attempts: Arc::default(),
             looking: Arc::new(Semaphore::new(LOOKED_AT)),

@@ -74,8 +74,9 @@ impl Access {
         let right = self.is_right(clipped(typed.password), hash).await?;
         let Some(known) = known.filter(|_| right) else { return Err(self.refuse_login(&typed.name, peer).await?) };
         if let Some(secret) = &known.second_factor {
-            let step = second_factor::step_of(&typed.code, secret, known.step, self.now());
             let id = known.user.id;
+            let secret = self.vault.open(&place(id), secret)?;
+            let step = second_factor::step_of(&typed.code, &secret, known.step, self.now());
             // Of two logins at once with one code the second finds it used.
             let used = match step {
                 Some(step) => self.db.write(move |c| Ok(queries::use_step(c, id, step)?)).await?,
@@ -215,7 +216,8 @@ impl Access {
             .and_then(|secret| second_factor::step_of(&typed.code, secret, 0, self.now()));
         let wrong = "That is not the code that belongs to this secret now. Does the authenticator's clock go right?";
         let step = step.ok_or_else(|| Error::invalid("/code", wrong))?;
-        self.db.write(move |c| Ok(queries::set_second_factor(c, user, Some(&secret), step)?)).await?;
+        let sealed = self.vault.seal(&place(user), &secret)?;
+        self.db.write(move |c| Ok(queries::set_second_factor(c, user, Some(&sealed), step)?)).await?;
         Ok(())
     }
 
@@ -260,6 +262,11 @@ impl Access {
         let id = known.ok_or_else(|| Error::not_found("user", name))?.user.id;
         self.db.write(move |c| Ok(queries::set_second_factor(c, id, None, 0)?)).await.map(drop)
     }
+}
+
+/// Where the secret of a user's second factor is stored, for the vault.
+fn place(user: UserId) -> String {
+    format!("users/{user}/second_factor")
 }
 
 /// No more of it than a password can have: the rest would only be work. One that is longer is wrong, cut or not.

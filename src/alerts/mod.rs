@@ -40,5 +40,6 @@ pub use feed::Feed;
 pub use model::{
     Condition, Observation, Place, Quiet, Rule, SavedChannel, Seen, Severity, Side, Silence, Standing, Trouble, Unreadable,
 };
+pub use queries::seal;
 pub use rule_draft::RuleDraft;
 pub use service::{Alerts, Everything, SILENCES};

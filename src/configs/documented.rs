@@ -8,9 +8,10 @@ use super::saved::{Outcome, Verdict};
 use super::views::form::FormPage;
 use super::views::import::ImportPage;
 use super::views::revisions::{ComparePage, RevisionsPage};
+use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::{DeletePage, ListPage, TomlPage};
-use crate::openapi::{Field, Operation, PAGE, delete, flag, get, member, number, object, post, put, text, whole};
+use crate::openapi::{Field, Operation, PAGE, delete, flag, get, member, number, object, one_of, post, put, text, whole};
 
 /// A configuration as it is sent.
 struct Sent;
@@ -121,6 +122,12 @@ pub fn operations() -> Vec<Operation> {
             .asks([version("client_version", "The client it is written for.").or("0.6.0"), version("against", "Beside the file for this client.")])
             .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::openapi::shape::<TomlPage>())),
         get("/saved-configs/{id}/export", "exportConfiguration", "The file to be taken elsewhere, complete, with the secret masked.").gives_file(&["application/toml"]),
+        post("/saved-configs/{id}/export", "exportConfigurationWhole", "The same file, with the secret key if that is asked for.")
+            .asks([one_of("secret", "With it; as a form it may be in the body.", &["include"])])
+            .acts([one_of("secret", "With it.", &["include"])])
+            .gives_file(&["application/toml"]),
+        get("/saved-configs/{id}/secret", "askSecret", "The question before a secret key is shown, for people.").gives::<AskSecretPage>(PAGE),
+        post("/saved-configs/{id}/secret", "showSecret", "Shows the pair of keys of a configuration in plain text.").gives::<SecretPage>(PAGE),
         get("/saved-configs/{id}/compare", "compareRevisions", "What differs between two revisions of a configuration.")
             .asks([
                 whole("from", "The former; without it the one before.", 1, i32::MAX.into()),

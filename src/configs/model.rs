@@ -139,6 +139,9 @@ pub enum TemplateProvider {
         /// By which it is recognised; without it the client trusts whoever answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         public_key: Option<String>,
+        /// The chain of the node behind it, if the user says it. The client is not told: it is ours, to hold the payout against.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<BitcoinNetwork>,
     },
     /// Bitcoin Core itself, through its socket on this machine.
     BitcoinCoreIpc {
@@ -222,7 +225,7 @@ impl ClientConfig {
             coinbase_reward_script: String::new(),
             user_identity: None,
             upstreams: Vec::new(),
-            template_provider_type: TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None },
+            template_provider_type: TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None, network: None },
             monitoring_address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9091))),
             monitoring_cache_refresh_secs: Some(15),
             supported_extensions: Vec::new(),
@@ -239,7 +242,7 @@ impl ClientConfig {
         serde_json::to_value(self).expect("every field has a JSON form: keys are strings and the one float is finite")
     }
 
-    /// The JSON object with the secret in it: for the database and for nothing else.
+    /// The JSON object with the secret in it: for checking it once more, and for nothing else.
     #[must_use]
     pub fn to_stored_value(&self) -> serde_json::Value {
         let mut value = self.masked();

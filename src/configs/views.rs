@@ -1,10 +1,12 @@
 //! The pages of saved configurations, which are also their JSON. No I/O; secrets come masked out of the model.
 
 mod fields;
+pub use fields::POOL_LABELS;
 pub mod form;
 pub mod import;
 pub mod notes;
 pub mod revisions;
+pub mod secret;
 pub mod show;
 pub mod values;
 

@@ -79,6 +79,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    backup_state (id) {
+        id -> BigInt,
+        settings -> Text,
+        ended -> Text,
+    }
+}
+
+diesel::table! {
     configuration_files (configuration_id) {
         configuration_id -> Text,
         text -> Text,
@@ -349,6 +357,14 @@ diesel::table! {
         second_factor_step -> BigInt,
         created_at -> BigInt,
         password_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    vault (id) {
+        id -> BigInt,
+        proof -> Text,
+        swept_at -> Nullable<BigInt>,
     }
 }
 

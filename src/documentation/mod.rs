@@ -12,7 +12,7 @@ use crate::access::Who;
 use crate::http::{Role, problem};
 use crate::openapi::{Document, Operation, PAGE, PROGRAMS, Part, get, shape};
 use crate::state::Wellness;
-use crate::{access, alerts, configs, doors, first_generation, health, instances, keys, logs, metrics, setup, updates};
+use crate::{access, alerts, backups, configs, doors, first_generation, health, instances, keys, logs, metrics, setup, updates};
 
 /// What holds for all of it.
 const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\n\
@@ -43,6 +43,7 @@ fn parts() -> Vec<Part> {
         part("Alerts", "Who is told of what.", [alerts::documented::operations()]),
         part("Access", "Who asks, and what for.", [access::documented::own()]),
         part("Users", "Who may do what, and who did what.", [access::documented::others()]),
+        part("Backups", "All there is in one file.", [backups::documented::operations()]),
         part("Keys", "By which a client is recognised.", [keys::documented::operations()]),
         part("First generation", "For programs that know one client and no ids.", [first_generation::documented::operations()]),
         part("jd-manager", "The manager itself.", [house()]),

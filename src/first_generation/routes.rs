@@ -9,10 +9,11 @@ use axum::{Extension, Json};
 use super::service::{FirstGeneration, Sent};
 use super::views::{Kept, NoLog, Standing, ValidPage};
 use crate::configs::form_to_value;
+use crate::configs::routes::author;
 use crate::error::Error;
 use crate::http::extract::Fields;
 use crate::http::want::Form;
-use crate::http::{Done, Frame, Id, Input, LogForms, Params, Problem, Reply, Want};
+use crate::http::{Caller, Done, Frame, Id, Input, LogForms, Params, Problem, Reply, Want};
 use crate::instances::routes as instance;
 use crate::logs::routes::{self as logs, Pages};
 
@@ -61,9 +62,8 @@ pub async fn config(State(first): State<FirstGeneration>) -> Reply {
 }
 
 /// `POST /config`.
-pub async fn save(State(first): State<FirstGeneration>, want: Want, input: Input) -> Reply {
-    let author = if want.form == Form::Html { "page" } else { "api" };
-    let outcome = first.save(sent(input), author).await?;
+pub async fn save(State(first): State<FirstGeneration>, want: Want, caller: Caller, input: Input) -> Reply {
+    let outcome = first.save(sent(input), &author(&want, &caller)).await?;
     Done { next: format!("/saved-configs/{}", outcome.config_id), created: None, json: outcome }.respond(&want)
 }
 

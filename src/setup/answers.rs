@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn rows_of_pools_are_added_moved_and_removed() {
         let mut answers = Answers::default();
-        let sri = known::pool("sri");
+        let known = known::built_in();
+        let sri = known.get("sri");
         answers.take_over(
             Step::Pools,
             &pairs(&[

@@ -6,7 +6,7 @@ use super::making::{Begun, Made};
 use super::step::Step;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
-use crate::configs::Mode;
+use crate::configs::{Mode, Verdict};
 use crate::http::Told;
 use crate::openapi::{Operation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text};
 
@@ -71,6 +71,11 @@ pub fn operations() -> Vec<Operation> {
         .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<Made>()))
         .answer(303, "For a form that asks for HTML: the next page.", &[], None)
         .fails(&[409]),
+        post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
+            .named(step())
+            .takes([text("action", "Passed over.")])
+            .gives::<Verdict>(PAGE)
+            .fails(&[409]),
         post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<Told>(),
     ]
 }

@@ -3,14 +3,15 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{Action, Answers, Change};
-use super::known;
-use super::making::Made;
+use super::known::{self, KnownPools};
+use super::making::{Actor, Made};
 use super::node::{self, NodeSocket, Standing};
 use super::queries::{self, Row};
 use super::reach::{self, Tried};
@@ -27,6 +28,8 @@ use crate::instances::{Instances, Program};
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What a first instance is called, if nobody says otherwise.
 const USUAL_NAME: &str = "home";
+/// The user's own list of pools, in the data directory.
+const POOLS: &str = "pools.toml";
 
 /// Everything that can be done with setups; cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,6 +37,10 @@ pub struct Setups {
     db: Db,
     pub(super) configs: Configs,
     pub(super) instances: Instances,
+    /// The user's own list of pools.
+    pools: Arc<Path>,
+    /// What the log says already of that list.
+    complained: Arc<std::sync::Mutex<Option<String>>>,
     /// Streams end with the manager.
     stop: CancellationToken,
     /// One is finished at a time, so that a button pressed twice makes one instance.
@@ -79,10 +86,47 @@ pub enum Next {
 }
 
 impl Setups {
-    /// Over these services; `stop` ends streams.
+    /// Over these services; the user's own list of pools is in `data_dir`; `stop` ends streams.
     #[must_use]
-    pub fn new(db: Db, configs: Configs, instances: Instances, stop: CancellationToken) -> Self {
-        Self { db, configs, instances, stop, finishing: Arc::default() }
+    pub fn new(db: Db, configs: Configs, instances: Instances, data_dir: &Path, stop: CancellationToken) -> Self {
+        Self {
+            db,
+            configs,
+            instances,
+            pools: data_dir.join(POOLS).into(),
+            complained: Arc::default(),
+            stop,
+            finishing: Arc::default(),
+        }
+    }
+
+    /// The pools that are known, the user's own among them. What is wrong with that list is in the log, once.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub async fn pools(&self) -> Result<KnownPools> {
+        let path = self.pools.clone();
+        let known = tokio::task::spawn_blocking(move || known::read(&path)).await.map_err(Error::internal)?;
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if *complained != known.problem {
+            if let Some(problem) = &known.problem {
+                tracing::warn!("{problem}");
+            }
+            complained.clone_from(&known.problem);
+        }
+        drop(complained);
+        Ok(known)
+    }
+
+    /// What there is to say about a step as it is being filled in. Nothing is kept.
+    ///
+    /// # Errors
+    /// There is none with this id; the database cannot be read.
+    pub async fn check(&self, id: SetupId, step: Step, pairs: &[(String, String)]) -> Result<(Setup, Findings)> {
+        let mut setup = self.get(id).await?;
+        setup.answers.take_all(step, &with_home(pairs));
+        let found = self.judge(&setup.answers, step).await?;
+        Ok((setup, found))
     }
 
     /// The instances, for the page that watches one.
@@ -162,7 +206,7 @@ impl Setups {
     ///
     /// # Errors
     /// There is none with this id; there is no client to start.
-    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &'static str) -> Result<Next> {
+    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &Actor) -> Result<Next> {
         let mut setup = self.get(id).await?;
         let action = Action::of(pairs);
         if step == Step::Review {
@@ -176,7 +220,8 @@ impl Setups {
             _ => setup.answers.take_over(step, &with_home(pairs)),
         }
         if let Action::Stay(change) = &action {
-            let pool = if let Change::AddKnown(name) = change { known::pool(name) } else { None };
+            let known = self.pools().await?;
+            let pool = if let Change::AddKnown(name) = change { known.get(name) } else { None };
             setup.answers.change(change, pool.filter(|pool| pool.declares()));
         }
         let answers = serde_json::to_string(&setup.answers).map_err(Error::internal)?;
@@ -325,19 +370,19 @@ impl Setups {
         Ok(Some((config, tried)))
     }
 
-    async fn finish(&self, id: SetupId, actor: &'static str) -> Result<Next> {
+    async fn finish(&self, id: SetupId, actor: &Actor) -> Result<Next> {
         let guard = self.finishing.clone().lock_owned().await;
         let setup = self.get(id).await?;
         if let Some(instance) = setup.instance_id {
             let instance = self.instances.get(instance).await?;
             return Ok(Next::Made(Box::new(self.made(&instance, None).await?)));
         }
-        let this = self.clone();
+        let (this, actor) = (self.clone(), actor.clone());
         // To the end, even if whoever asked has gone.
         let work = tokio::spawn(async move {
             let _guard = guard;
             let whole = Whole::of_answers(&setup.answers, Step::Review, &this.configs.starting().await?);
-            match this.make(&whole, actor).await {
+            match this.make(&whole, &actor).await {
                 Ok(made) => {
                     let instance = made.instance_id;
                     this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;

@@ -16,7 +16,16 @@ const ANYBODY: &[(&str, &str)] = &[
 ];
 
 /// Pages and answers that only an admin gets. All other GETs are for everybody who has logged in.
-const SHOWN_TO_ADMINS: &[&str] = &["/users", "/users/{id}", "/users/{id}/delete", "/audit"];
+const SHOWN_TO_ADMINS: &[&str] = &[
+    "/users",
+    "/users/{id}",
+    "/users/{id}/delete",
+    "/audit",
+    "/backups",
+    "/backups/{id}",
+    "/backups/{id}/delete",
+    "/saved-configs/{id}/secret",
+];
 
 /// Changes that a viewer may make: of the own account, and what changes nothing.
 const OF_VIEWERS: &[(&str, &str)] = &[

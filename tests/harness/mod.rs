@@ -78,6 +78,8 @@ pub struct Manager {
     plan: Plan,
     child: Option<Child>,
     address: SocketAddr,
+    /// `http` or `https`, as the manager says.
+    scheme: String,
     http: reqwest::Client,
     /// Further variables in the manager's environment from its next start on.
     pub env: Vec<(String, String)>,
@@ -110,7 +112,15 @@ impl Manager {
     pub async fn launch(plan: Plan) -> Self {
         let dir = tempfile::Builder::new().prefix("jd-manager-test").tempdir().unwrap();
         let http = connections();
-        let mut manager = Self { dir, plan, child: None, address: SocketAddr::from(([127, 0, 0, 1], 0)), http, env: Vec::new() };
+        let mut manager = Self {
+            dir,
+            plan,
+            child: None,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            scheme: String::new(),
+            http,
+            env: Vec::new(),
+        };
         manager.steer(&manager.plan.simulate.clone());
         manager.begin();
         manager
@@ -154,10 +164,11 @@ impl Manager {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some((_, rest)) = line.split_once("http://") else {
+        let Some((said, rest)) = line.split_once("://") else {
             let _ = child.kill();
             panic!("the manager did not come up: {line:?}\n{}", self.log());
         };
+        self.scheme = said.rsplit(' ').next().unwrap().to_owned();
         self.address = rest.trim().trim_end_matches('/').parse().unwrap();
         self.child = Some(child);
     }
@@ -234,7 +245,7 @@ impl Manager {
 
     /// The address of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// A request with any method and headers.

@@ -208,6 +208,11 @@ impl FormPage {
         options(BitcoinNetwork::ALL.map(|network| (network.as_str(), network.as_str())))
     }
 
+    /// Chains that need not be said.
+    fn chains(&self) -> Vec<(String, String)> {
+        options([("", "not said")]).into_iter().chain(self.networks()).collect()
+    }
+
     fn core_versions(&self) -> Vec<(String, String)> {
         options(CORE_VERSIONS.map(|version| (version, version)))
     }

@@ -72,12 +72,17 @@ impl RevisionsPage {
     }
 
     /// Who saved it, in words.
-    fn author(&self, revision: &Revision) -> Option<&'static str> {
+    fn author(&self, revision: &Revision) -> Option<String> {
         match revision.author.as_str() {
-            "page" => Some("on a page"),
-            "api" => Some("by a program"),
             "" => None,
-            _ => Some("by jd-manager itself"),
+            // Of a time when it was not noted who.
+            "page" => Some("on a page".into()),
+            "api" => Some("by a program".into()),
+            "jd-manager" => Some("by jd-manager itself".into()),
+            author => Some(match author.strip_suffix(" (page)") {
+                Some(who) => format!("by {who} on a page"),
+                None => format!("by {}", author.replace(" (api)", " through the API")),
+            }),
         }
     }
 

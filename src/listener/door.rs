@@ -1,0 +1,216 @@
+//! One door: who comes in gets a seat and a conversation, or hears that there is none.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::proxies::{Proxies, Side};
+use super::seats::{Complaint, Seats};
+use super::socket::Socket;
+use super::stall::Stalling;
+use super::talk::{Talk, linger};
+use super::tls::Tls;
+
+/// A TLS handshake takes so long at most.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Somebody who takes nothing of what is written for so long is gone.
+const STALL: Duration = Duration::from_secs(60);
+/// Pauses after a failure to accept, growing from the first to the last: with all open files in use it would fail again at once.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// Who is told that there is no seat, at once; the others are cut off.
+const TOLD_AT_ONCE: usize = 32;
+
+/// What somebody without a seat hears.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 46\r\n\
+    Retry-After: 5\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n\
+    Too many connections at once. Try again later.";
+/// What somebody hears who speaks plainly where TLS is spoken.
+const ENCRYPT: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 37\r\n\
+    Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n\
+    This port speaks TLS. Use https://...";
+
+/// The way in.
+pub(super) enum Way {
+    Tcp(TcpListener, Option<Arc<Tls>>),
+    Unix(Socket),
+}
+
+/// Who came.
+enum Come {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
+}
+
+/// A door.
+pub(super) struct Door {
+    pub(super) way: Way,
+    pub(super) seats: Seats,
+    pub(super) proxies: Arc<RwLock<Proxies>>,
+}
+
+impl Door {
+    /// Until `stop`, and then until all conversations have ended.
+    pub(super) async fn serve(self, router: axum::Router, stop: CancellationToken) {
+        let talk = Talk { router, proxies: self.proxies.clone(), stop: stop.clone() };
+        let tell = Arc::new(Semaphore::new(TOLD_AT_ONCE));
+        let mut talks = JoinSet::new();
+        let (mut pause, complaint) = (PAUSES.0, Complaint::default());
+        loop {
+            let come = tokio::select! {
+                () = stop.cancelled() => break,
+                come = self.way.next() => come,
+                Some(_) = talks.join_next() => continue,
+            };
+            match come {
+                Ok(come) => {
+                    pause = PAUSES.0;
+                    self.let_in(come, &talk, &tell, &mut talks);
+                }
+                Err(e) if is_theirs(&e) => {}
+                Err(error) => {
+                    if let Some(times) = complaint.is_due() {
+                        tracing::error!(%error, times, "no connection can be accepted");
+                    }
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = sleep(pause) => {}
+                    }
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+        // Nobody waits before a door that is shut.
+        drop(self.way);
+        while talks.join_next().await.is_some() {}
+    }
+
+    fn let_in(&self, come: Come, talk: &Talk, tell: &Arc<Semaphore>, talks: &mut JoinSet<()>) {
+        match (come, &self.way) {
+            (Come::Tcp(stream, address), way) => {
+                let tls = if let Way::Tcp(_, tls) = way { tls.clone() } else { None };
+                let address = address.to_canonical();
+                // Behind a proxy of ours there are many, and on this machine nobody has to be kept from himself.
+                let counted = !address.is_loopback() && !talk.trusts(address);
+                // Small answers and events go out at once; what nobody takes or confirms ends.
+                let _ = stream.set_nodelay(true);
+                let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, u32::try_from(STALL.as_millis()).unwrap_or(u32::MAX));
+                let Some(seat) = self.seats.take(Some(address), counted) else {
+                    // In TLS it could only be said after a handshake, which is what there is no room for.
+                    return if tls.is_none() {
+                        say(FULL, stream, tell, talks)
+                    };
+                };
+                let talk = talk.clone();
+                talks.spawn(async move {
+                    let _seat = seat;
+                    let side = Side { address: Some(address), tls: tls.is_some() };
+                    match tls {
+                        None => talk.hold(Stalling::new(stream, STALL), side).await,
+                        Some(tls) => shake_hands(stream, &tls, side, talk).await,
+                    }
+                });
+            }
+            (Come::Unix(stream), _) => {
+                let Some(seat) = self.seats.take(None, false) else { return say(FULL, stream, tell, talks) };
+                let talk = talk.clone();
+                talks.spawn(async move {
+                    let _seat = seat;
+                    talk.hold(Stalling::new(stream, STALL), Side { address: None, tls: false }).await;
+                });
+            }
+        }
+    }
+}
+
+impl Way {
+    async fn next(&self) -> io::Result<Come> {
+        match self {
+            Self::Tcp(listener, _) => listener.accept().await.map(|(stream, from)| Come::Tcp(stream, from.ip())),
+            Self::Unix(socket) => {
+                let (stream, _) = socket.listener.accept().await?;
+                // The file's mode says the same; this holds when somebody has changed it.
+                let (them, we) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+                if them == 0 || them == we {
+                    Ok(Come::Unix(stream))
+                } else {
+                    tracing::warn!(uid = them, "another user was refused at the Unix socket");
+                    Err(io::ErrorKind::ConnectionAborted.into())
+                }
+            }
+        }
+    }
+}
+
+/// A failure of that connection alone.
+fn is_theirs(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected)
+}
+
+async fn shake_hands(stream: TcpStream, tls: &Tls, side: Side, talk: Talk) {
+    let handshake = async {
+        let mut first = [0];
+        let count = stream.peek(&mut first).await?;
+        // Every TLS connection begins with a record of the kind "handshake".
+        if count == 1 && first[0] != 22 {
+            return Ok(Err(stream));
+        }
+        tls.acceptor().accept(Stalling::new(stream, STALL)).await.map(Ok)
+    };
+    let shaken = tokio::select! {
+        () = talk.stop.cancelled() => return,
+        shaken = timeout(HANDSHAKE, handshake) => shaken,
+    };
+    match shaken {
+        Ok(Ok(Ok(stream))) => talk.hold(stream, side).await,
+        Ok(Ok(Err(mut plain))) => {
+            if plain.write_all(ENCRYPT).await.is_ok() {
+                linger(plain).await;
+            }
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+/// Says it to somebody who gets no seat, if not too many are being told already.
+fn say<S>(what: &'static [u8], mut stream: S, tell: &Arc<Semaphore>, talks: &mut JoinSet<()>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Ok(permit) = tell.clone().try_acquire_owned() else { return };
+    talks.spawn(async move {
+        let _permit = permit;
+        let said = async {
+            // Their request first: what is closed unread takes the answer with it.
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            if stream.write_all(what).await.is_ok() {
+                linger(stream).await;
+            }
+        };
+        let _ = timeout(Duration::from_millis(500), said).await;
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_without_a_router_is_as_long_as_it_says() {
+        for said in [FULL, ENCRYPT] {
+            let text = std::str::from_utf8(said).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{text}");
+            assert!(head.lines().all(|line| !line.starts_with(' ')), "{text}");
+        }
+    }
+}

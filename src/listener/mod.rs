@@ -1,0 +1,169 @@
+//! Where requests come in: the doors (TCP, TCP with TLS, a Unix socket), how many may stand in them, how long they may take, and who they are.
+//!
+//! An accept loop of our own on hyper. What it bounds: the time and the size of a request's head, silence in its body, a reader that takes
+//! nothing, idle connections, handshakes, connections in all and from one address. It puts an [`http::Peer`](crate::http::Peer) into each request.
+//! Knows no domain and no address of a page.
+
+mod door;
+mod proxies;
+mod seats;
+mod socket;
+mod stall;
+mod talk;
+mod tls;
+
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use proxies::Proxies;
+pub use socket::reach;
+pub use tls::{Tls, TlsFiles};
+
+use door::{Door, Way};
+use seats::Seats;
+use socket::Socket;
+
+/// Connections that the Unix socket takes at once, besides those over TCP: whoever fills these does not lock out the machine's own user.
+const SOCKET_CONNECTIONS: usize = 64;
+/// Connections from one address, unless it is this machine's or a trusted proxy's.
+const FROM_ONE_ADDRESS: usize = 64;
+
+/// What to open.
+#[derive(Debug)]
+pub struct Plan {
+    /// The address for TCP; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The certificate, if TCP connections are TLS.
+    pub tls: Option<Arc<Tls>>,
+    /// Where the Unix socket lies, and whether to go on without it if it cannot be had.
+    pub socket: Option<(PathBuf, Needed)>,
+    /// Whose word about the other end counts.
+    pub proxies: Vec<IpNet>,
+    /// TCP connections at once.
+    pub max_connections: usize,
+}
+
+/// What it means that the Unix socket cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// Nobody named it: it is said in the log.
+    No,
+    /// It was asked for: it is an error.
+    Yes,
+}
+
+/// Open doors through which nobody has come yet.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    socket: Option<Socket>,
+    proxies: Arc<RwLock<Proxies>>,
+    max_connections: usize,
+}
+
+/// What can be changed while the doors are open.
+#[derive(Clone, Debug)]
+pub struct Control {
+    tls: Option<Arc<Tls>>,
+    proxies: Arc<RwLock<Proxies>>,
+}
+
+impl Control {
+    /// The certificate in use, if there is one.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref()
+    }
+
+    /// From the next request on the word of these counts.
+    pub fn trust(&self, proxies: Vec<IpNet>) {
+        *self.proxies.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Proxies::new(proxies);
+    }
+}
+
+impl Listener {
+    /// Opens what the plan says.
+    ///
+    /// # Errors
+    /// Which door cannot be opened and why, for the person at the terminal.
+    pub async fn open(plan: Plan) -> Result<Self, String> {
+        let tcp = TcpListener::bind(plan.listen).await.map_err(|e| {
+            let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
+                " Another program listens there; choose another with --listen."
+            } else {
+                ""
+            };
+            format!("cannot listen on {}: {e}.{advice}", plan.listen)
+        })?;
+        let address = tcp.local_addr().map_err(|e| e.to_string())?;
+        let socket = match plan.socket {
+            None => None,
+            Some((path, needed)) => match Socket::open(&path) {
+                Ok(socket) => Some(socket),
+                Err(reason) if needed == Needed::Yes => return Err(format!("socket: {reason}")),
+                Err(reason) => {
+                    tracing::warn!("there is no Unix socket, the command line has to use --url: {reason}");
+                    None
+                }
+            },
+        };
+        let max_connections = seats::bearable(plan.max_connections);
+        let proxies = Arc::new(RwLock::new(Proxies::new(plan.proxies)));
+        Ok(Self { tcp, address, tls: plan.tls, socket, proxies, max_connections })
+    }
+
+    /// The address and port that TCP connections come to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The first page's address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/", self.address)
+    }
+
+    /// The Unix socket's file, if there is one.
+    #[must_use]
+    pub fn socket(&self) -> Option<&std::path::Path> {
+        self.socket.as_ref().map(Socket::path)
+    }
+
+    /// What can be changed later.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control { tls: self.tls.clone(), proxies: self.proxies.clone() }
+    }
+
+    /// Answers requests by `router` until `stop`; then takes no new ones and returns when those on their way have their answers. Dropped before, it
+    /// cuts them off.
+    pub async fn serve(self, router: axum::Router, stop: CancellationToken) {
+        // Once for all connections, as `axum::serve` does.
+        let router = router.with_state(());
+        let tcp = Door {
+            way: Way::Tcp(self.tcp, self.tls),
+            seats: Seats::new("connections", self.max_connections, FROM_ONE_ADDRESS),
+            proxies: self.proxies.clone(),
+        };
+        let tcp = tcp.serve(router.clone(), stop.clone());
+        match self.socket {
+            None => tcp.await,
+            Some(socket) => {
+                let socket = Door {
+                    way: Way::Unix(socket),
+                    seats: Seats::new("connections on the Unix socket", SOCKET_CONNECTIONS, SOCKET_CONNECTIONS),
+                    proxies: self.proxies,
+                };
+                tokio::join!(tcp, socket.serve(router, stop));
+            }
+        }
+    }
+}

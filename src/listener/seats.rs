@@ -1,0 +1,163 @@
+//! How many connections there may be: in all, and from one address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time between two lines in the log about the same trouble.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// So many connections as the process can have: half of its open files are for them, the others for the database, keepers and logs.
+pub(super) fn bearable(wanted: usize) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(16);
+    if wanted > most {
+        tracing::warn!(wanted, taken = most, "max_connections is more than half of the open files that this process may have");
+    }
+    wanted.min(most)
+}
+
+/// The seats of one door.
+#[derive(Clone, Debug)]
+pub(super) struct Seats {
+    what: &'static str,
+    limit: usize,
+    from_one: usize,
+    taken: Arc<Mutex<Taken>>,
+    complaint: Arc<Complaint>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by: HashMap<IpAddr, usize>,
+}
+
+/// One connection's seat; dropped, it is free.
+#[derive(Debug)]
+pub(super) struct Seat {
+    taken: Arc<Mutex<Taken>>,
+    whose: Option<IpAddr>,
+}
+
+impl Seats {
+    /// `what` they are, for the log; how many in all and for one address.
+    pub(super) fn new(what: &'static str, limit: usize, from_one: usize) -> Self {
+        Self { what, limit, from_one, taken: Arc::default(), complaint: Arc::default() }
+    }
+
+    /// A seat for somebody from `address`; `None` if there is none. `counted`: that address may have only so many.
+    pub(super) fn take(&self, address: Option<IpAddr>, counted: bool) -> Option<Seat> {
+        let whose = address.filter(|_| counted).map(neighbourhood);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs = whose.and_then(|whose| taken.by.get(&whose).copied()).unwrap_or_default();
+        let reason = if taken.all >= self.limit {
+            "all are taken"
+        } else if whose.is_some() && theirs >= self.from_one {
+            "this address has too many"
+        } else {
+            taken.all += 1;
+            if let Some(whose) = whose {
+                taken.by.insert(whose, theirs + 1);
+            }
+            return Some(Seat { taken: self.taken.clone(), whose });
+        };
+        let all = taken.all;
+        drop(taken);
+        if let Some(refused) = self.complaint.is_due() {
+            let address = address.map(|address| address.to_string()).unwrap_or_default();
+            tracing::warn!(
+                what = self.what,
+                open = all,
+                limit = self.limit,
+                refused,
+                address,
+                "a connection was refused: {reason}"
+            );
+        }
+        None
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all -= 1;
+        if let Some(whose) = self.whose
+            && let Some(theirs) = taken.by.get_mut(&whose)
+        {
+            *theirs -= 1;
+            if *theirs == 0 {
+                taken.by.remove(&whose);
+            }
+        }
+    }
+}
+
+/// Who counts as one: with IPv6 everybody has a whole network of addresses.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+    }
+}
+
+/// A trouble that may come a thousand times a second and is told of once a minute.
+#[derive(Debug, Default)]
+pub(super) struct Complaint(Mutex<(Option<Instant>, u64)>);
+
+impl Complaint {
+    /// How often it came since it was last told of, if it is to be told of now.
+    pub(super) fn is_due(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        if state.0.is_some_and(|last| last.elapsed() < QUIET) {
+            return None;
+        }
+        state.0 = Some(Instant::now());
+        Some(std::mem::take(&mut state.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn nobody_gets_more_than_his_share_and_all_together_not_more_than_there_is() {
+        let seats = Seats::new("seats", 5, 2);
+        let mut held = vec![seats.take(from("10.0.0.1"), true).unwrap(), seats.take(from("10.0.0.1"), true).unwrap()];
+        assert!(seats.take(from("10.0.0.1"), true).is_none(), "a third from one address");
+        held.push(seats.take(from("10.0.0.2"), true).unwrap());
+        // One that is not counted has as many as there are.
+        held.push(seats.take(from("127.0.0.1"), false).unwrap());
+        held.push(seats.take(from("127.0.0.1"), false).unwrap());
+        assert!(seats.take(from("127.0.0.1"), false).is_none() && seats.take(from("10.0.0.9"), true).is_none());
+        held.remove(0);
+        held.push(seats.take(from("10.0.0.1"), true).unwrap());
+        drop(held);
+        let taken = seats.taken.lock().unwrap();
+        assert!(taken.all == 0 && taken.by.is_empty(), "{taken:?}");
+    }
+
+    #[test]
+    fn an_address_of_ipv6_counts_with_its_network() {
+        let seats = Seats::new("seats", 5, 1);
+        let _held = seats.take(from("2001:db8:0:1::1"), true).unwrap();
+        assert!(seats.take(from("2001:db8:0:1:ffff::2"), true).is_none());
+        assert!(seats.take(from("2001:db8:0:2::1"), true).is_some());
+    }
+
+    #[test]
+    fn a_trouble_is_told_of_once_and_counted() {
+        let complaint = Complaint::default();
+        assert_eq!((complaint.is_due(), complaint.is_due(), complaint.is_due()), (Some(1), None, None));
+        complaint.0.lock().unwrap().0 = None;
+        assert_eq!(complaint.is_due(), Some(3));
+    }
+}

@@ -1,0 +1,98 @@
+//! One conversation: HTTP/1.1 within bounds, and an end that lets the last answer arrive.
+
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tower_http::timeout::TimeoutBody;
+
+use super::proxies::{Proxies, Side};
+
+/// The head of a request comes within this, counted from the end of the one before: idle connections end by it, too.
+const HEAD: Duration = Duration::from_secs(10);
+/// Bytes of the request's head; more is answered with 431. Browsers send less than 2 kB.
+const HEAD_SIZE: usize = 32 * 1024;
+/// Header lines; more is answered with 431.
+const HEADERS: usize = 100;
+/// Bytes that are read ahead or wait to be written, for each connection.
+const BUFFER: usize = 64 * 1024;
+/// A body whose next piece does not come within this never will. How long all of it may take is up to the router.
+const BODY: Duration = Duration::from_secs(30);
+/// After our side is closed the other has so long to read what we said and to close its own.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What all conversations of a door have in common.
+#[derive(Clone)]
+pub(super) struct Talk {
+    pub(super) router: axum::Router,
+    pub(super) proxies: Arc<RwLock<Proxies>>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Talk {
+    /// Whether the word of this address counts.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        self.proxies.read().unwrap_or_else(PoisonError::into_inner).include(address)
+    }
+
+    /// Answers every request on the stream.
+    pub(super) async fn hold<S>(self, stream: S, side: Side)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { router, proxies, stop } = self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let peer = proxies.read().unwrap_or_else(PoisonError::into_inner).peer(side, request.headers());
+            let mut request = request.map(|body| Body::new(TimeoutBody::new(BODY, body)));
+            request.extensions_mut().insert(peer);
+            // In a box it can be moved, which lets the stream be taken back at the end.
+            Box::pin(router.clone().oneshot(request))
+        });
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_header_size(HEAD_SIZE)
+            .max_headers(HEADERS)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut is_ending = false;
+        let outcome = loop {
+            tokio::select! {
+                outcome = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
+                () = stop.cancelled(), if !is_ending => {
+                    is_ending = true;
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        match outcome {
+            Err(error) if error.is_timeout() => tracing::debug!("a request's head did not come in time"),
+            Err(error) => {
+                tracing::debug!(%error, "a conversation ended early");
+                linger(connection.into_parts().io.into_inner()).await;
+            }
+            Ok(()) => linger(connection.into_parts().io.into_inner()).await,
+        }
+    }
+}
+
+/// Closes our side, and reads on for a moment: a stream closed with something unread in it is reset, and the other side might never see the
+/// last answer.
+pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let end = async {
+        stream.shutdown().await?;
+        let mut unread = [0; 4096];
+        while stream.read(&mut unread).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let _ = timeout(LINGER, end).await;
+}

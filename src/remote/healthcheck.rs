@@ -1,0 +1,51 @@
+//! The subcommand `healthcheck`: whether the manager with the same settings is well.
+
+use std::time::Duration;
+
+use super::connection::Connection;
+use crate::settings::Settings;
+
+/// A manager that takes longer to answer is not well.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Asks the manager with these settings: through its socket if somebody listens there, else at the port.
+///
+/// # Errors
+/// It does not answer, or not well.
+pub async fn healthcheck(settings: Settings) -> Result<(), String> {
+    let by_socket = match settings.socket_path() {
+        Some(path) => Connection::by_socket(&path).ok().flatten(),
+        None => None,
+    };
+    let connection = match by_socket {
+        Some(connection) => connection,
+        None => Connection::by_port(settings.listen, settings.tls.as_ref())?,
+    };
+    let at = format!("{} (/health)", connection.shown);
+    let response = connection
+        .request(reqwest::Method::GET, "/health")
+        .timeout(LIMIT)
+        .send()
+        .await
+        .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
+    let status = response.status();
+    let body: serde_json::Value = response.json().await.map_err(|e| format!("{at} answered {status} and no JSON: {e}"))?;
+    if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
+        println!("ok");
+        Ok(())
+    } else {
+        Err(format!("{at} answered {status}: {body}"))
+    }
+}
+
+/// The error with what it came from: the outermost says little.
+pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |e| e.source());
+    let mut said: Vec<String> = Vec::new();
+    for part in chain.map(ToString::to_string) {
+        if !said.iter().any(|before| before.contains(&part)) {
+            said.push(part);
+        }
+    }
+    said.join(": ")
+}
