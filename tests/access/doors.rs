@@ -16,7 +16,8 @@ const ANYBODY: &[(&str, &str)] = &[
 ];
 
 /// Pages and answers that only an admin gets. All other GETs are for everybody who has logged in.
-const SHOWN_TO_ADMINS: &[&str] = &["/users", "/users/{id}", "/users/{id}/delete", "/audit"];
+const SHOWN_TO_ADMINS: &[&str] =
+    &["/users", "/users/{id}", "/users/{id}/delete", "/audit", "/backups", "/backups/{id}", "/backups/{id}/delete"];
 
 /// Changes that a viewer may make: of the own account, and what changes nothing.
 const OF_VIEWERS: &[(&str, &str)] = &[
