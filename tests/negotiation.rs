@@ -455,6 +455,10 @@ async fn whatever_changes_something_is_refused_before_it_does_where_nothing_is_a
     };
     let before = all().await;
     for (methods, pattern, _) in URLS {
+        // Gives a file as its GET does, whatever is accepted, and changes nothing.
+        if *pattern == "/saved-configs/{id}/export" {
+            continue;
+        }
         for method in methods.split(' ').filter(|method| *method != "get") {
             for prefix in ["", "/api"] {
                 for accept in ["image/png", "application/problem+json", "text/event-stream", "text/plain"] {

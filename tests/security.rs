@@ -485,7 +485,10 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     })
     .await
     .unwrap();
-    db.copy_to(manager.data_dir().join("backups/before-upgrade-1.sqlite3")).await.unwrap();
+    use std::os::unix::fs::DirBuilderExt;
+    let backups = manager.data_dir().join("backups");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&backups).unwrap();
+    db.copy_to(backups.join("before-upgrade-1.sqlite3")).await.unwrap();
     drop(db);
     assert!(holders(&manager.data_dir(), &secrets).len() > 2, "the test has something to find");
     manager.begin();

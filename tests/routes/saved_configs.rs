@@ -235,7 +235,7 @@ async fn a_change_is_a_revision_that_can_be_taken_back() {
     assert_eq!((&older["revisions"][0]["revision"], older["revisions"].as_array().unwrap().len()), (&json!(1), 1));
 
     let page = manager.ask(&format!("/saved-configs/{id}/revisions"), "text/html").await.page(200);
-    assert_eq!(page.one("section#r1 del, section[aria-labelledby=r1] span.sub:not(span)"), "As it was first saved.");
+    assert_eq!(page.one("section#r1 del, section[aria-labelledby=r1] .sub:not(span)"), "As it was first saved.");
     assert_eq!(page.attr("section[aria-labelledby=r1] form", "action"), format!("/saved-configs/{id}/revisions/1/restore"));
     bare(&manager, "POST", &format!("{path}/revisions/1/restore")).await.json(200);
     let saved = bare(&manager, "GET", &path).await.json(200);
