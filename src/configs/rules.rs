@@ -9,6 +9,7 @@ mod payout;
 mod peers;
 pub mod reward;
 pub mod scalar;
+mod secrecy;
 
 use super::model::{ClientConfig, Mode};
 use crate::error::FieldError;
@@ -201,6 +202,7 @@ pub fn pools(mode: Option<Mode>, count: usize, found: &mut Findings) {
 
 /// What only shows in the finished whole.
 pub fn whole(config: &ClientConfig, found: &mut Findings) {
+    secrecy::secret_elsewhere(config, found);
     if let Some(common) = &config.user_identity
         && let Some(at) = config.upstreams.iter().position(|upstream| upstream.user_identity != *common)
     {
