@@ -3,6 +3,7 @@
 use diesel::SqliteConnection;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::model::ClientConfig;
 use super::queries;
@@ -53,9 +54,9 @@ pub fn seal(c: &mut SqliteConnection, vault: &Vault) -> Result<usize> {
         let Some(Value::String(secret)) = value.get_mut(SECRET) else { continue };
         if is_sealed(secret) {
             vault.open(&place(id, revision), secret)?;
-        } else if !sealed.contains_key(&(id, revision)) {
+        } else if let Entry::Vacant(free) = sealed.entry((id, revision)) {
             *secret = vault.seal(&place(id, revision), secret)?;
-            sealed.insert((id, revision), value.to_string());
+            free.insert(value.to_string());
         }
     }
     for ((id, revision), text) in &sealed {

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use tar::{Builder, EntryType, Header};
 
+/// Path, kind and content of a file in an archive.
+type Entry<'a> = (&'a str, EntryType, &'a [u8]);
+
 const PASSPHRASE: &str = "four words that rhyme";
 
 struct World {
@@ -251,7 +254,7 @@ async fn a_hostile_archive_is_refused_and_leaves_nothing() {
     let id = "instances/a1e70000-0000-4000-8000-00000000000a";
     let journal = format!("{id}/events.jsonl");
     let out = format!("{id}/logs/../../../../evil");
-    let cases: &[(&[(&str, EntryType, &[u8])], &str)] = &[
+    let cases: &[(&[Entry<'_>], &str)] = &[
         (&[good, ("../evil", EntryType::Regular, b"x")], "leads out of it"),
         (&[good, ("/etc/evil", EntryType::Regular, b"x")], "leads out of it"),
         (&[good, (&out, EntryType::Regular, b"x")], "leads out of it"),
