@@ -65,7 +65,7 @@ impl Access {
     /// Logs somebody in: a session of its own begins, and the one that was shown ends.
     ///
     /// # Errors
-    /// [`Refused`]: what exactly was wrong is not said.
+    /// `Refused`: what exactly was wrong is not said.
     pub async fn log_in(&self, typed: Typed, peer: Peer, program: String, former: Option<String>) -> Result<Begun, Refused> {
         self.begin_attempt(peer.address, &typed.name)?;
         let name = typed.name.clone();
@@ -157,7 +157,7 @@ impl Access {
     /// The first visit: with the code of the terminal, the first admin is made and logged in.
     ///
     /// # Errors
-    /// [`Refused`]; a weak password and a bad name are told only to those who have the code.
+    /// `Refused`; a weak password and a bad name are told only to those who have the code.
     pub async fn first_visit(&self, code: &str, typed: Typed, peer: Peer, program: String) -> Result<Begun, Refused> {
         self.begin_attempt(peer.address, "")?;
         let known = self.code.lock().unwrap_or_else(PoisonError::into_inner).clone();
