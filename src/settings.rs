@@ -174,7 +174,7 @@ pub struct Given {
     /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses or networks, with commas [default: none].
     #[arg(long, env = "JD_MANAGER_TRUSTED_PROXIES", value_name = "NETWORKS")]
     trusted_proxies: Option<Networks>,
-    /// TCP connections taken at once [default: 512].
+    /// TCP connections taken at once [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     max_connections: Option<u32>,
 }
@@ -290,7 +290,7 @@ impl Settings {
         let allow_hosts = if first.allow_hosts.is_empty() { second.allow_hosts } else { first.allow_hosts };
         let allow_hosts = allow_hosts.iter().map(|name| host(name)).collect::<Result<_, _>>()?;
         let password = password(first.password_file.or(second.password_file).as_deref())?;
-        let max_connections = first.max_connections.or(second.max_connections).unwrap_or(512);
+        let max_connections = first.max_connections.or(second.max_connections).unwrap_or(2048);
         if !(16..=65_536).contains(&max_connections) {
             return Err(SettingsError(format!("max_connections: {max_connections} is not from 16 to 65536")));
         }
@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn doors_are_as_they_are_written() {
         let s = from_file("").unwrap();
-        assert_eq!((s.socket_path(), s.max_connections, s.tls), (Some("/data/manager.sock".into()), 512, None));
+        assert_eq!((s.socket_path(), s.max_connections, s.tls), (Some("/data/manager.sock".into()), 2048, None));
         assert_eq!(from_file("socket = ''").unwrap().socket_path(), None);
         let s = from_file("socket = '/run/jd/m.sock'\ntrusted_proxies = ['10.1.2.3/8', '::1']\ntls_cert = 'c'\ntls_key = 'k'")
             .unwrap();

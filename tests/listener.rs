@@ -164,7 +164,8 @@ async fn whoever_sends_too_much_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_there_is_room_for_are_refused_and_the_others_served() {
-    let manager = Manager::start().await;
+    let flags = vec!["--max-connections".into(), "512".into()];
+    let manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
     let mut all = Vec::new();
     for _ in 0..600 {
         all.push(connect(&manager).await);

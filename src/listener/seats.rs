@@ -13,7 +13,7 @@ pub(super) fn bearable(wanted: usize) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let most = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(16);
     if wanted > most {
-        tracing::warn!(wanted, taken = most, "max_connections is more than half of the open files that this process may have");
+        tracing::info!(wanted, taken = most, "max_connections is more than half of the open files that this process may have");
     }
     wanted.min(most)
 }
