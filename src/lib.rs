@@ -39,6 +39,7 @@ pub mod notify;
 pub mod sampling;
 pub mod schedule;
 pub mod simulate;
+pub mod systemd;
 pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
@@ -64,6 +65,8 @@ pub mod alerts;
 pub mod app;
 pub mod cli;
 pub mod demo;
+pub mod logging;
+pub mod reload;
 pub mod remote;
 pub mod router;
 pub mod settings;

@@ -196,6 +196,14 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// TCP connections taken at once.
     pub max_connections: u32,
+    source: Source,
+}
+
+/// Where settings came from: what was given at the start, and the file, which may be another by now.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    flags: Given,
+    file: Option<PathBuf>,
 }
 
 /// A setting that cannot be used.
@@ -210,6 +218,7 @@ impl Settings {
     /// # Errors
     /// Names the key and the source of what cannot be used.
     pub fn gather(flags: Given, file: Option<&Path>) -> Result<Self, SettingsError> {
+        let source = Source { flags: flags.clone(), file: file.map(Path::to_owned) };
         let given = match file {
             Some(path) => read(path)?,
             None => match directory("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("jd-manager/settings.toml")) {
@@ -217,7 +226,59 @@ impl Settings {
                 _ => Given::default(),
             },
         };
-        Self::combine(flags, given)
+        Ok(Self { source, ..Self::combine(flags, given)? })
+    }
+
+    /// The same from the same sources as they are now.
+    ///
+    /// # Errors
+    /// Names the key and the source of what cannot be used.
+    pub fn read_again(&self) -> Result<Self, SettingsError> {
+        Self::gather(self.source.flags.clone(), self.source.file.as_deref())
+    }
+
+    /// The keys of settings that are not the same in both.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        // Without `..`: a new setting has to be thought of here.
+        let Self {
+            listen,
+            data_dir,
+            client,
+            release_api,
+            release_token_file,
+            on_shutdown,
+            health_interval,
+            sample_interval,
+            slow_start,
+            retention_days,
+            log,
+            log_format,
+            tls,
+            socket,
+            trusted_proxies,
+            max_connections,
+            source: _,
+        } = self;
+        let same = [
+            ("listen", *listen == other.listen),
+            ("data_dir", *data_dir == other.data_dir),
+            ("client", *client == other.client),
+            ("release_api", *release_api == other.release_api),
+            ("release_token_file", *release_token_file == other.release_token_file),
+            ("on_shutdown", *on_shutdown == other.on_shutdown),
+            ("health_interval", *health_interval == other.health_interval),
+            ("sample_interval", *sample_interval == other.sample_interval),
+            ("slow_start", *slow_start == other.slow_start),
+            ("retention_days", *retention_days == other.retention_days),
+            ("log", *log == other.log),
+            ("log_format", *log_format == other.log_format),
+            ("tls_cert", *tls == other.tls),
+            ("socket", *socket == other.socket),
+            ("trusted_proxies", *trusted_proxies == other.trusted_proxies),
+            ("max_connections", *max_connections == other.max_connections),
+        ];
+        same.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
     }
 
     fn combine(first: Given, second: Given) -> Result<Self, SettingsError> {
@@ -285,6 +346,7 @@ impl Settings {
             },
             trusted_proxies: first.trusted_proxies.or(second.trusted_proxies).unwrap_or_default().0,
             max_connections,
+            source: Source::default(),
         })
     }
 
