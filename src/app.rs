@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{Access, FirstCode};
 use crate::alerts::{Alerts, Feed};
+use crate::backups::{self, Backups};
 use crate::clock::{SystemClock, Timestamp};
 use crate::configs::Configs;
 use crate::db::Db;
 use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
+use crate::http::origin::Hosts;
 use crate::instances::{ClientSource, Ending, Instances};
 use crate::keeper::machine::State;
 use crate::listener::{Listener, Needed, Plan, Tls};
@@ -26,6 +29,7 @@ use crate::settings::{OnShutdown, Settings, SocketAt};
 use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
+use crate::vault::{self, Vault};
 use crate::{reload, router, systemd};
 
 /// Requests get so long to finish when the manager ends.
@@ -38,7 +42,7 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 pub async fn serve(settings: Settings) -> Result<(), String> {
     let client = ClientSource::new(settings.client.clone(), &settings.data_dir);
     let ready = |_: AppState| async {};
-    serve_with(settings, client, Frame { simulated: false, version: env!("CARGO_PKG_VERSION") }, ready).await
+    serve_with(settings, client, Frame { simulated: false, version: env!("CARGO_PKG_VERSION"), ..Frame::default() }, ready).await
 }
 
 /// Serves with a given source of clients; `ready` runs once everything is up.
@@ -55,12 +59,15 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // Before anything is opened.
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
+    backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
-    let listener = Listener::open(doors(&settings, tls)).await?;
+    let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
+    let access = locks(&db, &vault, &settings).await?;
+    access.may_listen(settings.listen, &settings.data_dir).await?;
+    let listener = Listener::open(entrances(&settings, tls)).await?;
     let url = listener.url();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
@@ -68,7 +75,7 @@ where
     let had_terminal = std::io::stdin().is_terminal();
 
     let stop = CancellationToken::new();
-    let configs = Configs::new(db.clone());
+    let configs = Configs::new(db.clone(), vault.clone());
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
@@ -83,15 +90,24 @@ where
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
-    let alerts = alert(&db, &schedule, &stop).await?;
+    let alerts = alert(&db, vault, &schedule, &stop).await?;
+    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone());
+    backups::nightly(&backups, &schedule, stop.clone())
+        .await
+        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+    access
+        .forget_nightly(&schedule, settings.audit_days)
+        .await
+        .map_err(|e| format!("the nightly clean-up of the audit log cannot be scheduled: {e}"))?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
     let alerting = alerts.clone().run(stop.clone());
     // What the manager before this one left undone. A switch goes on once its instances are looked after again.
     updates.take_over().await;
     tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
-    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), stop.clone());
+    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
     let state = AppState {
+        access,
         configs,
         instances: instances.clone(),
         setups,
@@ -100,11 +116,12 @@ where
         health,
         updates,
         alerts,
+        backups,
         stop: stop.clone(),
         started: begun,
         started_at,
     };
-    let app = router::router(state.clone(), frame);
+    let app = router::router(state.clone(), frame, Hosts::of(settings.listen, &own_name(), &settings.allow_hosts));
 
     let doors = listener.control();
     let socket = listener.socket().map(Path::to_path_buf);
@@ -159,8 +176,42 @@ where
     Ok(())
 }
 
+/// Opens the secrets in the database, of whichever domain.
+///
+/// # Errors
+/// Their key is missing, or another one.
+pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::Refusal> {
+    Vault::begin(data_dir, db, &[crate::configs::seal, crate::alerts::seal]).await
+}
+
+/// What this machine calls itself.
+fn own_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The user whose password comes with the settings.
+const ADMIN: &str = "admin";
+
+/// Who may do what: with the password of the settings, and with a code for the first visit if that is wanted and still needed.
+async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, String> {
+    let access = Access::new(db.clone(), vault.clone(), SystemClock, None);
+    if let Some(password) = &settings.password {
+        let changed = access.put_password(ADMIN, None, password.reveal().to_owned()).await;
+        if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
+            tracing::info!(user = ADMIN, "the password of the settings is in force");
+        }
+    }
+    let is_needed = settings.setup && !access.has_users().await.map_err(|e| e.to_string())?;
+    if !is_needed {
+        return Ok(access);
+    }
+    let code = FirstCode::fresh().map_err(|e| e.to_string())?;
+    println!("Nobody has a password yet. Set the first one at /login/first with this code: {}", code.reveal());
+    Ok(Access::new(db.clone(), vault.clone(), SystemClock, Some(code)))
+}
+
 /// Where requests come in.
-fn doors(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
+fn entrances(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
     let needed = if settings.socket == SocketAt::DataDir { Needed::No } else { Needed::Yes };
     Plan {
         listen: settings.listen,
@@ -209,16 +260,26 @@ async fn measure(
 }
 
 /// Sets up alerts, and what is forgotten of them.
-async fn alert(db: &Db, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
-    let alerts = Alerts::new(db.clone(), Sender::new(), SystemClock);
+async fn alert(db: &Db, vault: Vault, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
+    let alerts = Alerts::new(db.clone(), vault, Sender::new(), SystemClock);
     alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
+}
+
+/// Makes the data directory, which is for its owner alone.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_data_dir(dir: &Path) -> Result<(), String> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| format!("the data directory {} cannot be used: {e}", dir.display()))
 }
 
 /// Makes the data directory and makes sure that no other manager uses it.
 fn own_data_dir(dir: &Path) -> Result<File, String> {
     let told = |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(told)?;
+    make_data_dir(dir)?;
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("manager.lock")).map_err(told)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -1,13 +1,15 @@
-//! Taking one file out of an archive that nobody is sure of.
+//! Taking one file, or all of some, out of an archive that nobody is sure of.
 //!
 //! What a `.tar.gz` says of itself is not believed: paths that lead out of it, links, devices, a file that comes twice, one that is larger
-//! than it may be, and archives that unpack to without end are refused. Nothing but the one file is ever written. Knows no release.
+//! than it may be, and archives that unpack to without end are refused. Nothing but what is wanted is ever written. Knows neither releases nor backups.
 //! Blocks; call it on a thread that may.
 
 use flate2::read::GzDecoder;
-use std::fs::File;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path};
 use tar::{Archive, EntryType};
 
@@ -91,6 +93,80 @@ pub fn extract(archive: &Path, member: &str, into: &Path, limits: Limits) -> Res
     let mut rest = tar.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(judged)?;
     found.ok_or_else(|| Refused::Absent(member.to_owned()))
+}
+
+/// A file that came out of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Its path in the archive, `./` taken off.
+    pub path: String,
+    /// Its size, bytes.
+    pub size: u64,
+    /// The SHA-256 of what was written.
+    pub sha256: [u8; 32],
+}
+
+/// Unpacks every file of a `.tar.gz` that is read from `archive` into the empty directory `into`: directories 0700, files 0600. A file that is not
+/// `wanted` is refused. Reads to the end. What is in `into` after an error is worth nothing.
+///
+/// # Errors
+/// The archive is damaged or hostile; the disk.
+pub fn unpack(archive: impl Read, into: &Path, limits: Limits, wanted: impl Fn(&str) -> bool) -> Result<Vec<Unpacked>, Refused> {
+    let mut tar = Archive::new(Bounded { inner: GzDecoder::new(archive), left: limits.all });
+    let mut found: Vec<Unpacked> = Vec::new();
+    let mut names = HashSet::new();
+    for (at, entry) in tar.entries().map_err(judged)?.raw(true).enumerate() {
+        if at >= limits.entries {
+            return Err(Refused::Hostile(format!("it holds more than {} things", limits.entries)));
+        }
+        let mut entry = entry.map_err(judged)?;
+        let path = entry.path_bytes().into_owned();
+        let shown = String::from_utf8_lossy(&path[..path.len().min(100)]).into_owned();
+        let Some(name) = inner(&path) else {
+            return Err(Refused::Hostile(format!("\"{shown}\" leads out of it")));
+        };
+        if !matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
+            return Err(Refused::Hostile(format!("\"{shown}\" is a link or something else than a file")));
+        }
+        if !wanted(&name) {
+            return Err(Refused::Hostile(format!("it holds \"{shown}\", which does not belong there")));
+        }
+        if !names.insert(name.clone()) {
+            return Err(Refused::Hostile(format!("it holds {name} twice")));
+        }
+        let size = entry.header().entry_size().map_err(Refused::Damaged)?;
+        if size > limits.file {
+            return Err(Refused::Hostile(format!(
+                "{name} is said to have {size} bytes, more than the {} it may have",
+                limits.file
+            )));
+        }
+        let target = into.join(&name);
+        if let Some(dir) = target.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Refused::Disk)?;
+        }
+        let mut hashed = Hashed { inner: &mut entry, hash: Sha256::new() };
+        write(&mut hashed, size, &target)?;
+        let sha256 = hashed.hash.finalize().into();
+        found.push(Unpacked { path: name, size, sha256 });
+    }
+    let mut rest = tar.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(judged)?;
+    Ok(found)
+}
+
+/// Reads on, and hashes what it read.
+struct Hashed<R> {
+    inner: R,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        Ok(n)
+    }
 }
 
 fn write(entry: &mut impl Read, size: u64, into: &Path) -> Result<u64, Refused> {

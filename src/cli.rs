@@ -1,16 +1,19 @@
 //! The command line: which subcommand, with which settings.
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::backups::{self, BackupArgs, RestoreArgs};
 use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
+use crate::locks::{self, NewPassword, TokenCommand};
 use crate::settings::{Given, Settings};
 use crate::simulate::Simulate;
-use crate::{app, demo, keeper, logging, remote};
+use crate::{app, demo, documentation, keeper, logging, remote};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
 /// keep all of those alive by turns, each with its memory.
@@ -35,6 +38,23 @@ struct Serve {
     settings: Option<PathBuf>,
 }
 
+/// Which manager's data, for what works on them without it.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
+    #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there].
+    #[arg(long, env = "JD_MANAGER_SETTINGS", value_name = "FILE", global = true)]
+    settings: Option<PathBuf>,
+}
+
+impl Place {
+    fn serve(self) -> Serve {
+        Serve { given: Given::in_dir(self.data_dir), settings: self.settings }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Serve the pages and the API, and look after the instances. This is what happens without a subcommand.
@@ -43,6 +63,36 @@ enum Subcommands {
     Demo(Box<Serve>),
     /// Ask a running manager whether it is well; exit code 0 if so.
     Healthcheck(Box<Serve>),
+    /// Print the documentation of the API, OpenAPI 3.1 as JSON. Needs no data directory and no running manager.
+    Openapi,
+    /// Make a backup of every configuration, instance and figure, whether or not jd-manager runs.
+    Backup {
+        #[command(flatten)]
+        args: BackupArgs,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Restore a backup into the data directory. What is there is never deleted.
+    Restore {
+        #[command(flatten)]
+        args: RestoreArgs,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Set the password of a user, who is made if need be. Whoever has one logs in from then on.
+    SetPassword {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        wanted: NewPassword,
+    },
+    /// Make, list and revoke what programs log in with.
+    Token {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Internal: hold up one instance.
     #[command(hide = true)]
     Keep {
@@ -65,12 +115,19 @@ enum Subcommands {
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
+        Some(Subcommands::Openapi) => print(&documentation::text()),
         // These four are small processes of their own: no runtime, no settings.
         Some(Subcommands::Keep { dir }) => keeper::keep::keep(&dir),
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
+        Some(Subcommands::Backup { args, place }) => at_data_dir(place.serve(), |dir| backups::backup(args, dir)),
+        Some(Subcommands::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
         Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, remote::healthcheck),
+        Some(Subcommands::SetPassword { place, wanted }) => {
+            with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
+        }
+        Some(Subcommands::Token { place, command }) => with_settings(place.serve(), |settings| locks::token(settings, command)),
         Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(Subcommands::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
         None => with_settings_in_one_arena(line.serve, app::serve),
@@ -114,6 +171,26 @@ where
     let result = runtime.block_on(work(settings));
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => complain(&reason, 1),
+    }
+}
+
+/// To standard output, whose other end may be closed.
+fn print(text: &str) -> ExitCode {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => complain(&format!("standard output: {e}"), 1),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// What needs the data directory alone: no runtime, no log.
+fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> ExitCode {
+    let settings = match Settings::gather(serve.given, serve.settings.as_deref()) {
+        Ok(settings) => settings,
+        Err(e) => return complain(&e.to_string(), 2),
+    };
+    match work(&settings.data_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => complain(&reason, 1),
     }

@@ -35,7 +35,7 @@ pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
     settings.data_dir = dir.clone();
     settings.on_shutdown = OnShutdown::Stop;
     let client = ClientSource::simulated(vec!["simulate".into()], &dir);
-    let frame = Frame { simulated: true, version: env!("CARGO_PKG_VERSION") };
+    let frame = Frame { simulated: true, version: env!("CARGO_PKG_VERSION"), ..Frame::default() };
     let ready = |state: AppState| async move {
         if let Err(e) = furnish(&state).await {
             tracing::error!(error = %e, "the demonstration is incomplete");

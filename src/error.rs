@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// One thing wrong with one field of what was sent.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct FieldError {
     /// RFC 6901 JSON pointer into the body that was sent, e.g. `/config/upstreams/0/pool_port`; for a query parameter its
     /// name behind a slash. Empty: the body as a whole.

@@ -9,6 +9,7 @@ use diesel::expression::AsExpression;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 macro_rules! id {
@@ -37,6 +38,16 @@ macro_rules! id {
             type Err = uuid::Error;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 text.parse().map(Self)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "format": "uuid" })
             }
         }
 
@@ -76,6 +87,18 @@ id! {
 id! {
     /// The id of a rule of alerts.
     RuleId
+}
+id! {
+    /// The id of somebody who may log in.
+    UserId
+}
+id! {
+    /// The id of a session of a user; not what its cookie holds.
+    SessionId
+}
+id! {
+    /// The id of a token of a program; not the token.
+    TokenId
 }
 id! {
     /// The id of a channel that alerts are sent to.

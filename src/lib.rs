@@ -23,6 +23,7 @@ pub mod error;
 pub mod failpoint;
 pub mod ids;
 pub mod outgoing;
+pub mod role;
 
 // Layer 1: tools that know no domain.
 pub mod archive;
@@ -36,6 +37,7 @@ pub mod keeper;
 pub mod listener;
 pub mod logbuf;
 pub mod notify;
+pub mod openapi;
 pub mod sampling;
 pub mod schedule;
 pub mod simulate;
@@ -44,7 +46,9 @@ pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
 pub mod keys;
+pub mod vault;
 
+pub mod access;
 pub mod configs;
 
 pub mod instances;
@@ -61,10 +65,15 @@ pub mod updates;
 
 pub mod alerts;
 
+pub mod backups;
+
 // The house around them.
 pub mod app;
 pub mod cli;
 pub mod demo;
+pub mod documentation;
+pub mod doors;
+pub mod locks;
 pub mod logging;
 pub mod reload;
 pub mod remote;

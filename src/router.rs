@@ -7,16 +7,21 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
-use crate::clock::Timestamp;
-use crate::http::{Caller, Frame, Peer, Problem, assets, csp, origin, problem, respond};
-use crate::state::AppState;
-use crate::{alerts, configs, first_generation, health as wards, instances, keys, logs, metrics, setup, updates};
+use crate::access::gate::{Doors, gate};
+use crate::http::origin::Hosts;
+use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
+use crate::state::{AppState, Wellness};
+use crate::{
+    access, alerts, backups, configs, documentation, doors, first_generation, health as wards, instances, keys, logs, metrics,
+    setup, updates,
+};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -65,13 +70,15 @@ fn urls() -> Router<AppState> {
         .route("/saved-configs/{id}/duplicate", post(configs::routes::duplicate))
         .route("/saved-configs/{id}/set-active", post(configs::routes::set_active))
         .route("/saved-configs/{id}/toml", get(configs::routes::toml))
-        .route("/saved-configs/{id}/export", get(configs::routes::export))
+        .route("/saved-configs/{id}/export", get(configs::routes::export).post(configs::routes::export_whole))
+        .route("/saved-configs/{id}/secret", get(configs::routes::ask_secret).post(configs::routes::secret))
         .route("/saved-configs/{id}/compare", get(configs::routes::compare))
         .route("/saved-configs/{id}/revisions", get(configs::routes::revisions))
         .route("/saved-configs/{id}/revisions/{n}/restore", post(configs::routes::restore))
         .route("/setup", get(setup::routes::start).post(setup::routes::begin))
         .route("/setup/watch/{id}", get(setup::routes::watch))
         .route("/setup/{id}/delete", post(setup::routes::discard))
+        .route("/setup/{id}/{step}/check", post(setup::routes::check))
         .route("/setup/{id}/{step}", get(setup::routes::show).post(setup::routes::answer))
         .route("/metrics", get(metrics::routes::compare))
         .route("/metrics/{id}", get(metrics::routes::show))
@@ -123,6 +130,10 @@ fn urls() -> Router<AppState> {
         .route("/alerts/silences/{id}/delete", post(alerts::routes::end_silence))
         .route("/alerts/deliveries", get(alerts::routes::deliveries))
         .route("/alerts/deliveries/{id}/again", post(alerts::routes::again))
+        .route("/backups", get(backups::routes::show).post(backups::routes::create))
+        .route("/backups/settings", post(backups::routes::settings).patch(backups::routes::settings))
+        .route("/backups/{id}", get(backups::routes::download).delete(backups::routes::delete))
+        .route("/backups/{id}/delete", get(backups::routes::ask_delete).post(backups::routes::delete))
         .route("/updates", get(updates::routes::show))
         .route("/updates/check", get(updates::routes::check).post(updates::routes::look))
         .route("/updates/all", get(updates::routes::all))
@@ -136,6 +147,31 @@ fn urls() -> Router<AppState> {
         .route("/updates/installed/{name}", delete(updates::routes::remove))
         .route("/updates/installed/{name}/delete", get(updates::routes::ask_remove).post(updates::routes::remove))
         .route("/updates/settings", post(updates::routes::settings).patch(updates::routes::settings))
+        .route("/openapi", get(documentation::routes::show))
+        .route("/openapi.json", get(documentation::routes::document))
+        .route("/login", get(access::routes::login_page).post(access::routes::log_in))
+        .route("/login/first", get(access::routes::first_page).post(access::routes::first_visit))
+        .route("/logout", post(access::routes::log_out))
+        .route("/account", get(access::routes::account))
+        .route("/account/password", post(access::routes::change_password))
+        .route("/account/second-factor", get(access::routes::second_factor).post(access::routes::set_second_factor))
+        .route("/account/second-factor/remove", post(access::routes::remove_second_factor))
+        .route("/account/sessions/end", post(access::routes::end_sessions))
+        .route("/account/sessions/{id}", delete(access::routes::end_session))
+        .route("/account/sessions/{id}/delete", post(access::routes::end_session))
+        .route("/users", get(access::routes::users::list).post(access::routes::users::create))
+        .route(
+            "/users/{id}",
+            get(access::routes::users::show)
+                .patch(access::routes::users::change)
+                .post(access::routes::users::change)
+                .delete(access::routes::users::delete),
+        )
+        .route("/users/{id}/delete", get(access::routes::users::ask_delete).post(access::routes::users::delete))
+        .route("/tokens", get(access::routes::tokens::list).post(access::routes::tokens::create))
+        .route("/tokens/{id}", delete(access::routes::tokens::revoke))
+        .route("/tokens/{id}/delete", get(access::routes::tokens::ask_revoke).post(access::routes::tokens::revoke))
+        .route("/audit", get(access::routes::audit))
         .route("/health", get(health))
         .route("/health/{id}", get(wards::routes::show))
         .route("/health/{id}/check", post(wards::routes::check))
@@ -154,8 +190,10 @@ fn within(time: Duration) -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time)
 }
 
-/// The whole application.
-pub fn router(state: AppState, frame: Frame) -> Router {
+/// The whole application, which answers to the names `hosts`.
+pub fn router(state: AppState, frame: Frame, hosts: Hosts) -> Router {
+    let hosts = Arc::new(hosts);
+    let access = state.access.clone();
     let pages = Router::new()
         .merge(urls().layer(within(TIMEOUT)))
         .merge(uploads().layer(within(UPLOAD)))
@@ -163,24 +201,25 @@ pub fn router(state: AppState, frame: Frame) -> Router {
         .fallback(not_found);
     Router::new()
         .nest("/api", pages.clone())
+        // The root below the prefix, for programs that put the two together.
+        .route("/api/", get(instances::routes::overview))
         .merge(pages)
         .route("/static/{name}", get(assets::serve))
         .with_state(state)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(gate))
-        .layer(middleware::from_fn(origin::same_site_only))
+        .layer(middleware::from_fn_with_state((access, doors::door as Doors), gate))
+        .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(compressible()))
 }
 
-/// Everybody who can reach the manager is the machine's own user: it listens on loopback only.
-async fn gate(mut request: Request, next: Next) -> axum::response::Response {
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
-    request.extensions_mut().insert(Caller::machine(peer));
-    next.run(request).await
+/// Everything but what is compressed or encrypted already.
+fn compressible() -> impl Predicate {
+    let not = NotForContentType::const_new;
+    DefaultPredicate::new().and(not("application/gzip")).and(not("application/octet-stream"))
 }
 
 async fn not_found() -> Problem {
@@ -193,6 +232,6 @@ async fn method_not_allowed() -> StatusCode {
 }
 
 /// `GET /health`: the manager itself is well, for containers and balancers.
-async fn health(State(state): State<AppState>) -> Json<serde_json::Value> {
-    Json(json!({ "status": "ok", "timestamp": Timestamp::now(), "uptime": state.started.elapsed().as_secs() }))
+async fn health(State(state): State<AppState>) -> Json<Wellness> {
+    Json(state.wellness())
 }

@@ -3,6 +3,8 @@
 //! Everything is checked here, before anything is opened; an unknown key or a bad value is an error that names it. Knows nothing
 //! of what the settings are used for.
 
+mod entry;
+
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
@@ -12,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::listener::TlsFiles;
+
+pub use entry::Password;
+use entry::{host, password};
 
 /// GitHub's API for the repository that publishes the client.
 pub const RELEASE_API: &str = "https://api.github.com/repos/stratum-mining/sv2-apps";
@@ -108,7 +113,7 @@ fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Given {
-    /// Address and port to listen on; port 0 takes any free one. Only this machine's own addresses (loopback) are allowed.
+    /// Address and port to listen on; port 0 takes any free one. Any but this machine's own (loopback) need a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
     /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
@@ -138,6 +143,19 @@ pub struct Given {
     /// Days that raw metrics and health checks are kept [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     retention_days: Option<u32>,
+    /// While nobody has a password: print a code with which the first one can be set in the browser.
+    #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
+    setup: Option<bool>,
+    /// A file with the password of the user "admin", who is made or changed to it at each start. Also: JD_MANAGER_PASSWORD.
+    #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// A name by which the manager is reached, besides its addresses and this machine's own name; can be given several times.
+    #[arg(long = "allow-host", env = "JD_MANAGER_ALLOW_HOSTS", value_delimiter = ',', value_name = "NAME")]
+    #[serde(default)]
+    allow_hosts: Vec<String>,
+    /// Days that the audit log is kept [default: 365].
+    #[arg(long, env = "JD_MANAGER_AUDIT_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    audit_days: Option<u32>,
     /// Which log lines are written, e.g. info or jd_manager=debug [default: info].
     #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -161,10 +179,18 @@ pub struct Given {
     max_connections: Option<u32>,
 }
 
+impl Given {
+    /// Nothing but where everything is kept.
+    #[must_use]
+    pub fn in_dir(data_dir: Option<PathBuf>) -> Self {
+        Self { data_dir, ..Self::default() }
+    }
+}
+
 /// The settings in force.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Address and port to listen on; loopback.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
     /// Where everything is kept.
     pub data_dir: PathBuf,
@@ -182,6 +208,14 @@ pub struct Settings {
     pub sample_interval: Duration,
     /// A client that starts for longer than this without serving miners is warned of.
     pub slow_start: Duration,
+    /// While nobody has a password, the first one can be set in the browser with a code that is printed.
+    pub setup: bool,
+    /// The password that the user "admin" is given at the start.
+    pub password: Option<Password>,
+    /// Names by which the manager is reached.
+    pub allow_hosts: Vec<String>,
+    /// Days that the audit log is kept.
+    pub audit_days: u32,
     /// Days that raw metrics and health checks are kept.
     pub retention_days: u32,
     /// Which log lines are written.
@@ -252,6 +286,10 @@ impl Settings {
             sample_interval,
             slow_start,
             retention_days,
+            setup,
+            password,
+            allow_hosts,
+            audit_days,
             log,
             log_format,
             tls,
@@ -271,6 +309,10 @@ impl Settings {
             ("sample_interval", *sample_interval == other.sample_interval),
             ("slow_start", *slow_start == other.slow_start),
             ("retention_days", *retention_days == other.retention_days),
+            ("setup", *setup == other.setup),
+            ("password_file", *password == other.password),
+            ("allow_hosts", *allow_hosts == other.allow_hosts),
+            ("audit_days", *audit_days == other.audit_days),
             ("log", *log == other.log),
             ("log_format", *log_format == other.log_format),
             ("tls_cert", *tls == other.tls),
@@ -283,13 +325,6 @@ impl Settings {
 
     fn combine(first: Given, second: Given) -> Result<Self, SettingsError> {
         let listen = first.listen.or(second.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000)));
-        if !listen.ip().is_loopback() {
-            return Err(SettingsError(format!(
-                "listen: {listen} can be reached from other machines, and there is no login yet to protect it: whoever opens the page could \
-                 redirect the mining income. Listen on 127.0.0.1 or [::1], and reach it from elsewhere through an SSH tunnel \
-                 (ssh -L 3000:127.0.0.1:3000 this-machine)."
-            )));
-        }
         let data_dir = match first.data_dir.or(second.data_dir) {
             Some(dir) => dir,
             None => directory("XDG_DATA_HOME", ".local/share").map(|dir| dir.join("jd-manager")).ok_or_else(|| {
@@ -317,6 +352,13 @@ impl Settings {
         if !(1..=3650).contains(&retention_days) {
             return Err(SettingsError(format!("retention_days: {retention_days} is not from 1 to 3650")));
         }
+        let audit_days = first.audit_days.or(second.audit_days).unwrap_or(365);
+        if !(1..=3650).contains(&audit_days) {
+            return Err(SettingsError(format!("audit_days: {audit_days} is not from 1 to 3650")));
+        }
+        let allow_hosts = if first.allow_hosts.is_empty() { second.allow_hosts } else { first.allow_hosts };
+        let allow_hosts = allow_hosts.iter().map(|name| host(name)).collect::<Result<_, _>>()?;
+        let password = password(first.password_file.or(second.password_file).as_deref())?;
         let max_connections = first.max_connections.or(second.max_connections).unwrap_or(512);
         if !(16..=65_536).contains(&max_connections) {
             return Err(SettingsError(format!("max_connections: {max_connections} is not from 16 to 65536")));
@@ -334,6 +376,10 @@ impl Settings {
             sample_interval: length(first.sample_interval, second.sample_interval, 10),
             slow_start: length(first.slow_start, second.slow_start, 60),
             retention_days,
+            setup: first.setup.or(second.setup).unwrap_or(false),
+            password,
+            allow_hosts,
+            audit_days,
             log,
             log_format: first.log_format.or(second.log_format).unwrap_or(LogFormat::Pretty),
             tls: tls(first.tls_cert.or(second.tls_cert), first.tls_key.or(second.tls_key))?,
@@ -432,7 +478,9 @@ mod tests {
         for (text, says) in [
             ("lisen = '127.0.0.1:1'", "lisen"),
             ("listen = 'here'", "listen"),
-            ("listen = '0.0.0.0:3000'", "listen"),
+            ("allow_hosts = ['a b']", "allow_hosts"),
+            ("audit_days = 0", "audit_days"),
+            ("password_file = '/nowhere/at/all'", "password_file"),
             ("health_interval = '5 parsecs'", "health_interval"),
             ("health_interval = '1ms'", "at least 1s"),
             ("retention_days = 0", "retention_days"),

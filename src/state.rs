@@ -1,10 +1,14 @@
 //! What handlers may reach: each domain's service and nothing else.
 
 use axum::extract::FromRef;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::alerts::Alerts;
+use crate::backups::Backups;
 use crate::clock::Timestamp;
 use crate::configs::Configs;
 use crate::first_generation::FirstGeneration;
@@ -22,6 +26,8 @@ use crate::updates::Updates;
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AppState {
+    /// Who may do what.
+    pub access: Access,
     /// Saved configurations.
     pub configs: Configs,
     /// Instances.
@@ -38,12 +44,40 @@ pub struct AppState {
     pub updates: Updates,
     /// Alerts.
     pub alerts: Alerts,
+    /// Backups.
+    pub backups: Backups,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
     pub started: Instant,
     /// The same by the clock.
     pub started_at: Timestamp,
+}
+
+/// How the manager itself is.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ManagerHealth")]
+pub struct Wellness {
+    /// Always `ok`: one that is not well does not answer.
+    status: &'static str,
+    /// The machine's time.
+    timestamp: Timestamp,
+    /// For how long it has run, whole seconds.
+    uptime: u64,
+}
+
+impl AppState {
+    /// That the manager is well.
+    #[must_use]
+    pub fn wellness(&self) -> Wellness {
+        Wellness { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs() }
+    }
+}
+
+impl FromRef<AppState> for Access {
+    fn from_ref(state: &AppState) -> Self {
+        state.access.clone()
+    }
 }
 
 impl FromRef<AppState> for Configs {
@@ -73,6 +107,12 @@ impl FromRef<AppState> for Updates {
 impl FromRef<AppState> for Alerts {
     fn from_ref(state: &AppState) -> Self {
         state.alerts.clone()
+    }
+}
+
+impl FromRef<AppState> for Backups {
+    fn from_ref(state: &AppState) -> Self {
+        state.backups.clone()
     }
 }
 

@@ -142,7 +142,7 @@ fn every_bad_setting_is_named_with_its_source_before_anything_is_opened() {
     for (flag, variable, key, bad) in [
         ("--listen", "JD_MANAGER_LISTEN", "listen", "here"),
         ("--listen", "JD_MANAGER_LISTEN", "listen", "127.0.0.1:70000"),
-        ("--listen", "JD_MANAGER_LISTEN", "listen", "0.0.0.0:3000"),
+        ("--listen", "JD_MANAGER_LISTEN", "listen", "everywhere"),
         ("--release-api", "JD_MANAGER_RELEASE_API", "release_api", "ftp://example.com"),
         ("--on-shutdown", "JD_MANAGER_ON_SHUTDOWN", "on_shutdown", "explode"),
         ("--health-interval", "JD_MANAGER_HEALTH_INTERVAL", "health_interval", "5 parsecs"),
@@ -238,10 +238,12 @@ fn an_address_that_others_can_reach_is_refused_with_advice() {
     let home = Home::new();
     for address in ["0.0.0.0:3000", "[::]:3000", "192.0.2.7:80", "[2001:db8::1]:3000"] {
         let (code, _, said) = run(home.program().arg("--data-dir").arg(home.data()).args(["--listen", address]));
-        assert_eq!(code, 2, "{address}: {said}");
-        assert!(said.contains(address) && said.contains("127.0.0.1") && said.contains("ssh -L"), "{address}: {said}");
+        // Whether anybody has a password is in the database, so that is there by then.
+        assert_eq!(code, 1, "{address}: {said}");
+        for part in [address, "127.0.0.1", "ssh -L", "set-password", "--setup"] {
+            assert!(said.contains(part), "{address}: {said}");
+        }
     }
-    assert!(home.is_untouched(&[]));
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod releases;
 
 use diesel::RunQueryDsl;
 use harness::answer::{Answer, EventStream};
-use harness::{Manager, free_port, solo_config};
+use harness::{Manager, free_port, routes, solo_config};
 use jd_manager::db::Db;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -69,10 +69,15 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post", "/saved-configs/{id}/set-active", Offered::Page),
     ("get", "/saved-configs/{id}/toml", Offered::Text),
     // A file to be kept, for browsers that send whatever they send.
-    ("get", "/saved-configs/{id}/export", Offered::Only("application/toml")),
+    ("get post", "/saved-configs/{id}/export", Offered::Only("application/toml")),
+    ("get post", "/saved-configs/{id}/secret", Offered::Page),
     ("get", "/saved-configs/{id}/compare", Offered::Page),
     ("get", "/saved-configs/{id}/revisions", Offered::Page),
     ("post", "/saved-configs/{id}/revisions/{n}/restore", Offered::Page),
+    ("get post", "/backups", Offered::Page),
+    ("post patch", "/backups/settings", Offered::Page),
+    ("get delete", "/backups/{id}", Offered::Only("application/gzip")),
+    ("get post", "/backups/{id}/delete", Offered::Page),
     ("get", "/metrics", Offered::Scrape),
     ("get", "/metrics/{id}", Offered::StreamAndTable),
     // For programs alone: small objects.
@@ -97,6 +102,7 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("get post", "/setup", Offered::Page),
     ("get", "/setup/watch/{id}", Offered::Stream),
     ("post", "/setup/{id}/delete", Offered::Page),
+    ("post", "/setup/{id}/{step}/check", Offered::Page),
     ("get post", "/setup/{id}/{step}", Offered::Page),
     ("post", "/alerts/channels", Offered::Page),
     ("get", "/alerts/channels/new", Offered::Page),
@@ -129,6 +135,20 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("delete", "/updates/installed/{name}", Offered::Page),
     ("get post", "/updates/installed/{name}/delete", Offered::Page),
     ("post patch", "/updates/settings", Offered::Page),
+    ("get", "/openapi", Offered::Page),
+    ("get", "/openapi.json", Offered::Only("application/json")),
+    ("get post", "/login", Offered::Page),
+    ("post", "/logout", Offered::Page),
+    ("get", "/account", Offered::Page),
+    ("post", "/account/password", Offered::Page),
+    ("post", "/account/second-factor/remove", Offered::Page),
+    ("post", "/account/sessions/end", Offered::Page),
+    ("delete", "/account/sessions/{id}", Offered::Page),
+    ("post", "/account/sessions/{id}/delete", Offered::Page),
+    ("get post", "/users", Offered::Page),
+    ("get post", "/tokens", Offered::Page),
+    ("delete", "/tokens/{id}", Offered::Page),
+    ("get", "/audit", Offered::Page),
     // Asked by tools that send whatever they send.
     ("get", "/health", Offered::Only("application/json")),
     ("get", "/health/{id}", Offered::Stream),
@@ -139,8 +159,18 @@ const URLS: &[(&str, &str, Offered)] = &[
     ("post patch", "/health/{id}/cures", Offered::Page),
 ];
 
-/// Routes that are no resource of the product: not below `/api`, tested in `routes/statics.rs`.
-const OTHERS: &[(&str, &str)] = &[("get", "/static/{name}")];
+/// Routes with tests of their own: what is no resource of the product is in `routes/statics.rs`; what there is only once somebody has a
+/// password, or before anybody has one, in `access/`.
+const OTHERS: &[(&str, &str)] = &[
+    ("get", "/static/{name}"),
+    // Another address of the overview.
+    ("get", "/api/"),
+    ("get post", "/login/first"),
+    ("get post", "/account/second-factor"),
+    ("get patch post delete", "/users/{id}"),
+    ("get post", "/users/{id}/delete"),
+    ("get post", "/tokens/{id}/delete"),
+];
 
 const HTML: &str = "text/html";
 const JSON: &str = "application/json";
@@ -204,6 +234,7 @@ struct World {
     job: String,
     unreadable: String,
     setup: String,
+    backup: String,
 }
 
 impl World {
@@ -229,6 +260,12 @@ impl World {
         let told = |name: &str, field: &str| alerts[name][0][field].as_str().unwrap().to_owned();
         let setup = Answer::to(manager.request("POST", "/api/setup").form(&[("mode", "SOLOMINING")])).await.json(201);
         let setup = setup["setup_id"].as_str().unwrap().to_owned();
+        let backup = Answer::to(manager.request("POST", "/api/backups")).await.json(202)["name"].as_str().unwrap().to_owned();
+        harness::until("the backup", || async {
+            let all = manager.json("/api/backups").await;
+            (all["making"].is_null() && all["backups"][0]["name"] == json!(backup)).then_some(())
+        })
+        .await;
         let (rule, unreadable) = (told("rules", "id"), told("unreadable", "place"));
         Self {
             manager,
@@ -239,6 +276,7 @@ impl World {
             job,
             unreadable,
             setup,
+            backup,
         }
     }
 
@@ -254,6 +292,7 @@ impl World {
             ("/alerts/unreadable", &self.unreadable),
             ("/setup/watch", &self.instance),
             ("/setup", &self.setup),
+            ("/backups", &self.backup),
         ];
         let id = owners.iter().find(|(begin, _)| pattern.starts_with(begin)).map_or(&self.config, |(_, id)| id);
         pattern
@@ -272,31 +311,6 @@ fn below_api(path: &str) -> String {
 
 #[test]
 fn the_table_lists_every_route() {
-    let router = include_str!("../src/router.rs");
-    let mut found = BTreeSet::new();
-    for route in router.split(".route(").skip(1) {
-        let (_, rest) = route.split_once('"').unwrap();
-        let (path, rest) = rest.split_once('"').unwrap();
-        // The methods are the calls up to the end of this route's parentheses.
-        let mut depth = 1;
-        let end = rest.char_indices().find(|(_, c)| {
-            depth += i32::from(*c == '(') - i32::from(*c == ')');
-            depth == 0
-        });
-        let call = &rest[..end.unwrap().0];
-        let mut methods: Vec<&str> = Vec::new();
-        for method in ["get", "patch", "put", "post", "delete", "head", "options", "any"] {
-            if call
-                .split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_')
-                .any(|word| word.starts_with(&format!("{method}(")))
-            {
-                methods.push(method);
-            }
-        }
-        assert!(!methods.is_empty(), "{path}: {call}");
-        methods.sort_unstable();
-        found.insert((path.to_owned(), methods.join(" ")));
-    }
     let sorted = |methods: &str| {
         let mut methods: Vec<&str> = methods.split(' ').collect();
         methods.sort_unstable();
@@ -304,7 +318,47 @@ fn the_table_lists_every_route() {
     };
     let listed =
         URLS.iter().map(|(methods, path, _)| (*path, *methods)).chain(OTHERS.iter().map(|(methods, path)| (*path, *methods)));
-    assert_eq!(found, listed.map(|(path, methods)| (path.to_owned(), sorted(methods))).collect::<BTreeSet<_>>());
+    assert_eq!(
+        routes::of_the_router(),
+        listed.map(|(path, methods)| (path.to_owned(), sorted(methods))).collect::<BTreeSet<_>>()
+    );
+}
+
+/// What is said of each operation: method, path, and the operation itself.
+fn documented() -> Vec<(String, String, serde_json::Value)> {
+    let document: serde_json::Value = serde_json::from_str(&jd_manager::documentation::text()).unwrap();
+    let paths = document["paths"].as_object().unwrap().clone();
+    let operations = |(path, methods): (String, serde_json::Value)| {
+        let methods = methods.as_object().unwrap().clone();
+        methods.into_iter().map(move |(method, operation)| (method, path.clone(), operation))
+    };
+    paths.into_iter().flat_map(operations).collect()
+}
+
+#[test]
+fn what_a_get_is_offered_in_is_documented() {
+    for (method, path, operation) in documented() {
+        // The others have tests of their own.
+        let Some((_, _, offered)) = URLS.iter().find(|(_, known, _)| *known == path) else { continue };
+        let said: BTreeSet<&str> =
+            operation["responses"]["200"]["content"].as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+        let expected: &[&str] = match (method.as_str(), offered) {
+            ("get", Offered::Page) => &[HTML, JSON],
+            ("get", Offered::Stream) => &[HTML, JSON, STREAM],
+            ("get", Offered::Log) => &[HTML, JSON, STREAM, TEXT],
+            ("get", Offered::Text) => &[HTML, JSON, TEXT],
+            ("get", Offered::Table) => &[HTML, JSON, "text/csv"],
+            ("get", Offered::StreamAndTable) => &[HTML, JSON, STREAM, "text/csv"],
+            ("get", Offered::Scrape) => &[HTML, JSON, OPENMETRICS, TEXT],
+            ("get", Offered::Only(kind)) => {
+                // A backup that is encrypted is of another type.
+                assert!(said.contains(kind), "{path}");
+                continue;
+            }
+            _ => continue,
+        };
+        assert_eq!(said, expected.iter().copied().collect(), "{method} {path}");
+    }
 }
 
 #[tokio::test]
@@ -401,6 +455,10 @@ async fn whatever_changes_something_is_refused_before_it_does_where_nothing_is_a
     };
     let before = all().await;
     for (methods, pattern, _) in URLS {
+        // Gives a file as its GET does, whatever is accepted, and changes nothing.
+        if *pattern == "/saved-configs/{id}/export" {
+            continue;
+        }
         for method in methods.split(' ').filter(|method| *method != "get") {
             for prefix in ["", "/api"] {
                 for accept in ["image/png", "application/problem+json", "text/event-stream", "text/plain"] {

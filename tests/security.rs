@@ -2,10 +2,13 @@
 
 mod harness;
 
+use diesel::RunQueryDsl;
 use harness::answer::{Answer, Dom};
 use harness::{Manager, free_port, pool_config, solo_config};
+use jd_manager::db::Db;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 
 /// Headers that every answer carries, with what their values must hold.
 const GUARDS: [(&str, &str); 6] = [
@@ -116,6 +119,7 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
         "/alerts/rules/new",
         "/alerts/rules/new?kind=metric",
         "/alerts/deliveries",
+        "/openapi",
         "/updates",
         "/updates/history",
         "/setup",
@@ -126,7 +130,7 @@ fn all_pages(config: &str, id: &str) -> Vec<String> {
     all.extend(["", "/settings", "/delete", "/events", "/logs"].map(|rest| format!("/instances/{id}{rest}")));
     all.push(format!("/setup/watch/{id}"));
     all.extend(
-        ["", "/edit", "/delete", "/toml", "/toml?client_version=0.1.0", "/revisions"]
+        ["", "/edit", "/delete", "/secret", "/toml", "/toml?client_version=0.1.0", "/revisions"]
             .map(|rest| format!("/saved-configs/{config}{rest}")),
     );
     all
@@ -460,8 +464,70 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     for secret in &secrets {
         assert!(!log.contains(secret.as_str()), "the manager's log shows a secret");
     }
-    // On disk it is in the database and in the client's file, in nothing else, and nobody else can read either.
-    let mut dirs = vec![manager.data_dir()];
+    only_the_clients_file_holds(&manager, &instance, &secrets);
+
+    // A database of before, with secrets in the clear in rows, in pages that are free and in a copy from an upgrade, is sealed at the next start.
+    let db = Db::open(&manager.data_dir()).unwrap();
+    let (clear, channel) = (first.1.clone(), first.1.clone());
+    db.write(move |c| {
+        for text in [
+            format!("UPDATE configurations SET config_json = json_set(config_json, '$.authority_secret_key', '{clear}')"),
+            format!("UPDATE configuration_revisions SET config_json = json_set(config_json, '$.authority_secret_key', '{clear}')"),
+            format!(
+                "INSERT INTO alert_channels (id, name, target, created_at) VALUES ('a1e70000-0000-4000-8000-00000000000c', 'hook', \
+                 '{{\"kind\":\"webhook\",\"url\":\"http://127.0.0.1:9/\",\"secret\":\"{channel}\"}}', 0)"
+            ),
+            "DELETE FROM vault".into(),
+        ] {
+            diesel::sql_query(text).execute(c)?;
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
+    use std::os::unix::fs::DirBuilderExt;
+    let backups = manager.data_dir().join("backups");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&backups).unwrap();
+    db.copy_to(backups.join("before-upgrade-1.sqlite3")).await.unwrap();
+    drop(db);
+    assert!(holders(&manager.data_dir(), &secrets).len() > 2, "the test has something to find");
+    manager.begin();
+    only_the_clients_file_holds(&manager, &instance, &secrets);
+    let keys = manager.act(&format!("/api/saved-configs/{id}/secret")).await.1;
+    assert_eq!(keys["keys"]["secret_key"], json!(first.1));
+    manager.act(&format!("/api/instances/{instance}/start")).await;
+    manager.until_state(&instance, "running").await;
+    let alerts = manager.json("/api/alerts").await;
+    assert_eq!((&alerts["unreadable"], &alerts["channels"][0]["secret"]), (&json!([]), &json!("********")), "{alerts}");
+
+    // Whoever has the database alone, or with another key, gets nothing, and is told why.
+    manager.act(&format!("/api/instances/{instance}/stop")).await;
+    assert!(manager.terminate().success());
+    let key = manager.data_dir().join("secrets.key");
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::rename(&key, manager.scratch().join("kept.key")).unwrap();
+    let start = || {
+        let serve = std::process::Command::new(harness::PROGRAM)
+            .arg("--data-dir")
+            .arg(manager.data_dir())
+            .args(["--listen", "127.0.0.1:0"])
+            .output()
+            .unwrap();
+        assert!(!serve.status.success());
+        String::from_utf8(serve.stderr).unwrap()
+    };
+    let said = start();
+    assert!(said.contains("secrets.key") && said.contains("missing") && !key.exists(), "{said}");
+    std::fs::write(&key, "jd-manager-secrets-key-1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    let said = start();
+    assert!(said.contains("is not the key"), "{said}");
+}
+
+/// The files below a directory that hold one of these texts; and that nobody else can read any.
+fn holders(dir: &Path, secrets: &[String]) -> Vec<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
             let path = entry.path();
@@ -473,11 +539,17 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
             }
             assert_eq!(mode & 0o077, 0, "{path:?} can be read by others");
             let content = std::fs::read(&path).unwrap_or_default();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let has_secret = secrets.iter().any(|secret| content.windows(secret.len()).any(|part| part == secret.as_bytes()));
-            assert!(!has_secret || name == "config.toml" || name.starts_with("jd-manager.sqlite3"), "{path:?} holds a secret");
+            if secrets.iter().any(|secret| content.windows(secret.len()).any(|part| part == secret.as_bytes())) {
+                found.push(path);
+            }
         }
     }
+    found
+}
+
+/// On disk a secret is in the client's own file, which needs it, and in nothing else.
+fn only_the_clients_file_holds(manager: &Manager, instance: &str, secrets: &[String]) {
+    assert_eq!(holders(&manager.data_dir(), secrets), [manager.instance_dir(instance).join("config.toml")]);
 }
 
 #[tokio::test]

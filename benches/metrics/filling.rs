@@ -55,7 +55,8 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     let elsewhere = tempfile::tempdir().unwrap();
     let none = Db::open(elsewhere.path()).unwrap();
     let source = ClientSource::new(None, elsewhere.path());
-    let none = Instances::new(none.clone(), Configs::new(none), source, elsewhere.path(), Duration::from_secs(60));
+    let vault = jd_manager::app::open_vault(elsewhere.path(), &none).await.unwrap();
+    let none = Instances::new(none.clone(), Configs::new(none, vault), source, elsewhere.path(), Duration::from_secs(60));
     let product = Db::open(dir).unwrap();
     let (told, _rounds) = tokio::sync::watch::channel(0);
     let mut sampler = Sampler::new(product, none, Duration::from_secs(10), told, Board::default());

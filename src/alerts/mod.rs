@@ -18,6 +18,7 @@ mod bundle;
 mod channel_draft;
 mod decide;
 pub mod delivery;
+pub mod documented;
 mod feed;
 mod jobs;
 mod judging;
@@ -39,5 +40,6 @@ pub use feed::Feed;
 pub use model::{
     Condition, Observation, Place, Quiet, Rule, SavedChannel, Seen, Severity, Side, Silence, Standing, Trouble, Unreadable,
 };
+pub use queries::seal;
 pub use rule_draft::RuleDraft;
 pub use service::{Alerts, Everything, SILENCES};

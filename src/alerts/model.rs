@@ -1,5 +1,6 @@
 //! Rules, what they look at, and what they are asked about. Values only: no I/O, no clock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::keeper::machine::State;
 use crate::notify::{Channel, Mood};
 
 /// What a rule is about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Condition {
     /// The instance is not as it should be.
@@ -67,7 +68,7 @@ impl Condition {
 }
 
 /// In which way an instance is not as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
     /// Given up on.
@@ -79,7 +80,7 @@ pub enum Trouble {
 }
 
 /// How bad a health check has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// At least a warning.
@@ -101,7 +102,7 @@ impl Severity {
 }
 
 /// On which side of a threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// More than it.
@@ -111,7 +112,7 @@ pub enum Side {
 }
 
 /// A part of every day in which nothing is sent, in minutes of the machine's local day, 0 to 1439. It may go over midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Quiet {
     /// Its first minute.
     pub from: u16,
@@ -128,7 +129,7 @@ impl Quiet {
 }
 
 /// When somebody is to be told of what.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Rule {
     /// Its id.
     pub id: RuleId,
@@ -215,7 +216,7 @@ pub struct SavedChannel {
 }
 
 /// An instance of which nothing is told for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Silence {
     /// Which.
     pub instance_id: InstanceId,
@@ -226,7 +227,8 @@ pub struct Silence {
 }
 
 /// Something that holds now, long enough to count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "StandingAlert")]
 pub struct Standing {
     /// By which rule.
     pub rule_id: RuleId,
@@ -244,7 +246,7 @@ pub struct Standing {
 }
 
 /// A row of the database that this program cannot read, as one that a newer version wrote. It is left out of everything else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Unreadable {
     /// Where it is.
     pub place: Place,
@@ -295,6 +297,16 @@ impl std::str::FromStr for Place {
         let (kind, number) = text.split_once('-').ok_or(())?;
         let kind = [Stored::Rule, Stored::Channel].into_iter().find(|known| known.as_str() == kind).ok_or(())?;
         Ok(Self { kind, number: number.parse().map_err(|_| ())? })
+    }
+}
+
+impl schemars::JsonSchema for Place {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Place".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "Which rule or channel cannot be read." })
     }
 }
 

@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use super::decide::Memory;
 use super::model::{Place, Quiet, Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
 use crate::clock::Timestamp;
+use crate::db::has_table;
 use crate::db::schema::{alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances};
 use crate::db::statement::Statement;
 use crate::error::{Error, Result};
 use crate::ids::{ChannelId, InstanceId, RuleId};
 use crate::notify::Channel;
+use crate::vault::{Vault, is_sealed};
 
 /// What a table holds: what can be read, and what cannot and must not stop the rest.
 #[derive(Debug)]
@@ -27,28 +29,57 @@ pub struct Rows<T> {
 /// A row of `alert_channels` after its number.
 type ChannelRow = (String, String, String, Timestamp);
 
-fn saved_channel((id, name, target, created_at): &ChannelRow) -> Option<SavedChannel> {
-    Some(SavedChannel { id: id.parse().ok()?, name: name.clone(), target: target_of(target)?, created_at: *created_at })
+fn saved_channel(vault: &Vault, (id, name, target, created_at): &ChannelRow) -> Option<SavedChannel> {
+    let target = target_of(vault, id, target)?;
+    Some(SavedChannel { id: id.parse().ok()?, name: name.clone(), target, created_at: *created_at })
+}
+
+/// Where the target of a channel is stored. All of it is sealed: each kind has other secrets, and addresses may hold some.
+fn place(id: &str) -> String {
+    format!("alert_channels/{id}/target")
 }
 
 /// A channel's target as it is stored. Why it cannot be read is not said: the cause would quote it, and it may be a secret.
-pub fn target_of(text: &str) -> Option<Channel> {
-    serde_json::from_str(text).ok()
+pub fn target_of(vault: &Vault, id: &str, text: &str) -> Option<Channel> {
+    serde_json::from_str(&vault.open(&place(id), text).ok()?).ok()
 }
 
-fn target_text(target: &Channel) -> Result<String> {
-    serde_json::to_string(target).map_err(Error::internal)
+fn target_text(vault: &Vault, channel: &SavedChannel) -> Result<String> {
+    vault.seal(&place(&channel.id.to_string()), &serde_json::to_string(&channel.target).map_err(Error::internal)?)
+}
+
+/// Seals the targets of all channels that an earlier version stored in the clear. Returns how many there were.
+///
+/// # Errors
+/// One that is sealed does not open; the database.
+pub fn seal(db: &mut Db, vault: &Vault) -> Result<usize> {
+    use alert_channels as c;
+    if !has_table(db, "alert_channels")? {
+        return Ok(0);
+    }
+    let rows = c::table.select((sql::<BigInt>("alert_channels.rowid"), c::id, c::target)).load::<(i64, String, String)>(db)?;
+    let mut sealed = 0;
+    for (number, id, target) in rows {
+        if is_sealed(&target) {
+            vault.open(&place(&id), &target)?;
+            continue;
+        }
+        let target = vault.seal(&place(&id), &target)?;
+        Statement::<()>::new("UPDATE alert_channels SET target = ? WHERE rowid = ?").text(target).number(number).execute(db)?;
+        sealed += 1;
+    }
+    Ok(sealed)
 }
 
 /// All channels, oldest first.
-pub fn channels(db: &mut Db) -> QueryResult<Rows<SavedChannel>> {
+pub fn channels(db: &mut Db, vault: &Vault) -> QueryResult<Rows<SavedChannel>> {
     use alert_channels as c;
     let number = || sql::<BigInt>("alert_channels.rowid");
     let columns = (number(), (c::id, c::name, c::target, c::created_at));
     let rows = c::table.order((c::created_at, number())).select(columns).load::<(i64, ChannelRow)>(db)?;
     let mut found = Rows { read: Vec::new(), unreadable: Vec::new() };
     for (number, row) in rows {
-        match saved_channel(&row) {
+        match saved_channel(vault, &row) {
             Some(channel) => found.read.push(channel),
             None => {
                 let place = Place { kind: Stored::Channel, number };
@@ -75,11 +106,11 @@ pub fn channel_name_is_taken(db: &mut Db, name: &str, by_other_than: Option<Chan
 }
 
 /// Saves a new channel.
-pub fn insert_channel(db: &mut Db, channel: &SavedChannel) -> Result<()> {
+pub fn insert_channel(db: &mut Db, vault: &Vault, channel: &SavedChannel) -> Result<()> {
     let values = (
         alert_channels::id.eq(channel.id),
         alert_channels::name.eq(&channel.name),
-        alert_channels::target.eq(target_text(&channel.target)?),
+        alert_channels::target.eq(target_text(vault, channel)?),
         alert_channels::created_at.eq(channel.created_at),
     );
     diesel::insert_into(alert_channels::table).values(values).execute(db)?;
@@ -87,9 +118,9 @@ pub fn insert_channel(db: &mut Db, channel: &SavedChannel) -> Result<()> {
 }
 
 /// Saves a changed channel.
-pub fn update_channel(db: &mut Db, channel: &SavedChannel) -> Result<()> {
+pub fn update_channel(db: &mut Db, vault: &Vault, channel: &SavedChannel) -> Result<()> {
     diesel::update(alert_channels::table.filter(alert_channels::id.eq(channel.id)))
-        .set((alert_channels::name.eq(&channel.name), alert_channels::target.eq(target_text(&channel.target)?)))
+        .set((alert_channels::name.eq(&channel.name), alert_channels::target.eq(target_text(vault, channel)?)))
         .execute(db)?;
     Ok(())
 }

@@ -3,21 +3,21 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::json;
 
 use super::channel_draft::ChannelDraft;
 use super::kinds::{KINDS, kind};
 use super::model::{Condition, Place, Rule, SavedChannel};
 use super::rule_draft::RuleDraft;
 use super::service::Alerts;
+use super::views::answers::{ChannelSaved, RuleSaved, Silenced};
 use super::views::channel_form::ChannelPage;
 use super::views::rule_form::{RulePage, known_kind};
-use super::views::{AlertsPage, ChannelView, DeletePage, DeliveriesPage, TestPage};
+use super::views::{AlertsPage, DeletePage, DeliveriesPage, TestPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError};
 use crate::http::extract::{Fields, Members};
 use crate::http::respond::next_page;
-use crate::http::{Done, Form, Frame, Id, Input, Params, Reply, Want};
+use crate::http::{Done, Form, Frame, Id, Input, Params, Reply, Told, Want};
 use crate::ids::{ChannelId, InstanceId, RuleId};
 
 /// Where all of it is.
@@ -98,7 +98,7 @@ fn mend(want: &Want, pairs: Option<Vec<(String, String)>>, error: Error) -> Resu
 fn saved_channel(want: &Want, saved: SavedChannel, is_new: bool) -> Reply {
     let at = format!("{HERE}/channels/{}", saved.id);
     let message = format!("\"{}\" is saved. Send a test to see whether it works.", saved.name);
-    let json = json!({ "success": true, "channel_id": saved.id, "message": message, "channel": ChannelView::from(saved) });
+    let json = ChannelSaved { success: true, channel_id: saved.id, message, channel: saved.into() };
     Done { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
 }
 
@@ -120,7 +120,7 @@ pub async fn delete_channel(State(alerts): State<Alerts>, want: Want, Id(id): Id
 }
 
 fn done(want: &Want, message: String, next: String) -> Reply {
-    Done { json: json!({ "success": true, "message": message }), created: None, next }.respond(want)
+    Done { json: Told::new(message), created: None, next }.respond(want)
 }
 
 /// `POST /alerts/channels/{id}/test`: a message at once, and what became of it.
@@ -186,7 +186,7 @@ pub async fn update_rule(
 fn saved_rule(want: &Want, saved: Rule, is_new: bool) -> Reply {
     let at = format!("{HERE}/rules/{}", saved.id);
     let message = format!("\"{}\" is saved{}.", saved.name, if saved.enabled { "" } else { ", switched off" });
-    let json = json!({ "success": true, "rule_id": saved.id, "message": message, "rule": saved });
+    let json = RuleSaved { success: true, rule_id: saved.id, message, rule: saved };
     Done { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
 }
 
@@ -237,7 +237,7 @@ pub async fn silence(State(alerts): State<Alerts>, want: Want, input: Input) -> 
     let (instance, minutes) = members.finish(instance.zip(minutes))?;
     let made = alerts.silence(instance, minutes).await?;
     let message = format!("Nothing is told of {} until {}.", made.instance, made.until.local());
-    let json = json!({ "success": true, "message": message, "instance_id": instance, "until": made.until });
+    let json = Silenced { success: true, message, instance_id: instance, until: made.until };
     Done { json, created: None, next }.respond(&want)
 }
 

@@ -18,6 +18,7 @@ use crate::db::Db;
 use crate::ids::{ConfigId, InstanceId};
 use crate::keeper::machine::State;
 use crate::notify::Sender;
+use crate::vault::Vault;
 
 /// A clock that stands still until it is moved.
 #[derive(Clone)]
@@ -42,14 +43,14 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let clock = HandClock(Arc::new(AtomicI64::new(1_800_000_000_000)));
         let db = Db::open(dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Sender::new(), clock.clone());
+        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), Sender::new(), clock.clone());
         Self { dir, db, alerts, clock }
     }
 
     /// As after a restart of the manager: only the database is left.
     pub fn restarted(self) -> Self {
         let db = Db::open(self.dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Sender::new(), self.clock.clone());
+        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), Sender::new(), self.clock.clone());
         Self { db, alerts, ..self }
     }
 

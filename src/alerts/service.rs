@@ -17,6 +17,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ids::{ChannelId, InstanceId, RuleId};
 use crate::notify::{Failed, Message, Sender};
+use crate::vault::Vault;
 
 /// For how long an instance can be silenced, minutes.
 pub const SILENCES: [i64; 4] = [30, 120, 480, 1440];
@@ -29,6 +30,7 @@ pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
 #[derive(Clone)]
 pub struct Alerts {
     pub(super) db: Db,
+    pub(super) vault: Vault,
     pub(super) sender: Arc<Sender>,
     pub(super) clock: Arc<dyn Clock>,
     /// Called when a delivery waits.
@@ -70,12 +72,12 @@ pub struct Everything {
 pub type Choices = (Vec<(InstanceId, String)>, Vec<(ChannelId, String)>);
 
 impl Alerts {
-    /// Over the tables in `db`.
+    /// Over the tables in `db`, secrets sealed by `vault`.
     #[must_use]
-    pub fn new(db: Db, sender: Sender, clock: impl Clock) -> Self {
+    pub fn new(db: Db, vault: Vault, sender: Sender, clock: impl Clock) -> Self {
         let (sender, clock) = (Arc::new(sender), Arc::new(clock));
         let (wake, latest, in_hand, complained) = <(Arc<_>, Arc<_>, Arc<_>, Arc<_>)>::default();
-        Self { db, sender, clock, wake, latest, in_hand, complained }
+        Self { db, vault, sender, clock, wake, latest, in_hand, complained }
     }
 
     /// All there is.
@@ -83,11 +85,11 @@ impl Alerts {
     /// # Errors
     /// The database cannot be read.
     pub async fn everything(&self) -> Result<Everything> {
-        let now = self.clock.now();
+        let (now, vault) = (self.clock.now(), self.vault.clone());
         let all = self
             .db
             .read(move |c| {
-                let (rules, channels) = (queries::rules(c)?, queries::channels(c)?);
+                let (rules, channels) = (queries::rules(c)?, queries::channels(c, &vault)?);
                 let mut standing = queries::standing(c)?;
                 // Of a rule that is left out nobody knows.
                 standing.retain(|one| rules.read.iter().any(|rule| rule.id == one.rule_id));
@@ -111,7 +113,8 @@ impl Alerts {
     /// # Errors
     /// There is none with this id.
     pub async fn channel(&self, id: ChannelId) -> Result<SavedChannel> {
-        self.db.read(move |c| channel(c, id)).await
+        let vault = self.vault.clone();
+        self.db.read(move |c| channel(c, &vault, id)).await
     }
 
     /// A channel, and the names of the rules that send to it alone: it cannot be deleted while there are any.
@@ -119,7 +122,8 @@ impl Alerts {
     /// # Errors
     /// There is none with this id.
     pub async fn channel_with_users(&self, id: ChannelId) -> Result<(SavedChannel, Vec<Rule>)> {
-        self.db.read(move |c| Ok((channel(c, id)?, only_users(c, id)?))).await
+        let vault = self.vault.clone();
+        self.db.read(move |c| Ok((channel(c, &vault, id)?, only_users(c, id)?))).await
     }
 
     /// Saves a new channel.
@@ -129,10 +133,11 @@ impl Alerts {
     pub async fn create_channel(&self, draft: ChannelDraft) -> Result<SavedChannel> {
         let (name, target) = draft.check(None)?;
         let saved = SavedChannel { id: ChannelId::random(), name, target, created_at: self.clock.now() };
+        let vault = self.vault.clone();
         self.db
             .write(move |c| {
                 check_free(c, &saved.name, None)?;
-                queries::insert_channel(c, &saved)?;
+                queries::insert_channel(c, &vault, &saved)?;
                 Ok(saved)
             })
             .await
@@ -143,12 +148,13 @@ impl Alerts {
     /// # Errors
     /// There is none with this id; names every wrong field; the name is taken.
     pub async fn update_channel(&self, id: ChannelId, draft: ChannelDraft) -> Result<SavedChannel> {
+        let vault = self.vault.clone();
         let changed = move |c: &mut SqliteConnection| {
-            let former = channel(c, id)?;
+            let former = channel(c, &vault, id)?;
             let (name, target) = draft.check(Some(&former))?;
             check_free(c, &name, Some(id))?;
             let saved = SavedChannel { name, target, ..former };
-            queries::update_channel(c, &saved)?;
+            queries::update_channel(c, &vault, &saved)?;
             Ok(saved)
         };
         let saved = self.db.write(changed).await?;
@@ -163,9 +169,10 @@ impl Alerts {
     /// There is none with this id; a rule sends to it alone.
     pub async fn delete_channel(&self, id: ChannelId) -> Result<SavedChannel> {
         let _turn = self.latest.lock().await;
+        let vault = self.vault.clone();
         self.db
             .write(move |c| {
-                let former = channel(c, id)?;
+                let former = channel(c, &vault, id)?;
                 check_unused(c, id, &former.name)?;
                 queries::delete_channel(c, id)?;
                 Ok(former)
@@ -206,7 +213,8 @@ impl Alerts {
     /// # Errors
     /// The database cannot be read.
     pub async fn choices(&self) -> Result<Choices> {
-        self.db.read(|c| Ok((queries::instance_names(c)?, channel_names(c)?))).await
+        let vault = self.vault.clone();
+        self.db.read(move |c| Ok((queries::instance_names(c)?, channel_names(c, &vault)?))).await
     }
 
     /// Saves a new rule.
@@ -214,10 +222,10 @@ impl Alerts {
     /// # Errors
     /// Names every wrong field.
     pub async fn create_rule(&self, draft: RuleDraft) -> Result<Rule> {
-        let now = self.clock.now();
+        let (now, vault) = (self.clock.now(), self.vault.clone());
         self.db
             .write(move |c| {
-                let rule = draft.check(None, &known(c)?)?;
+                let rule = draft.check(None, &known(c, &vault)?)?;
                 queries::insert_rule(c, &rule, now)?;
                 Ok(rule)
             })
@@ -230,10 +238,11 @@ impl Alerts {
     /// There is none with this id; names every wrong field.
     pub async fn update_rule(&self, id: RuleId, draft: RuleDraft) -> Result<Rule> {
         let _turn = self.latest.lock().await;
+        let vault = self.vault.clone();
         self.db
             .write(move |c| {
                 let former = rule(c, id)?;
-                let rule = draft.check(Some(&former), &known(c)?)?;
+                let rule = draft.check(Some(&former), &known(c, &vault)?)?;
                 queries::update_rule(c, &rule)?;
                 if !rule.enabled || (&rule.condition, rule.instance_id) != (&former.condition, former.instance_id) {
                     queries::forget_rule(c, id)?;
@@ -317,8 +326,8 @@ impl Alerts {
     }
 }
 
-fn channel(c: &mut SqliteConnection, id: ChannelId) -> Result<SavedChannel> {
-    pick(queries::channels(c)?, Stored::Channel, id, |channel| channel.id)
+fn channel(c: &mut SqliteConnection, vault: &Vault, id: ChannelId) -> Result<SavedChannel> {
+    pick(queries::channels(c, vault)?, Stored::Channel, id, |channel| channel.id)
 }
 
 fn rule(c: &mut SqliteConnection, id: RuleId) -> Result<Rule> {
@@ -341,8 +350,8 @@ fn pick<T, I: PartialEq + ToString>(rows: queries::Rows<T>, kind: Stored, id: I,
 }
 
 /// All channels by name, also those that cannot be read: a rule may send to one.
-fn channel_names(c: &mut SqliteConnection) -> Result<Vec<(ChannelId, String)>> {
-    let channels = queries::channels(c)?;
+fn channel_names(c: &mut SqliteConnection, vault: &Vault) -> Result<Vec<(ChannelId, String)>> {
+    let channels = queries::channels(c, vault)?;
     let unreadable = channels.unreadable.into_iter();
     let unreadable = unreadable.filter_map(|row| Some((row.id.parse().ok()?, format!("{} (cannot be read)", row.name))));
     Ok(channels.read.into_iter().map(|channel| (channel.id, channel.name)).chain(unreadable).collect())
@@ -370,9 +379,9 @@ fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> R
     }
 }
 
-fn known(c: &mut SqliteConnection) -> Result<Known> {
+fn known(c: &mut SqliteConnection, vault: &Vault) -> Result<Known> {
     let instances = queries::instance_names(c)?.into_iter().map(|(id, _)| id).collect();
-    Ok(Known { instances, channels: channel_names(c)?.into_iter().map(|(id, _)| id).collect() })
+    Ok(Known { instances, channels: channel_names(c, vault)?.into_iter().map(|(id, _)| id).collect() })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::model::{Place, Stored, Unreadable};
 use super::queries;
 use super::service::{Alerts, check_unused};
 use crate::error::{Error, Result};
+use crate::vault::Vault;
 
 impl Alerts {
     /// What is at a place and cannot be read.
@@ -14,7 +15,8 @@ impl Alerts {
     /// # Errors
     /// There is nothing there, or it can be read.
     pub async fn unreadable(&self, place: Place) -> Result<Unreadable> {
-        self.db.read(move |c| unreadable(c, place)).await
+        let vault = self.vault.clone();
+        self.db.read(move |c| unreadable(c, &vault, place)).await
     }
 
     /// Removes what is at a place and cannot be read.
@@ -23,9 +25,10 @@ impl Alerts {
     /// There is nothing there, or it can be read; it is a channel and a rule sends to it alone.
     pub async fn delete_unreadable(&self, place: Place) -> Result<Unreadable> {
         let _turn = self.latest.lock().await;
+        let vault = self.vault.clone();
         self.db
             .write(move |c| {
-                let gone = unreadable(c, place)?;
+                let gone = unreadable(c, &vault, place)?;
                 if let (Stored::Channel, Ok(id)) = (place.kind, gone.id.parse()) {
                     check_unused(c, id, &gone.name)?;
                 }
@@ -52,10 +55,10 @@ impl Alerts {
     }
 }
 
-fn unreadable(c: &mut SqliteConnection, place: Place) -> Result<Unreadable> {
+fn unreadable(c: &mut SqliteConnection, vault: &Vault, place: Place) -> Result<Unreadable> {
     let rows = match place.kind {
         Stored::Rule => queries::rules(c)?.unreadable,
-        Stored::Channel => queries::channels(c)?.unreadable,
+        Stored::Channel => queries::channels(c, vault)?.unreadable,
     };
     let found = rows.into_iter().find(|row| row.place == place);
     found.ok_or_else(|| Error::not_found("row that cannot be read", place))

@@ -1,10 +1,12 @@
 //! The pages of alerts, which are also their JSON. No I/O; secrets of channels come masked out of `notify`.
 
+pub mod answers;
 pub mod channel_form;
 mod fields;
 pub mod rule_form;
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,10 +18,12 @@ use super::words::of_condition;
 use crate::clock::{Timestamp, spoken};
 use crate::http::Frame;
 use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::notify::Channel as Target;
 use crate::view;
 
 /// A channel for everybody: without its secrets.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Channel")]
 pub struct ChannelView {
     /// Its id.
     pub id: ChannelId,
@@ -31,6 +35,7 @@ pub struct ChannelView {
     pub created_at: Timestamp,
     /// `kind` and its fields, secrets masked.
     #[serde(flatten)]
+    #[schemars(with = "Target")]
     pub target: Value,
 }
 
@@ -42,8 +47,9 @@ impl From<SavedChannel> for ChannelView {
 }
 
 /// `GET /alerts`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "alerts/list.html", blocks = ["main"])]
+#[schemars(rename = "Alerts")]
 pub struct AlertsPage {
     #[serde(skip)]
     frame: Frame,
@@ -128,8 +134,9 @@ impl AlertsPage {
 }
 
 /// `GET /alerts/deliveries`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "alerts/deliveries.html", blocks = ["main"])]
+#[schemars(rename = "Deliveries")]
 pub struct DeliveriesPage {
     #[serde(skip)]
     frame: Frame,
@@ -161,8 +168,9 @@ impl DeliveriesPage {
 }
 
 /// `POST /alerts/channels/{id}/test`: what became of it.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "alerts/test.html", blocks = ["main"])]
+#[schemars(rename = "ChannelTest")]
 pub struct TestPage {
     #[serde(skip)]
     frame: Frame,
@@ -187,8 +195,9 @@ impl TestPage {
 }
 
 /// The question before a channel or a rule is deleted.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "alerts/delete.html", blocks = ["main"])]
+#[schemars(rename = "AlertDeletion")]
 pub struct DeletePage {
     #[serde(skip)]
     frame: Frame,
@@ -206,7 +215,8 @@ pub struct DeletePage {
 view!(DeletePage { "main" => as_main });
 
 /// A rule by its name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "RuleName")]
 pub struct Named {
     id: RuleId,
     name: String,

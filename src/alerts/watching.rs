@@ -139,9 +139,10 @@ impl Alerts {
         if looks.is_empty() {
             return Ok(());
         }
+        let vault = self.vault.clone();
         let read = self.db.read(move |c| {
             let silences = queries::silences(c, Timestamp(i64::MIN))?;
-            let (rules, channels) = (queries::rules(c)?, queries::channels(c)?);
+            let (rules, channels) = (queries::rules(c)?, queries::channels(c, &vault)?);
             let desk = Desk {
                 is_new,
                 rules: rules.read,
@@ -191,6 +192,7 @@ impl Alerts {
     pub fn run(self, stop: CancellationToken) -> JoinHandle<()> {
         let courier = Courier {
             db: self.db.clone(),
+            vault: self.vault.clone(),
             sender: self.sender.clone(),
             clock: self.clock.clone(),
             wake: self.wake.clone(),

@@ -8,7 +8,7 @@ use super::naming::free_name;
 use super::queries;
 use super::rules::Findings;
 use super::saved::{Outcome, Saved};
-use super::service::{Configs, insert, load, outcome, save, with_users};
+use super::service::{Configs, outcome};
 use crate::error::{Error, Result};
 use crate::ids::ConfigId;
 
@@ -18,9 +18,10 @@ impl Configs {
     /// # Errors
     /// None was made the active one.
     pub async fn active(&self) -> Result<Saved> {
+        let desk = self.desk();
         self.db
-            .read(|c| match queries::active(c)? {
-                Some(row) => with_users(c, row),
+            .read(move |c| match queries::active(c)? {
+                Some(row) => desk.with_users(c, row),
                 None => Err(Error::not_found("saved configuration that is", "active")),
             })
             .await
@@ -31,9 +32,10 @@ impl Configs {
     /// # Errors
     /// There is none with this id: the active one stays.
     pub async fn set_active(&self, id: ConfigId) -> Result<Outcome> {
+        let desk = self.desk();
         self.db
             .write(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 queries::set_active(c, id)?;
                 Ok(outcome(&saved, format!("\"{}\" is the active configuration.", saved.name)))
             })
@@ -46,21 +48,25 @@ impl Configs {
     /// # Errors
     /// Names every wrong field.
     pub async fn save_active(&self, config: Value, name: &'static str) -> Result<Outcome> {
-        let author = self.author;
-        self.db
+        let desk = self.desk();
+        let (outcome, config) = self
+            .db
             .write(move |c| {
                 if let Some(row) = queries::active(c)? {
-                    let saved = with_users(c, row)?;
+                    let saved = desk.with_users(c, row)?;
                     let checked = Draft::of_config_alone(None, config).check(Some(&saved))?;
-                    return save(c, saved, checked, author);
+                    let config = checked.config.clone();
+                    return Ok((desk.save(c, saved, checked)?, config));
                 }
                 let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
                 let checked = Draft::of_config_alone(Some(name), config).check(None)?;
-                let made = insert(c, checked, "saved and is the active configuration", author)?;
+                let config = checked.config.clone();
+                let made = desk.insert(c, checked, "saved and is the active configuration")?;
                 queries::set_active(c, made.config_id)?;
-                Ok(made)
+                Ok((made, config))
             })
-            .await
+            .await?;
+        Ok(self.with_lost_hosts(outcome, &config).await)
     }
 
     /// What [`save_active`](Self::save_active) would keep, and what is doubtful about it. Nothing is saved.
@@ -68,7 +74,8 @@ impl Configs {
     /// # Errors
     /// Names every wrong field.
     pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, Findings)> {
-        let previous = self.db.read(|c| queries::active(c)?.map(|row| with_users(c, row)).transpose()).await?;
+        let desk = self.desk();
+        let previous = self.db.read(move |c| queries::active(c)?.map(|row| desk.with_users(c, row)).transpose()).await?;
         let name = previous.is_none().then(|| "new".to_owned());
         let checked = Draft::of_config_alone(name, config).check(previous.as_ref())?;
         Ok((checked.config, Findings { errors: Vec::new(), warnings: checked.warnings, hints: checked.hints }))

@@ -9,7 +9,7 @@ use serde_json::Value;
 const CHANGED: &str = "changed";
 
 /// One field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct Difference {
     /// JSON pointer into the configuration, `/upstreams/0/pool_port`.
     pub path: String,

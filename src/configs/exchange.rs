@@ -6,8 +6,8 @@ use super::importing::{Import, remarks};
 use super::naming::free_name;
 use super::queries;
 use super::saved::{Outcome, Saved};
-use super::service::{Configs, check_free, insert, load};
-use super::toml_file::{export, words_of};
+use super::service::{Configs, check_free};
+use super::toml_file::{export, export_whole, words_of};
 use crate::error::{FieldError, Result};
 use crate::ids::ConfigId;
 use crate::keys::{MASK, SecretKey};
@@ -21,13 +21,13 @@ impl Configs {
         let words = words_of(&file.toml);
         let known = if file.toml.contains(MASK) { self.secrets().await? } else { HashMap::new() };
         let (mut checked, made_up) = file.check(&known)?;
-        let (config, author) = (checked.config.clone(), self.author);
+        let (config, desk) = (checked.config.clone(), self.desk());
         let outcome = self.db.write(move |c| {
             if made_up {
                 checked.name = free_name(&checked.name, |name| queries::name_is_taken(c, name, None))?;
             }
             check_free(c, &checked.name, None)?;
-            let made = insert(c, checked, "imported", author)?;
+            let made = desk.insert(c, checked, "imported")?;
             if let Some(words) = words {
                 queries::keep_file(c, made.config_id, &words)?;
             }
@@ -42,14 +42,36 @@ impl Configs {
     /// # Errors
     /// There is none with this id.
     pub async fn export(&self, id: ConfigId) -> Result<(Saved, String)> {
+        let desk = self.desk();
         self.db
             .read(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 let file = queries::file(c, id)?;
                 let text = export(&saved.config, file.as_deref());
                 Ok((saved, text))
             })
             .await
+    }
+
+    /// The same with its secret in it, for whoever may see it. That it was given out is logged.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn export_whole(&self, id: ConfigId) -> Result<(Saved, String)> {
+        let saved = self.reveal(id, "exported").await?;
+        let file = self.db.read(move |c| Ok(queries::file(c, id)?)).await?;
+        let text = export_whole(&saved.config, file.as_deref());
+        Ok((saved, text))
+    }
+
+    /// One of them, for its secret to be `done` something with. Who asked for it is logged.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub async fn reveal(&self, id: ConfigId, done: &'static str) -> Result<Saved> {
+        let saved = self.get(id).await?;
+        tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "the secret key of a configuration is {done}");
+        Ok(saved)
     }
 
     /// What was passed over or assumed when it was imported from a file, with keys and lines.
@@ -63,11 +85,12 @@ impl Configs {
 
     /// The secrets of all saved ones by their public keys.
     async fn secrets(&self) -> Result<HashMap<String, SecretKey>> {
+        let desk = self.desk();
         self.db
-            .read(|c| {
+            .read(move |c| {
                 let rows = queries::page(c, i64::MAX, 0)?;
                 let pairs = rows.into_iter().map(|row| {
-                    let config = Saved::from_row(row, Vec::new())?.config;
+                    let config = Saved::from_row(&desk.vault, row, Vec::new())?.config;
                     Ok((config.authority_public_key, config.authority_secret_key))
                 });
                 pairs.collect()

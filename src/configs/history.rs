@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::queries;
 use super::saved::{Comparison, Outcome, Revision, Saved};
-use super::service::{Configs, load, save};
+use super::service::Configs;
 use crate::error::{Error, Result};
 use crate::ids::ConfigId;
 
@@ -13,14 +13,14 @@ impl Configs {
     /// # Errors
     /// There is none with this id or no such revision; today's rules refuse it.
     pub async fn restore(&self, id: ConfigId, number: i32) -> Result<Outcome> {
-        let author = self.author;
+        let desk = self.desk();
         self.db
             .write(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 let row = queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number))?;
-                let then = Revision::from_rows(row, None)?;
+                let then = Revision::from_rows(&desk.vault, row, None)?;
                 let checked = Draft::of_config(then.description, &then.config).check(Some(&saved))?;
-                save(c, saved, checked, author)
+                desk.save(c, saved, checked)
             })
             .await
     }
@@ -32,14 +32,18 @@ impl Configs {
     /// There is none with this id.
     pub async fn revisions(&self, id: ConfigId, before: Option<i32>, limit: u64) -> Result<(Saved, Vec<Revision>)> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let desk = self.desk();
         self.db
             .read(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 // One more, for what the oldest of them changed.
                 let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
                 let rows = queries::revisions(c, id, before, more)?;
-                let told =
-                    rows.iter().enumerate().take(limit).map(|(at, row)| Revision::from_rows(row.clone(), rows.get(at + 1)));
+                let told = rows
+                    .iter()
+                    .enumerate()
+                    .take(limit)
+                    .map(|(at, row)| Revision::from_rows(&desk.vault, row.clone(), rows.get(at + 1)));
                 Ok((saved, told.collect::<Result<_>>()?))
             })
             .await
@@ -50,15 +54,16 @@ impl Configs {
     /// # Errors
     /// There is none with this id, or no such revision.
     pub async fn compare(&self, id: ConfigId, from: Option<i32>, to: Option<i32>) -> Result<Comparison> {
+        let desk = self.desk();
         self.db
             .read(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 let to = to.unwrap_or(saved.revision);
                 let from = from.unwrap_or((to - 1).max(1));
                 let mut revision = |number| queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number));
                 let (before, after) = (revision(from)?, revision(to)?);
-                let Revision { config: former, .. } = Revision::from_rows(before.clone(), None)?;
-                let Revision { config, changes, .. } = Revision::from_rows(after, Some(&before))?;
+                let Revision { config: former, .. } = Revision::from_rows(&desk.vault, before.clone(), None)?;
+                let Revision { config, changes, .. } = Revision::from_rows(&desk.vault, after, Some(&before))?;
                 Ok(Comparison { config_id: id, name: saved.name, from, to, changes, former, config })
             })
             .await

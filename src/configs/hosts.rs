@@ -129,7 +129,7 @@ mod tests {
         let mut config = samples::pool();
         config.upstreams[0].pool_address = pool.into();
         config.upstreams[0].jds_address = jds.into();
-        config.template_provider_type = TemplateProvider::Sv2Tp { address: provider.into(), public_key: None };
+        config.template_provider_type = TemplateProvider::Sv2Tp { address: provider.into(), public_key: None, network: None };
         config
     }
 

@@ -9,12 +9,13 @@
 //! ```
 //!
 //! Invariants: a [`ClientConfig`] that came out of [`read`] or [`import`] obeys all `rules` and has a matching pair of keys;
-//! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`]; the file is written by a library, for one
+//! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`], and is stored sealed; the file is written by a library, for one
 //! version of the client at a time, after the table in `version`. One object serves all versions.
 //!
-//! Everything but `active`, `draft`, `exchange`, `history`, `hosts`, `importing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
+//! Everything but `active`, `draft`, `exchange`, `history`, `hosts`, `importing`, `sealing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
 
 mod differences;
+pub mod documented;
 mod model;
 mod reading;
 mod rules;
@@ -36,6 +37,7 @@ pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 mod active;
 mod draft;
 mod exchange;
+pub mod fuzzing;
 mod history;
 mod hosts;
 mod importing;
@@ -44,6 +46,7 @@ mod ports;
 mod queries;
 pub mod routes;
 mod saved;
+mod sealing;
 mod service;
 pub mod views;
 
@@ -51,4 +54,5 @@ pub use draft::Draft;
 pub use importing::Import;
 pub use naming::{LONGEST_NAME, check_name};
 pub use saved::{Comparison, Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
+pub use sealing::seal;
 pub use service::Configs;

@@ -4,6 +4,7 @@
 //! object came out of `reading`; [`ClientConfig::starting`] alone is unfinished. Must not know TOML, HTTP or storage.
 
 use crate::keys::{KeyPair, SecretKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,7 +15,7 @@ pub use crate::keys::MASK;
 ///
 /// Serialised it shows the secret as [`MASK`]; [`to_stored_value`](Self::to_stored_value) is the form with the secret in it,
 /// and the one that deserialises.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ClientConfig {
     /// Where miners connect. An IP address, never a host name.
     pub listening_address: SocketAddr,
@@ -70,7 +71,7 @@ pub struct ClientConfig {
 }
 
 /// Who chooses the transactions of a block, and who pays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub enum Mode {
     /// The client declares whole templates to the pool.
     #[serde(rename = "FULLTEMPLATE")]
@@ -111,7 +112,8 @@ impl fmt::Display for Mode {
 }
 
 /// A pool and its declarator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "Pool")]
 pub struct Upstream {
     /// By which the client recognises both.
     pub authority_pubkey: String,
@@ -128,7 +130,7 @@ pub struct Upstream {
 }
 
 /// Where block templates come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub enum TemplateProvider {
     /// A program that speaks the template distribution protocol, such as `sv2-tp`.
     Sv2Tp {
@@ -137,6 +139,9 @@ pub enum TemplateProvider {
         /// By which it is recognised; without it the client trusts whoever answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         public_key: Option<String>,
+        /// The chain of the node behind it, if the user says it. The client is not told: it is ours, to hold the payout against.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<BitcoinNetwork>,
     },
     /// Bitcoin Core itself, through its socket on this machine.
     BitcoinCoreIpc {
@@ -155,7 +160,7 @@ pub enum TemplateProvider {
 }
 
 /// A chain that the client knows by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BitcoinNetwork {
     /// Where coins have worth.
@@ -191,7 +196,7 @@ impl fmt::Display for BitcoinNetwork {
 }
 
 /// Search for miners' own management pages in the local network; the client repeats it every minute.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct MinerTelemetry {
     /// Private IPv4 networks of 256 addresses or fewer, `192.168.1.0/24`.
     #[serde(default)]
@@ -220,7 +225,7 @@ impl ClientConfig {
             coinbase_reward_script: String::new(),
             user_identity: None,
             upstreams: Vec::new(),
-            template_provider_type: TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None },
+            template_provider_type: TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None, network: None },
             monitoring_address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9091))),
             monitoring_cache_refresh_secs: Some(15),
             supported_extensions: Vec::new(),
@@ -237,7 +242,7 @@ impl ClientConfig {
         serde_json::to_value(self).expect("every field has a JSON form: keys are strings and the one float is finite")
     }
 
-    /// The JSON object with the secret in it: for the database and for nothing else.
+    /// The JSON object with the secret in it: for checking it once more, and for nothing else.
     #[must_use]
     pub fn to_stored_value(&self) -> serde_json::Value {
         let mut value = self.masked();

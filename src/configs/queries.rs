@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::db::schema::{configuration_files, configuration_revisions, configurations, instances};
 use crate::ids::{ConfigId, InstanceId};
 
-/// A row of `configurations`. Holds the secret key, so it is neither printed nor sent.
+/// A row of `configurations`.
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = configurations)]
 pub struct Row {
@@ -19,7 +19,7 @@ pub struct Row {
     pub name: String,
     /// What the user says about it.
     pub description: String,
-    /// The configuration with its secret, as JSON.
+    /// The configuration as JSON, its secret sealed.
     pub config_json: String,
     /// It is the active one.
     pub is_active: bool,
@@ -31,7 +31,7 @@ pub struct Row {
     pub updated_at: Timestamp,
 }
 
-/// A row of `configuration_revisions`. Holds the secret key as well.
+/// A row of `configuration_revisions`.
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = configuration_revisions)]
 pub struct RevisionRow {
@@ -43,7 +43,7 @@ pub struct RevisionRow {
     pub name: String,
     /// The description at that time.
     pub description: String,
-    /// The configuration with its secret, as JSON.
+    /// The configuration as JSON, its secret sealed. The newest revision's text is also in `configurations`.
     pub config_json: String,
     /// When it was saved.
     pub created_at: Timestamp,
@@ -169,4 +169,24 @@ pub fn revisions(db: &mut Db, id: ConfigId, before: Option<i32>, limit: i64) -> 
 /// One revision.
 pub fn revision(db: &mut Db, id: ConfigId, number: i32) -> QueryResult<Option<RevisionRow>> {
     configuration_revisions::table.find((id, number)).select(RevisionRow::as_select()).first(db).optional()
+}
+
+/// Where the configurations of both tables stand.
+type Stored = (ConfigId, i32, String);
+
+/// The texts of all configurations and revisions, as they are stored.
+pub fn stored(db: &mut Db) -> QueryResult<[Vec<Stored>; 2]> {
+    use {configuration_revisions as r, configurations as c};
+    Ok([
+        c::table.select((c::id, c::revision, c::config_json)).load(db)?,
+        r::table.select((r::configuration_id, r::revision, r::config_json)).load(db)?,
+    ])
+}
+
+/// Puts another text of the same configuration in its place, in both tables.
+pub fn set_stored(db: &mut Db, id: ConfigId, revision: i32, text: &str) -> QueryResult<()> {
+    use {configuration_revisions as r, configurations as c};
+    diesel::update(c::table.filter(c::id.eq(id).and(c::revision.eq(revision)))).set(c::config_json.eq(text)).execute(db)?;
+    diesel::update(r::table.find((id, revision))).set(r::config_json.eq(text)).execute(db)?;
+    Ok(())
 }

@@ -300,9 +300,19 @@ fn sv2_tp(table: &mut Table, found: &mut Findings) -> Option<TemplateProvider> {
     });
     let complaints = found.errors.len();
     let public_key = table.optional("public_key", found, public_key);
+    let network = table.optional("network", found, chain);
     let wrong = found.errors.len() > complaints;
     table.warn_of_unknown(found);
-    if wrong { None } else { Some(TemplateProvider::Sv2Tp { address: address?, public_key }) }
+    if wrong { None } else { Some(TemplateProvider::Sv2Tp { address: address?, public_key, network }) }
+}
+
+/// A chain by its name.
+fn chain(value: &Value) -> Result<BitcoinNetwork, String> {
+    let text = scalar::text(value, scalar::LONGEST_TEXT)?;
+    let known = BitcoinNetwork::ALL.into_iter().find(|network| network.as_str().eq_ignore_ascii_case(text.trim()));
+    known.ok_or_else(|| {
+        format!("{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.", scalar::shown(&text))
+    })
 }
 
 fn core_ipc(table: &mut Table, older: bool, found: &mut Findings) -> Option<TemplateProvider> {
@@ -322,13 +332,7 @@ fn core_ipc(table: &mut Table, older: bool, found: &mut Findings) -> Option<Temp
             }
         })
     };
-    let network = table.required("network", found, |value| {
-        let text = scalar::text(value, scalar::LONGEST_TEXT)?;
-        let known = BitcoinNetwork::ALL.into_iter().find(|network| network.as_str().eq_ignore_ascii_case(text.trim()));
-        known.ok_or_else(|| {
-            format!("{} is not a network the client knows: mainnet, testnet4, signet or regtest is wanted.", scalar::shown(&text))
-        })
-    });
+    let network = table.required("network", found, chain);
     let folder = network.filter(|network| *network != BitcoinNetwork::Mainnet).map_or("", BitcoinNetwork::as_str);
     let complaints = found.errors.len();
     let data_dir = table.optional("data_dir", found, |v| address::data_dir(&scalar::text(v, scalar::LONGEST_TEXT)?, folder));

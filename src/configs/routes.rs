@@ -16,6 +16,7 @@ use super::views::form::FormPage;
 use super::views::import::ImportPage;
 use super::views::notes::FieldNotes;
 use super::views::revisions::{ComparePage, RevisionsPage};
+use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::values::Rearrangement;
 use super::views::{DeletePage, ListPage, TomlPage};
@@ -24,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::http::extract::{Fields, Text};
 use crate::http::respond::next_page;
 use crate::http::want::Offer;
-use crate::http::{Done, Form, Frame, Id, Input, Params, Problem, Reply, TextForms, Want};
+use crate::http::{Caller, Done, Form, Frame, Id, Input, Params, Problem, Reply, Role, TextForms, Want};
 use crate::ids::ConfigId;
 
 /// Where the list is.
@@ -66,8 +67,14 @@ pub async fn edit(State(configs): State<Configs>, Extension(frame): Extension<Fr
 }
 
 /// `POST /saved-configs`.
-pub async fn create(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
-    save(&configs.by(author(&want)), frame, &want, None, input).await
+pub async fn create(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    caller: Caller,
+    input: Input,
+) -> Reply {
+    save(&configs.by(&author(&want, &caller)), frame, &want, None, input).await
 }
 
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
@@ -76,9 +83,10 @@ pub async fn update(
     Extension(frame): Extension<Frame>,
     want: Want,
     Id(id): Id<ConfigId>,
+    caller: Caller,
     input: Input,
 ) -> Reply {
-    save(&configs.by(author(&want)), frame, &want, Some(id), input).await
+    save(&configs.by(&author(&want, &caller)), frame, &want, Some(id), input).await
 }
 
 /// `POST /saved-configs/check`: a new one, without saving it.
@@ -152,9 +160,9 @@ fn mendable(error: &Error) -> Option<StatusCode> {
     }
 }
 
-/// Who saves, for the history.
-fn author<O: Offer>(want: &Want<O>) -> &'static str {
-    if want.form == Form::Html { "page" } else { "api" }
+/// Who saves, for the history: `alice (page)`, `alice (api)`.
+pub fn author<O: Offer>(want: &Want<O>, caller: &Caller) -> String {
+    format!("{} ({})", caller.title(), if want.form == Form::Html { "page" } else { "api" })
 }
 
 /// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
@@ -185,8 +193,8 @@ pub async fn set_active(State(configs): State<Configs>, want: Want, Id(id): Id<C
 }
 
 /// `POST /saved-configs/{id}/duplicate`.
-pub async fn duplicate(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>) -> Reply {
-    saved(&want, configs.by(author(&want)).duplicate(id).await?, true, "/edit")
+pub async fn duplicate(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>, caller: Caller) -> Reply {
+    saved(&want, configs.by(&author(&want, &caller)).duplicate(id).await?, true, "/edit")
 }
 
 /// `GET /saved-configs/{id}/toml?client_version=&against=`.
@@ -207,9 +215,54 @@ pub async fn toml(
     }
 }
 
-/// `GET /saved-configs/{id}/export`: the file to be taken elsewhere.
+/// `GET /saved-configs/{id}/secret`: the question whether the secret key is to be shown.
+pub async fn ask_secret(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+) -> Reply {
+    want.respond(&AskSecretPage::new(frame, configs.get(id).await?))
+}
+
+/// `POST /saved-configs/{id}/secret`: shows it, to admins alone.
+pub async fn secret(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<ConfigId>,
+    caller: Caller,
+) -> Reply {
+    caller.must_be(Role::Admin)?;
+    want.respond(&SecretPage::new(frame, configs.by(&author(&want, &caller)).reveal(id, "shown").await?))
+}
+
+/// `GET /saved-configs/{id}/export`: the file to be taken elsewhere, without its secret.
 pub async fn export(State(configs): State<Configs>, Id(id): Id<ConfigId>) -> Reply {
-    let (saved, text) = configs.export(id).await?;
+    as_file(configs.export(id).await?)
+}
+
+/// `POST /saved-configs/{id}/export?secret=include`: with its secret, for admins alone; without the parameter as by `GET`.
+pub async fn export_whole(
+    State(configs): State<Configs>,
+    Id(id): Id<ConfigId>,
+    caller: Caller,
+    params: Params,
+    fields: Fields,
+) -> Reply {
+    let wanted = params.text("secret").or(fields.text("secret")).map(str::to_owned);
+    params.finish()?;
+    match wanted.as_deref() {
+        None => as_file(configs.export(id).await?),
+        Some("include") => {
+            caller.must_be(Role::Admin)?;
+            as_file(configs.by(&caller.title()).export_whole(id).await?)
+        }
+        Some(_) => Err(Error::invalid("/secret", "secret must be \"include\", or be left out.").into()),
+    }
+}
+
+fn as_file((saved, text): (super::Saved, String)) -> Reply {
     let name: String = saved.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.toml\"")).map_err(Error::internal)?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/toml")), (CONTENT_DISPOSITION, disposition)], text).into_response())
@@ -248,10 +301,11 @@ pub async fn restore(
     State(configs): State<Configs>,
     want: Want,
     Id(id): Id<ConfigId>,
+    caller: Caller,
     Path((_, revision)): Path<(String, String)>,
 ) -> Reply {
     let number = revision.parse().map_err(|_| Error::not_found("revision", revision))?;
-    saved(&want, configs.by(author(&want)).restore(id, number).await?, false, "")
+    saved(&want, configs.by(&author(&want, &caller)).restore(id, number).await?, false, "")
 }
 
 /// `GET /saved-configs/import`.
@@ -260,8 +314,14 @@ pub async fn ask_import(Extension(frame): Extension<Frame>, want: Want) -> Reply
 }
 
 /// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.
-pub async fn import(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, file: ImportBody) -> Reply {
-    let error = match configs.by(author(&want)).import(file.import).await {
+pub async fn import(
+    State(configs): State<Configs>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    caller: Caller,
+    file: ImportBody,
+) -> Reply {
+    let error = match configs.by(&author(&want, &caller)).import(file.import).await {
         Ok(outcome) => return saved(&want, outcome, true, ""),
         Err(error) => error,
     };

@@ -9,6 +9,7 @@ mod payout;
 mod peers;
 pub mod reward;
 pub mod scalar;
+mod secrecy;
 
 use super::model::{ClientConfig, Mode};
 use crate::error::FieldError;
@@ -47,7 +48,7 @@ const SHORT_CERTIFICATE: u32 = 60;
 const MANY_SHARES: f64 = 60.0;
 
 /// What was found out about a configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct Findings {
     /// What must be mended. Pointers are relative to the configuration object.
     pub errors: Vec<FieldError>,
@@ -201,6 +202,7 @@ pub fn pools(mode: Option<Mode>, count: usize, found: &mut Findings) {
 
 /// What only shows in the finished whole.
 pub fn whole(config: &ClientConfig, found: &mut Findings) {
+    secrecy::secret_elsewhere(config, found);
     if let Some(common) = &config.user_identity
         && let Some(at) = config.upstreams.iter().position(|upstream| upstream.user_identity != *common)
     {

@@ -36,7 +36,11 @@ pub fn solo() -> ClientConfig {
     ClientConfig {
         mode: Mode::SoloMining,
         upstreams: Vec::new(),
-        template_provider_type: TemplateProvider::Sv2Tp { address: "[::1]:8442".into(), public_key: Some(POOL_KEY.into()) },
+        template_provider_type: TemplateProvider::Sv2Tp {
+            address: "[::1]:8442".into(),
+            public_key: Some(POOL_KEY.into()),
+            network: None,
+        },
         ..pool()
     }
 }

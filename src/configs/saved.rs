@@ -1,5 +1,6 @@
 //! A saved configuration as everybody outside sees it, and its history. Knows no SQL; secrets are serialised as a mask.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::differences::{Difference, differences};
@@ -7,15 +8,18 @@ use super::model::ClientConfig;
 use super::queries::{RevisionRow, Row};
 use super::reading::{Accepted, read};
 use super::rules::Findings;
+use super::sealing::{from_stored, to_stored};
 use super::support::{Line, compared};
 use super::toml_file::{lacking, render_masked};
 use super::version::ClientVersion;
 use crate::clock::Timestamp;
-use crate::error::{Error, FieldError, Result};
+use crate::error::{FieldError, Result};
 use crate::ids::{ConfigId, InstanceId};
+use crate::vault::Vault;
 
 /// An instance that runs a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "ConfigurationUser")]
 pub struct User {
     /// Its id.
     pub id: InstanceId,
@@ -24,7 +28,7 @@ pub struct User {
 }
 
 /// A saved configuration. Serialised its `config` is masked.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Saved {
     /// Its id.
     pub id: ConfigId,
@@ -51,10 +55,10 @@ impl Saved {
     ///
     /// # Errors
     /// The stored configuration cannot be read.
-    pub fn from_row(row: Row, used_by: Vec<User>) -> Result<Self> {
+    pub fn from_row(vault: &Vault, row: Row, used_by: Vec<User>) -> Result<Self> {
         Ok(Self {
             id: row.id,
-            config: stored(row.id, &row.config_json)?,
+            config: from_stored(vault, row.id, row.revision, &row.config_json)?,
             name: row.name,
             description: row.description,
             revision: row.revision,
@@ -66,23 +70,26 @@ impl Saved {
     }
 
     /// The row that stores it.
-    #[must_use]
-    pub fn to_row(&self) -> Row {
-        Row {
+    ///
+    /// # Errors
+    /// The machine has no randomness.
+    pub fn to_row(&self, vault: &Vault) -> Result<Row> {
+        Ok(Row {
             id: self.id,
             name: self.name.clone(),
             description: self.description.clone(),
-            config_json: self.config.to_stored_value().to_string(),
+            config_json: to_stored(vault, self.id, self.revision, &self.config)?,
             is_active: self.is_active,
             revision: self.revision,
             created_at: self.created_at,
             updated_at: self.updated_at,
-        }
+        })
     }
 }
 
 /// A saved configuration in a list: the masked configuration as a JSON text, as clients of the first generation read it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ConfigurationSummary")]
 pub struct Summary {
     /// Its id.
     pub id: ConfigId,
@@ -136,7 +143,7 @@ impl From<Saved> for Summary {
 }
 
 /// One state in the history of a saved configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Revision {
     /// Its number, from 1.
     pub revision: i32,
@@ -146,7 +153,8 @@ pub struct Revision {
     pub description: String,
     /// When it was saved.
     pub created_at: Timestamp,
-    /// Who saved it: `page`, `api`, `jd-manager`; empty: that was not noted yet.
+    /// Who saved it, and how: `alice (page)`, `alice (token pi) (api)`, `jd-manager`; of earlier times only `page` or `api`; empty: that was not
+    /// noted yet.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
     /// What the client was told, masked when serialised.
@@ -160,8 +168,9 @@ impl Revision {
     ///
     /// # Errors
     /// A stored configuration cannot be read.
-    pub fn from_rows(row: RevisionRow, before: Option<&RevisionRow>) -> Result<Self> {
-        let config = stored(row.configuration_id, &row.config_json)?;
+    pub fn from_rows(vault: &Vault, row: RevisionRow, before: Option<&RevisionRow>) -> Result<Self> {
+        let stored = |row: &RevisionRow| from_stored(vault, row.configuration_id, row.revision, &row.config_json);
+        let config = stored(&row)?;
         let mut changes = Vec::new();
         if let Some(before) = before {
             for (path, from, to) in [("/name", &before.name, &row.name), ("/description", &before.description, &row.description)]
@@ -170,7 +179,7 @@ impl Revision {
                     changes.push(Difference { path: path.into(), from: Some(from.clone()), to: Some(to.clone()) });
                 }
             }
-            changes.extend(differences(&stored(row.configuration_id, &before.config_json)?, &config));
+            changes.extend(differences(&stored(before)?, &config));
         }
         Ok(Self {
             revision: row.revision,
@@ -185,7 +194,7 @@ impl Revision {
 }
 
 /// Two revisions of a saved configuration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Comparison {
     /// Whose they are.
     pub config_id: ConfigId,
@@ -222,7 +231,8 @@ impl Comparison {
 }
 
 /// What a change led to, as programs are told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ConfigurationOutcome")]
 pub struct Outcome {
     /// Always true: failures are problems.
     pub success: bool,
@@ -239,7 +249,7 @@ pub struct Outcome {
 }
 
 /// What somebody is told who asked about a configuration without saving it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Verdict {
     /// Nothing is wrong with it: it could be saved.
     pub valid: bool,
@@ -262,8 +272,4 @@ pub fn judged(config: &ClientConfig) -> Findings {
 #[must_use]
 pub fn versions_for(config: &ClientConfig) -> Vec<ClientVersion> {
     ClientVersion::KNOWN.into_iter().filter(|version| lacking(config, version).is_empty()).collect()
-}
-
-fn stored(id: ConfigId, json: &str) -> Result<ClientConfig> {
-    serde_json::from_str(json).map_err(|e| Error::internal(format!("the stored configuration {id} cannot be read: {e}")))
 }

@@ -2,6 +2,7 @@
 
 use diesel::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::draft::{Checked, Draft, Judged};
 use super::hosts::Hosts;
@@ -15,27 +16,34 @@ use crate::db::Db;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::ConfigId;
 use crate::keys::KeyPair;
+use crate::vault::Vault;
 
 /// Everything that can be done with saved configurations; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Configs {
     pub(super) db: Db,
+    pub(super) vault: Vault,
     hosts: Hosts,
     /// Who saves, for the history.
-    pub(super) author: &'static str,
+    pub(super) author: Arc<str>,
 }
 
 impl Configs {
-    /// Over the tables in `db`.
+    /// Over the tables in `db`, secrets sealed by `vault`.
     #[must_use]
-    pub fn new(db: Db) -> Self {
-        Self { db, hosts: Hosts::new(), author: "jd-manager" }
+    pub fn new(db: Db, vault: Vault) -> Self {
+        Self { db, vault, hosts: Hosts::new(), author: "jd-manager".into() }
     }
 
     /// The same, with `author` in the history of what is saved by it.
     #[must_use]
-    pub fn by(self, author: &'static str) -> Self {
-        Self { author, ..self }
+    pub fn by(self, author: &str) -> Self {
+        Self { author: author.into(), ..self }
+    }
+
+    /// Where its work is done: what reads and writes rows needs these two.
+    pub(super) fn desk(&self) -> Desk {
+        Desk { vault: self.vault.clone(), author: self.author.clone() }
     }
 
     /// All of them, newest first.
@@ -64,6 +72,7 @@ impl Configs {
     }
 
     async fn part(&self, limit: i64, offset: i64) -> Result<(Vec<Summary>, i64)> {
+        let desk = self.desk();
         self.db
             .read(move |c| {
                 let mut users: HashMap<ConfigId, Vec<User>> = HashMap::new();
@@ -73,7 +82,7 @@ impl Configs {
                 let rows = queries::page(c, limit, offset)?;
                 let saved = rows.into_iter().map(|row| {
                     let used_by = users.remove(&row.id).unwrap_or_default();
-                    Saved::from_row(row, used_by).map(Summary::from)
+                    Saved::from_row(&desk.vault, row, used_by).map(Summary::from)
                 });
                 Ok((saved.collect::<Result<_>>()?, queries::count(c)?))
             })
@@ -85,7 +94,8 @@ impl Configs {
     /// # Errors
     /// There is none with this id.
     pub async fn get(&self, id: ConfigId) -> Result<Saved> {
-        self.db.read(move |c| load(c, id)).await
+        let desk = self.desk();
+        self.db.read(move |c| desk.load(c, id)).await
     }
 
     /// What a person's new configuration starts from, with a pair of keys and ports of its own. Nothing is saved.
@@ -94,7 +104,8 @@ impl Configs {
     /// The machine has no randomness; the database cannot be read.
     pub async fn starting(&self) -> Result<ClientConfig> {
         let mut config = ClientConfig::starting(KeyPair::generate().map_err(Error::internal)?);
-        ports::avoid(&mut config, &self.db.read(used_ports).await?);
+        let desk = self.desk();
+        ports::avoid(&mut config, &self.db.read(move |c| desk.used_ports(c)).await?);
         Ok(config)
     }
 
@@ -104,10 +115,10 @@ impl Configs {
     /// Names every wrong field; the name is taken.
     pub async fn create(&self, draft: Draft) -> Result<Outcome> {
         let checked = draft.check(None)?;
-        let (config, author) = (checked.config.clone(), self.author);
+        let (config, desk) = (checked.config.clone(), self.desk());
         let outcome = self.db.write(move |c| {
             check_free(c, &checked.name, None)?;
-            insert(c, checked, "saved", author)
+            desk.insert(c, checked, "saved")
         });
         Ok(self.with_lost_hosts(outcome.await?, &config).await)
     }
@@ -117,10 +128,11 @@ impl Configs {
     /// # Errors
     /// There is none with this id.
     pub async fn judge(&self, id: Option<ConfigId>, draft: Draft) -> Result<Verdict> {
+        let desk = self.desk();
         let (config, mut found) = self
             .db
             .read(move |c| {
-                let saved = id.map(|id| load(c, id)).transpose()?;
+                let saved = id.map(|id| desk.load(c, id)).transpose()?;
                 let Judged { name, config, mut found, .. } = draft.judge(saved.as_ref())?;
                 if let Err(Error::Conflict(detail)) = check_free(c, &name, id) {
                     found.error("/name", detail);
@@ -149,17 +161,17 @@ impl Configs {
     /// # Errors
     /// There is none with this id.
     pub async fn duplicate(&self, id: ConfigId) -> Result<Outcome> {
-        let author = self.author;
+        let desk = self.desk();
         self.db
             .write(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 let name = free_name(&format!("{} copy", saved.name), |name| queries::name_is_taken(c, name, None))?;
                 let mut config = saved.config;
-                ports::avoid(&mut config, &used_ports(c)?);
+                ports::avoid(&mut config, &desk.used_ports(c)?);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
                 let copy = Checked { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
-                let made = insert(c, copy, &what, author)?;
+                let made = desk.insert(c, copy, &what)?;
                 if let Some(file) = queries::file(c, id)? {
                     queries::keep_file(c, made.config_id, &file)?;
                 }
@@ -175,11 +187,11 @@ impl Configs {
     /// There is none with this id; names every wrong field; the name is taken; it was changed since the revision the draft is
     /// based on.
     pub async fn update(&self, id: ConfigId, draft: Draft) -> Result<Outcome> {
-        let author = self.author;
+        let desk = self.desk();
         let (outcome, config) = self
             .db
             .write(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 let based_on = draft.based_on;
                 let checked = draft.check(Some(&saved))?;
                 if based_on.is_some_and(|based_on| based_on != saved.revision) {
@@ -187,7 +199,7 @@ impl Configs {
                 }
                 check_free(c, &checked.name, Some(id))?;
                 let config = checked.config.clone();
-                Ok((save(c, saved, checked, author)?, config))
+                Ok((desk.save(c, saved, checked)?, config))
             })
             .await?;
         Ok(self.with_lost_hosts(outcome, &config).await)
@@ -198,9 +210,10 @@ impl Configs {
     /// # Errors
     /// There is none with this id; instances run it.
     pub async fn delete(&self, id: ConfigId) -> Result<Outcome> {
+        let desk = self.desk();
         self.db
             .write(move |c| {
-                let saved = load(c, id)?;
+                let saved = desk.load(c, id)?;
                 if !saved.used_by.is_empty() {
                     return Err(Error::Conflict(still_in_use(&saved)));
                 }
@@ -211,16 +224,73 @@ impl Configs {
     }
 }
 
-pub(super) fn load(c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
-    match queries::get(c, id)? {
-        Some(row) => with_users(c, row),
-        None => Err(Error::not_found("saved configuration", id)),
-    }
+/// What reading and writing rows needs within a transaction.
+pub(super) struct Desk {
+    pub(super) vault: Vault,
+    /// Who saves, for the history.
+    author: Arc<str>,
 }
 
-pub(super) fn with_users(c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
-    let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| User { id, name });
-    Saved::from_row(row, used_by.collect())
+impl Desk {
+    pub(super) fn load(&self, c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
+        match queries::get(c, id)? {
+            Some(row) => self.with_users(c, row),
+            None => Err(Error::not_found("saved configuration", id)),
+        }
+    }
+
+    pub(super) fn with_users(&self, c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
+        let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| User { id, name });
+        Saved::from_row(&self.vault, row, used_by.collect())
+    }
+
+    /// The ports of all saved configurations.
+    fn used_ports(&self, c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
+        let mut used = BTreeSet::new();
+        for row in queries::page(c, i64::MAX, 0)? {
+            used.extend(ports::of(&Saved::from_row(&self.vault, row, Vec::new())?.config));
+        }
+        Ok(used)
+    }
+
+    pub(super) fn insert(&self, c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {
+        let now = Timestamp::now();
+        let saved = Saved {
+            id: ConfigId::random(),
+            name: checked.name,
+            description: checked.description,
+            revision: 1,
+            is_active: false,
+            config: checked.config,
+            created_at: now,
+            updated_at: now,
+            used_by: Vec::new(),
+        };
+        queries::insert(c, &saved.to_row(&self.vault)?, &self.author)?;
+        let message = format!("\"{}\" is {what}.", saved.name);
+        Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
+    }
+
+    pub(super) fn save(&self, c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Outcome> {
+        let is_same =
+            (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
+        if is_same {
+            let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
+            return Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&former, message) });
+        }
+        let saved = Saved {
+            name: checked.name,
+            description: checked.description,
+            config: checked.config,
+            revision: former.revision + 1,
+            updated_at: Timestamp::now(),
+            ..former
+        };
+        queries::update(c, &saved.to_row(&self.vault)?, &self.author)?;
+        let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
+        let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
+        Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
+    }
 }
 
 pub(super) fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {
@@ -228,53 +298,6 @@ pub(super) fn check_free(c: &mut SqliteConnection, name: &str, own: Option<Confi
         true => Err(Error::Conflict(format!("There is already a configuration called \"{name}\". Choose another name."))),
         false => Ok(()),
     }
-}
-
-/// The ports of all saved configurations.
-fn used_ports(c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
-    let mut used = BTreeSet::new();
-    for row in queries::page(c, i64::MAX, 0)? {
-        used.extend(ports::of(&Saved::from_row(row, Vec::new())?.config));
-    }
-    Ok(used)
-}
-
-pub(super) fn insert(c: &mut SqliteConnection, checked: Checked, what: &str, author: &str) -> Result<Outcome> {
-    let now = Timestamp::now();
-    let saved = Saved {
-        id: ConfigId::random(),
-        name: checked.name,
-        description: checked.description,
-        revision: 1,
-        is_active: false,
-        config: checked.config,
-        created_at: now,
-        updated_at: now,
-        used_by: Vec::new(),
-    };
-    queries::insert(c, &saved.to_row(), author)?;
-    let message = format!("\"{}\" is {what}.", saved.name);
-    Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
-}
-
-pub(super) fn save(c: &mut SqliteConnection, former: Saved, checked: Checked, author: &str) -> Result<Outcome> {
-    let is_same = (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
-    if is_same {
-        let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
-        return Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&former, message) });
-    }
-    let saved = Saved {
-        name: checked.name,
-        description: checked.description,
-        config: checked.config,
-        revision: former.revision + 1,
-        updated_at: Timestamp::now(),
-        ..former
-    };
-    queries::update(c, &saved.to_row(), author)?;
-    let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
-    let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
-    Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
 }
 
 pub(super) fn outcome(saved: &Saved, message: String) -> Outcome {

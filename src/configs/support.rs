@@ -11,7 +11,7 @@ use super::version::ClientVersion;
 use crate::error::FieldError;
 
 /// What a version of the client makes of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct Support {
     /// The version.
     pub client_version: ClientVersion,
@@ -72,7 +72,7 @@ fn flatten(path: &str, value: &toml::Value, found: &mut BTreeSet<String>) {
 }
 
 /// A line of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct Line {
     /// `-` only before, `+` only after, a space both times.
     pub mark: char,

@@ -139,6 +139,16 @@ impl FromStr for ClientVersion {
     }
 }
 
+impl schemars::JsonSchema for ClientVersion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ClientVersion".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A version of the client.", "examples": ["0.6.0"] })
+    }
+}
+
 /// As text, `0.6.0`.
 impl serde::Serialize for ClientVersion {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

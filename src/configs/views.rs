@@ -1,14 +1,17 @@
 //! The pages of saved configurations, which are also their JSON. No I/O; secrets come masked out of the model.
 
 mod fields;
+pub use fields::POOL_LABELS;
 pub mod form;
 pub mod import;
 pub mod notes;
 pub mod revisions;
+pub mod secret;
 pub mod show;
 pub mod values;
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{ClientConfig, Mode};
@@ -63,8 +66,9 @@ fn versions_in_words(config: &ClientConfig) -> String {
 }
 
 /// `GET /saved-configs`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/list.html", blocks = ["main"])]
+#[schemars(rename = "Configurations")]
 pub struct ListPage {
     #[serde(skip)]
     frame: Frame,
@@ -128,8 +132,9 @@ impl ListPage {
 }
 
 /// `GET /saved-configs/{id}/delete`: what will be lost, and the button.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/delete.html", blocks = ["main"])]
+#[schemars(rename = "ConfigurationDeletion")]
 pub struct DeletePage {
     #[serde(skip)]
     frame: Frame,
@@ -159,8 +164,9 @@ impl DeletePage {
 }
 
 /// `GET /saved-configs/{id}/toml` as a page or JSON.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/toml.html", blocks = ["main"])]
+#[schemars(rename = "ConfigurationFile")]
 pub struct TomlPage {
     #[serde(skip)]
     frame: Frame,

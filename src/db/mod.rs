@@ -8,11 +8,14 @@ pub mod schema;
 pub mod statement;
 
 use diesel::connection::SimpleConnection;
+use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -64,6 +67,8 @@ pub enum OpenError {
 pub struct Db {
     readers: Pool<ConnectionManager<SqliteConnection>>,
     writer: Pool<ConnectionManager<SqliteConnection>>,
+    /// The file.
+    path: Arc<Path>,
 }
 
 impl std::fmt::Debug for Db {
@@ -117,7 +122,7 @@ impl Db {
             tracing::warn!(error = %e, "the database cannot be written anew now, so its file does not shrink yet");
         }
         drop(connection);
-        Ok(Self { readers: pool(READERS, READER), writer: pool(1, WRITER) })
+        Ok(Self { readers: pool(READERS, READER), writer: pool(1, WRITER), path: path.as_path().into() })
     }
 
     /// Gives unused pages at the end of the file back to the disk, at most `pages` of them; true if there may be more.
@@ -133,6 +138,34 @@ impl Db {
             Ok(after.freelist_count > 0 && after.freelist_count < before.freelist_count)
         })
         .await
+    }
+
+    /// Writes the whole file anew and empties the log beside it: of what was changed or deleted nothing stays in free pages. Takes as much
+    /// room again as the file has, for as long as it lasts.
+    ///
+    /// # Errors
+    /// Somebody reads or writes at the same time; the disk.
+    pub async fn write_anew(&self) -> Result<()> {
+        let pool = self.writer.clone();
+        blocking(move || {
+            let mut connection = pool.get().map_err(|_| busy())?;
+            connection.batch_execute("VACUUM;")?;
+            let left: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(&mut connection)?;
+            if left.busy != 0 {
+                return Err(busy());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Puts a copy of the whole database, as it is at this moment, into the new file `to`, mode 0600. Others read and write meanwhile.
+    ///
+    /// # Errors
+    /// The file exists; the disk.
+    pub async fn copy_to(&self, to: PathBuf) -> Result<()> {
+        let path = self.path.clone();
+        blocking(move || copy(&path, &to)).await
     }
 
     /// Runs `work` on a connection that can only read.
@@ -176,6 +209,12 @@ impl Db {
 struct Nothing {}
 
 #[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    busy: i32,
+}
+
+#[derive(QueryableByName)]
 struct Free {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     freelist_count: i64,
@@ -214,6 +253,97 @@ fn speak(error: Error) -> Error {
     Error::Unavailable { detail: detail.into(), retry_after: Some(Duration::from_secs(5)) }
 }
 
+/// Puts a copy of the database in the file `path`, as it is at this moment, into the new file `to`, mode 0600. SQLite writes it: one
+/// transaction reads all of it, while others, also other processes, read and write.
+///
+/// # Errors
+/// There is no database; `to` exists; the disk.
+pub fn copy(path: &Path, to: &Path) -> Result<()> {
+    if !path.is_file() {
+        return Err(Error::not_found("database", path.display()));
+    }
+    // It is written into a file that is there and for nobody else to read from the first byte.
+    std::fs::File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    // A connection of its own: readers cannot write, not even another file, and the writer is needed meanwhile.
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
+    connection.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF;")?;
+    diesel::sql_query("VACUUM INTO ?").bind::<diesel::sql_types::Text, _>(to.to_string_lossy()).execute(&mut connection)?;
+    std::fs::File::open(to)?.sync_all()?;
+    Ok(())
+}
+
+/// Changes a copy of a database that nobody uses, of this or an earlier version, in one transaction, and leaves nothing of what was there before.
+///
+/// # Errors
+/// Those of `work`; the disk.
+pub fn change_copy(path: &Path, work: impl FnOnce(&mut SqliteConnection) -> Result<()>) -> Result<()> {
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
+    connection.immediate_transaction(work)?;
+    connection.batch_execute("PRAGMA journal_mode = DELETE; VACUUM;")?;
+    Ok(())
+}
+
+/// Reads a copy of a database that nobody uses.
+///
+/// # Errors
+/// Those of `work`; it is none.
+pub fn read_copy<T>(path: &Path, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
+    connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+    connection.transaction(work)
+}
+
+/// Whether a file is a whole database of this or an earlier version; returns the newest change that was made to its tables. Nothing is changed.
+///
+/// # Errors
+/// It is newer than this program, or damaged.
+pub fn check_copy(path: &Path) -> Result<String, OpenError> {
+    #[derive(QueryableByName)]
+    struct Verdict {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        quick_check: String,
+    }
+    let damaged = |cause: String| OpenError::Damaged { path: path.into(), cause };
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(|e| damaged(e.to_string()))?;
+    connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;").map_err(|e| damaged(e.to_string()))?;
+    let verdict: Verdict =
+        diesel::sql_query("PRAGMA quick_check(1)").get_result(&mut connection).map_err(|e| damaged(e.to_string()))?;
+    if verdict.quick_check != "ok" {
+        return Err(damaged(verdict.quick_check));
+    }
+    if !has_table(&mut connection, "__diesel_schema_migrations").map_err(|e| damaged(e.to_string()))? {
+        return Err(damaged("it is not one of jd-manager's".into()));
+    }
+    let applied = connection.applied_migrations().map_err(|e| damaged(e.to_string()))?;
+    if let Some(version) = unknown(&applied).map_err(|e| damaged(e.to_string()))? {
+        return Err(OpenError::Newer { path: path.into(), version });
+    }
+    applied.iter().map(ToString::to_string).max().ok_or_else(|| damaged("it holds nothing".into()))
+}
+
+/// The first of these changes that this program does not know.
+fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option<String>> {
+    let known = known()?;
+    Ok(applied.iter().map(ToString::to_string).find(|version| !known.contains(version)))
+}
+
+/// All changes of tables that this program knows.
+fn known() -> diesel::migration::Result<Vec<String>> {
+    let all = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)?;
+    Ok(all.iter().map(|m| m.name().version().to_string()).collect())
+}
+
+/// Whether there is a table of this name.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn has_table(connection: &mut SqliteConnection, name: &str) -> QueryResult<bool> {
+    let statement = statement::Statement::<diesel::sql_types::BigInt>::new(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?",
+    );
+    Ok(statement.text(name).get_result::<i64>(connection)? > 0)
+}
+
 fn judge(path: &Path, cause: &str) -> OpenError {
     let (path, cause) = (path.to_owned(), cause.to_owned());
     if cause.contains("not a database") || cause.contains("malformed") {
@@ -239,15 +369,11 @@ fn allow_giving_back(connection: &mut SqliteConnection) -> QueryResult<()> {
 
 fn upgrade(connection: &mut SqliteConnection, path: &Path, data_dir: &Path) -> Result<(), OpenError> {
     let judged = |cause: String| judge(path, &cause);
-    let known: Vec<String> = diesel::migration::MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)
-        .map_err(|e| judged(e.to_string()))?
-        .iter()
-        .map(|m| m.name().version().to_string())
-        .collect();
     let applied = connection.applied_migrations().map_err(|e| judged(e.to_string()))?;
-    if let Some(unknown) = applied.iter().map(ToString::to_string).find(|v| !known.contains(v)) {
-        return Err(OpenError::Newer { path: path.into(), version: unknown });
+    if let Some(version) = unknown(&applied).map_err(|e| judged(e.to_string()))? {
+        return Err(OpenError::Newer { path: path.into(), version });
     }
+    let known = known().map_err(|e| judged(e.to_string()))?;
     if !applied.is_empty() && applied.len() < known.len() {
         let copy = data_dir.join("backups").join(format!("before-upgrade-{}.sqlite3", crate::clock::Timestamp::now().0));
         std::fs::create_dir_all(data_dir.join("backups")).map_err(|e| judged(e.to_string()))?;

@@ -79,9 +79,31 @@ diesel::table! {
 }
 
 diesel::table! {
+    backup_state (id) {
+        id -> BigInt,
+        settings -> Text,
+        ended -> Text,
+    }
+}
+
+diesel::table! {
     configuration_files (configuration_id) {
         configuration_id -> Text,
         text -> Text,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        role -> Text,
+        address -> Text,
+        deed -> Text,
+        path -> Text,
+        status -> Integer,
+        times -> Integer,
     }
 }
 
@@ -258,12 +280,37 @@ diesel::table! {
 }
 
 diesel::table! {
+    sessions (id) {
+        id -> Text,
+        hash -> Text,
+        user_id -> Text,
+        address -> Text,
+        program -> Text,
+        created_at -> BigInt,
+        used_at -> BigInt,
+    }
+}
+
+diesel::table! {
     setups (id) {
         id -> Text,
         answers -> Text,
         instance_id -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    tokens (id) {
+        id -> Text,
+        hash -> Text,
+        name -> Text,
+        user_id -> Nullable<Text>,
+        role -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        used_at -> Nullable<BigInt>,
     }
 }
 
@@ -300,6 +347,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    users (id) {
+        id -> Text,
+        name -> Text,
+        role -> Text,
+        password -> Text,
+        second_factor -> Nullable<Text>,
+        second_factor_step -> BigInt,
+        created_at -> BigInt,
+        password_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    vault (id) {
+        id -> BigInt,
+        proof -> Text,
+        swept_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::joinable!(alert_deliveries -> alert_channels (channel_id));
 diesel::joinable!(alert_memories -> alert_rules (rule_id));
 diesel::joinable!(alert_memories -> instances (instance_id));
@@ -307,7 +375,10 @@ diesel::joinable!(alert_silences -> instances (instance_id));
 diesel::joinable!(configuration_revisions -> configurations (configuration_id));
 diesel::joinable!(events -> instances (instance_id));
 diesel::joinable!(instances -> configurations (config_id));
+diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(setups -> instances (instance_id));
+diesel::joinable!(tokens -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(sessions, tokens, users);
 diesel::allow_tables_to_appear_in_same_query!(configurations, configuration_revisions, events, instances);
 diesel::allow_tables_to_appear_in_same_query!(
     alert_channels,

@@ -5,6 +5,7 @@
 
 use super::Cause;
 use crate::clock::{Timestamp, spoken};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 const LEEWAY_S: i64 = 10;
 
 /// Who showed a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Peer {
     /// The template provider.
@@ -26,7 +27,7 @@ pub enum Peer {
 }
 
 /// A certificate that was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Certificate {
     /// When the client said so.
     pub at: Timestamp,

@@ -9,6 +9,7 @@ mod facts;
 mod line;
 mod standing;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub use standing::{OTHER, Provider, Said, Shares, Standing, Upstream, UpstreamSt
 const RECENT: Duration = Duration::from_secs(60);
 
 /// Why a client ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Cause {
     /// A word for programs, which stays the same: `provider-refused`, `port-in-use`, …
     pub code: String,

@@ -12,6 +12,7 @@ use super::line::Line;
 use crate::clock::Timestamp;
 use parts::say;
 pub use parts::{OTHER, Provider, Said, Shares, Upstream, UpstreamState, Work};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -25,8 +26,9 @@ const REFRESH_OF_ZERO: &str = "`period` must be non-zero";
 const SAME_BLOCK: Duration = Duration::from_secs(1);
 
 /// What the client's own log says about how things stand, in its present run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
+#[schemars(rename = "LogStanding")]
 pub struct Standing {
     /// When the present run began: the time of its first line.
     pub began: Option<Timestamp>,

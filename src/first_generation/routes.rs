@@ -5,15 +5,15 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use serde_json::json;
 
 use super::service::{FirstGeneration, Sent};
-use super::views::{Kept, Standing, ValidPage};
+use super::views::{Kept, NoLog, Standing, ValidPage};
 use crate::configs::form_to_value;
+use crate::configs::routes::author;
 use crate::error::Error;
 use crate::http::extract::Fields;
 use crate::http::want::Form;
-use crate::http::{Done, Frame, Id, Input, LogForms, Params, Problem, Reply, Want};
+use crate::http::{Caller, Done, Frame, Id, Input, LogForms, Params, Problem, Reply, Want};
 use crate::instances::routes as instance;
 use crate::logs::routes::{self as logs, Pages};
 
@@ -51,7 +51,7 @@ pub async fn log(
 ) -> Reply {
     match first.made().await {
         Ok(id) => logs::log(State(pages), frame, Id(id), want, headers, params).await,
-        Err(Error::NotFound { .. }) if want.form == Form::Json => Ok(Json(json!({ "logs": [] })).into_response()),
+        Err(Error::NotFound { .. }) if want.form == Form::Json => Ok(Json(NoLog::default()).into_response()),
         Err(other) => Err(other.into()),
     }
 }
@@ -62,9 +62,8 @@ pub async fn config(State(first): State<FirstGeneration>) -> Reply {
 }
 
 /// `POST /config`.
-pub async fn save(State(first): State<FirstGeneration>, want: Want, input: Input) -> Reply {
-    let author = if want.form == Form::Html { "page" } else { "api" };
-    let outcome = first.save(sent(input), author).await?;
+pub async fn save(State(first): State<FirstGeneration>, want: Want, caller: Caller, input: Input) -> Reply {
+    let outcome = first.save(sent(input), &author(&want, &caller)).await?;
     Done { next: format!("/saved-configs/{}", outcome.config_id), created: None, json: outcome }.respond(&want)
 }
 

@@ -141,9 +141,10 @@ impl FirstGeneration {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn save(&self, sent: Sent, author: &'static str) -> Result<Outcome> {
+    pub async fn save(&self, sent: Sent, author: &str) -> Result<Outcome> {
         let is_member = sent.is_member;
-        let outcome = self.configs.clone().by(author).save_active(sent.config, NAME).await.map_err(|e| of_body(e, is_member))?;
+        let configs = self.configs.clone().by(author);
+        let outcome = configs.save_active(sent.config, NAME).await.map_err(|e| of_body(e, is_member))?;
         let [warnings, hints] = [outcome.warnings, outcome.hints].map(|list| seen_from_the_body(list, is_member));
         Ok(Outcome { warnings, hints, ..outcome })
     }

@@ -1,6 +1,7 @@
 //! What the first generation's API answers, in its own words. No I/O.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::configs::{ClientConfig, Findings, Saved};
@@ -11,7 +12,8 @@ use crate::instances::Instance;
 use crate::keeper::machine::State;
 
 /// `GET /jdc/status`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(rename = "DefaultStanding")]
 pub struct Standing {
     /// A client is there and was not told to end.
     running: bool,
@@ -47,8 +49,17 @@ impl Standing {
     }
 }
 
+/// `GET /jdc/logs` before the first start.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(rename = "EmptyLog")]
+pub struct NoLog {
+    /// Nothing was written yet.
+    logs: [(); 0],
+}
+
 /// `GET /config`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "ActiveConfig")]
 pub struct Kept {
     success: bool,
     /// The file for the client in use, secret masked.
@@ -70,8 +81,9 @@ impl Kept {
 }
 
 /// `POST /config/validate`, when nothing is wrong.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "first_generation/valid.html", blocks = ["main"])]
+#[schemars(rename = "ConfigValid")]
 pub struct ValidPage {
     #[serde(skip)]
     frame: Frame,

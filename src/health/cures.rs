@@ -3,6 +3,7 @@
 //! A cure is a restart. It must help, or it does harm: so each is tried at once the first time, and then ever more rarely while it does not
 //! last. A pool that accepts connections and drops them again thus costs a handful of restarts an hour, then one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::clock::Timestamp;
 pub const LASTED: Duration = Duration::from_secs(600);
 
 /// What is cured by a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cure {
     /// It mines solo though a pool is configured, and a configured pool accepts connections again.
@@ -76,11 +77,11 @@ pub fn off_of(stored: &str) -> Off {
 }
 
 /// The cures of an instance that were tried and have not lasted yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cures(BTreeMap<Cure, Tried>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 struct Tried {
     count: u32,
     last: Timestamp,

@@ -8,9 +8,11 @@
 //!   `past`: those about what was. `gathering`: what a look needs. `telling`: what others are told.
 //! * `jobs`: what is forgotten and when.
 
+mod answers;
 mod caretaker;
 mod checks;
 pub mod cures;
+pub mod documented;
 mod gathering;
 mod healing;
 mod jobs;

@@ -1,11 +1,12 @@
 //! What is checked, how a check turns out, and what all of them together say. Pure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
 /// How something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
     /// It cannot be told: nothing runs, or nothing was measured yet.
@@ -50,7 +51,7 @@ impl std::str::FromStr for Grade {
 }
 
 /// One thing that is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
     /// Its state, and how often it was started lately.
@@ -157,7 +158,8 @@ pub struct Finding {
 }
 
 /// A finding and its times, as it is kept and as programs get it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "HealthCheck")]
 pub struct Checked {
     /// What was checked.
     pub check_type: Check,

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection as Db;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{Check, Checked, Grade};
@@ -26,7 +27,8 @@ pub struct State {
 }
 
 /// A row of `health_checks`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "HealthResult")]
 pub struct Row {
     /// Its number; later is larger.
     pub id: i64,

@@ -6,10 +6,10 @@ use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::StreamExt;
-use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::{CuresSaved, Looked, Past, Score, Statuses};
 use super::cures::Cure;
 use super::service::Health;
 use super::views::{HealthPage, STRIP_CELLS, STRIP_HOURS};
@@ -59,7 +59,7 @@ pub async fn check(State(ward): State<Ward>, Extension(frame): Extension<Frame>,
     if want.is_fragment() {
         return want.respond(&page(&ward.health, frame, id).await?);
     }
-    Done { json: json!({ "results": results }), created: None, next: format!("/health/{id}") }.respond(&want)
+    Done { json: Looked { results }, created: None, next: format!("/health/{id}") }.respond(&want)
 }
 
 /// `GET /health/{id}/history`.
@@ -68,21 +68,19 @@ pub async fn history(State(ward): State<Ward>, Id(id): Id<InstanceId>, mut param
     let before = params.get::<i64>("before", "the id of a result");
     params.finish()?;
     let history = ward.health.history(id, before, limit).await?;
-    Ok(Json(json!({ "history": history })).into_response())
+    Ok(Json(Past { history }).into_response())
 }
 
 /// `GET /health/{id}/status`.
 pub async fn status(State(ward): State<Ward>, Id(id): Id<InstanceId>) -> Reply {
     let (_, report) = ward.health.report(id).await?;
-    let status: Map<String, Value> =
-        report.results.iter().map(|result| (result.check_type.as_str().to_owned(), json!(result))).collect();
-    Ok(Json(json!({ "status": status })).into_response())
+    Ok(Json(Statuses::of(report.results)).into_response())
 }
 
 /// `GET /health/{id}/score`.
 pub async fn score(State(ward): State<Ward>, Id(id): Id<InstanceId>) -> Reply {
     let (_, report) = ward.health.report(id).await?;
-    Ok(Json(json!({ "score": report.score, "status": report.status })).into_response())
+    Ok(Json(Score { score: report.score, status: report.status }).into_response())
 }
 
 /// `PATCH /health/{id}/cures`, and `POST` for forms: which cures are tried.
@@ -96,7 +94,7 @@ pub async fn cures(State(ward): State<Ward>, method: Method, Id(id): Id<Instance
         told.into_iter().filter_map(|(cure, is_on)| Some((cure, is_on.or(is_page.then_some(false))?))).collect();
     ward.health.set_cures(id, &wanted).await?;
     let (_, report) = ward.health.report(id).await?;
-    let json = json!({ "success": true, "cures": report.cures });
+    let json = CuresSaved { success: true, cures: report.cures };
     Done { json, created: None, next: format!("/health/{id}") }.respond(&want)
 }
 

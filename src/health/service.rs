@@ -1,5 +1,6 @@
 //! The use cases of health: look at an instance now, what was found when, and which cures are on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -72,7 +73,7 @@ pub(super) struct Kept {
 }
 
 /// What the last checks found as it is stored.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 struct Stored {
     results: Vec<Checked>,
@@ -91,7 +92,7 @@ pub(super) struct Seen {
 }
 
 /// How an instance is, as programs get it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Report {
     /// The worst of the checks; `unknown` for one that is stopped.
     pub status: Grade,

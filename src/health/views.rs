@@ -1,6 +1,7 @@
 //! The page of an instance's health, which is also its JSON. No I/O here: everything shown was handed in.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::cures::Cure;
@@ -21,8 +22,9 @@ const CELL: usize = 8;
 const HEIGHT: usize = 24;
 
 /// `/health/{id}`.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "health/show.html", blocks = ["main", "checks"])]
+#[schemars(rename = "Health")]
 pub struct HealthPage {
     #[serde(skip)]
     pub(super) frame: Frame,

@@ -6,50 +6,10 @@
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 use super::problem::Problem;
-
-/// What somebody may do. Each may do what the ones before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Sees everything but secrets.
-    Viewer,
-    /// Runs what is there: starts, stops, switches between installed clients, silences alerts.
-    Operator,
-    /// Decides where the income goes and who may do what: configurations, keys, channels, users, backups.
-    Admin,
-}
-
-impl Role {
-    /// All roles, the least first.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
-
-    /// Its name in JSON, in forms and in the database.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| "a role is viewer, operator or admin".into())
-    }
-}
+pub use crate::role::Role;
 
 /// The other end of a connection. Put into each request by the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,5 +16,5 @@ pub mod want;
 pub use caller::{Caller, Peer, Role};
 pub use extract::{Id, Input, Params};
 pub use problem::{Problem, Reply};
-pub use respond::{Done, Frame, View};
+pub use respond::{Done, Frame, Told, View};
 pub use want::{Form, LogForms, PageForms, PageOrStream, TextForms, Want};

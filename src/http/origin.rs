@@ -1,7 +1,7 @@
 //! Who may change things: the page itself and programs on this machine, not another site's page in the user's browser.
 //!
-//! Two checks, before anything else: a `Host` that is not ours is refused while listening on loopback (DNS rebinding), and a
-//! change asked for by another site is refused (`Sec-Fetch-Site`, then `Origin` against `Host`).
+//! Two checks, before anything else: a `Host` that is not ours is refused (DNS rebinding), and a change asked for by another site is
+//! refused (`Sec-Fetch-Site`, then `Origin` against `Host`).
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
@@ -9,28 +9,67 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::problem::Problem;
 
+/// The names the manager answers to.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    /// Any address in place of a name is ours, not only loopback: it listens to other machines. Rebinding needs a name.
+    pub any_address: bool,
+    /// Names, in lower case, besides `localhost` and those below it.
+    pub names: Vec<String>,
+}
+
+impl Hosts {
+    /// Those of a manager that listens at `at`: the given ones and, if other machines can reach it, the machine's `own` name, plain and as the
+    /// local network knows it (RFC 6762).
+    #[must_use]
+    pub fn of(at: std::net::SocketAddr, own: &str, given: &[String]) -> Self {
+        let mut names = given.to_vec();
+        let any_address = !at.ip().is_loopback();
+        if any_address {
+            let own = own.to_ascii_lowercase();
+            names.extend([format!("{own}.local"), own].into_iter().filter(|name| !name.starts_with('.') && !name.is_empty()));
+        }
+        Self { any_address, names }
+    }
+
+    /// A name or address of ours, with any port.
+    fn is_ours(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        };
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<IpAddr>().is_ok_and(|ip| self.any_address || ip.is_loopback())
+            || self.names.contains(&name)
+    }
+}
+
 /// Middleware: refuses requests with a foreign `Host` and changes from a foreign site.
-pub async fn same_site_only(request: Request, next: Next) -> Response {
-    match check(request.method(), request.uri(), request.headers()) {
+pub async fn same_site_only(hosts: Arc<Hosts>, request: Request, next: Next) -> Response {
+    match check(&hosts, request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
     let host = text(HOST.as_str()).or_else(|| uri.authority().map(|a| a.as_str())).unwrap_or_default();
     // RFC 9112 §3.2: a server must answer 400 to a request with more than one.
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "The request names more than one host."));
     }
-    if !is_this_machine(host) || uri.authority().is_some_and(|authority| !is_this_machine(authority.as_str())) {
+    if !hosts.is_ours(host) || uri.authority().is_some_and(|authority| !hosts.is_ours(authority.as_str())) {
         return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "jd-manager listens on this machine only and does not answer to that host name. Use http://localhost or http://127.0.0.1.",
+            "jd-manager does not answer to that host name. Use the machine's address (http://127.0.0.1 on the machine itself), or name the host \
+             in the setting allow_hosts.",
         ));
     }
     if method.is_safe() {
@@ -52,16 +91,6 @@ fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem>
     }
 }
 
-/// `localhost`, a name below it, or a loopback address, with any port.
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,7 +100,23 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        check(method, &Uri::from_static("/x"), &headers).map_err(|p| p.status())
+        check(&Hosts::default(), method, &Uri::from_static("/x"), &headers).map_err(|p| p.status())
+    }
+
+    #[test]
+    fn one_that_others_can_reach_answers_to_addresses_and_its_own_names() {
+        let hosts = Hosts::of("0.0.0.0:3000".parse().unwrap(), "Farm", &["miner.example.org".into()]);
+        for good in ["192.168.1.2:3000", "[fe80::1]", "localhost", "Miner.example.org.:3000", "farm:80", "FARM.LOCAL"] {
+            assert!(hosts.is_ours(good), "{good}");
+        }
+        for bad in
+            ["evil.example", "xminer.example.org", "miner.example.org.evil.example", "192.168.1.2.evil.example", "", ".local"]
+        {
+            assert!(!hosts.is_ours(bad), "{bad}");
+        }
+        let hosts = Hosts::of("127.0.0.1:3000".parse().unwrap(), "farm", &["miner.example.org".into()]);
+        assert!(hosts.is_ours("miner.example.org") && !hosts.is_ours("192.168.1.2") && !hosts.is_ours("farm"));
+        assert!(!Hosts::of("0.0.0.0:1".parse().unwrap(), "", &[]).is_ours(".local"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use axum::http::header::{ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -136,8 +137,9 @@ impl IntoResponse for Problem {
 }
 
 /// RFC 9457 members, and `success` and `error` for clients of the first generation.
-#[derive(Serialize)]
-struct Details<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Problem")]
+pub struct Details<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
@@ -193,6 +195,8 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
         problem.detail.clone()
     };
     let title = problem.status.canonical_reason().unwrap_or("Error");
+    // The gate knows who looks.
+    let frame = parts.extensions.get::<Frame>().cloned().unwrap_or(frame);
     let page = ErrorPage {
         frame,
         status: problem.status.as_u16(),

@@ -6,8 +6,10 @@ use axum::Json;
 use axum::http::header::{LOCATION, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::caller::{Caller, Role};
 use super::problem::{Problem, Reply};
 use super::want::{Form, Offer, Want};
 use crate::error::Error;
@@ -19,9 +21,37 @@ pub struct Frame {
     pub simulated: bool,
     /// The manager's own version.
     pub version: &'static str,
+    /// Who looks at the page; `None` where nobody has to be known.
+    pub caller: Option<Caller>,
+    /// The one who looks has logged in, and so can log out.
+    pub has_session: bool,
 }
 
 impl Frame {
+    /// Whether the one who looks may do what needs this role: what they may not is not offered.
+    #[must_use]
+    pub fn may(&self, needed: Role) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.role >= needed)
+    }
+
+    /// Their role if there is something that it does not allow.
+    #[must_use]
+    pub fn role_that_lacks(&self) -> Option<Role> {
+        self.caller.as_ref().map(|caller| caller.role).filter(|role| *role < Role::Admin)
+    }
+
+    /// Whether they may decide everything.
+    #[must_use]
+    pub fn may_decide(&self) -> bool {
+        self.may(Role::Admin)
+    }
+
+    /// The name to greet them by.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        self.caller.as_ref().map_or("", |caller| &caller.name)
+    }
+
     /// Where a static file is, with its content's hash so that it can be cached for good.
     #[must_use]
     pub fn asset(&self, name: &str) -> String {
@@ -124,12 +154,29 @@ impl<J: Serialize> Done<J> {
     }
 }
 
+/// What a program is told of a change that has nothing else to say.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Done")]
+pub struct Told {
+    success: bool,
+    /// What was done, for people.
+    message: String,
+}
+
+impl Told {
+    /// It was done.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { success: true, message: message.into() }
+    }
+}
+
 /// Middleware: every answer depends on these request headers, so caches must be told.
 pub async fn vary(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
     let is_asset = request.uri().path().starts_with("/static/");
     let mut response = next.run(request).await;
     if !is_asset || !matches!(response.status(), StatusCode::OK | StatusCode::NOT_MODIFIED) {
-        let read = "accept, hx-request, hx-request-type, hx-boosted, hx-history-restore-request, hx-target";
+        let read =
+            "accept, authorization, cookie, hx-request, hx-request-type, hx-boosted, hx-history-restore-request, hx-target";
         response.headers_mut().append(VARY, HeaderValue::from_static(read));
     }
     response

@@ -19,7 +19,7 @@ pub fn last_event_id(headers: &axum::http::HeaderMap) -> Option<u64> {
 
 /// A stream of events as a response; ends with `stop`.
 pub fn respond(events: impl Stream<Item = Event> + Send + 'static, stop: CancellationToken) -> Response {
-    let events = events.take_until(stop.cancelled_owned()).map(Ok::<_, Infallible>);
+    let events = events.fuse().take_until(stop.cancelled_owned()).map(Ok::<_, Infallible>);
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
     // Proxies that buffer would hold a live log back.
     response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

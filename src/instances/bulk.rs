@@ -1,6 +1,7 @@
 //! One action on many instances at once, with a result for each.
 
 use futures_util::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 
 /// What can be done with many instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "BulkAction")]
 pub enum Action {
     /// Start those that do not run.
     Start,
@@ -84,7 +86,8 @@ impl Bulk {
 }
 
 /// What became of one instance.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "BulkDone")]
 pub struct Done {
     /// Which.
     pub id: InstanceId,

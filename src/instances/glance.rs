@@ -1,5 +1,6 @@
 //! What else there is to say of an instance in a list: figures that other domains measure and hand in here. Nothing is measured here.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -59,7 +60,7 @@ impl std::fmt::Display for Drawing<'_> {
 impl askama::filters::HtmlSafe for Drawing<'_> {}
 
 /// How an instance is and where its work goes, according to those who look after its health.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Wellbeing {
     /// `healthy`, `warning`, `unhealthy` or `unknown`.
     pub status: &'static str,

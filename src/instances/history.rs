@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::serialize::{IsNull, Output, ToSql};
 use diesel::sql_types::Text;
 use diesel::sqlite::{Sqlite, SqliteValue};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::keeper::machine::{Exit, Reason, State};
 pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
 
 /// A row of `events`: one change of state.
-#[derive(Clone, Debug, Queryable, Selectable, Serialize)]
+#[derive(Clone, Debug, Queryable, Selectable, JsonSchema, Serialize)]
 #[diesel(table_name = events)]
 pub struct Event {
     /// Its number; later is larger.
@@ -122,8 +123,9 @@ pub fn cause(entry: &Entry) -> Option<Told> {
 }
 
 /// A cause as it is kept: JSON in one column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, AsExpression, FromSqlRow)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
+#[schemars(rename = "ToldCause")]
 pub struct Told(pub Cause);
 
 impl FromSql<Text, Sqlite> for Told {

@@ -12,6 +12,7 @@
 mod bulk;
 mod conversation;
 mod deletion;
+pub mod documented;
 mod glance;
 mod history;
 mod looking;

@@ -1,6 +1,7 @@
 //! What an instance is: its row, its present state, and the pure rules about them.
 
 use diesel::prelude::*;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ pub const fn desired(running: bool) -> &'static str {
 }
 
 /// An instance as everybody outside sees it: the row and what its keeper says.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,

@@ -13,7 +13,7 @@ use super::bulk::Bulk;
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{Instances, Outcome};
 use super::streams::{follow, follow_events};
-use super::views::{BulkPage, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Parts, TrialPage, row_id};
+use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Made, Parts, TrialPage, row_id};
 use super::wishes::{Wishes, is_version_name};
 use crate::configs::Configs;
 use crate::error::{Error, FieldError, Result};
@@ -100,7 +100,7 @@ pub async fn create(State(lists): State<Lists>, Extension(frame): Extension<Fram
     match made {
         Ok(id) => {
             let name = lists.instances.get(id).await?.name;
-            let json = json!({ "success": true, "instance_id": id, "message": format!("{name} is saved.") });
+            let json = Made { success: true, instance_id: id, message: format!("{name} is saved.") };
             Done { json, created: Some(format!("/instances/{id}")), next: format!("/instances/{id}") }.respond(&want)
         }
         Err(e) => refuse(&lists, frame, &want, None, &input.value, e).await,
@@ -142,7 +142,7 @@ pub async fn change(
         Ok(()) => {
             let instance = lists.instances.get(id).await?;
             let message = format!("{} is saved.", instance.name);
-            let json = json!({ "success": true, "message": message, "instance": instance });
+            let json = Changed { success: true, message, instance };
             Done { json, created: None, next: format!("/instances/{id}") }.respond(&want)
         }
         Err(e) => refuse(&lists, frame, &want, Some(instance), &input.value, e).await,

@@ -1,5 +1,6 @@
 //! The use cases of instances: what a person or a program can do with them.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub struct Instances {
 }
 
 /// What an action led to, as programs are told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "InstanceOutcome")]
 pub struct Outcome {
     /// Always true: failures are problems.
     pub success: bool,

@@ -3,6 +3,7 @@
 //! The client has no switch for that, so it is run in a box with the file as it would get it, but with addresses that lead nowhere, and ended
 //! as soon as it says anything in its log: it logs nothing before it has read its file. Blocks nobody: one trial at a time.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PORTS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 49_152);
 
 /// What came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Tried {
     /// Which configuration was tried.
     pub config_id: ConfigId,

@@ -1,6 +1,7 @@
 //! The pages of instances, which are also their JSON. No I/O here: everything shown was handed in.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -18,8 +19,9 @@ use crate::keeper::machine::{Policy, State};
 use crate::view;
 
 /// `/` and `/instances`.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/list.html", blocks = ["main", "table"])]
+#[schemars(rename = "Instances")]
 pub struct ListPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -90,7 +92,7 @@ impl ListPage {
 }
 
 /// What changed about one instance, as the parts of pages that show it: its head on its own page, its row in lists.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/parts.html", blocks = ["status", "row"])]
 pub struct Parts {
     /// The instance.
@@ -108,8 +110,9 @@ impl crate::http::View for Parts {
 }
 
 /// `POST /saved-configs/{id}/trial`: what came of it.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/trial.html", blocks = ["main"])]
+#[schemars(rename = "Trial")]
 pub struct TrialPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -132,8 +135,9 @@ struct LimitField {
 }
 
 /// The form of a new instance or of a changed one, with what was typed and what was wrong with it.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/form.html", blocks = ["main"])]
+#[schemars(rename = "InstanceForm")]
 pub struct FormPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -224,8 +228,9 @@ impl FormPage {
 }
 
 /// What became of an action on many instances.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/bulk.html", blocks = ["main"])]
+#[schemars(rename = "BulkResult")]
 pub struct BulkPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -253,8 +258,9 @@ impl BulkPage {
 }
 
 /// The question before an instance is deleted.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/delete.html", blocks = ["main"])]
+#[schemars(rename = "InstanceDeletion")]
 pub struct DeletePage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -275,7 +281,7 @@ impl DeletePage {
 }
 
 /// One event as listed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct ListedEvent {
     /// The event.
     #[serde(flatten)]
@@ -305,8 +311,9 @@ impl EventItem {
 }
 
 /// `/events` and `/instances/{id}/events`.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/events.html", blocks = ["main"])]
+#[schemars(rename = "Events")]
 pub struct EventsPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -339,6 +346,30 @@ impl EventsPage {
             None => "/events".into(),
         }
     }
+}
+
+/// `POST /instances`: what was made.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "InstanceMade")]
+pub struct Made {
+    /// It was.
+    pub success: bool,
+    /// Which.
+    pub instance_id: InstanceId,
+    /// That in a sentence.
+    pub message: String,
+}
+
+/// `PATCH /instances/{id}`: what it is now.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "InstanceChanged")]
+pub struct Changed {
+    /// It was changed.
+    pub success: bool,
+    /// That in a sentence.
+    pub message: String,
+    /// As it is now.
+    pub instance: Instance,
 }
 
 /// The element id of an instance's row.

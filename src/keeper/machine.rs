@@ -7,13 +7,14 @@
 //!   provider (measured on 0.6.0).
 //! * A stop is SIGINT, after the grace SIGTERM, then SIGKILL, to the whole group. The real client handles only SIGINT.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::backoff::Backoff;
 
 /// Where an instance is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// No client, and none is wanted.
@@ -76,7 +77,7 @@ impl std::str::FromStr for State {
 }
 
 /// When a client that ended unasked is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Never: the first failure is final.
@@ -108,7 +109,7 @@ impl std::str::FromStr for Policy {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// By itself, with this code.
@@ -211,7 +212,7 @@ pub struct Change {
 }
 
 /// Why a state changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Somebody asked for it.
@@ -244,7 +245,7 @@ pub enum Reason {
 }
 
 /// When to give up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Limit {
     /// So many failures
     pub failures: u32,

@@ -24,6 +24,12 @@ const PUBLIC_BYTES: usize = 34;
 const PUBLIC_VERSION: u16 = 1;
 /// Characters beyond which a text is not decoded at all: decoding takes time with the square of the length, a key has 49 to 51.
 const LONGEST_TEXT: usize = 120;
+/// Characters of a secret key: 36 bytes with their checksum, fewer if they begin with zeros.
+const SHORTEST_SECRET: usize = 44;
+/// As many at most.
+const LONGEST_SECRET: usize = 51;
+/// Places of one text that are tried for being a secret key: some milliseconds.
+const MOST_TRIES: usize = 20_000;
 const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// What is wrong with the text of a key. Never quotes the text: it may be a secret in the wrong place.
@@ -129,6 +135,16 @@ impl fmt::Display for SecretKey {
     }
 }
 
+impl schemars::JsonSchema for SecretKey {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretKey".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "Never shown: `********` stands in its place, and sent back it means the one that is kept." })
+    }
+}
+
 /// As [`MASK`], so that no page, list or log shows the key by accident.
 impl serde::Serialize for SecretKey {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -223,21 +239,50 @@ fn payload(text: &str) -> Result<Vec<u8>, KeyFault> {
     })
 }
 
-/// A text with [`MASK`] in the place of every usable secret key, wherever it stands: people paste a key into the wrong field, and what
-/// is said about that field must not repeat it.
+/// A text with [`MASK`] in the place of every usable secret key, wherever it stands, between other letters, too: people paste a key into the
+/// wrong field, and what is said about that field must not repeat it.
 #[must_use]
 pub fn without_secret_keys(text: &str) -> String {
     let is_key_letter = |c: char| c.is_ascii_alphanumeric();
+    let mut tries = MOST_TRIES;
     let mut rest = text;
     let mut clean = String::new();
     while let Some(start) = rest.find(is_key_letter) {
         let end = rest[start..].find(|c| !is_key_letter(c)).map_or(rest.len(), |length| start + length);
         clean.push_str(&rest[..start]);
-        clean.push_str(if SecretKey::parse(&rest[start..end]).is_ok() { MASK } else { &rest[start..end] });
+        push_without_keys(&mut clean, &rest[start..end], &mut tries);
         rest = &rest[end..];
     }
     clean.push_str(rest);
     clean
+}
+
+/// Letters and digits without the secret keys among them. Once there were too many places to try, what is long enough to hold one goes as a whole.
+fn push_without_keys(clean: &mut String, run: &str, tries: &mut usize) {
+    let mut from = 0;
+    let mut at = 0;
+    while at + SHORTEST_SECRET <= run.len() {
+        if *tries == 0 {
+            clean.push_str(&run[from..at]);
+            clean.push_str(MASK);
+            return;
+        }
+        let mut lengths = (SHORTEST_SECRET..=LONGEST_SECRET.min(run.len() - at)).rev();
+        let mut is_key = |length: &usize| {
+            *tries = tries.saturating_sub(1);
+            SecretKey::parse(&run[at..at + length]).is_ok()
+        };
+        match lengths.find(&mut is_key) {
+            Some(length) => {
+                clean.push_str(&run[from..at]);
+                clean.push_str(MASK);
+                at += length;
+                from = at;
+            }
+            None => at += 1,
+        }
+    }
+    clean.push_str(&run[from..]);
 }
 
 #[cfg(test)]
@@ -249,6 +294,27 @@ mod tests {
 
     fn secret() -> SecretKey {
         SecretKey::parse(EXAMPLE_SECRET).unwrap()
+    }
+
+    #[test]
+    fn a_secret_key_is_masked_wherever_it_stands() {
+        for (text, clean) in [
+            (EXAMPLE_SECRET.to_owned(), MASK.to_owned()),
+            (format!("x = \"{EXAMPLE_SECRET}\""), format!("x = \"{MASK}\"")),
+            (format!("jdc_signatur{EXAMPLE_SECRET}e"), format!("jdc_signatur{MASK}e")),
+            (format!("{EXAMPLE_SECRET}{EXAMPLE_SECRET}"), format!("{MASK}{MASK}")),
+            (format!("ä{EXAMPLE_SECRET}é"), format!("ä{MASK}é")),
+            (EXAMPLE_PUBLIC_KEY.to_owned(), EXAMPLE_PUBLIC_KEY.to_owned()),
+            ("a".repeat(120), "a".repeat(120)),
+            (String::new(), String::new()),
+        ] {
+            assert_eq!(without_secret_keys(&text), clean);
+        }
+        // However much there is to look through, it takes a moment, and nothing slips through.
+        let begun = std::time::Instant::now();
+        let long = format!("{}{EXAMPLE_SECRET}{}", "mkDLTBBRxdBv998612".repeat(30_000), "z".repeat(500_000));
+        assert!(!without_secret_keys(&long).contains(EXAMPLE_SECRET));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! The one page, and the one JSON, that shows a secret key: right after it was made.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::KeyPair;
 use crate::http::Frame;
 
 /// A fresh pair. Nothing of it is kept here.
-#[derive(Template, Serialize)]
+#[derive(Template, JsonSchema, Serialize)]
 #[template(path = "keys/pair.html", blocks = ["main"])]
+#[schemars(rename = "FreshKeys")]
 pub struct PairPage {
     #[serde(skip)]
     frame: Frame,
     success: bool,
     #[serde(serialize_with = "revealed")]
+    #[schemars(with = "Revealed")]
     keys: KeyPair,
 }
 
@@ -27,13 +30,15 @@ impl PairPage {
     }
 }
 
-/// The pair with its secret in plain text.
+/// A pair with its secret in plain text.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "RevealedKeys")]
+struct Revealed<'k> {
+    public_key: &'k str,
+    secret_key: &'k str,
+}
+
 fn revealed<S: Serializer>(keys: &KeyPair, s: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Revealed<'k> {
-        public_key: &'k str,
-        secret_key: &'k str,
-    }
     Revealed { public_key: &keys.public_key, secret_key: keys.secret_key.reveal() }.serialize(s)
 }
 

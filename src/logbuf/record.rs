@@ -12,6 +12,7 @@
 
 use super::ansi;
 use super::level::{self, KEEPER_TARGET, Level};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::ops::Range;
 
@@ -23,7 +24,7 @@ pub const TEXT_MAX: usize = 64 * 1024;
 pub const CELL: u64 = 28 * 1024;
 
 /// One entry of the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Record {
     /// Stream offset just past the record's last byte: reading on after it gives the next record.
     pub seq: u64,
@@ -36,6 +37,7 @@ pub struct Record {
     /// The text after the header, its lines joined by newlines, blank ones at the end left out. It may hold terminal
     /// escapes, which [`ansi`] handles; serialised without them.
     #[serde(serialize_with = "without_escapes")]
+    #[schemars(with = "String")]
     pub message: String,
     /// Whether the text was longer than [`TEXT_MAX`] and is cut.
     #[serde(skip)]

@@ -1,7 +1,7 @@
 //! Reading and following the log of an instance.
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,6 +107,7 @@ impl Logs {
                 Err(e) => Some((Err(io::Error::other(e)), None)),
             }
         });
-        Ok((instance, stream))
+        // What compresses it asks again after the end.
+        Ok((instance, stream.fuse()))
     }
 }

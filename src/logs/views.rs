@@ -1,6 +1,7 @@
 //! The page of an instance with its log, and the log as JSON. No I/O here.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::service::Place;
@@ -46,7 +47,7 @@ impl Record {
 }
 
 /// Part of a log, as JSON and on the page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct LogPart {
     /// Oldest first.
     pub logs: Vec<Record>,
@@ -133,8 +134,9 @@ impl LogPart {
 }
 
 /// `/instances/{id}`: the instance and the newest part of its log. Its JSON is the instance.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "logs/show.html", blocks = ["main"])]
+#[schemars(rename = "InstanceInFull")]
 pub struct InstancePage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -149,8 +151,9 @@ pub struct InstancePage {
 view!(InstancePage { "main" => as_main });
 
 /// `/instances/{id}/logs`: the same page about any part of the log. Its JSON is the log.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "logs/show.html", blocks = ["main"])]
+#[schemars(rename = "Log")]
 pub struct LogPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -165,7 +168,7 @@ pub struct LogPage {
 view!(LogPage { "main" => as_main });
 
 /// What the saved configuration tells of an instance.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Told {
     /// Where miners connect to.
     #[serde(skip)]
@@ -179,7 +182,7 @@ pub struct Told {
 }
 
 /// A newer revision of the configuration than the one the client runs with.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Pending {
     /// The revision the client runs with.
     pub from: i32,

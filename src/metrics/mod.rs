@@ -16,9 +16,11 @@
 //! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
 //! * `scraping`: the figures of all instances at once. `exposition`: these as Prometheus reads them.
 
+mod answers;
 mod asked;
 mod board;
 mod counting;
+pub mod documented;
 mod exposition;
 mod glancing;
 mod jobs;

@@ -7,13 +7,12 @@ use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::stream;
-use serde::Serialize;
-use serde_json::json;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::{Figures, Rows, Summary, TimeSeries, Types, Uptime};
 use super::asked::{Asked, MOMENT};
 use super::board;
 use super::exposition::Format;
@@ -44,21 +43,6 @@ pub struct Board {
     pub stop: CancellationToken,
     /// When the manager was started.
     pub started: Timestamp,
-}
-
-/// What a program gets of samples. Not `json!`, which would put a thousand of them into a tree first.
-#[derive(Serialize)]
-struct Rows {
-    metrics: Vec<Row>,
-}
-
-/// What a program gets of a series.
-#[derive(Serialize)]
-struct TimeSeries {
-    #[serde(rename = "timeSeries")]
-    time_series: Vec<Point>,
-    /// The distance of points, seconds.
-    step: i64,
 }
 
 /// The instance and the series in a path.
@@ -123,12 +107,12 @@ pub async fn compare(
 /// `GET /metrics/{id}/latest`.
 pub async fn latest(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
     let (timestamp, metrics) = board.metrics.latest(id).await?;
-    Ok(Json(json!({ "metrics": metrics, "timestamp": timestamp })).into_response())
+    Ok(Json(Figures { metrics, timestamp }).into_response())
 }
 
 /// `GET /metrics/{id}/types`.
 pub async fn types(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
-    Ok(Json(json!({ "metricTypes": board.metrics.types(id).await? })).into_response())
+    Ok(Json(Types { metric_types: board.metrics.types(id).await? }).into_response())
 }
 
 /// `GET /metrics/{id}/uptime`.
@@ -136,7 +120,7 @@ pub async fn uptime(State(board): State<Board>, Id(id): Id<InstanceId>, mut para
     let hours = params.number("hours", 1..=87_600, 24);
     params.finish()?;
     let uptime = board.metrics.uptime(id, hours, Timestamp::now()).await?;
-    Ok(Json(json!({ "uptime": uptime, "hours": hours })).into_response())
+    Ok(Json(Uptime { uptime, hours }).into_response())
 }
 
 /// `GET /metrics/{id}/{type}/summary`.
@@ -144,13 +128,8 @@ pub async fn summary(State(board): State<Board>, Path(path): Path<HashMap<String
     let (id, name) = named(&path)?;
     let since = params.get::<Timestamp>("since", MOMENT).unwrap_or_default();
     params.finish()?;
-    let body = match board.metrics.summary(id, name.clone(), since, Timestamp::now()).await? {
-        Some(all) => {
-            json!({ "metric_type": name, "count": all.count, "sum": all.sum, "avg": all.avg, "min": all.min, "max": all.max })
-        }
-        None => json!({ "metric_type": name, "count": 0, "sum": 0.0, "avg": null, "min": null, "max": null }),
-    };
-    Ok(Json(body).into_response())
+    let all = board.metrics.summary(id, name.clone(), since, Timestamp::now()).await?;
+    Ok(Json(Summary::of(name, all)).into_response())
 }
 
 /// `GET /metrics/{id}/{type}/timeseries`.
@@ -318,7 +297,7 @@ async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, l
 
 async fn figures(board: &Board, id: InstanceId) -> Result<SseEvent> {
     let (timestamp, metrics) = board.metrics.latest(id).await?;
-    SseEvent::default().event("metrics").json_data(json!({ "metrics": metrics, "timestamp": timestamp })).map_err(Error::internal)
+    SseEvent::default().event("metrics").json_data(Figures { metrics, timestamp }).map_err(Error::internal)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,7 +33,8 @@ pub struct Metrics {
 }
 
 /// One sample, as the table `metrics` has it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Sample")]
 pub struct Row {
     /// Its number; the same sample always has the same one.
     pub id: i64,
@@ -47,7 +49,7 @@ pub struct Row {
 }
 
 /// A stretch of a series in one row.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     /// How many samples.
     pub count: i64,
@@ -62,7 +64,7 @@ pub struct Summary {
 }
 
 /// One point of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Point {
     /// Its beginning.
     pub timestamp: Timestamp,

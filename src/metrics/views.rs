@@ -1,6 +1,7 @@
 //! The pages of metrics, which are also their JSON. No I/O here: everything shown was handed in.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -262,7 +263,7 @@ pub struct MinerRow {
 }
 
 /// `/metrics/{id}`: the metrics of an instance. Its JSON is the newest samples.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/show.html", blocks = ["main", "charts"])]
 pub struct MetricsPage {
     #[serde(skip)]
@@ -293,7 +294,7 @@ impl MetricsPage {
 }
 
 /// `/metrics/{id}/{type}/timeseries`: one series, or several in one chart, with their figures.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/series.html", blocks = ["main", "figures"])]
 pub struct SeriesPage {
     #[serde(skip)]
@@ -321,8 +322,9 @@ impl crate::http::View for SeriesPage {
 }
 
 /// `/metrics`: several instances in one chart. Its JSON is the latest figures of every instance.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/compare.html", blocks = ["main"])]
+#[schemars(rename = "LatestOfAll")]
 pub struct ComparePage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -366,7 +368,7 @@ impl ComparePage {
 }
 
 /// The latest figures of an instance.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Latest {
     /// Its id.
     pub instance_id: InstanceId,

@@ -7,6 +7,7 @@ use super::addresses::{self, MASK};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::{Mailbox, Mailboxes};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,8 +17,9 @@ const LONGEST: usize = 1_000;
 const MAX_RECEIVERS: usize = 50;
 
 /// Where messages go. As JSON it is an object whose `kind` is `webhook`, `ntfy`, `email` or `telegram`, secrets included.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[schemars(rename = "ChannelTarget")]
 pub enum Channel {
     /// Any program that takes JSON by HTTP.
     Webhook {
@@ -70,7 +72,7 @@ pub enum Channel {
 }
 
 /// How the connection to a mail server is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
     /// TLS from the first byte.

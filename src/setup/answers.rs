@@ -3,6 +3,7 @@
 //! Pure. No key of the client's own is among the answers: the pair is made when the configuration is saved, and a secret that was
 //! pasted into a field is masked before it is kept.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ const MOST_POOLS: usize = 16;
 const LONGEST: usize = 8192;
 
 /// What was typed so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Answers(BTreeMap<String, String>);
 
@@ -211,7 +212,8 @@ mod tests {
     #[test]
     fn rows_of_pools_are_added_moved_and_removed() {
         let mut answers = Answers::default();
-        let sri = known::pool("sri");
+        let known = known::built_in();
+        let sri = known.get("sri");
         answers.take_over(
             Step::Pools,
             &pairs(&[

@@ -1,5 +1,6 @@
 //! The end of setup: what was found right is saved, made and started.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,12 +9,34 @@ use super::service::Setups;
 use super::whole::{Judged, Whole, seen_from_the_body};
 use crate::configs::{Draft, lacking};
 use crate::error::{Error, FieldError, Result};
-use crate::ids::{ConfigId, InstanceId};
+use crate::ids::{ConfigId, InstanceId, SetupId};
 use crate::instances::{Instance, Wishes};
 use crate::keeper::machine::State;
 
+/// A setup that is gone through page by page goes on.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SetupBegun")]
+pub struct Begun {
+    /// Always true: failures are problems.
+    pub success: bool,
+    /// Which.
+    pub setup_id: SetupId,
+    /// The address of the next step.
+    pub next: String,
+}
+
+/// Who sets up, for the histories.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// How: `page` or `api`.
+    pub way: &'static str,
+    /// Who, and how.
+    pub author: String,
+}
+
 /// What was made, as programs are told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SetupMade")]
 pub struct Made {
     /// Always true: failures are problems.
     pub success: bool,
@@ -42,13 +65,13 @@ impl Setups {
     ///
     /// # Errors
     /// Names every wrong member; there is no client to start.
-    pub async fn create(&self, body: Value, actor: &'static str) -> Result<Made> {
-        let whole = Whole::of_body(body, &self.configs.starting().await?)?;
+    pub async fn create(&self, body: Value, actor: &Actor) -> Result<Made> {
+        let whole = Whole::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
         let guard = self.finishing.clone().lock_owned().await;
-        let this = self.clone();
+        let (this, actor) = (self.clone(), actor.clone());
         let work = tokio::spawn(async move {
             let _guard = guard;
-            this.make(&whole, actor).await
+            this.make(&whole, &actor).await
         });
         work.await.map_err(Error::internal)?.map_err(|error| match error {
             Error::Invalid(errors) => Error::Invalid(seen_from_the_body(errors)),
@@ -60,7 +83,7 @@ impl Setups {
     ///
     /// # Errors
     /// Names every wrong field; there is no client to start.
-    pub(super) async fn make(&self, whole: &Whole, actor: &'static str) -> Result<Made> {
+    pub(super) async fn make(&self, whole: &Whole, actor: &Actor) -> Result<Made> {
         let Judged { config, found } = self.judged(whole, true).await?;
         let Some(config) = config else { return Err(Error::Invalid(found.errors)) };
         // Asked last, so that a program without a client hears of what is wrong with its body first.
@@ -70,7 +93,7 @@ impl Setups {
             return Err(Error::Invalid(lacking));
         }
         let draft = Draft::of_config_alone(Some(whole.name.clone()), config.to_stored_value());
-        let saved = self.configs.clone().by(actor).create(draft).await?;
+        let saved = self.configs.clone().by(&actor.author).create(draft).await?;
         let wishes = Wishes {
             name: Some(whole.name.clone()),
             config_id: Some(saved.config_id),
@@ -84,7 +107,7 @@ impl Setups {
                 return Err(error);
             }
         };
-        let refused = if whole.start { self.instances.start(id, actor).await.err() } else { None };
+        let refused = if whole.start { self.instances.start(id, actor.way).await.err() } else { None };
         let instance = self.instances.get(id).await?;
         let made = self.made(&instance, refused.map(|error| error.to_string())).await?;
         let warnings =

@@ -11,13 +11,15 @@
 //! away, so that a setup can be left and come back to.
 //!
 //! * `step`, `answers`, `whole`, `known`: the pages' fields, what was typed, what it means, pools of the list. Pure.
-//! * `service`, `making`: the use cases; the end of it, which saves, makes and starts.
+//! * `service`, `proposals`, `making`: the use cases; what a step proposes; the end of it, which saves, makes and starts.
 //! * `node`, `reach`: is there a node, does somebody listen. They connect and say nothing.
 
 mod answers;
+pub mod documented;
 mod known;
 mod making;
 mod node;
+mod proposals;
 mod queries;
 mod reach;
 pub mod routes;

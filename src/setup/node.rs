@@ -3,6 +3,7 @@
 //! Looks and connects, and says nothing on the connection. Blocking. The socket of a node started with `ipcbind=unix` is `node.sock` in
 //! the directory of its chain, which only `bitcoin-node` opens (Bitcoin Core 30 and newer), not `bitcoind`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -14,8 +15,9 @@ use crate::configs::BitcoinNetwork;
 const LONGEST_PATH: usize = 107;
 
 /// How a node's socket was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "NodeStanding")]
 pub enum Standing {
     /// A node answers.
     Answers,
@@ -30,7 +32,7 @@ pub enum Standing {
 }
 
 /// The socket of one chain in one data directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct NodeSocket {
     /// The chain.
     pub network: BitcoinNetwork,

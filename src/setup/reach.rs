@@ -2,6 +2,7 @@
 //!
 //! Connects and says nothing: that somebody listens is no proof that it is the right one, and a doubt and never more that nobody does.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fs;
 use std::net::Ipv4Addr;
@@ -15,7 +16,8 @@ use crate::configs::{ClientConfig, TemplateProvider};
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// What was tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "TriedAddress")]
 pub struct Tried {
     /// Who is meant: `Template provider`, `Pool 1`.
     pub what: String,

@@ -1,20 +1,24 @@
 //! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the page.
 
-use axum::Extension;
+use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::sse::Event as SseEvent;
+use axum::response::{Html, IntoResponse};
+use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
-use serde_json::json;
 
+use super::known::KnownPools;
+use super::making::{Actor, Begun};
 use super::service::{Next, Setup, Setups};
 use super::step::Step;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
-use crate::configs::Findings;
+use crate::configs::routes::author;
+use crate::configs::{Findings, Verdict};
 use crate::error::{Error, Result};
 use crate::http::want::{Form, Offer};
-use crate::http::{Done, Frame, Id, Input, PageOrStream, Problem, Reply, Want, sse};
+use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Problem, Reply, Told, Want, sse};
 use crate::ids::{InstanceId, SetupId};
 use crate::instances::Instance;
 use crate::instances::streams::changes_of;
@@ -30,16 +34,22 @@ async fn start_page(s: &Setups, frame: Frame, found: Findings) -> Result<StepPag
 }
 
 /// `POST /setup`: a form begins page by page, JSON is everything at once.
-pub async fn begin(State(s): State<Setups>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+pub async fn begin(
+    State(s): State<Setups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    caller: Caller,
+    input: Input,
+) -> Reply {
     let Some(pairs) = input.form else {
-        let made = s.create(input.value, actor(&want)).await?;
+        let made = s.create(input.value, &actor(&want, &caller)).await?;
         let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
         return Done { json: made, created: Some(instance), next }.respond(&want);
     };
     match s.begin(&pairs).await {
         Ok(id) => {
             let next = format!("/setup/{id}/{}", s.get(id).await?.open_step().slug());
-            let json = json!({ "success": true, "setup_id": id, "next": next });
+            let json = Begun { success: true, setup_id: id, next: next.clone() };
             Done { json, created: Some(format!("/setup/{id}/mode")), next }.respond(&want)
         }
         Err(Error::Invalid(errors)) if want.form == Form::Html => {
@@ -77,7 +87,8 @@ pub async fn show(
 async fn page(s: &Setups, frame: Frame, setup: Setup, step: Step, found: Findings, is_refused: bool) -> Result<StepPage> {
     let nodes = if step == Step::Provider { s.nodes(&setup.answers).await? } else { Vec::new() };
     let answers = s.prefilled(&setup, step, &nodes).await?;
-    let page = StepPage::of(frame, setup.clone(), step, answers).saying(found, is_refused).with_nodes(nodes);
+    let known = if step == Step::Pools { s.pools().await? } else { KnownPools::default() };
+    let page = StepPage::of(frame, setup.clone(), step, answers).saying(found, is_refused).with_nodes(nodes).with_pools(known);
     if step != Step::Review {
         return Ok(page);
     }
@@ -91,17 +102,15 @@ pub async fn answer(
     Extension(frame): Extension<Frame>,
     want: Want,
     Path((id, step)): Path<(String, String)>,
+    caller: Caller,
     input: Input,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
-    let pairs = input.form.unwrap_or_else(|| {
-        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
-    });
-    match s.answer(setup.id, step, &pairs, actor(&want)).await? {
+    let pairs = texts(input);
+    match s.answer(setup.id, step, &pairs, &actor(&want, &caller)).await? {
         Next::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
-            Done { json: json!({ "success": true, "setup_id": setup.id, "next": next }), created: None, next }.respond(&want)
+            Done { json: Begun { success: true, setup_id: setup.id, next: next.clone() }, created: None, next }.respond(&want)
         }
         Next::Made(made) => {
             let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
@@ -115,10 +124,31 @@ pub async fn answer(
     }
 }
 
+/// `POST /setup/{id}/{step}/check`: what there is to say about a step that is being filled in, beside its fields; nothing is kept.
+pub async fn check(
+    State(s): State<Setups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Path((id, step)): Path<(String, String)>,
+    input: Input,
+) -> Reply {
+    let (setup, step) = place(&s, &id, &step).await?;
+    let pairs = texts(input);
+    let (setup, found) = s.check(setup.id, step, &pairs).await?;
+    if want.form != Form::Html {
+        return Ok(Json(Verdict { valid: found.errors.is_empty(), found }).into_response());
+    }
+    if want.is_fragment() {
+        let page = StepPage::of(frame, setup.clone(), step, setup.answers).saying(found, false);
+        return Ok(Html(page.notes(&pairs).render().map_err(Error::internal)?).into_response());
+    }
+    want.respond(&page(&s, frame, setup, step, found, false).await?)
+}
+
 /// `POST /setup/{id}/delete`.
 pub async fn discard(State(s): State<Setups>, want: Want, Id(id): Id<SetupId>) -> Reply {
     s.discard(id).await?;
-    let json = json!({ "success": true, "message": "What was typed is thrown away." });
+    let json = Told::new("What was typed is thrown away.");
     Done { json, created: None, next: "/setup".into() }.respond(&want)
 }
 
@@ -150,11 +180,19 @@ pub async fn watch(
     Ok(sse::respond(stream::iter([now]).chain(changes).filter_map(event), s.stop()))
 }
 
+/// The fields of a step, as a form or as an object of texts.
+fn texts(input: Input) -> Vec<(String, String)> {
+    input.form.unwrap_or_else(|| {
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+    })
+}
+
 fn watched(id: InstanceId) -> String {
     format!("/setup/watch/{id}")
 }
 
-/// Who acts, for the history.
-fn actor<O: Offer>(want: &Want<O>) -> &'static str {
-    if want.form == Form::Html { "page" } else { "api" }
+/// Who acts, for the histories.
+fn actor<O: Offer>(want: &Want<O>, caller: &Caller) -> Actor {
+    Actor { way: if want.form == Form::Html { "page" } else { "api" }, author: author(want, caller) }
 }

@@ -1,16 +1,18 @@
 //! The use cases of setup: begin, answer step by step, save and start.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{Action, Answers, Change};
-use super::known;
-use super::making::Made;
-use super::node::{self, NodeSocket, Standing};
+use super::known::{self, KnownPools};
+use super::making::{Actor, Made};
+use super::node::{self, NodeSocket};
 use super::queries::{self, Row};
 use super::reach::{self, Tried};
 use super::step::Step;
@@ -24,8 +26,8 @@ use crate::instances::{Instances, Program};
 
 /// What nobody has worked on for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
-/// What a first instance is called, if nobody says otherwise.
-const USUAL_NAME: &str = "home";
+/// The user's own list of pools, in the data directory.
+const POOLS: &str = "pools.toml";
 
 /// Everything that can be done with setups; cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,6 +35,10 @@ pub struct Setups {
     db: Db,
     pub(super) configs: Configs,
     pub(super) instances: Instances,
+    /// The user's own list of pools.
+    pools: Arc<Path>,
+    /// What the log says already of that list.
+    complained: Arc<std::sync::Mutex<Option<String>>>,
     /// Streams end with the manager.
     stop: CancellationToken,
     /// One is finished at a time, so that a button pressed twice makes one instance.
@@ -40,7 +46,7 @@ pub struct Setups {
 }
 
 /// A setup that was begun.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Setup {
     /// Its id.
     pub id: SetupId,
@@ -78,10 +84,47 @@ pub enum Next {
 }
 
 impl Setups {
-    /// Over these services; `stop` ends streams.
+    /// Over these services; the user's own list of pools is in `data_dir`; `stop` ends streams.
     #[must_use]
-    pub fn new(db: Db, configs: Configs, instances: Instances, stop: CancellationToken) -> Self {
-        Self { db, configs, instances, stop, finishing: Arc::default() }
+    pub fn new(db: Db, configs: Configs, instances: Instances, data_dir: &Path, stop: CancellationToken) -> Self {
+        Self {
+            db,
+            configs,
+            instances,
+            pools: data_dir.join(POOLS).into(),
+            complained: Arc::default(),
+            stop,
+            finishing: Arc::default(),
+        }
+    }
+
+    /// The pools that are known, the user's own among them. What is wrong with that list is in the log, once.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub async fn pools(&self) -> Result<KnownPools> {
+        let path = self.pools.clone();
+        let known = tokio::task::spawn_blocking(move || known::read(&path)).await.map_err(Error::internal)?;
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if *complained != known.problem {
+            if let Some(problem) = &known.problem {
+                tracing::warn!("{problem}");
+            }
+            complained.clone_from(&known.problem);
+        }
+        drop(complained);
+        Ok(known)
+    }
+
+    /// What there is to say about a step as it is being filled in. Nothing is kept.
+    ///
+    /// # Errors
+    /// There is none with this id; the database cannot be read.
+    pub async fn check(&self, id: SetupId, step: Step, pairs: &[(String, String)]) -> Result<(Setup, Findings)> {
+        let mut setup = self.get(id).await?;
+        setup.answers.take_all(step, &with_home(pairs));
+        let found = self.judge(&setup.answers, step).await?;
+        Ok((setup, found))
     }
 
     /// The instances, for the page that watches one.
@@ -161,7 +204,7 @@ impl Setups {
     ///
     /// # Errors
     /// There is none with this id; there is no client to start.
-    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &'static str) -> Result<Next> {
+    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &Actor) -> Result<Next> {
         let mut setup = self.get(id).await?;
         let action = Action::of(pairs);
         if step == Step::Review {
@@ -175,7 +218,8 @@ impl Setups {
             _ => setup.answers.take_over(step, &with_home(pairs)),
         }
         if let Action::Stay(change) = &action {
-            let pool = if let Change::AddKnown(name) = change { known::pool(name) } else { None };
+            let known = self.pools().await?;
+            let pool = if let Change::AddKnown(name) = change { known.get(name) } else { None };
             setup.answers.change(change, pool.filter(|pool| pool.declares()));
         }
         let answers = serde_json::to_string(&setup.answers).map_err(Error::internal)?;
@@ -239,7 +283,7 @@ impl Setups {
         Ok(judged)
     }
 
-    async fn name_is_taken(&self, name: &str) -> Result<Option<String>> {
+    pub(super) async fn name_is_taken(&self, name: &str) -> Result<Option<String>> {
         let by_config = self.configs.list().await?.iter().any(|one| one.name.eq_ignore_ascii_case(name));
         let by_instance = !self.instances.is_free_name(name.to_owned()).await?;
         let what = match (by_config, by_instance) {
@@ -248,60 +292,6 @@ impl Setups {
             (true, false) => "a configuration",
         };
         Ok(Some(format!("There is already {what} called \"{name}\". Choose another name.")))
-    }
-
-    /// The answers with what most people would say where a step has none yet; `nodes`: what was found of Bitcoin Core.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn prefilled(&self, setup: &Setup, step: Step, nodes: &[NodeSocket]) -> Result<Answers> {
-        let mut answers = setup.answers.clone();
-        let mut fields: Vec<(&str, String)> = Vec::new();
-        match step {
-            Step::Provider if !answers.has(step) => {
-                let node = nodes.iter().find(|node| node.standing == Standing::Answers);
-                let kind = "template_provider_type";
-                fields.push(("template_provider", if node.is_some() { "ipc" } else { "sv2tp" }.into()));
-                let pairs = [
-                    ("Sv2Tp.address", "127.0.0.1:8442".to_owned()),
-                    ("BitcoinCoreIpc.version", "31".to_owned()),
-                    ("BitcoinCoreIpc.network", node.map_or("mainnet".into(), |node| node.network.to_string())),
-                    ("BitcoinCoreIpc.data_dir", node.map_or(String::new(), |node| node.data_dir.clone())),
-                    ("BitcoinCoreIpc.fee_threshold", "100".to_owned()),
-                    ("BitcoinCoreIpc.min_interval", "5".to_owned()),
-                ];
-                let pairs: Vec<_> = pairs.into_iter().map(|(field, text)| (format!("{kind}.{field}"), text)).collect();
-                answers.take_over(step, &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>());
-                return Ok(answers);
-            }
-            Step::Pools if answers.rows() == 0 => answers.change(&Change::Add, None),
-            Step::Payout if !answers.has(step) => {
-                fields.extend([("network", "mainnet".to_owned()), ("jdc_signature", "jd-manager".to_owned())]);
-            }
-            Step::Name if !answers.has(step) => {
-                let starting = self.configs.starting().await?;
-                let listening = self.instances.free_port(starting.listening_address, Vec::new()).await?;
-                let wanted = starting.monitoring_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9091)));
-                let monitoring = self.instances.free_port(wanted, vec![listening]).await?;
-                fields.extend([("name", self.free_name().await?), ("reach", "lan".to_owned())]);
-                fields.extend([("listening_port", listening.to_string()), ("monitoring_port", monitoring.to_string())]);
-            }
-            _ => {}
-        }
-        if !fields.is_empty() {
-            answers.take_over(step, &owned(fields));
-        }
-        Ok(answers)
-    }
-
-    async fn free_name(&self) -> Result<String> {
-        for number in 1..1000 {
-            let name = if number == 1 { USUAL_NAME.to_owned() } else { format!("{USUAL_NAME} {number}") };
-            if self.name_is_taken(&name).await?.is_none() {
-                return Ok(name);
-            }
-        }
-        Ok(String::new())
     }
 
     /// What was found of Bitcoin Core, in the usual places or in the given data directory.
@@ -324,19 +314,19 @@ impl Setups {
         Ok(Some((config, tried)))
     }
 
-    async fn finish(&self, id: SetupId, actor: &'static str) -> Result<Next> {
+    async fn finish(&self, id: SetupId, actor: &Actor) -> Result<Next> {
         let guard = self.finishing.clone().lock_owned().await;
         let setup = self.get(id).await?;
         if let Some(instance) = setup.instance_id {
             let instance = self.instances.get(instance).await?;
             return Ok(Next::Made(Box::new(self.made(&instance, None).await?)));
         }
-        let this = self.clone();
+        let (this, actor) = (self.clone(), actor.clone());
         // To the end, even if whoever asked has gone.
         let work = tokio::spawn(async move {
             let _guard = guard;
             let whole = Whole::of_answers(&setup.answers, Step::Review, &this.configs.starting().await?);
-            match this.make(&whole, actor).await {
+            match this.make(&whole, &actor).await {
                 Ok(made) => {
                     let instance = made.instance_id;
                     this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;
@@ -348,10 +338,6 @@ impl Setups {
         });
         work.await.map_err(Error::internal)?
     }
-}
-
-fn owned(fields: Vec<(&str, String)>) -> Vec<(String, String)> {
-    fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
 }
 
 /// The step before this one, for somebody with these answers.

@@ -1,10 +1,12 @@
 //! The steps of setup: their order, and which field belongs to which. Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A page of setup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "SetupStep")]
 pub enum Step {
     /// Who chooses the transactions, and whether there is a pool.
     Mode,

@@ -1,12 +1,15 @@
 //! The pages of setup, which are also its JSON. No I/O: everything shown was handed in.
 
+mod labels;
 pub mod watch;
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::labels::{label, place_of};
 use super::answers::Answers;
-use super::known::{self, KnownPool};
+use super::known::{KnownPool, KnownPools};
 use super::node::{NodeSocket, Standing};
 use super::reach::Tried;
 use super::service::Setup;
@@ -14,34 +17,11 @@ use super::step::Step;
 use super::whole::field_of;
 use crate::clock::{Timestamp, spoken};
 use crate::configs::views::form::Field;
+use crate::configs::views::notes::FieldNotes;
 use crate::configs::{BitcoinNetwork, ClientConfig, Findings, Mode, TemplateProvider};
 use crate::error::FieldError;
 use crate::http::Frame;
 use crate::ids::{InstanceId, SetupId};
-
-/// What the fields are called, by the ends of their names.
-const LABELS: [(&str, &str); 19] = [
-    ("mode", "Mode"),
-    ("template_provider", "Source of templates"),
-    ("Sv2Tp.address", "Address of the template provider"),
-    ("Sv2Tp.public_key", "Its public key (optional)"),
-    ("BitcoinCoreIpc.version", "Version of Bitcoin Core"),
-    ("BitcoinCoreIpc.network", "Chain of the node"),
-    ("BitcoinCoreIpc.data_dir", "Data directory of the node (optional)"),
-    ("upstreams", "Pools"),
-    ("pool_address", "Pool address"),
-    ("pool_port", "Pool port"),
-    ("user_identity", "Your account at this pool"),
-    ("jds_address", "Job declarator server"),
-    ("jds_port", "Its port"),
-    ("authority_pubkey", "Public key of the pool"),
-    ("coinbase_reward_script", "Payout address or descriptor"),
-    ("network", "Chain you mine on"),
-    ("jdc_signature", "Text in blocks you find (optional)"),
-    ("name", "Name"),
-    ("listening_port", "Port for miners"),
-];
-const MORE_LABELS: [(&str, &str); 2] = [("monitoring_port", "Port for figures"), ("reach", "Who connects")];
 
 /// A step in the row at the top of each page.
 struct Place {
@@ -71,8 +51,9 @@ struct Part {
 }
 
 /// `GET /setup`, `GET /setup/{id}/{step}`, and both again when something is to be mended.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "setup/step.html", blocks = ["main"])]
+#[schemars(rename = "SetupPage")]
 pub struct StepPage {
     #[serde(skip)]
     frame: Frame,
@@ -92,8 +73,11 @@ pub struct StepPage {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unfinished: Vec<Setup>,
     /// Pools of the list.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    known_pools: &'static [KnownPool],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    known_pools: Vec<KnownPool>,
+    /// What is wrong with the user's own list of pools, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pools_problem: Option<String>,
     /// What was found of Bitcoin Core.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<NodeSocket>,
@@ -134,7 +118,8 @@ impl StepPage {
             found: Findings::default(),
             instance_id: None,
             unfinished: Vec::new(),
-            known_pools: if step == Step::Pools { known::pools() } else { &[] },
+            known_pools: Vec::new(),
+            pools_problem: None,
             nodes: Vec::new(),
             tried: Vec::new(),
             no_client: None,
@@ -153,6 +138,30 @@ impl StepPage {
     #[must_use]
     pub fn with_nodes(self, nodes: Vec<NodeSocket>) -> Self {
         Self { nodes, ..self }
+    }
+
+    /// With the pools that are known.
+    #[must_use]
+    pub fn with_pools(self, known: KnownPools) -> Self {
+        Self { known_pools: known.pools, pools_problem: known.problem, ..self }
+    }
+
+    /// What stands beside the fields that were sent, while they are being filled in. That one is still empty is not yet worth a word.
+    #[must_use]
+    pub fn notes(&self, pairs: &[(String, String)]) -> FieldNotes<'_> {
+        let mut fields: Vec<Field<'_>> = Vec::new();
+        for (name, text) in pairs.iter().filter(|(name, _)| Step::of_field(name) == Some(self.step)) {
+            if fields.iter().all(|known| known.name != *name) {
+                let field = self.field(name);
+                // What is sent along unseen has no place for notes.
+                if field.label.is_empty() {
+                    continue;
+                }
+                let errors = if text.trim().is_empty() { Vec::new() } else { field.errors };
+                fields.push(Field { value: "", label: "", errors, ..field });
+            }
+        }
+        FieldNotes { fields }
     }
 
     /// With what is to be saved, who of those it speaks to listens, and why it cannot be started, if so.
@@ -326,7 +335,7 @@ impl StepPage {
             self.choices().into_iter().find(|choice| choice.value == config.mode.as_str()).map_or("", |choice| choice.title);
         let mut parts = vec![Part { step: Step::Mode, lines: vec![line("Mining", title.to_owned())] }];
         let provider = match &config.template_provider_type {
-            TemplateProvider::Sv2Tp { address, public_key } => {
+            TemplateProvider::Sv2Tp { address, public_key, .. } => {
                 let trust = if public_key.is_some() { "recognised by its key" } else { "whoever answers there is trusted" };
                 vec![line("Template provider", format!("{address}, {trust}"))]
             }
@@ -368,20 +377,6 @@ impl StepPage {
     fn ago(&self, at: &Timestamp) -> String {
         spoken(Timestamp::now().since(*at))
     }
-}
-
-fn label(name: &str) -> &'static str {
-    let is_it = |known: &str| name == known || name.strip_suffix(known).is_some_and(|rest| rest.ends_with('.'));
-    let found = LABELS.iter().chain(&MORE_LABELS).find(|(known, _)| is_it(known));
-    found.map_or("", |(_, label)| label)
-}
-
-/// Where a field stands: its step, its row among the pools, its place in the row.
-fn place_of(name: &str) -> (Option<Step>, usize, usize) {
-    let row = name.strip_prefix("upstreams.").and_then(|rest| rest.split('.').next()?.parse().ok());
-    let mine = label(name);
-    let place = LABELS.iter().chain(&MORE_LABELS).position(|(_, label)| *label == mine);
-    (Step::of_field(name), row.unwrap_or_default(), place.unwrap_or(usize::MAX))
 }
 
 /// Values to choose from, with what they are called.

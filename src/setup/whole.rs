@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::answers::Answers;
-use super::known;
+use super::known::KnownPools;
 use super::step::Step;
 use crate::configs::{
     Accepted, BitcoinNetwork, ClientConfig, Findings, Mode, check_name, form_name, form_to_value, read, reward_script,
@@ -93,7 +93,7 @@ impl Whole {
     ///
     /// # Errors
     /// The body is no JSON object. What is wrong inside it is told by [`judge`](Self::judge).
-    pub fn of_body(body: Value, starting: &ClientConfig) -> Result<Self> {
+    pub fn of_body(body: Value, starting: &ClientConfig, pools: &KnownPools) -> Result<Self> {
         let Value::Object(mut body) = body else { return Err(Error::invalid("", "The body must be a JSON object.")) };
         let mut whole =
             Self { name: String::new(), config: starting.to_stored_value(), network: None, start: true, errors: Vec::new() };
@@ -120,8 +120,8 @@ impl Whole {
             let Some(value) = body.remove(member) else { continue };
             whole.config[key] = match value {
                 Value::String(payout) if member == "payout" => descriptor(&payout).into(),
-                Value::Array(pools) if member == "pools" => {
-                    pools.into_iter().enumerate().map(|(at, pool)| whole.named(at, pool)).collect()
+                Value::Array(list) if member == "pools" => {
+                    list.into_iter().enumerate().map(|(at, pool)| whole.named(at, pool, pools)).collect()
                 }
                 other => other,
             };
@@ -135,10 +135,10 @@ impl Whole {
     }
 
     /// A pool of the list by its name, or as it is described.
-    fn named(&mut self, at: usize, pool: Value) -> Value {
+    fn named(&mut self, at: usize, pool: Value, pools: &KnownPools) -> Value {
         let Value::Object(mut pool) = pool else { return pool };
         let Some(name) = pool.remove("known") else { return Value::Object(pool) };
-        match name.as_str().and_then(known::pool) {
+        match name.as_str().and_then(|id| pools.get(id)) {
             Some(known) if known.declares() => {
                 let fields = known.fields().map(|(field, text)| (field.to_owned(), Value::from(text)));
                 Value::Object(fields.into_iter().chain(pool).collect())
@@ -149,7 +149,7 @@ impl Whole {
                 Value::Object(pool)
             }
             None => {
-                let names: Vec<&str> = known::pools().iter().filter(|p| p.declares()).map(|p| p.id.as_str()).collect();
+                let names: Vec<&str> = pools.pools.iter().filter(|p| p.declares()).map(|p| p.id.as_str()).collect();
                 let detail = format!("No pool of that name is in the list. In it: {}.", names.join(", "));
                 self.errors.push(FieldError::new(format!("/upstreams/{at}/known"), detail));
                 Value::Object(pool)
@@ -172,11 +172,17 @@ impl Whole {
     /// Finds everything there is to say about it.
     #[must_use]
     pub fn judge(&self) -> Judged {
-        let (config, mut found) = match read(&self.config, None) {
+        let mut sent = self.config.clone();
+        // Which chain the template provider follows is kept with it, so that the payout is held against it from now on.
+        if let Some(provider) = sent["template_provider_type"].get_mut("Sv2Tp").and_then(Value::as_object_mut)
+            && let Some(network) = self.network
+        {
+            provider.entry("network").or_insert(network.as_str().into());
+        }
+        let (config, mut found) = match read(&sent, None) {
             Ok(Accepted { config, warnings, hints }) => (Some(config), Findings { errors: Vec::new(), warnings, hints }),
             Err(found) => (None, found),
         };
-        self.judge_payout(&mut found);
         if let Err(detail) = check_name(&self.name) {
             found.error("/name", detail);
         }
@@ -196,25 +202,6 @@ impl Whole {
             one.detail = without_secret_keys(&one.detail);
         }
         Judged { config: config.filter(|_| found.errors.is_empty()), found }
-    }
-
-    /// Where the user says which chain the template provider follows, the payout is held against that chain.
-    fn judge_payout(&self, found: &mut Findings) {
-        let Some(network) = self.network.filter(|_| self.config["template_provider_type"].get("Sv2Tp").is_some()) else { return };
-        let mut there = self.config.clone();
-        there["template_provider_type"] =
-            json!({ "BitcoinCoreIpc": { "version": 31, "network": network, "fee_threshold": 1, "min_interval": 1 } });
-        let told = match read(&there, None) {
-            Ok(Accepted { warnings, hints, .. }) => Findings { errors: Vec::new(), warnings, hints },
-            Err(found) => found,
-        };
-        let is_payout = |one: &FieldError| one.pointer == "/coinbase_reward_script";
-        for (list, other) in
-            [(&mut found.errors, told.errors), (&mut found.warnings, told.warnings), (&mut found.hints, told.hints)]
-        {
-            list.retain(|one| !is_payout(one));
-            list.extend(other.into_iter().filter(is_payout));
-        }
     }
 }
 

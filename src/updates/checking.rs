@@ -1,5 +1,6 @@
 //! What is new: the release API is asked, at most twice a minute and never before it allows it; what it said last is known without asking.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const FRESH: Duration = Duration::from_secs(30);
 const RELEASES: &str = "/releases?per_page=30";
 
 /// What is remembered between two questions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Checked {
     /// Of which server.
@@ -45,7 +46,7 @@ pub struct Checked {
 }
 
 /// What the answer comes to, as programs get it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct News {
     /// There is something newer than what is in use, or nothing is in use and there is something.
     pub available: bool,

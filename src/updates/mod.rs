@@ -9,9 +9,11 @@
 //! * `switch`: instances from one version to another, one after the other; `gate`: whether one has come up well; `going_back`: what is done if not.
 //! * `board`: the piece of work under way. `service`: the use cases, those of `installing`, of `planning` a switch and of `taking_over` among them; `receiving`: files that come with a request; `orders`: what is asked for. `checking`: what is new. `calendar`: what happens by itself.
 
+mod answers;
 mod board;
 mod calendar;
 mod checking;
+pub mod documented;
 mod gate;
 mod github;
 mod going_back;

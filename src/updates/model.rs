@@ -4,6 +4,7 @@ mod job;
 
 pub use job::{Gate, Job, Stage, Step, StepState, Switch, Task};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tags::{client_of_tag, order_of_tag};
@@ -12,7 +13,7 @@ use crate::configs::ClientVersion;
 use crate::ids::{InstanceId, JobId};
 
 /// A release as its source describes it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Release {
     /// Its tag, `v0.8.0`.
     pub tag: String,
@@ -30,7 +31,7 @@ pub struct Release {
 }
 
 /// The file of a release for this machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Asset {
     /// It can be downloaded.
@@ -133,7 +134,7 @@ pub struct InUse {
 }
 
 /// Where an installed client came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// Downloaded with a release.
@@ -163,7 +164,7 @@ impl Origin {
 }
 
 /// By what a file was known to be the right one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// A signature by the configured key, and the release's digest if it gives one.
@@ -190,7 +191,7 @@ impl Proof {
 }
 
 /// What is written beside an installed client. Written once, never changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Manifest {
     /// Where it came from.
     pub origin: Origin,
@@ -225,7 +226,7 @@ impl Manifest {
 }
 
 /// An installed client.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Installed {
     /// Its name in the store, mostly the version it tells.
     pub name: String,
@@ -239,7 +240,8 @@ pub struct Installed {
 }
 
 /// An instance that needs an installed client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "ClientUser")]
 pub struct User {
     /// Which.
     pub id: InstanceId,

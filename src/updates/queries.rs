@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{Job, Release};
@@ -11,7 +12,8 @@ use crate::db::statement::Statement;
 use crate::ids::JobId;
 
 /// A row of `updates`, as programs get it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
+#[schemars(rename = "KnownUpdate")]
 pub struct Known {
     /// Its number.
     pub id: i64,

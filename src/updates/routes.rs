@@ -7,9 +7,8 @@ use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
-use serde::Serialize;
-use serde_json::{Value, json};
 
+use super::answers::{All, Begun, Cancelled, WantedSaved};
 use super::checking::News;
 use super::installing::{Order, check_version};
 use super::model::{Gate, Job, Task};
@@ -22,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, FieldError, Result};
 use crate::http::extract::{Fields, Id, MaybeInput, Members};
 use crate::http::want::{Form, Offer, PageOrStream};
-use crate::http::{Done, Frame, Input, Params, Problem, Reply, Want, sse};
+use crate::http::{Done, Frame, Input, Params, Problem, Reply, Told, Want, sse};
 use crate::ids::JobId;
 
 const HERE: &str = "/updates";
@@ -61,15 +60,15 @@ pub async fn look(State(updates): State<Updates>, want: Want, _: Fields) -> Repl
         Ok(news) => Done { json: news, created: None, next: HERE.into() }.respond(&want),
         // The page says what was the matter.
         Err(Error::Unavailable { .. }) if want.form == Form::Html => {
-            Done { json: json!({}), created: None, next: HERE.into() }.respond(&want)
+            Done { json: (), created: None, next: HERE.into() }.respond(&want)
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// `GET /updates/all`.
-pub async fn all(State(updates): State<Updates>) -> Result<Json<Value>, Problem> {
-    Ok(Json(json!({ "updates": updates.all().await? })))
+pub async fn all(State(updates): State<Updates>) -> Result<Json<All>, Problem> {
+    Ok(Json(All { updates: updates.all().await? }))
 }
 
 /// `GET /updates/version`.
@@ -134,7 +133,8 @@ fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response 
 /// `POST /updates/jobs/{id}/cancel`.
 pub async fn cancel(State(updates): State<Updates>, Id(id): Id<JobId>, want: Want, _: Fields) -> Reply {
     let job = updates.cancel(id).await?;
-    let json = json!({ "success": true, "job": id, "message": format!("\"{}\" is being cancelled.", job.title()) });
+    let message = format!("\"{}\" is being cancelled.", job.title());
+    let json = Cancelled { success: true, job: id, message };
     Done { json, created: None, next: format!("{HERE}/jobs/{id}") }.respond(&want)
 }
 
@@ -306,7 +306,7 @@ pub async fn ask_remove(
 /// `DELETE /updates/installed/{name}`, and `POST /updates/installed/{name}/delete` for forms.
 pub async fn remove(State(updates): State<Updates>, Path(name): Path<String>, want: Want, _: Fields) -> Reply {
     updates.remove(&name).await?;
-    let json = json!({ "success": true, "message": format!("Client {name} is removed.") });
+    let json = Told::new(format!("Client {name} is removed."));
     Done { json, created: None, next: HERE.into() }.respond(&want)
 }
 
@@ -316,7 +316,7 @@ pub async fn settings(State(updates): State<Updates>, Extension(frame): Extensio
     match changed {
         Ok(wanted) => {
             updates.set_wanted(&wanted).await?;
-            let json = json!({ "success": true, "message": "Saved.", "settings": wanted });
+            let json = WantedSaved { success: true, message: "Saved.".into(), settings: wanted };
             Done { json, created: None, next: format!("{HERE}#settings") }.respond(&want)
         }
         Err(Error::Invalid(errors)) if want.form == Form::Html => {
@@ -328,15 +328,9 @@ pub async fn settings(State(updates): State<Updates>, Extension(frame): Extensio
 
 /// Work has begun: programs get its id, people its page.
 fn begun<O: Offer>(want: &Want<O>, job: &Job) -> Reply {
-    #[derive(Serialize)]
-    struct Begun<'a> {
-        success: bool,
-        job: JobId,
-        version: &'a str,
-        message: String,
-    }
     let at = format!("{HERE}/jobs/{}", job.id);
-    let json = Begun { success: true, job: job.id, version: &job.version, message: format!("\"{}\" has begun.", job.title()) };
+    let json =
+        Begun { success: true, job: job.id, version: job.version.clone(), message: format!("\"{}\" has begun.", job.title()) };
     let mut response = Done { json, created: None, next: at.clone() }.respond(want)?.into_response();
     if want.form != Form::Html {
         *response.status_mut() = StatusCode::ACCEPTED;

@@ -1,5 +1,6 @@
 //! The use cases of updates: what is there, install, switch, roll back, remove; and what a manager does about the work of the one before it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub struct Place {
 }
 
 /// The client in use, as programs get it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Version {
     /// The version it tells.
     pub version: String,

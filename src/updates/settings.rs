@@ -1,5 +1,6 @@
 //! What the user wants of updates: looked for by themselves, installed by themselves, signed by whom. Pure but for reading a body.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use crate::http::extract::Members;
 use crate::verify::public_key;
 
 /// What the user wants of updates. By default releases are looked for daily and nothing is ever installed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Wanted {
     /// Releases are looked for once a day.
@@ -16,9 +17,11 @@ pub struct Wanted {
     pub automatic: bool,
     /// The part of the day for that: from this minute of the machine's local day, 0 to 1439 (as text `02:00`),
     #[serde(with = "time_of_day")]
+    #[schemars(with = "String", regex(pattern = "^[0-2][0-9]:[0-5][0-9]$"))]
     pub window_from: u16,
     /// to this one; it may go over midnight.
     #[serde(with = "time_of_day")]
+    #[schemars(with = "String", regex(pattern = "^[0-2][0-9]:[0-5][0-9]$"))]
     pub window_to: u16,
     /// The minisign public key that releases have to be signed with; none: signatures are not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

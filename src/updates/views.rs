@@ -1,6 +1,7 @@
 //! The pages of updates, which are also their JSON. No I/O here: everything shown was handed in.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::checking::News;
@@ -15,8 +16,9 @@ use crate::instances::{Instance, size_words};
 use crate::view;
 
 /// `/updates`.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/show.html", blocks = ["main"])]
+#[schemars(rename = "Updates")]
 pub struct UpdatesPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -96,8 +98,9 @@ impl UpdatesPage {
 }
 
 /// `/updates/history`.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/history.html", blocks = ["main"])]
+#[schemars(rename = "JobHistory")]
 pub struct HistoryPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -115,8 +118,9 @@ impl HistoryPage {
 }
 
 /// `/updates/jobs/{id}`.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/job.html", blocks = ["main", "job"])]
+#[schemars(rename = "JobInFull")]
 pub struct JobPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -182,8 +186,9 @@ impl JobPage {
 }
 
 /// `GET /updates/install`: what is about to be installed.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/install.html", blocks = ["main"])]
+#[schemars(rename = "InstallQuestion")]
 pub struct InstallPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -223,8 +228,9 @@ impl InstallPage {
 }
 
 /// `GET /updates/switch`: what a switch would do.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/switch.html", blocks = ["main"])]
+#[schemars(rename = "SwitchQuestion")]
 pub struct SwitchPage {
     #[serde(skip)]
     pub(super) frame: Frame,
@@ -282,8 +288,9 @@ impl SwitchPage {
 }
 
 /// `GET /updates/installed/{name}/delete`: the question.
-#[derive(Debug, Serialize, Template)]
+#[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "updates/remove.html", blocks = ["main"])]
+#[schemars(rename = "RemoveQuestion")]
 pub struct RemovePage {
     #[serde(skip)]
     pub(super) frame: Frame,

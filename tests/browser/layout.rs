@@ -76,6 +76,7 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/alerts/rules/new?kind=metric", "rule-metric"),
         ("/alerts/rules/a1e70000-0000-4000-8000-000000000002", "rule-edit"),
         ("/setup", "setup"),
+        ("/openapi", "api"),
         ("/nowhere", "not-found"),
     ]
     .map(|(path, name)| (path.to_owned(), name.to_owned()))
@@ -196,7 +197,9 @@ async fn look_at_everything(browser: &Browser) {
     look_at_setup(&manager, browser, &ids, &mut found).await;
 
     // What is folded away is looked at, too.
-    for (page, name) in [("/saved-configs", "configs-unfolded"), ("/saved-configs/new", "config-unfolded")] {
+    for (page, name) in
+        [("/saved-configs", "configs-unfolded"), ("/saved-configs/new", "config-unfolded"), ("/openapi", "api-unfolded")]
+    {
         browser.go(&manager.url(page)).await;
         browser.ask("document.querySelectorAll('details').forEach(d => { d.open = true })").await;
         look_at(browser, name, &mut found).await;

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses the part it needs")]
 
 pub mod answer;
+pub mod routes;
 
 use serde_json::{Value, json};
 use std::fs;
@@ -56,7 +57,8 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(limit: Duration, wha
     }
 }
 
-fn connections() -> reqwest::Client {
+/// A client that follows no redirection and goes through no proxy.
+pub fn connections() -> reqwest::Client {
     jd_manager::outgoing::plain().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 

@@ -336,7 +336,9 @@ async fn an_instance_is_silenced_for_a_while() {
 
 /// Lets an instance be seen as down for over a minute, as its watcher would, while the manager is not there.
 async fn seen_down(manager: &Manager, id: &str) {
-    let alerts = Alerts::new(Db::open(&manager.data_dir()).unwrap(), Sender::new(), SystemClock);
+    let db = Db::open(&manager.data_dir()).unwrap();
+    let vault = jd_manager::app::open_vault(&manager.data_dir(), &db).await.unwrap();
+    let alerts = Alerts::new(db, vault, Sender::new(), SystemClock);
     for seconds in [70, 30, 0] {
         let seen = Observation {
             instance: id.parse().unwrap(),

@@ -390,3 +390,20 @@ async fn lines_are_shown_as_text_whatever_is_in_them() {
     let raw = Answer::to(manager.request("GET", &path).header("accept", "text/plain")).await;
     assert!(raw.text.contains("<script>") && raw.text.contains(" end"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_compressed_arrives_whole() {
+    let (manager, id, _) = at_rest(3000, &[]).await;
+    for (query, is_empty) in [("", false), ("?q=no+line+says+this", true), ("?q=line+n", false)] {
+        let path = format!("/instances/{id}/log.txt{query}");
+        let plain = manager.ask(&path, "*/*").await.text;
+        assert_eq!(plain.is_empty(), is_empty);
+        let response = manager.request("GET", &path).header("accept-encoding", "gzip").send().await.unwrap();
+        let compressed = response.headers().get("content-encoding").is_some_and(|how| how == "gzip");
+        let bytes = response.bytes().await.unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*bytes), &mut text).unwrap();
+        assert!(compressed && text == plain, "{path}");
+    }
+    assert!(!manager.log().contains("panicked"), "{}", manager.log());
+}

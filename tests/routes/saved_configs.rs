@@ -589,6 +589,61 @@ async fn the_list_is_looked_through() {
 }
 
 #[tokio::test]
+async fn a_secret_key_is_shown_and_exported_only_when_it_is_asked_for_by_post() {
+    let manager = Manager::start().await;
+    let id = manager.save_config("one", &solo()).await;
+    let path = format!("/saved-configs/{id}");
+    let question = manager.ask(&format!("{path}/secret"), "text/html").await;
+    assert!(!question.text.contains(SECRET_KEY) && question.text.contains(PUBLIC_KEY));
+    assert_eq!(
+        question.page(200).attrs("main form", "action"),
+        [format!("{path}/secret"), format!("{path}/export?secret=include")]
+    );
+    assert!(manager.ask(&path, "text/html").await.page(200).attrs("main dd a", "href").contains(&format!("{path}/secret")));
+    let body = bare(&manager, "GET", &format!("{path}/secret")).await.json(200);
+    assert_eq!(body, json!({ "id": id, "name": "one", "public_key": PUBLIC_KEY }));
+
+    let shown = form(&manager, &format!("{path}/secret"), &[]).await;
+    assert_eq!(shown.header("cache-control"), Some("no-store"));
+    assert!(shown.page(200).texts("main dd code").contains(&SECRET_KEY.to_owned()));
+    let body = bare(&manager, "POST", &format!("{path}/secret")).await;
+    assert_eq!(body.header("cache-control"), Some("no-store"));
+    let keys = json!({ "public_key": PUBLIC_KEY, "secret_key": SECRET_KEY });
+    assert_eq!(body.json(200), json!({ "success": true, "config_id": id, "name": "one", "keys": keys }));
+    bare(&manager, "POST", &format!("/saved-configs/{NOBODY}/secret")).await.problem(404);
+
+    // As a file: masked unless the secret is asked for, and never by GET.
+    let export = format!("{path}/export");
+    let secret_of = |file: &Answer| {
+        assert_eq!((file.status, file.media_type(), file.header("cache-control")), (200, "application/toml", Some("no-store")));
+        assert!(file.header("content-disposition").unwrap().contains("one.toml"));
+        file.text.parse::<toml::Table>().unwrap()["authority_secret_key"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(secret_of(&manager.ask(&format!("{export}?secret=include"), "*/*").await), MASK);
+    assert_eq!(secret_of(&form(&manager, &export, &[]).await), MASK);
+    for asked in [
+        form(&manager, &format!("{export}?secret=include"), &[]).await,
+        form(&manager, &export, &[("secret", "include")]).await,
+        bare(&manager, "POST", &format!("/api{export}?secret=include")).await,
+    ] {
+        assert_eq!(secret_of(&asked), SECRET_KEY);
+    }
+    assert_eq!(bare(&manager, "POST", &format!("{export}?secret=please")).await.pointers(), ["/secret"]);
+    // Taken in again it is the same configuration.
+    let file = form(&manager, &format!("{export}?secret=include"), &[]).await.text;
+    let again = form(&manager, "/saved-configs/import", &[("name", "two"), ("toml", &file)]).await;
+    let two = again.header("location").unwrap().to_owned();
+    let keys = bare(&manager, "POST", &format!("{two}/secret")).await.json(200)["keys"].clone();
+    assert_eq!(keys["secret_key"], SECRET_KEY);
+    // Who did it is in the log, and what it was is not.
+    let log = manager.log();
+    for words in ["the secret key of a configuration is shown", "the secret key of a configuration is exported"] {
+        assert!(log.lines().any(|line| line.contains(words) && line.contains("this machine") && line.contains(&id)), "{log}");
+    }
+    assert!(!log.contains(SECRET_KEY));
+}
+
+#[tokio::test]
 async fn every_revision_has_an_author_and_two_can_be_compared() {
     let manager = Manager::start().await;
     let mut config = solo();
@@ -603,9 +658,10 @@ async fn every_revision_has_an_author_and_two_can_be_compared() {
         .iter()
         .map(|one| one["author"].clone())
         .collect();
-    assert_eq!(authors, ["page", "api", "api"]);
+    assert_eq!(authors, ["this machine (page)", "this machine (api)", "this machine (api)"]);
     let page = manager.ask(&format!("/saved-configs/{id}/revisions"), "text/html").await.page(200);
-    assert!(page.one("section[aria-labelledby=r3] .sub").starts_with("saved on a page"));
+    assert!(page.one("section[aria-labelledby=r3] .sub").starts_with("saved by this machine on a page"));
+    assert!(page.one("section[aria-labelledby=r1] span.sub").starts_with("saved by this machine through the API"));
     let links = page.attrs("section[aria-labelledby=r2] a", "href");
     assert_eq!(links, [format!("/saved-configs/{id}/compare?from=3&to=2")]);
     let compared = manager.json(&format!("/api{}", links[0])).await;

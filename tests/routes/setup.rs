@@ -397,3 +397,78 @@ async fn setups_are_thrown_away_and_unknown_ones_are_not_there() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_step_is_judged_while_it_is_being_filled_in() {
+    let manager = Manager::start().await;
+    let setup = begin(&manager, "SOLOMINING").await;
+    let page = manager.ask(&format!("{setup}/provider"), "text/html").await.page(200);
+    assert_eq!(page.attrs("form#setup > div[hx-post]", "hx-post"), [format!("{setup}/provider/check")]);
+    go(&manager, &setup, "provider", &PROVIDER, "payout").await;
+    // Beside each field that was sent, and kept nowhere.
+    let typed = [("coinbase_reward_script", "bc1qwrong"), ("network", "mainnet"), ("jdc_signature", ""), ("action", "go")];
+    let notes = super::swap(&manager, &format!("{setup}/payout/check"), "div", &typed).await;
+    assert_eq!(notes.status, 200, "{notes:?}");
+    for field in ["coinbase_reward_script", "network", "jdc_signature"] {
+        assert!(notes.text.contains(&format!("hx-target=\"#{field}-notes\"")), "{notes:?}");
+    }
+    assert_eq!((notes.text.matches("class=\"error\"").count(), notes.text.matches("<hx-partial").count()), (1, 3), "{notes:?}");
+    let page = manager.ask(&format!("{setup}/payout"), "text/html").await;
+    assert!(!page.text.contains("bc1qwrong"), "{page:?}");
+    // An address of another chain than the one that is named, and one that is right.
+    let path = format!("/api{setup}/payout/check");
+    let judged = async |payout: &str, network: &str| {
+        let body = json!({ "coinbase_reward_script": payout, "network": network });
+        send(&manager, "POST", &path, &body).await.json(200)
+    };
+    let wrong = judged(PAYOUT, "signet").await;
+    assert_eq!((&wrong["valid"], &wrong["errors"][0]["pointer"]), (&json!(false), &json!("/coinbase_reward_script")), "{wrong}");
+    assert_eq!(judged(PAYOUT, "mainnet").await["valid"], true);
+    // A plain form comes back with what there is to say.
+    let page = form(&manager, &format!("{setup}/payout/check"), &typed).await.page(200);
+    assert_eq!(page.count("#coinbase_reward_script-notes .error"), 1);
+    assert_eq!(send(&manager, "POST", &format!("/api/setup/{NOBODY}/payout/check"), &json!({})).await.status, 404);
+    // Which chain it is is kept with the configuration, and is ours: the client is not told.
+    go(&manager, &setup, "payout", &[("coinbase_reward_script", PAYOUT), ("network", "mainnet"), ("jdc_signature", "")], "name")
+        .await;
+    up_to_review(&manager, &setup, "barn").await;
+    form(&manager, &format!("{setup}/review"), &[]).await;
+    let saved = manager.json("/api/saved-configs").await["configurations"][0]["id"].as_str().unwrap().to_owned();
+    let config = manager.json(&format!("/api/saved-configs/{saved}")).await["config"].clone();
+    assert_eq!(config["template_provider_type"]["Sv2Tp"]["network"], "mainnet");
+    let file = manager.ask(&format!("/saved-configs/{saved}/toml"), "text/plain").await;
+    assert!(!file.text.contains("network"), "{file:?}");
+    let mut other = config;
+    other["template_provider_type"]["Sv2Tp"]["network"] = json!("moonnet");
+    let refused = send(&manager, "PUT", &format!("/api/saved-configs/{saved}"), &json!({ "config": other })).await;
+    assert_eq!(refused.pointers(), ["/config/template_provider_type/Sv2Tp/network"]);
+}
+
+#[tokio::test]
+async fn a_list_of_pools_of_ones_own_counts_at_once_and_a_mistake_in_it_is_named() {
+    let manager = Manager::start().await;
+    let setup = begin(&manager, "FULLTEMPLATE").await;
+    go(&manager, &setup, "provider", &PROVIDER, "pools").await;
+    let file = manager.data_dir().join("pools.toml");
+    let own = format!(
+        "[[pool]]\nid = \"attic\"\nname = \"In the <attic>\"\nnetwork = \"regtest\"\npool_address = \"127.0.0.1\"\npool_port = 9\n\
+         jds_address = \"127.0.0.1\"\njds_port = 10\nauthority_pubkey = \"{POOL_KEY}\"\n"
+    );
+    std::fs::write(&file, &own).unwrap();
+    let page = manager.ask(&format!("{setup}/pools"), "text/html").await.page(200);
+    assert!(page.attrs("button[value^='known.']", "value").contains(&"known.attic".to_owned()));
+    form(&manager, &format!("{setup}/pools"), &[("action", "known.attic")]).await;
+    let page = manager.ask(&format!("{setup}/pools"), "text/html").await.page(200);
+    assert!(page.attrs("input[name$='authority_pubkey']", "value").contains(&POOL_KEY.to_owned()));
+    // By its name in one request, too.
+    let body = json!({ "name": "x", "mode": "FULLTEMPLATE", "template_provider": { "Sv2Tp": { "address": "127.0.0.1:9" } },
+        "pools": [{ "known": "attic", "user_identity": "me" }], "payout": "no payout" });
+    assert_eq!(send(&manager, "POST", "/api/setup", &body).await.pointers(), ["/payout"]);
+    std::fs::write(&file, own.replace("pool_port = 9", "pool_port = 0")).unwrap();
+    for _ in 0..2 {
+        let page = manager.ask(&format!("{setup}/pools"), "text/html").await.page(200);
+        assert!(page.one("section[aria-labelledby=known] p.warning").contains("pools.toml has a mistake"));
+        assert!(!page.attrs("button[value^='known.']", "value").contains(&"known.attic".to_owned()));
+    }
+    assert_eq!(manager.log().matches("pools.toml has a mistake").count(), 1, "{}", manager.log());
+}

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::ids::ChannelId;
 use crate::notify::Sender;
+use crate::vault::Vault;
 
 /// It looks again after so long even if nobody calls and nothing is due: clocks are set, and databases have other writers.
 const LOOK: Duration = Duration::from_secs(60);
@@ -22,6 +23,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Sends what waits.
 pub struct Courier {
     pub(in crate::alerts) db: Db,
+    pub(in crate::alerts) vault: Vault,
     pub(in crate::alerts) sender: Arc<Sender>,
     pub(in crate::alerts) clock: Arc<dyn Clock>,
     /// Called when something new waits.
@@ -38,7 +40,8 @@ impl Courier {
         let mut is_failing = false;
         while !stop.is_cancelled() {
             let mut in_hand = self.in_hand.lock().await;
-            let pause = match self.db.read(queries::parcels).await {
+            let vault = self.vault.clone();
+            let pause = match self.db.read(move |c| queries::parcels(c, &vault)).await {
                 Ok(parcels) => {
                     is_failing = false;
                     let now = self.clock.now();

@@ -6,6 +6,7 @@
 mod courier;
 pub(super) mod queries;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Where a delivery stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
     /// To be sent, for the first time or again.
@@ -50,7 +51,7 @@ impl Progress {
 }
 
 /// One notice for one channel.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Delivery {
     /// Its number; larger ones are newer.
     pub id: i64,

@@ -13,6 +13,7 @@ use crate::db::statement::Statement;
 use crate::error::Result;
 use crate::ids::ChannelId;
 use crate::notify::{Message, Mood};
+use crate::vault::Vault;
 
 /// Puts a notice of `at` on its way to a channel, to be sent from `due_at` on.
 pub fn insert_delivery(db: &mut Db, channel: ChannelId, at: Timestamp, due_at: Timestamp, said: &Said) -> QueryResult<usize> {
@@ -108,7 +109,7 @@ pub fn deliveries(db: &mut Db, before: Option<i64>, limit: i64) -> QueryResult<V
 type ParcelRow = ((i64, String, String), (String, Timestamp, String, String), (String, String), (i32, Timestamp, Timestamp));
 
 /// The oldest delivery that waits, of each channel that can be read; those of others wait until it can be.
-pub fn parcels(db: &mut Db) -> Result<Vec<Parcel>> {
+pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<Parcel>> {
     use alert_deliveries as d;
     let first = "SELECT MIN(id) FROM alert_deliveries WHERE state = 'waiting' GROUP BY channel_id";
     let ids: Vec<i64> = Statement::<BigInt>::new(first).load(db)?;
@@ -131,8 +132,8 @@ pub fn parcels(db: &mut Db) -> Result<Vec<Parcel>> {
             let message = Message { id: message_id, at: at.0, title, text, mood: mood_of(&mood), link: None, data };
             Some(Parcel {
                 id,
+                target: target_of(vault, &channel_id, &target)?,
                 channel_id: channel_id.parse().ok()?,
-                target: target_of(&target)?,
                 message,
                 tries,
                 queued_at,

@@ -2,10 +2,11 @@
 
 use askama::Template;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::ChannelView;
+use super::answers::ChannelKinds;
 use super::fields::{Input, Shown, error_of};
 use crate::alerts::kinds::{Field, How, KINDS, Kind, kind};
 use crate::alerts::model::SavedChannel;
@@ -47,7 +48,6 @@ impl ChannelPage {
     #[must_use]
     pub fn new(frame: Frame, kind: Option<&'static Kind>) -> Self {
         let defaults = kind.iter().flat_map(|kind| kind.fields).map(|field| (field.name.to_owned(), field.default.to_owned()));
-        let names = |kind: &Kind| json!({ "kind": kind.name, "fields": kind.fields.iter().map(|f| f.name).collect::<Vec<_>>() });
         Self {
             frame,
             id: None,
@@ -56,7 +56,7 @@ impl ChannelPage {
             values: defaults.collect(),
             errors: Vec::new(),
             secret_was_dropped: false,
-            json: json!({ "kinds": KINDS.iter().map(names).collect::<Vec<_>>() }),
+            json: serde_json::to_value(ChannelKinds::all()).unwrap_or_default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::fields::{Input, Shown, error_of, time};
@@ -10,6 +10,7 @@ use crate::alerts::judging::typed;
 use crate::alerts::model::{Condition, Rule};
 use crate::alerts::rule_draft::{USUAL, is_watched};
 use crate::alerts::service;
+use crate::alerts::views::answers::RuleKinds;
 use crate::error::FieldError;
 use crate::health::model::Check;
 use crate::http::Frame;
@@ -108,7 +109,7 @@ impl RulePage {
             chosen: Vec::new(),
             choices,
             errors: Vec::new(),
-            json: json!({ "kinds": Condition::KINDS }),
+            json: serde_json::to_value(RuleKinds { kinds: Condition::KINDS }).unwrap_or_default(),
         }
     }
 

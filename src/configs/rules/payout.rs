@@ -36,7 +36,8 @@ pub fn payout(reward: &RewardScript, provider: Option<&TemplateProvider>, found:
     }
     let node = match provider {
         Some(TemplateProvider::BitcoinCoreIpc { network, .. }) => Some(*network),
-        _ => None,
+        Some(TemplateProvider::Sv2Tp { network, .. }) => *network,
+        None => None,
     };
     let kind = match reward.chain() {
         Some(Chain::Main) => "a mainnet address",
@@ -57,7 +58,9 @@ pub fn payout(reward: &RewardScript, provider: Option<&TemplateProvider>, found:
                 (None, _) => "It names no chain, so it holds for any.".to_owned(),
                 (Some(_), Some(network)) => format!("This is {kind}, and the node follows {network}."),
                 (Some(Chain::Main), None) => {
-                    format!("This is {kind}: right if the node behind the template provider is on mainnet.")
+                    format!(
+                        "This is {kind}: right if the node behind the template provider is on mainnet. Say which chain it follows, and this is known."
+                    )
                 }
                 (Some(_), None) => format!(
                     "This is {kind}: right only if the node behind the template provider follows such a chain. On mainnet it \
@@ -77,13 +80,20 @@ mod tests {
     /// Kind and text of what is said about a payout.
     fn judge(text: &str, network: Option<BitcoinNetwork>) -> Vec<(char, String)> {
         let provider = match network {
-            None => TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None },
+            None => TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None, network: None },
             Some(network) => {
                 TemplateProvider::BitcoinCoreIpc { version: 31, network, data_dir: None, fee_threshold: 1, min_interval: 1 }
             }
         };
         let mut found = Findings::default();
         payout(&reward_script(text).unwrap(), Some(&provider), &mut found);
+        // A chain that the user names counts as one that the node is asked for.
+        if network.is_some() {
+            let named = TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None, network };
+            let mut same = Findings::default();
+            payout(&reward_script(text).unwrap(), Some(&named), &mut same);
+            assert_eq!(same, found);
+        }
         let told = |kind: char, list: Vec<crate::error::FieldError>| {
             list.into_iter().map(move |one| {
                 assert_eq!(one.pointer, AT);

@@ -15,7 +15,7 @@ pub(super) fn check(config: &ClientConfig, found: &mut Findings) {
 }
 
 fn provider(provider: &TemplateProvider, found: &mut Findings) {
-    let TemplateProvider::Sv2Tp { address, public_key } = provider else { return };
+    let TemplateProvider::Sv2Tp { address, public_key, .. } = provider else { return };
     let Ok((host, _)) = address::host_port(address) else { return };
     let at = "/template_provider_type/Sv2Tp";
     documentation(&format!("{at}/address"), &host, found);
@@ -131,7 +131,7 @@ mod tests {
     fn a_provider_elsewhere_needs_a_key() {
         let provider = |address: &str, key: bool| {
             let public_key = key.then(|| samples::POOL_KEY.to_owned());
-            let template_provider_type = TemplateProvider::Sv2Tp { address: address.into(), public_key };
+            let template_provider_type = TemplateProvider::Sv2Tp { address: address.into(), public_key, network: None };
             told(&ClientConfig { template_provider_type, ..samples::pool() })
         };
         for near in ["127.0.0.1:8442", "localhost:8442", "[::1]:8442", "tp.localhost:1"] {

@@ -17,7 +17,7 @@ struct World {
 fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
-    World { configs: Configs::new(db.clone()), db, _dir: dir }
+    World { configs: Configs::new(db.clone(), Vault::of_a_test()), db, _dir: dir }
 }
 
 fn body(value: Value) -> Draft {
@@ -481,4 +481,32 @@ async fn a_list_can_be_looked_through() {
     assert_eq!(names("ziege", 9, 0).await.0, ["alone"]);
     assert_eq!(names(samples::SECRET, 9, 0).await.1, 0, "a secret is not looked for");
     assert_eq!(names("%", 9, 0).await.1, 0);
+}
+
+#[tokio::test]
+async fn the_secret_is_stored_sealed_for_its_configuration_and_revision() {
+    let w = world();
+    let (id, other) = (w.made("one").await, w.made("two").await);
+    let mut config = samples::pool().to_stored_value();
+    config["share_batch_size"] = json!(7);
+    w.configs.update(id, body(json!({ "config": config }))).await.unwrap();
+    let stored = w.db.read(|c| Ok(queries::stored(c)?.concat())).await.unwrap();
+    assert_eq!(stored.len(), 5);
+    for (_, _, text) in &stored {
+        // All but the secret can be read and searched.
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert!(
+            value["authority_secret_key"].as_str().unwrap().starts_with("sealed:1:") && value["mode"] == "FULLTEMPLATE",
+            "{text}"
+        );
+        assert!(!text.contains(&samples::SECRET[..16]));
+    }
+    // Nothing is left to seal; one that was moved elsewhere does not open.
+    let vault = Vault::of_a_test();
+    assert_eq!(w.db.write(move |c| crate::configs::seal(c, &vault)).await.unwrap(), 0);
+    let moved = stored.iter().find(|(of, _, _)| *of == id).unwrap().2.clone();
+    w.db.write(move |c| Ok(queries::set_stored(c, other, 1, &moved)?)).await.unwrap();
+    let error = w.configs.get(other).await.unwrap_err().to_string();
+    assert!(error.contains("does not open") && !error.contains("sealed:1:"), "{error}");
+    assert_eq!(w.configs.get(id).await.unwrap().config.authority_secret_key.reveal(), samples::SECRET);
 }

@@ -42,6 +42,12 @@ pub fn export(config: &ClientConfig, source: Option<&str>) -> String {
     document.to_string()
 }
 
+/// The file with the secret in it: for those who may see it, and for nobody else.
+#[must_use]
+pub fn export_whole(config: &ClientConfig, source: Option<&str>) -> String {
+    with_secret(config, source, config.authority_secret_key.reveal()).to_string()
+}
+
 /// A file that was imported, to be kept for its words: without its secrets, wherever they stand.
 #[must_use]
 pub fn words_of(file: &str) -> Option<String> {

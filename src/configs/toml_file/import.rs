@@ -20,7 +20,7 @@ const MOST_SYNTAX_ERRORS: usize = 5;
 const MOST_REMARKS: usize = 50;
 
 /// Something to say about a place in a file, be it an error or only worth knowing.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
 pub struct Remark {
     /// The key as it would be written in full, `upstreams[0].pool_port`; empty when the file as a whole is meant.
     pub key: String,

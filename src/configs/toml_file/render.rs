@@ -142,7 +142,8 @@ fn upstream(pool: &Upstream, version: Option<ClientVersion>) -> Value {
 fn provider(provider: &TemplateProvider, top: &Section) -> Table {
     let mut choice = top.below("template_provider_type");
     match provider {
-        TemplateProvider::Sv2Tp { address, public_key } => {
+        // The chain behind it is ours to know; no client reads it.
+        TemplateProvider::Sv2Tp { address, public_key, network: _ } => {
             let mut table = choice.below("Sv2Tp");
             table.put("address", address.as_str());
             table.put_some("public_key", public_key.clone());

@@ -15,6 +15,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
     ("template_provider", "Kind"),
     ("template_provider_type.Sv2Tp.address", "Address of the template provider"),
     ("template_provider_type.Sv2Tp.public_key", "Its public key (optional)"),
+    ("template_provider_type.Sv2Tp.network", "Chain it follows (optional)"),
     ("template_provider_type.BitcoinCoreIpc.version", "Version of Bitcoin Core"),
     ("template_provider_type.BitcoinCoreIpc.network", "Network"),
     ("template_provider_type.BitcoinCoreIpc.data_dir", "Data directory (optional)"),
@@ -38,7 +39,7 @@ pub(super) const LABELS: &[(&str, &str)] = &[
 ];
 
 /// The fields of a pool, in the order of the form.
-pub(super) const POOL_LABELS: [(&str, &str); 6] = [
+pub const POOL_LABELS: [(&str, &str); 6] = [
     ("pool_address", "Pool address"),
     ("pool_port", "Pool port"),
     ("user_identity", "Your account at this pool"),

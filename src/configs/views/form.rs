@@ -4,6 +4,7 @@
 //! secret key never gets into the form: whoever typed one types it again.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::ops::Range;
 
@@ -51,8 +52,9 @@ pub struct Complaint {
 }
 
 /// `GET /saved-configs/new`, `GET /saved-configs/{id}/edit`, and both again when something is wrong.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/form.html", blocks = ["main"])]
+#[schemars(rename = "ConfigurationForm")]
 pub struct FormPage {
     #[serde(skip)]
     frame: Frame,
@@ -204,6 +206,11 @@ impl FormPage {
 
     fn networks(&self) -> Vec<(String, String)> {
         options(BitcoinNetwork::ALL.map(|network| (network.as_str(), network.as_str())))
+    }
+
+    /// Chains that need not be said.
+    fn chains(&self) -> Vec<(String, String)> {
+        options([("", "not said")]).into_iter().chain(self.networks()).collect()
     }
 
     fn core_versions(&self) -> Vec<(String, String)> {

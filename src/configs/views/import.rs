@@ -1,6 +1,7 @@
 //! The page for importing a client's file, and the file on its way back to the page without its secrets.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::values::Pairs;
@@ -9,8 +10,9 @@ use crate::http::Frame;
 use crate::keys::{MASK, without_secret_keys};
 
 /// `GET /saved-configs/import`, and again when something is wrong.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/import.html", blocks = ["main"])]
+#[schemars(rename = "ImportForm")]
 pub struct ImportPage {
     #[serde(skip)]
     frame: Frame,

@@ -1,6 +1,7 @@
 //! Errors, warnings and hints in words, told apart by more than colour.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields::{field_name, id_of, label};
@@ -38,7 +39,7 @@ fn labelled(one: &FieldError) -> (String, &str) {
 }
 
 /// What people who look at something else should know of a configuration: what is wrong and what is doubtful.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Doubts {
     /// What must be mended; pointers below `/config`.
     pub errors: Vec<FieldError>,

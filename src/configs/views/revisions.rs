@@ -1,6 +1,7 @@
 //! The pages of a configuration's history.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields;
@@ -35,8 +36,9 @@ impl Change {
 }
 
 /// `GET /saved-configs/{id}/revisions`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/revisions.html", blocks = ["main"])]
+#[schemars(rename = "Revisions")]
 pub struct RevisionsPage {
     #[serde(skip)]
     frame: Frame,
@@ -70,12 +72,17 @@ impl RevisionsPage {
     }
 
     /// Who saved it, in words.
-    fn author(&self, revision: &Revision) -> Option<&'static str> {
+    fn author(&self, revision: &Revision) -> Option<String> {
         match revision.author.as_str() {
-            "page" => Some("on a page"),
-            "api" => Some("by a program"),
             "" => None,
-            _ => Some("by jd-manager itself"),
+            // Of a time when it was not noted who.
+            "page" => Some("on a page".into()),
+            "api" => Some("by a program".into()),
+            "jd-manager" => Some("by jd-manager itself".into()),
+            author => Some(match author.strip_suffix(" (page)") {
+                Some(who) => format!("by {who} on a page"),
+                None => format!("by {}", author.replace(" (api)", " through the API")),
+            }),
         }
     }
 
@@ -86,8 +93,9 @@ impl RevisionsPage {
 }
 
 /// `GET /saved-configs/{id}/compare`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/compare.html", blocks = ["main"])]
+#[schemars(rename = "RevisionComparison")]
 pub struct ComparePage {
     #[serde(skip)]
     frame: Frame,

@@ -1,6 +1,7 @@
 //! The page of one saved configuration, which is also its JSON.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::notes::{Notes, notes};
@@ -14,8 +15,9 @@ use crate::error::FieldError;
 use crate::http::Frame;
 
 /// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/show.html", blocks = ["main"])]
+#[schemars(rename = "Configuration")]
 pub struct ShowPage {
     #[serde(skip)]
     frame: Frame,

@@ -1,5 +1,6 @@
 //! What stands in the fields of a configuration's form: from a configuration, or as a form sent it. No secret gets in here.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ pub(super) fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
 }
 
 /// What stands in the fields, by name; no secret is among it.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Values {
     #[serde(flatten)]
     pub(super) fields: BTreeMap<String, String>,

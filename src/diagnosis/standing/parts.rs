@@ -2,6 +2,7 @@
 //! Values only; how lines change them is not known here.
 
 use crate::clock::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ const REASONS: usize = 16;
 pub const OTHER: &str = "other";
 
 /// How things stand with the template provider, since when.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Provider {
     /// Nothing was said about it yet.
@@ -44,7 +45,7 @@ pub enum Provider {
 }
 
 /// Where work goes, since when.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Work {
     /// Nothing was said about it yet.
@@ -68,7 +69,7 @@ pub enum Work {
 }
 
 /// What became of a pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpstreamState {
     /// The client tries to connect with it.
@@ -83,8 +84,9 @@ pub enum UpstreamState {
 }
 
 /// A pool with its job declaration server, one of the list in the configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
+#[schemars(rename = "UpstreamStanding")]
 pub struct Upstream {
     /// Its place in the list, from 1.
     pub number: u64,
@@ -103,7 +105,7 @@ pub struct Upstream {
 }
 
 /// Something the client said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Said {
     /// When it was last said.
     pub at: Timestamp,
@@ -112,7 +114,7 @@ pub struct Said {
 }
 
 /// What became of shares in this run. The counts are the pool's; in solo there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Shares {
     /// When the pool last took some.

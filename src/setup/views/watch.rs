@@ -1,6 +1,7 @@
 //! The page that watches a new instance until it serves miners, which is also its JSON.
 
 use askama::Template;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::Frame;
@@ -8,8 +9,9 @@ use crate::instances::Instance;
 use crate::keeper::machine::State;
 
 /// `GET /setup/watch/{id}`.
-#[derive(Debug, Template, Serialize)]
+#[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "setup/watch.html", blocks = ["main", "standing"])]
+#[schemars(rename = "SetupWatch")]
 pub struct WatchPage {
     #[serde(skip)]
     frame: Frame,

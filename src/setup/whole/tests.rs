@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::keys::KeyPair;
+use crate::setup::known::built_in;
 
 const PAYOUT: &str = "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc";
 const POOL_KEY: &str = "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc";
@@ -21,7 +22,7 @@ fn body() -> Value {
 }
 
 fn pointers(body: Value) -> Vec<String> {
-    let judged = Whole::of_body(body, &starting()).unwrap().judge();
+    let judged = Whole::of_body(body, &starting(), &built_in()).unwrap().judge();
     assert_eq!(judged.config.is_none(), !judged.found.errors.is_empty());
     let mut found: Vec<String> = seen_from_the_body(judged.found.errors).into_iter().map(|one| one.pointer).collect();
     found.dedup();
@@ -36,7 +37,7 @@ fn with(change: impl FnOnce(&mut Value)) -> Vec<String> {
 
 #[test]
 fn a_body_is_a_configuration_with_keys_of_its_own() {
-    let judged = Whole::of_body(body(), &starting()).unwrap().judge();
+    let judged = Whole::of_body(body(), &starting(), &built_in()).unwrap().judge();
     let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
     assert_eq!((config.mode, config.upstreams.len()), (Mode::FullTemplate, 1));
     assert!(crate::keys::pair_matches(&config.authority_public_key, &config.authority_secret_key));
@@ -57,7 +58,7 @@ fn everything_wrong_is_named_where_the_program_wrote_it() {
     assert_eq!(with(|b| b["network"] = "moon".into()), ["/network"]);
     assert_eq!(with(|b| b["start"] = "yes".into()), ["/start"]);
     assert_eq!(with(|b| b["name"] = 3.into()), ["/name"]);
-    assert!(Whole::of_body(json!([]), &starting()).is_err());
+    assert!(Whole::of_body(json!([]), &starting(), &built_in()).is_err());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A piece of work on clients: how far it is, and the instances it takes along.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{InstanceId, JobId};
 
 /// How far a piece of work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// About to begin.
@@ -79,7 +80,7 @@ impl Stage {
 }
 
 /// What a piece of work is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
     /// Bringing a client into the store.
@@ -113,7 +114,7 @@ impl Task {
 }
 
 /// A piece of work on clients, under way or over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Job {
     /// Which.
     pub id: JobId,
@@ -190,7 +191,7 @@ impl Job {
 }
 
 /// Instances on their way from one version to another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Switch {
     /// The version in use before; none: there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,7 +205,7 @@ pub struct Switch {
 }
 
 /// How an instance shows that it has come up well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Gate {
     /// It serves miners within so many seconds
     pub ready_within_s: u64,
@@ -221,7 +222,8 @@ impl Default for Gate {
 }
 
 /// One instance of a switch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "SwitchStep")]
 pub struct Step {
     /// Which.
     pub id: InstanceId,
@@ -253,7 +255,7 @@ pub struct Step {
 }
 
 /// How far an instance is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepState {
     /// Its turn is yet to come.

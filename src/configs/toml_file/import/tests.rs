@@ -29,7 +29,7 @@ fn files_of_the_client_are_read() {
     assert_eq!((solo.config.mode, solo.config.upstreams.len()), (Mode::SoloMining, 0));
     assert_eq!(
         solo.config.template_provider_type,
-        TemplateProvider::Sv2Tp { address: "127.0.0.1:25442".into(), public_key: None }
+        TemplateProvider::Sv2Tp { address: "127.0.0.1:25442".into(), public_key: None, network: None }
     );
     let pool = import(POOL_FILE).unwrap();
     assert_eq!((pool.config.upstreams[0].pool_port, pool.config.upstreams[0].jds_port), (25333, 25334));

@@ -1,0 +1,9 @@
+//! The import of configurations under libFuzzer: `cargo fuzz run import fuzz/corpus/import fuzz/seeds/import`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    // Bodies that are no UTF-8 are refused before anybody reads them.
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        jd_manager::configs::fuzzing::import_holds(text);
+    }
+});

@@ -1,0 +1,2 @@
+-- What is sealed stays so: only a program that knows the table reads it.
+DROP TABLE vault;

@@ -1,0 +1,42 @@
+//! What programs are told of a change in who may do what. No I/O.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::model::User;
+use crate::ids::UserId;
+
+/// Somebody was let in.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Welcome {
+    /// It was.
+    pub success: bool,
+    /// That in a sentence.
+    pub message: String,
+    /// Who.
+    pub user: User,
+}
+
+/// A user was made.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct UserMade {
+    /// It was.
+    pub success: bool,
+    /// Which.
+    pub user_id: UserId,
+    /// That in a sentence.
+    pub message: String,
+    /// As it is now.
+    pub user: User,
+}
+
+/// A user was changed.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct UserChanged {
+    /// It was.
+    pub success: bool,
+    /// That in a sentence.
+    pub message: String,
+    /// As it is now.
+    pub user: User,
+}

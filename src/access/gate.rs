@@ -1,0 +1,179 @@
+//! The gate: the middleware that every request passes, between the checks of where it comes from and the handler.
+//!
+//! It finds out who asks, asks the house which role the door needs, turns away whoever lacks it in the form they understand, writes down what was
+//! changed, and ends event streams of those who may not listen any more. Knows no route but those of the login itself.
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::StreamExt;
+use std::time::Duration;
+
+use super::model::Deed;
+use super::recognising::{Proof, Recognised, Shown};
+use super::service::Access;
+use crate::http::want::{Asked, Form};
+use crate::http::{Caller, Frame, Peer, Problem, Role};
+
+/// Who may pass a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Whoever can reach the manager.
+    Anybody,
+    /// Those with at least this role.
+    From(Role),
+}
+
+/// What the house says of a method at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Who may pass.
+    pub who: Who,
+    /// What happens behind it, in the past tense, for the audit log; `None` where nothing is changed.
+    pub deed: Option<&'static str>,
+}
+
+/// The house's table of doors: by method, and the route's pattern without `/api`; `None` where no route is.
+pub type Doors = fn(&Method, Option<&str>) -> Door;
+
+/// Streams look at least so often whether they may go on.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Middleware: lets through whoever may pass.
+pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: Request, next: Next) -> Response {
+    let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let pattern = pattern.as_deref().map(|path| path.strip_prefix("/api").filter(|rest| rest.starts_with('/')).unwrap_or(path));
+    let door = doors(request.method(), pattern);
+    if door.who == Who::Anybody {
+        return next.run(request).await;
+    }
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+    let shown = Shown::of(request.headers(), peer);
+    let known = match access.recognise(shown.clone(), peer).await {
+        Ok(known) => known,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let (caller, proof) = match known {
+        Recognised::As(caller, proof) => (caller, proof),
+        Recognised::Nobody { can_log_in } => {
+            let wish = Wish::of(&request);
+            let awaits = !can_log_in && access.awaits_first_visit().await.unwrap_or(false);
+            return turn_away(&wish, can_log_in, awaits);
+        }
+        Recognised::Forwarded => return forwarded().into_response(),
+    };
+    let mut deed = door.deed.map(|deed| Deed {
+        actor: caller.title(),
+        role: caller.role.name().into(),
+        address: peer.address.map(|a| a.to_string()).unwrap_or_default(),
+        deed: deed.into(),
+        path: request.uri().path().chars().take(300).collect(),
+        status: 0,
+    });
+    let frame = framed(&mut request, &caller, &proof);
+    let response = match door.who {
+        Who::From(needed) if caller.role < needed => {
+            caller.must_be(needed).map_or_else(IntoResponse::into_response, |()| StatusCode::FORBIDDEN.into_response())
+        }
+        _ => {
+            request.extensions_mut().insert(caller.clone());
+            request.extensions_mut().insert(proof.clone());
+            next.run(request).await
+        }
+    };
+    if let Some(deed) = &mut deed {
+        deed.status = response.status().as_u16();
+        // Before it is answered: what is acknowledged is written down.
+        if let Err(error) = access.note(deed.clone()).await {
+            tracing::error!(%error, ?deed, "a deed could not be written into the audit log");
+        }
+    }
+    let mut response = while_let_in(access, response, shown, peer, (caller, proof));
+    if let Some(frame) = frame {
+        response.extensions_mut().insert(frame);
+    }
+    response
+}
+
+/// Tells the pages who is looking at them; an error's page, too, which is made further out.
+fn framed(request: &mut Request, caller: &Caller, proof: &Proof) -> Option<Frame> {
+    let frame = request.extensions_mut().get_mut::<Frame>()?;
+    frame.caller = Some(caller.clone());
+    frame.has_session = matches!(proof, Proof::Session(_));
+    Some(frame.clone())
+}
+
+/// What somebody who is not known asked for, as far as the answer depends on it.
+struct Wish {
+    asked: Asked,
+    /// Where they wanted to go, and may go once they are known. What was sent with a form is lost, so it is no form's address.
+    next: String,
+}
+
+impl Wish {
+    fn of(request: &Request) -> Self {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        Self {
+            asked: request.extensions().get::<Asked>().cloned().unwrap_or_default(),
+            next: if request.method().is_safe() { path.into() } else { "/".into() },
+        }
+    }
+}
+
+/// The answer to whoever is not known: people are sent to the login, programs are told.
+fn turn_away(wish: &Wish, can_log_in: bool, awaits: bool) -> Response {
+    let login = if awaits { "/login/first" } else { "/login" };
+    if wish.asked.for_errors() == Form::Html && (can_log_in || awaits) {
+        if wish.asked.fragment {
+            let to = HeaderValue::from_static(login);
+            return ([(HeaderName::from_static("hx-redirect"), to)], StatusCode::OK).into_response();
+        }
+        if wish.next == "/" || awaits {
+            return Redirect::to(login).into_response();
+        }
+        let next: String = form_urlencoded::byte_serialize(wish.next.as_bytes()).collect();
+        return Redirect::to(&format!("{login}?next={next}")).into_response();
+    }
+    let detail = match (can_log_in, awaits) {
+        (true, _) => "Log in first: at /login, or with a token in the header \"Authorization: Bearer …\".",
+        (_, true) => {
+            "Nobody has a password yet. Open /login/first in a browser and set one with the code that jd-manager printed."
+        }
+        _ => "Nobody has a password yet, so jd-manager answers only to its own machine. Set one there: jd-manager set-password.",
+    };
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+    problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"jd-manager\"")).into_response()
+}
+
+fn forwarded() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "This request came through a proxy, and nobody has a password yet: whoever reaches the proxy could redirect the mining income. Set \
+         a password (jd-manager set-password), and name the proxy in the setting trusted_proxies.",
+    )
+}
+
+/// An event stream that ends when its listener may not listen any more: logged out, revoked, expired, or of another role.
+fn while_let_in(access: Access, response: Response, shown: Shown, peer: Peer, was: (Caller, Proof)) -> Response {
+    let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
+    if !is_stream {
+        return response;
+    }
+    let mut changed = access.changed.subscribe();
+    let over = async move {
+        loop {
+            let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
+            match access.recognise(shown.clone(), peer).await {
+                Ok(Recognised::As(caller, proof)) if (&caller.name, caller.role, &proof) == (&was.0.name, was.0.role, &was.1) => {
+                }
+                // A database that does not answer now takes nothing from anybody.
+                Err(_) => {}
+                Ok(_) => return,
+            }
+        }
+    };
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(over))))
+}

@@ -1,0 +1,37 @@
+//! Access: who may do what, and who did what.
+//!
+//! While nobody has a password, the machine's own user is trusted: over loopback and over the manager's own socket. From the first user on,
+//! whoever comes over the network logs in or brings a token; the socket, which only the manager's own user and root can open, stays open to them.
+//!
+//! Invariants: what lets somebody in is kept as a hash only and shown once; names that exist and names that do not are answered alike and
+//! equally fast; an attempt is counted before it is judged; there is always an admin once there is a user; what is changed through the
+//! router is in the audit log before it is answered.
+//!
+//! * [`model`]: users, sessions, tokens, the log's lines. `password`: what one has to be, and its hash. `keepsake`: random texts that let in.
+//!   `second_factor`: codes of an authenticator. `attempts`: how many guesses are allowed. All without I/O.
+//! * `recognising`: who sent a request. `service`: the use cases of users; `signing_in`: those of the login; `tokens`: those of programs. [`gate`]: the middleware that asks them.
+//! * `jobs`: what is forgotten.
+//!
+//! Knows nothing of what lies behind the doors: which door needs which role is told to the gate by the house.
+
+mod answers;
+mod attempts;
+pub mod documented;
+pub mod gate;
+mod jobs;
+mod keepsake;
+pub mod model;
+mod password;
+mod queries;
+mod recognising;
+pub mod routes;
+mod second_factor;
+mod service;
+mod signing_in;
+mod tokens;
+pub mod views;
+
+pub use gate::{Door, Who};
+pub use model::{Deed, Entry, Session, Token, User};
+pub use service::{Access, FirstCode};
+pub use tokens::Wish;

@@ -1,0 +1,308 @@
+//! The statements behind users, sessions, tokens and the audit log.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection as Db;
+
+use super::model::{Credentials, Deed, Entry, Session, Token, User};
+use crate::clock::Timestamp;
+use crate::db::schema::{audit, sessions, tokens, users};
+use crate::ids::{SessionId, TokenId, UserId};
+use crate::role::Role;
+
+/// A row of `users`.
+type UserRow = (UserId, String, String, String, Option<String>, i64, Timestamp, Timestamp);
+
+/// A role that a newer program wrote may do the least.
+fn role(text: &str) -> Role {
+    text.parse().unwrap_or(Role::Viewer)
+}
+
+fn credentials((id, name, role_name, password, second_factor, step, created_at, password_at): UserRow) -> Credentials {
+    let user = User { id, name, role: role(&role_name), second_factor: second_factor.is_some(), created_at, password_at };
+    Credentials { user, password, second_factor, step }
+}
+
+/// Whether there is anybody who may log in.
+pub fn has_users(db: &mut Db) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(db)
+}
+
+/// All users, by name.
+pub fn all_users(db: &mut Db) -> QueryResult<Vec<User>> {
+    Ok(users::table.order(users::name).load::<UserRow>(db)?.into_iter().map(|row| credentials(row).user).collect())
+}
+
+/// A user with what proves who it is.
+pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<Credentials>> {
+    Ok(users::table.find(id).first::<UserRow>(db).optional()?.map(credentials))
+}
+
+/// The same by name, whatever the case.
+pub fn user_called(db: &mut Db, name: &str) -> QueryResult<Option<Credentials>> {
+    Ok(users::table.filter(users::name.eq(name)).first::<UserRow>(db).optional()?.map(credentials))
+}
+
+/// Saves a new user.
+pub fn insert_user(db: &mut Db, user: &User, password: &str) -> QueryResult<usize> {
+    diesel::insert_into(users::table)
+        .values((
+            users::id.eq(user.id),
+            users::name.eq(&user.name),
+            users::role.eq(user.role.name()),
+            users::password.eq(password),
+            users::created_at.eq(user.created_at),
+            users::password_at.eq(user.password_at),
+        ))
+        .execute(db)
+}
+
+/// Renames a user and gives it a role.
+pub fn change_user(db: &mut Db, id: UserId, name: &str, role: Role) -> QueryResult<usize> {
+    diesel::update(users::table.find(id)).set((users::name.eq(name), users::role.eq(role.name()))).execute(db)
+}
+
+/// Another password.
+pub fn set_password(db: &mut Db, id: UserId, password: &str, at: Timestamp) -> QueryResult<usize> {
+    diesel::update(users::table.find(id)).set((users::password.eq(password), users::password_at.eq(at))).execute(db)
+}
+
+/// A second factor, or none; `step`: the last of its steps that was used.
+pub fn set_second_factor(db: &mut Db, id: UserId, secret: Option<&str>, step: i64) -> QueryResult<usize> {
+    diesel::update(users::table.find(id)).set((users::second_factor.eq(secret), users::second_factor_step.eq(step))).execute(db)
+}
+
+/// A step of the second factor is used up; 0 rows if it, or a later one, was before.
+pub fn use_step(db: &mut Db, id: UserId, step: i64) -> QueryResult<usize> {
+    let unused = users::table.find(id).filter(users::second_factor_step.lt(step));
+    diesel::update(unused).set(users::second_factor_step.eq(step)).execute(db)
+}
+
+/// Removes a user with its sessions and tokens.
+pub fn delete_user(db: &mut Db, id: UserId) -> QueryResult<usize> {
+    diesel::delete(users::table.find(id)).execute(db)
+}
+
+/// How many admins there are.
+pub fn admins(db: &mut Db) -> QueryResult<i64> {
+    users::table.filter(users::role.eq(Role::Admin.name())).count().get_result(db)
+}
+
+/// A session that is found by what the cookie holds.
+#[derive(Debug)]
+pub struct Found {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose.
+    pub user: User,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub used_at: Timestamp,
+}
+
+/// The session of this hash.
+pub fn session(db: &mut Db, hash: &str) -> QueryResult<Option<Found>> {
+    let columns = (sessions::id, sessions::created_at, sessions::used_at, users::all_columns);
+    let row = sessions::table
+        .inner_join(users::table)
+        .filter(sessions::hash.eq(hash))
+        .select(columns)
+        .first::<(SessionId, Timestamp, Timestamp, UserRow)>(db)
+        .optional()?;
+    Ok(row.map(|(id, created_at, used_at, user)| Found { id, user: credentials(user).user, created_at, used_at }))
+}
+
+/// The sessions of a user, the last used first; `current`: the one that asks.
+pub fn sessions_of(db: &mut Db, user: UserId, current: Option<SessionId>) -> QueryResult<Vec<Session>> {
+    let columns = (sessions::id, sessions::address, sessions::program, sessions::created_at, sessions::used_at);
+    let rows = sessions::table.filter(sessions::user_id.eq(user)).order(sessions::used_at.desc()).select(columns);
+    let rows = rows.load::<(SessionId, String, String, Timestamp, Timestamp)>(db)?;
+    let session = |(id, address, program, created_at, used_at)| Session {
+        id,
+        address,
+        program,
+        created_at,
+        used_at,
+        current: Some(id) == current,
+    };
+    Ok(rows.into_iter().map(session).collect())
+}
+
+/// Saves a new session.
+pub fn insert_session(db: &mut Db, session: &Session, hash: &str, user: UserId) -> QueryResult<usize> {
+    diesel::insert_into(sessions::table)
+        .values((
+            sessions::id.eq(session.id),
+            sessions::hash.eq(hash),
+            sessions::user_id.eq(user),
+            sessions::address.eq(&session.address),
+            sessions::program.eq(&session.program),
+            sessions::created_at.eq(session.created_at),
+            sessions::used_at.eq(session.used_at),
+        ))
+        .execute(db)
+}
+
+/// A session was used.
+pub fn touch_session(db: &mut Db, id: SessionId, at: Timestamp) -> QueryResult<usize> {
+    diesel::update(sessions::table.find(id)).set(sessions::used_at.eq(at)).execute(db)
+}
+
+/// Ends the session of this hash.
+pub fn end_session_of(db: &mut Db, hash: &str) -> QueryResult<usize> {
+    diesel::delete(sessions::table.filter(sessions::hash.eq(hash))).execute(db)
+}
+
+/// Ends one session of a user.
+pub fn end_session(db: &mut Db, user: UserId, id: SessionId) -> QueryResult<usize> {
+    diesel::delete(sessions::table.find(id).filter(sessions::user_id.eq(user))).execute(db)
+}
+
+/// Ends all sessions of a user but one; how many.
+pub fn end_sessions(db: &mut Db, user: UserId, but: Option<SessionId>) -> QueryResult<usize> {
+    let all = sessions::table.filter(sessions::user_id.eq(user));
+    match but {
+        Some(id) => diesel::delete(all.filter(sessions::id.ne(id))).execute(db),
+        None => diesel::delete(all).execute(db),
+    }
+}
+
+/// Forgets sessions that ended by themselves: last used before `used`, or begun before `begun`.
+pub fn forget_sessions(db: &mut Db, used: Timestamp, begun: Timestamp) -> QueryResult<usize> {
+    diesel::delete(sessions::table.filter(sessions::used_at.lt(used).or(sessions::created_at.lt(begun)))).execute(db)
+}
+
+/// A row of `tokens` with its user's name and role.
+type TokenRow = (TokenId, String, String, Timestamp, Option<Timestamp>, Option<Timestamp>, Option<String>, Option<String>);
+
+fn found_token(row: TokenRow, now: Timestamp) -> Token {
+    let (id, name, own, created_at, expires_at, used_at, user, of_user) = row;
+    // It never may more than its user may now.
+    let role = of_user.map_or(role(&own), |of_user| role(&own).min(role(&of_user)));
+    let expired = expires_at.is_some_and(|end| end <= now);
+    Token { id, name, user, role, created_at, expires_at, used_at, expired }
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn tokens_with_users() -> _ {
+    tokens::table.left_join(users::table).select((
+        tokens::id,
+        tokens::name,
+        tokens::role,
+        tokens::created_at,
+        tokens::expires_at,
+        tokens::used_at,
+        users::name.nullable(),
+        users::role.nullable(),
+    ))
+}
+
+/// The token of this hash.
+pub fn token(db: &mut Db, hash: &str, now: Timestamp) -> QueryResult<Option<Token>> {
+    let row = tokens_with_users().filter(tokens::hash.eq(hash)).first::<TokenRow>(db).optional()?;
+    Ok(row.map(|row| found_token(row, now)))
+}
+
+/// All tokens, by name.
+pub fn all_tokens(db: &mut Db, now: Timestamp) -> QueryResult<Vec<Token>> {
+    let rows = tokens_with_users().order(tokens::name).load::<TokenRow>(db)?;
+    Ok(rows.into_iter().map(|row| found_token(row, now)).collect())
+}
+
+/// Whether a token is called so, whatever the case.
+pub fn token_name_is_taken(db: &mut Db, name: &str) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(tokens::table.filter(tokens::name.eq(name)))).get_result(db)
+}
+
+/// Saves a new token.
+pub fn insert_token(db: &mut Db, token: &Token, hash: &str, user: Option<UserId>) -> QueryResult<usize> {
+    diesel::insert_into(tokens::table)
+        .values((
+            tokens::id.eq(token.id),
+            tokens::hash.eq(hash),
+            tokens::name.eq(&token.name),
+            tokens::user_id.eq(user),
+            tokens::role.eq(token.role.name()),
+            tokens::created_at.eq(token.created_at),
+            tokens::expires_at.eq(token.expires_at),
+        ))
+        .execute(db)
+}
+
+/// A token was used.
+pub fn touch_token(db: &mut Db, id: TokenId, at: Timestamp) -> QueryResult<usize> {
+    diesel::update(tokens::table.find(id)).set(tokens::used_at.eq(at)).execute(db)
+}
+
+/// Removes a token.
+pub fn delete_token(db: &mut Db, id: TokenId) -> QueryResult<usize> {
+    diesel::delete(tokens::table.find(id)).execute(db)
+}
+
+/// Writes down a deed. A refused login like the last line's, within ten minutes of it, is counted there.
+pub fn note(db: &mut Db, deed: &Deed, at: Timestamp, joins: bool) -> QueryResult<()> {
+    if joins {
+        let last = audit::table.order(audit::id.desc()).select(audit::id).first::<i64>(db).optional()?;
+        let since = Timestamp(at.0 - 600_000);
+        let same = audit::table
+            .filter(audit::id.nullable().eq(last))
+            .filter(audit::at.gt(since))
+            .filter(audit::deed.eq(&deed.deed))
+            .filter(audit::actor.eq(&deed.actor))
+            .filter(audit::address.eq(&deed.address))
+            .filter(audit::status.eq(i32::from(deed.status)));
+        if diesel::update(same).set((audit::times.eq(audit::times + 1), audit::at.eq(at))).execute(db)? == 1 {
+            return Ok(());
+        }
+    }
+    diesel::insert_into(audit::table)
+        .values((
+            audit::at.eq(at),
+            audit::actor.eq(&deed.actor),
+            audit::role.eq(&deed.role),
+            audit::address.eq(&deed.address),
+            audit::deed.eq(&deed.deed),
+            audit::path.eq(&deed.path),
+            audit::status.eq(i32::from(deed.status)),
+        ))
+        .execute(db)
+        .map(drop)
+}
+
+/// A row of `audit`.
+type AuditRow = (i64, Timestamp, String, String, String, String, String, i32, i32);
+
+/// Lines of the audit log, the newest first: those before the line `before`, of one actor.
+pub fn entries(db: &mut Db, limit: i64, before: Option<i64>, actor: Option<&str>) -> QueryResult<Vec<Entry>> {
+    let mut wanted = audit::table.order(audit::id.desc()).limit(limit).into_boxed();
+    if let Some(before) = before {
+        wanted = wanted.filter(audit::id.lt(before));
+    }
+    if let Some(actor) = actor {
+        wanted = wanted.filter(audit::actor.eq(actor.to_owned()));
+    }
+    let rows = wanted.load::<AuditRow>(db)?;
+    let entry = |(id, at, actor, role, address, deed, path, status, times): AuditRow| Entry {
+        id,
+        at,
+        actor,
+        role,
+        address,
+        deed,
+        path,
+        status: u16::try_from(status).unwrap_or_default(),
+        times: u32::try_from(times).unwrap_or(1),
+    };
+    Ok(rows.into_iter().map(entry).collect())
+}
+
+/// Everybody who is in the audit log, by name.
+pub fn actors(db: &mut Db) -> QueryResult<Vec<String>> {
+    audit::table.select(audit::actor).distinct().order(audit::actor).limit(1000).load(db)
+}
+
+/// Forgets lines from before a moment, at most `limit` of them; how many.
+pub fn forget_entries(db: &mut Db, before: Timestamp, limit: i64) -> QueryResult<usize> {
+    let old = audit::table.filter(audit::at.lt(before)).order(audit::id).limit(limit).select(audit::id).load::<i64>(db)?;
+    diesel::delete(audit::table.filter(audit::id.eq_any(old))).execute(db)
+}

@@ -1,0 +1,134 @@
+//! Who sent a request: read from its headers and its connection, looked up among sessions and tokens.
+
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use std::time::Duration;
+
+use super::model::Session;
+use super::service::Access;
+use super::{keepsake, queries};
+use crate::error::Result;
+use crate::http::{Caller, Peer};
+use crate::ids::{SessionId, TokenId};
+
+/// By what somebody is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A session.
+    Session(SessionId),
+    /// A token.
+    Token(TokenId),
+    /// The connection: the machine's own user.
+    Connection,
+}
+
+/// What a request shows of who sent it.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The token in `Authorization: Bearer …`.
+    pub token: Option<String>,
+    /// The session in the cookie.
+    pub session: Option<String>,
+    /// It came through something that is not trusted, so where it came from is not known.
+    pub is_forwarded: bool,
+}
+
+/// The cookie of the session, by the connection: over HTTPS with the prefix that keeps every other host from setting it (RFC 6265bis, 4.1.3.2).
+#[must_use]
+pub fn cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-jd-manager" } else { "jd-manager" }
+}
+
+impl Shown {
+    /// Reads the headers of a request.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, peer: Peer) -> Self {
+        let text = |name| headers.get(name).and_then(|v: &axum::http::HeaderValue| v.to_str().ok());
+        let token = text(AUTHORIZATION).map(|value| match value.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
+            // Another scheme is a login that fails, never none.
+            _ => String::new(),
+        });
+        let wanted = cookie_name(peer.secure);
+        let pairs = headers.get_all(COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
+        let session = pairs
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value.to_owned());
+        let is_forwarded = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"]
+            .iter()
+            .any(|name| headers.contains_key(*name));
+        Self { token, session, is_forwarded }
+    }
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub enum Recognised {
+    /// Somebody.
+    As(Caller, Proof),
+    /// Nobody who is known. Whether there is anybody who could log in.
+    Nobody {
+        /// There are users.
+        can_log_in: bool,
+    },
+    /// It would be the machine's own user, but came through something in between.
+    Forwarded,
+}
+
+/// How precisely it is kept when something was last used.
+const TO_THE: Duration = Duration::from_secs(60);
+
+impl Access {
+    /// Who sent a request.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn recognise(&self, shown: Shown, peer: Peer) -> Result<Recognised> {
+        if let Some(token) = shown.token {
+            return Ok(self.by_token(token, peer).await?.unwrap_or(Recognised::Nobody { can_log_in: true }));
+        }
+        if let Some(session) = shown.session
+            && let Some(known) = self.by_session(session, peer).await?
+        {
+            return Ok(known);
+        }
+        let machine = || Recognised::As(Caller::machine(peer), Proof::Connection);
+        if peer.socket {
+            return Ok(machine());
+        }
+        if self.has_users().await? {
+            return Ok(Recognised::Nobody { can_log_in: true });
+        }
+        Ok(match peer.address {
+            Some(address) if address.to_canonical().is_loopback() && shown.is_forwarded => Recognised::Forwarded,
+            Some(address) if address.to_canonical().is_loopback() => machine(),
+            _ => Recognised::Nobody { can_log_in: false },
+        })
+    }
+
+    async fn by_token(&self, token: String, peer: Peer) -> Result<Option<Recognised>> {
+        let (hash, now) = (keepsake::hash(&token), self.now());
+        let found = self.db.read(move |c| Ok(queries::token(c, &hash, now)?)).await?;
+        let Some(token) = found.filter(|token| !token.expired) else { return Ok(None) };
+        let id = token.id;
+        if token.used_at.is_none_or(|used| now.since(used) >= TO_THE) {
+            self.db.write(move |c| Ok(queries::touch_token(c, id, now)?)).await?;
+        }
+        let name = token.user.unwrap_or_else(|| Caller::MACHINE.into());
+        let caller = Caller { name, token: Some(token.name), role: token.role, address: peer.address };
+        Ok(Some(Recognised::As(caller, Proof::Token(id))))
+    }
+
+    async fn by_session(&self, cookie: String, peer: Peer) -> Result<Option<Recognised>> {
+        let (hash, now) = (keepsake::hash(&cookie), self.now());
+        let found = self.db.read(move |c| Ok(queries::session(c, &hash)?)).await?;
+        let Some(found) = found.filter(|found| !Session::is_over(found.created_at, found.used_at, now)) else { return Ok(None) };
+        let id = found.id;
+        if now.since(found.used_at) >= TO_THE {
+            self.db.write(move |c| Ok(queries::touch_session(c, id, now)?)).await?;
+        }
+        let caller = Caller { name: found.user.name, token: None, role: found.user.role, address: peer.address };
+        Ok(Some(Recognised::As(caller, Proof::Session(id))))
+    }
+}

@@ -1,0 +1,360 @@
+//! The handlers of the login, of one's own account and of the audit log. Those of users and tokens are in `routes/`.
+
+pub mod tokens;
+pub mod users;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::header::{RETRY_AFTER, SET_COOKIE, USER_AGENT};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Redirect};
+
+use super::answers::Welcome;
+use super::recognising::{Proof, Recognised, Shown, cookie_name};
+use super::service::Access;
+use super::signing_in::{Begun, Refused, Typed};
+use super::views::{AccountPage, Again, AuditPage, FirstPage, LoginPage, SecondFactorPage};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError};
+use crate::http::extract::Fields;
+use crate::http::respond::next_page;
+use crate::http::{Caller, Done, Form, Frame, Id, Input, Params, Peer, Problem, Reply, Role, Told, Want};
+use crate::ids::SessionId;
+
+/// How long a browser keeps the cookie, seconds: as long as a session can last.
+const KEPT: u64 = super::model::LONGEST.as_secs();
+
+/// A form that a person can mend: shown again with what is wrong. Any other error, and every one of a program, goes on.
+pub(super) fn mend(want: &Want, form: Option<Vec<(String, String)>>, error: Error) -> Result<(StatusCode, Again), Error> {
+    let (status, errors) = match (want.form, error) {
+        (Form::Html, Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
+        (Form::Html, Error::Conflict(detail)) => (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)]),
+        (_, error) => return Err(error),
+    };
+    let is_secret = |name: &str| ["password", "current", "code"].contains(&name);
+    let given = form.unwrap_or_default().into_iter().filter(|(name, _)| !is_secret(name)).collect();
+    Ok((status, Again { given, errors }))
+}
+
+pub(super) fn text(input: &Input, name: &str) -> String {
+    // A form of several pages in one browser sends what it sends; only text counts.
+    input.value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The text of a name: without the blanks that get in by copying.
+pub(super) fn name(input: &Input, field: &str) -> String {
+    text(input, field).trim().to_owned()
+}
+
+fn peer_of(request: &Request) -> Peer {
+    request.extensions().get::<Peer>().copied().unwrap_or_default()
+}
+
+fn program_of(headers: &HeaderMap) -> String {
+    headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn cookie(value: &str, kept: u64, peer: Peer) -> HeaderValue {
+    let secure = if peer.secure { "; Secure" } else { "" };
+    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={kept}{secure}", cookie_name(peer.secure));
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The answer to whoever is let in.
+fn welcome(want: &Want, begun: Begun, next: String, peer: Peer) -> Reply {
+    let message = format!("Welcome, {}.", begun.user.name);
+    let json = Welcome { success: true, message, user: begun.user };
+    let mut response = Done { json, created: None, next }.respond(want)?;
+    response.headers_mut().append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
+    Ok(response)
+}
+
+/// Why nobody was let in, with its status.
+fn why(refused: Refused) -> Result<(StatusCode, String, Option<u64>), Error> {
+    match refused {
+        Refused::Wrong => Ok((
+            StatusCode::UNAUTHORIZED,
+            "Name, password or code is wrong. The code is needed by those who set up a second factor.".into(),
+            None,
+        )),
+        Refused::Wait(wait) => {
+            let seconds = wait.as_secs() + 1;
+            Ok((StatusCode::TOO_MANY_REQUESTS, format!("Too many attempts. Try again in {seconds} s."), Some(seconds)))
+        }
+        Refused::Because(error) => Err(error),
+    }
+}
+
+pub(super) fn problem(refused: Refused) -> Problem {
+    match why(refused) {
+        Ok((status, detail, wait)) => {
+            let problem = Problem::new(status, detail);
+            wait.map_or(problem.clone(), |wait| problem.with_header(RETRY_AFTER, HeaderValue::from(wait)))
+        }
+        Err(error) => error.into(),
+    }
+}
+
+/// `GET /login`.
+pub async fn login_page(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    params: Params,
+    request: Request,
+) -> Reply {
+    let next = next_page(params.text("next"), "/");
+    let peer = peer_of(&request);
+    let known = access.recognise(Shown::of(request.headers(), peer), peer).await?;
+    if matches!(known, Recognised::As(_, Proof::Session(_))) && want.form == Form::Html {
+        return Ok(Redirect::to(&next).into_response());
+    }
+    let is_led = request.headers().get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site");
+    let there = (access.has_users().await?, access.awaits_first_visit().await?);
+    want.respond(&LoginPage::new(frame, next, there, is_led))
+}
+
+/// `POST /login`.
+pub async fn log_in(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    want: Want,
+    input: Input,
+) -> Reply {
+    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+    let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: text(&input, "code") };
+    let next = next_page(Some(text(&input, "next").as_str()), "/");
+    let former = Shown::of(&headers, peer).session;
+    match access.log_in(typed.clone(), peer, program_of(&headers), former).await {
+        Ok(begun) => welcome(&want, begun, next, peer),
+        Err(refused) if want.form == Form::Html => {
+            let (status, detail, wait) = why(refused)?;
+            let mut response = want.respond_with(status, &LoginPage::refused(frame, next, typed.name, detail))?;
+            if let Some(wait) = wait {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
+            }
+            Ok(response)
+        }
+        Err(refused) => Err(problem(refused)),
+    }
+}
+
+/// `GET /login/first`: the first visit.
+pub async fn first_page(State(access): State<Access>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    if !access.awaits_first_visit().await? {
+        return Err(no_first_visit());
+    }
+    want.respond(&FirstPage::new(frame, Again::default()))
+}
+
+fn no_first_visit() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "There is no first visit: either somebody has a password already, or jd-manager was not started with --setup.",
+    )
+}
+
+/// `POST /login/first`.
+pub async fn first_visit(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    want: Want,
+    input: Input,
+) -> Reply {
+    if !access.awaits_first_visit().await? {
+        return Err(no_first_visit());
+    }
+    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+    let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: String::new() };
+    let error = match access.first_visit(&text(&input, "code"), typed, peer, program_of(&headers)).await {
+        Ok(begun) => return welcome(&want, begun, "/".into(), peer),
+        Err(Refused::Wrong) => Error::invalid("/code", "That is not the code that jd-manager printed when it was started."),
+        Err(Refused::Because(error)) => error,
+        Err(wait) => return Err(problem(wait)),
+    };
+    let (status, again) = mend(&want, input.form, error)?;
+    want.respond_with(status, &FirstPage::new(frame, again))
+}
+
+/// `POST /logout`.
+pub async fn log_out(State(access): State<Access>, peer: Option<Extension<Peer>>, headers: HeaderMap, want: Want) -> Reply {
+    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+    if let Some(session) = Shown::of(&headers, peer).session {
+        access.log_out(session).await?;
+    }
+    let json = Told::new("Logged out.");
+    let mut response = Done { json, created: None, next: "/login".into() }.respond(&want)?;
+    response.headers_mut().append(SET_COOKIE, cookie("", 0, peer));
+    Ok(response)
+}
+
+fn session_of(proof: &Proof) -> Option<SessionId> {
+    match proof {
+        Proof::Session(id) => Some(*id),
+        _ => None,
+    }
+}
+
+async fn account_page(access: &Access, frame: Frame, caller: &Caller, proof: &Proof) -> Result<AccountPage, Error> {
+    let has_users = access.has_users().await?;
+    let user = match caller.name == Caller::MACHINE {
+        true => None,
+        false => {
+            let user = access.me(caller).await?;
+            let sessions = access.sessions(user.id, session_of(proof)).await?;
+            Some((user, sessions))
+        }
+    };
+    Ok(AccountPage::new(frame, (caller.name.clone(), caller.role), user, has_users, Timestamp::now()))
+}
+
+/// `GET /account`.
+pub async fn account(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
+    caller: Caller,
+    want: Want,
+) -> Reply {
+    want.respond(&account_page(&access, frame, &caller, &proof).await?)
+}
+
+/// A person at a page changes what protects them; a token of theirs, which may have been stolen, does not.
+pub(super) fn in_person(proof: &Proof) -> Result<(), Problem> {
+    match proof {
+        Proof::Token(_) => {
+            Err(Problem::new(StatusCode::FORBIDDEN, "This cannot be done with a token. Log in with name and password."))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn done(want: &Want, message: impl Into<String>, next: &str) -> Reply {
+    Done { json: Told::new(message), created: None, next: next.into() }.respond(want)
+}
+
+/// `POST /account/password`.
+pub async fn change_password(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
+    peer: Option<Extension<Peer>>,
+    caller: Caller,
+    want: Want,
+    input: Input,
+) -> Reply {
+    in_person(&proof)?;
+    let me = access.me(&caller).await?;
+    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+    let at = (peer, session_of(&proof));
+    match access.change_password(me.id, text(&input, "current"), text(&input, "password"), at).await {
+        Ok(()) => done(&want, "The password is changed. All other sessions have ended.", "/account"),
+        Err(Refused::Because(error)) => {
+            let (status, again) = mend(&want, input.form, error)?;
+            want.respond_with(status, &account_page(&access, frame, &caller, &proof).await?.again(again))
+        }
+        Err(refused) => Err(problem(refused)),
+    }
+}
+
+/// `DELETE /account/sessions/{id}`, and `POST /account/sessions/{id}/delete` for forms.
+pub async fn end_session(State(access): State<Access>, caller: Caller, want: Want, Id(id): Id<SessionId>) -> Reply {
+    let me = access.me(&caller).await?;
+    access.end_session(me.id, id).await?;
+    done(&want, "The session has ended.", "/account")
+}
+
+/// `POST /account/sessions/end`: all but this one.
+pub async fn end_sessions(
+    State(access): State<Access>,
+    Extension(proof): Extension<Proof>,
+    caller: Caller,
+    want: Want,
+    _: Fields,
+) -> Reply {
+    let me = access.me(&caller).await?;
+    let ended = access.end_other_sessions(me.id, session_of(&proof)).await?;
+    let message = if ended == 1 { "One other session has ended.".into() } else { format!("{ended} other sessions have ended.") };
+    done(&want, message, "/account")
+}
+
+/// `GET /account/second-factor`.
+pub async fn second_factor(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    caller: Caller,
+    want: Want,
+) -> Reply {
+    let me = access.me(&caller).await?;
+    want.respond(&SecondFactorPage::new(frame, access.fresh_second_factor()?, &me.name, Again::default())?)
+}
+
+/// `POST /account/second-factor`.
+pub async fn set_second_factor(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
+    peer: Option<Extension<Peer>>,
+    caller: Caller,
+    want: Want,
+    input: Input,
+) -> Reply {
+    in_person(&proof)?;
+    let me = access.me(&caller).await?;
+    let secret: String = text(&input, "secret").chars().filter(|c| !c.is_whitespace()).collect();
+    let typed = Typed { name: String::new(), password: text(&input, "current"), code: text(&input, "code") };
+    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+    match access.set_second_factor(me.id, typed, secret.clone(), peer).await {
+        Ok(()) => done(&want, "From now on a login needs a code of the authenticator, too.", "/account"),
+        // A secret that cannot be one is not worth a picture.
+        Err(Refused::Because(error)) if super::second_factor::is_secret(&secret) => {
+            let (status, again) = mend(&want, input.form, error)?;
+            want.respond_with(status, &SecondFactorPage::new(frame, secret, &me.name, again)?)
+        }
+        Err(refused) => Err(problem(refused)),
+    }
+}
+
+/// `POST /account/second-factor/remove`.
+pub async fn remove_second_factor(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
+    peer: Option<Extension<Peer>>,
+    caller: Caller,
+    want: Want,
+    input: Input,
+) -> Reply {
+    in_person(&proof)?;
+    let me = access.me(&caller).await?;
+    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+    match access.remove_second_factor(me.id, text(&input, "current"), peer).await {
+        Ok(()) => done(&want, "A login needs the password alone from now on.", "/account"),
+        Err(Refused::Because(error)) => {
+            let (status, again) = mend(&want, input.form, error)?;
+            want.respond_with(status, &account_page(&access, frame, &caller, &proof).await?.again(again))
+        }
+        Err(refused) => Err(problem(refused)),
+    }
+}
+
+/// `GET /audit`.
+pub async fn audit(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    caller: Caller,
+    want: Want,
+    mut params: Params,
+) -> Reply {
+    caller.must_be(Role::Admin)?;
+    let limit = params.number("limit", 1..=1000, 100);
+    let before = params.get::<i64>("before", "the number of a line");
+    let actor = params.text("actor").map(str::to_owned);
+    params.finish()?;
+    let (entries, actors) = access.entries(i64::try_from(limit).unwrap_or(100), before, actor.clone()).await?;
+    want.respond(&AuditPage::new(frame, entries, actors, actor, limit))
+}

@@ -1,0 +1,132 @@
+//! The handlers of `/users`: who may log in, for admins.
+
+use axum::Extension;
+use axum::extract::State;
+
+use super::{in_person, mend};
+use crate::access::answers::{UserChanged, UserMade};
+use crate::access::recognising::Proof;
+use crate::access::service::{Access, UserChange};
+use crate::access::views::{Again, DeletePage, UserPage, UsersPage};
+use crate::error::{Error, Result};
+use crate::http::extract::Members;
+use crate::http::{Done, Frame, Id, Input, Reply, Role, Told, Want};
+use crate::ids::UserId;
+
+const HERE: &str = "/users";
+const ROLES: &str = "viewer, operator or admin";
+
+/// `GET /users`.
+pub async fn list(State(access): State<Access>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&UsersPage::new(frame, access.users().await?, Again::default()))
+}
+
+/// `POST /users`.
+pub async fn create(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
+    want: Want,
+    input: Input,
+) -> Reply {
+    in_person(&proof)?;
+    let made = match wanted(input.value) {
+        Ok((name, role, password)) => access.create_user(name, role, password).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(user) => {
+            let message = format!("\"{}\" can log in now, as {}.", user.name, user.role);
+            let created = Some(format!("{HERE}/{}", user.id));
+            let json = UserMade { success: true, user_id: user.id, message, user };
+            Done { json, created, next: HERE.into() }.respond(&want)
+        }
+        Err(error) => {
+            let (status, again) = mend(&want, input.form, error)?;
+            want.respond_with(status, &UsersPage::new(frame, access.users().await?, again))
+        }
+    }
+}
+
+fn wanted(value: serde_json::Value) -> Result<(String, Role, String)> {
+    let mut members = Members::of(value)?;
+    let name = members.text("name").unwrap_or_default();
+    let role = members.parsed::<Role>("role", ROLES);
+    if role.is_none() && !members.is_refused("role") {
+        members.refuse("role", format!("role must be {ROLES}."));
+    }
+    let password = password(&mut members).unwrap_or_default();
+    let value = role.map(|role| (name, role, password));
+    members.finish(value)
+}
+
+/// A password is taken as it is, blanks and all.
+fn password(members: &mut Members) -> Option<String> {
+    match members.take("password")? {
+        serde_json::Value::String(text) if text.is_empty() => None,
+        serde_json::Value::String(text) => Some(text),
+        _ => {
+            members.refuse("password", "password must be text.");
+            None
+        }
+    }
+}
+
+/// `GET /users/{id}`.
+pub async fn show(State(access): State<Access>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<UserId>) -> Reply {
+    want.respond(&UserPage::new(frame, access.user(id).await?, Again::default()))
+}
+
+/// `PATCH /users/{id}`, and `POST` for forms.
+pub async fn change(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
+    want: Want,
+    Id(id): Id<UserId>,
+    input: Input,
+) -> Reply {
+    in_person(&proof)?;
+    let changed = match wanted_change(input.value) {
+        Ok(change) => access.change_user(id, change).await,
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(user) => {
+            let message = format!("\"{}\" is changed.", user.name);
+            Done { json: UserChanged { success: true, message, user }, created: None, next: HERE.into() }.respond(&want)
+        }
+        Err(error @ Error::NotFound { .. }) => Err(error.into()),
+        Err(error) => {
+            let (status, again) = mend(&want, input.form, error)?;
+            want.respond_with(status, &UserPage::new(frame, access.user(id).await?, again))
+        }
+    }
+}
+
+fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
+    let mut members = Members::of(value)?;
+    let name = members.text("name");
+    let role = members.parsed::<Role>("role", ROLES);
+    let password = password(&mut members);
+    let without_second_factor = members.flag("without_second_factor").unwrap_or(false);
+    members.finish(Some(UserChange { name, role, password, without_second_factor }))
+}
+
+/// `GET /users/{id}/delete`: the question.
+pub async fn ask_delete(
+    State(access): State<Access>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Id(id): Id<UserId>,
+) -> Reply {
+    want.respond(&DeletePage::of_user(frame, access.user(id).await?))
+}
+
+/// `DELETE /users/{id}`, and `POST /users/{id}/delete` for forms.
+pub async fn delete(State(access): State<Access>, Extension(proof): Extension<Proof>, want: Want, Id(id): Id<UserId>) -> Reply {
+    in_person(&proof)?;
+    let gone = access.delete_user(id).await?;
+    let json = Told::new(format!("\"{}\" is deleted.", gone.name));
+    Done { json, created: None, next: HERE.into() }.respond(&want)
+}

@@ -1,0 +1,336 @@
+//! The use cases of users, of the audit log, and what all of access shares.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Semaphore, watch};
+
+use super::attempts::Attempts;
+use super::model::{Credentials, Deed, Entry, Session, User, check_name};
+use super::{keepsake, password, queries, second_factor};
+use crate::clock::{Clock, Timestamp};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::http::Caller;
+use crate::ids::{SessionId, UserId};
+use crate::role::Role;
+use crate::vault::Vault;
+
+/// So many passwords are looked at at once: each takes 19 MiB and a core for some tens of milliseconds.
+const LOOKED_AT: usize = 2;
+
+/// The code of the first visit, which proves that whoever types it sees the manager's terminal.
+#[derive(Clone, Debug)]
+pub struct FirstCode(pub(super) String);
+
+impl FirstCode {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// There are no random numbers.
+    pub fn fresh() -> Result<Self> {
+        keepsake::code().map(Self)
+    }
+
+    /// For the terminal, and nothing else.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Everything that can be done about access; cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    pub(super) db: Db,
+    pub(super) vault: Vault,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Guesses of late; in memory, since a restart of the manager is not in a guesser's hand.
+    pub(super) attempts: Arc<Mutex<Attempts>>,
+    pub(super) looking: Arc<Semaphore>,
+    /// The code of the first visit, until it was used.
+    pub(super) code: Arc<Mutex<Option<FirstCode>>>,
+    /// Told when somebody may do less than before: streams look whether they may go on.
+    pub(super) changed: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Access")
+    }
+}
+
+impl Access {
+    /// `code`: that of the first visit, if there may be one.
+    #[must_use]
+    pub fn new(db: Db, vault: Vault, clock: impl Clock, code: Option<FirstCode>) -> Self {
+        Self {
+            db,
+            vault,
+            clock: Arc::new(clock),
+            attempts: Arc::default(),
+            looking: Arc::new(Semaphore::new(LOOKED_AT)),
+            code: Arc::new(Mutex::new(code)),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether anybody may log in. Until then the machine's own user is trusted.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn has_users(&self) -> Result<bool> {
+        self.db.read(|c| Ok(queries::has_users(c)?)).await
+    }
+
+    /// Whether the manager may listen at these addresses.
+    ///
+    /// # Errors
+    /// Others could reach it, and nothing would keep them out. Says what to do.
+    pub async fn may_listen(&self, at: SocketAddr, data_dir: &Path) -> Result<(), String> {
+        let can_be_set_up = self.code.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if at.ip().is_loopback() || can_be_set_up || self.has_users().await.map_err(|e| e.to_string())? {
+            return Ok(());
+        }
+        Err(format!(
+            "listen: {at} can be reached from other machines, and nobody has a password yet: whoever opens the page could redirect the mining \
+             income. Do one of these:\n  \
+             * set a password: jd-manager set-password --data-dir {data}\n  \
+             * start with --setup and set it on the first visit, with a code that is printed here\n  \
+             * give one by the environment variable JD_MANAGER_PASSWORD or by --password-file FILE\n  \
+             * listen on 127.0.0.1 and come through an SSH tunnel: ssh -L 3000:127.0.0.1:3000 this-machine",
+            data = data_dir.display(),
+        ))
+    }
+
+    /// Looks at a password off the threads that others wait for, few at once.
+    pub(super) async fn is_right(&self, typed: String, hash: Option<String>) -> Result<bool> {
+        let _turn = self.looking.acquire().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || password::matches(&typed, hash.as_deref())).await.map_err(Error::internal)
+    }
+
+    pub(super) async fn hashed(&self, typed: String) -> Result<String> {
+        let _turn = self.looking.acquire().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || password::hash(&typed)).await.map_err(Error::internal)?
+    }
+
+    /// Streams look whether they may go on.
+    pub(super) fn tell(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// All users, by name.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn users(&self) -> Result<Vec<User>> {
+        self.db.read(|c| Ok(queries::all_users(c)?)).await
+    }
+
+    pub(super) async fn credentials(&self, id: UserId) -> Result<Credentials> {
+        self.db.read(move |c| queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))).await
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn user(&self, id: UserId) -> Result<User> {
+        Ok(self.credentials(id).await?.user)
+    }
+
+    /// The user who asks.
+    ///
+    /// # Errors
+    /// It is the machine's own, who is none.
+    pub async fn me(&self, caller: &Caller) -> Result<User> {
+        let none = || Error::Conflict("The machine's own user has no account. Make a user first.".into());
+        let name = Some(caller.name.clone()).filter(|name| name != Caller::MACHINE).ok_or_else(none)?;
+        self.db.read(move |c| Ok(queries::user_called(c, &name)?.ok_or_else(none)?.user)).await
+    }
+
+    /// Makes a user. The first has to be an admin.
+    ///
+    /// # Errors
+    /// A name that is taken or none, a password that is too weak.
+    pub async fn create_user(&self, name: String, role: Role, typed: String) -> Result<User> {
+        let mut errors: Vec<_> = check_name(&name).err().into_iter().collect();
+        errors.extend(password::check(&typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let hash = self.hashed(typed).await?;
+        let at = self.now();
+        let user = User { id: UserId::random(), name, role, second_factor: false, created_at: at, password_at: at };
+        let made = self
+            .db
+            .write(move |c| {
+                if role != Role::Admin && !queries::has_users(c)? {
+                    let detail = "The first user has to be an admin: from then on everybody has to log in, and somebody has to be able to decide.";
+                    return Err(Error::invalid("/role", detail));
+                }
+                if queries::user_called(c, &user.name)?.is_some() {
+                    return Err(taken(&user.name));
+                }
+                queries::insert_user(c, &user, &hash)?;
+                Ok(user)
+            })
+            .await?;
+        self.tell();
+        Ok(made)
+    }
+
+    /// Renames a user, gives it another role, another password, takes its second factor away: what is given is changed. With another password
+    /// its sessions end.
+    ///
+    /// # Errors
+    /// There is none of this id; the name is taken; it is the last admin; the password is too weak.
+    pub async fn change_user(&self, id: UserId, change: UserChange) -> Result<User> {
+        let former = self.user(id).await?;
+        let name = change.name.clone().unwrap_or_else(|| former.name.clone());
+        let mut errors: Vec<_> = check_name(&name).err().into_iter().collect();
+        if let Some(typed) = &change.password {
+            errors.extend(password::check(typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
+        }
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let hash = match change.password {
+            Some(typed) => Some(self.hashed(typed).await?),
+            None => None,
+        };
+        let at = self.now();
+        let changed = self
+            .db
+            .write(move |c| {
+                let former = queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))?.user;
+                let role = change.role.unwrap_or(former.role);
+                if former.role == Role::Admin && role != Role::Admin && queries::admins(c)? < 2 {
+                    return Err(last_admin(&former.name));
+                }
+                if queries::user_called(c, &name)?.is_some_and(|other| other.user.id != id) {
+                    return Err(taken(&name));
+                }
+                queries::change_user(c, id, &name, role)?;
+                if let Some(hash) = hash {
+                    queries::set_password(c, id, &hash, at)?;
+                    queries::end_sessions(c, id, None)?;
+                }
+                if change.without_second_factor {
+                    queries::set_second_factor(c, id, None, 0)?;
+                }
+                Ok(queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))?.user)
+            })
+            .await?;
+        self.tell();
+        Ok(changed)
+    }
+
+    /// Removes a user with its sessions and tokens.
+    ///
+    /// # Errors
+    /// There is none of this id; it is the last admin.
+    pub async fn delete_user(&self, id: UserId) -> Result<User> {
+        let gone = self
+            .db
+            .write(move |c| {
+                let user = queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))?.user;
+                if user.role == Role::Admin && queries::admins(c)? < 2 {
+                    return Err(last_admin(&user.name));
+                }
+                queries::delete_user(c, id)?;
+                Ok(user)
+            })
+            .await?;
+        self.tell();
+        Ok(gone)
+    }
+
+    /// The sessions of a user that have not ended, the last used first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn sessions(&self, user: UserId, current: Option<SessionId>) -> Result<Vec<Session>> {
+        let now = self.now();
+        let all = self.db.read(move |c| Ok(queries::sessions_of(c, user, current)?)).await?;
+        Ok(all.into_iter().filter(|s| !Session::is_over(s.created_at, s.used_at, now)).collect())
+    }
+
+    /// Ends one session of a user.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn end_session(&self, user: UserId, id: SessionId) -> Result<()> {
+        let ended = self.db.write(move |c| Ok(queries::end_session(c, user, id)?)).await?;
+        self.tell();
+        if ended == 0 { Err(Error::not_found("session", id)) } else { Ok(()) }
+    }
+
+    /// Ends all sessions of a user but the one that asks; how many.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn end_other_sessions(&self, user: UserId, current: Option<SessionId>) -> Result<usize> {
+        let ended = self.db.write(move |c| Ok(queries::end_sessions(c, user, current)?)).await?;
+        self.tell();
+        Ok(ended)
+    }
+
+    /// Writes down a deed.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn note(&self, deed: Deed) -> Result<()> {
+        let (at, joins) = (self.now(), deed.role.is_empty());
+        self.db.write(move |c| Ok(queries::note(c, &deed, at, joins)?)).await
+    }
+
+    /// Lines of the audit log, the newest first, and everybody who is in it.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn entries(&self, limit: i64, before: Option<i64>, actor: Option<String>) -> Result<(Vec<Entry>, Vec<String>)> {
+        self.db.read(move |c| Ok((queries::entries(c, limit, before, actor.as_deref())?, queries::actors(c)?))).await
+    }
+
+    /// A secret for a second factor that is not in force yet.
+    ///
+    /// # Errors
+    /// There are no random numbers.
+    pub fn fresh_second_factor(&self) -> Result<String> {
+        second_factor::fresh()
+    }
+}
+
+/// What is changed of a user; absent: left as it is.
+#[derive(Default)]
+pub struct UserChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another role.
+    pub role: Option<Role>,
+    /// Another password.
+    pub password: Option<String>,
+    /// Its second factor is taken away: its authenticator was lost.
+    pub without_second_factor: bool,
+}
+
+impl std::fmt::Debug for UserChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserChange").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn taken(name: &str) -> Error {
+    Error::Conflict(format!("There is already somebody called \"{name}\". Choose another name."))
+}
+
+fn last_admin(name: &str) -> Error {
+    Error::Conflict(format!(
+        "\"{name}\" is the last admin: nobody could decide anything any more. Make somebody else an admin first."
+    ))
+}

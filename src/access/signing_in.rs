@@ -1,0 +1,291 @@
+//! The use cases of the login: sessions that begin and end, one's own password and second factor, the first visit.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use super::model::{Deed, Session, User};
+use super::service::{Access, UserChange};
+use super::{keepsake, model, password, queries, second_factor};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::http::Peer;
+use crate::ids::{SessionId, UserId};
+use crate::role::Role;
+
+/// What was typed into the login.
+#[derive(Clone, Default)]
+pub struct Typed {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: String,
+    /// The code of the second factor; empty without one.
+    pub code: String,
+}
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Typed").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A session that began, with what its cookie holds.
+pub struct Begun {
+    /// Who it is.
+    pub user: User,
+    /// What the cookie holds; shown this once.
+    pub cookie: String,
+}
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begun").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// Why nobody was let in.
+#[derive(Debug)]
+pub enum Refused {
+    /// Wrong, whatever of it. Says no more.
+    Wrong,
+    /// Too many guesses; for so long none is looked at.
+    Wait(Duration),
+    /// What is wrong with what was typed for a new user, or a fault of ours.
+    Because(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Because(error)
+    }
+}
+
+impl Access {
+    /// Logs somebody in: a session of its own begins, and the one that was shown ends.
+    ///
+    /// # Errors
+    /// `Refused`: what exactly was wrong is not said.
+    pub async fn log_in(&self, typed: Typed, peer: Peer, program: String, former: Option<String>) -> Result<Begun, Refused> {
+        self.begin_attempt(peer.address, &typed.name)?;
+        let name = typed.name.clone();
+        let known = self.db.read(move |c| Ok(queries::user_called(c, &name)?)).await?;
+        let hash = known.as_ref().map(|known| known.password.clone());
+        let right = self.is_right(clipped(typed.password), hash).await?;
+        let Some(known) = known.filter(|_| right) else { return Err(self.refuse_login(&typed.name, peer).await?) };
+        if let Some(secret) = &known.second_factor {
+            let id = known.user.id;
+            let secret = self.vault.open(&place(id), secret)?;
+            let step = second_factor::step_of(&typed.code, &secret, known.step, self.now());
+            // Of two logins at once with one code the second finds it used.
+            let used = match step {
+                Some(step) => self.db.write(move |c| Ok(queries::use_step(c, id, step)?)).await?,
+                None => 0,
+            };
+            if used == 0 {
+                return Err(self.refuse_login(&typed.name, peer).await?);
+            }
+        }
+        let begun = self.begin_session(known.user, peer, program, former).await?;
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, &typed.name);
+        Ok(begun)
+    }
+
+    fn begin_attempt(&self, address: Option<IpAddr>, name: &str) -> Result<(), Refused> {
+        let now = self.now();
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).begin(address, name, now).map_err(Refused::Wait)
+    }
+
+    /// Writes a refused login down. A name that nobody has may be a password in the wrong field, so it is not written.
+    async fn refuse_login(&self, name: &str, peer: Peer) -> Result<Refused> {
+        let name = name.to_owned();
+        let known = self.db.read(move |c| Ok(queries::user_called(c, &name)?)).await?;
+        let actor = known.map_or_else(|| "unknown name".into(), |known| known.user.name);
+        let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
+        tracing::warn!(address, "a login was refused");
+        let (deed, path) = ("tried to log in".into(), "/login".into());
+        self.note(Deed { actor, role: String::new(), address, deed, path, status: 401 }).await?;
+        Ok(Refused::Wrong)
+    }
+
+    async fn begin_session(&self, user: User, peer: Peer, program: String, former: Option<String>) -> Result<Begun> {
+        let (cookie, now) = (keepsake::fresh("")?, self.now());
+        let program: String = program.chars().filter(|c| !c.is_control()).take(200).collect();
+        let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
+        let deed = Deed {
+            actor: user.name.clone(),
+            role: user.role.name().into(),
+            address: address.clone(),
+            deed: "logged in".into(),
+            path: "/login".into(),
+            status: 200,
+        };
+        let session = Session { id: SessionId::random(), address, program, created_at: now, used_at: now, current: true };
+        let (hash, former, id) = (keepsake::hash(&cookie), former.map(|text| keepsake::hash(&text)), user.id);
+        self.db
+            .write(move |c| {
+                if let Some(former) = former {
+                    queries::end_session_of(c, &former)?;
+                }
+                queries::insert_session(c, &session, &hash, id)?;
+                Ok(queries::note(c, &deed, now, false)?)
+            })
+            .await?;
+        Ok(Begun { user, cookie })
+    }
+
+    /// Ends the session that was shown.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn log_out(&self, cookie: String) -> Result<()> {
+        let hash = keepsake::hash(&cookie);
+        self.db.write(move |c| Ok(queries::end_session_of(c, &hash)?)).await?;
+        self.tell();
+        Ok(())
+    }
+
+    /// Whether there may be a first visit: a code was printed and nobody has a password.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn awaits_first_visit(&self) -> Result<bool> {
+        let has_code = self.code.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        Ok(has_code && !self.has_users().await?)
+    }
+
+    /// The first visit: with the code of the terminal, the first admin is made and logged in.
+    ///
+    /// # Errors
+    /// `Refused`; a weak password and a bad name are told only to those who have the code.
+    pub async fn first_visit(&self, code: &str, typed: Typed, peer: Peer, program: String) -> Result<Begun, Refused> {
+        self.begin_attempt(peer.address, "")?;
+        let known = self.code.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !known.is_some_and(|known| keepsake::is_code(code, &known.0)) || self.has_users().await? {
+            return Err(self.refuse_login("", peer).await?);
+        }
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, "");
+        let user = self.create_user(typed.name, Role::Admin, typed.password).await?;
+        self.code.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(self.begin_session(user, peer, program, None).await?)
+    }
+
+    /// Changes one's own password; all other sessions end.
+    ///
+    /// # Errors
+    /// The old one is wrong; the new one is too weak; too many guesses.
+    pub async fn change_password(
+        &self,
+        user: UserId,
+        old: String,
+        new: String,
+        at: (Peer, Option<SessionId>),
+    ) -> Result<(), Refused> {
+        let known = self.proven(user, old, at.0).await?;
+        password::check(&new, &known.name).map_err(|detail| Error::invalid("/password", detail))?;
+        let (hash, now) = (self.hashed(new).await?, self.now());
+        self.db
+            .write(move |c| {
+                queries::set_password(c, user, &hash, now)?;
+                Ok(queries::end_sessions(c, user, at.1)?)
+            })
+            .await?;
+        self.tell();
+        Ok(())
+    }
+
+    /// One's own password, asked for again before what it protects is changed.
+    async fn proven(&self, user: UserId, typed: String, peer: Peer) -> Result<User, Refused> {
+        let known = self.credentials(user).await?;
+        self.begin_attempt(peer.address, &known.user.name)?;
+        if !self.is_right(clipped(typed), Some(known.password)).await? {
+            return Err(Refused::Because(Error::invalid("/current", "That is not your password.")));
+        }
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, &known.user.name);
+        Ok(known.user)
+    }
+
+    /// Puts a second factor in force, once a code shows that the authenticator has it.
+    ///
+    /// # Errors
+    /// The password or the code is wrong; too many guesses.
+    pub async fn set_second_factor(&self, user: UserId, typed: Typed, secret: String, peer: Peer) -> Result<(), Refused> {
+        self.proven(user, typed.password, peer).await?;
+        let step = Some(&secret)
+            .filter(|secret| second_factor::is_secret(secret))
+            .and_then(|secret| second_factor::step_of(&typed.code, secret, 0, self.now()));
+        let wrong = "That is not the code that belongs to this secret now. Does the authenticator's clock go right?";
+        let step = step.ok_or_else(|| Error::invalid("/code", wrong))?;
+        let sealed = self.vault.seal(&place(user), &secret)?;
+        self.db.write(move |c| Ok(queries::set_second_factor(c, user, Some(&sealed), step)?)).await?;
+        Ok(())
+    }
+
+    /// Takes one's own second factor away.
+    ///
+    /// # Errors
+    /// The password is wrong; too many guesses.
+    pub async fn remove_second_factor(&self, user: UserId, typed: String, peer: Peer) -> Result<(), Refused> {
+        self.proven(user, typed, peer).await?;
+        self.db.write(move |c| Ok(queries::set_second_factor(c, user, None, 0)?)).await?;
+        Ok(())
+    }
+
+    /// Sets the password of the user `name`, who is made an admin if there is none of that name: from the command line or the environment, whose
+    /// holder owns the database anyway. Its sessions end, unless that is its password already. True if something changed.
+    ///
+    /// # Errors
+    /// A name or a password that cannot be one.
+    pub async fn put_password(&self, name: &str, role: Option<Role>, typed: String) -> Result<bool> {
+        let wanted = name.to_owned();
+        let Some(known) = self.db.read(move |c| Ok(queries::user_called(c, &wanted)?)).await? else {
+            self.create_user(name.to_owned(), role.unwrap_or(Role::Admin), typed).await?;
+            return Ok(true);
+        };
+        let is_same = self.is_right(typed.clone(), Some(known.password)).await?;
+        let role = role.filter(|role| *role != known.user.role);
+        if is_same && role.is_none() {
+            return Ok(false);
+        }
+        let password = (!is_same).then_some(typed);
+        self.change_user(known.user.id, UserChange { role, password, ..Default::default() }).await?;
+        Ok(true)
+    }
+
+    /// Takes the second factor of the user `name` away.
+    ///
+    /// # Errors
+    /// There is nobody called so.
+    pub async fn forget_second_factor(&self, name: &str) -> Result<()> {
+        let wanted = name.to_owned();
+        let known = self.db.read(move |c| Ok(queries::user_called(c, &wanted)?)).await?;
+        let id = known.ok_or_else(|| Error::not_found("user", name))?.user.id;
+        self.db.write(move |c| Ok(queries::set_second_factor(c, id, None, 0)?)).await.map(drop)
+    }
+}
+
+/// Where the secret of a user's second factor is stored, for the vault.
+fn place(user: UserId) -> String {
+    format!("users/{user}/second_factor")
+}
+
+/// No more of it than a password can have: the rest would only be work. One that is longer is wrong, cut or not.
+fn clipped(mut typed: String) -> String {
+    if typed.len() > password::LONGEST {
+        typed.clear();
+    }
+    typed
+}
+
+impl Access {
+    /// Forgets sessions that ended by themselves.
+    ///
+    /// # Errors
+    /// The database.
+    pub(super) async fn forget_sessions(&self) -> Result<usize> {
+        let now = self.now().0;
+        let before = |length: Duration| Timestamp(now - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
+        let (used, begun) = (before(model::IDLE), before(model::LONGEST));
+        self.db.write(move |c| Ok(queries::forget_sessions(c, used, begun)?)).await
+    }
+}

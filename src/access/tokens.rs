@@ -1,0 +1,113 @@
+//! The use cases of tokens: what programs log in with.
+
+use std::time::Duration;
+
+use super::keepsake;
+use super::model::{LONGEST_TOKEN, Token, check_name};
+use super::queries;
+use super::service::Access;
+use crate::error::{Error, FieldError, Result};
+use crate::http::Caller;
+use crate::ids::{TokenId, UserId};
+use crate::role::Role;
+
+/// A token that was made, with itself.
+pub struct Made {
+    /// What is kept of it.
+    pub token: Token,
+    /// The token; shown this once.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Made").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// What a token is to be.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What it is called.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// For how many days; `None`: for ever.
+    pub days: Option<i64>,
+}
+
+impl Access {
+    /// The tokens somebody may see, by name: an admin all, others their own.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn tokens(&self, caller: &Caller) -> Result<Vec<Token>> {
+        let (now, caller) = (self.now(), caller.clone());
+        let all = self.db.read(move |c| Ok(queries::all_tokens(c, now)?)).await?;
+        Ok(all.into_iter().filter(|token| is_of(token, &caller)).collect())
+    }
+
+    /// Makes a token of whoever asks. It may at most what they may.
+    ///
+    /// # Errors
+    /// A name that is taken or none; a role above one's own; a time that is none.
+    pub async fn create_token(&self, caller: &Caller, wish: Wish) -> Result<Made> {
+        let mut errors: Vec<FieldError> = check_name(&wish.name).err().into_iter().collect();
+        if wish.role > caller.role {
+            errors.push(FieldError::new("/role", format!("You are {}: a token of yours cannot be {}.", caller.role, wish.role)));
+        }
+        if wish.days.is_some_and(|days| !(1..=LONGEST_TOKEN).contains(&days)) {
+            errors.push(FieldError::new("/days", format!("days must be a whole number from 1 to {LONGEST_TOKEN}.")));
+        }
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let user: Option<UserId> = match caller.name == Caller::MACHINE {
+            true => None,
+            false => Some(self.me(caller).await?.id),
+        };
+        let (secret, now) = (keepsake::fresh(keepsake::TOKEN)?, self.now());
+        let hash = keepsake::hash(&secret);
+        let days = |days: i64| now.after(Duration::from_secs(days.unsigned_abs() * 86_400));
+        let token = Token {
+            id: TokenId::random(),
+            name: wish.name,
+            user: user.map(|_| caller.name.clone()),
+            role: wish.role,
+            created_at: now,
+            expires_at: wish.days.map(days),
+            used_at: None,
+            expired: false,
+        };
+        let token = self
+            .db
+            .write(move |c| {
+                if queries::token_name_is_taken(c, &token.name)? {
+                    return Err(Error::Conflict(format!(
+                        "There is already a token called \"{}\". Choose another name.",
+                        token.name
+                    )));
+                }
+                queries::insert_token(c, &token, &hash, user)?;
+                Ok(token)
+            })
+            .await?;
+        Ok(Made { token, secret })
+    }
+
+    /// Revokes a token; an admin any, others their own.
+    ///
+    /// # Errors
+    /// There is none of this id that they may see.
+    pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<Token> {
+        let mine = self.tokens(caller).await?;
+        let token = mine.into_iter().find(|token| token.id == id).ok_or_else(|| Error::not_found("token", id))?;
+        self.db.write(move |c| Ok(queries::delete_token(c, id)?)).await?;
+        self.tell();
+        Ok(token)
+    }
+}
+
+fn is_of(token: &Token, caller: &Caller) -> bool {
+    caller.role == Role::Admin || token.user.as_ref() == Some(&caller.name)
+}

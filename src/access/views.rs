@@ -1,0 +1,397 @@
+//! The pages of access, which are also their JSON. No I/O. What is secret is in them only on the one page that shows it once.
+
+use askama::Template;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::model::{Entry, Session, Token, User};
+use super::{password, second_factor};
+use crate::clock::{Timestamp, spoken};
+use crate::error::FieldError;
+use crate::http::{Frame, Role};
+use crate::view;
+
+/// What was typed into a form that is shown again, without passwords, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Again {
+    /// The pairs that were sent.
+    pub given: Vec<(String, String)>,
+    /// What is wrong where.
+    pub errors: Vec<FieldError>,
+}
+
+impl Again {
+    /// The text of a field; never of one that holds a secret.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.given.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text)
+    }
+
+    /// What is wrong with a field.
+    #[must_use]
+    pub fn wrong(&self, name: &str) -> Option<&str> {
+        self.errors.iter().find(|e| e.pointer.strip_prefix('/') == Some(name)).map(|e| e.detail.as_str())
+    }
+}
+
+/// `GET /login` and a login that was refused.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/login.html", blocks = ["main"])]
+#[schemars(rename = "Login")]
+pub struct LoginPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// Where one goes then.
+    next: String,
+    #[serde(skip)]
+    name: String,
+    /// Why nobody was let in.
+    refused: Option<String>,
+    /// Somebody has a password.
+    has_users: bool,
+    /// Nobody has, and one can be set at `/login/first`.
+    first_visit: bool,
+    /// Another site led here, and then browsers leave the session out: the page asks once more by itself.
+    #[serde(skip)]
+    ask_again: bool,
+}
+view!(LoginPage { "main" => as_main });
+
+impl LoginPage {
+    /// The empty login.
+    #[must_use]
+    pub fn new(frame: Frame, next: String, (has_users, first_visit): (bool, bool), ask_again: bool) -> Self {
+        Self { frame, next, name: String::new(), refused: None, has_users, first_visit, ask_again }
+    }
+
+    /// The login once more, with why it was refused.
+    #[must_use]
+    pub fn refused(frame: Frame, next: String, name: String, why: String) -> Self {
+        Self { frame, next, name, refused: Some(why), has_users: true, first_visit: false, ask_again: false }
+    }
+}
+
+/// `GET /login/first`.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/first.html", blocks = ["main"])]
+#[schemars(rename = "FirstVisit")]
+pub struct FirstPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The fewest characters of a password.
+    shortest_password: usize,
+    #[serde(skip)]
+    again: Again,
+}
+view!(FirstPage { "main" => as_main });
+
+impl FirstPage {
+    /// The form, empty or again.
+    #[must_use]
+    pub fn new(frame: Frame, again: Again) -> Self {
+        Self { frame, shortest_password: password::SHORTEST, again }
+    }
+}
+
+/// `GET /account`: the one who asks.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/account.html", blocks = ["main"])]
+#[schemars(rename = "Account")]
+pub struct AccountPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    /// The name; "this machine" for the machine's own user.
+    name: String,
+    /// What may be done.
+    role: Role,
+    /// The user, unless it is the machine's own.
+    user: Option<User>,
+    /// Its sessions, the last used first.
+    sessions: Vec<Session>,
+    /// Somebody has a password.
+    has_users: bool,
+    #[serde(skip)]
+    again: Again,
+    #[serde(skip)]
+    shortest_password: usize,
+}
+view!(AccountPage { "main" => as_main });
+
+impl AccountPage {
+    /// Of whoever asks.
+    #[must_use]
+    pub fn new(
+        frame: Frame,
+        caller: (String, Role),
+        user: Option<(User, Vec<Session>)>,
+        has_users: bool,
+        now: Timestamp,
+    ) -> Self {
+        let (user, sessions) = user.map_or((None, Vec::new()), |(user, sessions)| (Some(user), sessions));
+        let shortest_password = password::SHORTEST;
+        Self { frame, now, name: caller.0, role: caller.1, user, sessions, has_users, again: Again::default(), shortest_password }
+    }
+
+    /// With what is wrong with a form of it.
+    #[must_use]
+    pub fn again(self, again: Again) -> Self {
+        Self { again, ..self }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+}
+
+/// A picture that was drawn here, of nothing but squares: it goes into a page as it is.
+#[derive(Debug)]
+struct Picture(String);
+
+impl std::fmt::Display for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl askama::filters::HtmlSafe for Picture {}
+
+/// `GET /account/second-factor`: a fresh secret, in force once a code of it is sent back.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/second_factor.html", blocks = ["main"])]
+#[schemars(rename = "SecondFactor")]
+pub struct SecondFactorPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The secret in base32.
+    secret: String,
+    /// The same as authenticators read it.
+    address: String,
+    #[serde(skip)]
+    picture: Picture,
+    #[serde(skip)]
+    again: Again,
+}
+view!(SecondFactorPage { "main" => as_main });
+
+impl SecondFactorPage {
+    /// For the user `name`.
+    ///
+    /// # Errors
+    /// The picture cannot be drawn.
+    pub fn new(frame: Frame, secret: String, name: &str, again: Again) -> crate::error::Result<Self> {
+        let address = second_factor::address(&secret, name);
+        let picture = Picture(second_factor::picture(&address)?);
+        Ok(Self { frame, secret, address, picture, again })
+    }
+
+    /// The secret in groups of four, for those who type it.
+    fn spaced(&self) -> String {
+        self.secret.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// `GET /users`.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/users.html", blocks = ["main"])]
+#[schemars(rename = "Users")]
+pub struct UsersPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// All users, by name.
+    users: Vec<User>,
+    #[serde(skip)]
+    again: Again,
+    #[serde(skip)]
+    shortest_password: usize,
+}
+view!(UsersPage { "main" => as_main });
+
+impl UsersPage {
+    /// All users, and the form for another.
+    #[must_use]
+    pub fn new(frame: Frame, users: Vec<User>, again: Again) -> Self {
+        Self { frame, users, again, shortest_password: password::SHORTEST }
+    }
+
+    fn roles(&self) -> [Role; 3] {
+        Role::ALL
+    }
+
+    /// The role that the form proposes: the first user has to be an admin.
+    fn is_proposed(&self, role: &Role) -> bool {
+        let given = self.again.text("role");
+        let proposed = if self.users.is_empty() { "admin" } else { "viewer" };
+        role.name() == if given.is_empty() { proposed } else { given }
+    }
+}
+
+/// `GET /users/{id}`.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/user.html", blocks = ["main"])]
+#[schemars(rename = "UserInFull")]
+pub struct UserPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(flatten)]
+    user: User,
+    #[serde(skip)]
+    again: Again,
+    #[serde(skip)]
+    shortest_password: usize,
+}
+view!(UserPage { "main" => as_main });
+
+impl UserPage {
+    /// The user and the form to change it.
+    #[must_use]
+    pub fn new(frame: Frame, user: User, again: Again) -> Self {
+        Self { frame, user, again, shortest_password: password::SHORTEST }
+    }
+
+    fn is_role(&self, role: &Role) -> bool {
+        self.user.role == *role
+    }
+
+    fn roles(&self) -> [Role; 3] {
+        Role::ALL
+    }
+}
+
+/// The question before something goes for good.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/delete.html", blocks = ["main"])]
+#[schemars(rename = "AccessDeletion")]
+pub struct DeletePage {
+    #[serde(skip)]
+    frame: Frame,
+    /// What it is called.
+    name: String,
+    /// What goes with it.
+    lost: String,
+    #[serde(skip)]
+    at: String,
+    #[serde(skip)]
+    back: &'static str,
+    #[serde(skip)]
+    word: &'static str,
+}
+view!(DeletePage { "main" => as_main });
+
+impl DeletePage {
+    /// Of a user.
+    #[must_use]
+    pub fn of_user(frame: Frame, user: User) -> Self {
+        let lost = "Its sessions and tokens end at once. What it did stays in the audit log.".into();
+        Self { frame, at: format!("/users/{}/delete", user.id), name: user.name, lost, back: "/users", word: "Delete" }
+    }
+
+    /// Of a token.
+    #[must_use]
+    pub fn of_token(frame: Frame, token: Token) -> Self {
+        let lost =
+            "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.".into();
+        Self { frame, at: format!("/tokens/{}/delete", token.id), name: token.name, lost, back: "/tokens", word: "Revoke" }
+    }
+}
+
+/// `GET /tokens`.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/tokens.html", blocks = ["main"])]
+#[schemars(rename = "Tokens")]
+pub struct TokensPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    /// The tokens one may see, by name.
+    tokens: Vec<Token>,
+    #[serde(skip)]
+    again: Again,
+}
+view!(TokensPage { "main" => as_main });
+
+impl TokensPage {
+    /// The tokens, and the form for another.
+    #[must_use]
+    pub fn new(frame: Frame, tokens: Vec<Token>, again: Again, now: Timestamp) -> Self {
+        Self { frame, now, tokens, again }
+    }
+
+    /// The roles that a token of the one who looks can have.
+    fn roles(&self) -> Vec<Role> {
+        Role::ALL.into_iter().filter(|role| self.frame.may(*role)).collect()
+    }
+
+    fn is_chosen(&self, role: &Role) -> bool {
+        self.again.text("role") == role.name()
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    /// Times to choose from, days; an empty one for ever.
+    fn times(&self) -> [(&'static str, &'static str); 5] {
+        [("30", "30 days"), ("90", "90 days"), ("365", "one year"), ("1", "one day"), ("", "until it is revoked")]
+    }
+}
+
+/// A token that was made: the one page that shows it.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/token.html", blocks = ["main"])]
+#[schemars(rename = "TokenMade")]
+pub struct TokenPage {
+    #[serde(skip)]
+    frame: Frame,
+    success: bool,
+    message: String,
+    /// What is kept of it.
+    token_info: Token,
+    /// The token itself.
+    token: String,
+}
+view!(TokenPage { "main" => as_main });
+
+impl TokenPage {
+    /// The token `secret` and what is kept of it.
+    #[must_use]
+    pub fn new(frame: Frame, token_info: Token, secret: String) -> Self {
+        let message = format!("\"{}\" is made. Copy the token now: it is not shown again.", token_info.name);
+        Self { frame, success: true, message, token_info, token: secret }
+    }
+}
+
+/// `GET /audit`.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "access/audit.html", blocks = ["main"])]
+#[schemars(rename = "Audit")]
+pub struct AuditPage {
+    #[serde(skip)]
+    frame: Frame,
+    /// The lines, the newest first.
+    entries: Vec<Entry>,
+    /// Everybody who is in the log.
+    actors: Vec<String>,
+    #[serde(skip)]
+    actor: String,
+    #[serde(skip)]
+    limit: u64,
+}
+view!(AuditPage { "main" => as_main });
+
+impl AuditPage {
+    /// Lines of the log; `actor`: only those of one.
+    #[must_use]
+    pub fn new(frame: Frame, entries: Vec<Entry>, actors: Vec<String>, actor: Option<String>, limit: u64) -> Self {
+        Self { frame, entries, actors, actor: actor.unwrap_or_default(), limit }
+    }
+
+    /// The address of the lines before these, if there may be any.
+    fn older(&self) -> Option<String> {
+        let last = self.entries.last().filter(|_| self.entries.len() as u64 == self.limit)?;
+        let actor: String = form_urlencoded::byte_serialize(self.actor.as_bytes()).collect();
+        Some(format!("/audit?before={}&limit={}&actor={actor}", last.id, self.limit))
+    }
+}

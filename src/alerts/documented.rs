@@ -1,0 +1,165 @@
+//! What the API's documentation says of alerts.
+
+use serde_json::json;
+
+use super::kinds::KINDS;
+use super::model::{Condition, Rule};
+use super::rule_draft::{LONGEST, SHORTEST_REPEAT};
+use super::views::answers::{ChannelKinds, ChannelSaved, RuleKinds, RuleSaved, Silenced};
+use super::views::{AlertsPage, ChannelView, DeletePage, DeliveriesPage, TestPage};
+use crate::http::Told;
+use crate::openapi::{
+    Field, Operation, PAGE, delete, flag, get, id, list, member, number, one_of, post, put, shape, text, whole,
+};
+
+fn channel(is_new: bool) -> Vec<Field> {
+    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let mut all =
+        vec![text("name", "What it is called.").longest(64).like("phone"), one_of("kind", "What takes its messages.", &kinds)];
+    if is_new {
+        all = all.into_iter().map(Field::required).collect();
+    }
+    let of_ntfy = "With `ntfy`, `telegram`: the server; without it theirs.";
+    all.extend([
+        text("topic", "With `ntfy`: the topic.").like("barn-7f3a9"),
+        text("server", of_ntfy),
+        text("token", "With `ntfy`, `telegram`: the token.").or_null(),
+        text("chat_id", "With `telegram`: the chat."),
+        text("to", "With `email`: who gets it, several with commas."),
+        text("from", "With `email`: who sends it."),
+        text("host", "With `email`: the mail server."),
+        whole("port", "With `email`: its port; without it the usual one.", 1, 65_535),
+        one_of("security", "With `email`: how it is reached.", &["tls", "starttls", "none"]),
+        text("username", "With `email`: who logs in.").or_null(),
+        text("password", "With `email`: its password.").or_null(),
+        text("url", "With `webhook`: where it is posted."),
+        text("secret", "With `webhook`: by which it is signed.").or_null(),
+    ]);
+    all
+}
+
+fn rule(is_new: bool) -> Vec<Field> {
+    let mut condition = member(
+        "condition",
+        "What it watches for.",
+        json!({ "type": "object", "properties": {
+        "kind": { "type": "string", "enum": Condition::KINDS },
+        "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
+        "at_least": { "type": "string", "enum": ["warning", "unhealthy"] },
+        "check": { "type": "string" }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
+        "threshold": { "type": ["number", "string"], "examples": ["1.5 TH/s"] },
+    }, "required": ["kind"], "examples": [{ "kind": "state", "is": "not-running" }] }),
+    );
+    condition.required = is_new;
+    vec![
+        condition,
+        text("name", "Stands in each message; without it it is made from the condition.").longest(64),
+        id("instance_id", "Of which instance; null: of each.").or_null(),
+        whole("for_s", "It must hold for so long before it is told, seconds.", 0, LONGEST).or(60),
+        whole("clear_s", "It must not hold for so long before it is over, seconds.", 0, LONGEST).or(60),
+        whole("repeat_s", "Told again so often while it lasts, seconds; null: never.", SHORTEST_REPEAT, LONGEST).or_null(),
+        flag("tell_cleared", "Its end is told, too.").or(true),
+        member(
+            "quiet",
+            "When nothing is sent: `{\"from\", \"to\"}`, minutes of the day or times; null: never.",
+            json!({ "type": ["object", "null"], "examples": [{ "from": "22:00", "to": "07:00" }] }),
+        ),
+        list("channels", "Where it is sent; empty: to all."),
+        flag("enabled", "It is watched for.").or(true),
+    ]
+}
+
+fn next() -> Field {
+    text("next", "The page a browser is sent to afterwards, a path on this site.").like("/alerts")
+}
+
+/// The operations.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let place = || text("id", "Its `place`.").like("rule-3");
+    let delivery = || number("id", "Its number.").like(7);
+    vec![
+        get("/alerts", "getAlerts", "Rules, channels, what holds now, silences, the last deliveries.")
+            .asks([id("instance", "For people: the instance that is to be silenced.")])
+            .gives::<AlertsPage>(PAGE),
+        post("/alerts/channels", "createChannel", "Makes a channel that alerts are sent to.")
+            .takes(channel(true))
+            .makes::<ChannelSaved>()
+            .fails(&[409]),
+        get("/alerts/channels/new", "showNewChannel", "The form of a new channel, for people.")
+            .asks([one_of("kind", "Of this kind.", &kinds)])
+            .gives::<ChannelKinds>(PAGE),
+        get("/alerts/channels/{id}", "getChannel", "A channel; for people its form.").gives::<ChannelView>(PAGE).fails(&[409]),
+        put("/alerts/channels/{id}", "changeChannel", "Changes what is mentioned of a channel.")
+            .about("A secret that is masked, empty or not sent stays; null takes an optional one away.")
+            .takes(channel(false))
+            .does::<ChannelSaved>()
+            .fails(&[409]),
+        post("/alerts/channels/{id}", "changeChannelByForm", "The same as PUT, for forms.")
+            .takes(channel(false))
+            .does::<ChannelSaved>()
+            .fails(&[409]),
+        delete("/alerts/channels/{id}", "deleteChannel", "Deletes a channel and what waits for it.").does::<Told>().fails(&[409]),
+        get("/alerts/channels/{id}/delete", "askDeleteChannel", "The question before a channel is deleted, for people.")
+            .gives::<DeletePage>(PAGE)
+            .fails(&[409]),
+        post("/alerts/channels/{id}/delete", "deleteChannelByForm", "The same as DELETE, for forms.")
+            .does::<Told>()
+            .fails(&[409]),
+        post("/alerts/channels/{id}/test", "testChannel", "Sends a test message at once.")
+            .gives::<TestPage>(PAGE)
+            .answer(502, "The receiver did not take it.", PAGE, Some(shape::<TestPage>()))
+            .fails(&[409]),
+        post("/alerts/rules", "createRule", "Makes a rule that is watched from now on.")
+            .takes(rule(true))
+            .makes::<RuleSaved>()
+            .fails(&[409]),
+        get("/alerts/rules/new", "showNewRule", "The form of a new rule, for people.")
+            .asks([one_of("kind", "Of this kind.", &Condition::KINDS), id("instance", "Of this instance.")])
+            .gives::<RuleKinds>(PAGE),
+        get("/alerts/rules/{id}", "getRule", "A rule; for people its form.").gives::<Rule>(PAGE).fails(&[409]),
+        put("/alerts/rules/{id}", "changeRule", "Changes what is mentioned of a rule.")
+            .takes(rule(false))
+            .does::<RuleSaved>()
+            .fails(&[409]),
+        post("/alerts/rules/{id}", "changeRuleByForm", "The same as PUT, for forms.")
+            .takes(rule(false))
+            .does::<RuleSaved>()
+            .fails(&[409]),
+        delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.").does::<Told>().fails(&[409]),
+        get("/alerts/rules/{id}/delete", "askDeleteRule", "The question before a rule is deleted, for people.")
+            .gives::<DeletePage>(PAGE)
+            .fails(&[409]),
+        post("/alerts/rules/{id}/delete", "deleteRuleByForm", "The same as DELETE, for forms.").does::<Told>().fails(&[409]),
+        delete("/alerts/unreadable/{id}", "deleteUnreadable", "Deletes a rule or a channel that cannot be read.")
+            .named(place())
+            .does::<Told>()
+            .fails(&[409]),
+        get("/alerts/unreadable/{id}/delete", "askDeleteUnreadable", "The question before that, for people.")
+            .named(place())
+            .gives::<DeletePage>(PAGE),
+        post("/alerts/unreadable/{id}/delete", "deleteUnreadableByForm", "The same as DELETE, for forms.")
+            .named(place())
+            .does::<Told>()
+            .fails(&[409]),
+        post("/alerts/silences", "silence", "Tells nothing of an instance for a while.")
+            .takes([
+                id("instance_id", "Of which instance.").required(),
+                member("minutes", "For so many minutes.", json!({ "type": "integer", "enum": super::service::SILENCES }))
+                    .required(),
+                next(),
+            ])
+            .does::<Silenced>(),
+        delete("/alerts/silences/{id}", "endSilence", "Ends the silence of an instance.").does::<Told>(),
+        post("/alerts/silences/{id}/delete", "endSilenceByForm", "The same as DELETE, for forms.").acts([next()]).does::<Told>(),
+        get("/alerts/deliveries", "listDeliveries", "Messages on their way and what became of them, newest first.")
+            .asks([whole("limit", "At most so many.", 1, 1000).or(100), number("before", "Those before this one.")])
+            .gives::<DeliveriesPage>(PAGE),
+        post("/alerts/deliveries/{id}/again", "sendAgain", "Tries a message that was given up once more.")
+            .named(delivery())
+            .acts([next()])
+            .does::<Told>()
+            .fails(&[409]),
+    ]
+}

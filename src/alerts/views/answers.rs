@@ -1,0 +1,82 @@
+//! What programs are told of a change in alerts.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::ChannelView;
+use crate::alerts::kinds::KINDS;
+use crate::alerts::model::Rule;
+use crate::clock::Timestamp;
+use crate::ids::{ChannelId, InstanceId, RuleId};
+
+/// A channel was made or changed.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ChannelSaved {
+    /// It was.
+    pub success: bool,
+    /// Which.
+    pub channel_id: ChannelId,
+    /// That in a sentence.
+    pub message: String,
+    /// As it is now.
+    pub channel: ChannelView,
+}
+
+/// A rule was made or changed.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct RuleSaved {
+    /// It was.
+    pub success: bool,
+    /// Which.
+    pub rule_id: RuleId,
+    /// That in a sentence.
+    pub message: String,
+    /// As it is now.
+    pub rule: Rule,
+}
+
+/// Nothing is told of an instance for a while.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Silenced {
+    /// It was done.
+    pub success: bool,
+    /// That in a sentence.
+    pub message: String,
+    /// Which instance.
+    pub instance_id: InstanceId,
+    /// Until then.
+    pub until: Timestamp,
+}
+
+/// The kinds of channels there are.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ChannelKinds {
+    kinds: Vec<ChannelKind>,
+}
+
+/// A kind of channel.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ChannelKind {
+    kind: &'static str,
+    /// What it wants to know.
+    fields: Vec<&'static str>,
+}
+
+impl ChannelKinds {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Self {
+        let of = |kind: &'static crate::alerts::kinds::Kind| ChannelKind {
+            kind: kind.name,
+            fields: kind.fields.iter().map(|field| field.name).collect(),
+        };
+        Self { kinds: KINDS.iter().map(of).collect() }
+    }
+}
+
+/// The kinds of rules there are.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct RuleKinds {
+    /// Their names.
+    pub kinds: [&'static str; 6],
+}

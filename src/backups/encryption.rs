@@ -1,0 +1,117 @@
+//! Backups that only a passphrase opens: the format of `age` with its scrypt recipient, so that other programs can open them as well.
+
+use age::secrecy::SecretString;
+use age::stream::StreamWriter;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+
+use super::fault::Fault;
+
+/// Characters a passphrase has at least.
+const SHORTEST: usize = 8;
+/// A power of two: how much work and memory (128 MiB) each guess costs. The same everywhere, so that a small machine opens what a large one made.
+const WORK: u8 = 17;
+/// What a stranger's file may make us spend: 1 GiB.
+const MOST_WORK: u8 = 20;
+/// How such files begin.
+pub const MAGIC: &[u8] = b"age-encryption.org/v1\n";
+
+/// What opens an encrypted backup. Neither printed nor stored.
+#[derive(Clone)]
+pub struct Passphrase(SecretString);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase")
+    }
+}
+
+impl Passphrase {
+    /// One to encrypt with.
+    ///
+    /// # Errors
+    /// It is too short to be one, in a sentence.
+    pub fn new(text: String) -> Result<Self, String> {
+        if text.chars().count() < SHORTEST {
+            return Err(format!(
+                "A passphrase has at least {SHORTEST} characters; several words that do not belong together are good."
+            ));
+        }
+        Ok(Self(SecretString::from(text)))
+    }
+
+    /// One to open with, whatever it is.
+    #[must_use]
+    pub fn given(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+}
+
+/// Where an archive is written to.
+pub enum Sink {
+    /// As it is.
+    Plain(BufWriter<File>),
+    /// Encrypted on the way.
+    Sealed(Box<StreamWriter<BufWriter<File>>>),
+}
+
+impl Sink {
+    /// Into `file`, encrypted if there is a passphrase.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn new(file: File, passphrase: Option<&Passphrase>) -> io::Result<Self> {
+        let out = BufWriter::new(file);
+        let Some(passphrase) = passphrase else { return Ok(Self::Plain(out)) };
+        let mut recipient = age::scrypt::Recipient::new(passphrase.0.clone());
+        recipient.set_work_factor(WORK);
+        let encryptor =
+            age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient)).map_err(io::Error::other)?;
+        Ok(Self::Sealed(Box::new(encryptor.wrap_output(out)?)))
+    }
+
+    /// Writes what is still to be written; the file is not synced yet.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn finish(self) -> io::Result<File> {
+        let out = match self {
+            Self::Plain(out) => out,
+            Self::Sealed(out) => out.finish()?,
+        };
+        out.into_inner().map_err(io::IntoInnerError::into_error)
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(out) => out.write(bytes),
+            Self::Sealed(out) => out.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(out) => out.flush(),
+            Self::Sealed(out) => out.flush(),
+        }
+    }
+}
+
+/// What is inside an encrypted backup.
+///
+/// # Errors
+/// The passphrase is wrong, or the file is damaged.
+pub fn opened<R: Read>(input: R, passphrase: &Passphrase) -> Result<impl Read + use<R>, Fault> {
+    let damaged = |e: age::DecryptError| Fault::refused(format!("The backup is damaged: {e}."));
+    let decryptor = age::Decryptor::new(input).map_err(damaged)?;
+    let mut identity = age::scrypt::Identity::new(passphrase.0.clone());
+    identity.set_max_work_factor(MOST_WORK);
+    decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|e| match e {
+        age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed | age::DecryptError::NoMatchingKeys => {
+            Fault::refused("This is not the passphrase of the backup.")
+        }
+        other => damaged(other),
+    })
+}

@@ -1,0 +1,237 @@
+//! Making a backup: a snapshot, the files beside it, one archive. Blocks; call it on a thread that may. Works whether or not a manager runs.
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use tar::{Builder, Header};
+
+use super::encryption::{Passphrase, Sink};
+use super::fault::Fault;
+use super::manifest::{FILE, Manifest, Member, POOLS, hex};
+use super::queries;
+use crate::clock::Timestamp;
+use crate::db;
+use crate::failpoint;
+use crate::logbuf::segment;
+use crate::vault::KEY_FILE;
+
+/// What a backup is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// With what opens its secrets.
+    pub with_key: bool,
+    /// With the clients' logs.
+    pub with_logs: bool,
+    /// Encrypted with this.
+    pub passphrase: Option<Passphrase>,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
+pub struct Progress {
+    /// Bytes that are in it by now, before they were compressed.
+    pub bytes: u64,
+    /// Files that are in it.
+    pub files: u64,
+}
+
+/// Who is told how far it is, and says whether to go on.
+type Told<'t> = &'t dyn Fn(Progress) -> bool;
+
+/// Makes a backup of `data_dir` in the new file `to`, mode 0600. The file has its name only once it is whole and on the disk.
+/// `told` hears of each step and says whether to go on.
+///
+/// # Errors
+/// There is no database, its key is missing, `to` exists; the disk; it was told not to go on.
+pub fn make(data_dir: &Path, order: &Order, to: &Path, told: Told<'_>) -> Result<Manifest, Fault> {
+    let name = to.file_name().ok_or_else(|| Fault::refused(format!("{} is not the name of a file.", to.display())))?;
+    if to.symlink_metadata().is_ok() {
+        return Err(Fault::refused(format!("{} exists already. Choose another name, or delete it first.", to.display())));
+    }
+    let beside = |ending: &str| to.with_file_name(format!(".{}.{ending}", name.to_string_lossy()));
+    // What a maker that was killed left.
+    let _ = fs::remove_file(beside("part"));
+    let draft = Draft(beside("part"));
+    let manifest = write(data_dir, order, &draft.0, &beside("db"), told)?;
+    failpoint::reach("backup.written");
+    let flags = rustix::fs::RenameFlags::NOREPLACE;
+    rustix::fs::renameat_with(rustix::fs::CWD, &draft.0, rustix::fs::CWD, to, flags)
+        .map_err(|e| Fault::at("written", to)(e.into()))?;
+    sync_dir(to)?;
+    Ok(manifest)
+}
+
+/// Makes what happened in a file's directory last.
+///
+/// # Errors
+/// The disk.
+pub fn sync_dir(of: &Path) -> Result<(), Fault> {
+    let dir = of.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Fault::at("written", dir))
+}
+
+/// A file that goes unless it was renamed.
+struct Draft(PathBuf);
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: Told<'_>) -> Result<Manifest, Fault> {
+    let _ = fs::remove_file(snapshot);
+    let snapshot = Draft(snapshot.to_owned());
+    // First the snapshot, of one moment. The files that are read after it are only ever appended to, so they know what it knows, and more.
+    db::copy(&data_dir.join(db::FILE), &snapshot.0)?;
+    let schema = db::check_copy(&snapshot.0).map_err(|e| Fault::refused(format!("{e}")))?;
+    let (configurations, instances, sealed) =
+        db::read_copy(&snapshot.0, |c| Ok((queries::configurations(c)?, queries::instances(c)?, queries::is_sealed(c)?)))?;
+    failpoint::reach("backup.snapshot");
+    let key = data_dir.join(KEY_FILE);
+    if order.with_key && sealed && !key.exists() {
+        return Err(Fault::refused(format!(
+            "{} is missing, so the backup could not hold it. Put it back, or make a backup without the key.",
+            key.display()
+        )));
+    }
+    let file = File::options().write(true).create_new(true).mode(0o600).open(draft).map_err(Fault::at("written", draft))?;
+    let sink = Sink::new(file, order.passphrase.as_ref()).map_err(Fault::at("written", draft))?;
+    let tar = Builder::new(GzEncoder::new(sink, Compression::default()));
+    let manifest = Manifest {
+        configurations,
+        instances: i64::try_from(instances.len()).unwrap_or(i64::MAX),
+        sealed,
+        ..Manifest::new(Timestamp::now(), schema)
+    };
+    let manifest = Manifest { with_logs: order.with_logs, ..manifest };
+    let mut pack = Pack { tar, manifest, progress: Progress::default(), told, draft };
+    pack.file(db::FILE, &snapshot.0)?;
+    failpoint::reach("backup.database");
+    if order.with_key {
+        pack.manifest.holds_key = pack.file(KEY_FILE, &key)?;
+    }
+    pack.file(POOLS, &data_dir.join(POOLS))?;
+    for id in instances {
+        let (dir, name) = (data_dir.join("instances").join(id.to_string()), format!("instances/{id}"));
+        pack.journal(&format!("{name}/events.jsonl"), &dir.join("events.jsonl"))?;
+        pack.logs(&format!("{name}/logs"), &dir.join("logs"), order.with_logs)?;
+    }
+    pack.finish()
+}
+
+/// An archive that is being written.
+struct Pack<'p> {
+    tar: Builder<GzEncoder<Sink>>,
+    manifest: Manifest,
+    progress: Progress,
+    told: Told<'p>,
+    draft: &'p Path,
+}
+
+impl Pack<'_> {
+    /// Puts a file in as long as it is now; false: there is none.
+    fn file(&mut self, name: &str, path: &Path) -> Result<bool, Fault> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            // An instance that was deleted meanwhile, a segment that has gone.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(Fault::at("read", path)(e)),
+        };
+        let size = file.metadata().map_err(Fault::at("read", path))?.len();
+        self.put(name, size, file)?;
+        Ok(true)
+    }
+
+    /// Puts a journal in up to its last whole line: the one after it is being written.
+    fn journal(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
+        let mut bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Fault::at("read", path)(e)),
+        };
+        bytes.truncate(memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1));
+        self.put(name, bytes.len() as u64, bytes.as_slice())
+    }
+
+    /// Puts the segments of a log in, or only where its stream goes on: offsets in the database hold on both sides.
+    fn logs(&mut self, name: &str, dir: &Path, with_content: bool) -> Result<(), Fault> {
+        let segments = segment::list(dir).map_err(Fault::at("read", dir))?;
+        if with_content {
+            for one in &segments {
+                self.file(&format!("{name}/{}", segment::file_name(one.base)), &one.path)?;
+            }
+        } else if let Some(last) = segments.last() {
+            self.put(&format!("{name}/{}", segment::file_name(last.end())), 0, io::empty())?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, name: &str, size: u64, content: impl Read) -> Result<(), Fault> {
+        let mut watched = Watched {
+            inner: content.take(size),
+            hash: Sha256::new(),
+            progress: &mut self.progress,
+            told: self.told,
+            has_stopped: false,
+        };
+        let header = header(size);
+        let put = self.tar.append_data(&mut header.clone(), name, &mut watched);
+        if watched.has_stopped {
+            return Err(Fault::refused("The backup was given up: jd-manager ends."));
+        }
+        put.map_err(|e| Fault::at("written", self.draft)(e))?;
+        let left = watched.inner.limit();
+        let sha256 = hex(&watched.hash.finalize());
+        if left > 0 {
+            return Err(Fault::refused(format!("{name} became shorter while it was read; make the backup again.")));
+        }
+        self.progress.files += 1;
+        self.manifest.files.push(Member { path: name.into(), size, sha256 });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Manifest, Fault> {
+        let failed = Fault::at("written", self.draft);
+        let text = serde_json::to_vec_pretty(&self.manifest).expect("a manifest is texts and numbers");
+        let finish = || -> io::Result<()> {
+            self.tar.append_data(&mut header(text.len() as u64), FILE, text.as_slice())?;
+            self.tar.into_inner()?.finish()?.finish()?.sync_all()
+        };
+        finish().map_err(failed)?;
+        Ok(self.manifest)
+    }
+}
+
+fn header(size: u64) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_size(size);
+    header.set_mode(0o600);
+    header
+}
+
+/// Reads on, hashes, and tells how far it is.
+struct Watched<'w, R> {
+    inner: io::Take<R>,
+    hash: Sha256,
+    progress: &'w mut Progress,
+    told: Told<'w>,
+    has_stopped: bool,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        self.progress.bytes += n as u64;
+        if !(self.told)(*self.progress) {
+            self.has_stopped = true;
+            return Err(io::Error::other("given up"));
+        }
+        Ok(n)
+    }
+}

@@ -1,0 +1,201 @@
+//! What a backup says of itself, and what may be in one. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::Fault;
+use crate::archive::Unpacked;
+use crate::clock::Timestamp;
+use crate::db;
+use crate::ids::InstanceId;
+use crate::logbuf::segment;
+use crate::vault::KEY_FILE;
+
+/// Its name in the archive.
+pub const FILE: &str = "manifest.json";
+/// The list of pools that is the user's own.
+pub const POOLS: &str = "pools.toml";
+/// The version of the format.
+const FORMAT: u32 = 1;
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the format: 1.
+    pub format: u32,
+    /// Which jd-manager made it.
+    pub version: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// The newest change of the database's tables that was made.
+    pub schema: String,
+    /// Whether the key that opens the secrets is in it.
+    pub holds_key: bool,
+    /// Whether the secrets in the database are sealed; false: they are in the clear, in one of an earlier version.
+    pub sealed: bool,
+    /// Whether the clients' logs are in it.
+    pub with_logs: bool,
+    /// How many saved configurations are in it.
+    pub configurations: i64,
+    /// How many instances.
+    pub instances: i64,
+    /// Every file but this one.
+    pub files: Vec<Member>,
+}
+
+/// A file in a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its path.
+    pub path: String,
+    /// Its size, bytes.
+    pub size: u64,
+    /// Its SHA-256, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// One of today.
+    #[must_use]
+    pub fn new(created_at: Timestamp, schema: String) -> Self {
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            created_at,
+            schema,
+            holds_key: false,
+            sealed: false,
+            with_logs: false,
+            configurations: 0,
+            instances: 0,
+            files: Vec::new(),
+        }
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// It is none, or of a newer format.
+    pub fn read(text: &[u8]) -> Result<Self, Fault> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+            version: String,
+        }
+        let head: Head = serde_json::from_slice(text)
+            .map_err(|e| Fault::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}.")))?;
+        if head.format != FORMAT {
+            return Err(Fault::refused(format!(
+                "This backup was made by jd-manager {} in a format ({}) that this one, {}, does not know. Use that version, or one newer.",
+                head.version.chars().take(40).collect::<String>(),
+                head.format,
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        serde_json::from_slice(text)
+            .map_err(|e| Fault::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}.")))
+    }
+
+    /// Whether what came out of the archive is what the manifest says, file by file.
+    ///
+    /// # Errors
+    /// Names the first file that is missing, too many or other than it was.
+    pub fn check(&self, unpacked: &[Unpacked]) -> Result<(), Fault> {
+        let wrong =
+            |words: String| Err(Fault::refused(format!("The backup is damaged or was altered: {words}. Nothing was changed.")));
+        for member in &self.files {
+            let Some(found) = unpacked.iter().find(|one| one.path == member.path) else {
+                return wrong(format!("{} is missing", member.path));
+            };
+            if found.size != member.size || hex(&found.sha256) != member.sha256 {
+                return wrong(format!("{} is not what it was", member.path));
+            }
+        }
+        if let Some(more) =
+            unpacked.iter().find(|one| one.path != FILE && self.files.iter().all(|member| member.path != one.path))
+        {
+            return wrong(format!("{} does not belong to it", more.path));
+        }
+        let has = |path: &str| self.files.iter().any(|member| member.path == path);
+        if !has(db::FILE) {
+            return wrong("it holds no database".into());
+        }
+        if has(KEY_FILE) != self.holds_key {
+            return wrong("it does not hold the key it says".into());
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a file of this path may be in a backup.
+#[must_use]
+pub fn is_member(path: &str) -> bool {
+    if [FILE, db::FILE, KEY_FILE, POOLS].contains(&path) {
+        return true;
+    }
+    let Some((id, rest)) = path.strip_prefix("instances/").and_then(|rest| rest.split_once('/')) else { return false };
+    let is_id = id.parse::<InstanceId>().is_ok_and(|parsed| parsed.to_string() == id);
+    let is_file =
+        rest == "events.jsonl" || rest.strip_prefix("logs/").is_some_and(|name| segment::parse_file_name(name).is_some());
+    is_id && is_file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_backup_has_may_be_in_one() {
+        let id = InstanceId::random();
+        for good in [
+            "manifest.json".to_owned(),
+            "jd-manager.sqlite3".into(),
+            "secrets.key".into(),
+            "pools.toml".into(),
+            format!("instances/{id}/events.jsonl"),
+            format!("instances/{id}/logs/00000000000000000000.log"),
+        ] {
+            assert!(is_member(&good), "{good}");
+        }
+        for bad in [
+            String::new(),
+            "jd-manager.sqlite3-wal".into(),
+            "settings.toml".into(),
+            "clients/current".into(),
+            format!("instances/{id}/config.toml"),
+            format!("instances/{id}/keeper.json"),
+            format!("instances/{id}/logs/x.log"),
+            format!("instances/{id}/logs/../events.jsonl"),
+            format!("instances/{}/events.jsonl", id.to_string().to_uppercase()),
+            "instances/x/events.jsonl".into(),
+            "instances//events.jsonl".into(),
+        ] {
+            assert!(!is_member(&bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let file = |path: &str, byte: u8| Unpacked { path: path.into(), size: 3, sha256: [byte; 32] };
+        let mut manifest = Manifest::new(Timestamp(0), "20261128050000".into());
+        manifest.files = vec![Member { path: "jd-manager.sqlite3".into(), size: 3, sha256: hex(&[1; 32]) }];
+        let all = [file("jd-manager.sqlite3", 1), file(FILE, 9)];
+        manifest.check(&all).unwrap();
+        let said = |manifest: &Manifest, files: &[Unpacked]| manifest.check(files).unwrap_err().to_string();
+        assert!(said(&manifest, &all[1..]).contains("jd-manager.sqlite3 is missing"));
+        assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("is not what it was"));
+        assert!(said(&manifest, &[all[0].clone(), file("pools.toml", 1)]).contains("pools.toml does not belong"));
+        let keyed = Manifest { holds_key: true, ..manifest.clone() };
+        assert!(said(&keyed, &all).contains("does not hold the key"));
+        let text = serde_json::to_vec(&manifest).unwrap();
+        assert_eq!(Manifest::read(&text).unwrap(), manifest);
+        let newer = String::from_utf8(text).unwrap().replace("\"format\":1", "\"format\":2");
+        assert!(Manifest::read(newer.as_bytes()).unwrap_err().to_string().contains("does not know"));
+        assert!(Manifest::read(b"{}").is_err() && Manifest::read(b"\xff").is_err());
+    }
+}

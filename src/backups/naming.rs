@@ -1,0 +1,113 @@
+//! What backups are called: the name says all that a list shows, so that nothing has to be opened and nothing beside it can be lost. Pure.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+
+/// What made a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "BackupKind")]
+pub enum Kind {
+    /// Somebody asked for it.
+    Manual,
+    /// It is made every night, and goes when there are newer ones.
+    Nightly,
+}
+
+/// A backup by its name: `nightly-20261128T031000123Z-with-key-logs.tar.gz.age`.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+#[schemars(rename = "BackupNamed")]
+pub struct Named {
+    /// What made it.
+    pub kind: Kind,
+    /// When.
+    pub created_at: Timestamp,
+    /// Whether what opens its secrets is in it.
+    pub holds_key: bool,
+    /// Whether the clients' logs are in it.
+    pub with_logs: bool,
+    /// Whether only a passphrase opens it.
+    pub encrypted: bool,
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = if self.kind == Kind::Nightly { "nightly" } else { "manual" };
+        let stamp: String = self.created_at.to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
+        let key = if self.holds_key { "with" } else { "without" };
+        let logs = if self.with_logs { "-logs" } else { "" };
+        write!(f, "{kind}-{stamp}-{key}-key{logs}.tar.gz{}", if self.encrypted { ".age" } else { "" })
+    }
+}
+
+impl std::str::FromStr for Named {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let (rest, encrypted) = name.strip_suffix(".age").map_or((name, false), |rest| (rest, true));
+        let rest = rest.strip_suffix(".tar.gz").ok_or(())?;
+        let (rest, with_logs) = rest.strip_suffix("-logs").map_or((rest, false), |rest| (rest, true));
+        let (rest, holds_key) = match (rest.strip_suffix("-with-key"), rest.strip_suffix("-without-key")) {
+            (Some(rest), _) => (rest, true),
+            (_, Some(rest)) => (rest, false),
+            _ => return Err(()),
+        };
+        let (kind, stamp) = match (rest.strip_prefix("nightly-"), rest.strip_prefix("manual-")) {
+            (Some(stamp), _) => (Kind::Nightly, stamp),
+            (_, Some(stamp)) => (Kind::Manual, stamp),
+            _ => return Err(()),
+        };
+        if !stamp.is_ascii() || stamp.len() != 19 {
+            return Err(());
+        }
+        let part = |from: usize, to: usize| &stamp[from..to];
+        let moment = format!(
+            "{}-{}-{}T{}:{}:{}.{}Z",
+            part(0, 4),
+            part(4, 6),
+            part(6, 8),
+            part(9, 11),
+            part(11, 13),
+            part(13, 15),
+            part(15, 18)
+        );
+        let named = Self { kind, created_at: moment.parse().map_err(drop)?, holds_key, with_logs, encrypted };
+        // One spelling each: what is not exactly that is no backup of ours.
+        if named.to_string() == name { Ok(named) } else { Err(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_what_it_is_and_nothing_else_is_one() {
+        for kind in [Kind::Manual, Kind::Nightly] {
+            for bits in 0..8_u8 {
+                let [holds_key, with_logs, encrypted] = [1, 2, 4].map(|bit| bits & bit != 0);
+                let named = Named { kind, created_at: Timestamp(1_795_835_400_123), holds_key, with_logs, encrypted };
+                assert_eq!(named.to_string().parse(), Ok(named));
+            }
+        }
+        let good = "nightly-20261128T031000123Z-with-key.tar.gz";
+        assert!(good.parse::<Named>().is_ok());
+        for bad in [
+            "",
+            ".part",
+            "nightly-20261128T031000123Z-with-key.tar.gz/",
+            "../nightly-20261128T031000123Z-with-key.tar.gz",
+            ".nightly-20261128T031000123Z-with-key.tar.gz.part",
+            "nightly-20261128T031000123Z-with-key.tar",
+            "nightly-20261328T031000123Z-with-key.tar.gz",
+            "nightly-20261128 031000123Z-with-key.tar.gz",
+            "weekly-20261128T031000123Z-with-key.tar.gz",
+            "nightly-2026112éT03100012Z-with-key.tar.gz",
+            "before-upgrade-1.sqlite3",
+        ] {
+            assert!(bad.parse::<Named>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Putting a data directory in the place of another one: by a rename, or, where the directory is a place at which a disk is mounted, file by file
+//! in an order that can be seen to be unfinished. What was there is moved aside and never deleted.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::fault::Fault;
+use super::making::sync_dir;
+use crate::clock::Timestamp;
+use crate::failpoint;
+
+/// A new data directory stands here, within the present one, while it takes its place.
+const WITHIN: &str = ".restoring";
+/// What must be there before anything else of it is, and go last.
+const LOCK: &str = "manager.lock";
+
+/// The place of a data directory, held against managers.
+pub struct Place {
+    data_dir: PathBuf,
+    /// It cannot be renamed.
+    is_mount: bool,
+    /// It is there, and something is in it.
+    is_used: bool,
+    /// Held against managers, if there is anything to hold.
+    _lock: Option<File>,
+}
+
+impl Place {
+    /// Looks at a place, and holds it.
+    ///
+    /// # Errors
+    /// A manager or a keeper is at work there.
+    pub fn hold(data_dir: &Path) -> Result<Self, Fault> {
+        let entries = match fs::read_dir(data_dir) {
+            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(e),
+        };
+        let entries = entries.map_err(Fault::at("read", data_dir))?;
+        let is_used = entries.iter().any(|name| name != WITHIN && name != "lost+found");
+        let mut held = None;
+        if is_used {
+            let path = data_dir.join(LOCK);
+            let lock =
+                File::options().create(true).truncate(false).write(true).open(&path).map_err(Fault::at("opened", &path))?;
+            match lock.try_lock() {
+                Ok(()) => held = Some(lock),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Fault::refused(format!("A jd-manager runs on {}. End it first.", data_dir.display())));
+                }
+                Err(TryLockError::Error(e)) => return Err(Fault::at("locked", &path)(e)),
+            }
+            if let Some(id) = kept(data_dir) {
+                return Err(Fault::refused(format!(
+                    "The client of instance {id} still runs in {}: its jd-manager was ended with --on-shutdown leave, or was killed. Start jd-manager there and stop it first.",
+                    data_dir.display()
+                )));
+            }
+        }
+        Ok(Self { data_dir: data_dir.to_owned(), is_mount: is_mount(data_dir), is_used, _lock: held })
+    }
+
+    /// Whether something is there that would be moved aside.
+    pub fn is_used(&self) -> bool {
+        self.is_used
+    }
+
+    /// An empty directory, 0700, from which a rename leads to the place.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn staging(&self) -> Result<PathBuf, Fault> {
+        let path = if self.is_mount {
+            self.data_dir.join(WITHIN)
+        } else {
+            beside(&self.data_dir, &format!("restoring-{}", std::process::id()))
+        };
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(Fault::at("removed", &path))?;
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(Fault::at("made", &path))?;
+        Ok(path)
+    }
+
+    /// Moves what is there aside and `staging` into its place. Returns where that is now.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn replace(self, staging: &Path) -> Result<Option<PathBuf>, Fault> {
+        let stamp: String = Timestamp::now().to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
+        let aside = format!("before-restore-{stamp}");
+        if self.is_mount {
+            return self.replace_within(staging, &aside);
+        }
+        let old = self.is_used.then(|| beside(&self.data_dir, &aside));
+        if let Some(old) = &old {
+            fs::rename(&self.data_dir, old).map_err(Fault::at("moved aside", &self.data_dir))?;
+        }
+        failpoint::reach("restore.moved-aside");
+        if let Err(e) = fs::rename(staging, &self.data_dir) {
+            if let Some(old) = &old {
+                let _ = fs::rename(old, &self.data_dir);
+            }
+            return Err(Fault::at("put in its place", staging)(e));
+        }
+        sync_dir(&self.data_dir)?;
+        Ok(old)
+    }
+
+    /// The same without renaming the directory itself. Killed half-way, `.restoring` is still there, and a manager refuses to start.
+    fn replace_within(self, staging: &Path, aside: &str) -> Result<Option<PathBuf>, Fault> {
+        let old = self.data_dir.join(aside);
+        let names = |dir: &Path| -> Result<Vec<_>, Fault> {
+            let all =
+                fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
+            all.map_err(Fault::at("read", dir))
+        };
+        if self.is_used {
+            DirBuilder::new().mode(0o700).create(&old).map_err(Fault::at("made", &old))?;
+            for name in names(&self.data_dir)? {
+                let name_text = name.to_string_lossy();
+                if name != WITHIN && name != "lost+found" && !name_text.starts_with("before-restore-") {
+                    fs::rename(self.data_dir.join(&name), old.join(&name)).map_err(Fault::at("moved aside", &self.data_dir))?;
+                }
+            }
+        }
+        failpoint::reach("restore.moved-aside");
+        for name in names(staging)? {
+            fs::rename(staging.join(&name), self.data_dir.join(&name)).map_err(Fault::at("put in its place", staging))?;
+        }
+        fs::remove_dir(staging).map_err(Fault::at("removed", staging))?;
+        File::open(&self.data_dir).and_then(|dir| dir.sync_all()).map_err(Fault::at("written", &self.data_dir))?;
+        Ok(self.is_used.then_some(old))
+    }
+}
+
+/// Whether a restore that was cut off left a data directory half in its place.
+///
+/// # Errors
+/// It did: what to do.
+pub fn check_for_half_restored(data_dir: &Path) -> Result<(), Fault> {
+    if data_dir.join(WITHIN).exists() {
+        return Err(Fault::refused(format!(
+            "A backup was being restored into {} and that was cut off. Restore it again with --force; what was there before is in before-restore-… within it.",
+            data_dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// A name beside a directory.
+fn beside(dir: &Path, ending: &str) -> PathBuf {
+    let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    dir.with_file_name(format!("{name}.{ending}"))
+}
+
+/// An instance that has a keeper.
+fn kept(data_dir: &Path) -> Option<String> {
+    let entries = fs::read_dir(data_dir.join("instances")).ok()?;
+    let is_held = |dir: &Path| {
+        let lock = File::open(dir.join("keeper.lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    };
+    entries.flatten().find(|entry| is_held(&entry.path())).map(|entry| entry.file_name().to_string_lossy().into_owned())
+}
+
+/// Whether a disk is mounted at this very directory.
+fn is_mount(dir: &Path) -> bool {
+    let Ok(dir) = dir.canonicalize() else { return false };
+    let Ok(table) = fs::read_to_string("/proc/self/mountinfo") else { return false };
+    table.lines().filter_map(|line| line.split(' ').nth(4)).any(|at| Path::new(&unescaped(at)) == dir)
+}
+
+/// `\040` and its like as the kernel writes them.
+fn unescaped(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_within_a_mount_is_filled_file_by_file_and_seen_to_be_unfinished() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("old"), "old").unwrap();
+        let place = || Place { is_mount: true, ..Place::hold(&data).unwrap() };
+        let staging = place().staging().unwrap();
+        fs::write(staging.join("new"), "new").unwrap();
+        assert!(check_for_half_restored(&data).unwrap_err().to_string().contains("--force"));
+        let old = place().replace(&staging).unwrap().unwrap();
+        check_for_half_restored(&data).unwrap();
+        assert_eq!(fs::read_to_string(old.join("old")).unwrap(), "old");
+        assert_eq!(fs::read_to_string(data.join("new")).unwrap(), "new");
+        assert!(!data.join("old").exists() && old.starts_with(&data));
+    }
+
+    #[test]
+    fn a_place_is_renamed_and_what_was_there_is_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let place = Place::hold(&data).unwrap();
+        assert!(!place.is_used());
+        let staging = place.staging().unwrap();
+        fs::write(staging.join("one"), "one").unwrap();
+        assert_eq!(place.replace(&staging).unwrap(), None);
+        let place = Place::hold(&data).unwrap();
+        assert!(place.is_used());
+        let again = Place::hold(&data);
+        assert!(again.is_err_and(|e| e.to_string().contains("runs on")), "it is held");
+        let staging = place.staging().unwrap();
+        fs::write(staging.join("two"), "two").unwrap();
+        let old = place.replace(&staging).unwrap().unwrap();
+        assert!(old.file_name().unwrap().to_string_lossy().starts_with("data.before-restore-"));
+        assert!(old.join("one").exists() && data.join("two").exists() && !data.join("one").exists());
+        assert!(!is_mount(&data) && is_mount(Path::new("/proc")));
+        assert_eq!(unescaped("/a\\040b\\134c"), "/a b\\c");
+    }
+}

@@ -1,0 +1,335 @@
+use super::*;
+use crate::backups::making::{Order, make};
+use crate::backups::manifest::{Member, hex};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::vault::{KEY_FILE, Vault};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use tar::{Builder, EntryType, Header};
+
+/// Path, kind and content of a file in an archive.
+type Entry<'a> = (&'a str, EntryType, &'a [u8]);
+
+const PASSPHRASE: &str = "four words that rhyme";
+
+struct World {
+    dir: tempfile::TempDir,
+    data: PathBuf,
+}
+
+impl World {
+    /// A data directory with an instance, its journal and its log.
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let db = Db::open(&data).unwrap();
+        Vault::begin(&data, &db, &[]).await.unwrap();
+        let id = "a1e70000-0000-4000-8000-00000000000a";
+        db.write(move |c| {
+            use diesel::connection::SimpleConnection;
+            c.batch_execute(&format!(
+                "INSERT INTO configurations (id, name, config_json, created_at, updated_at) VALUES ('{id}', 'c', '{{}}', 0, 0);
+                 INSERT INTO instances (id, name, config_id, desired, created_at, updated_at) VALUES ('{id}', 'barn', '{id}', 'running', 0, 0);"
+            ))?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let instance = data.join("instances").join(id);
+        fs::create_dir_all(instance.join("logs")).unwrap();
+        fs::write(instance.join("events.jsonl"), "{\"whole\":1}\n{\"cut o").unwrap();
+        fs::write(instance.join("config.toml"), "authority_secret_key = \"in the clear\"").unwrap();
+        fs::write(instance.join("logs/00000000000000000000.log"), "0123456789").unwrap();
+        fs::write(instance.join("logs/00000000000000000010.log"), "01234").unwrap();
+        fs::create_dir_all(data.join("instances/stray")).unwrap();
+        Self { dir, data }
+    }
+
+    fn backup(&self, order: &Order) -> PathBuf {
+        let to = self.dir.path().join(format!("{}.tar.gz", fs::read_dir(self.dir.path()).unwrap().count()));
+        make(&self.data, order, &to, &|_| true).unwrap();
+        to
+    }
+
+    fn elsewhere(&self) -> PathBuf {
+        self.dir.path().join("elsewhere")
+    }
+
+    /// Tries to restore, which must be refused, and leave nothing.
+    fn refused(&self, backup: &Path, way: &Way) -> String {
+        let before = fs::read_dir(self.dir.path()).unwrap().count();
+        let error = restore(backup, &self.elsewhere(), way).unwrap_err().to_string();
+        assert!(!self.elsewhere().exists() && fs::read_dir(self.dir.path()).unwrap().count() == before, "{error}");
+        error
+    }
+}
+
+fn with_key() -> Order {
+    Order { with_key: true, ..Order::default() }
+}
+
+fn desired(data: &Path) -> String {
+    use diesel::prelude::*;
+    db::read_copy(&data.join(db::FILE), |c| {
+        Ok(crate::db::schema::instances::table.select(crate::db::schema::instances::desired).first(c)?)
+    })
+    .unwrap()
+}
+
+/// The files of an archive, the manifest apart.
+fn files(backup: &Path) -> (Vec<(String, Vec<u8>)>, Manifest) {
+    let mut tar = tar::Archive::new(GzDecoder::new(File::open(backup).unwrap()));
+    let mut all: Vec<(String, Vec<u8>)> = tar
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            (entry.path().unwrap().to_string_lossy().into_owned(), content)
+        })
+        .collect();
+    let (name, text) = all.pop().unwrap();
+    assert_eq!(name, FILE, "the manifest comes last");
+    (all, Manifest::read(&text).unwrap())
+}
+
+/// An archive of these files with a manifest that fits them, `changed`.
+fn forged(world: &World, files: &[(&str, EntryType, &[u8])], change: impl FnOnce(&mut Manifest)) -> PathBuf {
+    let to = world.dir.path().join("forged.tar.gz");
+    let mut manifest = Manifest::new(Timestamp(0), "x".into());
+    let mut tar = Builder::new(GzEncoder::new(File::create(&to).unwrap(), Compression::fast()));
+    let mut put = |name: &str, kind: EntryType, content: &[u8]| {
+        let mut header = Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        if kind != EntryType::Regular {
+            header.set_link_name("/etc/passwd").unwrap();
+        }
+        header.set_cksum();
+        tar.append(&header, content).unwrap();
+    };
+    for (name, kind, content) in files {
+        manifest.files.push(Member { path: (*name).into(), size: content.len() as u64, sha256: hex(&Sha256::digest(content)) });
+        manifest.holds_key |= *name == KEY_FILE;
+        put(name, *kind, content);
+    }
+    change(&mut manifest);
+    put(FILE, EntryType::Regular, &serde_json::to_vec(&manifest).unwrap());
+    tar.into_inner().unwrap().finish().unwrap();
+    to
+}
+
+#[tokio::test]
+async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new().await;
+    let backup = world.backup(&with_key());
+    assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    let (all, manifest) = files(&backup);
+    let instance = "instances/a1e70000-0000-4000-8000-00000000000a";
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    let empty = format!("{instance}/logs/00000000000000000015.log");
+    assert_eq!(names, [db::FILE, KEY_FILE, &format!("{instance}/events.jsonl"), &empty]);
+    assert_eq!((manifest.configurations, manifest.instances, manifest.holds_key, manifest.sealed), (1, 1, true, true));
+    let done = restore(&backup, &world.elsewhere(), &Way::default()).unwrap();
+    assert_eq!((done.ran, done.aside, &done.manifest), (1, None, &manifest));
+    let at = |name: &str| world.elsewhere().join(name);
+    assert_eq!(fs::read_to_string(at(&format!("{instance}/events.jsonl"))).unwrap(), "{\"whole\":1}\n");
+    assert_eq!(fs::read(at(&empty)).unwrap(), b"");
+    assert_eq!((desired(&world.data), desired(&world.elsewhere())), ("running".into(), "stopped".into()));
+    assert!(!at(FILE).exists());
+    let db = Db::open(&world.elsewhere()).unwrap();
+    Vault::begin(&world.elsewhere(), &db, &[]).await.unwrap();
+
+    // With logs, and without the key.
+    let backup = world.backup(&Order { with_logs: true, ..Order::default() });
+    let (all, manifest) = files(&backup);
+    assert_eq!(
+        all.iter().filter(|(name, _)| name.ends_with(".log")).map(|(_, content)| content.len()).collect::<Vec<_>>(),
+        [10, 5]
+    );
+    assert!(!manifest.holds_key && manifest.with_logs && all.iter().all(|(name, _)| name != KEY_FILE));
+    let third = world.dir.path().join("third");
+    restore(&backup, &third, &Way::default()).unwrap();
+    let db = Db::open(&third).unwrap();
+    assert!(Vault::begin(&third, &db, &[]).await.unwrap_err().to_string().contains("missing"));
+    fs::copy(world.data.join(KEY_FILE), third.join(KEY_FILE)).unwrap();
+    Vault::begin(&third, &db, &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_secret_in_the_clear_is_in_a_backup() {
+    let world = World::new().await;
+    for order in [with_key(), Order { with_logs: true, ..with_key() }] {
+        let (all, _) = files(&world.backup(&order));
+        assert!(
+            all.iter()
+                .all(|(name, content)| { name == KEY_FILE || !content.windows(12).any(|window| window == b"in the clear") })
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_one_opens_with_its_passphrase_alone() {
+    let world = World::new().await;
+    let passphrase = Passphrase::new(PASSPHRASE.into()).unwrap();
+    let backup = world.backup(&Order { passphrase: Some(passphrase), ..with_key() });
+    assert!(fs::read(&backup).unwrap().starts_with(MAGIC));
+    let way = |text: &str| Way { passphrase: Some(Passphrase::given(text.into())), force: false };
+    assert!(world.refused(&backup, &Way::default()).contains("its passphrase is needed"));
+    assert!(world.refused(&backup, &way("four words that do not")).contains("not the passphrase"));
+    let content = fs::read(&backup).unwrap();
+    for (what, changed) in [
+        ("cut off", content[..content.len() - 1].to_vec()),
+        ("cut in the middle", content[..content.len() / 2].to_vec()),
+        ("one bit", {
+            let mut changed = content.clone();
+            let at = changed.len() - 100;
+            changed[at] ^= 1;
+            changed
+        }),
+    ] {
+        let path = world.dir.path().join("changed");
+        fs::write(&path, changed).unwrap();
+        let said = world.refused(&path, &way(PASSPHRASE));
+        assert!(said.contains("damaged") || said.contains("cannot be restored"), "{what}: {said}");
+    }
+    restore(&backup, &world.elsewhere(), &way(PASSPHRASE)).unwrap();
+    assert!(Passphrase::new("short".into()).is_err());
+}
+
+#[tokio::test]
+async fn what_was_cut_off_or_altered_is_refused() {
+    let world = World::new().await;
+    let backup = world.backup(&with_key());
+    let content = fs::read(&backup).unwrap();
+    let path = world.dir.path().join("changed");
+    for length in [0, 1, 100, content.len() / 3, content.len() / 2, content.len() - 9, content.len() - 1] {
+        fs::write(&path, &content[..length]).unwrap();
+        let said = world.refused(&path, &Way::default());
+        assert!(said.contains("damaged") || said.contains("no backup"), "{length}: {said}");
+    }
+    fs::write(&path, "not an archive at all").unwrap();
+    assert!(world.refused(&path, &Way::default()).contains("no backup that can be restored"));
+    // A file that is another one than the manifest says, though the archive is whole.
+    let (all, manifest) = files(&backup);
+    let members: Vec<(&str, EntryType, &[u8])> =
+        all.iter().map(|(name, content)| (name.as_str(), EntryType::Regular, content.as_slice())).collect();
+    let keep = |told: &Manifest| {
+        let told = told.clone();
+        move |made: &mut Manifest| *made = told
+    };
+    let whole = forged(&world, &members, keep(&manifest));
+    restore(&whole, &world.elsewhere(), &Way::default()).unwrap();
+    fs::remove_dir_all(world.elsewhere()).unwrap();
+    let mut altered = members.clone();
+    altered[2].2 = b"{\"forged\":1}\n";
+    assert!(
+        world.refused(&forged(&world, &altered, keep(&manifest)), &Way::default()).contains("events.jsonl is not what it was")
+    );
+    assert!(world.refused(&forged(&world, &members[..3], keep(&manifest)), &Way::default()).contains("is missing"));
+    // Another key than the one the secrets were sealed with.
+    let mut strange = members.clone();
+    strange[1].2 = b"jd-manager-secrets-key-1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+    assert!(world.refused(&forged(&world, &strange, |_| {}), &Way::default()).contains("not the one that its secrets"));
+    // A database that is none.
+    let mut none = members.clone();
+    none[0].2 = b"this is no database, it is far too short and means nothing at all";
+    assert!(world.refused(&forged(&world, &none, |_| {}), &Way::default()).contains("damaged"));
+}
+
+#[tokio::test]
+async fn a_hostile_archive_is_refused_and_leaves_nothing() {
+    let world = World::new().await;
+    let database = fs::read(world.data.join(db::FILE)).unwrap();
+    let good = (db::FILE, EntryType::Regular, database.as_slice());
+    let id = "instances/a1e70000-0000-4000-8000-00000000000a";
+    let journal = format!("{id}/events.jsonl");
+    let out = format!("{id}/logs/../../../../evil");
+    let cases: &[(&[Entry<'_>], &str)] = &[
+        (&[good, ("../evil", EntryType::Regular, b"x")], "leads out of it"),
+        (&[good, ("/etc/evil", EntryType::Regular, b"x")], "leads out of it"),
+        (&[good, (&out, EntryType::Regular, b"x")], "leads out of it"),
+        (&[good, (&journal, EntryType::Symlink, b"")], "is a link"),
+        (&[(db::FILE, EntryType::Symlink, b"")], "is a link"),
+        (&[good, (&journal, EntryType::Link, b"")], "is a link"),
+        (&[good, ("instances", EntryType::Directory, b"")], "something else than a file"),
+        (&[good, (&journal, EntryType::Fifo, b"")], "something else than a file"),
+        (&[good, (&journal, EntryType::XHeader, b"30 path=../../evil\n")], "something else than a file"),
+        (&[good, good], "twice"),
+        (&[good, ("settings.toml", EntryType::Regular, b"x")], "does not belong there"),
+        (&[good, ("clients/current", EntryType::Regular, b"x")], "does not belong there"),
+        (&[("pools.toml", EntryType::Regular, b"x")], "holds no database"),
+    ];
+    for (members, says) in cases {
+        let said = world.refused(&forged(&world, members, |_| {}), &Way::default());
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    // A bomb: far more than the disk has room for, in a few kilobytes.
+    let bomb = world.dir.path().join("bomb.tar.gz");
+    let mut out = GzEncoder::new(File::create(&bomb).unwrap(), Compression::best());
+    let mut header = Header::new_gnu();
+    header.set_path(db::FILE).unwrap();
+    header.set_size(1 << 42);
+    header.set_cksum();
+    out.write_all(header.as_bytes()).unwrap();
+    out.write_all(&vec![0; 1 << 20]).unwrap();
+    out.finish().unwrap();
+    assert!(world.refused(&bomb, &Way::default()).contains("more than the"));
+}
+
+#[tokio::test]
+async fn one_of_a_newer_version_is_refused() {
+    let world = World::new().await;
+    let db = Db::open(&world.data).unwrap();
+    db.write(|c| {
+        use diesel::connection::SimpleConnection;
+        Ok(c.batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")?)
+    })
+    .await
+    .unwrap();
+    let snapshot = world.dir.path().join("snapshot");
+    db.copy_to(snapshot.clone()).await.unwrap();
+    let content = fs::read(&snapshot).unwrap();
+    let newer = forged(&world, &[(db::FILE, EntryType::Regular, &content)], |_| {});
+    let said = world.refused(&newer, &Way::default());
+    assert!(said.contains("99991231000000") && said.contains("newer"), "{said}");
+    let said = world.refused(&forged(&world, &[(db::FILE, EntryType::Regular, &content)], |m| m.format = 9), &Way::default());
+    assert!(said.contains("does not know"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_there_is_not_overwritten_but_moved_aside_if_that_is_wanted() {
+    let world = World::new().await;
+    let backup = world.backup(&with_key());
+    let said = restore(&backup, &world.data, &Way::default()).unwrap_err().to_string();
+    assert!(said.contains("not empty") && said.contains("--force"), "{said}");
+    fs::write(world.data.join("mine"), "mine").unwrap();
+    let done = restore(&backup, &world.data, &Way { force: true, passphrase: None }).unwrap();
+    let aside = done.aside.unwrap();
+    assert_eq!(fs::read_to_string(aside.join("mine")).unwrap(), "mine");
+    assert!(!world.data.join("mine").exists() && world.data.join(KEY_FILE).exists());
+    // Not while a manager holds it.
+    let lock = File::options().create(true).truncate(false).write(true).open(world.data.join("manager.lock")).unwrap();
+    lock.lock().unwrap();
+    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }).unwrap_err().to_string();
+    assert!(said.contains("A jd-manager runs"), "{said}");
+    drop(lock);
+    // Nor while a keeper does.
+    let id = world.data.join("instances/a1e70000-0000-4000-8000-00000000000a");
+    let lock = File::create(id.join("keeper.lock")).unwrap();
+    lock.lock().unwrap();
+    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }).unwrap_err().to_string();
+    assert!(said.contains("still runs"), "{said}");
+    // An empty directory is no obstacle.
+    fs::create_dir(world.elsewhere()).unwrap();
+    assert_eq!(restore(&backup, &world.elsewhere(), &Way::default()).unwrap().aside, None);
+}

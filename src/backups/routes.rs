@@ -1,0 +1,133 @@
+//! The handlers of `/backups`. All of it is for admins: a backup is everything there is.
+
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
+
+use super::answers::{Begun, Saved};
+use super::encryption::Passphrase;
+use super::making::Order;
+use super::service::Backups;
+use super::views::{BackupsPage, DeletePage};
+use crate::clock::Timestamp;
+use crate::error::{Error, FieldError, Result};
+use crate::http::extract::{MaybeInput, Members};
+use crate::http::want::Form;
+use crate::http::{Caller, Done, Frame, Input, Reply, Role, Told, Want};
+
+const HERE: &str = "/backups";
+
+/// `GET /backups`.
+pub async fn show(State(backups): State<Backups>, Extension(frame): Extension<Frame>, want: Want, caller: Caller) -> Reply {
+    caller.must_be(Role::Admin)?;
+    want.respond(&page(&backups, frame, Vec::new()).await?)
+}
+
+async fn page(backups: &Backups, frame: Frame, errors: Vec<FieldError>) -> Result<BackupsPage> {
+    Ok(BackupsPage::new(frame, backups.everything().await?, errors, Timestamp::now()))
+}
+
+/// `POST /backups`: begins to make one.
+pub async fn create(
+    State(backups): State<Backups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    caller: Caller,
+    MaybeInput(input): MaybeInput,
+) -> Reply {
+    caller.must_be(Role::Admin)?;
+    let begun = read_order(input).and_then(|order| backups.begin(order));
+    let name = match begun {
+        Ok(name) => name,
+        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+            return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&backups, frame, errors).await?);
+        }
+        Err(other) => return Err(other.into()),
+    };
+    tracing::info!(who = caller.title(), backup = name, "a backup was asked for");
+    if want.form == Form::Html {
+        return Done { json: (), created: None, next: HERE.into() }.respond(&want);
+    }
+    let at = format!("{}{HERE}/{name}", if want.asked.api { "/api" } else { "" });
+    let message = "The backup is being made. It is in the list of /backups once it is whole.";
+    let json = Begun { success: true, name, message };
+    Ok((StatusCode::ACCEPTED, [(LOCATION, at)], Json(json)).into_response())
+}
+
+/// What a body says of a backup to be made. A form ticks `with_key`; a program that says nothing of it gets one with the key.
+fn read_order(input: Input) -> Result<Order> {
+    let is_form = input.form.is_some();
+    let mut body = Members::of(input.value)?;
+    let with_key = body.flag("with_key").unwrap_or(!is_form);
+    let with_logs = body.flag("with_logs").unwrap_or(false);
+    // As it was typed: white space may be part of it.
+    let [given, repeated] =
+        ["passphrase", "repeat"].map(|name| body.take(name).map(|value| value.as_str().unwrap_or_default().to_owned()));
+    if repeated.is_some_and(|repeated| repeated != given.clone().unwrap_or_default()) {
+        body.refuse("repeat", "The two passphrases differ.");
+    }
+    let passphrase = given.filter(|text| !text.is_empty()).map(Passphrase::new).transpose().unwrap_or_else(|wrong| {
+        body.refuse("passphrase", wrong);
+        None
+    });
+    body.finish(Some(Order { with_key, with_logs, passphrase }))
+}
+
+/// `GET /backups/{name}`: the file.
+pub async fn download(State(backups): State<Backups>, Path(name): Path<String>, caller: Caller) -> Reply {
+    caller.must_be(Role::Admin)?;
+    let (backup, body) = backups.body(&name).await?;
+    tracing::info!(who = caller.title(), backup = name, "a backup was downloaded");
+    let media_type = if backup.named.encrypted { "application/octet-stream" } else { "application/gzip" };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (CONTENT_LENGTH, HeaderValue::from(backup.size)),
+        (
+            CONTENT_DISPOSITION,
+            HeaderValue::try_from(format!("attachment; filename=\"jd-manager-{name}\"")).map_err(Error::internal)?,
+        ),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// `GET /backups/{name}/delete`: the question.
+pub async fn ask_delete(
+    State(backups): State<Backups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Reply {
+    caller.must_be(Role::Admin)?;
+    let (backup, all) = (backups.get(&name).await?, backups.list().await?);
+    want.respond(&DeletePage::new(frame, backup, all.len().saturating_sub(1)))
+}
+
+/// `DELETE /backups/{name}`, and `POST /backups/{name}/delete` for forms.
+pub async fn delete(State(backups): State<Backups>, want: Want, Path(name): Path<String>, caller: Caller) -> Reply {
+    caller.must_be(Role::Admin)?;
+    let gone = backups.delete(&name).await?;
+    tracing::info!(who = caller.title(), backup = gone.name, "a backup was deleted");
+    let json = Told::new(format!("{} is deleted.", gone.name));
+    Done { json, created: None, next: HERE.into() }.respond(&want)
+}
+
+/// `PATCH /backups/settings`, and `POST` for forms: what is wanted every night.
+pub async fn settings(
+    State(backups): State<Backups>,
+    Extension(frame): Extension<Frame>,
+    want: Want,
+    caller: Caller,
+    input: Input,
+) -> Reply {
+    caller.must_be(Role::Admin)?;
+    match backups.change(input.value, input.form.is_some()).await {
+        Ok(settings) => Done { json: Saved { success: true, settings }, created: None, next: HERE.into() }.respond(&want),
+        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&backups, frame, errors).await?)
+        }
+        Err(other) => Err(other.into()),
+    }
+}

@@ -1,0 +1,331 @@
+//! The use cases of backups of a running manager: make one, list, give out, delete, and what is wanted every night.
+
+use axum::body::{Body, Bytes};
+use diesel::SqliteConnection;
+use futures_util::stream;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::AsyncReadExt;
+use tokio_util::sync::CancellationToken;
+
+use super::fault::Fault;
+use super::making::{Order, Progress, make};
+use super::naming::{Kind, Named};
+use super::queries;
+use super::settings::Wanted;
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::{Error, Result};
+
+/// Where they are, in the data directory.
+const DIR: &str = "backups";
+/// Bytes of a backup that are sent at once.
+const CHUNK: usize = 64 * 1024;
+
+/// Everything that can be done with backups; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Backups {
+    db: Db,
+    data_dir: Arc<Path>,
+    /// The one that is being made, if there is one.
+    making: Arc<Mutex<Option<Making>>>,
+    stop: CancellationToken,
+}
+
+/// A backup that is there.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
+pub struct Backup {
+    /// Its name, by which it is downloaded and deleted.
+    pub name: String,
+    /// What the name says.
+    #[serde(flatten)]
+    pub named: Named,
+    /// Its size, bytes.
+    pub size: u64,
+}
+
+/// A backup that is being made.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "BackupMaking")]
+pub struct Making {
+    /// What it will be called.
+    pub name: String,
+    /// How far it is.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+/// How the last backup of a kind ended.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "BackupEnded")]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// The backup, if it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How the last ones ended, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+#[schemars(rename = "LastBackups")]
+pub struct Last {
+    /// Of those that were asked for.
+    pub manual: Option<Ended>,
+    /// Of those of the nights.
+    pub nightly: Option<Ended>,
+}
+
+/// All there is about backups.
+#[derive(Clone, Debug)]
+pub struct Everything {
+    /// Those that are there, newest first.
+    pub backups: Vec<Backup>,
+    /// The one that is being made.
+    pub making: Option<Making>,
+    /// What is wanted every night.
+    pub wanted: Wanted,
+    /// How the last ones ended.
+    pub last: Last,
+    /// Where they are.
+    pub dir: PathBuf,
+}
+
+impl Backups {
+    /// Of this database and its data directory; none is begun after `stop`.
+    #[must_use]
+    pub fn new(db: Db, data_dir: &Path, stop: CancellationToken) -> Self {
+        Self { db, data_dir: data_dir.into(), making: Arc::default(), stop }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.data_dir.join(DIR)
+    }
+
+    /// All there is.
+    ///
+    /// # Errors
+    /// The database or the directory cannot be read.
+    pub async fn everything(&self) -> Result<Everything> {
+        let (wanted, last) = self.db.read(state).await?;
+        let making = self.making.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Everything { backups: self.list().await?, making, wanted, last, dir: self.dir() })
+    }
+
+    /// Those that are there, newest first. What has another name than ours is none.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub async fn list(&self) -> Result<Vec<Backup>> {
+        let dir = self.dir();
+        tokio::task::spawn_blocking(move || list(&dir)).await.map_err(Error::internal)?
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub async fn get(&self, name: &str) -> Result<Backup> {
+        let found = self.list().await?.into_iter().find(|one| one.name == name);
+        found.ok_or_else(|| Error::not_found("backup", name))
+    }
+
+    /// Begins to make one; its name. How it ends is told by [`everything`](Self::everything).
+    ///
+    /// # Errors
+    /// One is being made already.
+    pub fn begin(&self, order: Order) -> Result<String> {
+        let (name, work) = self.work(Kind::Manual, order)?;
+        tokio::spawn(async move {
+            if let Err(e) = work.await {
+                tracing::error!(error = %e, "the backup that was asked for was not made");
+            }
+        });
+        Ok(name)
+    }
+
+    /// Makes the one of this night and removes those of nights before that are too many.
+    ///
+    /// # Errors
+    /// One is being made already; it could not be made. That is remembered.
+    pub async fn nightly(&self) -> Result<String> {
+        // The key lies beside the database anyway: who can read the one here can read the other.
+        let (name, work) = self.work(Kind::Nightly, Order { with_key: true, ..Order::default() })?;
+        work.await?;
+        let keep = usize::try_from(self.db.read(state).await?.0.keep).unwrap_or(usize::MAX);
+        let nightly: Vec<Backup> = self.list().await?.into_iter().filter(|one| one.named.kind == Kind::Nightly).collect();
+        for old in nightly.into_iter().skip(keep) {
+            tokio::fs::remove_file(self.dir().join(&old.name)).await?;
+            tracing::info!(backup = old.name, "a nightly backup is older than those that are kept, and is deleted");
+        }
+        Ok(name)
+    }
+
+    /// Whether the one of this night is to be made now.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn is_due(&self, now: Timestamp) -> Result<bool> {
+        let wanted = self.db.read(state).await?.0;
+        let newest = self.list().await?.into_iter().find(|one| one.named.kind == Kind::Nightly);
+        let hour = u8::try_from(now.minute_of_day() / 60).unwrap_or_default();
+        Ok(wanted.is_due(now, hour, newest.map(|one| one.named.created_at)))
+    }
+
+    /// Takes the turn and says what is to be done.
+    fn work(&self, kind: Kind, order: Order) -> Result<(String, impl Future<Output = Result<()>> + Send + use<>)> {
+        let named = Named {
+            kind,
+            created_at: Timestamp::now(),
+            holds_key: order.with_key,
+            with_logs: order.with_logs,
+            encrypted: order.passphrase.is_some(),
+        };
+        let name = named.to_string();
+        let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = &*making {
+            return Err(Error::Conflict(format!("A backup is being made already: {}. Wait until it is there.", other.name)));
+        }
+        *making = Some(Making { name: name.clone(), progress: Progress::default() });
+        drop(making);
+        let turn = Turn(self.making.clone());
+        let (this, told) = (self.clone(), name.clone());
+        let work = async move {
+            let worker = this.clone();
+            let path = this.dir().join(&told);
+            let result = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await.map_err(Error::internal)?;
+            let ended = Ended {
+                at: Timestamp::now(),
+                name: result.is_ok().then(|| told.clone()),
+                error: result.as_ref().err().map(ToString::to_string),
+            };
+            let kept = this.db.write(move |c| remember(c, kind, ended)).await;
+            drop(turn);
+            result?;
+            tracing::info!(backup = told, "a backup is made");
+            kept
+        };
+        Ok((name, work))
+    }
+
+    fn pack(&self, order: &Order, to: &Path) -> Result<(), Fault> {
+        let dir = self.dir();
+        std::fs::create_dir_all(&dir).map_err(Fault::at("made", &dir))?;
+        sweep(&dir)?;
+        let told = |progress: Progress| {
+            if let Some(making) = &mut *self.making.lock().unwrap_or_else(PoisonError::into_inner) {
+                making.progress = progress;
+            }
+            !self.stop.is_cancelled()
+        };
+        make(&self.data_dir, order, to, &told).map(drop)
+    }
+
+    /// Deletes one.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub async fn delete(&self, name: &str) -> Result<Backup> {
+        let backup = self.get(name).await?;
+        tokio::fs::remove_file(self.dir().join(&backup.name)).await?;
+        Ok(backup)
+    }
+
+    /// One of them, to be sent.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub async fn body(&self, name: &str) -> Result<(Backup, Body)> {
+        let backup = self.get(name).await?;
+        let file = tokio::fs::File::open(self.dir().join(&backup.name)).await?;
+        let chunks = stream::try_unfold(file, |mut file| async move {
+            let mut chunk = vec![0; CHUNK];
+            let n = file.read(&mut chunk).await?;
+            chunk.truncate(n);
+            Ok::<_, std::io::Error>((n > 0).then(|| (Bytes::from(chunk), file)))
+        });
+        Ok((backup, Body::from_stream(chunks)))
+    }
+
+    /// Changes what is wanted every night.
+    ///
+    /// # Errors
+    /// Names every wrong member.
+    pub async fn change(&self, body: serde_json::Value, is_form: bool) -> Result<Wanted> {
+        self.db
+            .write(move |c| {
+                let wanted = state(c)?.0.changed(body, is_form)?;
+                queries::set_settings(c, &serde_json::to_string(&wanted).map_err(Error::internal)?)?;
+                Ok(wanted)
+            })
+            .await
+    }
+}
+
+/// Whoever makes one; the next may begin when it is dropped.
+struct Turn(Arc<Mutex<Option<Making>>>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// What cannot be read, of a newer version for instance, is as if it had never been said.
+fn state(c: &mut SqliteConnection) -> Result<(Wanted, Last)> {
+    let (settings, ended) = queries::state(c)?;
+    Ok((serde_json::from_str(&settings).unwrap_or_default(), serde_json::from_str(&ended).unwrap_or_default()))
+}
+
+fn remember(c: &mut SqliteConnection, kind: Kind, ended: Ended) -> Result<()> {
+    let mut last = state(c)?.1;
+    *match kind {
+        Kind::Manual => &mut last.manual,
+        Kind::Nightly => &mut last.nightly,
+    } = Some(ended);
+    queries::set_ended(c, &serde_json::to_string(&last).map_err(Error::internal)?)?;
+    Ok(())
+}
+
+fn list(dir: &Path) -> Result<Vec<Backup>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (Ok(named), Ok(file)) = (name.parse::<Named>(), entry.metadata()) else { continue };
+        if file.is_file() {
+            found.push(Backup { name, named, size: file.len() });
+        }
+    }
+    found.sort_by(|one, other| (other.named.created_at, &other.name).cmp(&(one.named.created_at, &one.name)));
+    Ok(found)
+}
+
+/// Removes what a manager that was killed left half made. The caller has the turn.
+fn sweep(dir: &Path) -> Result<(), Fault> {
+    for entry in std::fs::read_dir(dir).map_err(Fault::at("read", dir))? {
+        let path = entry.map_err(Fault::at("read", dir))?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_draft = [".part", ".db", ".db-journal"].iter().any(|ending| {
+            name.strip_prefix('.').and_then(|rest| rest.strip_suffix(ending)).is_some_and(|rest| rest.parse::<Named>().is_ok())
+        });
+        if is_draft {
+            std::fs::remove_file(&path).map_err(Fault::at("removed", &path))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

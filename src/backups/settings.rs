@@ -1,0 +1,108 @@
+//! What the user wants of nightly backups, and when one is due. Pure but for reading a body.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::http::extract::Members;
+
+/// Between two of them lie at least so many hours, also on the day when clocks are set.
+const APART: Duration = Duration::from_secs(20 * 3600);
+/// A machine that is off at the hour is caught up with after this.
+const LATE: Duration = Duration::from_secs(30 * 3600);
+/// More than these are nobody's wish.
+const MOST_KEPT: i64 = 365;
+
+/// What the user wants of nightly backups. By default they are made at three and the newest seven are kept.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+#[schemars(rename = "BackupSettings")]
+pub struct Wanted {
+    /// They are made.
+    pub nightly: bool,
+    /// At this hour of the machine's local day, 0 to 23.
+    pub hour: u8,
+    /// So many of them are kept.
+    pub keep: u32,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { nightly: true, hour: 3, keep: 7 }
+    }
+}
+
+impl Wanted {
+    /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a no.
+    ///
+    /// # Errors
+    /// Names every member that is wrong.
+    pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
+        let mut body = Members::of(value)?;
+        let mut wanted = self.clone();
+        wanted.nightly = body.flag("nightly").or(is_form.then_some(false)).unwrap_or(self.nightly);
+        if let Some(hour) = body.number("hour", 0, 23) {
+            wanted.hour = u8::try_from(hour).unwrap_or(self.hour);
+        }
+        if let Some(keep) = body.number("keep", 1, MOST_KEPT) {
+            wanted.keep = u32::try_from(keep).unwrap_or(self.keep);
+        }
+        body.finish(Some(wanted))
+    }
+
+    /// Whether one is due at `now`, whose hour of the local day is `hour`; `last`: when the newest one was made.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp, hour: u8, last: Option<Timestamp>) -> bool {
+        if !self.nightly {
+            return false;
+        }
+        // One from the future was made by a clock that was wrong.
+        let Some(since) = last.filter(|last| *last <= now).map(|last| now.since(last)) else { return true };
+        since >= LATE || (hour == self.hour && since >= APART)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use serde_json::json;
+
+    #[test]
+    fn one_a_night_at_its_hour_and_later_if_the_machine_was_off() {
+        let wanted = Wanted::default();
+        let hour = |number: i64| Timestamp(number * 3_600_000);
+        assert!(wanted.is_due(hour(3), 3, None) && wanted.is_due(hour(12), 12, None));
+        // A week, looked at every hour.
+        let mut last = hour(3);
+        let mut made = Vec::new();
+        for at in 4..(7 * 24) {
+            if wanted.is_due(hour(at), u8::try_from(at % 24).unwrap(), Some(last)) {
+                last = hour(at);
+                made.push(at);
+            }
+        }
+        assert_eq!(made, (1..7).map(|day| day * 24 + 3).collect::<Vec<_>>());
+        assert!(!wanted.is_due(hour(32), 8, Some(hour(3))) && wanted.is_due(hour(33), 9, Some(hour(3))), "it was off at night");
+        assert!(wanted.is_due(hour(3), 3, Some(hour(500))), "one from the future");
+        assert!(!Wanted { nightly: false, ..wanted }.is_due(hour(3), 3, None));
+    }
+
+    #[test]
+    fn what_is_not_mentioned_stays_and_what_is_wrong_is_named() {
+        let wanted = Wanted::default();
+        let changed = wanted.changed(json!({ "hour": 23, "keep": "30" }), false).unwrap();
+        assert_eq!(changed, Wanted { nightly: true, hour: 23, keep: 30 });
+        assert!(!wanted.changed(json!({}), true).unwrap().nightly);
+        let Err(Error::Invalid(errors)) = wanted.changed(json!({ "hour": 24, "keep": 0, "nightly": "perhaps", "x": 1 }), false)
+        else {
+            panic!()
+        };
+        assert!(
+            errors.iter().map(|e| e.pointer.as_str()).all(|at| ["/hour", "/keep", "/nightly", "/x"].contains(&at))
+                && errors.len() >= 3
+        );
+    }
+}

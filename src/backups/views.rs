@@ -1,0 +1,109 @@
+//! The pages of backups, which are also their JSON.
+
+use askama::Template;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::naming::Kind;
+use super::service::{Backup, Ended, Everything, Last, Making};
+use super::settings::Wanted;
+use crate::clock::{Timestamp, spoken};
+use crate::error::FieldError;
+use crate::http::Frame;
+
+/// `GET /backups`.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "backups/show.html", blocks = ["main", "backups"])]
+#[schemars(rename = "Backups")]
+pub struct BackupsPage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(skip)]
+    now: Timestamp,
+    /// Those that are there, newest first.
+    backups: Vec<Backup>,
+    /// The one that is being made, or null.
+    making: Option<Making>,
+    /// What is wanted every night.
+    settings: Wanted,
+    /// How the last ones ended.
+    last: Last,
+    /// Where they are on the machine.
+    directory: String,
+    #[serde(skip)]
+    errors: Vec<FieldError>,
+}
+
+crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
+
+impl BackupsPage {
+    /// All there is about backups; `errors`: what was wrong with a form.
+    #[must_use]
+    pub fn new(frame: Frame, all: Everything, errors: Vec<FieldError>, now: Timestamp) -> Self {
+        let directory = all.dir.display().to_string();
+        Self { frame, now, backups: all.backups, making: all.making, settings: all.wanted, last: all.last, directory, errors }
+    }
+
+    fn ago(&self, at: &Timestamp) -> String {
+        spoken(self.now.since(*at))
+    }
+
+    fn error(&self, pointer: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.pointer == pointer).map(|error| error.detail.as_str())
+    }
+
+    fn size(&self, bytes: &u64) -> String {
+        size(*bytes)
+    }
+
+    /// Those that failed last, in words.
+    fn failures(&self) -> Vec<(&'static str, &Ended)> {
+        let failed = |ended: &Option<Ended>| ended.as_ref().is_some_and(|ended| ended.error.is_some());
+        [("The last nightly backup", &self.last.nightly), ("The last backup that was asked for", &self.last.manual)]
+            .into_iter()
+            .filter(|(_, ended)| failed(ended))
+            .filter_map(|(what, ended)| Some((what, ended.as_ref()?)))
+            .collect()
+    }
+
+    fn hours(&self) -> Vec<(String, String)> {
+        (0..24).map(|hour| (hour.to_string(), format!("{hour:02}:00"))).collect()
+    }
+}
+
+/// `GET /backups/{name}/delete`: what will be lost, and the button.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "backups/delete.html", blocks = ["main"])]
+#[schemars(rename = "BackupDeletion")]
+pub struct DeletePage {
+    #[serde(skip)]
+    frame: Frame,
+    #[serde(flatten)]
+    backup: Backup,
+    /// So many others stay.
+    others: usize,
+}
+
+crate::view!(DeletePage { "main" => as_main });
+
+impl DeletePage {
+    /// The question whether to delete it.
+    #[must_use]
+    pub fn new(frame: Frame, backup: Backup, others: usize) -> Self {
+        Self { frame, backup, others }
+    }
+
+    fn size(&self) -> String {
+        size(self.backup.size)
+    }
+}
+
+/// `3.4 MB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

@@ -1,0 +1,79 @@
+//! What must hold of every text that somebody imports, however it came about: for `fuzz/`, and for the tests, which try some thousands.
+//!
+//! It never panics and never quotes a secret; what it refuses it explains; what it takes obeys all rules, can be written for every client that can run
+//! it, and comes back from its own export as it was.
+
+use std::collections::HashMap;
+
+use super::importing::Import;
+use super::model::{ClientConfig, TemplateProvider};
+use super::reading::{Accepted, read};
+use super::toml_file::{export, export_whole, import, lacking, render, render_masked, words_of};
+use super::version::ClientVersion;
+use crate::error::{Error, FieldError};
+use crate::keys::without_secret_keys;
+
+/// Imports a text and checks everything that must hold. Returns whether it was taken.
+///
+/// # Panics
+/// Something does not hold.
+pub fn import_holds(text: &str) -> bool {
+    let file = Import { name: Some("fuzzed".into()), toml: text.to_owned(), ..Import::default() };
+    let words = words_of(text);
+    if let Some(words) = &words {
+        assert_eq!(&without_secret_keys(words), words, "a secret is kept with the words of a file");
+    }
+    let checked = match file.check(&HashMap::new()) {
+        Ok((checked, made_up)) => {
+            assert!(!made_up);
+            checked
+        }
+        Err(Error::Invalid(errors)) => {
+            assert!(!errors.is_empty(), "refused without a reason");
+            tells_no_secret(&errors);
+            return false;
+        }
+        Err(other) => panic!("an import fails with {other}"),
+    };
+    tells_no_secret(&checked.warnings);
+    tells_no_secret(&checked.hints);
+    let config = checked.config;
+    match read(&config.to_stored_value(), None) {
+        Ok(Accepted { config: again, .. }) => assert_eq!(again, config, "saved and read it is another"),
+        Err(found) => panic!("what was taken is refused: {found:?}"),
+    }
+    let secret = config.authority_secret_key.reveal();
+    for version in ClientVersion::KNOWN {
+        if lacking(&config, &version).is_empty() {
+            let file = render(&config, &version).expect("a client that lacks nothing can be given its file");
+            let masked = render_masked(&config, &version).expect("and the masked one");
+            assert!(file.contains(secret) && !masked.contains(secret), "the secret is in the one file and not in the other");
+            import(&file).expect("the file for a client can be imported");
+        }
+    }
+    for source in [None, words.as_deref()] {
+        assert!(!export(&config, source).contains(secret), "an export shows the secret");
+        let again = import(&export_whole(&config, source)).expect("an export can be imported");
+        assert_eq!(again.config, without_chain(config.clone()), "exported and imported it is another");
+    }
+    true
+}
+
+/// A configuration without what no file holds.
+fn without_chain(mut config: ClientConfig) -> ClientConfig {
+    if let TemplateProvider::Sv2Tp { network, .. } = &mut config.template_provider_type {
+        *network = None;
+    }
+    config
+}
+
+fn tells_no_secret(said: &[FieldError]) {
+    for one in said {
+        for text in [&one.pointer, &one.detail] {
+            assert_eq!(&without_secret_keys(text), text, "a secret is quoted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

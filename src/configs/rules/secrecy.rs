@@ -1,0 +1,42 @@
+//! The secret key stands in its own field and in no other: what is in the others is shown, sent to pools and published in blocks.
+
+use serde_json::Value;
+
+use super::Findings;
+use crate::configs::model::ClientConfig;
+
+/// No other value may hold the secret key of this configuration, also not between other letters.
+pub fn secret_elsewhere(config: &ClientConfig, found: &mut Findings) {
+    search(&config.masked(), "", config.authority_secret_key.reveal(), found);
+}
+
+fn search(value: &Value, at: &str, secret: &str, found: &mut Findings) {
+    match value {
+        Value::String(text) if text.contains(secret) => {
+            found.error(at, "This holds the secret key of this client, and others would see it. Take it out, and make a new pair of keys if it was sent anywhere.");
+        }
+        Value::Array(list) => list.iter().enumerate().for_each(|(row, one)| search(one, &format!("{at}/{row}"), secret, found)),
+        Value::Object(members) => members.iter().for_each(|(key, one)| search(one, &format!("{at}/{key}"), secret, found)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configs::samples;
+
+    #[test]
+    fn a_secret_key_in_any_other_field_is_named_and_not_quoted() {
+        let mut config = samples::pool();
+        let mut found = Findings::default();
+        secret_elsewhere(&config, &mut found);
+        assert_eq!(found, Findings::default());
+        config.jdc_signature = format!("mine{}", samples::SECRET);
+        config.upstreams[0].user_identity = samples::SECRET.into();
+        secret_elsewhere(&config, &mut found);
+        let at: Vec<&str> = found.errors.iter().map(|one| one.pointer.as_str()).collect();
+        assert_eq!(at, ["/jdc_signature", "/upstreams/0/user_identity"]);
+        assert!(found.errors.iter().all(|one| !one.detail.contains(&samples::SECRET[..16])));
+    }
+}

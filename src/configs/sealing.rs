@@ -1,0 +1,66 @@
+//! How configurations are stored: as JSON that anybody may read but for the secret key, which is sealed for its configuration and revision.
+
+use diesel::SqliteConnection;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::model::ClientConfig;
+use super::queries;
+use crate::error::{Error, Result};
+use crate::ids::ConfigId;
+use crate::vault::{Vault, is_sealed};
+
+/// Where the secret is.
+const SECRET: &str = "authority_secret_key";
+
+fn place(id: ConfigId, revision: i32) -> String {
+    format!("configurations/{id}/{revision}/{SECRET}")
+}
+
+/// The text that stores a revision.
+///
+/// # Errors
+/// The machine has no randomness.
+pub fn to_stored(vault: &Vault, id: ConfigId, revision: i32, config: &ClientConfig) -> Result<String> {
+    let mut value = config.masked();
+    value[SECRET] = vault.seal(&place(id, revision), config.authority_secret_key.reveal())?.into();
+    Ok(value.to_string())
+}
+
+/// The configuration behind a stored text.
+///
+/// # Errors
+/// It is no configuration, or its secret does not open.
+pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Result<ClientConfig> {
+    // A cause may quote the value it stumbled over, and that may be the key.
+    let unreadable = |what: &str| Error::internal(format!("the stored configuration {id}, revision {revision}, {what}"));
+    let mut value: Value = serde_json::from_str(text).map_err(|_| unreadable("is not JSON"))?;
+    if let Some(Value::String(secret)) = value.get_mut(SECRET) {
+        *secret = vault.open(&place(id, revision), secret)?;
+    }
+    serde_json::from_value(value).map_err(|_| unreadable("is not a configuration"))
+}
+
+/// Seals the secrets of all configurations and revisions that an earlier version stored in the clear. Returns how many there were.
+///
+/// # Errors
+/// One that is sealed does not open; the database.
+pub fn seal(c: &mut SqliteConnection, vault: &Vault) -> Result<usize> {
+    let mut sealed = BTreeMap::new();
+    for (id, revision, text) in queries::stored(c)?.into_iter().flatten() {
+        // What is no JSON holds no key that anybody could use; it is as it was.
+        let Ok(mut value) = serde_json::from_str::<Value>(&text) else { continue };
+        let Some(Value::String(secret)) = value.get_mut(SECRET) else { continue };
+        if is_sealed(secret) {
+            vault.open(&place(id, revision), secret)?;
+        } else if let Entry::Vacant(free) = sealed.entry((id, revision)) {
+            *secret = vault.seal(&place(id, revision), secret)?;
+            free.insert(value.to_string());
+        }
+    }
+    for ((id, revision), text) in &sealed {
+        queries::set_stored(c, *id, *revision, text)?;
+    }
+    Ok(sealed.len())
+}

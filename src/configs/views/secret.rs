@@ -1,0 +1,63 @@
+//! The one page of a saved configuration that shows its secret key, and the question before it.
+
+use askama::Template;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::configs::Saved;
+use crate::http::Frame;
+use crate::ids::ConfigId;
+
+/// `GET /saved-configs/{id}/secret`: what it means, and the button.
+#[derive(Debug, Template, JsonSchema, Serialize)]
+#[template(path = "configs/ask_secret.html", blocks = ["main"])]
+#[schemars(rename = "SecretQuestion")]
+pub struct AskSecretPage {
+    #[serde(skip)]
+    frame: Frame,
+    id: ConfigId,
+    name: String,
+    public_key: String,
+}
+
+crate::view!(AskSecretPage { "main" => as_main });
+
+impl AskSecretPage {
+    /// The question for this configuration.
+    #[must_use]
+    pub fn new(frame: Frame, saved: Saved) -> Self {
+        Self { frame, id: saved.id, name: saved.name, public_key: saved.config.authority_public_key }
+    }
+}
+
+/// `POST /saved-configs/{id}/secret`: the pair of keys in plain text.
+#[derive(Template, JsonSchema, Serialize)]
+#[template(path = "configs/secret.html", blocks = ["main"])]
+#[schemars(rename = "Secret")]
+pub struct SecretPage {
+    #[serde(skip)]
+    frame: Frame,
+    success: bool,
+    config_id: ConfigId,
+    name: String,
+    keys: Pair,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "SecretPair")]
+struct Pair {
+    public_key: String,
+    secret_key: String,
+}
+
+crate::view!(SecretPage { "main" => as_main });
+
+impl SecretPage {
+    /// Shows the keys of this configuration.
+    #[must_use]
+    pub fn new(frame: Frame, saved: Saved) -> Self {
+        let secret_key = saved.config.authority_secret_key.reveal().to_owned();
+        let keys = Pair { public_key: saved.config.authority_public_key, secret_key };
+        Self { frame, success: true, config_id: saved.id, name: saved.name, keys }
+    }
+}

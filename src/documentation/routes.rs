@@ -1,0 +1,17 @@
+//! The URLs of the documentation.
+
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
+
+use super::views::ApiPage;
+use crate::http::{Frame, Reply, Want};
+
+/// `GET /openapi`: for people a page, for programs the document.
+pub async fn show(Extension(frame): Extension<Frame>, want: Want) -> Reply {
+    want.respond(&ApiPage::new(frame, super::document()))
+}
+
+/// `GET /openapi.json`: the document, for whatever is accepted.
+pub async fn document() -> Reply {
+    Ok(Json(super::document().build()).into_response())
+}

@@ -1,0 +1,46 @@
+//! What the API's documentation says of the first generation's API.
+
+use super::views::{Kept, NoLog, Standing, ValidPage};
+use crate::configs::Outcome as Saved;
+use crate::configs::documented::alone;
+use crate::instances::Outcome;
+use crate::logs::documented::part;
+use crate::logs::views::LogPage;
+use crate::openapi::{LOG, Operation, PAGE, PROGRAMS, get, post, shape};
+
+fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    post(path, name, summary).acts([]).does::<Outcome>().fails(&[409])
+}
+
+/// The operations.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![
+        act("/jdc/start", "startDefault", "Starts the instance `default` on the active configuration; the first start makes it."),
+        act("/jdc/stop", "stopDefault", "Stops the instance `default`."),
+        act("/jdc/restart", "restartDefault", "Restarts the instance `default` on the active configuration."),
+        get("/jdc/status", "getDefaultStatus", "How the instance `default` is.").gives::<Standing>(PROGRAMS),
+        get("/jdc/logs", "getDefaultLog", "Part of the log of the instance `default`.")
+            .asks(part())
+            .answer(
+                200,
+                "As the log of an instance; before the first start without a record.",
+                LOG,
+                Some(|g| {
+                    let both = [shape::<LogPage>()(g), shape::<NoLog>()(g)];
+                    schemars::json_schema!({ "anyOf": both })
+                }),
+            )
+            .fails(&[404]),
+        get("/config", "getActiveConfig", "The active configuration and its file, secrets masked.")
+            .gives::<Kept>(PROGRAMS)
+            .fails(&[404, 422]),
+        post("/config", "saveActiveConfig", "Saves a new revision of the active configuration, or the first one.")
+            .takes([alone()])
+            .does::<Saved>()
+            .fails(&[409]),
+        post("/config/validate", "validateConfig", "Says whether a configuration could be saved and run; nothing is saved.")
+            .takes([alone()])
+            .gives::<ValidPage>(PAGE),
+    ]
+}

@@ -1,0 +1,120 @@
+//! What the API's documentation says of instances.
+
+use serde_json::json;
+
+use super::service::Outcome;
+use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, Made, TrialPage};
+use crate::openapi::{
+    Field, Operation, PAGE, PAGE_OR_STREAM, delete, flag, get, id, list, member, number, object, one_of, patch, post, shape,
+    text, whole,
+};
+
+/// Where a form goes afterwards.
+#[must_use]
+pub fn next() -> Field {
+    text("next", "The page a browser is sent to afterwards, a path on this site.").like("/instances")
+}
+
+/// Which part of a list.
+fn part() -> [Field; 2] {
+    [
+        whole("limit", "At most so many.", 1, 1000).or(1000),
+        whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
+    ]
+}
+
+fn wishes(is_new: bool) -> Vec<Field> {
+    let limit = object(&[
+        whole("failures", "After so many failures", 1, 1000).required(),
+        whole("within_s", "within so many seconds.", 1, 86_400).required(),
+    ]);
+    let mut limit = member("restart_limit", "When it is given up on; null: never.", limit.into()).or_null();
+    limit.schema.insert("examples".into(), json!([{ "failures": 5, "within_s": 600 }]));
+    let mut all = vec![
+        text("name", "Its name, unique whatever the case.").longest(64).like("barn"),
+        id("config_id", "The saved configuration it runs."),
+    ];
+    if is_new {
+        all = all.into_iter().map(Field::required).collect();
+    }
+    all.extend([
+        flag("autostart", "Started together with jd-manager.").or(false),
+        one_of("restart_policy", "When it is started again by itself.", &["never", "on-failure", "always"]).or("on-failure"),
+        limit,
+        whole("memory_limit_mib", "Private memory its client may have, MiB; null: as much as there is.", 64, 1_048_576).or_null(),
+        whole("open_files_limit", "Files and sockets its client may have open; null: as the system has it.", 64, 1_048_576)
+            .or_null(),
+        whole("nice", "How far it steps back for other programs.", 0, 19).or(0),
+        text("client_version", "The client it is pinned to; null: the one in use.").or_null().like("0.6.0"),
+    ]);
+    all
+}
+
+fn history(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    get(path, name, summary)
+        .asks([
+            whole("limit", "At most so many.", 1, 1000).or(100),
+            number("before", "Those before this one."),
+            number("after", "As a stream: those after this one; `Last-Event-ID` does the same."),
+        ])
+        .gives::<EventsPage>(PAGE_OR_STREAM)
+}
+
+fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    post(path, name, summary).acts([next()]).does::<Outcome>().fails(&[409])
+}
+
+/// The operations.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let overview = "As JSON the same as `/instances`. As an event stream: events `instance` and `list`, from now on.";
+    vec![
+        get("/", "showOverview", "The overview of all instances.").about(overview).asks(part()).gives::<ListPage>(PAGE_OR_STREAM),
+        get("/instances", "listInstances", "Lists the instances, oldest first.")
+            .about("As an event stream: events `instance` and `list`, from now on.")
+            .asks(part())
+            .gives::<ListPage>(PAGE_OR_STREAM),
+        post("/instances", "createInstance", "Makes an instance; it is not started.")
+            .takes(wishes(true))
+            .makes::<Made>()
+            .fails(&[409]),
+        get("/instances/new", "showNewInstance", "The form of a new instance, for people.")
+            .asks([id("config", "The configuration that is chosen at first.")])
+            .gives::<FormPage>(PAGE),
+        post("/instances/actions", "actOnInstances", "Starts, stops or restarts many instances at once, with a result for each.")
+            .takes([
+                one_of("action", "What is done.", &["start", "stop", "restart"]).required(),
+                list("ids", "With whom."),
+                flag("all", "With all of them, in place of `ids`.").like(true),
+            ])
+            .gives::<BulkPage>(PAGE),
+        patch("/instances/{id}", "changeInstance", "Changes what is mentioned of an instance.")
+            .about("`restart_policy` and `restart_limit` hold at once, everything else from the next start on.")
+            .takes(wishes(false))
+            .does::<Changed>()
+            .fails(&[409]),
+        post("/instances/{id}", "changeInstanceByForm", "The same as PATCH, for forms.")
+            .takes(wishes(false))
+            .does::<Changed>()
+            .fails(&[409]),
+        delete("/instances/{id}", "deleteInstance", "Stops an instance and removes it with its history, log and files.")
+            .does::<Outcome>(),
+        get("/instances/{id}/settings", "showInstanceSettings", "The form of an instance, for people.").gives::<FormPage>(PAGE),
+        act("/instances/{id}/start", "startInstance", "Starts an instance."),
+        act("/instances/{id}/stop", "stopInstance", "Stops an instance and waits for its client to end, at most 20 s."),
+        act("/instances/{id}/restart", "restartInstance", "Stops an instance and starts it again with the newest configuration."),
+        get("/instances/{id}/delete", "askDeleteInstance", "The question before an instance is deleted, for people.")
+            .gives::<DeletePage>(PAGE),
+        post("/instances/{id}/delete", "deleteInstanceByForm", "The same as DELETE, for forms.").does::<Outcome>(),
+        history("/instances/{id}/events", "listInstanceEvents", "The changes of state of an instance, newest first."),
+        history("/events", "listEvents", "The changes of state of all instances, newest first."),
+    ]
+}
+
+/// What is done with an instance of a configuration and belongs to configurations.
+#[must_use]
+pub fn trial() -> Operation {
+    post("/saved-configs/{id}/trial", "tryConfiguration", "Runs a real client, shut in, to see whether it takes a configuration.")
+        .may_take([text("client_version", "An installed client; without it the one in use.").like("0.6.0")])
+        .answer(200, "What came of it, whatever it was.", PAGE, Some(shape::<TrialPage>()))
+}

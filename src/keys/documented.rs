@@ -1,0 +1,13 @@
+//! What the API's documentation says of keys.
+
+use super::views::PairPage;
+use crate::openapi::{Operation, PAGE, post};
+
+/// The operations.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![
+        post("/keys/generate", "generateKeys", "Makes a fresh pair of authority keys; it is kept nowhere.")
+            .gives::<PairPage>(PAGE),
+    ]
+}

@@ -1,0 +1,152 @@
+//! Passwords and tokens from the command line: `jd-manager set-password` and `jd-manager token`.
+//!
+//! Whoever may write the database is its owner, so nothing is asked but the new password. Works while the manager runs and while it does not; a
+//! running one sees the change with the next request.
+
+use clap::{Args, Subcommand};
+use std::io::{BufRead, IsTerminal};
+
+use crate::access::{Access, Deed, Wish};
+use crate::app;
+use crate::clock::SystemClock;
+use crate::db::Db;
+use crate::http::{Caller, Peer, Role};
+use crate::ids::TokenId;
+use crate::settings::Settings;
+
+/// The arguments of `jd-manager set-password`.
+#[derive(Args, Clone, Debug)]
+pub struct NewPassword {
+    /// Whose password; a user who is not there yet is made.
+    #[arg(default_value = "admin")]
+    name: String,
+    /// What the user may do: viewer, operator or admin [default: admin for a new user, otherwise what it was].
+    #[arg(long)]
+    role: Option<Role>,
+    /// Take the password from the first line of standard input instead of asking for it.
+    #[arg(long)]
+    stdin: bool,
+    /// Only take the second factor away, because the authenticator was lost.
+    #[arg(long, conflicts_with_all = ["role", "stdin"])]
+    without_second_factor: bool,
+}
+
+/// The subcommands of `jd-manager token`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, this once.
+    Create {
+        /// What it is for; stands in the audit log.
+        name: String,
+        /// What it may do: viewer, operator or admin.
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+        /// For how many days it is valid [default: until it is revoked].
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..=3650))]
+        days: Option<i64>,
+    },
+    /// List the tokens.
+    List,
+    /// Revoke a token.
+    Revoke {
+        /// Its name or its id.
+        name: String,
+    },
+}
+
+async fn open(settings: &Settings) -> Result<Access, String> {
+    app::make_data_dir(&settings.data_dir)?;
+    let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
+    let vault = app::open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
+    Ok(Access::new(db, vault, SystemClock, None))
+}
+
+/// Writes down what was done here.
+async fn note(access: &Access, deed: &str) -> Result<(), String> {
+    let deed = Deed {
+        actor: Caller::MACHINE.into(),
+        role: Role::Admin.name().into(),
+        address: String::new(),
+        deed: format!("{deed}, on the command line"),
+        path: String::new(),
+        status: 200,
+    };
+    access.note(deed).await.map_err(|e| e.to_string())
+}
+
+/// The subcommand `set-password`.
+///
+/// # Errors
+/// Why it cannot be set, for the person at the terminal.
+pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(), String> {
+    let access = open(&settings).await?;
+    let name = wanted.name.trim();
+    if wanted.without_second_factor {
+        access.forget_second_factor(name).await.map_err(|e| e.to_string())?;
+        note(&access, &format!("took the second factor of {name} away")).await?;
+        println!("{name} logs in with the password alone from now on.");
+        return Ok(());
+    }
+    let password = if wanted.stdin { from_stdin()? } else { asked(name)? };
+    let changed = access.put_password(name, wanted.role, password).await.map_err(|e| e.to_string())?;
+    if changed {
+        note(&access, &format!("set the password of {name}")).await?;
+    }
+    println!("{name} can log in with it. All sessions of {name} have ended.");
+    Ok(())
+}
+
+fn from_stdin() -> Result<String, String> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|e| format!("standard input cannot be read: {e}"))?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn asked(name: &str) -> Result<String, String> {
+    if !std::io::stdin().is_terminal() {
+        return Err("there is no terminal to ask for the password; send it with --stdin".into());
+    }
+    let ask = |what: &str| rpassword::prompt_password(what).map_err(|e| format!("the password cannot be read: {e}"));
+    let first = ask(&format!("New password of {name}: "))?;
+    if first != ask("The same again: ")? {
+        return Err("the two are not the same; nothing was changed".into());
+    }
+    Ok(first)
+}
+
+/// The subcommand `token`.
+///
+/// # Errors
+/// Why it cannot be done, for the person at the terminal.
+pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), String> {
+    let access = open(&settings).await?;
+    let machine = Caller::machine(Peer::default());
+    let told = |e: crate::error::Error| e.to_string();
+    match command {
+        TokenCommand::Create { name, role, days } => {
+            let made = access.create_token(&machine, Wish { name: name.trim().into(), role, days }).await.map_err(told)?;
+            note(&access, &format!("made the token {}", made.token.name)).await?;
+            println!("{}", made.secret);
+        }
+        TokenCommand::List => {
+            for token in access.tokens(&machine).await.map_err(told)? {
+                let end = match token.expires_at {
+                    Some(end) if token.expired => format!("expired {}", end.local()),
+                    Some(end) => format!("until {}", end.local()),
+                    None => "until revoked".into(),
+                };
+                println!("{}  {}  {}  {end}", token.id, token.role, token.name);
+            }
+        }
+        TokenCommand::Revoke { name } => {
+            let all = access.tokens(&machine).await.map_err(told)?;
+            let is_it = |id: TokenId, known: &str| known == name || id.to_string() == name;
+            let token = all.into_iter().find(|token| is_it(token.id, &token.name));
+            let token = token.ok_or_else(|| format!("there is no token called \"{name}\"; jd-manager token list shows all"))?;
+            access.revoke_token(&machine, token.id).await.map_err(told)?;
+            note(&access, &format!("revoked the token {}", token.name)).await?;
+            println!("{} is revoked.", token.name);
+        }
+    }
+    Ok(())
+}

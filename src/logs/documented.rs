@@ -1,0 +1,51 @@
+//! What the API's documentation says of logs.
+
+use super::views::{InstancePage, LogPage};
+use crate::openapi::{Field, LOG, Operation, PAGE, TEXT, get, member, one_of, text, whole};
+use serde_json::json;
+
+/// Which part of a log.
+#[must_use]
+pub fn part() -> [Field; 5] {
+    let seq = |name, about| member(name, about, json!({ "type": "integer", "minimum": 0 }));
+    let [level, q] = filter();
+    [
+        whole("count", "So many records.", 1, 1000).or(100),
+        seq("before", "Those before this `seq`. Not as a stream, and not with `after`."),
+        seq("after", "Those after this `seq`; as a stream `Last-Event-ID` does the same."),
+        level,
+        q,
+    ]
+}
+
+fn filter() -> [Field; 2] {
+    [
+        one_of("level", "This level and graver ones.", &["trace", "debug", "info", "warn", "error"]),
+        text("q", "A text in message or module, in any case."),
+    ]
+}
+
+/// The operations.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    vec![
+        get("/instances/{id}/logs", "getLog", "Part of the log of an instance, oldest record first.")
+            .about(
+                "As an event stream: records as they come, `instance` after each change, `skipped` when lines were missed. As plain text: \
+                 all that is kept, as the client wrote it.",
+            )
+            .asks(part())
+            .gives::<LogPage>(LOG),
+        get("/instances/{id}/log.txt", "downloadLog", "The whole log of an instance as plain text, for a link.")
+            .asks(filter())
+            .gives_file(&[TEXT])
+            .fails(&[422]),
+    ]
+}
+
+/// The page of an instance, which shows its log and belongs to instances.
+#[must_use]
+pub fn instance() -> Operation {
+    get("/instances/{id}", "getInstance", "An instance, with what is doubtful about its configuration.")
+        .gives::<InstancePage>(PAGE)
+}

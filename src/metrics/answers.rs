@@ -1,0 +1,84 @@
+//! What programs alone are answered of metrics: small objects without a page. No I/O.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use super::service::{self, Point, Row};
+use crate::clock::Timestamp;
+
+/// Samples. Not as a tree of JSON first, which a thousand of them would make large.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Samples")]
+pub struct Rows {
+    /// The newest first.
+    pub metrics: Vec<Row>,
+}
+
+/// A series.
+#[derive(JsonSchema, Serialize)]
+pub struct TimeSeries {
+    /// Oldest point first.
+    #[serde(rename = "timeSeries")]
+    pub time_series: Vec<Point>,
+    /// The distance of points, seconds.
+    pub step: i64,
+}
+
+/// The newest figures of an instance.
+#[derive(JsonSchema, Serialize)]
+pub struct Figures {
+    /// By the name of the metric.
+    pub metrics: BTreeMap<String, f64>,
+    /// When the newest of them was taken; none: nothing was sampled yet.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// What is measured of an instance.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "MetricTypes")]
+pub struct Types {
+    /// Names of metrics.
+    #[serde(rename = "metricTypes")]
+    pub metric_types: Vec<String>,
+}
+
+/// For how much of the last hours an instance served miners.
+#[derive(JsonSchema, Serialize)]
+pub struct Uptime {
+    /// Percent.
+    pub uptime: f64,
+    /// Of so many hours.
+    pub hours: u64,
+}
+
+/// A stretch of a series in one row.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "SeriesSummary")]
+pub struct Summary {
+    /// Which metric.
+    pub metric_type: String,
+    /// How many samples.
+    pub count: i64,
+    /// Their sum.
+    pub sum: f64,
+    /// Their mean; none without samples.
+    pub avg: Option<f64>,
+    /// The least.
+    pub min: Option<f64>,
+    /// The greatest.
+    pub max: Option<f64>,
+}
+
+impl Summary {
+    /// Of a series, or of none.
+    #[must_use]
+    pub fn of(metric_type: String, all: Option<service::Summary>) -> Self {
+        match all {
+            Some(all) => {
+                Self { metric_type, count: all.count, sum: all.sum, avg: Some(all.avg), min: Some(all.min), max: Some(all.max) }
+            }
+            None => Self { metric_type, count: 0, sum: 0.0, avg: None, min: None, max: None },
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The OpenAPI 3.1 document of operations.
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::field::Field;
+use super::operation::{Answer, Operation, Shape};
+use super::{HTML, JSON, PROBLEM};
+
+/// Operations that belong together.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What they are about: their tag.
+    pub tag: &'static str,
+    /// That in a sentence.
+    pub about: &'static str,
+    /// The operations.
+    pub operations: Vec<Operation>,
+}
+
+/// All that a document says.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// What the API is called.
+    pub title: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What holds for all of it.
+    pub about: &'static str,
+    /// Behind which prefix the paths are.
+    pub prefix: &'static str,
+    /// How somebody says who asks: the members of `securitySchemes`.
+    pub security: Value,
+    /// The shape of problem details.
+    pub problem: Shape,
+    /// Which role an operation needs, by method and path; none: whoever asks.
+    pub role: fn(&str, &str) -> Option<&'static str>,
+    /// The operations.
+    pub parts: Vec<Part>,
+}
+
+/// What a status that is a problem means.
+const PROBLEMS: &[(u16, &str, &str)] = &[
+    (400, "BadRequest", "The body is not JSON, not UTF-8, or did not arrive whole."),
+    (401, "Unauthorized", "Nobody is logged in, and no token was sent."),
+    (403, "Forbidden", "The role is not enough for this, or another site asked for a change."),
+    (404, "NotFound", "There is no such thing."),
+    (406, "NotAcceptable", "None of the offered representations is acceptable."),
+    (409, "Conflict", "It contradicts the state of things."),
+    (413, "TooLarge", "The body is too large."),
+    (415, "UnsupportedMediaType", "The body is of another type."),
+    (421, "Misdirected", "The `Host` is not this machine."),
+    (422, "Invalid", "Something in the request breaks a rule; `errors` says what."),
+    (429, "TooMany", "Too many tries; `Retry-After` says when to try again."),
+    (502, "BadGateway", "Another machine did not do what it was asked."),
+    (503, "Unavailable", "It is not possible at the moment."),
+];
+
+impl Document {
+    /// The document.
+    #[must_use]
+    pub fn build(&self) -> Value {
+        let mut settings = SchemaSettings::draft2020_12().for_serialize();
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+        let mut generator = settings.into_generator();
+        let mut paths: Map<String, Value> = Map::new();
+        for part in &self.parts {
+            for operation in &part.operations {
+                let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+                path[operation.method] = self.operation(part.tag, operation, &mut generator);
+            }
+        }
+        let problem = (self.problem)(&mut generator);
+        let problems: Map<String, Value> = PROBLEMS
+            .iter()
+            .map(|(_, name, about)| {
+                let content = json!({ PROBLEM: { "schema": problem }, HTML: { "schema": { "type": "string" } } });
+                ((*name).to_owned(), json!({ "description": about, "content": content }))
+            })
+            .collect();
+        let schemas: Map<String, Value> = generator.take_definitions(true);
+        json!({
+            "openapi": "3.1.0",
+            "info": { "title": self.title, "version": self.version, "description": self.about },
+            "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+            "servers": [{ "url": self.prefix }],
+            "security": self.security.as_object().into_iter().flatten().map(|(name, _)| json!({ name: [] })).collect::<Vec<_>>(),
+            "tags": self.parts.iter().map(|part| json!({ "name": part.tag, "description": part.about })).collect::<Vec<_>>(),
+            "paths": paths,
+            "components": { "schemas": schemas, "responses": problems, "securitySchemes": self.security },
+        })
+    }
+
+    fn operation(&self, tag: &str, operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+        let role = (self.role)(operation.method, operation.path);
+        let needs = match role {
+            Some(role) => format!("Needs the role {role}."),
+            None => "Needs no login.".to_owned(),
+        };
+        let about = if operation.about.is_empty() { needs } else { format!("{}\n\n{needs}", operation.about) };
+        let mut said = json!({
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "description": about,
+            "tags": [tag],
+            "x-role": role,
+            "responses": responses(operation, role.is_none(), generator),
+        });
+        let fields = operation.path_fields.iter().map(|field| parameter("path", field));
+        let parameters: Vec<Value> = fields.chain(operation.query.iter().map(|field| parameter("query", field))).collect();
+        if !parameters.is_empty() {
+            said["parameters"] = parameters.into();
+        }
+        if let Some(body) = &operation.body {
+            let contents = body.contents(generator).into_iter();
+            let content: Map<String, Value> =
+                contents.map(|(name, schema)| (name.to_owned(), json!({ "schema": schema }))).collect();
+            said["requestBody"] = json!({ "required": operation.needs_body, "content": content });
+        }
+        if role.is_none() {
+            said["security"] = json!([]);
+        }
+        said
+    }
+}
+
+fn parameter(place: &str, field: &Field) -> Value {
+    json!({ "name": field.name, "in": place, "description": field.about, "required": field.required, "schema": field.schema })
+}
+
+fn responses(operation: &Operation, is_open: bool, generator: &mut SchemaGenerator) -> Map<String, Value> {
+    let mut all = Map::new();
+    for status in operation.all_problems(is_open) {
+        let name = PROBLEMS.iter().find(|known| known.0 == status).map_or("Unavailable", |known| known.1);
+        all.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }));
+    }
+    for answer in &operation.answers {
+        all.insert(answer.status.to_string(), response(operation, answer, generator));
+    }
+    all
+}
+
+fn response(operation: &Operation, answer: &Answer, generator: &mut SchemaGenerator) -> Value {
+    let about = if answer.about.is_empty() { operation.summary } else { answer.about };
+    let mut said = json!({ "description": about });
+    let mut content = Map::new();
+    for name in answer.types {
+        let schema = match answer.shape.filter(|_| *name == JSON) {
+            Some(shape) => Value::from(shape(generator)),
+            None => json!({ "type": "string" }),
+        };
+        content.insert((*name).to_owned(), json!({ "schema": schema }));
+    }
+    if !content.is_empty() {
+        said["content"] = content.into();
+    }
+    if matches!(answer.status, 201 | 202 | 303) {
+        said["headers"] = json!({ "Location": { "schema": { "type": "string" } } });
+    }
+    said
+}
+
+/// A schema in a few words: `text`, `whole number, 1 to 1000`, `list of Instance`.
+#[must_use]
+pub fn short_type(schema: &Value) -> String {
+    if let Some(name) = schema["$ref"].as_str() {
+        return name.rsplit('/').next().unwrap_or_default().to_owned();
+    }
+    for keyword in ["anyOf", "oneOf"] {
+        if let Some(all) = schema[keyword].as_array() {
+            let words: Vec<String> = all.iter().map(short_type).collect();
+            return words.join(" or ");
+        }
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        let words: Vec<String> = words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect();
+        return words.join(", ");
+    }
+    if let Some(word) = schema.get("const") {
+        return word.as_str().map_or_else(|| word.to_string(), str::to_owned);
+    }
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => return "anything".into(),
+    };
+    let words: Vec<String> = kinds.into_iter().map(|kind| kind_words(kind, schema)).collect();
+    words.join(" or ")
+}
+
+fn kind_words(kind: &str, schema: &Value) -> String {
+    let range = |unit: &str, from: &str, to: &str| match (schema[from].as_i64(), schema[to].as_i64()) {
+        (Some(least), Some(most)) => format!("{unit}, {least} to {most}"),
+        (Some(least), None) if least != 0 => format!("{unit}, from {least}"),
+        (None, Some(most)) => format!("{unit}, at most {most}"),
+        _ => unit.to_owned(),
+    };
+    match kind {
+        "string" => match schema["format"].as_str() {
+            Some("uuid") => "id".into(),
+            Some("date-time") => "moment".into(),
+            _ => match schema["maxLength"].as_u64() {
+                Some(most) => format!("text, at most {most} characters"),
+                None => "text".into(),
+            },
+        },
+        "integer" => range("whole number", "minimum", "maximum"),
+        "number" => range("number", "minimum", "maximum"),
+        "boolean" => "true or false".into(),
+        "array" => format!("list of {}", short_type(&schema["items"])),
+        "null" => "null".into(),
+        _ if schema["additionalProperties"].is_object() => format!("{} by name", short_type(&schema["additionalProperties"])),
+        other => other.to_owned(),
+    }
+}

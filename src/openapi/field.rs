@@ -1,0 +1,151 @@
+//! What a request may say, one thing at a time: a parameter in the path or the query, or a member of a body.
+
+use schemars::Schema;
+use serde_json::{Map, Value, json};
+
+/// One thing that a request may say.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says, in a sentence or less.
+    pub about: &'static str,
+    /// Its JSON Schema.
+    pub schema: Map<String, Value>,
+    /// The request is refused without it.
+    pub required: bool,
+}
+
+/// A field of any schema.
+#[must_use]
+pub fn member(name: &'static str, about: &'static str, schema: Value) -> Field {
+    let schema = match schema {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
+    };
+    Field { name, about, schema, required: false }
+}
+
+/// Text.
+#[must_use]
+pub fn text(name: &'static str, about: &'static str) -> Field {
+    member(name, about, json!({ "type": "string" }))
+}
+
+/// A whole number in a range.
+#[must_use]
+pub fn whole(name: &'static str, about: &'static str, from: i64, to: i64) -> Field {
+    member(name, about, json!({ "type": "integer", "minimum": from, "maximum": to }))
+}
+
+/// A whole number that is the id or the number of something.
+#[must_use]
+pub fn number(name: &'static str, about: &'static str) -> Field {
+    member(name, about, json!({ "type": "integer", "format": "int64" }))
+}
+
+/// Yes or no.
+#[must_use]
+pub fn flag(name: &'static str, about: &'static str) -> Field {
+    member(name, about, json!({ "type": "boolean" }))
+}
+
+/// One of some words.
+#[must_use]
+pub fn one_of(name: &'static str, about: &'static str, words: &[&str]) -> Field {
+    member(name, about, json!({ "type": "string", "enum": words }))
+}
+
+/// The id of a thing: a UUID.
+#[must_use]
+pub fn id(name: &'static str, about: &'static str) -> Field {
+    member(name, about, json!({ "type": "string", "format": "uuid" }))
+}
+
+/// A moment, RFC 3339.
+#[must_use]
+pub fn moment(name: &'static str, about: &'static str) -> Field {
+    member(name, about, json!({ "type": "string", "format": "date-time" }))
+}
+
+/// A list of ids.
+#[must_use]
+pub fn list(name: &'static str, about: &'static str) -> Field {
+    member(name, about, json!({ "type": "array", "items": { "type": "string", "format": "uuid" } }))
+}
+
+/// A JSON object of such fields.
+#[must_use]
+pub fn object(fields: &[Field]) -> Schema {
+    let mut properties = Map::new();
+    for field in fields {
+        let mut schema = field.schema.clone();
+        schema.insert("description".into(), field.about.into());
+        properties.insert(field.name.into(), schema.into());
+    }
+    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let mut schema = Map::new();
+    schema.insert("type".into(), "object".into());
+    schema.insert("properties".into(), properties.into());
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+    schema.into()
+}
+
+impl Field {
+    /// The request is refused without it.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// What holds when it is left out.
+    #[must_use]
+    pub fn or(self, default: impl Into<Value>) -> Self {
+        self.with("default", default)
+    }
+
+    /// What it may look like.
+    #[must_use]
+    pub fn like(self, example: impl Into<Value>) -> Self {
+        self.with("examples", vec![example.into()])
+    }
+
+    /// At most so many characters, and one at least.
+    #[must_use]
+    pub fn longest(self, most: u64) -> Self {
+        self.with("minLength", 1).with("maxLength", most)
+    }
+
+    /// Null is an answer, too.
+    #[must_use]
+    pub fn or_null(self) -> Self {
+        match self.schema.get("type").cloned() {
+            Some(kind @ Value::String(_)) => self.with("type", vec![kind, "null".into()]),
+            _ => self,
+        }
+    }
+
+    /// With one more keyword of JSON Schema.
+    #[must_use]
+    pub fn with(mut self, keyword: &str, value: impl Into<Value>) -> Self {
+        self.schema.insert(keyword.into(), value.into());
+        self
+    }
+
+    /// What it may look like: an example, the default, or something of its type.
+    #[must_use]
+    pub fn example(&self) -> Value {
+        let first = |keyword: &str| self.schema.get(keyword).and_then(Value::as_array).and_then(|all| all.first()).cloned();
+        let given = first("examples").or_else(|| self.schema.get("default").cloned()).or_else(|| first("enum"));
+        given.unwrap_or_else(|| match self.schema.get("type").and_then(Value::as_str) {
+            Some("integer") => self.schema.get("minimum").cloned().unwrap_or_else(|| 1.into()),
+            Some("boolean") => true.into(),
+            Some("array") => json!([]),
+            Some("object") => json!({}),
+            _ => "…".into(),
+        })
+    }
+}

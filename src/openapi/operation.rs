@@ -1,0 +1,291 @@
+//! One operation of an API: a method on a path, what it is sent and what it answers.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::field::{Field, id as id_of, object};
+use super::{FORM, HTML, JSON};
+
+/// Makes the schema of a type; types that have a name are put beside the operations once and referred to.
+pub type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// The shape of a type that is serialised.
+#[must_use]
+pub fn shape<T: JsonSchema>() -> Shape {
+    |generator| generator.subschema_for::<T>()
+}
+
+/// What a request's body may be.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// An object of these members, as JSON or as a form.
+    Fields(Vec<Field>),
+    /// The fields of a form; whoever is no form sends nothing.
+    Form(Vec<Field>),
+    /// JSON of another shape, or a form of the fields that are said.
+    Shaped(Shape, Vec<Field>),
+    /// JSON of these members, or a file as one of these media types.
+    File(Vec<Field>, &'static [&'static str]),
+}
+
+/// What may be answered: a status, what it means, in which media types, with which JSON.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// What it means.
+    pub about: &'static str,
+    /// In which media types its body comes; none: no body.
+    pub types: &'static [&'static str],
+    /// The shape of its JSON.
+    pub shape: Option<Shape>,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// `get`, `post`, …
+    pub method: &'static str,
+    /// Its path without prefix, as the router has it.
+    pub path: &'static str,
+    /// Its name, unique.
+    pub id: &'static str,
+    /// What it does, one sentence.
+    pub summary: &'static str,
+    /// What else there is to know.
+    pub about: &'static str,
+    /// Parameters in the path.
+    pub path_fields: Vec<Field>,
+    /// Parameters in the query.
+    pub query: Vec<Field>,
+    /// Its body.
+    pub body: Option<Body>,
+    /// The request is refused without a body.
+    pub needs_body: bool,
+    /// What it answers when it works, and problems of its own.
+    pub answers: Vec<Answer>,
+    /// Statuses of problems, besides those that follow from the rest.
+    pub problems: Vec<u16>,
+}
+
+macro_rules! method {
+    ($($name:ident),+) => {$(
+        #[doc = concat!("An operation with the method `", stringify!($name), "`: path, name, summary.")]
+        #[must_use]
+        pub fn $name(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+            Operation::new(stringify!($name), path, id, summary)
+        }
+    )+};
+}
+method!(get, post, put, patch, delete);
+
+impl Operation {
+    fn new(method: &'static str, path: &'static str, id: &'static str, summary: &'static str) -> Self {
+        let path_fields = path
+            .split('/')
+            .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| id_of(name, "Its id.").required())
+            .collect();
+        Self {
+            method,
+            path,
+            id,
+            summary,
+            about: "",
+            path_fields,
+            query: Vec::new(),
+            body: None,
+            needs_body: false,
+            answers: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// What else there is to know.
+    #[must_use]
+    pub fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
+    }
+
+    /// What a parameter in the path is; without this it is the id of something.
+    #[must_use]
+    pub fn named(mut self, field: Field) -> Self {
+        let field = field.required();
+        match self.path_fields.iter_mut().find(|known| known.name == field.name) {
+            Some(known) => *known = field,
+            // Caught by the test of documents: a parameter that the path does not have.
+            None => self.path_fields.push(field),
+        }
+        self
+    }
+
+    /// Parameters in the query.
+    #[must_use]
+    pub fn asks(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+        self.query.extend(fields);
+        self
+    }
+
+    /// A body of these members, as JSON or as a form; it has to be there if one of them has.
+    #[must_use]
+    pub fn takes(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+        let fields: Vec<Field> = fields.into_iter().collect();
+        self.needs_body = true;
+        self.body = Some(Body::Fields(fields));
+        self
+    }
+
+    /// The same, and no body at all will do.
+    #[must_use]
+    pub fn may_take(self, fields: impl IntoIterator<Item = Field>) -> Self {
+        let mut this = self.takes(fields);
+        this.needs_body = false;
+        this
+    }
+
+    /// More members of the body.
+    #[must_use]
+    pub fn more(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+        match &mut self.body {
+            Some(Body::Fields(all) | Body::Form(all) | Body::Shaped(_, all) | Body::File(all, _)) => all.extend(fields),
+            None => return self.takes(fields),
+        }
+        self
+    }
+
+    /// An action that needs no body; a form may have these fields.
+    #[must_use]
+    pub fn acts(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+        self.body = Some(Body::Form(fields.into_iter().collect()));
+        self
+    }
+
+    /// A body of JSON of a shape of its own, or a form of which only these fields are said.
+    #[must_use]
+    pub fn takes_shape(mut self, shape: Shape, fields: impl IntoIterator<Item = Field>) -> Self {
+        self.needs_body = true;
+        self.body = Some(Body::Shaped(shape, fields.into_iter().collect()));
+        self
+    }
+
+    /// A file as the body in one of these media types, or JSON or a form with it as a member.
+    #[must_use]
+    pub fn takes_file(mut self, types: &'static [&'static str], fields: impl IntoIterator<Item = Field>) -> Self {
+        self.needs_body = true;
+        self.body = Some(Body::File(fields.into_iter().collect(), types));
+        self
+    }
+
+    /// 200 in these media types, the JSON of which is a `T`.
+    #[must_use]
+    pub fn gives<T: JsonSchema>(self, types: &'static [&'static str]) -> Self {
+        self.answer(200, "", types, Some(shape::<T>()))
+    }
+
+    /// 200 as a file, for whatever is accepted.
+    #[must_use]
+    pub fn gives_file(self, types: &'static [&'static str]) -> Self {
+        self.answer(200, "", types, None)
+    }
+
+    /// A change: 200 with a `T` for programs, 303 for a form that asks for HTML.
+    #[must_use]
+    pub fn does<T: JsonSchema>(self) -> Self {
+        self.answer(200, "Done.", &[JSON], Some(shape::<T>())).next_page()
+    }
+
+    /// Something is made: 201 with a `T` and its address in `Location`, 303 for a form that asks for HTML.
+    #[must_use]
+    pub fn makes<T: JsonSchema>(self) -> Self {
+        self.answer(201, "It is made; `Location` says where it is.", &[JSON], Some(shape::<T>())).next_page()
+    }
+
+    /// Work begins: 202 with a `T` and its address in `Location`, 303 for a form that asks for HTML.
+    #[must_use]
+    pub fn begins<T: JsonSchema>(self) -> Self {
+        self.answer(202, "It has begun; `Location` says where it can be followed.", &[JSON], Some(shape::<T>())).next_page()
+    }
+
+    fn next_page(self) -> Self {
+        self.answer(303, "For a form that asks for HTML: the next page.", &[], None)
+    }
+
+    /// Any other answer.
+    #[must_use]
+    pub fn answer(mut self, status: u16, about: &'static str, types: &'static [&'static str], shape: Option<Shape>) -> Self {
+        self.answers.push(Answer { status, about, types, shape });
+        self
+    }
+
+    /// Statuses of problems, besides those that follow from the rest.
+    #[must_use]
+    pub fn fails(mut self, statuses: &[u16]) -> Self {
+        self.problems.extend_from_slice(statuses);
+        self
+    }
+
+    /// The answer is chosen by `Accept`, so there may be none that fits.
+    pub(super) fn negotiates(&self) -> bool {
+        let (changes, several) = (self.answers.iter().any(|a| a.status == 303), self.answers.iter().any(|a| a.types.len() > 1));
+        changes || several || self.answers.iter().any(|a| a.types.contains(&HTML))
+    }
+
+    /// The statuses of every problem it may answer with, in order. `is_open`: nobody has to say who asks.
+    pub(super) fn all_problems(&self, is_open: bool) -> Vec<u16> {
+        let mut all = self.problems.clone();
+        // Who asks from where; and a disk or a database may be full or busy at any time.
+        all.extend([421, 503]);
+        if !is_open {
+            all.extend([401, 403]);
+        }
+        if self.method != "get" {
+            all.push(403);
+        }
+        if self.negotiates() {
+            all.push(406);
+        }
+        if !self.path_fields.is_empty() {
+            all.push(404);
+        }
+        if !self.query.is_empty() {
+            all.push(422);
+        }
+        match &self.body {
+            Some(Body::Form(_)) => all.extend([400, 413]),
+            Some(_) => all.extend([400, 413, 415, 422]),
+            None => {}
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+impl Body {
+    /// In which media types it may come, with the schema of each.
+    pub(super) fn contents(&self, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+        match self {
+            Self::Fields(fields) => vec![(JSON, object(fields)), (FORM, object(fields))],
+            Self::Form(fields) => vec![(FORM, object(fields))],
+            Self::Shaped(shape, fields) => vec![(JSON, shape(generator)), (FORM, object(fields))],
+            Self::File(fields, types) => {
+                let file = schemars::json_schema!({ "type": "string" });
+                let form = schemars::json_schema!({ "type": "object", "properties": { "file": { "type": "string", "contentMediaType": "application/octet-stream" } }, "required": ["file"] });
+                let of = |name: &str| if name == "multipart/form-data" { form.clone() } else { file.clone() };
+                let mut all: Vec<_> = types.iter().map(|name| (*name, of(name))).collect();
+                if !fields.is_empty() {
+                    all.splice(0..0, [(JSON, object(fields)), (FORM, object(fields))]);
+                }
+                all
+            }
+        }
+    }
+
+    /// The fields that are said of it.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        match self {
+            Self::Fields(fields) | Self::Form(fields) | Self::Shaped(_, fields) | Self::File(fields, _) => fields,
+        }
+    }
+}

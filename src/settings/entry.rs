@@ -1,0 +1,54 @@
+//! The settings about who gets in: the password that comes with them, and the names the manager is reached by.
+
+use std::path::Path;
+
+use super::SettingsError;
+
+/// A password on its way from the environment to the database; nothing prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// The password, to be hashed.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+/// A host name as it stands in the header `Host`, without a port.
+pub(super) fn host(name: &str) -> Result<String, SettingsError> {
+    let plain = name.trim().trim_end_matches('.').to_ascii_lowercase();
+    let is_name = !plain.is_empty()
+        && plain.len() <= 253
+        && plain
+            .split('.')
+            .all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+    if is_name {
+        Ok(plain)
+    } else {
+        Err(SettingsError(format!("allow_hosts: \"{name}\" is not a host name such as miner.example.org")))
+    }
+}
+
+/// The password in a file, or in the environment: without the line's end.
+pub(super) fn password(file: Option<&Path>) -> Result<Option<Password>, SettingsError> {
+    let text = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| SettingsError(format!("password_file: {} cannot be read: {e}", path.display())))?;
+            if text.trim_end_matches(['\r', '\n']).is_empty() {
+                return Err(SettingsError(format!("password_file: {} is empty", path.display())));
+            }
+            Some(text)
+        }
+        None => std::env::var("JD_MANAGER_PASSWORD").ok().filter(|text| !text.is_empty()),
+    };
+    Ok(text.map(|text| Password(text.trim_end_matches(['\r', '\n']).to_owned())))
+}

@@ -1,0 +1,81 @@
+//! What the API's documentation says of setup.
+
+use serde_json::json;
+
+use super::making::{Begun, Made};
+use super::step::Step;
+use super::views::StepPage;
+use super::views::watch::WatchPage;
+use crate::configs::{Mode, Verdict};
+use crate::http::Told;
+use crate::openapi::{Operation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text};
+
+/// The operations.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let modes = Mode::ALL.map(Mode::as_str);
+    let step = || one_of("step", "Which step.", &Step::ALL.map(Step::slug));
+    let socket = |name| text(name, "A port that no other configuration uses, if left out.").like("127.0.0.1:34265");
+    vec![
+        get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.").gives::<StepPage>(PAGE),
+        post("/setup", "setUp", "Makes a configuration and an instance, and starts it; a form begins page by page.")
+            .takes([
+                text("name", "Of the configuration and of the instance.").longest(64).like("barn").required(),
+                one_of("mode", "As in a configuration.", &modes).like("SOLOMINING").required(),
+                member(
+                    "template_provider",
+                    "As `template_provider_type` in a configuration.",
+                    json!({ "type": "object", "examples": [{ "Sv2Tp": { "address": "127.0.0.1:8442" } }] }),
+                )
+                .required(),
+                member(
+                    "pools",
+                    "As `upstreams` in a configuration, or `{\"known\": …, \"user_identity\": …}` for one of the list.",
+                    json!({ "type": "array", "items": { "type": "object" } }),
+                ),
+                text("payout", "An address or a descriptor.").required(),
+                one_of(
+                    "network",
+                    "The chain behind a template provider that is reached by address.",
+                    &["mainnet", "testnet4", "signet", "regtest"],
+                ),
+                socket("listening_address"),
+                socket("monitoring_address"),
+                text("jdc_signature", "Text in blocks."),
+                flag("start", "false: make it and leave it stopped.").or(true),
+            ])
+            .answer(
+                201,
+                "It is made; `Location` says where it is. Begun by a form: `setup_id` and `next`.",
+                &["application/json"],
+                Some(|g| {
+                    let both = [shape::<Made>()(g), shape::<Begun>()(g)];
+                    schemars::json_schema!({ "anyOf": both })
+                }),
+            )
+            .answer(303, "For a form that asks for HTML: the next page.", &[], None)
+            .fails(&[409]),
+        get("/setup/watch/{id}", "watchSetup", "A new instance until it serves miners, with what miners connect to.")
+            .about("As an event stream: events `instance`.")
+            .gives::<WatchPage>(PAGE_OR_STREAM),
+        get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).gives::<StepPage>(PAGE),
+        post(
+            "/setup/{id}/{step}",
+            "answerSetupStep",
+            "Keeps what was typed and goes on; in the last step saves, makes and starts.",
+        )
+        .about("The fields of the step under the names of `answers`.")
+        .named(step())
+        .takes([text("action", "`back`: to the step before.")])
+        .answer(200, "The next step.", &["application/json"], Some(shape::<Begun>()))
+        .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<Made>()))
+        .answer(303, "For a form that asks for HTML: the next page.", &[], None)
+        .fails(&[409]),
+        post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
+            .named(step())
+            .takes([text("action", "Passed over.")])
+            .gives::<Verdict>(PAGE)
+            .fails(&[409]),
+        post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<Told>(),
+    ]
+}

@@ -1,0 +1,72 @@
+//! What a step proposes before anything was answered in it.
+
+use std::net::SocketAddr;
+
+use super::answers::{Answers, Change};
+use super::node::{NodeSocket, Standing};
+use super::service::{Setup, Setups};
+use super::step::Step;
+use crate::error::Result;
+
+/// What a first instance is called, if nobody says otherwise.
+const USUAL_NAME: &str = "home";
+
+impl Setups {
+    /// The answers with what most people would say where a step has none yet; `nodes`: what was found of Bitcoin Core.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn prefilled(&self, setup: &Setup, step: Step, nodes: &[NodeSocket]) -> Result<Answers> {
+        let mut answers = setup.answers.clone();
+        let mut fields: Vec<(&str, String)> = Vec::new();
+        match step {
+            Step::Provider if !answers.has(step) => {
+                let node = nodes.iter().find(|node| node.standing == Standing::Answers);
+                let kind = "template_provider_type";
+                fields.push(("template_provider", if node.is_some() { "ipc" } else { "sv2tp" }.into()));
+                let pairs = [
+                    ("Sv2Tp.address", "127.0.0.1:8442".to_owned()),
+                    ("BitcoinCoreIpc.version", "31".to_owned()),
+                    ("BitcoinCoreIpc.network", node.map_or("mainnet".into(), |node| node.network.to_string())),
+                    ("BitcoinCoreIpc.data_dir", node.map_or(String::new(), |node| node.data_dir.clone())),
+                    ("BitcoinCoreIpc.fee_threshold", "100".to_owned()),
+                    ("BitcoinCoreIpc.min_interval", "5".to_owned()),
+                ];
+                let pairs: Vec<_> = pairs.into_iter().map(|(field, text)| (format!("{kind}.{field}"), text)).collect();
+                answers.take_over(step, &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>());
+                return Ok(answers);
+            }
+            Step::Pools if answers.rows() == 0 => answers.change(&Change::Add, None),
+            Step::Payout if !answers.has(step) => {
+                fields.extend([("network", "mainnet".to_owned()), ("jdc_signature", "jd-manager".to_owned())]);
+            }
+            Step::Name if !answers.has(step) => {
+                let starting = self.configs.starting().await?;
+                let listening = self.instances.free_port(starting.listening_address, Vec::new()).await?;
+                let wanted = starting.monitoring_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9091)));
+                let monitoring = self.instances.free_port(wanted, vec![listening]).await?;
+                fields.extend([("name", self.free_name().await?), ("reach", "lan".to_owned())]);
+                fields.extend([("listening_port", listening.to_string()), ("monitoring_port", monitoring.to_string())]);
+            }
+            _ => {}
+        }
+        if !fields.is_empty() {
+            answers.take_over(step, &owned(fields));
+        }
+        Ok(answers)
+    }
+
+    async fn free_name(&self) -> Result<String> {
+        for number in 1..1000 {
+            let name = if number == 1 { USUAL_NAME.to_owned() } else { format!("{USUAL_NAME} {number}") };
+            if self.name_is_taken(&name).await?.is_none() {
+                return Ok(name);
+            }
+        }
+        Ok(String::new())
+    }
+}
+
+fn owned(fields: Vec<(&str, String)>) -> Vec<(String, String)> {
+    fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
+}

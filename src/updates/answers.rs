@@ -1,0 +1,51 @@
+//! What programs are told of updates that has no page of its own. No I/O.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::queries::Known;
+use super::settings::Wanted;
+use crate::ids::JobId;
+
+/// Every release that is known, and every client that was installed otherwise.
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "AllUpdates")]
+pub struct All {
+    /// The newest first.
+    pub updates: Vec<Known>,
+}
+
+/// A piece of work has begun.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Begun {
+    /// It has.
+    pub success: bool,
+    /// Which.
+    pub job: JobId,
+    /// About which client.
+    pub version: String,
+    /// That in a sentence.
+    pub message: String,
+}
+
+/// A piece of work is being cancelled.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Cancelled {
+    /// It is.
+    pub success: bool,
+    /// Which.
+    pub job: JobId,
+    /// That in a sentence.
+    pub message: String,
+}
+
+/// What is wanted of updates was changed.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct WantedSaved {
+    /// It was.
+    pub success: bool,
+    /// That in a sentence.
+    pub message: String,
+    /// As it is now.
+    pub settings: Wanted,
+}

@@ -1,0 +1,121 @@
+//! What the API's documentation says of clients and their updates.
+
+use super::answers::{All, Begun, Cancelled, WantedSaved};
+use super::checking::News;
+use super::service::Version;
+use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
+use crate::http::Told;
+use crate::openapi::{
+    Field, Operation, PAGE, PAGE_OR_STREAM, PROGRAMS, delete, flag, get, list, one_of, patch, post, text, whole,
+};
+
+fn gate() -> [Field; 2] {
+    [
+        whole("ready_within_s", "Each must serve miners within so many seconds", 1, 3600).or(90),
+        whole("watch_s", "and stay well for so many more.", 0, 3600).or(20),
+    ]
+}
+
+fn wanted() -> [Field; 5] {
+    let time = |name, about| text(name, about).with("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$");
+    [
+        flag("check_daily", "Releases are looked for once a day.").or(true),
+        flag("automatic", "A new release is installed and switched to by itself.").or(false),
+        time("window_from", "Between this time of the machine's day").or("02:00"),
+        time("window_to", "and this one.").or("05:00"),
+        text("signed_by", "The minisign public key that releases have to be signed with; null: none.").or_null(),
+    ]
+}
+
+fn name() -> Field {
+    text("name", "The name of an installed client.").like("0.6.0")
+}
+
+fn version(about: &'static str) -> Field {
+    text("version", about).like("v0.8.0")
+}
+
+/// The operations.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    let file: &[&str] = &["application/octet-stream", "application/gzip", "multipart/form-data"];
+    vec![
+        get("/updates", "getUpdates", "What there is of clients: installed ones, releases, work under way.")
+            .gives::<UpdatesPage>(PAGE),
+        get("/updates/check", "checkUpdates", "Looks for releases and tells what there is.")
+            .gives::<News>(PROGRAMS)
+            .fails(&[409]),
+        post("/updates/check", "checkUpdatesByForm", "The same as GET, for forms.").acts([]).does::<News>().fails(&[409]),
+        get("/updates/all", "listUpdates", "Every release and client that was ever heard of, newest first.")
+            .gives::<All>(PROGRAMS),
+        get("/updates/version", "getClientVersion", "The client in use.").gives::<Version>(PROGRAMS),
+        get("/updates/history", "listUpdateHistory", "What was done about clients, newest first.")
+            .asks([whole("limit", "At most so many.", 1, 1000).or(100)])
+            .gives::<HistoryPage>(PAGE),
+        get("/updates/install", "askInstall", "The question before an installation, for people.")
+            .asks([version("Which release; without it the newest.")])
+            .gives::<InstallPage>(PAGE)
+            .fails(&[404, 409]),
+        post("/updates/install", "installClient", "Installs a client: a release, one that is built, or a file on this machine.")
+            .may_take([
+                version("Which; without it the newest release."),
+                one_of("source", "Where it comes from.", &["release", "build", "file"]).or("release"),
+                text("path", "With `file`: the client program, or a release's archive, on this machine."),
+                flag("accept_unverified", "A release that gives no checksum is taken all the same.").or(false),
+                flag("switch", "Instances are switched to it afterwards.").or(false),
+            ])
+            .begins::<Begun>()
+            .fails(&[404, 409]),
+        post("/updates/upload", "uploadClient", "Installs a client that is sent: the program, or a release's archive.")
+            .asks([
+                text("name", "What it is called, for people."),
+                flag("switch", "Instances are switched to it afterwards.").or(false),
+            ])
+            .takes_file(file, [])
+            .begins::<Begun>()
+            .fails(&[409, 422]),
+        get("/updates/switch", "askSwitch", "The question before a switch, for people.")
+            .asks([version("To which installed client.").like("0.6.0")])
+            .gives::<SwitchPage>(PAGE)
+            .fails(&[404, 409]),
+        post("/updates/switch", "switchClient", "Takes instances to an installed client, one after the other.")
+            .takes([
+                version("Its name in the store.").like("0.6.0").required(),
+                list("instances", "These, which are then pinned to it; left out: all that follow the version in use."),
+            ])
+            .more(gate())
+            .begins::<Begun>()
+            .fails(&[404, 409]),
+        post("/updates/rollback", "rollBackClient", "Takes instances back to the client that was in use before.")
+            .may_take([version("To which installed client; without it the one before.").like("0.5.0")])
+            .more(gate())
+            .begins::<Begun>()
+            .fails(&[404, 409]),
+        get("/updates/jobs/{id}", "getJob", "A piece of work on clients.")
+            .about("As an event stream: an event `job` at the opening and as it changes, until it is over.")
+            .gives::<JobPage>(PAGE_OR_STREAM),
+        post("/updates/jobs/{id}/cancel", "cancelJob", "Ends a piece of work soon.").acts([]).does::<Cancelled>().fails(&[409]),
+        delete("/updates/installed/{name}", "removeClient", "Removes an installed client.")
+            .named(name())
+            .does::<Told>()
+            .fails(&[409, 422]),
+        get(
+            "/updates/installed/{name}/delete",
+            "askRemoveClient",
+            "The question before an installed client is removed, for people.",
+        )
+        .named(name())
+        .gives::<RemovePage>(PAGE),
+        post("/updates/installed/{name}/delete", "removeClientByForm", "The same as DELETE, for forms.")
+            .named(name())
+            .acts([])
+            .does::<Told>()
+            .fails(&[409, 422]),
+        patch("/updates/settings", "changeUpdateSettings", "Changes what is mentioned of what is wanted of updates.")
+            .takes(wanted())
+            .does::<WantedSaved>(),
+        post("/updates/settings", "changeUpdateSettingsByForm", "The same as PATCH, for forms: what is not ticked is off.")
+            .takes(wanted())
+            .does::<WantedSaved>(),
+    ]
+}

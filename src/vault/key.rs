@@ -1,0 +1,163 @@
+//! The file of the key: made once, durable before anything is sealed with it, readable by its owner alone.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The file's name in the data directory.
+pub const KEY_FILE: &str = "secrets.key";
+
+/// Bytes of a key.
+pub(super) const KEY_BYTES: usize = 32;
+/// What stands before the key in its file, so that people and programs know what it is.
+const TITLE: &str = "jd-manager-secrets-key-1 ";
+/// A key file is far smaller.
+const LARGEST: u64 = 4096;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFault {
+    /// It cannot be read or made.
+    #[error("the key of the secrets, {path}, cannot be used: {cause}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Something else stands in the file.
+    #[error(
+        "{path} is not a key of jd-manager's: it was damaged or replaced. Put the right one in its place, from a backup that holds it; nothing was changed."
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others can read it, and that cannot be changed.
+    #[error("{path} can be read by others than its owner, and its mode cannot be changed: {cause}. It must be 0600.")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+/// A key in memory.
+#[derive(Clone)]
+pub struct Key(pub(super) [u8; KEY_BYTES]);
+
+impl Key {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// The machine has no randomness.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; KEY_BYTES];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// The one in `data_dir`; `None`: there is no such file. One that others can read is taken from them.
+    ///
+    /// # Errors
+    /// It cannot be read, is none, or stays readable by others.
+    pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFault> {
+        let path = data_dir.join(KEY_FILE);
+        let unusable = |cause| KeyFault::Unusable { path: path.clone(), cause };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(unusable(e)),
+        };
+        let mode = file.metadata().map_err(unusable)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600))
+                .map_err(|cause| KeyFault::Open { path: path.clone(), cause })?;
+            tracing::warn!(
+                file = %path.display(),
+                mode = format!("{:03o}", mode & 0o777),
+                "the key of the secrets could be read by others; it is 0600 again. If somebody may have read it, give configurations and channels new secrets"
+            );
+        }
+        let mut text = String::new();
+        file.take(LARGEST).read_to_string(&mut text).map_err(|_| KeyFault::Damaged { path: path.clone() })?;
+        Self::parse(&text).map(Some).ok_or(KeyFault::Damaged { path })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = STANDARD.decode(text.trim().strip_prefix(TITLE)?.trim()).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Writes it to `data_dir`, where there is none. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn write(&self, data_dir: &Path) -> Result<(), KeyFault> {
+        let path = data_dir.join(KEY_FILE);
+        let draft = data_dir.join(format!("{KEY_FILE}.new"));
+        let write = || -> io::Result<()> {
+            // Of a manager that was killed here.
+            match fs::remove_file(&draft) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&draft)?;
+            writeln!(file, "{TITLE}{}", STANDARD.encode(self.0))?;
+            file.sync_all()?;
+            rustix::fs::renameat_with(rustix::fs::CWD, &draft, rustix::fs::CWD, &path, rustix::fs::RenameFlags::NOREPLACE)?;
+            File::open(data_dir)?.sync_all()
+        };
+        write().map_err(|cause| KeyFault::Unusable { path: path.clone(), cause })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_once_and_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Key::read(dir.path()).unwrap().is_none());
+        let key = Key::generate().unwrap();
+        fs::write(dir.path().join("secrets.key.new"), "of one that was killed").unwrap();
+        key.write(dir.path()).unwrap();
+        let file = dir.path().join(KEY_FILE);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(Key::read(dir.path()).unwrap().unwrap().0, key.0);
+        assert!(Key::generate().unwrap().write(dir.path()).is_err(), "the one that is there stays");
+        assert_eq!(Key::read(dir.path()).unwrap().unwrap().0, key.0);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == KEY_FILE).count(), 1);
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_taken_from_them() {
+        let dir = tempfile::tempdir().unwrap();
+        Key::generate().unwrap().write(dir.path()).unwrap();
+        let file = dir.path().join(KEY_FILE);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Key::read(dir.path()).unwrap().is_some());
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(KEY_FILE);
+        for text in
+            ["", "secret", "jd-manager-secrets-key-1 c2hvcnQ=", "jd-manager-secrets-key-2 AAAA", "jd-manager-secrets-key-1 !"]
+        {
+            fs::write(&file, text).unwrap();
+            let error = Key::read(dir.path()).err().unwrap();
+            assert!(matches!(error, KeyFault::Damaged { .. }), "{error}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        }
+        fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(matches!(Key::read(dir.path()), Err(KeyFault::Damaged { .. })));
+    }
+}

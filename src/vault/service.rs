@@ -1,0 +1,152 @@
+//! The vault's beginning: the key is found or made, and what an earlier version stored in the clear is sealed.
+
+use diesel::SqliteConnection;
+use std::path::{Path, PathBuf};
+
+use super::key::{KEY_FILE, Key, KeyFault};
+use super::queries;
+use super::sealing::Vault;
+use crate::clock::Timestamp;
+use crate::db::{self, Db};
+use crate::error::{Error, Result};
+
+/// Seals what of a domain's rows is a secret and still in the clear, and opens the rest to see that it can. Returns how many were in the
+/// clear. Takes databases of every earlier version: a table may not be there yet.
+pub type Sealer = fn(&mut SqliteConnection, &Vault) -> Result<usize>;
+
+/// Where the proof stands, and what it is.
+const PROOF: (&str, &str) = ("vault/1/proof", "jd-manager");
+
+/// Why the secrets cannot be had. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The key file is gone.
+    #[error(
+        "the secrets in the database are sealed, and their key, {path}, is missing. Put it back, from a backup that holds it or from where the data \
+         directory was copied from; nothing was changed."
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// It is another key.
+    #[error(
+        "{path} is not the key that the secrets in the database were sealed with: key and database come from two data directories or two backups. \
+         Put the right one in its place; nothing was changed."
+    )]
+    Wrong {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The key file is of no use.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+    /// The database or the machine.
+    #[error("the secrets cannot be sealed: {0}")]
+    Other(#[from] Error),
+}
+
+impl Vault {
+    /// Opens the vault of `data_dir`, whose database is `db`. At the first start it makes the key, and seals what `sealers` find in one
+    /// transaction; then the file is written anew, so that nothing of it stays in the clear, and so are copies in `backups/`.
+    ///
+    /// # Errors
+    /// The key is missing, wrong, damaged, or stays readable by others; the disk.
+    pub async fn begin(data_dir: &Path, db: &Db, sealers: &'static [Sealer]) -> Result<Self, Refusal> {
+        let path = data_dir.join(KEY_FILE);
+        let known = db.read(|c| Ok(queries::proof(c)?)).await?;
+        let found = Key::read(data_dir)?;
+        let (vault, is_swept) = match (known, found) {
+            (Some(_), None) => return Err(Refusal::Missing { path }),
+            (Some((proof, swept_at)), Some(key)) => {
+                let vault = Self::with(&key);
+                if vault.open(PROOF.0, &proof).ok().as_deref() != Some(PROOF.1) {
+                    return Err(Refusal::Wrong { path });
+                }
+                (vault, swept_at.is_some())
+            }
+            (None, found) => {
+                let is_new = found.is_none();
+                let key = found.map_or_else(Key::generate, Ok).map_err(Error::internal)?;
+                let vault = Self::with(&key);
+                vault.seal_all(db, sealers, data_dir, is_new.then_some(key)).await?;
+                (vault, false)
+            }
+        };
+        if !is_swept {
+            vault.sweep(data_dir, db, sealers).await;
+        }
+        Ok(vault)
+    }
+
+    async fn seal_all(&self, db: &Db, sealers: &'static [Sealer], data_dir: &Path, new: Option<Key>) -> Result<(), Refusal> {
+        let (vault, data_dir) = (self.clone(), data_dir.to_owned());
+        let sealed = db.write(move |c| {
+            let path = data_dir.join(KEY_FILE);
+            let mut sealed = 0;
+            for sealer in sealers {
+                // What is sealed already, in a copy of a database for instance, needs the key it was sealed with.
+                match sealer(c, &vault) {
+                    Ok(count) => sealed += count,
+                    Err(Error::Internal(cause)) if cause.is::<diesel::result::Error>() => return Err(Error::Internal(cause)),
+                    Err(_) if new.is_some() => return Ok(Err(Refusal::Missing { path })),
+                    Err(_) => return Ok(Err(Refusal::Wrong { path })),
+                }
+            }
+            // On the disk before anything that only it opens.
+            if let Some(Err(fault)) = new.map(|key| key.write(&data_dir)) {
+                return Ok(Err(Refusal::Key(fault)));
+            }
+            queries::set_proof(c, &vault.seal(PROOF.0, PROOF.1)?)?;
+            Ok(Ok(sealed))
+        });
+        let sealed = sealed.await??;
+        tracing::info!(sealed, "the secrets in the database are sealed; their key is {KEY_FILE} beside it");
+        Ok(())
+    }
+
+    /// What cannot be swept now is swept at the next start: it is a matter of thoroughness, not of working.
+    async fn sweep(&self, data_dir: &Path, db: &Db, sealers: &'static [Sealer]) {
+        let (vault, copies) = (self.clone(), data_dir.join("backups"));
+        let swept = async {
+            tokio::task::spawn_blocking(move || seal_copies(&copies, &vault, sealers)).await.map_err(Error::internal)??;
+            db.write_anew().await?;
+            db.write(|c| Ok(queries::set_swept(c, Timestamp::now())?)).await
+        };
+        if let Err(e) = swept.await {
+            tracing::warn!(error = %e, "secrets of before may still be in free pages of the database or in copies of it; tried again at the next start");
+        }
+    }
+}
+
+/// Whether the key in `dir` is the one that the secrets in a database were sealed with; one without sealed secrets fits any.
+///
+/// # Errors
+/// The key cannot be read; the database.
+pub fn fits(dir: &Path, c: &mut SqliteConnection) -> Result<bool, Refusal> {
+    if !db::has_table(c, "vault").map_err(Error::from)? {
+        return Ok(true);
+    }
+    let Some((proof, _)) = queries::proof(c).map_err(Error::from)? else { return Ok(true) };
+    let Some(key) = Key::read(dir)? else { return Ok(false) };
+    Ok(Vault::with(&key).open(PROOF.0, &proof).ok().as_deref() == Some(PROOF.1))
+}
+
+/// The copies that were made before upgrades hold what the database held then.
+fn seal_copies(dir: &Path, vault: &Vault, sealers: &[Sealer]) -> Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sqlite3") {
+            db::change_copy(&path, |c| sealers.iter().try_for_each(|sealer| sealer(c, vault).map(drop)))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Users: made, changed and deleted by an admin; there is always one left who decides.
+
+use crate::harness::Manager;
+use crate::harness::answer::Answer;
+use crate::{PASSWORD, Visitor, ada, log_in, user, with_admin};
+use serde_json::json;
+
+#[tokio::test]
+async fn the_first_user_closes_the_door_and_is_an_admin() {
+    let manager = Manager::start().await;
+    let machine = Visitor::stranger();
+    machine.get(&manager, "/api/instances").await.json(200);
+    let page = machine.page(&manager, "/account").await.page(200);
+    assert!(page.one("main").contains("Nobody has a password"), "{}", page.one("main"));
+    assert!(machine.page(&manager, "/login").await.page(200).one("main").contains("nothing to log in to"));
+    let wish = |role: &str, password: &str| json!({ "name": "ada", "role": role, "password": password });
+    assert_eq!(machine.send(&manager, "POST", "/api/users", &wish("viewer", PASSWORD)).await.pointers(), ["/role"]);
+    assert_eq!(machine.send(&manager, "POST", "/api/users", &wish("admin", "short")).await.pointers(), ["/password"]);
+    assert_eq!(machine.send(&manager, "POST", "/api/users", &wish("emperor", PASSWORD)).await.pointers(), ["/role"]);
+    let made = machine.send(&manager, "POST", "/api/users", &wish("admin", PASSWORD)).await;
+    assert!(made.header("location").unwrap().starts_with("/api/users/"));
+    assert_eq!(made.json(201)["user"]["role"], "admin");
+    machine.get(&manager, "/api/instances").await.problem(401);
+    ada(&manager).await.get(&manager, "/api/instances").await.json(200);
+    // It is still so after a restart.
+    let mut manager = manager;
+    manager.terminate();
+    manager.begin();
+    machine.get(&manager, "/api/instances").await.problem(401);
+}
+
+#[tokio::test]
+async fn a_user_is_changed_and_deleted_with_what_is_theirs() {
+    let manager = with_admin().await;
+    let admin = ada(&manager).await;
+    let viewer = user(&manager, &admin, "viewer").await;
+    let users = admin.get(&manager, "/api/users").await.json(200);
+    let id_of = |name: &str| {
+        let all = users["users"].as_array().unwrap();
+        all.iter().find(|user| user["name"] == name).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let (own, other) = (format!("/api/users/{}", id_of("ada")), format!("/api/users/{}", id_of("viewer")));
+    assert!(!users.to_string().contains("argon2"), "{users}");
+    // In each form.
+    for path in [&own[4..], &format!("{}/delete", &other[4..])] {
+        admin.page(&manager, path).await.page(200);
+        admin.get(&manager, path).await.json(200);
+    }
+    // A role is another with the next request.
+    let body = json!({ "name": "bob", "password": PASSWORD, "config": {} });
+    viewer.send(&manager, "POST", "/api/saved-configs", &body).await.problem(403);
+    admin.send(&manager, "PATCH", &other, &json!({ "role": "admin", "name": "bob" })).await.json(200);
+    assert_eq!(viewer.send(&manager, "POST", "/api/saved-configs", &body).await.status, 422);
+    assert_eq!(viewer.get(&manager, "/api/account").await.json(200)["name"], "bob");
+    admin.send(&manager, "PATCH", &other, &json!({ "name": "ADA" })).await.problem(409);
+    // Another password ends the sessions.
+    admin.send(&manager, "PATCH", &other, &json!({ "password": "another password" })).await.json(200);
+    viewer.get(&manager, "/api/account").await.problem(401);
+    let viewer = log_in(&manager, "bob", "another password").await.unwrap();
+    let token = viewer.send(&manager, "POST", "/api/tokens", &json!({ "name": "t", "role": "operator" })).await.json(201);
+    let token = Visitor::with_token(token["token"].as_str().unwrap());
+    token.get(&manager, "/api/instances").await.json(200);
+    // A token never may more than its user.
+    admin.send(&manager, "PATCH", &other, &json!({ "role": "viewer" })).await.json(200);
+    token.send(&manager, "POST", "/api/jdc/start", &json!({})).await.problem(403);
+    admin.send(&manager, "DELETE", &other, &json!({})).await.json(200);
+    viewer.get(&manager, "/api/account").await.problem(401);
+    token.get(&manager, "/api/instances").await.problem(401);
+    // The last admin stays.
+    let kept = admin.send(&manager, "DELETE", &own, &json!({})).await.problem(409);
+    assert!(kept["detail"].as_str().unwrap().contains("last admin"), "{kept}");
+    admin.send(&manager, "PATCH", &own, &json!({ "role": "viewer" })).await.problem(409);
+    admin.get(&manager, "/api/users").await.json(200);
+}
+
+#[tokio::test]
+async fn a_form_with_a_mistake_comes_back_without_the_password() {
+    let manager = with_admin().await;
+    let admin = ada(&manager).await;
+    let form = [("name", "bob"), ("role", "operator"), ("password", "tooshort1")];
+    let answer = Answer::to(admin.request(&manager, "POST", "/users").header("accept", "text/html").form(&form)).await;
+    let page = answer.page(422);
+    assert_eq!(page.attr("input#name", "value"), "bob");
+    assert_eq!(page.one("option[selected]").split(':').next(), Some("operator"));
+    assert!(page.one("section.attention").contains("at least 10 characters"));
+    assert!(!answer.text.contains("tooshort1"));
+    let form = [("name", "<script>bob</script>"), ("role", "operator"), ("password", PASSWORD)];
+    let answer = Answer::to(admin.request(&manager, "POST", "/users").header("accept", "text/html").form(&form)).await;
+    assert_eq!(answer.status, 303);
+    assert!(!admin.page(&manager, "/users").await.text.contains("<script>bob"));
+}
+
+#[tokio::test]
+async fn a_viewer_is_told_what_is_missing() {
+    let manager = with_admin().await;
+    let admin = ada(&manager).await;
+    let viewer = user(&manager, &admin, "viewer").await;
+    let said = viewer.send(&manager, "POST", "/api/keys/generate", &json!({})).await.problem(403);
+    assert_eq!(said["detail"], "This needs the role admin; viewer has the role viewer. An admin can change that.");
+    viewer.page(&manager, "/users").await.page(403);
+    assert_eq!(viewer.page(&manager, "/account").await.page(200).count("a[href='/users']"), 0);
+}

@@ -1,0 +1,184 @@
+//! The documentation of the API: its document, its page, and docs/API.md, which has to know the same operations.
+
+mod harness;
+
+use harness::answer::Answer;
+use harness::{Manager, PROGRAM, routes};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+fn document() -> Value {
+    serde_json::from_str(&jd_manager::documentation::text()).unwrap()
+}
+
+/// Method, path and what is said of each operation.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut all = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            all.push((method.to_ascii_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    all
+}
+
+/// The methods and addresses of all lines for a shell in docs/API.md.
+fn lines_for_the_shell() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for block in include_str!("../docs/API.md").split("```sh\n").skip(1) {
+        let block = block.split("```").next().unwrap().replace("\\\n", " ");
+        for line in block.lines().filter(|line| line.starts_with("curl ")) {
+            let mut words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            let (mut method, mut address) = (None, None);
+            while let Some(word) = words.next() {
+                match word {
+                    "-X" => method = words.next(),
+                    "--json" | "-d" | "-F" | "--data-binary" => method = method.or(Some("POST")),
+                    _ => {
+                        let path = word.strip_prefix("$API").or_else(|| word.strip_prefix("http://127.0.0.1:3000"));
+                        address = address.or(path);
+                    }
+                }
+            }
+            let address = address.unwrap_or_else(|| panic!("no address: {line}")).split('?').next().unwrap();
+            found.push((method.unwrap_or("GET").to_owned(), address.to_owned()));
+        }
+    }
+    found
+}
+
+/// The path of the document that an address is one of; a literal one before one with names.
+fn path_of<'p>(address: &str, paths: impl Iterator<Item = &'p str>) -> Option<&'p str> {
+    let pieces: Vec<&str> = address.split('/').collect();
+    let fits = |path: &str| {
+        let names: Vec<&str> = path.split('/').collect();
+        names.len() == pieces.len() && names.iter().zip(&pieces).all(|(name, piece)| name == piece || name.starts_with('{'))
+    };
+    paths.filter(|path| fits(path)).min_by_key(|path| path.matches('{').count())
+}
+
+#[test]
+fn every_operation_is_documented_and_no_other() {
+    // A file of the pages, and another address of the overview.
+    let are_none = ["/static/{name}", "/api/"];
+    let routes = routes::of_the_router().into_iter().filter(|(path, _)| !are_none.contains(&path.as_str()));
+    let of_the_router: BTreeSet<(String, String)> = routes
+        .flat_map(|(path, methods)| {
+            methods.split(' ').map(|method| (method.to_ascii_uppercase(), path.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let document = document();
+    let documented: BTreeSet<(String, String)> =
+        operations(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
+    let undocumented: Vec<_> = of_the_router.difference(&documented).collect();
+    assert_eq!(undocumented, Vec::<&(String, String)>::new(), "these need an entry in a documented.rs");
+    let gone: Vec<_> = documented.difference(&of_the_router).collect();
+    assert_eq!(gone, Vec::<&(String, String)>::new(), "the router does not have these");
+}
+
+#[test]
+fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
+    let document = document();
+    let operations = operations(&document);
+    let text = include_str!("../docs/API.md");
+    let paths = || operations.iter().map(|(_, path, _)| path.as_str());
+    let unknown: Vec<&str> =
+        paths().filter(|path| !text.contains(&format!("{path}`")) && !text.contains(&format!("{path}?"))).collect();
+    assert_eq!(unknown, Vec::<&str>::new(), "not in docs/API.md");
+    let mut shown = BTreeSet::new();
+    for (method, address) in lines_for_the_shell() {
+        let path = path_of(&address, paths()).unwrap_or_else(|| panic!("docs/API.md shows {address}, which there is not"));
+        assert!(operations.iter().any(|(m, p, _)| *m == method && p == path), "docs/API.md shows {method} {address}");
+        shown.insert((method, path));
+    }
+    // Pages and what forms send in place of another method are for no shell.
+    let is_for_programs = |operation: &Value| {
+        let summary = operation["summary"].as_str().unwrap();
+        !summary.ends_with("for people.") && !summary.contains(", for forms")
+    };
+    let missing: Vec<String> = operations
+        .iter()
+        .filter(|(method, path, operation)| is_for_programs(operation) && !shown.contains(&(method.clone(), path.as_str())))
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    assert_eq!(missing, Vec::<String>::new(), "docs/API.md shows no curl for these");
+}
+
+#[test]
+fn every_operation_says_what_it_does_and_who_may() {
+    let document = document();
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let mut names = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let at = format!("{method} {path}");
+        assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{at}: its name is another's, too");
+        let summary = operation["summary"].as_str().unwrap();
+        assert!(summary.ends_with('.') && summary.len() > 5, "{at}: {summary}");
+        let role = operation["x-role"].as_str();
+        let said = operation["description"].as_str().unwrap();
+        match role {
+            Some(role) => {
+                assert!(["viewer", "operator", "admin"].contains(&role) && said.contains(&format!("the role {role}")), "{at}")
+            }
+            None => assert_eq!(operation["security"], serde_json::json!([]), "{at}"),
+        }
+        let asked: BTreeSet<&str> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|one| one["in"] == "path")
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        let named: BTreeSet<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
+        assert_eq!(asked, named, "{at}");
+        let succeeds = operation["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2'));
+        assert!(succeeds, "{at}: what is answered when it works?");
+    }
+}
+
+#[test]
+fn every_shape_has_a_name_of_its_own() {
+    let document = document();
+    let numbered: Vec<&String> =
+        document["components"]["schemas"].as_object().unwrap().keys().filter(|name| name.ends_with(char::is_numeric)).collect();
+    assert_eq!(numbered, Vec::<&String>::new(), "types of one name: give one another name with #[schemars(rename)]");
+}
+
+#[test]
+fn it_is_printed_without_a_manager_and_without_a_data_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(PROGRAM).arg("openapi").env_clear().env("HOME", home.path()).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), document());
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn people_get_a_page_and_programs_the_document() {
+    let manager = Manager::start().await;
+    let document = document();
+    for path in ["/api/openapi.json", "/openapi.json", "/api/openapi"] {
+        assert_eq!(Answer::to(manager.request("GET", path)).await.json(200), document, "{path}");
+    }
+    let page = manager.ask("/openapi", "text/html").await.page(200);
+    let operations = operations(&document);
+    assert_eq!(page.count("details:has(> summary > code) > pre"), operations.len());
+    let ids = page.attrs("details:has(> pre)", "id");
+    let lines = ids.into_iter().zip(page.texts("details:has(> pre) > summary")).zip(page.texts("details > pre"));
+    let shown: BTreeMap<String, (String, String)> = lines.map(|((id, summary), line)| (id, (summary, line))).collect();
+    for (method, path, operation) in &operations {
+        let (summary, line) = &shown[operation["operationId"].as_str().unwrap()];
+        assert_eq!(*summary, format!("{method} {path} {}", operation["summary"].as_str().unwrap()));
+        assert!(line.starts_with("curl "), "{line}");
+    }
+    // Every link within the page leads somewhere.
+    let ids = page.attrs("[id]", "id");
+    let targets: BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(targets.len(), ids.len(), "an id is there twice");
+    for target in page.attrs("main a[href^='#']", "href") {
+        assert!(targets.contains(&target[1..].to_owned()), "{target}");
+    }
+    // From every page there is a way here.
+    assert_eq!(manager.ask("/", "text/html").await.page(200).count("header a[href='/openapi']"), 1);
+}
