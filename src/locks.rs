@@ -91,8 +91,10 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
     let changed = access.put_password(name, wanted.role, password).await.map_err(|e| e.to_string())?;
     if changed {
         note(&access, &format!("set the password of {name}")).await?;
+        println!("{name} can log in with it. All sessions of {name} have ended.");
+    } else {
+        println!("{name} has that password and role already; nothing was changed.");
     }
-    println!("{name} can log in with it. All sessions of {name} have ended.");
     Ok(())
 }
 

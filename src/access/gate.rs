@@ -50,7 +50,7 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
     if door.who == Who::Anybody {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+    let peer = Peer::of(request.extensions());
     let shown = Shown::of(request.headers(), peer);
     let known = match access.recognise(shown.clone(), peer).await {
         Ok(known) => known,

@@ -4,7 +4,7 @@ pub mod tokens;
 pub mod users;
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::header::{RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect};
@@ -44,10 +44,6 @@ pub(super) fn text(input: &Input, name: &str) -> String {
 /// The text of a name: without the blanks that get in by copying.
 pub(super) fn name(input: &Input, field: &str) -> String {
     text(input, field).trim().to_owned()
-}
-
-fn peer_of(request: &Request) -> Peer {
-    request.extensions().get::<Peer>().copied().unwrap_or_default()
 }
 
 fn program_of(headers: &HeaderMap) -> String {
@@ -99,17 +95,17 @@ pub(super) fn problem(refused: Refused) -> Problem {
 pub async fn login_page(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
+    peer: Peer,
+    headers: HeaderMap,
     want: Want,
     params: Params,
-    request: Request,
 ) -> Reply {
     let next = next_page(params.text("next"), "/");
-    let peer = peer_of(&request);
-    let known = access.recognise(Shown::of(request.headers(), peer), peer).await?;
+    let known = access.recognise(Shown::of(&headers, peer), peer).await?;
     if matches!(known, Recognised::As(_, Proof::Session(_))) && want.form == Form::Html {
         return Ok(Redirect::to(&next).into_response());
     }
-    let is_led = request.headers().get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site");
+    let is_led = headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site");
     let there = (access.has_users().await?, access.awaits_first_visit().await?);
     want.respond(&LoginPage::new(frame, next, there, is_led))
 }
@@ -118,12 +114,11 @@ pub async fn login_page(
 pub async fn log_in(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
-    peer: Option<Extension<Peer>>,
+    peer: Peer,
     headers: HeaderMap,
     want: Want,
     input: Input,
 ) -> Reply {
-    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
     let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: text(&input, "code") };
     let next = next_page(Some(text(&input, "next").as_str()), "/");
     let former = Shown::of(&headers, peer).session;
@@ -160,7 +155,7 @@ fn no_first_visit() -> Problem {
 pub async fn first_visit(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
-    peer: Option<Extension<Peer>>,
+    peer: Peer,
     headers: HeaderMap,
     want: Want,
     input: Input,
@@ -168,7 +163,6 @@ pub async fn first_visit(
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
     }
-    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
     let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: String::new() };
     let error = match access.first_visit(&text(&input, "code"), typed, peer, program_of(&headers)).await {
         Ok(begun) => return welcome(&want, begun, "/".into(), peer),
@@ -181,8 +175,7 @@ pub async fn first_visit(
 }
 
 /// `POST /logout`.
-pub async fn log_out(State(access): State<Access>, peer: Option<Extension<Peer>>, headers: HeaderMap, want: Want) -> Reply {
-    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
+pub async fn log_out(State(access): State<Access>, peer: Peer, headers: HeaderMap, want: Want) -> Reply {
     if let Some(session) = Shown::of(&headers, peer).session {
         access.log_out(session).await?;
     }
@@ -242,14 +235,13 @@ pub async fn change_password(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
     Extension(proof): Extension<Proof>,
-    peer: Option<Extension<Peer>>,
+    peer: Peer,
     caller: Caller,
     want: Want,
     input: Input,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
-    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
     let at = (peer, session_of(&proof));
     match access.change_password(me.id, text(&input, "current"), text(&input, "password"), at).await {
         Ok(()) => done(&want, "The password is changed. All other sessions have ended.", "/account"),
@@ -298,7 +290,7 @@ pub async fn set_second_factor(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
     Extension(proof): Extension<Proof>,
-    peer: Option<Extension<Peer>>,
+    peer: Peer,
     caller: Caller,
     want: Want,
     input: Input,
@@ -307,7 +299,6 @@ pub async fn set_second_factor(
     let me = access.me(&caller).await?;
     let secret: String = text(&input, "secret").chars().filter(|c| !c.is_whitespace()).collect();
     let typed = Typed { name: String::new(), password: text(&input, "current"), code: text(&input, "code") };
-    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
     match access.set_second_factor(me.id, typed, secret.clone(), peer).await {
         Ok(()) => done(&want, "From now on a login needs a code of the authenticator, too.", "/account"),
         // A secret that cannot be one is not worth a picture.
@@ -324,14 +315,13 @@ pub async fn remove_second_factor(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
     Extension(proof): Extension<Proof>,
-    peer: Option<Extension<Peer>>,
+    peer: Peer,
     caller: Caller,
     want: Want,
     input: Input,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
-    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
     match access.remove_second_factor(me.id, text(&input, "current"), peer).await {
         Ok(()) => done(&want, "A login needs the password alone from now on.", "/account"),
         Err(Refused::Because(error)) => {

@@ -4,8 +4,9 @@
 //! handlers that write down who did something, or show more to some than to others, take it out again.
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Extensions, StatusCode};
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 use super::problem::Problem;
@@ -20,6 +21,22 @@ pub struct Peer {
     pub socket: bool,
     /// What the browser sees is HTTPS.
     pub secure: bool,
+}
+
+impl Peer {
+    /// The one behind a request; one that nothing is known of where no listener has said anything, which is trusted with nothing.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
+    }
 }
 
 /// Who asks. Handlers get one for every request that passed the gate.

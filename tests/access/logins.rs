@@ -170,10 +170,8 @@ async fn a_stream_ends_when_its_listener_may_not_listen_any_more() {
     let visitor = ada(&manager).await;
     let mut stream = EventStream::open(visitor.request(&manager, "GET", "/instances")).await;
     visitor.send(&manager, "POST", "/logout", &json!({})).await.json(200);
-    let begun = Instant::now();
     let over = async { while stream.next().await.is_some() {} };
     tokio::time::timeout(Duration::from_secs(10), over).await.expect("the stream goes on");
-    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod audit;
 mod doors;
 mod first_visit;
 mod logins;
+mod offers;
 mod second_factor;
 mod terminal;
 mod tokens;

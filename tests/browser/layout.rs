@@ -77,6 +77,12 @@ fn pages(ids: &[String], pool: &str) -> Vec<(String, String)> {
         ("/alerts/rules/a1e70000-0000-4000-8000-000000000002", "rule-edit"),
         ("/setup", "setup"),
         ("/openapi", "api"),
+        ("/backups", "backups"),
+        ("/login", "login"),
+        ("/account", "account"),
+        ("/users", "users"),
+        ("/tokens", "tokens"),
+        ("/audit", "audit"),
         ("/nowhere", "not-found"),
     ]
     .map(|(path, name)| (path.to_owned(), name.to_owned()))

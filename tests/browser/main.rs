@@ -16,6 +16,7 @@ mod ordinary;
 #[allow(dead_code, reason = "only the part that is needed here")]
 mod releases;
 
+mod access;
 mod charts;
 mod driver;
 

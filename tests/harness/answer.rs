@@ -128,6 +128,18 @@ pub struct Dom {
 }
 
 impl Dom {
+    /// Where the forms that change something send to, and whether `hidden` finds the form or something around it.
+    pub fn posts(&self, hidden: &str) -> Vec<(String, bool)> {
+        let hidden = Selector::parse(hidden).unwrap();
+        let forms = Selector::parse("form[method=post]").unwrap();
+        let around = |form: scraper::ElementRef<'_>| {
+            let is_hidden = |element: scraper::ElementRef<'_>| hidden.matches(&element);
+            is_hidden(form) || form.ancestors().filter_map(scraper::ElementRef::wrap).any(is_hidden)
+        };
+        let all = self.html.select(&forms);
+        all.map(|form| (form.attr("action").unwrap_or_default().to_owned(), around(form))).collect()
+    }
+
     /// The text of every element a selector finds, white space closed up.
     pub fn texts(&self, selector: &str) -> Vec<String> {
         let found = Selector::parse(selector).unwrap();

@@ -1,0 +1,59 @@
+//! The first user, the login, a wrong password, the logout; with and without JavaScript.
+
+use crate::driver::Browser;
+use crate::harness::Manager;
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn log_in(browser: &Browser, password: &str) {
+    browser.fill("#name", "ada").await;
+    browser.fill("#password", password).await;
+    browser.press("Log in").await;
+}
+
+async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
+    let manager = Manager::start().await;
+    browser.go(&manager.url("/account")).await;
+    browser.reads("section.attention h2", "Nobody has a password").await;
+    browser.press("make a user").await;
+    browser.arrives("/users").await;
+    browser.fill("#name", "ada").await;
+    browser.fill("#password", "short").await;
+    browser.press("Make it").await;
+    browser.reads("section.attention li", "A password has at least 10 characters. Several words are easy to keep in mind.").await;
+    assert_eq!((browser.value("#name").await.as_str(), browser.value("#password").await.as_str()), ("ada", ""));
+    browser.fill("#password", PASSWORD).await;
+    browser.press("Make it").await;
+    // From now on everybody logs in, and comes back to where they were.
+    browser.arrives("/login").await;
+    log_in(browser, "not the password").await;
+    browser
+        .reads("section.attention p", "Name, password or code is wrong. The code is needed by those who set up a second factor.")
+        .await;
+    assert_eq!((browser.value("#name").await.as_str(), browser.value("#password").await.as_str()), ("ada", ""));
+    log_in(browser, PASSWORD).await;
+    browser.arrives("/users").await;
+    browser.reads("tbody td", "ada").await;
+    browser.reads(".bar .end a", "ada").await;
+    browser.press("Audit log").await;
+    browser.arrives("/audit").await;
+    browser.press("Log out").await;
+    browser.arrives("/login").await;
+    browser.go(&manager.url("/instances")).await;
+    browser.arrives("/login").await;
+    assert!(!browser.offers("Log out").await);
+    let complaints = browser.complaints().await;
+    // What a browser notes of every answer from 400 on is no complaint about the page.
+    let own: Vec<_> = complaints.iter().filter(|one| !one.contains("Failed to load resource")).collect();
+    assert!(own.is_empty(), "{own:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_user_logs_in_and_out() {
+    from_nobody_to_a_user_and_out_again(&Browser::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_user_logs_in_and_out_without_javascript() {
+    from_nobody_to_a_user_and_out_again(&Browser::without_javascript().await).await;
+}
