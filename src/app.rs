@@ -1,6 +1,7 @@
 //! The composition root: what is opened in which order, and ended in the opposite one.
 
 use std::fs::{File, TryLockError};
+use std::io::IsTerminal;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,17 +19,18 @@ use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
 use crate::http::origin::Hosts;
 use crate::instances::{ClientSource, Ending, Instances};
+use crate::keeper::machine::State;
 use crate::listener::{Listener, Needed, Plan, Tls};
 use crate::logs::Logs;
 use crate::metrics::{self, Board, Keep, Metrics, Sampler};
 use crate::notify::Sender;
-use crate::router;
 use crate::schedule::Schedule;
 use crate::settings::{OnShutdown, Settings, SocketAt};
 use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
 use crate::vault::{self, Vault};
+use crate::{reload, router, systemd};
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -48,7 +50,7 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
 /// # Errors
 /// Why it cannot serve, for the person at the terminal.
 pub async fn serve_with<F>(
-    settings: Settings,
+    mut settings: Settings,
     client: ClientSource,
     frame: Frame,
     ready: impl FnOnce(AppState) -> F,
@@ -69,6 +71,8 @@ where
     let url = listener.url();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|e| format!("cannot take signals: {e}"))?;
+    let had_terminal = std::io::stdin().is_terminal();
 
     let stop = CancellationToken::new();
     let configs = Configs::new(db.clone(), vault.clone());
@@ -119,21 +123,37 @@ where
     };
     let app = router::router(state.clone(), frame, Hosts::of(settings.listen, &own_name(), &settings.allow_hosts));
 
+    let doors = listener.control();
     let socket = listener.socket().map(Path::to_path_buf);
     let serving = tokio::spawn(listener.serve(app, stop.clone()));
     let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(%url, socket = socket.map(|path| path.display().to_string()), data_dir = %settings.data_dir.display(), elapsed_ms, "serving");
     println!("jd-manager is ready: {url}");
+    let serves = format!("serving {url}");
+    systemd::ready(&serves);
+    tokio::spawn(show_life(instances.clone(), db.clone(), serves.clone()));
     tokio::spawn(ready(state));
 
-    let cause = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    let (cause, ending) = loop {
+        let asked = |on_shutdown| if on_shutdown == OnShutdown::Stop { Ending::Stop } else { Ending::Leave };
+        tokio::select! {
+            _ = terminate.recv() => break ("SIGTERM", asked(settings.on_shutdown)),
+            _ = interrupt.recv() => break ("SIGINT", asked(settings.on_shutdown)),
+            _ = hangup.recv() => {
+                if had_terminal && !std::io::stdin().is_terminal() {
+                    // The window it ran in was closed: nobody has asked for an end of mining.
+                    break ("SIGHUP", Ending::Leave);
+                }
+                systemd::reloading();
+                let outcome = reload::reload_and_tell(&mut settings, &doors);
+                systemd::ready(&format!("{serves}; {outcome}"));
+            }
+        }
     };
     tracing::info!(cause, "ending");
+    systemd::stopping(if ending == Ending::Stop { "stopping the clients" } else { "ending, the clients go on" });
     // Streams end, no new requests come; then the clients.
     stop.cancel();
-    let ending = if settings.on_shutdown == OnShutdown::Stop { Ending::Stop } else { Ending::Leave };
     let ended = instances.end(ending);
     tokio::select! {
         () = ended => {}
@@ -199,6 +219,24 @@ fn entrances(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
         socket: settings.socket_path().map(|path| (path, needed)),
         proxies: settings.trusted_proxies.clone(),
         max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+    }
+}
+
+/// Signs of life for the service manager, as long as the runtime runs and the database answers; for ever.
+async fn show_life(instances: Instances, db: Db, serves: String) {
+    let Some(pulse) = systemd::pulse() else { return };
+    loop {
+        // Reading and writing are different connections. A write that lasts may keep another one waiting for less than the watchdog does.
+        let look = async { tokio::try_join!(instances.list(), db.write(|_| Ok(()))) };
+        match tokio::time::timeout(pulse * 2, look).await {
+            Ok(Ok((all, ()))) => {
+                let running = all.iter().filter(|instance| instance.status == State::Running).count();
+                systemd::alive(&format!("{serves}; {running} of {} instances run", all.len()));
+            }
+            Ok(Err(error)) => tracing::error!(%error, "no sign of life for the service manager: the database fails"),
+            Err(_) => tracing::error!("no sign of life for the service manager: the database does not answer"),
+        }
+        tokio::time::sleep(pulse).await;
     }
 }
 

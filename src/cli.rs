@@ -11,9 +11,9 @@ use crate::backups::{self, BackupArgs, RestoreArgs};
 use crate::executable::trial::{self, TrialArgs};
 use crate::keeper::spawn::ExecArgs;
 use crate::locks::{self, NewPassword, TokenCommand};
-use crate::settings::{Given, LogFormat, Settings};
+use crate::settings::{Given, Settings};
 use crate::simulate::Simulate;
-use crate::{app, demo, documentation, keeper, remote};
+use crate::{app, demo, documentation, keeper, logging, remote};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
 /// keep all of those alive by turns, each with its memory.
@@ -162,7 +162,7 @@ where
         Ok(settings) => settings,
         Err(e) => return complain(&e.to_string(), 2),
     };
-    log_by(&settings);
+    logging::begin(&settings);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = match builder.enable_all().thread_keep_alive(IDLE_THREADS).build() {
         Ok(runtime) => runtime,
@@ -199,19 +199,4 @@ fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> 
 fn complain(reason: &str, code: u8) -> ExitCode {
     eprintln!("jd-manager: {reason}");
     ExitCode::from(code)
-}
-
-/// Log lines go to standard error; standard output carries the one line with the URL.
-fn log_by(settings: &Settings) {
-    let filter = tracing_subscriber::EnvFilter::new(quiet(&settings.log));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Json => lines.json().init(),
-        LogFormat::Pretty => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-    }
-}
-
-/// The scheduler's library tells of its own insides at `info`; that is for those who ask for it.
-fn quiet(filter: &str) -> String {
-    if filter.contains("tokio_cron_scheduler") { filter.to_owned() } else { format!("tokio_cron_scheduler=warn,{filter}") }
 }

@@ -41,6 +41,7 @@ pub mod openapi;
 pub mod sampling;
 pub mod schedule;
 pub mod simulate;
+pub mod systemd;
 pub mod verify;
 
 // Layers 2 and 3: domains, each importing only those before it.
@@ -73,6 +74,8 @@ pub mod demo;
 pub mod documentation;
 pub mod doors;
 pub mod locks;
+pub mod logging;
+pub mod reload;
 pub mod remote;
 pub mod router;
 pub mod settings;

@@ -4,12 +4,11 @@
 //! of what the settings are used for.
 
 mod entry;
+mod given;
+mod values;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use serde::Deserialize;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,175 +16,11 @@ use crate::listener::TlsFiles;
 
 pub use entry::Password;
 use entry::{host, password};
+pub use given::Given;
+pub use values::{Length, LogFormat, Networks, OnShutdown, SocketAt};
 
 /// GitHub's API for the repository that publishes the client.
 pub const RELEASE_API: &str = "https://api.github.com/repos/stratum-mining/sv2-apps";
-
-/// A length of time as people write it: `10s`, `5m`, `1h 30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Length(pub Duration);
-
-impl std::str::FromStr for Length {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match humantime::parse_duration(text.trim()) {
-            Ok(length) if length >= Duration::from_secs(1) => Ok(Self(length)),
-            Ok(_) => Err("a length of time is at least 1s".into()),
-            Err(_) => Err(format!("\"{text}\" is not a length of time such as 10s, 5m or 1h 30m")),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Length {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// What happens to the clients when the manager ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnShutdown {
-    /// They are stopped.
-    Stop,
-    /// They go on under their keepers.
-    Leave,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
-    /// For people.
-    Pretty,
-    /// An object a line.
-    Json,
-}
-
-/// Networks as people write them: `10.0.0.0/8`, an address alone, several with commas between them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(pub Vec<IpNet>);
-
-impl std::str::FromStr for Networks {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
-        pieces.map(network).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Networks {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let pieces = Vec::<String>::deserialize(d)?;
-        pieces.iter().map(|piece| network(piece)).collect::<Result<_, _>>().map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-fn network(text: &str) -> Result<IpNet, String> {
-    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    match network {
-        // That would be everybody, and everybody could be anybody.
-        Some(network) if network.prefix_len() == 0 => {
-            Err(format!("\"{text}\" is every address there is; name your proxies alone"))
-        }
-        Some(network) => Ok(network.trunc()),
-        None => Err(format!("\"{text}\" is neither an address nor a network such as 10.0.0.0/8")),
-    }
-}
-
-/// Where the Unix socket lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketAt {
-    /// In the data directory.
-    DataDir,
-    /// Where it was asked for.
-    Path(PathBuf),
-    /// There is none.
-    Nowhere,
-}
-
-/// Of clap: a path, which may be empty.
-fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
-}
-
-/// What one source gives: flags and environment, or the file. All of it may be absent.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Given {
-    /// Address and port to listen on; port 0 takes any free one. Any but this machine's own (loopback) need a password first.
-    #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
-    listen: Option<SocketAddr>,
-    /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
-    #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Use this jd_client_sv2 program instead of the managed store.
-    #[arg(long, env = "JD_MANAGER_CLIENT", value_name = "PROGRAM")]
-    client: Option<PathBuf>,
-    /// Base URL of the release API.
-    #[arg(long, env = "JD_MANAGER_RELEASE_API", value_name = "URL")]
-    release_api: Option<String>,
-    /// A file with a token to ask the release API with: more questions an hour are answered then.
-    #[arg(long, env = "JD_MANAGER_RELEASE_TOKEN_FILE", value_name = "FILE")]
-    release_token_file: Option<PathBuf>,
-    /// What happens to running clients when the manager is told to end.
-    #[arg(long, env = "JD_MANAGER_ON_SHUTDOWN", value_enum)]
-    on_shutdown: Option<OnShutdown>,
-    /// Time between health checks [default: 5m].
-    #[arg(long, env = "JD_MANAGER_HEALTH_INTERVAL", value_name = "TIME")]
-    health_interval: Option<Length>,
-    /// Time between metric samples [default: 10s].
-    #[arg(long, env = "JD_MANAGER_SAMPLE_INTERVAL", value_name = "TIME")]
-    sample_interval: Option<Length>,
-    /// A client that starts for longer than this without serving miners is warned of [default: 1m].
-    #[arg(long, env = "JD_MANAGER_SLOW_START", value_name = "TIME")]
-    slow_start: Option<Length>,
-    /// Days that raw metrics and health checks are kept [default: 7].
-    #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
-    retention_days: Option<u32>,
-    /// While nobody has a password: print a code with which the first one can be set in the browser.
-    #[arg(long, env = "JD_MANAGER_SETUP", num_args = 0..=1, default_missing_value = "true", value_name = "YES")]
-    setup: Option<bool>,
-    /// A file with the password of the user "admin", who is made or changed to it at each start. Also: JD_MANAGER_PASSWORD.
-    #[arg(long, env = "JD_MANAGER_PASSWORD_FILE", value_name = "FILE")]
-    password_file: Option<PathBuf>,
-    /// A name by which the manager is reached, besides its addresses and this machine's own name; can be given several times.
-    #[arg(long = "allow-host", env = "JD_MANAGER_ALLOW_HOSTS", value_delimiter = ',', value_name = "NAME")]
-    #[serde(default)]
-    allow_hosts: Vec<String>,
-    /// Days that the audit log is kept [default: 365].
-    #[arg(long, env = "JD_MANAGER_AUDIT_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
-    audit_days: Option<u32>,
-    /// Which log lines are written, e.g. info or jd_manager=debug [default: info].
-    #[arg(long, env = "RUST_LOG", value_name = "FILTER")]
-    log: Option<String>,
-    /// How log lines look.
-    #[arg(long, env = "JD_MANAGER_LOG_FORMAT", value_enum)]
-    log_format: Option<LogFormat>,
-    /// A certificate in PEM, with those that lead to its authority: the port then speaks HTTPS. Needs --tls-key.
-    #[arg(long, env = "JD_MANAGER_TLS_CERT", value_name = "FILE", value_parser = path_or_none())]
-    tls_cert: Option<PathBuf>,
-    /// The private key of --tls-cert, in PEM and without a password.
-    #[arg(long, env = "JD_MANAGER_TLS_KEY", value_name = "FILE", value_parser = path_or_none())]
-    tls_key: Option<PathBuf>,
-    /// The Unix socket for this machine's own user; empty for none [default: manager.sock in the data directory].
-    #[arg(long, env = "JD_MANAGER_SOCKET", value_name = "FILE", value_parser = path_or_none())]
-    socket: Option<PathBuf>,
-    /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses or networks, with commas [default: none].
-    #[arg(long, env = "JD_MANAGER_TRUSTED_PROXIES", value_name = "NETWORKS")]
-    trusted_proxies: Option<Networks>,
-    /// TCP connections taken at once [default: 2048].
-    #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
-    max_connections: Option<u32>,
-}
-
-impl Given {
-    /// Nothing but where everything is kept.
-    #[must_use]
-    pub fn in_dir(data_dir: Option<PathBuf>) -> Self {
-        Self { data_dir, ..Self::default() }
-    }
-}
 
 /// The settings in force.
 #[derive(Clone, Debug)]
@@ -230,6 +65,14 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// TCP connections taken at once.
     pub max_connections: u32,
+    source: Source,
+}
+
+/// Where settings came from: what was given at the start, and the file, which may be another by now.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    flags: Given,
+    file: Option<PathBuf>,
 }
 
 /// A setting that cannot be used.
@@ -244,6 +87,7 @@ impl Settings {
     /// # Errors
     /// Names the key and the source of what cannot be used.
     pub fn gather(flags: Given, file: Option<&Path>) -> Result<Self, SettingsError> {
+        let source = Source { flags: flags.clone(), file: file.map(Path::to_owned) };
         let given = match file {
             Some(path) => read(path)?,
             None => match directory("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("jd-manager/settings.toml")) {
@@ -251,7 +95,67 @@ impl Settings {
                 _ => Given::default(),
             },
         };
-        Self::combine(flags, given)
+        Ok(Self { source, ..Self::combine(flags, given)? })
+    }
+
+    /// The same from the same sources as they are now.
+    ///
+    /// # Errors
+    /// Names the key and the source of what cannot be used.
+    pub fn read_again(&self) -> Result<Self, SettingsError> {
+        Self::gather(self.source.flags.clone(), self.source.file.as_deref())
+    }
+
+    /// The keys of settings that are not the same in both.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        // Without `..`: a new setting has to be thought of here.
+        let Self {
+            listen,
+            data_dir,
+            client,
+            release_api,
+            release_token_file,
+            on_shutdown,
+            health_interval,
+            sample_interval,
+            slow_start,
+            retention_days,
+            setup,
+            password,
+            allow_hosts,
+            audit_days,
+            log,
+            log_format,
+            tls,
+            socket,
+            trusted_proxies,
+            max_connections,
+            source: _,
+        } = self;
+        let same = [
+            ("listen", *listen == other.listen),
+            ("data_dir", *data_dir == other.data_dir),
+            ("client", *client == other.client),
+            ("release_api", *release_api == other.release_api),
+            ("release_token_file", *release_token_file == other.release_token_file),
+            ("on_shutdown", *on_shutdown == other.on_shutdown),
+            ("health_interval", *health_interval == other.health_interval),
+            ("sample_interval", *sample_interval == other.sample_interval),
+            ("slow_start", *slow_start == other.slow_start),
+            ("retention_days", *retention_days == other.retention_days),
+            ("setup", *setup == other.setup),
+            ("password_file", *password == other.password),
+            ("allow_hosts", *allow_hosts == other.allow_hosts),
+            ("audit_days", *audit_days == other.audit_days),
+            ("log", *log == other.log),
+            ("log_format", *log_format == other.log_format),
+            ("tls_cert", *tls == other.tls),
+            ("socket", *socket == other.socket),
+            ("trusted_proxies", *trusted_proxies == other.trusted_proxies),
+            ("max_connections", *max_connections == other.max_connections),
+        ];
+        same.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
     }
 
     fn combine(first: Given, second: Given) -> Result<Self, SettingsError> {
@@ -323,6 +227,7 @@ impl Settings {
             },
             trusted_proxies: first.trusted_proxies.or(second.trusted_proxies).unwrap_or_default().0,
             max_connections,
+            source: Source::default(),
         })
     }
 

@@ -31,6 +31,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "sampling",
             "schedule",
             "simulate",
+            "systemd",
             "verify",
         ],
     ),
@@ -44,7 +45,10 @@ const LAYERS: &[(u8, &[&str])] = &[
     (8, &["updates"]),
     (9, &["alerts"]),
     // The house around them.
-    (10, &["app", "cli", "demo", "documentation", "doors", "locks", "remote", "router", "settings", "state"]),
+    (
+        10,
+        &["app", "cli", "demo", "documentation", "doors", "locks", "logging", "reload", "remote", "router", "settings", "state"],
+    ),
 ];
 
 /// Domains, whose files have the parts that the rules below speak of.

@@ -151,7 +151,9 @@ impl Manager {
         let mut child = Command::new(PROGRAM)
             .arg("--data-dir")
             .arg(self.data_dir())
-            .args(["--listen", &self.address.to_string(), "--log", "info,jd_manager=debug"])
+            .args(["--listen", &self.address.to_string()])
+            // A settings file of the test's own says itself what is logged.
+            .args(self.plan.flags.iter().all(|flag| flag != "--settings").then_some("--log=info,jd_manager=debug"))
             .args(self.plan.flags.iter().all(|flag| flag != "--release-api").then_some("--release-api=http://127.0.0.1:9"))
             .args(client)
             .args(&self.plan.flags)

@@ -1,0 +1,91 @@
+//! The values that settings have, as people write them.
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A length of time as people write it: `10s`, `5m`, `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length(pub Duration);
+
+impl std::str::FromStr for Length {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text.trim()) {
+            Ok(length) if length >= Duration::from_secs(1) => Ok(Self(length)),
+            Ok(_) => Err("a length of time is at least 1s".into()),
+            Err(_) => Err(format!("\"{text}\" is not a length of time such as 10s, 5m or 1h 30m")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What happens to the clients when the manager ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnShutdown {
+    /// They are stopped.
+    Stop,
+    /// They go on under their keepers.
+    Leave,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// An object a line.
+    Json,
+}
+
+/// Networks as people write them: `10.0.0.0/8`, an address alone, several with commas between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl std::str::FromStr for Networks {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
+        pieces.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let pieces = Vec::<String>::deserialize(d)?;
+        pieces.iter().map(|piece| network(piece)).collect::<Result<_, _>>().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    match network {
+        // That would be everybody, and everybody could be anybody.
+        Some(network) if network.prefix_len() == 0 => {
+            Err(format!("\"{text}\" is every address there is; name your proxies alone"))
+        }
+        Some(network) => Ok(network.trunc()),
+        None => Err(format!("\"{text}\" is neither an address nor a network such as 10.0.0.0/8")),
+    }
+}
+
+/// Where the Unix socket lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketAt {
+    /// In the data directory.
+    DataDir,
+    /// Where it was asked for.
+    Path(PathBuf),
+    /// There is none.
+    Nowhere,
+}
