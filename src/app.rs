@@ -18,6 +18,7 @@ use crate::db::Db;
 use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
 use crate::http::origin::Hosts;
+use crate::http::pace::Pace;
 use crate::instances::{ClientSource, Ending, Instances};
 use crate::keeper::machine::State;
 use crate::listener::{Listener, Needed, Plan, Tls};
@@ -121,7 +122,8 @@ where
         started: begun,
         started_at,
     };
-    let app = router::router(state.clone(), frame, Hosts::of(settings.listen, &own_name(), &settings.allow_hosts));
+    let hosts = Hosts::of(settings.listen, &own_name(), &settings.allow_hosts);
+    let app = router::router(state.clone(), frame, hosts, Pace::of(settings.max_requests));
 
     let doors = listener.control();
     let socket = listener.socket().map(Path::to_path_buf);

@@ -16,6 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::access::gate::{Doors, gate};
 use crate::http::origin::Hosts;
+use crate::http::pace::{self, Pace};
 use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
 use crate::state::{AppState, Wellness};
 use crate::{
@@ -190,8 +191,8 @@ fn within(time: Duration) -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time)
 }
 
-/// The whole application, which answers to the names `hosts`.
-pub fn router(state: AppState, frame: Frame, hosts: Hosts) -> Router {
+/// The whole application, which answers to the names `hosts`, and to one address at this `pace` at most.
+pub fn router(state: AppState, frame: Frame, hosts: Hosts, pace: Pace) -> Router {
     let hosts = Arc::new(hosts);
     let access = state.access.clone();
     let pages = Router::new()
@@ -210,6 +211,7 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn_with_state((access, doors::door as Doors), gate))
         .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| pace::hold_back(pace.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))

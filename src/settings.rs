@@ -65,6 +65,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// TCP connections taken at once.
     pub max_connections: u32,
+    /// Requests a second that one address may make; 0: as many as it likes.
+    pub max_requests: u32,
     source: Source,
 }
 
@@ -131,6 +133,7 @@ impl Settings {
             socket,
             trusted_proxies,
             max_connections,
+            max_requests,
             source: _,
         } = self;
         let same = [
@@ -154,6 +157,7 @@ impl Settings {
             ("socket", *socket == other.socket),
             ("trusted_proxies", *trusted_proxies == other.trusted_proxies),
             ("max_connections", *max_connections == other.max_connections),
+            ("max_requests", *max_requests == other.max_requests),
         ];
         same.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
     }
@@ -227,6 +231,7 @@ impl Settings {
             },
             trusted_proxies: first.trusted_proxies.or(second.trusted_proxies).unwrap_or_default().0,
             max_connections,
+            max_requests: first.max_requests.or(second.max_requests).unwrap_or(100),
             source: Source::default(),
         })
     }

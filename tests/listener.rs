@@ -468,6 +468,35 @@ async fn one_address_cannot_take_every_seat() {
     assert_eq!(seen(socket, "").await, peer(None, true, false));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_asks_no_faster_than_it_may_and_holds_up_nobody() {
+    let flags = ["--max-requests", "2", "--trusted-proxies", "127.0.0.1"];
+    let manager = Manager::launch(with(&flags)).await;
+    let http = harness::connections();
+    let ask = |from: &'static str, accept: &'static str| {
+        let request = http.get(manager.url("/health")).header("x-forwarded-for", from).header("accept", accept);
+        async { request.send().await.unwrap() }
+    };
+    let answers = futures_util::future::join_all((0..60).map(|_| ask("192.0.2.7", "application/json"))).await;
+    let passed = answers.iter().filter(|answer| answer.status() == 200).count();
+    // A burst of ten, and what comes due meanwhile.
+    assert!((10..30).contains(&passed), "{passed} of 60");
+    let refused = answers.into_iter().find(|answer| answer.status() == 429).expect("one was refused");
+    assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().starts_with("192.0.2.7 asks more often than 2 times a second."), "{problem}");
+    assert_eq!(ask("192.0.2.8", "application/json").await.status(), 200, "another address");
+    let own = futures_util::future::join_all((0..60).map(|_| manager.get("/health"))).await;
+    assert!(own.iter().all(|answer| answer.status() == 200), "this machine's own");
+    // It may ask again soon, and people are told on a page.
+    harness::until("it may ask again", || async { (ask("192.0.2.7", "text/html").await.status() == 200).then_some(()) }).await;
+    let many = futures_util::future::join_all((0..60).map(|_| ask("192.0.2.7", "text/html"))).await;
+    let refused = many.into_iter().find(|answer| answer.status() == 429).expect("one was refused");
+    assert!(refused.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert!(refused.text().await.unwrap().contains("Try again in"));
+}
+
 #[tokio::test]
 async fn a_port_that_is_taken_is_said() {
     let port = free_port();

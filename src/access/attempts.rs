@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::http::Peer;
 
 /// Of one address: so many without a wait, then a wait that doubles up to the longest.
 const OF_AN_ADDRESS: Limit = Limit { free: 5, longest: Duration::from_secs(900) };
@@ -54,17 +55,6 @@ pub struct Attempts {
     known: HashSet<(String, IpAddr)>,
 }
 
-/// A network of IPv6 that one customer has (/64) counts as one address, and so does an IPv4 address in IPv6 form.
-fn whole(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(six) => {
-            let [a, b, c, d, ..] = six.segments();
-            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
-        }
-        four => four,
-    }
-}
-
 fn plain(name: &str) -> String {
     name.chars().take(64).collect::<String>().to_lowercase()
 }
@@ -75,7 +65,7 @@ impl Attempts {
     /// # Errors
     /// It may not be made now; for how long not.
     pub fn begin(&mut self, address: Option<IpAddr>, name: &str, now: Timestamp) -> Result<(), Duration> {
-        let (address, name) = (address.map(whole), plain(name));
+        let (address, name) = (address.map(Peer::household), plain(name));
         let mut wait = address.map_or(Duration::ZERO, |address| OF_AN_ADDRESS.wait(self.addresses.get(&address), now));
         let is_known = address.is_some_and(|address| self.known.contains(&(name.clone(), address)));
         if !is_known {
@@ -102,7 +92,7 @@ impl Attempts {
 
     /// The attempt was right: the address and the name start anew.
     pub fn succeeded(&mut self, address: Option<IpAddr>, name: &str) {
-        let (address, name) = (address.map(whole), plain(name));
+        let (address, name) = (address.map(Peer::household), plain(name));
         self.names.remove(&name);
         self.lately.pop_back();
         if let Some(address) = address {

@@ -29,6 +29,15 @@ impl Peer {
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
     }
+
+    /// Who counts as one where something is counted by address: a network of IPv6 that one customer has (/64), and an IPv4 address in either form.
+    #[must_use]
+    pub fn household(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(six) => IpAddr::V6((six.to_bits() >> 64 << 64).into()),
+            four => four,
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Peer {

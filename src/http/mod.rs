@@ -8,6 +8,7 @@ pub mod caller;
 pub mod csp;
 pub mod extract;
 pub mod origin;
+pub mod pace;
 pub mod problem;
 pub mod respond;
 pub mod sse;

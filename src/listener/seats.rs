@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::http::Peer;
+
 /// Time between two lines in the log about the same trouble.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -49,7 +51,7 @@ impl Seats {
 
     /// A seat for somebody from `address`; `None` if there is none. `counted`: that address may have only so many.
     pub(super) fn take(&self, address: Option<IpAddr>, counted: bool) -> Option<Seat> {
-        let whose = address.filter(|_| counted).map(neighbourhood);
+        let whose = address.filter(|_| counted).map(Peer::household);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let theirs = whose.and_then(|whose| taken.by.get(&whose).copied()).unwrap_or_default();
         let reason = if taken.all >= self.limit {
@@ -92,14 +94,6 @@ impl Drop for Seat {
                 taken.by.remove(&whose);
             }
         }
-    }
-}
-
-/// Who counts as one: with IPv6 everybody has a whole network of addresses.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
     }
 }
 

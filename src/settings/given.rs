@@ -81,6 +81,9 @@ pub struct Given {
     /// TCP connections taken at once [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
+    /// Requests a second that one address may make for long, other than this machine's own; 0 for no limit [default: 100].
+    #[arg(long, env = "JD_MANAGER_MAX_REQUESTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(super) max_requests: Option<u32>,
 }
 
 impl Given {

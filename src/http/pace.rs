@@ -1,0 +1,130 @@
+//! How fast one address may ask: a program that has run wild, or somebody who looks for a way in, takes no more than its part of the manager.
+//!
+//! This machine itself is not held back, over loopback or the Unix socket; nor is a proxy that nobody named in `trusted_proxies`, if it
+//! runs here. Behind one that is named, those behind it are counted. What is remembered is bounded: an address is forgotten once its burst is whole again.
+
+use axum::extract::Request;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::caller::Peer;
+use super::problem::Problem;
+
+/// After a rest an address may ask for so many seconds' worth at once: a page with all that belongs to it is a dozen requests.
+const BURST: u32 = 5;
+/// Those who rest are forgotten every so many requests.
+const SWEEP: u64 = 1024;
+
+type Addresses = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+
+/// The count of everybody's requests; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pace(Option<Arc<Counts>>);
+
+#[derive(Debug)]
+struct Counts {
+    addresses: Addresses,
+    asked: AtomicU64,
+    rate: NonZeroU32,
+}
+
+impl Pace {
+    /// `rate` requests a second of one address, for long; 0: nobody is held back.
+    #[must_use]
+    pub fn of(rate: u32) -> Self {
+        Self(NonZeroU32::new(rate).map(|rate| {
+            let burst = rate.saturating_mul(NonZeroU32::MIN.saturating_add(BURST - 1));
+            let quota = Quota::per_second(rate).allow_burst(burst);
+            let addresses = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
+            Arc::new(Counts { addresses, asked: AtomicU64::new(0), rate })
+        }))
+    }
+
+    /// Counts a request.
+    ///
+    /// # Errors
+    /// 429 with `Retry-After`: there were too many.
+    pub fn count(&self, peer: Peer) -> Result<(), Problem> {
+        let (Some(counts), Some(address)) = (&self.0, peer.address.map(Peer::household)) else { return Ok(()) };
+        if address.is_loopback() {
+            return Ok(());
+        }
+        if counts.asked.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
+            counts.addresses.retain_recent();
+            counts.addresses.shrink_to_fit();
+        }
+        counts.addresses.check_key(&address).map_err(|early| {
+            let wait = early.wait_time_from(MonotonicClock.now()).as_secs() + 1;
+            let detail = format!(
+                "{address} asks more often than {} times a second. Try again in {wait} s. An event stream tells of changes without being asked.",
+                counts.rate
+            );
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, HeaderValue::from(wait))
+        })
+    }
+}
+
+/// Middleware: turns away whoever asks too fast.
+pub async fn hold_back(pace: Pace, request: Request, next: Next) -> Response {
+    match pace.count(Peer::of(request.extensions())) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(address: &str) -> Peer {
+        Peer { address: Some(address.parse().unwrap()), ..Peer::default() }
+    }
+
+    fn passed(pace: &Pace, address: &str, times: usize) -> usize {
+        (0..times).filter(|_| pace.count(from(address)).is_ok()).count()
+    }
+
+    #[test]
+    fn each_address_has_a_burst_of_its_own() {
+        let pace = Pace::of(1);
+        assert_eq!(passed(&pace, "192.0.2.7", 50), 5);
+        assert_eq!(passed(&pace, "::ffff:192.0.2.7", 5), 0, "the same in another form");
+        assert_eq!(passed(&pace, "192.0.2.8", 50), 5);
+        assert_eq!(passed(&pace, "2001:db8::1", 50), 5);
+        assert_eq!(passed(&pace, "2001:db8::2", 50), 0, "of the same network");
+        assert_eq!(passed(&pace, "2001:db8:0:1::2", 50), 5);
+        let refused = pace.count(from("192.0.2.7")).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(refused.into_response().headers()[RETRY_AFTER], "1");
+    }
+
+    #[test]
+    fn this_machine_is_not_held_back_and_nobody_is_where_that_is_wished() {
+        let pace = Pace::of(1);
+        for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(passed(&pace, address, 50), 50, "{address}");
+        }
+        assert!((0..50).all(|_| pace.count(Peer { socket: true, ..Peer::default() }).is_ok()));
+        assert_eq!(passed(&Pace::of(0), "192.0.2.7", 50), 50);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let pace = Pace::of(u32::MAX);
+        for n in 0..20_000_u32 {
+            assert!(pace.count(Peer { address: Some(IpAddr::V4(n.into())), ..Peer::default() }).is_ok());
+        }
+        let counts = pace.0.unwrap();
+        assert!(counts.addresses.len() <= 1024, "{}", counts.addresses.len());
+    }
+}
