@@ -17,6 +17,7 @@ mod ordinary;
 mod releases;
 
 mod access;
+mod backups;
 mod charts;
 mod driver;
 
