@@ -94,7 +94,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         None => None,
     };
     let way = Way { passphrase: passphrase.map(Passphrase::given), force: args.force };
-    let Restored { manifest, aside, ran } = restoring::restore(&args.file, data_dir, &way).map_err(|e| e.to_string())?;
+    let Restored { manifest, aside, ran, tokens } = restoring::restore(&args.file, data_dir, &way).map_err(|e| e.to_string())?;
     println!(
         "Restored into {}: {} configurations, {} instances, as of {}.",
         data_dir.display(),
@@ -109,6 +109,11 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     println!(
         "{ran} of the instances were to run. None is started by itself but those with autostart, when jd-manager starts: make sure that they do not run elsewhere, too."
     );
+    if tokens > 0 {
+        println!(
+            "Users, passwords and tokens are those of then. A token that was revoked since is valid again ({tokens} in all): jd-manager token list."
+        );
+    }
     if !manifest.holds_key && manifest.sealed {
         println!(
             "The key of the secrets was not in it: put the {KEY_FILE} that belongs to it into {} before you start jd-manager.",

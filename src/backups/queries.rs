@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
 use crate::db::has_table;
-use crate::db::schema::{backup_state, configurations, instances, sessions, vault};
+use crate::db::schema::{backup_state, configurations, instances, sessions, tokens, vault};
 use crate::ids::InstanceId;
 
 /// How many saved configurations there are.
@@ -36,6 +36,14 @@ pub fn end_sessions(db: &mut Db) -> QueryResult<usize> {
         return Ok(0);
     }
     diesel::delete(sessions::table).execute(db)
+}
+
+/// How many tokens of programs there are.
+pub fn tokens(db: &mut Db) -> QueryResult<i64> {
+    if !has_table(db, "tokens")? {
+        return Ok(0);
+    }
+    tokens::table.count().get_result(db)
 }
 
 /// What the user wants of nightly backups, and how the last ones ended; as JSON.

@@ -37,6 +37,8 @@ pub struct Restored {
     pub aside: Option<PathBuf>,
     /// How many instances ran, and stay stopped until somebody starts them or they have `autostart`.
     pub ran: usize,
+    /// How many tokens of programs are valid again as they were.
+    pub tokens: i64,
 }
 
 /// Whether only a passphrase opens this backup.
@@ -74,15 +76,16 @@ pub fn restore(backup: &Path, data_dir: &Path, way: &Way) -> Result<Restored, Fa
             ));
         }
     }
-    let mut ran = 0;
+    let (mut ran, mut tokens) = (0, 0);
     db::change_copy(&database, |c| {
         ran = queries::want_nothing(c)?;
         queries::end_sessions(c)?;
+        tokens = queries::tokens(c)?;
         Ok(())
     })?;
     sync(&staging.0)?;
     let aside = place.replace(&staging.0)?;
-    Ok(Restored { manifest, aside, ran })
+    Ok(Restored { manifest, aside, ran, tokens })
 }
 
 /// A directory that goes unless it was renamed.
