@@ -93,6 +93,8 @@ enum Subcommands {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    #[command(flatten)]
+    Daily(remote::Daily),
     /// Internal: hold up one instance.
     #[command(hide = true)]
     Keep {
@@ -128,6 +130,7 @@ pub fn run() -> ExitCode {
             with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
         }
         Some(Subcommands::Token { place, command }) => with_settings(place.serve(), |settings| locks::token(settings, command)),
+        Some(Subcommands::Daily(daily)) => remote::run(daily),
         Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(Subcommands::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
         None => with_settings_in_one_arena(line.serve, app::serve),
