@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::instances::{Instance, all, find_in, names};
+use super::instance::{Instance, all, find_in, names};
 use super::manager::Manager;
 use super::moments::length;
 use super::paper::{Paper, in_line};

@@ -3,16 +3,16 @@
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
 use super::asking::sure;
 use super::deeds::{self, Deed, Targets};
 use super::figures::hashrate;
+use super::instance::{Instance, all, find_in, named, names};
 use super::manager::Manager;
 use super::moments::{age, length, when};
-use super::naming::{Named, find};
+use super::naming::Named;
 use super::paper::{Paper, in_line};
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
@@ -112,108 +112,6 @@ pub enum OnOff {
     On,
     /// No.
     Off,
-}
-
-/// An instance as the API tells it, as far as it matters here.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Instance {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) status: String,
-    pub(super) since: Option<String>,
-    pub(super) last_error: Option<String>,
-    pub(super) cause: Option<Cause>,
-    pub(super) health: Option<Glance>,
-    pub(super) uptime: Option<u64>,
-    pub(super) port: Option<u16>,
-    pub(super) config_name: String,
-    config_revision: Option<u64>,
-    running_revision: Option<u64>,
-    desired: String,
-    autostart: bool,
-    restart_policy: String,
-    restart_limit: Option<RestartLimit>,
-    memory_limit_mib: Option<u64>,
-    open_files_limit: Option<u64>,
-    nice: Option<i64>,
-    client_version: Option<String>,
-    running_version: Option<String>,
-    created_at: Option<String>,
-    started_at: Option<String>,
-    stopped_at: Option<String>,
-    pid: Option<u32>,
-    restarts: u64,
-    pub(super) failures: u64,
-    retry_at: Option<String>,
-    warning: Option<String>,
-}
-
-/// Why a client ended.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Cause {
-    pub(super) what: String,
-    pub(super) advice: String,
-}
-
-/// How an instance is, in short.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Glance {
-    pub(super) status: String,
-    pub(super) score: Option<u64>,
-    pub(super) place: Option<String>,
-    place_since: Option<String>,
-    trouble: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct RestartLimit {
-    failures: u64,
-    within_s: u64,
-}
-
-/// The answer to `GET /instances`, each instance as it came.
-#[derive(Deserialize)]
-struct List {
-    instances: Vec<Box<RawValue>>,
-}
-
-/// As many instances come at once.
-const PAGE: usize = 1000;
-
-/// Every instance: as it came, and as it is read.
-pub(super) async fn all(manager: &Manager) -> Result<Vec<(Box<RawValue>, Instance)>, Trouble> {
-    let mut all = Vec::new();
-    loop {
-        let list: List = manager.get(&format!("/api/instances?limit={PAGE}&offset={}", all.len())).await?.read()?;
-        let is_last = list.instances.len() < PAGE;
-        for raw in list.instances {
-            let read =
-                serde_json::from_str(raw.get()).map_err(|e| Trouble::Failed(format!("an instance cannot be understood: {e}")))?;
-            all.push((raw, read));
-        }
-        if is_last {
-            return Ok(all);
-        }
-    }
-}
-
-/// What every instance is called.
-pub(super) async fn names(manager: &Manager) -> Result<Vec<Named>, Trouble> {
-    Ok(all(manager).await?.into_iter().map(|(_, one)| Named { id: one.id, name: one.name }).collect())
-}
-
-/// The one of them that is meant.
-pub(super) fn find_in<'a>(all: &'a [Named], wanted: &str) -> Result<&'a Named, Trouble> {
-    find(all, wanted, "instance", "jd-manager instances")
-}
-
-/// The instance that is meant.
-pub(super) async fn named(manager: &Manager, wanted: &str) -> Result<Named, Trouble> {
-    find_in(&names(manager).await?, wanted).cloned()
 }
 
 /// Does what a subcommand says.

@@ -49,11 +49,6 @@ impl Manager {
         self.answer(self.request(Method::GET, path)).await
     }
 
-    /// Asks for something as text.
-    pub(super) async fn get_text(&self, path: &str) -> Result<Answer, Trouble> {
-        self.answer(self.request_as(Method::GET, path, "text/plain, application/json;q=0.5")).await
-    }
-
     /// Asks for a change.
     pub(super) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Trouble> {
         let request = self.request(method, path);
@@ -62,7 +57,7 @@ impl Manager {
 
     /// Listens from now on; `after`: where the last stream ended.
     pub(super) async fn listen(&self, path: &str, after: Option<&str>) -> Result<Stream, Trouble> {
-        let request = self.request_as(Method::GET, path, "text/event-stream");
+        let request = self.request_for(Method::GET, path, "text/event-stream");
         let request = if let Some(id) = after { request.header("last-event-id", id) } else { request };
         let asked = tokio::time::timeout(LIMIT, request.send()).await;
         let response = asked.map_err(|_| self.silent())?.map_err(|e| self.unreached(&e))?;
@@ -70,10 +65,10 @@ impl Manager {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.request_as(method, path, "application/json")
+        self.request_for(method, path, "application/json")
     }
 
-    fn request_as(&self, method: Method, path: &str, accept: &str) -> RequestBuilder {
+    fn request_for(&self, method: Method, path: &str, accept: &str) -> RequestBuilder {
         let request = self.connection.request(method, path, accept);
         match &self.token {
             Some(token) => request.header("authorization", token.header()),

@@ -3,14 +3,19 @@
 //! It goes through the manager's own doors and knows its API alone, no domain and no database. What people read is a table as wide as their
 //! terminal; what programs read (`--json`) is the API's JSON as it comes.
 
+mod alerts;
 mod asking;
 mod configs;
 mod connection;
 mod daily;
 mod deeds;
 mod figures;
+mod health;
 mod healthcheck;
+mod instance;
 mod instances;
+mod jobs;
+mod logs;
 mod manager;
 mod moments;
 mod naming;
@@ -19,6 +24,7 @@ mod stream;
 mod table;
 mod token;
 mod trouble;
+mod updates;
 mod way;
 
 pub use daily::{Daily, run};

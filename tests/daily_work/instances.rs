@@ -1,7 +1,7 @@
 //! Instances, listed and driven.
 
-use crate::harness::{Manager, until};
-use crate::{ask, row};
+use crate::harness::{Manager, free_port, solo_config, until};
+use crate::{ask, at, row, run};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -63,4 +63,78 @@ async fn one_that_never_serves_miners_is_waited_for_only_so_long() {
     assert_eq!(manager.json(&format!("/api/instances/{id}")).await["status"], "starting");
     let again = ask(&manager, &["instances", "restart", "barn", "--no-wait"]).well();
     assert_eq!(again, "barn is starting.\n");
+}
+
+#[tokio::test]
+async fn an_instance_is_made_shown_renamed_and_deleted() {
+    let manager = Manager::start().await;
+    manager.save_config("Home, solo", &solo_config(free_port(), free_port(), 1)).await;
+    let made = ask(&manager, &["instances", "create", "barn", "--config", "home, solo", "--restart-policy", "always"]).well();
+    assert_eq!(made, "barn is saved.\n");
+    assert_eq!(ask(&manager, &["instances", "autostart", "barn", "on"]).well(), "barn is saved.\n");
+    assert_eq!(ask(&manager, &["instances", "rename", "barn", "old barn"]).well(), "old barn is saved.\n");
+    let shown = ask(&manager, &["instances", "show", "OLD BARN"]).well();
+    for (fact, says) in [("state", "stopped"), ("autostart", "on"), ("restart policy", "always"), ("name", "old barn")] {
+        assert_eq!(row(&shown, fact)[1], says, "{shown}");
+    }
+    assert!(shown.contains("ago)"), "{shown}");
+    let json = ask(&manager, &["instances", "show", "old barn", "--json"]).json();
+    assert_eq!((&json["restart_policy"], &json["autostart"]), (&json!("always"), &json!(true)));
+    let refused = ask(&manager, &["instances", "create", "OLD BARN", "--config", "Home, solo"]).wrong(1);
+    assert!(refused.contains("jd-manager: "), "{refused}");
+    // Filters, for people and programs.
+    manager.instance("attic").await;
+    ask(&manager, &["instances", "start", "attic"]).well();
+    let some = ask(&manager, &["instances", "ls", "--state", "stopped", "--search", "HOME"]).well();
+    assert!(some.contains("old barn") && !some.contains("attic"), "{some}");
+    let some = ask(&manager, &["instances", "list", "--state", "running", "--state", "starting", "--json"]).json();
+    assert_eq!(some["instances"].as_array().unwrap().iter().map(|one| &one["name"]).collect::<Vec<_>>(), ["attic"]);
+    let none = ask(&manager, &["instances", "list", "--search", "nowhere"]).well();
+    assert!(none.contains("None of the instances fits"), "{none}");
+    // Nobody can be asked here.
+    let said = ask(&manager, &["instances", "delete", "old barn"]).wrong(2);
+    assert!(said.contains("no terminal") && said.contains("--yes"), "{said}");
+    assert_eq!(manager.json("/api/instances").await["instances"].as_array().unwrap().len(), 2);
+    // One that is not there: nothing is done to the others.
+    assert_eq!(ask(&manager, &["instances", "delete", "old barn", "cellar", "--yes"]).code, 1);
+    assert_eq!(ask(&manager, &["instances", "stop", "attic", "cellar"]).code, 1);
+    assert_eq!(manager.json("/api/instances").await["instances"].as_array().unwrap().len(), 2);
+    ask(&manager, &["instances", "delete", "old barn", "attic", "--yes"]).well();
+    assert_eq!(manager.json("/api/instances").await["instances"], json!([]));
+}
+
+#[tokio::test]
+async fn the_beginning_of_an_id_has_to_be_that_of_one() {
+    let manager = Manager::start().await;
+    let config = manager.save_config("one", &solo_config(free_port(), free_port(), 1)).await;
+    // Of seventeen ids two begin with the same digit.
+    let mut ids = Vec::new();
+    for number in 0..17 {
+        ids.push(manager.instance_of(&format!("n{number}"), &config).await);
+    }
+    let shared = ids.iter().find(|id| ids.iter().filter(|other| other[..1] == id[..1]).count() > 1).unwrap();
+    let said = ask(&manager, &["instances", "show", &shared[..1]]).wrong(1);
+    assert!(said.contains("the beginning of several ids") && said.contains(shared.as_str()), "{said}");
+    ask(&manager, &["instances", "show", shared]).well();
+    let said = ask(&manager, &["instances", "show", "nobody"]).wrong(1);
+    assert!(said.contains("no instance \"nobody\"") && said.contains("jd-manager instances shows them"), "{said}");
+}
+
+#[tokio::test]
+async fn tables_are_as_wide_as_they_may_be() {
+    let manager = Manager::start().await;
+    let long = "x".repeat(64);
+    manager.instance("barn").await;
+    manager.instance(&long).await;
+    for width in [20, 60, 80, 200] {
+        let mut command = at(&manager, &["instances"]);
+        command.env("COLUMNS", width.to_string());
+        let table = run(command).well();
+        let widest = table.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= width.max(40), "{widest} of {width}:\n{table}");
+        assert!(table.contains("barn") && !table.contains('\u{1b}'), "{table}");
+        // What says most goes last.
+        assert!(width < 60 || table.contains("STATE"), "{table}");
+        assert_eq!(width >= 200, table.contains("CONFIGURATION"), "{table}");
+    }
 }

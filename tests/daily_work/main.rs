@@ -4,7 +4,21 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+#[path = "../updates/clients.rs"]
+#[allow(dead_code, reason = "tests of updates need more of it")]
+mod clients;
+#[path = "../updates/releases.rs"]
+#[allow(dead_code, reason = "tests of updates need more of it")]
+mod releases;
+
+mod configs;
+mod doors;
+mod health;
+mod hostile;
 mod instances;
+mod logs;
+mod offers;
+mod updates;
 
 use harness::{Manager, PROGRAM};
 use serde_json::Value;
