@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_name_wins_and_a_beginning_has_to_be_that_of_one() {
         let all = [named("f91e95df-1", "barn"), named("f91f0000-2", "Garage"), named("0abc-3", "f9")];
-        let found = |wanted| find(&all, wanted, "instance", "jd-manager instances").map(|one| one.name.as_str());
+        let found = |wanted: &str| find(&all, wanted, "instance", "jd-manager instances").map(|one| one.name.clone());
         assert_eq!(found("barn").unwrap(), "barn");
         assert_eq!(found("garage").unwrap(), "Garage");
         assert_eq!(found("f91e").unwrap(), "barn");

@@ -221,3 +221,53 @@ fn painted(line: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&[
+            Column::new("NAME").wrapped(),
+            Column::new("STATE"),
+            Column::new("PORT").goes(2).right(),
+            Column::new("WHAT").goes(1).wrapped(),
+        ]);
+        let words = "this is a long sentence that has no room in a narrow place and is wrapped there";
+        table.row(vec![Cell::new("barn\u{1b}[2J\u{2063}"), Cell::state("running"), Cell::new("34265"), Cell::new(words)]);
+        table.row(vec![Cell::new("日本"), Cell::state("failed"), Cell::or_dash(None::<&str>), Cell::new("")]);
+        table
+    }
+
+    #[test]
+    fn without_a_width_a_row_is_a_line() {
+        let lines = table().lines(None, false);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(lines[0], "NAME  STATE     PORT  WHAT");
+        assert!(lines[1].starts_with("barn  running  34265  this is a long") && lines[1].ends_with("wrapped there"), "{lines:?}");
+        // Wide characters take two places.
+        assert_eq!(lines[2], "日本  failed       -");
+    }
+
+    #[test]
+    fn where_there_is_no_room_columns_go_and_texts_are_wrapped() {
+        let widest = |lines: &[String]| lines.iter().map(|line| line.chars().count()).max().unwrap();
+        let wrapped = table().lines(Some(60), false);
+        assert!(wrapped.len() > 3 && widest(&wrapped) <= 60 && wrapped[0].contains("PORT"), "{wrapped:#?}");
+        let narrow = table().lines(Some(44), false);
+        assert!(!narrow[0].contains("PORT") && narrow[0].contains("WHAT") && widest(&narrow) <= 44, "{narrow:#?}");
+        assert_eq!(table().lines(Some(20), false)[0], "NAME  STATE");
+        // Narrower than what has to be there: still something, and no panic.
+        (1..20).for_each(|width| assert!(!table().lines(Some(width), true).is_empty(), "{width}"));
+    }
+
+    #[test]
+    fn colours_change_nothing_about_the_columns() {
+        for width in [None, Some(30), Some(60), Some(200)] {
+            let (with, without) = (table().lines(width, true), table().lines(width, false));
+            assert!(with[1].contains("\u{1b}[32mrunning\u{1b}[0m") && with.iter().any(|line| line.contains("\u{1b}[31mfailed")));
+            let plain: Vec<String> = with.iter().map(|line| super::super::paper::plain(line).trim_end().to_owned()).collect();
+            assert_eq!(plain, without);
+        }
+    }
+}
