@@ -1,6 +1,6 @@
 //! The command line: which subcommand, with which settings.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -93,6 +93,13 @@ enum Subcommands {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    #[command(flatten)]
+    Daily(remote::Daily),
+    /// Print what a shell needs to complete these commands: jd-manager completions bash > ~/.local/share/bash-completion/completions/jd-manager
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Internal: hold up one instance.
     #[command(hide = true)]
     Keep {
@@ -128,6 +135,8 @@ pub fn run() -> ExitCode {
             with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
         }
         Some(Subcommands::Token { place, command }) => with_settings(place.serve(), |settings| locks::token(settings, command)),
+        Some(Subcommands::Completions { shell }) => print(&completions(shell)),
+        Some(Subcommands::Daily(daily)) => remote::run(daily),
         Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(Subcommands::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
         None => with_settings_in_one_arena(line.serve, app::serve),
@@ -174,6 +183,18 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => complain(&reason, 1),
     }
+}
+
+/// What a shell needs to complete the command line. The library offers hidden subcommands, too, so they are left out before.
+fn completions(shell: clap_complete::Shell) -> String {
+    let whole = CommandLine::command();
+    let mut offered = clap::Command::new(env!("CARGO_PKG_NAME"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(whole.get_arguments().cloned())
+        .subcommands(whole.get_subcommands().filter(|one| !one.is_hide_set()).cloned());
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut offered, env!("CARGO_PKG_NAME"), &mut text);
+    String::from_utf8_lossy(&text).trim_end().to_owned()
 }
 
 /// To standard output, whose other end may be closed.

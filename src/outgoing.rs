@@ -4,6 +4,7 @@
 //! Vocabulary: knows nobody who is spoken to.
 
 use std::sync::Arc;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -20,8 +21,16 @@ pub const USER_AGENT: &str = concat!("jd-manager/", env!("CARGO_PKG_VERSION"));
 /// # Panics
 /// Never: the provider of cryptography that is compiled in has the protocol versions that are asked of it.
 pub fn plain() -> reqwest::ClientBuilder {
-    let tls = tls(RootCertStore::empty()).expect("ring knows the default versions of TLS");
-    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls)
+    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(nobody())
+}
+
+/// TLS that trusts nobody, for clients that speak plain HTTP.
+///
+/// # Panics
+/// Never, as [`plain`].
+#[must_use]
+pub fn nobody() -> ClientConfig {
+    tls(RootCertStore::empty()).expect("ring knows the default versions of TLS")
 }
 
 /// TLS that trusts these authorities.
@@ -35,13 +44,34 @@ pub fn tls(authorities: RootCertStore) -> Result<ClientConfig, tokio_rustls::rus
         .with_no_client_auth())
 }
 
+/// TLS that trusts these authorities and, besides, these certificates: whatever they sign, and each of them as it is, under whatever name. A
+/// certificate that somebody made for a machine of their own is seldom one that the rules let stand for itself.
+///
+/// # Errors
+/// The library refuses it.
+pub fn tls_also_to(mut authorities: RootCertStore, known: Vec<CertificateDer<'static>>) -> Result<ClientConfig, TlsError> {
+    authorities.add_parsable_certificates(known.iter().cloned());
+    if known.is_empty() {
+        return tls(authorities);
+    }
+    let provider = Arc::new(ring::default_provider());
+    let others = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities), provider.clone())
+        .build()
+        .map_err(|e| TlsError::General(e.to_string()))?;
+    Ok(ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Only { known, others: Some(others), provider }))
+        .with_no_client_auth())
+}
+
 /// TLS that trusts one certificate and no other, under whatever name: the manager's own, when this program asks it on this machine.
 ///
 /// # Errors
 /// The library refuses it.
 pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(Only { certificate, provider: provider.clone() });
+    let verifier = Arc::new(Only { known: vec![certificate], others: None, provider: provider.clone() });
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -49,10 +79,11 @@ pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsE
         .with_no_client_auth())
 }
 
-/// The other side shows this certificate, and proves by the handshake's signature that it has the key of it.
+/// The other side shows one of these certificates, or one that others vouch for, and proves by the handshake's signature that it has the key of it.
 #[derive(Debug)]
 struct Only {
-    certificate: CertificateDer<'static>,
+    known: Vec<CertificateDer<'static>>,
+    others: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -60,15 +91,15 @@ impl ServerCertVerifier for Only {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        if *shown == self.certificate {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
+        match &self.others {
+            _ if self.known.contains(shown) => Ok(ServerCertVerified::assertion()),
+            Some(others) => others.verify_server_cert(shown, between, name, ocsp, now),
+            None => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
     }
 

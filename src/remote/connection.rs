@@ -1,9 +1,12 @@
 //! How a running manager is reached: by its Unix socket, by the port it listens on, or by an address elsewhere.
 
+use reqwest::redirect::Policy;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use crate::listener::{TlsFiles, reach};
 use crate::outgoing;
@@ -37,7 +40,7 @@ impl Connection {
             }
             Err(_) => return Ok(None),
         }
-        let http = outgoing::plain().unix_socket(short).build().map_err(|e| e.to_string())?;
+        let http = outgoing::plain().redirect(Policy::none()).unix_socket(short).build().map_err(|e| e.to_string())?;
         Ok(Some(Self { http, base: "http://localhost".into(), shown: path.display().to_string(), _dir: Some(dir) }))
     }
 
@@ -57,13 +60,68 @@ impl Connection {
                 ("https", reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls))
             }
         };
-        let http = http.connect_timeout(CONNECT).build().map_err(|e| e.to_string())?;
+        let http = http.redirect(Policy::none()).connect_timeout(CONNECT).build().map_err(|e| e.to_string())?;
         let base = format!("{scheme}://{address}");
         Ok(Self { http, shown: base.clone(), base, _dir: None })
     }
 
-    /// A request for a path.
-    pub(super) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).header("accept", "application/json")
+    /// By an address anywhere. Over HTTPS the machine's authorities are trusted, and what is in the file `trusted`.
+    pub(super) fn by_url(url: &str, trusted: Option<&Path>) -> Result<Self, String> {
+        let wrong = |why: &str| format!("--url: {why}, such as https://miner.example.org:3000/");
+        let url = reqwest::Url::parse(url).map_err(|e| wrong(&format!("that is no address ({e}); one is wanted")))?;
+        let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+            return Err(wrong("an address of http or https is wanted"));
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong(
+                "a name or a password in it would be seen by everybody on this machine; use a token and an address without them",
+            ));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("an address without “?” and “#” is wanted"));
+        }
+        // As in the examples of the API's documentation.
+        let base = url.as_str().trim_end_matches('/');
+        let base = base.strip_suffix("/api").unwrap_or(base).to_owned();
+        let http = if url.scheme() == "https" {
+            let certificates = trusted.map(certificates).transpose()?.unwrap_or_default();
+            let tls = outgoing::tls_also_to(outgoing::authorities(), certificates).map_err(|e| e.to_string())?;
+            reqwest::Client::builder().tls_backend_preconfigured(tls)
+        } else {
+            reqwest::Client::builder().tls_backend_preconfigured(outgoing::nobody())
+        };
+        let is_here = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        // A proxy of the environment has nothing to do with this machine.
+        let http = if is_here { http.no_proxy() } else { http };
+        let http = http.redirect(Policy::none()).connect_timeout(CONNECT).build().map_err(|e| e.to_string())?;
+        Ok(Self { http, shown: base.clone(), base, _dir: None })
     }
+
+    /// A request for a path.
+    pub(super) fn request(&self, method: reqwest::Method, path: &str, accept: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).header("accept", accept)
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let told = |why: &str| format!("--tls-ca: {} {why}", file.display());
+    let text = std::fs::read(file).map_err(|e| told(&format!("cannot be read: {e}")))?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(told("holds no certificate in PEM")),
+        Err(e) => Err(told(&format!("holds no certificate in PEM: {e}"))),
+    }
+}
+
+/// The error with what it came from: the outermost says little.
+pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |e| e.source());
+    let mut said: Vec<String> = Vec::new();
+    for part in chain.map(ToString::to_string) {
+        if !said.iter().any(|before| before.contains(&part)) {
+            said.push(part);
+        }
+    }
+    said.join(": ")
 }

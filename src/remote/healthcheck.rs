@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::Connection;
+use super::connection::{Connection, because};
 use crate::settings::Settings;
 
 /// A manager that takes longer to answer is not well.
@@ -23,7 +23,7 @@ pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     };
     let at = format!("{} (/health)", connection.shown);
     let response = connection
-        .request(reqwest::Method::GET, "/health")
+        .request(reqwest::Method::GET, "/health", "application/json")
         .timeout(LIMIT)
         .send()
         .await
@@ -36,16 +36,4 @@ pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     } else {
         Err(format!("{at} answered {status}: {body}"))
     }
-}
-
-/// The error with what it came from: the outermost says little.
-pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |e| e.source());
-    let mut said: Vec<String> = Vec::new();
-    for part in chain.map(ToString::to_string) {
-        if !said.iter().any(|before| before.contains(&part)) {
-            said.push(part);
-        }
-    }
-    said.join(": ")
 }

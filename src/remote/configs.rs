@@ -1,0 +1,363 @@
+//! `jd-manager configs`: saved configurations, listed, shown, taken in and out.
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::asking::sure;
+use super::instances::change;
+use super::manager::Manager;
+use super::moments::age;
+use super::naming::{Named, find};
+use super::paper::{Paper, in_line, plain};
+use super::table::{Cell, Column, Table};
+use super::trouble::{FAILED, Remark, Trouble, complain};
+
+/// The subcommands of `jd-manager configs`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigsCommand {
+    /// List the saved configurations. This is what happens without a subcommand.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those with this text in name, description or a value, whatever the case.
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+    },
+    /// Show the file that a client gets, its secret key masked; what is doubtful about it stands on standard error.
+    Show {
+        /// Its name, its id, or the beginning of its id.
+        name: String,
+        /// As it is written for this version of the client.
+        #[arg(long, value_name = "VERSION")]
+        client_version: Option<String>,
+    },
+    /// Write the file to be taken elsewhere, TOML with the comments it was imported with; its secret key is masked.
+    Export {
+        /// Its name, its id, or the beginning of its id.
+        name: String,
+        /// With the secret key. Needs the role admin, and stands in the audit log.
+        #[arg(long)]
+        with_secret: bool,
+        /// Into this new file, which only its owner may read, instead of to standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Save what is in a client's file, of any version.
+    Import {
+        /// The file; - is standard input.
+        file: PathBuf,
+        /// What it shall be called [default: a name is made up].
+        #[arg(long)]
+        name: Option<String>,
+        /// Put a fresh pair of keys in the place of the file's.
+        #[arg(long)]
+        fresh_keys: bool,
+    },
+    /// Say what is wrong or doubtful about a client's file, and save nothing.
+    Check {
+        /// The file, TOML or JSON; - is standard input.
+        file: PathBuf,
+    },
+    /// Have a real client read a saved configuration, without mining.
+    Try {
+        /// Its name, its id, or the beginning of its id.
+        name: String,
+    },
+    /// Delete saved configurations with all their revisions.
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Their names, ids, or the beginnings of their ids.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Do not ask. Without a terminal to ask at, nothing is deleted unless this is given.
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// The answer to `GET /saved-configs`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct List {
+    configurations: Vec<Config>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    id: String,
+    name: String,
+    config_json: String,
+    is_active: bool,
+    revision: u64,
+    updated_at: Option<String>,
+    used_by: Vec<Named>,
+}
+
+/// Of a configuration what a list shows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Values {
+    mode: Option<String>,
+    listening_address: Option<String>,
+    authority_public_key: Option<String>,
+}
+
+impl Config {
+    fn values(&self) -> Values {
+        serde_json::from_str(&self.config_json).unwrap_or_default()
+    }
+}
+
+/// What there is to say of a file or a configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Remarks {
+    message: String,
+    toml: Option<String>,
+    valid: Option<bool>,
+    accepted: Option<bool>,
+    advice: Option<String>,
+    errors: Vec<Remark>,
+    warnings: Vec<Remark>,
+    hints: Vec<Remark>,
+}
+
+impl Remarks {
+    /// Errors and warnings beside the output, one a line.
+    fn complain(&self) {
+        for (kind, remarks) in [("error", &self.errors), ("warning", &self.warnings)] {
+            for remark in remarks {
+                complain(&remark.line(kind));
+            }
+        }
+    }
+}
+
+impl Remark {
+    fn line(&self, kind: &str) -> String {
+        let key =
+            in_line(self.pointer.strip_prefix("/config").unwrap_or(&self.pointer)).trim_start_matches('/').replace('/', ".");
+        let detail = in_line(&self.detail);
+        // Sentences about a file name key and line themselves.
+        let says_it =
+            detail.starts_with(&format!("{key}:")) || (detail.starts_with("Line ") && detail.contains(&format!(", {key}:")));
+        if key.is_empty() || says_it { format!("{kind}: {detail}") } else { format!("{kind}: {key}: {detail}") }
+    }
+}
+
+async fn list(manager: &Manager, search: Option<&str>) -> Result<(String, List), Trouble> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("limit", "1000");
+    if let Some(text) = search {
+        query.append_pair("q", text);
+    }
+    let answer = manager.get(&format!("/api/saved-configs?{}", query.finish())).await?;
+    let list = answer.read()?;
+    Ok((answer.text, list))
+}
+
+async fn names(manager: &Manager) -> Result<Vec<Named>, Trouble> {
+    let (_, list) = list(manager, None).await?;
+    Ok(list.configurations.into_iter().map(|one| Named { id: one.id, name: one.name }).collect())
+}
+
+fn find_in<'a>(all: &'a [Named], wanted: &str) -> Result<&'a Named, Trouble> {
+    find(all, wanted, "configuration", "jd-manager configs")
+}
+
+/// The saved configuration that is meant.
+pub(super) async fn named(manager: &Manager, wanted: &str) -> Result<Named, Trouble> {
+    find_in(&names(manager).await?, wanted).cloned()
+}
+
+/// Does what a subcommand says.
+pub(super) async fn run(command: Option<ConfigsCommand>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    match command.unwrap_or(ConfigsCommand::List { search: None }) {
+        ConfigsCommand::List { search } => show_list(search.as_deref(), manager, paper).await,
+        ConfigsCommand::Show { name, client_version } => show(&name, client_version.as_deref(), manager, paper).await,
+        ConfigsCommand::Export { name, with_secret, output } => {
+            let one = named(manager, &name).await?;
+            let path = format!("/api/saved-configs/{}/export", one.id);
+            let answer = if with_secret {
+                manager.send(Method::POST, &format!("{path}?secret=include"), None).await?
+            } else {
+                manager.get(&path).await?
+            };
+            match output {
+                Some(file) => put(&file, &answer.text),
+                None => paper.text(&answer.text),
+            }
+        }
+        ConfigsCommand::Import { file, name, fresh_keys } => {
+            let mut body = json!({ "toml": read(&file)?, "fresh_keys": fresh_keys });
+            if let Some(name) = name {
+                body["name"] = Value::from(name);
+            }
+            let answer = manager.send(Method::POST, "/api/saved-configs/import", Some(&body)).await?;
+            if paper.json {
+                return paper.answer(&answer.text);
+            }
+            let remarks: Remarks = answer.read()?;
+            remarks.complain();
+            paper.line(&in_line(&remarks.message))
+        }
+        ConfigsCommand::Check { file } => check(&file, manager, paper).await,
+        ConfigsCommand::Try { name } => {
+            let one = named(manager, &name).await?;
+            let answer = manager.send(Method::POST, &format!("/api/saved-configs/{}/trial", one.id), None).await?;
+            let remarks: Remarks = answer.read()?;
+            if paper.json {
+                paper.answer(&answer.text)?;
+            } else {
+                paper.line(&in_line(&remarks.message))?;
+                remarks.advice.iter().try_for_each(|advice| paper.line(&in_line(advice)))?;
+            }
+            if remarks.accepted == Some(true) { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+        }
+        ConfigsCommand::Delete { names: wanted, yes } => {
+            let all = names(manager).await?;
+            let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let shown: Vec<String> = meant.iter().map(|one| format!("\"{}\"", in_line(&one.name))).collect();
+            sure(&format!("Delete {} with all revisions?", shown.join(", ")), yes)?;
+            for one in meant {
+                change(manager, paper, Method::DELETE, &format!("/api/saved-configs/{}", one.id), None).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn show_list(search: Option<&str>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let (text, list) = list(manager, search).await?;
+    if paper.json {
+        return paper.answer(&text);
+    }
+    if list.configurations.is_empty() {
+        return paper.line(match search {
+            Some(_) => "None of the configurations fits.",
+            None => "There is no configuration yet. jd-manager configs import takes a client's file.",
+        });
+    }
+    let mut table = Table::new(&[
+        Column::new("NAME").wrapped(),
+        Column::new("MODE").goes(1),
+        Column::new("LISTENS AT").goes(3),
+        Column::new("REVISION").goes(4).right(),
+        Column::new("CHANGED").goes(5).right(),
+        Column::new("USED BY").goes(2).wrapped(),
+    ]);
+    for one in &list.configurations {
+        let values = one.values();
+        let mut users: Vec<&str> = one.used_by.iter().map(|user| user.name.as_str()).collect();
+        if one.is_active {
+            users.push("(active)");
+        }
+        table.row(vec![
+            Cell::new(&one.name),
+            Cell::or_dash(values.mode.as_deref()),
+            Cell::or_dash(values.listening_address.as_deref()),
+            Cell::new(one.revision.to_string()),
+            Cell::or_dash(age(one.updated_at.as_deref()).map(|age| format!("{age} ago"))),
+            Cell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
+        ]);
+    }
+    table.write(paper)
+}
+
+async fn show(name: &str, version: Option<&str>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let one = named(manager, name).await?;
+    let mut path = format!("/api/saved-configs/{}/toml", one.id);
+    if let Some(version) = version {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("client_version", version).finish();
+        path = format!("{path}?{query}");
+    }
+    let answer = manager.get(&path).await?;
+    let remarks: Remarks = answer.read()?;
+    if paper.json {
+        paper.answer(&answer.text)?;
+    } else {
+        if let Some(toml) = &remarks.toml {
+            paper.text(&plain(toml))?;
+            paper.flush()?;
+        }
+        remarks.complain();
+        // What is doubtful whatever the version.
+        let saved: Remarks = manager.get(&format!("/api/saved-configs/{}", one.id)).await?.read()?;
+        saved.complain();
+    }
+    // That version cannot run it.
+    if remarks.toml.is_some() { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+}
+
+/// What a file holds; `-` is standard input.
+fn read(file: &Path) -> Result<String, Trouble> {
+    let is_input = file.as_os_str() == "-";
+    let read = if is_input {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let shown = if is_input { "standard input".into() } else { file.display().to_string() };
+    read.map_err(|e| Trouble::Failed(format!("{shown} cannot be read: {e}")))
+}
+
+/// Writes a file that was not there before and only its owner may read: it may hold a secret key.
+fn put(file: &Path, text: &str) -> Result<(), Trouble> {
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.and_then(|mut to| to.write_all(text.as_bytes()))
+        .map_err(|e| Trouble::Failed(format!("{} cannot be written: {e}", file.display())))
+}
+
+/// What the API shows in the place of a secret key.
+const MASK: &str = "********";
+
+async fn check(file: &Path, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let text = read(file)?;
+    let config: Value = match serde_json::from_str(&text) {
+        Ok(config) => config,
+        Err(_) => toml::from_str(&text).map_err(|e| Trouble::Failed(format!("{} is no TOML: {e}", file.display())))?,
+    };
+    // A file that was exported has its key here.
+    let known = if config["authority_secret_key"] == MASK {
+        let (_, list) = list(manager, None).await?;
+        let key = config["authority_public_key"].as_str().map(str::to_owned);
+        list.configurations.into_iter().find(|one| key.is_some() && one.values().authority_public_key == key)
+    } else {
+        None
+    };
+    let asked = match known {
+        Some(one) => {
+            let body = json!({ "name": one.name, "config": config });
+            manager.send(Method::POST, &format!("/api/saved-configs/{}/check", one.id), Some(&body)).await
+        }
+        None => manager.send(Method::POST, "/api/config/validate", Some(&config)).await,
+    };
+    let remarks: Remarks = match asked {
+        Ok(answer) if paper.json => {
+            paper.answer(&answer.text)?;
+            answer.read()?
+        }
+        Ok(answer) => answer.read()?,
+        // Being wrong is an answer, too.
+        Err(Trouble::Refused(refusal)) if refusal.status == 422 && !paper.json => {
+            serde_json::from_str(&refusal.body).map_err(|_| Trouble::Refused(refusal))?
+        }
+        Err(trouble) => return Err(trouble),
+    };
+    let is_valid = remarks.valid == Some(true) && remarks.errors.is_empty();
+    if !paper.json {
+        for (kind, list) in [("error", &remarks.errors), ("warning", &remarks.warnings), ("hint", &remarks.hints)] {
+            list.iter().try_for_each(|remark| paper.line(&remark.line(kind)))?;
+        }
+        if is_valid {
+            paper.line("Nothing is wrong with it.")?;
+        }
+    }
+    if is_valid { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+}

@@ -1,0 +1,186 @@
+//! Starting, stopping and restarting instances, and waiting for what comes of it.
+
+use clap::Args;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::instance::{Instance, all, find_in, names};
+use super::manager::Manager;
+use super::moments::length;
+use super::paper::{Paper, in_line};
+use super::stream::Stream;
+use super::trouble::{FAILED, Trouble, complain};
+
+/// Which instances, and how long to wait for them.
+#[derive(Args, Clone, Debug)]
+pub struct Targets {
+    /// Their names, ids, or the beginnings of their ids.
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "NAME")]
+    names: Vec<String>,
+    /// All there are.
+    #[arg(long)]
+    all: bool,
+    /// Do not wait until they serve miners; it is enough that their clients are there.
+    #[arg(long)]
+    no_wait: bool,
+    /// Wait for so many seconds at most; an instance that still starts then goes on starting.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86400), conflicts_with = "no_wait")]
+    timeout: u64,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Deed {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
+}
+
+/// The answer to `POST /instances/actions`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Outcome {
+    results: Vec<Done>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Done {
+    id: String,
+    name: String,
+    success: bool,
+    message: String,
+}
+
+/// Does it, says what came of each, and fails if one of them failed.
+pub(super) async fn run(deed: Deed, targets: &Targets, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let body = if targets.all {
+        json!({ "action": deed.word(), "all": true })
+    } else {
+        let all = names(manager).await?;
+        let ids: Vec<&str> =
+            targets.names.iter().map(|name| Ok(find_in(&all, name)?.id.as_str())).collect::<Result<_, Trouble>>()?;
+        json!({ "action": deed.word(), "ids": ids })
+    };
+    // Before it is done, so that nothing is missed.
+    let changes = manager.listen("/api/instances", None).await?;
+    let answer = manager.send(Method::POST, "/api/instances/actions", Some(&body)).await?;
+    let outcome: Outcome = answer.read()?;
+    if paper.json {
+        paper.answer(&answer.text)?;
+        paper.flush()?;
+    }
+    let mut is_well = outcome.results.iter().all(|done| done.success);
+    let mut waited: BTreeMap<String, String> = BTreeMap::new();
+    for done in outcome.results {
+        let name = in_line(&done.name);
+        if !done.success {
+            said(paper, &name, &in_line(&done.message), true)?;
+        } else if targets.no_wait {
+            said(paper, &name, &in_line(&done.message), false)?;
+        } else {
+            waited.insert(done.id, name);
+        }
+    }
+    is_well &= wait(deed, waited, changes, targets.timeout, manager, paper).await?;
+    if is_well { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+}
+
+/// A line about one instance: what went well on the paper, what did not beside it. Programs have the answer already.
+fn said(paper: &mut Paper, name: &str, words: &str, is_bad: bool) -> Result<(), Trouble> {
+    // The manager's sentences begin with the name.
+    let line = if words.starts_with(name) { words.to_owned() } else { format!("{name}: {words}") };
+    if is_bad {
+        complain(&format!("jd-manager: {line}"));
+        return Ok(());
+    }
+    if paper.json {
+        return Ok(());
+    }
+    paper.line(&line)?;
+    paper.flush()
+}
+
+/// Whether an instance has come to where it shall be: how that is said, and whether it is bad. None: not yet.
+fn verdict(deed: Deed, one: &Instance) -> Option<(String, bool)> {
+    let why = || {
+        let cause = one.cause.as_ref().map(|cause| format!("{}. {}", cause.what, cause.advice)).filter(|words| words != ". ");
+        cause.or_else(|| one.last_error.clone()).unwrap_or_else(|| "its log says more".into())
+    };
+    match (deed, one.status.as_str()) {
+        (Deed::Stop, "stopped") => Some(("is stopped.".into(), false)),
+        (Deed::Stop, "starting" | "running" | "backing-off") => Some(("was started again meanwhile.".into(), true)),
+        (Deed::Stop, "failed") => Some(("has failed, and does not run.".into(), false)),
+        (_, "running") => Some(("runs and serves miners.".into(), false)),
+        (_, "failed") => Some((format!("has failed: {}", why()), true)),
+        (_, "backing-off") => Some((format!("ended and will be tried again: {}", why()), true)),
+        (_, "stopped") => Some(("was stopped meanwhile.".into(), true)),
+        _ => None,
+    }
+}
+
+/// Waits for those in `left`, by id; says of each what came of it, and returns whether all went well.
+async fn wait(
+    deed: Deed,
+    mut left: BTreeMap<String, String>,
+    mut changes: Stream,
+    timeout: u64,
+    manager: &Manager,
+    paper: &mut Paper,
+) -> Result<bool, Trouble> {
+    let end = Instant::now() + Duration::from_secs(timeout);
+    let mut is_well = true;
+    while !left.is_empty() {
+        // An event may be older than what was asked for in between, so it only says that it is time to look.
+        let now: HashMap<String, Instance> = all(manager).await?.into_iter().map(|(_, one)| (one.id.clone(), one)).collect();
+        let mut waiting = BTreeMap::new();
+        for (id, name) in left {
+            let found = match now.get(&id) {
+                Some(one) => verdict(deed, one),
+                None => Some(("was deleted meanwhile.".into(), true)),
+            };
+            match found {
+                Some((words, is_bad)) => {
+                    said(paper, &name, &format!("{name} {}", in_line(&words)), is_bad)?;
+                    is_well &= !is_bad;
+                }
+                None => drop(waiting.insert(id, name)),
+            }
+        }
+        left = waiting;
+        if left.is_empty() {
+            break;
+        }
+        match tokio::time::timeout_at(end, changes.next()).await {
+            Ok(Ok(Some(_))) => while changes.ready().is_some() {},
+            Ok(Ok(None) | Err(_)) => {
+                return Err(Trouble::Failed("the manager went away while this waited; what was begun goes on without it".into()));
+            }
+            Err(_) => {
+                for name in left.values() {
+                    let words = match deed {
+                        Deed::Stop => "its client has not ended",
+                        _ => "it does not serve miners yet; it goes on starting, and its log says what it waits for",
+                    };
+                    said(paper, name, &format!("after {} {words}.", length(timeout)), true)?;
+                }
+                return Ok(false);
+            }
+        }
+    }
+    Ok(is_well)
+}

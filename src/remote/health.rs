@@ -1,0 +1,182 @@
+//! `jd-manager health`: how instances are, what is wrong with them and what to do.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::instance::{all, find_in, named, names};
+use super::manager::Manager;
+use super::moments::age;
+use super::naming::Named;
+use super::paper::{Paper, in_line};
+use super::table::{Cell, Column, Table};
+use super::trouble::{Trouble, UNHEALTHY};
+
+/// The arguments of `jd-manager health`.
+#[derive(Args, Clone, Debug)]
+#[command(subcommand_negates_reqs = true)]
+pub struct HealthArgs {
+    /// One instance with all its checks: its name, its id, or the beginning of its id.
+    name: Option<String>,
+    /// A warning counts as unhealthy, too.
+    #[arg(long, global = true)]
+    strict: bool,
+    #[command(subcommand)]
+    command: Option<HealthCommand>,
+}
+
+/// The subcommands of `jd-manager health`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum HealthCommand {
+    /// Look now instead of telling what was found last.
+    Check {
+        /// Their names, ids, or the beginnings of their ids.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+/// The answer to `GET /health/{id}`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Report {
+    status: String,
+    score: u64,
+    place: Option<String>,
+    results: Vec<Checked>,
+}
+
+/// What a check found.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Checked {
+    check_type: String,
+    status: String,
+    message: String,
+    since: Option<String>,
+}
+
+/// Tells how instances are; the exit code says whether they are well.
+pub(super) async fn run(args: HealthArgs, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let found = match (args.command, args.name) {
+        (Some(HealthCommand::Check { names: wanted }), _) => {
+            let all = names(manager).await?;
+            let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let mut found = Vec::new();
+            for one in meant {
+                manager.send(Method::POST, &format!("/api/health/{}/check", one.id), None).await?;
+                if !found.is_empty() && !paper.json {
+                    paper.line("")?;
+                }
+                found.push(checks(one, manager, paper).await?);
+            }
+            found
+        }
+        (None, Some(name)) => vec![checks(&named(manager, &name).await?, manager, paper).await?],
+        (None, None) => overview(manager, paper).await?,
+    };
+    let is_bad = |status: &String| status == "unhealthy" || (args.strict && status == "warning");
+    if found.iter().any(is_bad) { Err(Trouble::Told(UNHEALTHY)) } else { Ok(()) }
+}
+
+/// Writes every check of an instance; returns how it is.
+async fn checks(one: &Named, manager: &Manager, paper: &mut Paper) -> Result<String, Trouble> {
+    let answer = manager.get(&format!("/api/health/{}", one.id)).await?;
+    let report: Report = answer.read()?;
+    if paper.json {
+        paper.answer(&answer.text)?;
+        return Ok(report.status);
+    }
+    let place = report.place.as_deref().map(|place| format!(", works for {}", in_line(place))).unwrap_or_default();
+    let score = if report.status == "unknown" { String::new() } else { format!(", {} of 100", report.score) };
+    paper.line(&format!("{} is {}{score}{place}", in_line(&one.name), words(&report.status)))?;
+    let mut table = Table::new(&[
+        Column::new("CHECK"),
+        Column::new("STATUS"),
+        Column::new("FOR").goes(1).right(),
+        Column::new("FINDING").wrapped(),
+    ]);
+    for check in &report.results {
+        table.row(vec![
+            Cell::new(&check.check_type),
+            Cell::state(&check.status),
+            Cell::or_dash(age(check.since.as_deref())),
+            Cell::new(&check.message),
+        ]);
+    }
+    table.write(paper)?;
+    Ok(report.status)
+}
+
+/// A stopped instance is neither well nor down.
+fn words(status: &str) -> String {
+    if status == "unknown" { "not judged".into() } else { in_line(status) }
+}
+
+/// Writes how everybody is, and what is wrong; returns how each is.
+async fn overview(manager: &Manager, paper: &mut Paper) -> Result<Vec<String>, Trouble> {
+    let mut statuses = Vec::new();
+    let mut raw = Vec::new();
+    let mut table = Table::new(&[
+        Column::new("NAME").wrapped(),
+        Column::new("STATE").goes(2),
+        Column::new("HEALTH"),
+        Column::new("SCORE").goes(1).right(),
+        Column::new("WORKS FOR").goes(3),
+    ]);
+    let mut findings = Table::new(&[
+        Column::new("NAME").wrapped(),
+        Column::new("HEALTH"),
+        Column::new("CHECK").goes(1),
+        Column::new("FOR").goes(2).right(),
+        Column::new("WHAT IS THE CASE, AND WHAT TO DO").wrapped(),
+    ]);
+    let mut has_findings = false;
+    for (_, one) in all(manager).await? {
+        let answer = match manager.get(&format!("/api/health/{}", one.id)).await {
+            Ok(answer) => answer,
+            // Deleted since the list was made.
+            Err(Trouble::Refused(refusal)) if refusal.status == 404 => continue,
+            Err(trouble) => return Err(trouble),
+        };
+        let report: Report = answer.read()?;
+        if paper.json {
+            let (id, name, status) = (json!(one.id), json!(one.name), json!(one.status));
+            raw.push(format!("{{\"id\":{id},\"name\":{name},\"status\":{status},\"health\":{}}}", answer.text.trim()));
+        }
+        let is_judged = report.status != "unknown";
+        table.row(vec![
+            Cell::new(&one.name),
+            Cell::state(&one.status),
+            Cell::state(&report.status),
+            Cell::or_dash(is_judged.then(|| report.score.to_string())),
+            Cell::or_dash(report.place.filter(|_| is_judged)),
+        ]);
+        for check in report.results.iter().filter(|check| ["warning", "unhealthy"].contains(&check.status.as_str())) {
+            has_findings = true;
+            findings.row(vec![
+                Cell::new(&one.name),
+                Cell::state(&check.status),
+                Cell::new(&check.check_type),
+                Cell::or_dash(age(check.since.as_deref())),
+                Cell::new(&check.message),
+            ]);
+        }
+        statuses.push(report.status);
+    }
+    if paper.json {
+        paper.answer(&format!("[{}]", raw.join(",")))?;
+        return Ok(statuses);
+    }
+    if statuses.is_empty() {
+        paper.line("There is no instance yet.")?;
+        return Ok(statuses);
+    }
+    table.write(paper)?;
+    if has_findings {
+        paper.line("")?;
+        findings.write(paper)?;
+    }
+    Ok(statuses)
+}

@@ -1,0 +1,110 @@
+//! An instance as the API tells it, all there are, and the one that is meant.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::manager::Manager;
+use super::naming::{Named, find};
+use super::trouble::Trouble;
+
+/// An instance as the API tells it, as far as it matters here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Instance {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) since: Option<String>,
+    pub(super) last_error: Option<String>,
+    pub(super) cause: Option<Cause>,
+    pub(super) health: Option<Glance>,
+    pub(super) uptime: Option<u64>,
+    pub(super) port: Option<u16>,
+    pub(super) config_name: String,
+    pub(super) config_revision: Option<u64>,
+    pub(super) running_revision: Option<u64>,
+    pub(super) desired: String,
+    pub(super) autostart: bool,
+    pub(super) restart_policy: String,
+    pub(super) restart_limit: Option<RestartLimit>,
+    pub(super) memory_limit_mib: Option<u64>,
+    pub(super) open_files_limit: Option<u64>,
+    pub(super) nice: Option<i64>,
+    pub(super) client_version: Option<String>,
+    pub(super) running_version: Option<String>,
+    pub(super) created_at: Option<String>,
+    pub(super) started_at: Option<String>,
+    pub(super) stopped_at: Option<String>,
+    pub(super) pid: Option<u32>,
+    pub(super) restarts: u64,
+    pub(super) failures: u64,
+    pub(super) retry_at: Option<String>,
+    pub(super) warning: Option<String>,
+}
+
+/// Why a client ended.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Cause {
+    pub(super) what: String,
+    pub(super) advice: String,
+}
+
+/// How an instance is, in short.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Glance {
+    pub(super) status: String,
+    pub(super) score: Option<u64>,
+    pub(super) place: Option<String>,
+    pub(super) place_since: Option<String>,
+    pub(super) trouble: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RestartLimit {
+    pub(super) failures: u64,
+    pub(super) within_s: u64,
+}
+
+/// The answer to `GET /instances`, each instance as it came.
+#[derive(Deserialize)]
+struct List {
+    instances: Vec<Box<RawValue>>,
+}
+
+/// As many instances come at once.
+const PAGE: usize = 1000;
+
+/// Every instance: as it came, and as it is read.
+pub(super) async fn all(manager: &Manager) -> Result<Vec<(Box<RawValue>, Instance)>, Trouble> {
+    let mut all = Vec::new();
+    loop {
+        let list: List = manager.get(&format!("/api/instances?limit={PAGE}&offset={}", all.len())).await?.read()?;
+        let is_last = list.instances.len() < PAGE;
+        for raw in list.instances {
+            let read =
+                serde_json::from_str(raw.get()).map_err(|e| Trouble::Failed(format!("an instance cannot be understood: {e}")))?;
+            all.push((raw, read));
+        }
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
+/// What every instance is called.
+pub(super) async fn names(manager: &Manager) -> Result<Vec<Named>, Trouble> {
+    Ok(all(manager).await?.into_iter().map(|(_, one)| Named { id: one.id, name: one.name }).collect())
+}
+
+/// The one of them that is meant.
+pub(super) fn find_in<'a>(all: &'a [Named], wanted: &str) -> Result<&'a Named, Trouble> {
+    find(all, wanted, "instance", "jd-manager instances")
+}
+
+/// The instance that is meant.
+pub(super) async fn named(manager: &Manager, wanted: &str) -> Result<Named, Trouble> {
+    find_in(&names(manager).await?, wanted).cloned()
+}

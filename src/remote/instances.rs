@@ -1,0 +1,311 @@
+//! `jd-manager instances`: the list, one of them, and what changes them. Starting and stopping is in `deeds`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+use super::asking::sure;
+use super::deeds::{self, Deed, Targets};
+use super::figures::hashrate;
+use super::instance::{Instance, all, find_in, named, names};
+use super::manager::Manager;
+use super::moments::{age, length, when};
+use super::naming::Named;
+use super::paper::{Paper, in_line};
+use super::table::{Cell, Column, Table};
+use super::trouble::Trouble;
+
+/// The subcommands of `jd-manager instances`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum InstancesCommand {
+    /// List the instances. This is what happens without a subcommand.
+    #[command(visible_alias = "ls")]
+    List(Which),
+    /// Show one with everything that is known of it.
+    Show {
+        /// Its name, its id, or the beginning of its id.
+        name: String,
+    },
+    /// Start instances and wait until they serve miners.
+    Start(Targets),
+    /// Stop instances and wait until their clients are gone.
+    Stop(Targets),
+    /// Restart instances, which takes up the newest configuration, and wait until they serve miners.
+    Restart(Targets),
+    /// Make an instance of a saved configuration. It is not started.
+    Create {
+        /// What it shall be called.
+        name: String,
+        /// The saved configuration it runs: its name, its id, or the beginning of its id.
+        #[arg(long, value_name = "NAME")]
+        config: String,
+        /// Start it together with jd-manager.
+        #[arg(long)]
+        autostart: bool,
+        /// When it is started again by itself: never, on-failure or always.
+        #[arg(long, value_name = "POLICY")]
+        restart_policy: Option<String>,
+        /// Pin it to this installed client.
+        #[arg(long, value_name = "VERSION")]
+        client_version: Option<String>,
+    },
+    /// Give an instance another name.
+    Rename {
+        /// Its name, its id, or the beginning of its id.
+        name: String,
+        /// What it shall be called.
+        new_name: String,
+    },
+    /// Say whether an instance is started together with jd-manager.
+    Autostart {
+        /// Its name, its id, or the beginning of its id.
+        name: String,
+        /// Whether it is.
+        value: OnOff,
+    },
+    /// Stop instances and remove them with their history, log and files.
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Their names, ids, or the beginnings of their ids.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Do not ask. Without a terminal to ask at, nothing is deleted unless this is given.
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// Which of them are listed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Which {
+    /// Only those in this state; can be given several times.
+    #[arg(long, value_enum, value_name = "STATE")]
+    state: Vec<State>,
+    /// Only those with this text in their name or that of their configuration, whatever the case.
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+}
+
+/// The states of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// No client is there, and none is wanted.
+    Stopped,
+    /// A client is there and does not serve miners yet.
+    Starting,
+    /// It serves miners.
+    Running,
+    /// The client ended unasked; the next try comes.
+    BackingOff,
+    /// The client was told to end.
+    Stopping,
+    /// The client ended unasked, and was given up on.
+    Failed,
+}
+
+/// Yes or no, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnOff {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// Does what a subcommand says.
+pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    match command.unwrap_or_else(|| InstancesCommand::List(Which::default())) {
+        InstancesCommand::List(which) => list(&which, manager, paper).await,
+        InstancesCommand::Show { name } => show(&name, manager, paper).await,
+        InstancesCommand::Start(targets) => deeds::run(Deed::Start, &targets, manager, paper).await,
+        InstancesCommand::Stop(targets) => deeds::run(Deed::Stop, &targets, manager, paper).await,
+        InstancesCommand::Restart(targets) => deeds::run(Deed::Restart, &targets, manager, paper).await,
+        InstancesCommand::Create { name, config, autostart, restart_policy, client_version } => {
+            let config = super::configs::named(manager, &config).await?;
+            let mut body = json!({ "name": name, "config_id": config.id, "autostart": autostart });
+            for (member, value) in [("restart_policy", restart_policy), ("client_version", client_version)] {
+                if let Some(value) = value {
+                    body[member] = Value::from(value);
+                }
+            }
+            change(manager, paper, Method::POST, "/api/instances", Some(&body)).await
+        }
+        InstancesCommand::Rename { name, new_name } => {
+            let one = named(manager, &name).await?;
+            change(manager, paper, Method::PATCH, &path(&one), Some(&json!({ "name": new_name }))).await
+        }
+        InstancesCommand::Autostart { name, value } => {
+            let one = named(manager, &name).await?;
+            change(manager, paper, Method::PATCH, &path(&one), Some(&json!({ "autostart": value == OnOff::On }))).await
+        }
+        InstancesCommand::Delete { names: wanted, yes } => {
+            let all = names(manager).await?;
+            let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let shown: Vec<String> = meant.iter().map(|one| in_line(&one.name)).collect();
+            sure(&format!("Delete {} with history, log and files?", shown.join(", ")), yes)?;
+            for one in meant {
+                change(manager, paper, Method::DELETE, &path(one), None).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn path(one: &Named) -> String {
+    format!("/api/instances/{}", one.id)
+}
+
+/// The answer to a change.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Changed {
+    message: String,
+}
+
+/// Asks for a change and says what the manager says of it.
+pub(super) async fn change(
+    manager: &Manager,
+    paper: &mut Paper,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(), Trouble> {
+    let answer = manager.send(method, path, body).await?;
+    if paper.json {
+        return paper.answer(&answer.text);
+    }
+    paper.line(&in_line(&answer.read::<Changed>()?.message))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Figures {
+    instances: Vec<Figure>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Figure {
+    instance_id: String,
+    metrics: HashMap<String, f64>,
+}
+
+/// The newest figures of every instance, by id.
+async fn figures(manager: &Manager) -> Result<HashMap<String, HashMap<String, f64>>, Trouble> {
+    let figures: Figures = manager.get("/api/metrics").await?.read()?;
+    Ok(figures.instances.into_iter().map(|one| (one.instance_id, one.metrics)).collect())
+}
+
+async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let all = all(manager).await?;
+    let total = all.len();
+    let wanted = which.search.as_deref().map(str::to_lowercase);
+    let is_wanted = |one: &Instance| {
+        let state = which.state.is_empty()
+            || which.state.iter().filter_map(ValueEnum::to_possible_value).any(|state| state.get_name() == one.status);
+        let has = |text: &str| wanted.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted));
+        state && (has(&one.name) || has(&one.config_name))
+    };
+    let shown: Vec<_> = all.into_iter().filter(|(_, one)| is_wanted(one)).collect();
+    if paper.json {
+        let raw: Vec<&str> = shown.iter().map(|(raw, _)| raw.get()).collect();
+        return paper.answer(&format!("{{\"instances\":[{}]}}", raw.join(",")));
+    }
+    if shown.is_empty() {
+        return paper.line(if total == 0 {
+            "There is no instance yet. jd-manager instances create makes one of a saved configuration."
+        } else {
+            "None of the instances fits."
+        });
+    }
+    let figures = figures(manager).await?;
+    let mut table = Table::new(&[
+        Column::new("NAME").wrapped(),
+        Column::new("STATE"),
+        Column::new("HEALTH").goes(1),
+        Column::new("WORKS FOR").goes(3),
+        Column::new("UPTIME").goes(2).right(),
+        Column::new("HASHRATE").goes(4).right(),
+        Column::new("MINERS").goes(6).right(),
+        Column::new("PORT").goes(5).right(),
+        Column::new("CONFIGURATION").goes(7).wrapped(),
+    ]);
+    for (_, one) in &shown {
+        let health = one.health.clone().unwrap_or_default();
+        let is_up = one.status == "running" || one.status == "starting";
+        // What is not there has no figures, even if some were measured a moment ago.
+        let figure = |name: &str| figures.get(&one.id).and_then(|all| all.get(name)).filter(|_| is_up);
+        table.row(vec![
+            Cell::new(&one.name),
+            Cell::state(&one.status),
+            if health.status.is_empty() { Cell::new("-") } else { Cell::state(&health.status) },
+            Cell::or_dash(health.place.filter(|_| is_up)),
+            Cell::or_dash(one.uptime.map(length)),
+            Cell::or_dash(figure("hashrate_measured").map(|rate| hashrate(*rate))),
+            Cell::or_dash(figure("miners").map(|count| format!("{count:.0}"))),
+            Cell::or_dash(one.port.map(|port| port.to_string())),
+            Cell::new(&one.config_name),
+        ]);
+    }
+    table.write(paper)
+}
+
+async fn show(name: &str, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let one = named(manager, name).await?;
+    let answer = manager.get(&path(&one)).await?;
+    if paper.json {
+        return paper.answer(&answer.text);
+    }
+    let one: Instance = answer.read()?;
+    let health = one.health.clone().unwrap_or_default();
+    let mut table = Table::of_facts();
+    table.fact("name", Some(&one.name));
+    table.fact("id", Some(&one.id));
+    table.row(vec![Cell::new("state"), Cell::state(&one.status)]);
+    table.fact("since", when(one.since.as_deref()));
+    table.fact("warning", one.warning.as_ref());
+    table.fact("next try", when(one.retry_at.as_deref()));
+    if let Some(cause) = &one.cause {
+        table.fact("why it ended", Some(&cause.what));
+        table.fact("what to do", Some(&cause.advice));
+    }
+    table.fact("last error", one.last_error.as_ref());
+    if !health.status.is_empty() {
+        table.row(vec![Cell::new("health"), Cell::state(&health.status)]);
+        table.fact("score", health.score.map(|score| format!("{score} of 100")));
+        table.fact("look first at", health.trouble);
+        table.fact(
+            "works for",
+            health.place.map(|place| match age(health.place_since.as_deref()) {
+                Some(age) => format!("{place}, for {age}"),
+                None => place,
+            }),
+        );
+    }
+    let revision = match (one.config_revision, one.running_revision) {
+        (Some(newest), Some(running)) if newest != running => {
+            format!("{}, runs with revision {running}; a restart applies revision {newest}", one.config_name)
+        }
+        (Some(newest), _) => format!("{}, revision {newest}", one.config_name),
+        _ => one.config_name.clone(),
+    };
+    table.fact("configuration", Some(revision));
+    table.fact("port for miners", one.port.map(|port| port.to_string()));
+    table.fact("client", one.running_version.as_ref());
+    table.fact("pinned to client", one.client_version.as_ref());
+    table.fact("process", one.pid.map(|pid| pid.to_string()));
+    table.fact("started", when(one.started_at.as_deref()));
+    table.fact("ended", when(one.stopped_at.as_deref()));
+    table.fact("wanted", Some(&one.desired));
+    table.fact("autostart", Some(if one.autostart { "on" } else { "off" }));
+    let limit = one.restart_limit.map(|limit| format!(", at most {} times within {}", limit.failures, length(limit.within_s)));
+    table.fact("restart policy", Some(format!("{}{}", one.restart_policy, limit.unwrap_or_default())));
+    table.fact("restarts", Some(format!("{} by itself, {} failures in a row", one.restarts, one.failures)));
+    table.fact("memory limit", one.memory_limit_mib.map(|mib| format!("{mib} MiB")));
+    table.fact("open files limit", one.open_files_limit.map(|files| files.to_string()));
+    table.fact("nice", one.nice.filter(|nice| *nice != 0).map(|nice| nice.to_string()));
+    table.fact("made", when(one.created_at.as_deref()));
+    table.write(paper)
+}

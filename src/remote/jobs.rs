@@ -1,0 +1,160 @@
+//! A piece of work on clients, followed to its end.
+
+use serde::Deserialize;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use super::manager::Manager;
+use super::paper::{Paper, in_line};
+use super::trouble::{FAILED, Trouble, complain};
+
+/// A piece of work as the API tells it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Job {
+    pub(super) id: String,
+    task: String,
+    version: String,
+    stage: String,
+    progress: Option<u8>,
+    message: String,
+    ended_at: Option<String>,
+    excerpt: Vec<String>,
+    next: Option<String>,
+    switch: Option<Switch>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Switch {
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Step {
+    name: String,
+    state: String,
+    words: String,
+}
+
+impl Job {
+    /// What it does, and how far it is.
+    pub(super) fn words(&self) -> String {
+        let progress = self.progress.map(|progress| format!(" ({progress} %)")).unwrap_or_default();
+        format!("{} {}: {}{progress}", self.task, self.version, self.message)
+    }
+
+    /// It came out as it was meant. `rolled-back` is what a switch is that did not work; a rollback that works is `switched`.
+    fn is_good(&self) -> bool {
+        ["installed", "switched"].contains(&self.stage.as_str())
+    }
+}
+
+/// A manager that is started again goes on with the work; for so many seconds it is waited for.
+const PATIENCE: u32 = 60;
+
+/// Follows a piece of work, and what follows on it, to the end. Progress stands on standard error, the result on the paper.
+pub(super) async fn follow(id: &str, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let mut next = Some(id.to_owned());
+    while let Some(id) = next {
+        let (raw, job) = end(&id, manager, paper).await?;
+        if paper.json {
+            paper.answer(&raw)?;
+        } else if job.is_good() {
+            paper.line(&in_line(&job.message))?;
+        } else {
+            job.excerpt.iter().for_each(|line| complain(&format!("  {}", in_line(line))));
+            complain(&format!("jd-manager: {}", in_line(&job.message)));
+        }
+        paper.flush()?;
+        if !job.is_good() {
+            return Err(Trouble::Told(FAILED));
+        }
+        next = job.next;
+    }
+    Ok(())
+}
+
+/// How a piece of work ended: as it came, and as it is read.
+async fn end(id: &str, manager: &Manager, paper: &Paper) -> Result<(String, Job), Trouble> {
+    let path = format!("/api/updates/jobs/{id}");
+    let mut progress = Progress { is_live: std::io::stderr().is_terminal() && !paper.json, said: Vec::new(), is_shown: false };
+    let mut tries = 0;
+    loop {
+        let mut lost = "the manager has ended".to_owned();
+        match manager.listen(&path, None).await {
+            Ok(mut stream) => {
+                tries = 0;
+                while let Some(event) = stream.next().await.unwrap_or_else(|why| {
+                    lost = why;
+                    None
+                }) {
+                    if event.name != "job" {
+                        continue;
+                    }
+                    let Ok(job) = serde_json::from_str::<Job>(&event.data) else { continue };
+                    if !paper.json {
+                        progress.show(&job);
+                    }
+                    if job.ended_at.is_some() {
+                        progress.wipe();
+                        return Ok((event.data, job));
+                    }
+                }
+            }
+            Err(Trouble::Failed(why)) => lost = why,
+            Err(trouble) => return Err(trouble),
+        }
+        tries += 1;
+        if tries > PATIENCE {
+            progress.wipe();
+            return Err(Trouble::Failed(format!(
+                "{lost}. The next manager goes on with it; jd-manager updates says how far it is."
+            )));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// What was shown of the way to the end.
+struct Progress {
+    /// A line that is written over again and again; else a line for each thing that is new.
+    is_live: bool,
+    said: Vec<String>,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn show(&mut self, job: &Job) {
+        let steps =
+            job.switch.iter().flat_map(|switch| &switch.steps).filter(|step| step.state != "waiting" && step.state != "trying");
+        for step in steps {
+            self.once(in_line(&format!("{}: {}. {}", step.name, step.state, step.words)).trim_end().to_owned());
+        }
+        if job.ended_at.is_some() {
+            return;
+        }
+        if self.is_live {
+            let percent = job.progress.map(|progress| format!(" {progress} %")).unwrap_or_default();
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K{}{percent}", in_line(&job.message));
+            self.is_shown = true;
+        } else {
+            self.once(in_line(&format!("{}: {}", job.stage, job.message)));
+        }
+    }
+
+    fn once(&mut self, line: String) {
+        if !self.said.contains(&line) {
+            self.wipe();
+            complain(&line);
+            self.said.push(line);
+        }
+    }
+
+    fn wipe(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! An event stream, read event by event.
+
+use std::time::Duration;
+
+use super::connection::because;
+
+/// A manager says something every 15 s, if only that it is there.
+const SILENCE: Duration = Duration::from_secs(50);
+/// No event is as long; what is longer is no event stream.
+const LONGEST: usize = 32 << 20;
+
+/// One event.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Event {
+    /// Its kind; empty for the usual one of its stream.
+    pub(super) name: String,
+    /// Where a new stream goes on behind it, if it says so.
+    pub(super) id: Option<String>,
+    /// Its JSON.
+    pub(super) data: String,
+}
+
+/// An event stream that is open.
+#[derive(Debug)]
+pub(super) struct Stream {
+    response: reqwest::Response,
+    unread: Unread,
+}
+
+impl Stream {
+    /// The stream in an answer.
+    pub(super) fn new(response: reqwest::Response) -> Self {
+        Self { response, unread: Unread::default() }
+    }
+
+    /// An event that is here already.
+    pub(super) fn ready(&mut self) -> Option<Event> {
+        self.unread.take()
+    }
+
+    /// The next event; none: the stream has ended.
+    ///
+    /// # Errors
+    /// Why it was torn off.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>, String> {
+        loop {
+            if let Some(event) = self.unread.take() {
+                return Ok(Some(event));
+            }
+            let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
+            match chunk.map_err(|_| "nothing was heard for too long".to_owned())?.map_err(|e| because(&e))? {
+                Some(bytes) => self.unread.bytes.extend_from_slice(&bytes),
+                None => return Ok(None),
+            }
+            if self.unread.bytes.len() - self.unread.read > LONGEST {
+                return Err("what came is no event stream".into());
+            }
+        }
+    }
+}
+
+/// What came and was not told yet.
+#[derive(Debug, Default)]
+struct Unread {
+    bytes: Vec<u8>,
+    /// Up to here it was told.
+    read: usize,
+}
+
+impl Unread {
+    /// The next whole event.
+    fn take(&mut self) -> Option<Event> {
+        loop {
+            let rest = &self.bytes[self.read..];
+            let Some(end) = memchr::memmem::find(rest, b"\n\n") else {
+                self.bytes.drain(..self.read);
+                self.read = 0;
+                return None;
+            };
+            let event = Event::of(&String::from_utf8_lossy(&rest[..end]));
+            self.read += end + 2;
+            // A comment keeps the connection alive.
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+}
+
+impl Event {
+    fn of(block: &str) -> Option<Self> {
+        let mut event = Self::default();
+        let mut has_data = false;
+        for line in block.lines() {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "event" => value.clone_into(&mut event.name),
+                "id" => event.id = Some(value.to_owned()),
+                "data" => {
+                    if has_data {
+                        event.data.push('\n');
+                    }
+                    event.data.push_str(value);
+                    has_data = true;
+                }
+                _ => {}
+            }
+        }
+        has_data.then_some(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_whole_however_they_come() {
+        let text = ": hello\n\nevent: instance\ndata: {\"a\":1}\n\nid: 7\ndata: x\ndata: y\n\n:\n\ndata: rest";
+        for size in 1..text.len() {
+            let mut unread = Unread::default();
+            let mut heard = Vec::new();
+            for piece in text.as_bytes().chunks(size) {
+                unread.bytes.extend_from_slice(piece);
+                heard.extend(std::iter::from_fn(|| unread.take()));
+            }
+            let expected = [
+                Event { name: "instance".into(), id: None, data: "{\"a\":1}".into() },
+                Event { name: String::new(), id: Some("7".into()), data: "x\ny".into() },
+            ];
+            assert_eq!(heard, expected, "in pieces of {size}");
+            assert_eq!(&unread.bytes[unread.read..], b"data: rest");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Tables for people: no lines, as wide as the terminal; where there is no room the least important columns go first, then long texts are wrapped.
+
+use comfy_table::{Cell as Place, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, TableStyle};
+
+use super::paper::{Paper, in_line};
+use super::trouble::Trouble;
+
+/// Between two columns.
+const GAP: u16 = 2;
+/// A text that is wrapped has at least so many columns.
+const NARROWEST: u16 = 24;
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    title: &'static str,
+    /// Where there is no room, those with the highest number go first; 0: never.
+    goes: u8,
+    is_right: bool,
+    is_wrapped: bool,
+}
+
+impl Column {
+    /// A column that always stays.
+    pub(super) const fn new(title: &'static str) -> Self {
+        Self { title, goes: 0, is_right: false, is_wrapped: false }
+    }
+
+    /// Where there is no room it goes, the highest number first.
+    pub(super) const fn goes(self, goes: u8) -> Self {
+        Self { goes, ..self }
+    }
+
+    /// Its figures stand at the right.
+    pub(super) const fn right(self) -> Self {
+        Self { is_right: true, ..self }
+    }
+
+    /// Its texts are wrapped where there is no room.
+    pub(super) const fn wrapped(self) -> Self {
+        Self { is_wrapped: true, ..self }
+    }
+}
+
+/// How something is, as a colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mood {
+    Good,
+    Doubtful,
+    Bad,
+    Quiet,
+}
+
+impl Mood {
+    /// The mood of a state or a health in the API's words.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        match word {
+            "running" | "healthy" | "installed" | "switched" => Some(Self::Good),
+            "starting" | "stopping" | "warning" => Some(Self::Doubtful),
+            "backing-off" | "failed" | "unhealthy" => Some(Self::Bad),
+            "stopped" | "unknown" | "cancelled" => Some(Self::Quiet),
+            _ => None,
+        }
+    }
+
+    const ALL: [Self; 4] = [Self::Good, Self::Doubtful, Self::Bad, Self::Quiet];
+
+    /// Stands before a coloured text while columns are measured: a character without width, which no text of others has any more.
+    const fn mark(self) -> char {
+        match self {
+            Self::Good => '\u{2061}',
+            Self::Doubtful => '\u{2062}',
+            Self::Bad => '\u{2063}',
+            Self::Quiet => '\u{2064}',
+        }
+    }
+
+    const fn escape(self) -> &'static str {
+        match self {
+            Self::Good => "\u{1b}[32m",
+            Self::Doubtful => "\u{1b}[33m",
+            Self::Bad => "\u{1b}[31m",
+            Self::Quiet => "\u{1b}[2m",
+        }
+    }
+}
+
+/// Stands behind a coloured text.
+const END: char = '\u{2060}';
+
+/// A word in the colour of its mood; without colours the word alone.
+pub(super) fn coloured(word: &str, mood: Option<Mood>, paper: &Paper) -> String {
+    match mood {
+        Some(mood) if paper.is_coloured => format!("{}{word}\u{1b}[0m", mood.escape()),
+        _ => word.to_owned(),
+    }
+}
+
+/// What stands in a table.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    text: String,
+    mood: Option<Mood>,
+}
+
+impl Cell {
+    /// Text of anybody.
+    pub(super) fn new(text: impl AsRef<str>) -> Self {
+        Self { text: in_line(text.as_ref()), mood: None }
+    }
+
+    /// A state or health in the API's words, which has a colour.
+    pub(super) fn state(word: &str) -> Self {
+        Self { mood: Mood::of(word), ..Self::new(word) }
+    }
+
+    /// Nothing is known: a dash.
+    pub(super) fn or_dash(text: Option<impl AsRef<str>>) -> Self {
+        text.map_or_else(|| Self::new("-"), Self::new)
+    }
+}
+
+/// A table that is filled row by row.
+#[derive(Debug)]
+pub(super) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+    has_titles: bool,
+}
+
+impl Table {
+    /// A table with titles.
+    pub(super) fn new(columns: &[Column]) -> Self {
+        Self { columns: columns.to_vec(), rows: Vec::new(), has_titles: true }
+    }
+
+    /// What something is, line by line: a word and what it says.
+    pub(super) fn of_facts() -> Self {
+        Self { columns: vec![Column::new(""), Column::new("").wrapped()], rows: Vec::new(), has_titles: false }
+    }
+
+    /// Another row.
+    pub(super) fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    /// Another fact, if there is something to say.
+    pub(super) fn fact(&mut self, word: &str, says: Option<impl AsRef<str>>) {
+        if let Some(says) = says.filter(|says| !says.as_ref().is_empty()) {
+            self.row(vec![Cell::new(word), Cell::new(says)]);
+        }
+    }
+
+    /// Writes it.
+    pub(super) fn write(&self, paper: &mut Paper) -> Result<(), Trouble> {
+        for line in self.lines(paper.width, paper.is_coloured) {
+            paper.line(&line)?;
+        }
+        Ok(())
+    }
+
+    fn lines(&self, width: Option<u16>, is_coloured: bool) -> Vec<String> {
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        if let Some(width) = width {
+            let natural = self.grid(&shown, false).column_max_content_widths();
+            let least = |at: usize| if self.columns[at].is_wrapped { natural[at].min(NARROWEST) } else { natural[at] };
+            let total = |shown: &[usize]| shown.iter().map(|at| least(*at).saturating_add(GAP)).fold(0, u16::saturating_add);
+            while total(&shown).saturating_sub(GAP) > width {
+                let Some(first) = shown.iter().copied().max_by_key(|at| self.columns[*at].goes) else { break };
+                if self.columns[first].goes == 0 {
+                    break;
+                }
+                shown.retain(|at| *at != first);
+            }
+        }
+        let mut grid = self.grid(&shown, is_coloured);
+        if let Some(width) = width {
+            // The gap behind the last column is trimmed.
+            grid.set_width(width.saturating_add(GAP)).set_content_arrangement(ContentArrangement::Dynamic);
+            for (at, column) in shown.iter().enumerate() {
+                if !self.columns[*column].is_wrapped
+                    && let Some(column) = grid.column_mut(at)
+                {
+                    column.set_constraint(ColumnConstraint::ContentWidth);
+                }
+            }
+        }
+        grid.lines().map(|line| painted(line.trim_end())).collect()
+    }
+
+    fn grid(&self, shown: &[usize], is_coloured: bool) -> Grid {
+        let mut grid = Grid::new();
+        grid.load_style(TableStyle::new());
+        if self.has_titles {
+            grid.set_header(shown.iter().map(|at| self.columns[*at].title));
+        }
+        for row in &self.rows {
+            grid.add_row(shown.iter().map(|at| match row.get(*at) {
+                Some(Cell { text, mood: Some(mood) }) if is_coloured => Place::new(format!("{}{text}{END}", mood.mark())),
+                Some(cell) => Place::new(&cell.text),
+                None => Place::new(""),
+            }));
+        }
+        for (at, column) in shown.iter().enumerate() {
+            if let Some(place) = grid.column_mut(at) {
+                place.set_padding((0, GAP));
+                if self.columns[*column].is_right {
+                    place.set_cell_alignment(CellAlignment::Right);
+                }
+            }
+        }
+        grid
+    }
+}
+
+/// The marks as the terminal's colours.
+fn painted(line: &str) -> String {
+    let mut line = line.replace(END, "\u{1b}[0m");
+    for mood in Mood::ALL {
+        line = line.replace(mood.mark(), mood.escape());
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&[
+            Column::new("NAME").wrapped(),
+            Column::new("STATE"),
+            Column::new("PORT").goes(2).right(),
+            Column::new("WHAT").goes(1).wrapped(),
+        ]);
+        let words = "this is a long sentence that has no room in a narrow place and is wrapped there";
+        table.row(vec![Cell::new("barn\u{1b}[2J\u{2063}"), Cell::state("running"), Cell::new("34265"), Cell::new(words)]);
+        table.row(vec![Cell::new("日本"), Cell::state("failed"), Cell::or_dash(None::<&str>), Cell::new("")]);
+        table
+    }
+
+    #[test]
+    fn without_a_width_a_row_is_a_line() {
+        let lines = table().lines(None, false);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(lines[0], "NAME  STATE     PORT  WHAT");
+        assert!(lines[1].starts_with("barn  running  34265  this is a long") && lines[1].ends_with("wrapped there"), "{lines:?}");
+        // Wide characters take two places.
+        assert_eq!(lines[2], "日本  failed       -");
+    }
+
+    #[test]
+    fn where_there_is_no_room_columns_go_and_texts_are_wrapped() {
+        let widest = |lines: &[String]| lines.iter().map(|line| line.chars().count()).max().unwrap();
+        let wrapped = table().lines(Some(60), false);
+        assert!(wrapped.len() > 3 && widest(&wrapped) <= 60 && wrapped[0].contains("PORT"), "{wrapped:#?}");
+        let narrow = table().lines(Some(44), false);
+        assert!(!narrow[0].contains("PORT") && narrow[0].contains("WHAT") && widest(&narrow) <= 44, "{narrow:#?}");
+        assert_eq!(table().lines(Some(20), false)[0], "NAME  STATE");
+        // Narrower than what has to be there: still something, and no panic.
+        (1..20).for_each(|width| assert!(!table().lines(Some(width), true).is_empty(), "{width}"));
+    }
+
+    #[test]
+    fn colours_change_nothing_about_the_columns() {
+        for width in [None, Some(30), Some(60), Some(200)] {
+            let (with, without) = (table().lines(width, true), table().lines(width, false));
+            assert!(with[1].contains("\u{1b}[32mrunning\u{1b}[0m") && with.iter().any(|line| line.contains("\u{1b}[31mfailed")));
+            let plain: Vec<String> = with.iter().map(|line| super::super::paper::plain(line).trim_end().to_owned()).collect();
+            assert_eq!(plain, without);
+        }
+    }
+}

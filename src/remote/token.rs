@@ -1,0 +1,55 @@
+//! The token that a manager is shown: from the environment or a file, never from the command line, where every user of the machine reads it.
+
+use std::path::Path;
+
+/// A token, which nothing prints.
+#[derive(Clone)]
+pub(super) struct Token {
+    secret: String,
+    /// Where it came from, for messages.
+    pub(super) whence: String,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token from {}", self.whence)
+    }
+}
+
+impl Token {
+    /// The variable with a token in it.
+    const VARIABLE: &str = "JD_MANAGER_TOKEN";
+
+    /// The token in the environment, if there is one.
+    pub(super) fn from_environment() -> Result<Option<Self>, String> {
+        match std::env::var(Self::VARIABLE) {
+            Ok(text) if text.trim().is_empty() => Ok(None),
+            Ok(text) => Self::checked(&text, Self::VARIABLE.into()).map(Some),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => Err(format!("{} holds no token", Self::VARIABLE)),
+        }
+    }
+
+    /// The token in a file: its first line.
+    pub(super) fn from_file(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("--token-file: {} cannot be read: {e}", path.display()))?;
+        Self::checked(text.lines().next().unwrap_or_default(), path.display().to_string())
+    }
+
+    fn checked(text: &str, whence: String) -> Result<Self, String> {
+        let secret = text.trim();
+        if !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self { secret: secret.to_owned(), whence })
+        } else {
+            Err(format!("{whence} holds no token such as jd-manager token create prints it"))
+        }
+    }
+
+    /// What stands in a request; kept out of logs.
+    pub(super) fn header(&self) -> reqwest::header::HeaderValue {
+        let mut value = reqwest::header::HeaderValue::from_str(&format!("Bearer {}", self.secret))
+            .unwrap_or_else(|_| reqwest::header::HeaderValue::from_static("Bearer"));
+        value.set_sensitive(true);
+        value
+    }
+}

@@ -1,0 +1,348 @@
+//! `jd-manager updates`: which clients there are, and getting others into use.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+use super::asking::sure;
+use super::figures::bytes;
+use super::instance::{find_in, names};
+use super::instances::change;
+use super::jobs::{Job, follow};
+use super::manager::Manager;
+use super::moments::{age, when};
+use super::naming::Named;
+use super::paper::{Paper, in_line};
+use super::table::{Cell, Column, Table};
+use super::trouble::Trouble;
+
+/// The subcommands of `jd-manager updates`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum UpdatesCommand {
+    /// Show which client is in use, which are installed, and whether there is a newer one. This is what happens without a subcommand.
+    List,
+    /// Ask for releases now.
+    Check,
+    /// Install a client. The one in use stays in use, unless there is none or --switch is given.
+    Install {
+        /// A release's tag or a client's version [default: the newest release].
+        version: Option<String>,
+        /// Switch instances to it afterwards.
+        #[arg(long)]
+        switch: bool,
+        /// Build that version from the cargo registry, with the cargo of whoever runs jd-manager.
+        #[arg(long, requires = "version")]
+        build: bool,
+        /// Take this program or release archive, which lies on the manager's machine.
+        #[arg(long, value_name = "PATH", conflicts_with_all = ["build", "version"])]
+        file: Option<PathBuf>,
+        /// Take a release that gives no checksum.
+        #[arg(long)]
+        accept_unverified: bool,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Take instances to an installed client, one after the other; one that does not come up well goes back.
+    Switch {
+        /// The installed client.
+        version: String,
+        /// Only these instances, which are pinned to it; without any, all that follow the client in use.
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        gate: Gate,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Take instances back to the client that was in use before.
+    Rollback {
+        /// To this installed client instead.
+        version: Option<String>,
+        #[command(flatten)]
+        gate: Gate,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Cancel the work under way; an instance that is being tried goes back first.
+    Cancel,
+    /// Remove an installed client that nobody needs.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// The installed client.
+        version: String,
+        /// Do not ask. Without a terminal to ask at, nothing is deleted unless this is given.
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// Whether to wait for the end of the work.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Patience {
+    /// Only begin it.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// How an instance shows that it has come up well.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Gate {
+    /// Each instance must serve miners within so many seconds [default: 90].
+    #[arg(long, value_name = "SECONDS")]
+    ready_within: Option<u64>,
+    /// And stay well for so many seconds more [default: 20].
+    #[arg(long, value_name = "SECONDS")]
+    watch: Option<u64>,
+}
+
+impl Gate {
+    fn into(self, body: &mut Value) {
+        for (member, seconds) in [("ready_within_s", self.ready_within), ("watch_s", self.watch)] {
+            if let Some(seconds) = seconds {
+                body[member] = seconds.into();
+            }
+        }
+    }
+}
+
+/// The answer to `GET /updates`, of which that to `GET /updates/check` is a part.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Updates {
+    fixed: Option<String>,
+    no_client: Option<String>,
+    available: bool,
+    current: Option<String>,
+    latest: Option<String>,
+    latest_client: Option<String>,
+    checked_at: Option<String>,
+    problem: Option<String>,
+    releases: Vec<Release>,
+    installed: Vec<Installed>,
+    previous: Option<String>,
+    job: Option<Job>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Release {
+    tag: String,
+    published_at: Option<String>,
+    prerelease: bool,
+    asset: Asset,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asset {
+    state: String,
+    size: Option<u64>,
+    why: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Installed {
+    name: String,
+    in_use: bool,
+    instances: Vec<Named>,
+    manifest: Option<Manifest>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Manifest {
+    origin: String,
+    tag: Option<String>,
+    installed_at: Option<String>,
+}
+
+/// The answer to work that has begun.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Begun {
+    job: String,
+    message: String,
+}
+
+/// Does what a subcommand says.
+pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    match command.unwrap_or(UpdatesCommand::List) {
+        UpdatesCommand::List => list(manager, paper).await,
+        UpdatesCommand::Check => {
+            let answer = manager.get("/api/updates/check").await?;
+            if paper.json {
+                return paper.answer(&answer.text);
+            }
+            let found: Updates = answer.read()?;
+            paper.line(&headline(&found))?;
+            releases(&found, paper)
+        }
+        UpdatesCommand::Install { version, switch, build, file, accept_unverified, patience } => {
+            let mut body = json!({ "switch": switch, "accept_unverified": accept_unverified });
+            if let Some(file) = file {
+                let whole =
+                    std::path::absolute(&file).map_err(|e| Trouble::Misused(format!("--file: {}: {e}", file.display())))?;
+                let whole = whole.to_str().ok_or_else(|| Trouble::Misused("--file: the path is no text".into()))?;
+                body["source"] = "file".into();
+                body["path"] = whole.into();
+            } else if build {
+                body["source"] = "build".into();
+            }
+            if let Some(version) = version {
+                body["version"] = version.into();
+            }
+            begin("/api/updates/install", &body, patience, manager, paper).await
+        }
+        UpdatesCommand::Switch { version, names: wanted, gate, patience } => {
+            let mut body = json!({ "version": version });
+            if !wanted.is_empty() {
+                let all = names(manager).await?;
+                let ids = wanted.iter().map(|name| Ok(find_in(&all, name)?.id.clone())).collect::<Result<Vec<_>, Trouble>>()?;
+                body["instances"] = json!(ids);
+            }
+            gate.into(&mut body);
+            begin("/api/updates/switch", &body, patience, manager, paper).await
+        }
+        UpdatesCommand::Rollback { version, gate, patience } => {
+            let mut body = json!({});
+            if let Some(version) = version {
+                body["version"] = version.into();
+            }
+            gate.into(&mut body);
+            begin("/api/updates/rollback", &body, patience, manager, paper).await
+        }
+        UpdatesCommand::Cancel => {
+            let now: Updates = manager.get("/api/updates").await?.read()?;
+            let job = now.job.ok_or_else(|| Trouble::Failed("no work is under way".into()))?;
+            change(manager, paper, Method::POST, &format!("/api/updates/jobs/{}/cancel", job.id), None).await
+        }
+        UpdatesCommand::Remove { version, yes } => {
+            sure(&format!("Remove the installed client {}?", in_line(&version)), yes)?;
+            let mut url =
+                reqwest::Url::parse("http://localhost/api/updates/installed").map_err(|e| Trouble::Failed(e.to_string()))?;
+            if let Ok(mut path) = url.path_segments_mut() {
+                path.push(&version);
+            }
+            change(manager, paper, Method::DELETE, url.path(), None).await
+        }
+    }
+}
+
+/// Begins a piece of work and follows it to its end.
+async fn begin(path: &str, body: &Value, patience: Patience, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let answer = manager.send(Method::POST, path, Some(body)).await?;
+    if patience.no_wait && paper.json {
+        return paper.answer(&answer.text);
+    }
+    let begun: Begun = answer.read()?;
+    if patience.no_wait {
+        return paper.line(&in_line(&begun.message));
+    }
+    follow(&begun.job, manager, paper).await
+}
+
+fn headline(updates: &Updates) -> String {
+    let newest = |latest: &String| match &updates.latest_client {
+        Some(client) => format!("{latest} (client {client})"),
+        None => latest.clone(),
+    };
+    let line = match (&updates.current, &updates.latest) {
+        (None, None) => "No client is in use, and no release is known; jd-manager updates check asks for them.".into(),
+        (None, Some(latest)) => {
+            format!("No client is in use. The newest release is {}; jd-manager updates install takes it.", newest(latest))
+        }
+        (Some(current), Some(latest)) if updates.available => {
+            format!("Client {current} is in use. Release {} is newer.", newest(latest))
+        }
+        (Some(current), Some(_)) => format!("Client {current} is in use, and nothing newer is known."),
+        (Some(current), None) => {
+            format!("Client {current} is in use. No release is known; jd-manager updates check asks for them.")
+        }
+    };
+    in_line(&line)
+}
+
+async fn list(manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+    let answer = manager.get("/api/updates").await?;
+    if paper.json {
+        return paper.answer(&answer.text);
+    }
+    let updates: Updates = answer.read()?;
+    paper.line(&headline(&updates))?;
+    // With a client in the store or with --client, that is a fault of its own.
+    if let Some(why) = updates.no_client.as_ref().filter(|_| updates.fixed.is_some() || !updates.installed.is_empty()) {
+        paper.line(&in_line(why))?;
+    }
+    if let Some(fixed) = &updates.fixed {
+        paper.line(&format!("It is given with --client: {}", in_line(fixed)))?;
+    }
+    if let Some(at) = when(updates.checked_at.as_deref()) {
+        paper.line(&format!("Releases were asked for at {at}."))?;
+    }
+    if let Some(problem) = &updates.problem {
+        paper.line(&in_line(problem))?;
+    }
+    if let Some(job) = &updates.job {
+        paper.line(&format!("Under way: {}", in_line(&job.words())))?;
+    }
+    if !updates.installed.is_empty() {
+        paper.line("")?;
+        let mut table = Table::new(&[
+            Column::new("INSTALLED"),
+            Column::new("USE"),
+            Column::new("RELEASE").goes(1),
+            Column::new("FROM").goes(3),
+            Column::new("AGE").goes(2).right(),
+            Column::new("NEEDED BY").goes(4).wrapped(),
+        ]);
+        for one in &updates.installed {
+            let manifest = one.manifest.as_ref();
+            let users: Vec<&str> = one.instances.iter().map(|user| user.name.as_str()).collect();
+            let part = match (one.in_use, updates.previous.as_ref() == Some(&one.name)) {
+                (true, _) => "in use",
+                (false, true) => "rollback",
+                (false, false) => "-",
+            };
+            table.row(vec![
+                Cell::new(&one.name),
+                Cell::new(part),
+                Cell::or_dash(manifest.and_then(|manifest| manifest.tag.as_deref())),
+                Cell::or_dash(manifest.map(|manifest| manifest.origin.as_str())),
+                Cell::or_dash(manifest.and_then(|manifest| age(manifest.installed_at.as_deref()))),
+                Cell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
+            ]);
+        }
+        table.write(paper)?;
+    }
+    releases(&updates, paper)
+}
+
+/// As many releases are shown.
+const SHOWN: usize = 5;
+
+fn releases(updates: &Updates, paper: &mut Paper) -> Result<(), Trouble> {
+    if updates.releases.is_empty() {
+        return Ok(());
+    }
+    paper.line("")?;
+    let mut table =
+        Table::new(&[Column::new("RELEASE"), Column::new("AGE").goes(1).right(), Column::new("FILE FOR THIS MACHINE").wrapped()]);
+    for one in updates.releases.iter().take(SHOWN) {
+        let file = match (one.asset.state.as_str(), one.asset.size) {
+            ("ready", Some(size)) => bytes(size),
+            ("ready", None) => "there".into(),
+            ("uploading", _) => "is still being uploaded".into(),
+            _ => one.asset.why.clone().unwrap_or_else(|| "none".into()),
+        };
+        let tag = if one.prerelease { format!("{} (not for everybody yet)", one.tag) } else { one.tag.clone() };
+        table.row(vec![Cell::new(tag), Cell::or_dash(age(one.published_at.as_deref())), Cell::new(file)]);
+    }
+    table.write(paper)?;
+    if updates.releases.len() > SHOWN {
+        paper.line(&format!("… and {} older ones", updates.releases.len() - SHOWN))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Which manager a command speaks to, and how it gets there: by the Unix socket of a data directory, or by an address.
+
+use clap::Args;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::connection::Connection;
+use super::manager::Manager;
+use super::token::Token;
+use super::trouble::Trouble;
+use crate::settings::{Given, Settings};
+
+/// Which manager is asked, and who reads the answer.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Which manager, and who reads the answer")]
+pub struct Way {
+    /// Ask the manager at this address, as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Its token is in JD_MANAGER_TOKEN or --token-file.
+    #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
+    url: Option<String>,
+    /// A file with the token to show; a token on the command line would be seen by everybody on this machine.
+    #[arg(long, env = "JD_MANAGER_TOKEN_FILE", value_name = "FILE", global = true)]
+    token_file: Option<PathBuf>,
+    /// Certificates in PEM that are trusted over HTTPS besides the machine's authorities, as the manager's own.
+    #[arg(long, env = "JD_MANAGER_TLS_CA", value_name = "FILE", global = true)]
+    tls_ca: Option<PathBuf>,
+    /// Ask the manager that runs on this data directory [default: $XDG_DATA_HOME/jd-manager] [env: JD_MANAGER_DATA_DIR].
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// Its settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there] [env: JD_MANAGER_SETTINGS].
+    #[arg(long, value_name = "FILE", global = true)]
+    settings: Option<PathBuf>,
+    /// Print the API's JSON as it comes, for programs; what goes wrong stands on standard error as problem details.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+impl Way {
+    /// Connects. A flag says more than any variable: with JD_MANAGER_URL in the environment, --data-dir still means that directory.
+    pub(super) fn manager(self) -> Result<Manager, Trouble> {
+        let is_here = self.data_dir.is_some() || self.settings.is_some();
+        let url = match self.url {
+            Some(url) => Some(url),
+            None if is_here => None,
+            None => set("JD_MANAGER_URL")
+                .map(OsString::into_string)
+                .transpose()
+                .map_err(|_| Trouble::Misused("JD_MANAGER_URL is no address".into()))?,
+        };
+        let by_file = self.token_file.filter(|file| !file.as_os_str().is_empty());
+        let by_file = by_file.map(|file| Token::from_file(&file)).transpose().map_err(Trouble::Misused)?;
+        if let Some(url) = url {
+            let connection = Connection::by_url(&url, self.tls_ca.as_deref()).map_err(Trouble::Misused)?;
+            return Ok(Manager::new(connection, or_environment(by_file)?));
+        }
+        let given = Given::in_dir(self.data_dir.or_else(|| set("JD_MANAGER_DATA_DIR").map(PathBuf::from)));
+        let file = self.settings.or_else(|| set("JD_MANAGER_SETTINGS").map(PathBuf::from));
+        let settings = Settings::gather(given, file.as_deref()).map_err(|e| Trouble::Misused(e.to_string()))?;
+        match settings.socket_path() {
+            Some(path) => match Connection::by_socket(&path).map_err(Trouble::Failed)? {
+                // Whoever may open the socket is trusted. A token in the environment is for other doors and may be a lesser one.
+                Some(connection) => Ok(Manager::new(connection, by_file)),
+                None => Err(nobody(&settings, &path.display().to_string())),
+            },
+            // Only where there is to be no socket: behind the port may be the manager of another directory, with instances of the same names.
+            None => {
+                let connection = Connection::by_port(settings.listen, settings.tls.as_ref()).map_err(Trouble::Failed)?;
+                Ok(Manager::new(connection, or_environment(by_file)?))
+            }
+        }
+    }
+}
+
+fn or_environment(by_file: Option<Token>) -> Result<Option<Token>, Trouble> {
+    match by_file {
+        Some(token) => Ok(Some(token)),
+        None => Token::from_environment().map_err(Trouble::Misused),
+    }
+}
+
+fn nobody(settings: &Settings, socket: &str) -> Trouble {
+    Trouble::Failed(format!(
+        "no jd-manager runs on {} (nobody listens at {socket}). Start it there with: jd-manager --data-dir {}; or, if it is a service: systemctl start \
+         jd-manager. One that runs elsewhere is asked with --data-dir DIR or --url http://127.0.0.1:3000/.",
+        settings.data_dir.display(),
+        settings.data_dir.display(),
+    ))
+}
