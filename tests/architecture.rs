@@ -436,6 +436,8 @@ fn imports_go_one_way() {
                 (0, _) => breaches.unless_allowed(source, &path, "the vocabulary imports nothing of ours"),
                 (1, 1..) => breaches.unless_allowed(source, &path, "a tool imports the vocabulary only"),
                 (2..=9, 10) => breaches.unless_allowed(source, &path, "a domain does not know the house around it"),
+                (_, 2..=9) if own == "remote" => breaches.unless_allowed(source, &path, "it knows the API alone"),
+                _ if own == "remote" && top == "db" => breaches.unless_allowed(source, &path, "it knows the API alone"),
                 (own, other) if own < 10 && other >= own => {
                     breaches.unless_allowed(source, &path, "domains import those before them")
                 }

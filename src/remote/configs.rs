@@ -356,7 +356,12 @@ async fn check(file: &Path, manager: &Manager, paper: &mut Paper) -> Result<(), 
             list.iter().try_for_each(|remark| paper.line(&remark.line(kind)))?;
         }
         if is_valid {
-            paper.line("Nothing is wrong with it.")?;
+            let but = match remarks.warnings.len() {
+                0 => String::new(),
+                1 => ", with a warning".into(),
+                many => format!(", with {many} warnings"),
+            };
+            paper.line(&format!("It is valid{but}."))?;
         }
     }
     if is_valid { Ok(()) } else { Err(Trouble::Told(FAILED)) }

@@ -4,7 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -85,7 +85,7 @@ pub(super) async fn run(deed: Deed, targets: &Targets, manager: &Manager, paper:
         paper.flush()?;
     }
     let mut is_well = outcome.results.iter().all(|done| done.success);
-    let mut waited: BTreeMap<String, String> = BTreeMap::new();
+    let mut waited = Vec::new();
     for done in outcome.results {
         let name = in_line(&done.name);
         if !done.success {
@@ -93,7 +93,7 @@ pub(super) async fn run(deed: Deed, targets: &Targets, manager: &Manager, paper:
         } else if targets.no_wait {
             said(paper, &name, &in_line(&done.message), false)?;
         } else {
-            waited.insert(done.id, name);
+            waited.push((done.id, name));
         }
     }
     is_well &= wait(deed, waited, changes, targets.timeout, manager, paper).await?;
@@ -133,10 +133,10 @@ fn verdict(deed: Deed, one: &Instance) -> Option<(String, bool)> {
     }
 }
 
-/// Waits for those in `left`, by id; says of each what came of it, and returns whether all went well.
+/// Waits for those in `left`, ids and names; says of each what came of it, and returns whether all went well.
 async fn wait(
     deed: Deed,
-    mut left: BTreeMap<String, String>,
+    mut left: Vec<(String, String)>,
     mut changes: Stream,
     timeout: u64,
     manager: &Manager,
@@ -147,7 +147,7 @@ async fn wait(
     while !left.is_empty() {
         // An event may be older than what was asked for in between, so it only says that it is time to look.
         let now: HashMap<String, Instance> = all(manager).await?.into_iter().map(|(_, one)| (one.id.clone(), one)).collect();
-        let mut waiting = BTreeMap::new();
+        let mut waiting = Vec::new();
         for (id, name) in left {
             let found = match now.get(&id) {
                 Some(one) => verdict(deed, one),
@@ -158,7 +158,7 @@ async fn wait(
                     said(paper, &name, &format!("{name} {}", in_line(&words)), is_bad)?;
                     is_well &= !is_bad;
                 }
-                None => drop(waiting.insert(id, name)),
+                None => waiting.push((id, name)),
             }
         }
         left = waiting;
@@ -171,7 +171,7 @@ async fn wait(
                 return Err(Trouble::Failed("the manager went away while this waited; what was begun goes on without it".into()));
             }
             Err(_) => {
-                for name in left.values() {
+                for (_, name) in &left {
                     let words = match deed {
                         Deed::Stop => "its client has not ended",
                         _ => "it does not serve miners yet; it goes on starting, and its log says what it waits for",

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use super::asking::sure;
 use super::deeds::{self, Deed, Targets};
-use super::figures::hashrate;
 use super::instance::{Instance, all, find_in, named, names};
 use super::manager::Manager;
 use super::moments::{age, length, when};
@@ -16,6 +15,7 @@ use super::naming::Named;
 use super::paper::{Paper, in_line};
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
+use crate::chart::{Unit, format_value};
 
 /// The subcommands of `jd-manager instances`.
 #[derive(Clone, Debug, Subcommand)]
@@ -243,7 +243,7 @@ async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(),
             if health.status.is_empty() { Cell::new("-") } else { Cell::state(&health.status) },
             Cell::or_dash(health.place.filter(|_| is_up)),
             Cell::or_dash(one.uptime.map(length)),
-            Cell::or_dash(figure("hashrate_measured").map(|rate| hashrate(*rate))),
+            Cell::or_dash(figure("hashrate_miners").map(|rate| format_value(Unit::HashesPerSecond, *rate))),
             Cell::or_dash(figure("miners").map(|count| format!("{count:.0}"))),
             Cell::or_dash(one.port.map(|port| port.to_string())),
             Cell::new(&one.config_name),

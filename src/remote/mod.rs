@@ -9,7 +9,6 @@ mod configs;
 mod connection;
 mod daily;
 mod deeds;
-mod figures;
 mod health;
 mod healthcheck;
 mod instance;

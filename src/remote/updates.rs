@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 use super::asking::sure;
-use super::figures::bytes;
 use super::instance::{find_in, names};
 use super::instances::change;
 use super::jobs::{Job, follow};
@@ -17,6 +16,7 @@ use super::naming::Named;
 use super::paper::{Paper, in_line};
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
+use crate::chart::{Unit, format_value};
 
 /// The subcommands of `jd-manager updates`.
 #[derive(Clone, Debug, Subcommand)]
@@ -138,7 +138,7 @@ struct Release {
 #[serde(default)]
 struct Asset {
     state: String,
-    size: Option<u64>,
+    size: Option<f64>,
     why: Option<String>,
 }
 
@@ -332,7 +332,7 @@ fn releases(updates: &Updates, paper: &mut Paper) -> Result<(), Trouble> {
         Table::new(&[Column::new("RELEASE"), Column::new("AGE").goes(1).right(), Column::new("FILE FOR THIS MACHINE").wrapped()]);
     for one in updates.releases.iter().take(SHOWN) {
         let file = match (one.asset.state.as_str(), one.asset.size) {
-            ("ready", Some(size)) => bytes(size),
+            ("ready", Some(size)) => format_value(Unit::Bytes, size),
             ("ready", None) => "there".into(),
             ("uploading", _) => "is still being uploaded".into(),
             _ => one.asset.why.clone().unwrap_or_else(|| "none".into()),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::connection::Connection;
 use super::manager::Manager;
@@ -17,8 +17,8 @@ pub struct Way {
     /// Ask the manager at this address, as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Its token is in JD_MANAGER_TOKEN or --token-file.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
     url: Option<String>,
-    /// A file with the token to show; a token on the command line would be seen by everybody on this machine.
-    #[arg(long, env = "JD_MANAGER_TOKEN_FILE", value_name = "FILE", global = true)]
+    /// A file with the token to show [env: JD_MANAGER_TOKEN_FILE]; a token on the command line would be seen by everybody on this machine.
+    #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
     /// Certificates in PEM that are trusted over HTTPS besides the machine's authorities, as the manager's own.
     #[arg(long, env = "JD_MANAGER_TLS_CA", value_name = "FILE", global = true)]
@@ -50,8 +50,7 @@ impl Way {
                 .transpose()
                 .map_err(|_| Trouble::Misused("JD_MANAGER_URL is no address".into()))?,
         };
-        let by_file = self.token_file.filter(|file| !file.as_os_str().is_empty());
-        let by_file = by_file.map(|file| Token::from_file(&file)).transpose().map_err(Trouble::Misused)?;
+        let by_file = self.token_file.map(|file| Token::from_file(&file)).transpose().map_err(Trouble::Misused)?;
         if let Some(url) = url {
             let connection = Connection::by_url(&url, self.tls_ca.as_deref()).map_err(Trouble::Misused)?;
             return Ok(Manager::new(connection, or_environment(by_file)?));
@@ -77,7 +76,10 @@ impl Way {
 fn or_environment(by_file: Option<Token>) -> Result<Option<Token>, Trouble> {
     match by_file {
         Some(token) => Ok(Some(token)),
-        None => Token::from_environment().map_err(Trouble::Misused),
+        None => match set("JD_MANAGER_TOKEN_FILE") {
+            Some(file) => Token::from_file(Path::new(&file)).map(Some).map_err(Trouble::Misused),
+            None => Token::from_environment().map_err(Trouble::Misused),
+        },
     }
 }
 

@@ -68,7 +68,9 @@ async fn a_token_opens_what_its_role_may_and_is_never_printed() {
     }
     // Whoever may open the socket needs none, and a lesser one in the environment takes nothing away.
     let mut by_socket = at(&manager, &["instances", "stop", "barn"]);
-    by_socket.env("JD_MANAGER_TOKEN", &viewer);
+    let lesser = manager.scratch().join("lesser");
+    fs::write(&lesser, &viewer).unwrap();
+    by_socket.env("JD_MANAGER_TOKEN", &viewer).env("JD_MANAGER_TOKEN_FILE", &lesser);
     assert_eq!(run(by_socket).well(), "barn is stopped.\n");
     // That directory is meant, whatever the environment says.
     let mut here = at(&manager, &["instances"]);
