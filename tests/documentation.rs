@@ -180,5 +180,5 @@ async fn people_get_a_page_and_programs_the_document() {
         assert!(targets.contains(&target[1..].to_owned()), "{target}");
     }
     // From every page there is a way here.
-    assert_eq!(manager.ask("/", "text/html").await.page(200).count("header a[href='/openapi']"), 1);
+    assert_eq!(manager.ask("/", "text/html").await.page(200).count("footer a[href='/openapi']"), 1);
 }
