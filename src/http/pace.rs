@@ -43,7 +43,7 @@ impl Pace {
     #[must_use]
     pub fn of(rate: u32) -> Self {
         Self(NonZeroU32::new(rate).map(|rate| {
-            let burst = rate.saturating_mul(NonZeroU32::MIN.saturating_add(BURST - 1));
+            let burst = NonZeroU32::new(rate.get().saturating_mul(BURST)).unwrap_or(rate);
             let quota = Quota::per_second(rate).allow_burst(burst);
             let addresses = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
             Arc::new(Counts { addresses, asked: AtomicU64::new(0), rate })

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::asking::sure;
+use super::asking::Doomed;
 use super::instances::change;
 use super::manager::Manager;
 use super::moments::age;
@@ -69,14 +69,7 @@ pub enum ConfigsCommand {
     },
     /// Delete saved configurations with all their revisions.
     #[command(visible_alias = "rm")]
-    Delete {
-        /// Their names, ids, or the beginnings of their ids.
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-        /// Do not ask. Without a terminal to ask at, nothing is deleted unless this is given.
-        #[arg(long, short)]
-        yes: bool,
-    },
+    Delete(Doomed),
 }
 
 /// The answer to `GET /saved-configs`.
@@ -219,11 +212,11 @@ pub(super) async fn run(command: Option<ConfigsCommand>, manager: &Manager, pape
             }
             if remarks.accepted == Some(true) { Ok(()) } else { Err(Trouble::Told(FAILED)) }
         }
-        ConfigsCommand::Delete { names: wanted, yes } => {
+        ConfigsCommand::Delete(Doomed { names: wanted, consent }) => {
             let all = names(manager).await?;
             let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| format!("\"{}\"", in_line(&one.name))).collect();
-            sure(&format!("Delete {} with all revisions?", shown.join(", ")), yes)?;
+            consent.to(&format!("Delete {} with all revisions?", shown.join(", ")))?;
             for one in meant {
                 change(manager, paper, Method::DELETE, &format!("/api/saved-configs/{}", one.id), None).await?;
             }

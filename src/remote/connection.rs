@@ -19,6 +19,8 @@ pub(super) struct Connection {
     base: String,
     /// How people call it in messages.
     pub(super) shown: String,
+    /// Whoever is on the way can read what is said: another machine, without TLS.
+    pub(super) is_open: bool,
     /// The socket's path leads through it.
     _dir: Option<File>,
 }
@@ -41,7 +43,13 @@ impl Connection {
             Err(_) => return Ok(None),
         }
         let http = outgoing::plain().redirect(Policy::none()).unix_socket(short).build().map_err(|e| e.to_string())?;
-        Ok(Some(Self { http, base: "http://localhost".into(), shown: path.display().to_string(), _dir: Some(dir) }))
+        Ok(Some(Self {
+            http,
+            base: "http://localhost".into(),
+            shown: path.display().to_string(),
+            is_open: false,
+            _dir: Some(dir),
+        }))
     }
 
     /// By the address that a manager on this machine listens on.
@@ -62,7 +70,8 @@ impl Connection {
         };
         let http = http.redirect(Policy::none()).connect_timeout(CONNECT).build().map_err(|e| e.to_string())?;
         let base = format!("{scheme}://{address}");
-        Ok(Self { http, shown: base.clone(), base, _dir: None })
+        // What goes to an address of one's own stays in the machine.
+        Ok(Self { http, shown: base.clone(), base, is_open: false, _dir: None })
     }
 
     /// By an address anywhere. Over HTTPS the machine's authorities are trusted, and what is in the file `trusted`.
@@ -94,7 +103,8 @@ impl Connection {
         // A proxy of the environment has nothing to do with this machine.
         let http = if is_here { http.no_proxy() } else { http };
         let http = http.redirect(Policy::none()).connect_timeout(CONNECT).build().map_err(|e| e.to_string())?;
-        Ok(Self { http, shown: base.clone(), base, _dir: None })
+        let is_open = url.scheme() == "http" && !is_here;
+        Ok(Self { http, shown: base.clone(), base, is_open, _dir: None })
     }
 
     /// A request for a path.

@@ -64,11 +64,9 @@ Examples:
         way: Way,
     },
     /// Show the log of an instance, or follow it.
-    #[command(after_help = "With --json: a record a line, each as the API tells it.
-
-Examples:
+    #[command(after_help = format!("{CODES}\nWith --json: a record a line, each as the API tells it.\n\nExamples:
   jd-manager logs barn -n 500 --level warn
-  jd-manager logs barn -f --grep NewTemplate")]
+  jd-manager logs barn -f --grep NewTemplate"))]
     Logs {
         /// What of it.
         #[command(flatten)]
@@ -91,8 +89,8 @@ Examples:
         way: Way,
     },
     /// Tell what holds now by the rules of alerts.
-    #[command(after_help = "Example:
-  jd-manager alerts --json | jq '.standing | length'")]
+    #[command(after_help = format!("{CODES}\n\nExample:
+  jd-manager alerts --json | jq '.standing | length'"))]
     Alerts {
         /// Which manager.
         #[command(flatten)]

@@ -1,12 +1,13 @@
 //! `jd-manager instances`: the list, one of them, and what changes them. Starting and stopping is in `deeds`.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-use super::asking::sure;
+use super::asking::Doomed;
 use super::deeds::{self, Deed, Targets};
 use super::instance::{Instance, all, find_in, named, names};
 use super::manager::Manager;
@@ -16,6 +17,7 @@ use super::paper::{Paper, in_line};
 use super::table::{Cell, Column, Table};
 use super::trouble::Trouble;
 use crate::chart::{Unit, format_value};
+use crate::keeper::machine::State;
 
 /// The subcommands of `jd-manager instances`.
 #[derive(Clone, Debug, Subcommand)]
@@ -67,42 +69,18 @@ pub enum InstancesCommand {
     },
     /// Stop instances and remove them with their history, log and files.
     #[command(visible_alias = "rm")]
-    Delete {
-        /// Their names, ids, or the beginnings of their ids.
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-        /// Do not ask. Without a terminal to ask at, nothing is deleted unless this is given.
-        #[arg(long, short)]
-        yes: bool,
-    },
+    Delete(Doomed),
 }
 
 /// Which of them are listed.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Which {
     /// Only those in this state; can be given several times.
-    #[arg(long, value_enum, value_name = "STATE")]
-    state: Vec<State>,
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
+    state: Vec<String>,
     /// Only those with this text in their name or that of their configuration, whatever the case.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-}
-
-/// The states of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum State {
-    /// No client is there, and none is wanted.
-    Stopped,
-    /// A client is there and does not serve miners yet.
-    Starting,
-    /// It serves miners.
-    Running,
-    /// The client ended unasked; the next try comes.
-    BackingOff,
-    /// The client was told to end.
-    Stopping,
-    /// The client ended unasked, and was given up on.
-    Failed,
 }
 
 /// Yes or no, as people write it.
@@ -140,11 +118,11 @@ pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, pa
             let one = named(manager, &name).await?;
             change(manager, paper, Method::PATCH, &path(&one), Some(&json!({ "autostart": value == OnOff::On }))).await
         }
-        InstancesCommand::Delete { names: wanted, yes } => {
+        InstancesCommand::Delete(Doomed { names: wanted, consent }) => {
             let all = names(manager).await?;
             let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| in_line(&one.name)).collect();
-            sure(&format!("Delete {} with history, log and files?", shown.join(", ")), yes)?;
+            consent.to(&format!("Delete {} with history, log and files?", shown.join(", ")))?;
             for one in meant {
                 change(manager, paper, Method::DELETE, &path(one), None).await?;
             }
@@ -203,8 +181,7 @@ async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(),
     let total = all.len();
     let wanted = which.search.as_deref().map(str::to_lowercase);
     let is_wanted = |one: &Instance| {
-        let state = which.state.is_empty()
-            || which.state.iter().filter_map(ValueEnum::to_possible_value).any(|state| state.get_name() == one.status);
+        let state = which.state.is_empty() || which.state.contains(&one.status);
         let has = |text: &str| wanted.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted));
         state && (has(&one.name) || has(&one.config_name))
     };

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use super::asking::sure;
+use super::asking::Consent;
 use super::instance::{find_in, names};
 use super::instances::change;
 use super::jobs::{Job, follow};
@@ -72,9 +72,8 @@ pub enum UpdatesCommand {
     Remove {
         /// The installed client.
         version: String,
-        /// Do not ask. Without a terminal to ask at, nothing is deleted unless this is given.
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -219,8 +218,8 @@ pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, pape
             let job = now.job.ok_or_else(|| Trouble::Failed("no work is under way".into()))?;
             change(manager, paper, Method::POST, &format!("/api/updates/jobs/{}/cancel", job.id), None).await
         }
-        UpdatesCommand::Remove { version, yes } => {
-            sure(&format!("Remove the installed client {}?", in_line(&version)), yes)?;
+        UpdatesCommand::Remove { version, consent } => {
+            consent.to(&format!("Remove the installed client {}?", in_line(&version)))?;
             let mut url =
                 reqwest::Url::parse("http://localhost/api/updates/installed").map_err(|e| Trouble::Failed(e.to_string()))?;
             if let Ok(mut path) = url.path_segments_mut() {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::connection::Connection;
 use super::manager::Manager;
+use super::paper::plain;
 use super::token::Token;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, complain};
 use crate::settings::{Given, Settings};
 
 /// Which manager is asked, and who reads the answer.
@@ -53,7 +54,14 @@ impl Way {
         let by_file = self.token_file.map(|file| Token::from_file(&file)).transpose().map_err(Trouble::Misused)?;
         if let Some(url) = url {
             let connection = Connection::by_url(&url, self.tls_ca.as_deref()).map_err(Trouble::Misused)?;
-            return Ok(Manager::new(connection, or_environment(by_file)?));
+            let token = or_environment(by_file)?;
+            if token.is_some() && connection.is_open && !self.json {
+                complain(&format!(
+                    "jd-manager: the token goes to {} without encryption, and whoever is on the way can use it, too. Have that manager speak HTTPS (--tls-cert).",
+                    plain(&connection.shown)
+                ));
+            }
+            return Ok(Manager::new(connection, token));
         }
         let given = Given::in_dir(self.data_dir.or_else(|| set("JD_MANAGER_DATA_DIR").map(PathBuf::from)));
         let file = self.settings.or_else(|| set("JD_MANAGER_SETTINGS").map(PathBuf::from));

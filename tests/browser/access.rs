@@ -42,10 +42,7 @@ async fn from_nobody_to_a_user_and_out_again(browser: &Browser) {
     browser.go(&manager.url("/instances")).await;
     browser.arrives("/login").await;
     assert!(!browser.offers("Log out").await);
-    let complaints = browser.complaints().await;
-    // What a browser notes of every answer from 400 on is no complaint about the page.
-    let own: Vec<_> = complaints.iter().filter(|one| !one.contains("Failed to load resource")).collect();
-    assert!(own.is_empty(), "{own:?}");
+    browser.has_nothing_to_complain_of().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

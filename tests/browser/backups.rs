@@ -41,9 +41,7 @@ async fn from_none_to_one_and_back(browser: &Browser) {
     browser.press("Delete this backup").await;
     browser.arrives("/backups").await;
     browser.until("one is there", "return document.querySelectorAll('tbody tr').length === 1").await;
-    let complaints = browser.complaints().await;
-    let own: Vec<_> = complaints.iter().filter(|one| !one.contains("Failed to load resource")).collect();
-    assert!(own.is_empty(), "{own:?}");
+    browser.has_nothing_to_complain_of().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

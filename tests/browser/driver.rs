@@ -296,6 +296,13 @@ impl Browser {
         entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect()
     }
 
+    /// Fails if the console was told anything but the statuses of refused forms, which the browser notes by itself.
+    pub async fn has_nothing_to_complain_of(&self) {
+        let complaints = self.complaints().await;
+        let own: Vec<_> = complaints.iter().filter(|one| !one.contains("Failed to load resource")).collect();
+        assert!(own.is_empty(), "{own:?}");
+    }
+
     /// A picture of the whole page as a PNG file, made by a screen that is as high as the page.
     pub async fn picture(&self, file: &std::path::Path) {
         let size = self.ask("return [innerWidth, document.documentElement.scrollHeight]").await;

@@ -66,6 +66,13 @@ async fn a_token_opens_what_its_role_may_and_is_never_printed() {
     for secret in [&viewer, &operator, wrong] {
         assert!(!everything.contains(secret), "{everything}");
     }
+    // Where others could read it, that is said; this machine by another name than its own is one of these.
+    let elsewhere = manager.url("/").replace("127.0.0.1", "0.0.0.0");
+    let mut open = program(&["instances", "--url", &elsewhere]);
+    open.env("JD_MANAGER_TOKEN", &viewer);
+    let said = run(open).err;
+    assert!(said.contains("without encryption") && !said.contains(&viewer), "{said}");
+    assert!(!run(program(&["instances", "--url", &elsewhere])).err.contains("without encryption"), "there is no token");
     // Whoever may open the socket needs none, and a lesser one in the environment takes nothing away.
     let mut by_socket = at(&manager, &["instances", "stop", "barn"]);
     let lesser = manager.scratch().join("lesser");

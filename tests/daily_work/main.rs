@@ -67,7 +67,10 @@ pub fn program(arguments: &[&str]) -> Command {
 
 /// Runs a command to its end.
 pub fn run(mut command: Command) -> Run {
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    ended(command.output().unwrap())
+}
+
+fn ended(Output { status, stdout, stderr }: Output) -> Run {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Run { code: status.code().expect("it ended by itself"), out: text(stdout), err: text(stderr) }
 }
@@ -76,9 +79,7 @@ pub fn run(mut command: Command) -> Run {
 pub fn run_with(mut command: Command, input: &str) -> Run {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Run { code: status.code().expect("it ended by itself"), out: text(stdout), err: text(stderr) }
+    ended(child.wait_with_output().unwrap())
 }
 
 /// The command on a manager's data directory, by its socket.

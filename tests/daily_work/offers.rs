@@ -15,9 +15,7 @@ fn every_command_says_how_it_is_used_and_with_which_exit_code_it_ends() {
             assert!(help.contains(flag), "{command} says nothing of {flag}");
         }
         assert!(!help.contains("--token "), "a token has no place on the command line: {help}");
-    }
-    for command in ["instances", "configs", "health", "updates"] {
-        assert!(run(program(&[command, "--help"])).well().contains("Exit codes: 0"), "{command}");
+        assert!(help.contains("Exit codes: 0"), "{help}");
     }
 }
 
