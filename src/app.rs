@@ -24,6 +24,7 @@ use crate::keeper::machine::State;
 use crate::listener::{Listener, Needed, Plan, Tls};
 use crate::logs::Logs;
 use crate::metrics::{self, Board, Keep, Metrics, Sampler};
+use crate::notices::ManagerNotices;
 use crate::notify::Sender;
 use crate::schedule::Schedule;
 use crate::settings::{OnShutdown, Settings, SocketAt};
@@ -76,6 +77,7 @@ where
     let had_terminal = std::io::stdin().is_terminal();
 
     let stop = CancellationToken::new();
+    let notices = ManagerNotices::default();
     let configs = Configs::new(db.clone(), vault.clone());
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
@@ -118,6 +120,7 @@ where
         updates,
         alerts,
         backups,
+        notices,
         stop: stop.clone(),
         started: begun,
         started_at,

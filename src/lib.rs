@@ -36,6 +36,7 @@ pub mod http;
 pub mod keeper;
 pub mod listener;
 pub mod logbuf;
+pub mod notices;
 pub mod notify;
 pub mod openapi;
 pub mod sampling;

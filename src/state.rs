@@ -20,6 +20,7 @@ use crate::logs::Logs;
 use crate::logs::routes::Pages;
 use crate::metrics::Metrics;
 use crate::metrics::routes::Board;
+use crate::notices::ManagerNotices;
 use crate::setup::Setups;
 use crate::updates::Updates;
 
@@ -46,6 +47,8 @@ pub struct AppState {
     pub alerts: Alerts,
     /// Backups.
     pub backups: Backups,
+    /// Problems of the manager itself.
+    pub notices: ManagerNotices,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
@@ -64,13 +67,16 @@ pub struct Wellness {
     timestamp: Timestamp,
     /// For how long it has run, whole seconds.
     uptime: u64,
+    /// The ids of the notices that the overview shows.
+    notices: Vec<&'static str>,
 }
 
 impl AppState {
     /// That the manager is well.
     #[must_use]
     pub fn wellness(&self) -> Wellness {
-        Wellness { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs() }
+        let notices = self.notices.list().iter().map(|notice| notice.id).collect();
+        Wellness { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs(), notices }
     }
 }
 
@@ -118,7 +124,12 @@ impl FromRef<AppState> for Backups {
 
 impl FromRef<AppState> for Lists {
     fn from_ref(state: &AppState) -> Self {
-        Self { instances: state.instances.clone(), configs: state.configs.clone(), stop: state.stop.clone() }
+        Self {
+            instances: state.instances.clone(),
+            configs: state.configs.clone(),
+            notices: state.notices.clone(),
+            stop: state.stop.clone(),
+        }
     }
 }
 

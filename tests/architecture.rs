@@ -26,6 +26,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "keeper",
             "listener",
             "logbuf",
+            "notices",
             "notify",
             "openapi",
             "sampling",

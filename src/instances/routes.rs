@@ -22,6 +22,7 @@ use crate::http::respond::next_page;
 use crate::http::want::{Form, Offer};
 use crate::http::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
 use crate::ids::{ConfigId, InstanceId};
+use crate::notices::ManagerNotices;
 
 /// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
@@ -34,6 +35,8 @@ pub struct Lists {
     pub instances: Instances,
     /// The configurations they may run.
     pub configs: Configs,
+    /// Problems of the manager itself.
+    pub notices: ManagerNotices,
     /// Streams end with the manager.
     pub stop: CancellationToken,
 }
@@ -76,7 +79,7 @@ pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is
         (false, None)
     };
     let news = lists.instances.glances().news();
-    Ok(ListPage { frame, is_overview, has_configs, no_client, news, instances })
+    Ok(ListPage { frame, is_overview, has_configs, no_client, news, notices: lists.notices.list(), instances })
 }
 
 /// `GET /instances/new`.

@@ -24,17 +24,22 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
+    let notices = lists.notices.subscribe();
     // What changed between the page and its stream is in the first table.
     let first = if as_html { table(&lists, frame.clone(), is_overview).await } else { None };
     let first = first.map(|html| SseEvent::default().data(html));
-    let events = stream::unfold((changes, lists), move |(mut changes, lists)| {
+    let events = stream::unfold((changes, notices, lists), move |(mut changes, mut notices, lists)| {
         let frame = frame.clone();
         async move {
             loop {
-                let changed = match changes.recv().await {
-                    Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
-                    Err(RecvError::Lagged(_)) => None,
-                    Err(RecvError::Closed) => return None,
+                let changed = tokio::select! {
+                    change = changes.recv() => match change {
+                        Ok(id) => lists.instances.get(id).await.ok().map(|instance| (id, instance)),
+                        Err(RecvError::Lagged(_)) => None,
+                        Err(RecvError::Closed) => return None,
+                    },
+                    // They are part of the list.
+                    Ok(()) = notices.changed() => None,
                 };
                 if as_html {
                     // Several changes in one moment are one new table, which shows the state after all of them.
@@ -54,7 +59,7 @@ pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overvie
                     },
                 };
                 if let Some(event) = event {
-                    return Some((event, (changes, lists)));
+                    return Some((event, (changes, notices, lists)));
                 }
             }
         }

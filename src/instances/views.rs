@@ -16,6 +16,7 @@ use crate::error::FieldError;
 use crate::http::Frame;
 use crate::ids::InstanceId;
 use crate::keeper::machine::{Policy, State};
+use crate::notices::ManagerNotice;
 use crate::view;
 
 /// `/` and `/instances`.
@@ -37,6 +38,9 @@ pub struct ListPage {
     /// What there is to say of new clients.
     #[serde(skip)]
     pub(super) news: Option<String>,
+    /// Problems of jd-manager itself, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<ManagerNotice>,
     /// All instances, oldest first.
     pub instances: Vec<Instance>,
 }

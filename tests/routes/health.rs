@@ -18,6 +18,7 @@ async fn it_says_that_the_manager_is_well_and_since_when() {
         let body = manager.ask(path, accept).await.json(200);
         assert_eq!(body["status"], json!("ok"), "{path} {accept}");
         assert!(body["uptime"].as_u64().is_some_and(|seconds| seconds < 600), "whole seconds: {body}");
+        assert_eq!(body["notices"], json!([]), "{path} {accept}");
         let now: jiff::Timestamp = body["timestamp"].as_str().unwrap().parse().unwrap();
         assert!((jiff::Timestamp::now().as_second() - now.as_second()).abs() < 60, "{body}");
     }
