@@ -21,6 +21,7 @@
 pub mod clock;
 pub mod error;
 pub mod failpoint;
+pub mod files;
 pub mod ids;
 pub mod outgoing;
 pub mod role;
@@ -71,6 +72,7 @@ pub mod backups;
 // The house around them.
 pub mod app;
 pub mod cli;
+pub mod database_checks;
 pub mod demo;
 pub mod documentation;
 pub mod doors;

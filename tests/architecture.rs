@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// the number says who comes first. A new module has to be put in its place here.
 const LAYERS: &[(u8, &[&str])] = &[
     // Vocabulary.
-    (0, &["clock", "error", "failpoint", "ids", "outgoing", "role"]),
+    (0, &["clock", "error", "failpoint", "files", "ids", "outgoing", "role"]),
     // Tools that know no domain.
     (
         1,
@@ -48,7 +48,21 @@ const LAYERS: &[(u8, &[&str])] = &[
     // The house around them.
     (
         10,
-        &["app", "cli", "demo", "documentation", "doors", "locks", "logging", "reload", "remote", "router", "settings", "state"],
+        &[
+            "app",
+            "cli",
+            "database_checks",
+            "demo",
+            "documentation",
+            "doors",
+            "locks",
+            "logging",
+            "reload",
+            "remote",
+            "router",
+            "settings",
+            "state",
+        ],
     ),
 ];
 

@@ -6,6 +6,7 @@ use tokio_cron_scheduler::JobSchedulerError;
 use super::queries;
 use super::service::Access;
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::Result;
 use crate::schedule::Schedule;
 
@@ -37,7 +38,7 @@ impl Access {
         self.forget_sessions().await?;
         let length = Duration::from_secs(u64::from(audit_days) * 86_400);
         let before = Timestamp(self.now().0 - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
-        while self.db.write(move |c| Ok(queries::forget_entries(c, before, AT_ONCE)?)).await? > 0 {}
+        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget_entries(c, before, AT_ONCE)?)).await? > 0 {}
         Ok(())
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
 use super::attempts::Attempts;
+use super::audit_queue::AuditQueue;
+use super::last_used::LastUses;
 use super::model::{Credentials, Deed, Entry, Session, User, check_name};
 use super::{keepsake, password, queries, second_factor};
 use crate::clock::{Clock, Timestamp};
@@ -52,6 +54,8 @@ pub struct Access {
     pub(super) code: Arc<Mutex<Option<FirstCode>>>,
     /// Told when somebody may do less than before: streams look whether they may go on.
     pub(super) changed: watch::Sender<()>,
+    pub(super) audit: Arc<AuditQueue>,
+    pub(super) last_uses: Arc<LastUses>,
 }
 
 impl std::fmt::Debug for Access {
@@ -72,6 +76,8 @@ impl Access {
             looking: Arc::new(Semaphore::new(LOOKED_AT)),
             code: Arc::new(Mutex::new(code)),
             changed: watch::Sender::new(()),
+            audit: Arc::default(),
+            last_uses: Arc::default(),
         }
     }
 

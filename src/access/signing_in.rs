@@ -8,6 +8,7 @@ use super::model::{Deed, Session, User};
 use super::service::{Access, UserChange};
 use super::{keepsake, model, password, queries, second_factor};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::{Error, Result};
 use crate::http::Peer;
 use crate::ids::{SessionId, UserId};
@@ -104,7 +105,7 @@ impl Access {
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         tracing::warn!(address, "a login was refused");
         let (deed, path) = ("tried to log in".into(), "/login".into());
-        self.note(Deed { actor, role: String::new(), address, deed, path, status: 401 }).await?;
+        self.record(Deed { actor, role: String::new(), address, deed, path, status: 401 }).await;
         Ok(Refused::Wrong)
     }
 
@@ -286,6 +287,6 @@ impl Access {
         let now = self.now().0;
         let before = |length: Duration| Timestamp(now - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
         let (used, begun) = (before(model::IDLE), before(model::LONGEST));
-        self.db.write(move |c| Ok(queries::forget_sessions(c, used, begun)?)).await
+        self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget_sessions(c, used, begun)?)).await
     }
 }

@@ -7,6 +7,7 @@ use super::delivery::queries as posted;
 use super::queries;
 use super::service::{Alerts, KEPT};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::Result;
 use crate::schedule::Schedule;
 
@@ -24,7 +25,7 @@ impl Alerts {
         let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp(self.clock.now().0.saturating_sub(kept));
         self.db
-            .write(move |c| {
+            .write_as(WriteMode::UNSYNCED, move |c| {
                 queries::forget_silences(c, before)?;
                 posted::forget_before(c, before)?;
                 Ok(())

@@ -233,7 +233,10 @@ impl Backups {
     /// There is none of this name.
     pub async fn delete(&self, name: &str) -> Result<Backup> {
         let backup = self.get(name).await?;
-        tokio::fs::remove_file(self.dir().join(&backup.name)).await?;
+        let dir = self.dir();
+        tokio::fs::remove_file(dir.join(&backup.name)).await?;
+        // A power cut must not bring it back.
+        tokio::fs::File::open(&dir).await?.sync_all().await?;
         Ok(backup)
     }
 

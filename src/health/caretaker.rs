@@ -15,6 +15,7 @@ use super::reader::Reader;
 use super::service::{Health, Seen};
 use super::spreading::{PACE, Probes, Turns};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 
@@ -293,7 +294,7 @@ impl Caretaker {
         }
         let standing = serde_json::to_string(&reader.standing).map_err(Error::internal)?;
         let stored = i64::try_from(offset).unwrap_or(i64::MAX);
-        self.health.0.db.write(move |c| Ok(queries::set_standing(c, id, stored, &standing)?)).await?;
+        self.health.0.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::set_standing(c, id, stored, &standing)?)).await?;
         (watched.saved_offset, watched.saved_at) = (offset, Instant::now());
         Ok(())
     }

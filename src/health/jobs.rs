@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::queries;
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::error::Result;
 use crate::schedule::Schedule;
 
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The database cannot be written; what was removed by then stays removed.
 pub async fn forget(db: &Db, before: Timestamp) -> Result<()> {
-    while db.write(move |c| Ok(queries::forget(c, before, ROWS)?)).await? > 0 {
+    while db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget(c, before, ROWS)?)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())

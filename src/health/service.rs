@@ -15,7 +15,7 @@ use super::queries;
 use super::running::Running;
 use super::telling::{note, series, wellbeing};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::diagnosis::{Standing, Work};
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
@@ -319,7 +319,7 @@ impl Health {
         if has_news || !history.is_empty() {
             let stored = Stored { results: results.clone(), noted: noted.clone() };
             let text = serde_json::to_string(&stored).map_err(Error::internal)?;
-            let write = self.0.db.write(move |c| {
+            let write = self.0.db.write_as(WriteMode::UNSYNCED, move |c| {
                 queries::set_results(c, id, &text)?;
                 for row in &history {
                     queries::insert(c, id, row)?;

@@ -1,6 +1,7 @@
 //! Deleting an instance so that no interruption leaves half of it: its directory is renamed first, and the next start of the manager knows
 //! what was meant.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::queries;
@@ -78,6 +79,27 @@ impl Instances {
             }
         }
         Ok(())
+    }
+
+    /// Instances that have a directory but are not in the database.
+    ///
+    /// # Errors
+    /// The directory or the database cannot be read.
+    pub async fn unknown_directories(&self) -> Result<Vec<InstanceId>> {
+        let root = self.root.clone();
+        let there = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<InstanceId>> {
+            let names = std::fs::read_dir(root)?.map(|entry| Ok(entry?.file_name()));
+            let names: Vec<_> = names.collect::<std::io::Result<_>>()?;
+            Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+        });
+        let there = match there.await.map_err(Error::internal)? {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            there => there?,
+        };
+        // In this order: a directory is made after its row and renamed before its row goes.
+        let known: HashSet<InstanceId> = self.db.read(|c| Ok(queries::ids(c)?)).await?.into_iter().collect();
+        let is_unknown = |id: &InstanceId| !known.contains(id) && self.root.join(id.to_string()).exists();
+        Ok(there.into_iter().filter(is_unknown).collect())
     }
 }
 

@@ -18,6 +18,7 @@ use super::model::{Row, STOP_PATIENCE, unknown};
 use super::queries;
 use super::supervisor::{Ask, Order, Shared};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::keeper::backoff::Backoff;
@@ -214,7 +215,7 @@ impl Minder {
             return Err(Error::Conflict("It is already running.".into()));
         }
         self.shared.preparation.prepare(self.id).await?;
-        self.want(true).await?;
+        self.want(true, WriteMode::DURABLE).await?;
         let command = if ask == Ask::Start { Command::Start } else { Command::Restart };
         // A keeper on its way out takes no orders any more; its place is free a moment later.
         for _ in 0..3 {
@@ -322,22 +323,24 @@ impl Minder {
             retry_at,
         };
         let id = self.id;
-        if let Err(e) = self.shared.db.write(move |c| Ok(queries::record(c, id, &entry)?)).await {
+        // Whoever asked waits for the answer.
+        let mode = if matches!(entry.reason, Reason::Asked) { WriteMode::DURABLE.prompt() } else { WriteMode::DURABLE };
+        if let Err(e) = self.shared.db.write_as(mode, move |c| Ok(queries::record(c, id, &entry)?)).await {
             tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
         }
     }
 
     /// Saves what the user wants.
-    async fn want(&mut self, running: bool) -> Result<()> {
+    async fn want(&mut self, running: bool, mode: WriteMode) -> Result<()> {
         self.unsaved_wish = None;
         let id = self.id;
-        let changed = self.shared.db.write(move |c| Ok(queries::set_desired(c, id, running)?)).await?;
+        let changed = self.shared.db.write_as(mode, move |c| Ok(queries::set_desired(c, id, running)?)).await?;
         if changed == 0 { Err(unknown(id)) } else { Ok(()) }
     }
 
-    /// The same, again and again until it is saved.
+    /// The same, again and again until it is saved. Nobody waits for it.
     async fn want_soon(&mut self, running: bool) {
-        if let Err(e) = self.want(running).await {
+        if let Err(e) = self.want(running, WriteMode::DURABLE.prompt()).await {
             tracing::warn!(instance = %self.id, error = %e, "what the user wants cannot be saved yet");
             self.unsaved_wish = Some(running);
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
@@ -519,7 +522,7 @@ impl Minder {
         if end == offset && entries.is_empty() {
             return true;
         }
-        match self.shared.db.write(move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
+        match self.shared.db.write_as(WriteMode::UNSYNCED.prompt(), move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
             Ok(()) => {
                 self.offset = end;
                 true
@@ -601,25 +604,26 @@ impl Minder {
     }
 
     /// Begins a long journal anew before a keeper opens it. The file goes first: an offset beyond its end is understood, a second
-    /// reading would double the history.
+    /// reading would double the history. Each step is on the disk before the next, as what was read so far is nowhere else afterwards.
     async fn shorten_journal(&mut self) -> Result<()> {
         if self.offset < LONG_JOURNAL {
             return Ok(());
         }
         let path = self.dir.join(names::JOURNAL);
-        let offset = self.offset;
+        let (id, offset) = (self.id, self.offset);
+        self.shared.db.write(move |c| Ok(queries::ingest(c, id, &[], offset)?)).await?;
         let emptied = tokio::task::spawn_blocking(move || -> io::Result<bool> {
             let file = std::fs::File::options().write(true).open(&path)?;
             let is_read = file.metadata()?.len() == offset;
             if is_read {
                 file.set_len(0)?;
+                file.sync_all()?;
             }
             Ok(is_read)
         })
         .await
         .map_err(Error::internal)??;
         if emptied {
-            let id = self.id;
             self.offset = 0;
             self.shared.db.write(move |c| Ok(queries::ingest(c, id, &[], 0)?)).await?;
         }

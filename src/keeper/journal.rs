@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::machine::{Exit, Reason, State};
 use super::names;
+use crate::files::open_regular;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +132,7 @@ impl Writer {
 /// # Errors
 /// The file exists but cannot be read.
 pub fn read_from(dir: &Path, offset: u64) -> io::Result<(Vec<Entry>, u64)> {
-    let mut file = match File::open(dir.join(names::JOURNAL)) {
+    let mut file = match open_regular(&dir.join(names::JOURNAL), File::options().read(true)) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(e) => return Err(e),

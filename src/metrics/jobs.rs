@@ -7,7 +7,7 @@ use super::queries::Level;
 use super::queries::settling;
 use super::range::Keep;
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::schedule::Schedule;
 
 /// Every night at a quarter past three, UTC.
@@ -30,7 +30,9 @@ pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::error::Result<()> {
     for (level, kept) in levels {
         let before = now - kept;
         let mut after = 0;
-        while let Some(next) = db.write(move |c| Ok(settling::forget(c, level, before, after, ROWS)?)).await? {
+        while let Some(next) =
+            db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::forget(c, level, before, after, ROWS)?)).await?
+        {
             after = next;
             tokio::time::sleep(PAUSE).await;
         }
@@ -38,7 +40,7 @@ pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::error::Result<()> {
     while db.give_back(PAGES).await? {
         tokio::time::sleep(PAUSE).await;
     }
-    db.write(move |c| Ok(settling::set_forgotten(c, now)?)).await?;
+    db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::set_forgotten(c, now)?)).await?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use super::queries;
 use super::queries::settling;
 use super::taking::{Looked, Watched};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Glance, Instance, Instances};
@@ -243,7 +243,7 @@ impl Sampler {
         if known.is_empty() && new.is_empty() && baselines.is_empty() {
             return Ok(());
         }
-        let made = self.db.write(move |c| {
+        let made = self.db.write_as(WriteMode::UNSYNCED, move |c| {
             let mut made = Vec::new();
             for (id, name, value, is_counter) in new {
                 if let Some(series) = queries::series_id(c, id, &name, is_counter)? {
@@ -267,10 +267,10 @@ impl Sampler {
         if window == self.settled {
             return Ok(());
         }
-        while self.db.write(move |c| Ok(settling::settle(c, now)?)).await? {}
+        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::settle(c, now)?)).await? {}
         loop {
             let mut after = 0;
-            while let Some(last) = self.db.write(move |c| Ok(settling::roll(c, now, after)?)).await? {
+            while let Some(last) = self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::roll(c, now, after)?)).await? {
                 after = last;
             }
             if self.db.read(move |c| Ok(settling::is_rolled(c, now)?)).await? {
@@ -280,7 +280,7 @@ impl Sampler {
         self.settled = window;
         self.draw(now).await?;
         for _ in 0..LOST_STEPS {
-            if self.db.write(|c| Ok(settling::forget_lost(c, LOST_ROWS)?)).await? {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(settling::forget_lost(c, LOST_ROWS)?)).await? {
                 break;
             }
         }
@@ -288,7 +288,7 @@ impl Sampler {
         if day != self.swept {
             self.swept = day;
             // Series may be gone that are known by number here.
-            if self.db.write(|c| Ok(settling::forget_empty(c)?)).await? > 0 {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(settling::forget_empty(c)?)).await? > 0 {
                 self.ids.clear();
             }
         }

@@ -13,7 +13,7 @@ use super::model::{Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Sample, Series};
 use super::range::{self, Keep, Marks, Spacing};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::error::Result;
 use crate::ids::InstanceId;
 use crate::instances::{Instance, Instances};
@@ -147,7 +147,7 @@ impl Metrics {
     /// The database cannot be written.
     pub async fn record(&self, at: Timestamp, samples: Vec<(InstanceId, String, f64)>) -> Result<()> {
         self.db
-            .write(move |c| {
+            .write_as(WriteMode::UNSYNCED, move |c| {
                 let mut known = Vec::with_capacity(samples.len());
                 for (id, name, value) in samples {
                     if let Some(series) = queries::series_id(c, id, &name, false)? {
