@@ -2,7 +2,13 @@
 //!
 //! Vocabulary: knows no HTTP status and no page. `http::problem` maps it once to what a client of the API or a person sees.
 
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// When to try again what the machine refused.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// One thing wrong with one field of what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
@@ -67,9 +73,17 @@ fn summary(errors: &[FieldError]) -> String {
 }
 
 impl Error {
-    /// Wraps a cause that is nobody's fault but ours or the machine's.
-    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(cause.into())
+    /// Wraps a cause. A machine that cannot do it now (full disk, too many open files, locked database) makes it [`Error::Unavailable`] with
+    /// the reason and what to do; anything else is nobody's fault but ours.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        match machine_fault(&*cause) {
+            Some(detail) => {
+                tracing::warn!(%cause, "the machine refuses this");
+                Self::Unavailable { detail, retry_after: Some(RETRY_AFTER) }
+            }
+            None => Self::Internal(cause),
+        }
     }
 
     /// One field is wrong.
@@ -89,11 +103,170 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
-impl From<std::io::Error> for Error {
-    fn from(cause: std::io::Error) -> Self {
+impl From<io::Error> for Error {
+    fn from(cause: io::Error) -> Self {
         Self::internal(cause)
     }
 }
 
+/// An I/O error and the file it is about.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub struct FileError {
+    path: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: which file it is about.
+    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self { path: path.into(), cause }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(cause: FileError) -> Self {
+        Self::internal(cause)
+    }
+}
+
+/// What the machine refuses, and what to do about it.
+type MachineFault = (&'static str, &'static str);
+
+const DISK_FULL: MachineFault = ("The disk is full", "nothing was saved. Free some space and try again.");
+const DISK_ERROR: MachineFault = ("The disk reports an error", "this was not completed. Check the disk and the kernel log.");
+
+/// How to say that the machine, and not the program, is at fault; none: it is not, as far as is known.
+fn machine_fault(cause: &(dyn StdError + 'static)) -> Option<String> {
+    let mut file = String::new();
+    let mut next = Some(cause);
+    while let Some(cause) = next {
+        next = cause.source();
+        if let Some(about) = cause.downcast_ref::<FileError>() {
+            file = format!(" ({})", about.path.display());
+        }
+        let fault = if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            io_fault(cause)
+        } else if cause.is::<diesel::result::Error>() || cause.is::<diesel::ConnectionError>() {
+            database_fault(&cause.to_string())
+        } else {
+            None
+        };
+        if let Some((what, advice)) = fault {
+            return Some(format!("{what}{file}: {advice}"));
+        }
+    }
+    None
+}
+
+fn io_fault(cause: &io::Error) -> Option<MachineFault> {
+    // The numbers of Linux on every architecture.
+    const EIO: i32 = 5;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    match (cause.kind(), cause.raw_os_error()) {
+        (ErrorKind::StorageFull, _) => Some(DISK_FULL),
+        (ErrorKind::QuotaExceeded, _) => {
+            Some(("The disk quota is used up", "nothing was saved. Free some space or raise the quota, and try again."))
+        }
+        (ErrorKind::ReadOnlyFilesystem, _) => {
+            Some(("The disk is read-only", "nothing was saved. Mount it writable again; the kernel log may say why it is not."))
+        }
+        (ErrorKind::PermissionDenied, _) => {
+            Some(("jd-manager has no permission", "this was not done. Check the owner and the mode of the data directory."))
+        }
+        (_, Some(EMFILE)) => Some((
+            "jd-manager has too many open files",
+            "this was not done. Raise its limit (LimitNOFILE= of the service, or ulimit -n) and restart it.",
+        )),
+        (_, Some(ENFILE)) => Some(("This machine has too many open files", "this was not done. Raise fs.file-max.")),
+        (_, Some(EIO)) => Some(DISK_ERROR),
+        _ => None,
+    }
+}
+
+/// The texts of SQLite, since diesel does not hand on its codes.
+fn database_fault(text: &str) -> Option<MachineFault> {
+    let faults: [(&[&str], MachineFault); 6] = [
+        (&["database or disk is full"], DISK_FULL),
+        (&["disk I/O error"], DISK_ERROR),
+        (&["is locked"], ("Another program holds the database", "nothing was saved. Try again.")),
+        (
+            &["malformed", "not a database"],
+            (
+                "The database file is damaged",
+                "nothing was saved. End jd-manager and put a copy from backups/ in its place; mining goes on meanwhile.",
+            ),
+        ),
+        (&["readonly database"], ("The database cannot be written (read-only disk or file)", "nothing was saved.")),
+        (
+            &["unable to open database file"],
+            (
+                "The database file cannot be opened",
+                "this was not done. Either jd-manager has too many open files, or it has no permission.",
+            ),
+        ),
+    ];
+    faults.into_iter().find(|(signs, _)| signs.iter().any(|sign| text.contains(sign))).map(|(_, fault)| fault)
+}
+
 /// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(error: Error) -> Option<String> {
+        match error {
+            Error::Unavailable { detail, .. } => Some(detail),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_machine_is_said_with_the_file_and_what_to_do() {
+        let full = || io::Error::from_raw_os_error(28);
+        let plain = "The disk is full: nothing was saved. Free some space and try again.";
+        assert_eq!(detail(full().into()).as_deref(), Some(plain));
+        // Whatever it is wrapped in.
+        assert_eq!(detail(io::Error::new(full().kind(), "config.toml").into()).as_deref(), Some(plain));
+        let at = FileError::at(Path::new("/data/config.toml"));
+        let told = "The disk is full (/data/config.toml): nothing was saved. Free some space and try again.";
+        assert_eq!(detail(at(full()).into()).as_deref(), Some(told));
+        for (number, says) in [
+            (122, "disk quota is used up"),
+            (30, "disk is read-only"),
+            (24, "jd-manager has too many open files"),
+            (23, "This machine has too many open files"),
+            (5, "disk reports an error"),
+            (13, "no permission"),
+        ] {
+            let told = detail(io::Error::from_raw_os_error(number).into()).unwrap_or_default();
+            assert!(told.contains(says), "{number}: {told}");
+        }
+        assert!(matches!(Error::from(io::Error::from_raw_os_error(2)), Error::Internal(_)));
+    }
+
+    #[test]
+    fn a_fault_of_the_database_is_told_apart_from_one_of_ours() {
+        let fault = |text: &str| {
+            let kind = diesel::result::DatabaseErrorKind::Unknown;
+            detail(diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned())).into())
+        };
+        for (text, says) in [
+            ("database or disk is full", "disk is full"),
+            ("disk I/O error", "disk reports an error"),
+            ("database is locked", "Another program holds the database"),
+            ("database disk image is malformed", "damaged"),
+            ("attempt to write a readonly database", "read-only"),
+            ("unable to open database file", "cannot be opened"),
+        ] {
+            assert!(fault(text).is_some_and(|told| told.contains(says)), "{text}: {:?}", fault(text));
+        }
+        assert_eq!(fault("UNIQUE constraint failed: instances.name"), None);
+        // The same words from elsewhere mean nothing.
+        assert_eq!(detail(Error::internal("database or disk is full")), None);
+    }
+}

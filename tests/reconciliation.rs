@@ -263,3 +263,54 @@ async fn a_monitoring_that_lies_costs_one_warning() {
     manager.act(&format!("/api/instances/{id}/restart")).await;
     until("it answers again", || async { manager.log().contains("its client's monitoring answers again").then_some(()) }).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_does_not_answer_delays_nobody_and_is_shown() {
+    let mut manager = Manager::start().await;
+    let (barn, garage) = (manager.instance("barn").await, manager.instance("garage").await);
+    manager.act(&format!("/api/instances/{barn}/start")).await;
+    let pid = manager.until_state(&barn, "running").await["pid"].clone();
+    let keeper = manager.keeper_pid(&barn).unwrap();
+    manager.kill();
+    harness::signal(keeper, rustix::process::Signal::STOP);
+    // A keeper has 10 s to answer.
+    let begun = std::time::Instant::now();
+    manager.begin();
+    let instance = manager.json(&format!("/api/instances/{barn}")).await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!((&instance["status"], &instance["pid"]), (&json!("running"), &pid), "{instance}");
+    assert!(instance["warning"].as_str().unwrap().starts_with("Its keeper does not answer."), "{instance}");
+    assert!(manager.page(&format!("/instances/{barn}")).await.contains("Its keeper does not answer."));
+    // The others are there for orders meanwhile.
+    let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
+    assert_eq!(status, 200, "{body}");
+    manager.until_state(&garage, "running").await;
+
+    harness::signal(keeper, rustix::process::Signal::CONT);
+    until("it answers again", || async {
+        let instance = manager.json(&format!("/api/instances/{barn}")).await;
+        (instance["status"] == "running" && instance["warning"].is_null()).then_some(())
+    })
+    .await;
+    assert_eq!(manager.states(&barn).await, ["starting", "running"]);
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/stop")).await;
+    assert_eq!((status, &body["status"]), (200, &json!("stopped")), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_when_asked_for_their_version_do_not_delay_the_manager() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut manager = Manager::with_store("http://127.0.0.1:9", &[]).await;
+    assert!(manager.terminate().success());
+    // None of them is in use, so the next manager asks one after the other, 5 s each.
+    for name in ["0.4.0", "0.5.0", "0.6.0", "0.7.0"] {
+        let dir = manager.data_dir().join("clients").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("jd_client_sv2"), "#!/bin/sh\nexec sleep 60\n").unwrap();
+        fs::set_permissions(dir.join("jd_client_sv2"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    manager.begin();
+    manager.page("/").await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}

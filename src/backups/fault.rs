@@ -18,6 +18,7 @@ pub enum Fault {
         /// What was being done.
         what: String,
         /// What the system says.
+        #[source]
         cause: io::Error,
     },
 }

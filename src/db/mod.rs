@@ -10,7 +10,7 @@ pub mod statement;
 use diesel::connection::SimpleConnection;
 use diesel::migration::{MigrationSource, MigrationVersion};
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PoolError};
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::os::unix::fs::OpenOptionsExt;
@@ -148,7 +148,7 @@ impl Db {
     pub async fn write_anew(&self) -> Result<()> {
         let pool = self.writer.clone();
         blocking(move || {
-            let mut connection = pool.get().map_err(|_| busy())?;
+            let mut connection = pool.get().map_err(no_connection)?;
             connection.batch_execute("VACUUM;")?;
             let left: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(&mut connection)?;
             if left.busy != 0 {
@@ -179,7 +179,7 @@ impl Db {
     {
         let pool = self.readers.clone();
         blocking(move || {
-            let mut connection = pool.get().map_err(|_| busy())?;
+            let mut connection = pool.get().map_err(no_connection)?;
             let connection: &mut SqliteConnection = &mut connection;
             connection.transaction(work)
         })
@@ -197,7 +197,7 @@ impl Db {
     {
         let pool = self.writer.clone();
         blocking(move || {
-            let mut connection = pool.get().map_err(|_| busy())?;
+            let mut connection = pool.get().map_err(no_connection)?;
             connection.immediate_transaction(work)
         })
         .await
@@ -222,8 +222,17 @@ struct Free {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(speak),
+        Ok(result) => result,
         Err(e) => Err(Error::internal(e)),
+    }
+}
+
+/// A connection that cannot be had: the pool tells the last reason in words alone.
+#[allow(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn no_connection(cause: PoolError) -> Error {
+    match Error::internal(ConnectionError::BadConnection(cause.to_string())) {
+        Error::Internal(_) => busy(),
+        refused => refused,
     }
 }
 
@@ -232,25 +241,6 @@ fn busy() -> Error {
         detail: "The database did not become free in time: nothing was saved. Does another program hold it? Try again.".into(),
         retry_after: Some(Duration::from_secs(5)),
     }
-}
-
-/// A full disk or a foreign lock is not a fault of ours: it is said, and trying again helps once it is mended.
-fn speak(error: Error) -> Error {
-    let Error::Internal(cause) = &error else { return error };
-    let text = cause.to_string();
-    let detail = if text.contains("database or disk is full") {
-        "The disk is full: nothing was saved. Free some space and try again."
-    } else if text.contains("database is locked") {
-        "Another program holds the database: nothing was saved. Try again."
-    } else if text.contains("malformed") || text.contains("not a database") {
-        "The database file is damaged: nothing was saved. End jd-manager and put a copy from backups/ in its place; mining goes on meanwhile."
-    } else if text.contains("readonly database") {
-        "The database cannot be written (read-only disk or file): nothing was saved."
-    } else {
-        return error;
-    };
-    tracing::warn!(cause = %text, "the database cannot be written");
-    Error::Unavailable { detail: detail.into(), retry_after: Some(Duration::from_secs(5)) }
 }
 
 /// Puts a copy of the database in the file `path`, as it is at this moment, into the new file `to`, mode 0600. SQLite writes it: one

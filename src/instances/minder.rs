@@ -24,7 +24,7 @@ use crate::keeper::backoff::Backoff;
 use crate::keeper::journal::{self, Entry};
 use crate::keeper::machine::{Exit, Reason, State};
 use crate::keeper::protocol::{self, Command, Request, Status};
-use crate::keeper::{client, names, spawn};
+use crate::keeper::{client, leftovers, names};
 
 /// A keeper answers within milliseconds; one that does not is stuck.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -65,6 +65,8 @@ pub(super) struct Minder {
     slow: Option<Instant>,
     /// When to try again what the keeper or the database did not let happen.
     look_again: Option<Instant>,
+    /// What the keeper said at its end, until that is in the history: on a full disk neither side can write it down.
+    last_word: Option<Status>,
     /// What the user wants, if it could not be saved yet.
     unsaved_wish: Option<bool>,
     /// Keepers lost in a row.
@@ -90,6 +92,7 @@ impl Minder {
             relaunch: None,
             slow: None,
             look_again: None,
+            last_word: None,
             unsaved_wish: None,
             losses: 0,
             last_loss: None,
@@ -195,7 +198,7 @@ impl Minder {
             }
             Ask::Leave => {
                 let state = self.state().unwrap_or_default();
-                self.record(state, state, Reason::LeftRunning, Some(actor), None).await;
+                self.record(Entry { actor: Some(actor.into()), ..self.change(state, state, Reason::LeftRunning) }).await;
                 Ok(no_keeper())
             }
             Ask::Reload => {
@@ -248,14 +251,16 @@ impl Minder {
                 Ok(answer.unwrap_or_else(no_keeper))
             }
             // It waits for a new keeper.
-            (Keeper::Absent, Some(_)) => {
+            (Keeper::Absent, Some(State::BackingOff)) => {
                 self.relaunch = None;
                 self.want_soon(false).await;
-                self.record(State::BackingOff, State::Stopped, Reason::Asked, Some(actor), None).await;
-                self.tell(None);
+                let entry = self.change(State::BackingOff, State::Stopped, Reason::Asked);
+                let is_saved = self.record(Entry { actor: Some(actor.into()), ..entry }).await;
+                self.last_word = (!is_saved).then(|| Status { reason: Some(Reason::Asked), journal: self.offset, ..no_keeper() });
+                self.tell(self.last_word.clone());
                 Ok(no_keeper())
             }
-            (Keeper::Absent, None) => {
+            (Keeper::Absent, _) => {
                 if actor != "shutdown" {
                     self.want_soon(false).await;
                 }
@@ -305,26 +310,55 @@ impl Minder {
         }
     }
 
-    /// Writes a change into the history that no keeper could write.
-    async fn record(&self, from: State, to: State, reason: Reason, actor: Option<&str>, retry_at: Option<i64>) {
+    /// A change that no keeper could write down.
+    fn change(&self, from: State, to: State, reason: Reason) -> Entry {
         let is_loss = matches!(reason, Reason::KeeperLost);
-        let entry = Entry {
+        Entry {
             at: Timestamp::now().0,
             from,
             to,
             reason,
-            actor: actor.map(str::to_owned),
+            actor: None,
             pid: self.last_pid.filter(|_| is_loss),
             exit: (is_loss && from.has_client()).then_some(Exit::Signal(9)),
             last_error: None,
             trouble: Vec::new(),
             failures: self.losses,
-            retry_at,
-        };
-        let id = self.id;
-        if let Err(e) = self.shared.db.write(move |c| Ok(queries::record(c, id, &entry)?)).await {
-            tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
+            retry_at: None,
         }
+    }
+
+    /// Writes a change into the history; false if that could not be done and is looked into again.
+    async fn record(&mut self, entry: Entry) -> bool {
+        let id = self.id;
+        let saved = self.shared.db.write(move |c| Ok(queries::record(c, id, &entry)?)).await;
+        if let Err(e) = &saved {
+            tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
+            self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        }
+        saved.is_ok()
+    }
+
+    /// Puts what the keeper said at its end into the history, unless the keeper could write it down itself; false if that must be done again.
+    async fn save_last_word(&mut self) -> bool {
+        let Some(word) = self.last_word.clone() else { return true };
+        // A longer journal says what came after.
+        if word.journal >= self.offset {
+            let Some(row) = self.row().await else { return false };
+            let reason = word.reason.unwrap_or(Reason::EndedAsAsked);
+            let entry = Entry {
+                at: word.since,
+                exit: word.exit,
+                last_error: word.last_error,
+                failures: word.failures,
+                ..self.change(row.state(), word.state, reason)
+            };
+            if row.state() != word.state && !self.record(entry).await {
+                return false;
+            }
+        }
+        self.last_word = None;
+        true
     }
 
     /// Saves what the user wants.
@@ -375,16 +409,17 @@ impl Minder {
             Ok(Ok(false)) => {
                 self.keeper = Keeper::Absent;
                 // The truth about the past comes first; without it a death could be taken for a loss.
-                if self.catch_up().await {
+                if self.catch_up().await && self.save_last_word().await {
                     if self.relaunch.is_none() {
                         self.tell(None);
                         self.check_for_loss().await;
                     }
                 } else {
-                    self.tell(None);
+                    let word = self.last_word.clone();
+                    self.tell(word.map(|word| Status { keeper_pid: 0, lines: None, re: None, ..word }));
                 }
             }
-            Ok(Ok(true)) => match self.converse().await {
+            Ok(Ok(true)) => match self.greet().await {
                 Ok(()) => {}
                 Err(e) if may_look_again && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                     return false;
@@ -407,6 +442,18 @@ impl Minder {
     async fn stay_silent(&mut self) {
         self.keeper = Keeper::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        self.tell_last_known().await;
+    }
+
+    /// Opens the conversation with a keeper that was found. Until it answers, which may take long, what is known of it is shown.
+    async fn greet(&mut self) -> io::Result<()> {
+        if self.tell.borrow().is_none() {
+            self.tell_last_known().await;
+        }
+        self.converse().await
+    }
+
+    async fn tell_last_known(&mut self) {
         self.catch_up().await;
         if let Some(row) = self.row().await {
             let pid = row.pid.and_then(|pid| u32::try_from(pid).ok());
@@ -435,7 +482,10 @@ impl Minder {
             detail: format!("Its keeper could not be started: {e}."),
             retry_after: Some(Duration::from_secs(1)),
         })?);
-        self.converse().await.map_err(Error::internal)
+        self.converse().await.map_err(|e| Error::Unavailable {
+            detail: format!("Its keeper was started but does not answer: {e}. It is asked again every few seconds."),
+            retry_after: Some(LOOK_AGAIN),
+        })
     }
 
     /// Takes the process entry of a keeper that has ended.
@@ -496,6 +546,7 @@ impl Minder {
             self.last_reason = None;
         }
         self.relaunch = None;
+        self.last_word = status.state.is_at_rest().then(|| status.clone());
         let starts_for = Timestamp::now().since(Timestamp(status.since));
         self.slow = (status.state == State::Starting)
             .then(|| self.shared.slow_start.checked_sub(starts_for))
@@ -555,14 +606,14 @@ impl Minder {
             self.try_again_later(&Reason::KeeperLost).await;
         } else {
             self.end_leftovers().await;
-            self.record(state, State::Stopped, Reason::KeeperLost, None, None).await;
+            self.record(self.change(state, State::Stopped, Reason::KeeperLost)).await;
         }
     }
 
     /// Kills what a killed keeper's client left behind, when no new keeper will do so.
     async fn end_leftovers(&self) {
         let id = self.id.to_string();
-        if let Ok(ended @ 1..) = tokio::task::spawn_blocking(move || spawn::end_leftovers(&id)).await {
+        if let Ok(ended @ 1..) = tokio::task::spawn_blocking(move || leftovers::end_marked(&id)).await {
             tracing::warn!(instance = %self.id, ended, "processes of a killed keeper's client were killed");
         }
     }
@@ -588,7 +639,7 @@ impl Minder {
         let is_known =
             from == State::BackingOff && (self.last_reason.as_ref() == Some(reason) || (is_loss && self.last_reason.is_none()));
         if !is_known {
-            self.record(from, State::BackingOff, reason.clone(), None, Some(retry_at)).await;
+            self.record(Entry { retry_at: Some(retry_at), ..self.change(from, State::BackingOff, reason.clone()) }).await;
         }
         self.last_reason = Some(reason.clone());
         self.tell(Some(Status {

@@ -229,6 +229,7 @@ impl Instance {
             // Its keeper is gone and nothing has taken its place yet.
             None => State::Failed,
         };
+        let is_silent = status.has_client() && told.is_some_and(|told| told.keeper_pid == 0);
         let (policy, restart_limit) = (row.policy(), row.limit());
         let start_time = told.and_then(|t| t.started_at).filter(|_| status.has_client());
         let exit = match (row.exit_code, row.exit_signal) {
@@ -274,10 +275,18 @@ impl Instance {
             health: None,
             glance: None,
         }
-        .with_warning(now, slow_start)
+        .with_warning(is_silent, now, slow_start)
     }
 
-    fn with_warning(mut self, now: Timestamp, slow_start: Duration) -> Self {
+    fn with_warning(mut self, is_silent: bool, now: Timestamp, slow_start: Duration) -> Self {
+        if is_silent {
+            self.warning = Some(
+                "Its keeper does not answer. The client keeps running, and jd-manager asks again every 2 seconds. If this lasts, look at the \
+                 process whose id is in keeper.lock in the directory of the instance: it may be stopped, or wait for a disk."
+                    .into(),
+            );
+            return self;
+        }
         let starting_for = self.since.filter(|_| self.status == State::Starting).map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(

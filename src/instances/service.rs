@@ -13,7 +13,7 @@ use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
 use super::preparation::Preparation;
 use super::program::{ClientSource, Program};
 use super::queries;
-use super::supervisor::{Ask, Ending, Supervisor};
+use super::supervisor::{Ask, Ending, Supervisor, has_ended};
 use super::wishes::Wishes;
 use crate::clock::Timestamp;
 use crate::configs::{Configs, check_name};
@@ -269,7 +269,7 @@ impl Instances {
     /// It is stopped already.
     pub async fn stop(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<Outcome> {
         self.named(id, self.supervisor.ask(id, Ask::Stop, actor).await).await?;
-        self.supervisor.wait(id, patience, |told| told.is_none()).await;
+        self.supervisor.wait(id, patience, has_ended).await;
         self.outcome(id).await
     }
 

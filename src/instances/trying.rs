@@ -17,7 +17,7 @@ use super::service::Instances;
 use crate::clock::Timestamp;
 use crate::configs::{ClientConfig, ClientVersion, Saved, TemplateProvider};
 use crate::diagnosis::{self, End};
-use crate::error::{Error, Result};
+use crate::error::{Error, FileError, Result};
 use crate::executable::trial::{self, Heard};
 use crate::ids::ConfigId;
 use crate::keeper::names;
@@ -150,7 +150,7 @@ impl Scratch {
         let dir = made.0.clone();
         tokio::task::spawn_blocking(move || {
             remove(&dir);
-            fs::DirBuilder::new().mode(0o700).create(&dir)
+            fs::DirBuilder::new().mode(0o700).create(&dir).map_err(FileError::at(&dir))
         })
         .await
         .map_err(Error::internal)??;

@@ -1,6 +1,7 @@
 //! The keeper's journal, `events.jsonl`: every change of state with its time and reason, so that the history has no hole when
 //! the manager was away. The keeper appends, the manager reads on from where it was.
 
+use rustix::fs::FallocateFlags;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -57,6 +58,9 @@ pub struct Writer {
 /// So many lines wait at most; a disk that stays full for longer costs the oldest.
 const WAITING: usize = 1000;
 
+/// Room that is set aside behind the end of the journal, bytes: a stop is written down on a full disk, too.
+const RESERVE: u64 = 64 * 1024;
+
 impl Writer {
     /// Opens the journal of an instance. A line that was cut off when a keeper was killed is closed, so that the next one is whole.
     ///
@@ -74,7 +78,19 @@ impl Writer {
                 len += 1;
             }
         }
-        Ok(Self { file, len, waiting: VecDeque::new() })
+        let journal = Self { file, len, waiting: VecDeque::new() };
+        journal.reserve();
+        Ok(journal)
+    }
+
+    fn reserve(&self) {
+        // The journal works without, on a file system that cannot do this or has no room for it.
+        let _ = rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, RESERVE);
+    }
+
+    /// Gives back the room that was set aside: nothing more will be written.
+    pub fn release(&self) {
+        let _ = self.file.set_len(self.len);
     }
 
     /// Appends an entry and has it on disk when it returns. One that cannot be written waits and goes before the next.
@@ -109,6 +125,7 @@ impl Writer {
             self.len += line.len() as u64;
             self.waiting.pop_front();
         }
+        self.reserve();
         self.file.sync_data()
     }
 

@@ -28,20 +28,14 @@ struct Shared {
     told: watch::Sender<Option<Job>>,
     cancel: Mutex<Option<(JobId, CancellationToken)>>,
     /// Held while a piece of work begins, and by whoever must be sure that none does.
-    beginning: tokio::sync::Mutex<()>,
+    beginning: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
 }
 
 impl Board {
     /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the next one.
     pub fn new(db: Db, stop: CancellationToken) -> Self {
-        Self(Arc::new(Shared {
-            db,
-            told: watch::Sender::new(None),
-            cancel: Mutex::default(),
-            beginning: tokio::sync::Mutex::default(),
-            stop,
-        }))
+        Self(Arc::new(Shared { db, told: watch::Sender::new(None), cancel: Mutex::default(), beginning: Arc::default(), stop }))
     }
 
     /// Begins a piece of work, or goes on with one of an earlier manager.
@@ -72,6 +66,11 @@ impl Board {
         ticket.save().await?;
         let _ = self.0.db.write(|c| Ok(queries::forget_jobs(c, REMEMBERED)?)).await;
         Ok(ticket)
+    }
+
+    /// Keeps work from beginning for as long as the guard lives.
+    pub async fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.0.beginning.clone().lock_owned().await
     }
 
     /// The work under way, or the last that was.

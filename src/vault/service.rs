@@ -89,6 +89,7 @@ impl Vault {
                 match sealer(c, &vault) {
                     Ok(count) => sealed += count,
                     Err(Error::Internal(cause)) if cause.is::<diesel::result::Error>() => return Err(Error::Internal(cause)),
+                    Err(refused @ Error::Unavailable { .. }) => return Err(refused),
                     Err(_) if new.is_some() => return Ok(Err(Refusal::Missing { path })),
                     Err(_) => return Ok(Err(Refusal::Wrong { path })),
                 }

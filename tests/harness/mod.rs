@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses the part it needs")]
 
 pub mod answer;
+pub mod disk;
 pub mod routes;
 
 use serde_json::{Value, json};
@@ -129,7 +130,12 @@ impl Manager {
     /// Gives simulated clients that start from now on other flags.
     pub fn steer<S: AsRef<str>>(&self, flags: &[S]) {
         let flags: Vec<&str> = flags.iter().map(AsRef::as_ref).collect();
-        let script = format!("#!/bin/sh\nexec '{PROGRAM}' simulate {} \"$@\"\n", flags.join(" "));
+        self.write_client(&format!("exec '{PROGRAM}' simulate {} \"$@\"", flags.join(" ")));
+    }
+
+    /// Makes this shell script the client that is started from now on.
+    pub fn write_client(&self, script: &str) {
+        let script = format!("#!/bin/sh\n{script}\n");
         let draft = self.dir.path().join("client.new");
         fs::write(&draft, script).unwrap();
         fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
@@ -448,6 +454,12 @@ impl Drop for Manager {
             }
         }
     }
+}
+
+/// The processes whose working directory is this one; zombies have none.
+pub fn processes_in(dir: &Path) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir)).collect()
 }
 
 /// Sends a signal to one process.
