@@ -13,7 +13,7 @@ use crate::access::{Access, FirstCode};
 use crate::alerts::{Alerts, Feed};
 use crate::backups::{self, Backups};
 use crate::clock::{SystemClock, Timestamp};
-use crate::configs::Configs;
+use crate::configs::{Configs, learn_secrets};
 use crate::db::Db;
 use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
@@ -79,6 +79,7 @@ where
     let stop = CancellationToken::new();
     let notices = ManagerNotices::default();
     let configs = Configs::new(db.clone(), vault.clone());
+    configs.load_secrets().await.map_err(|e| format!("the configurations cannot be read: {e}"))?;
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
@@ -94,7 +95,7 @@ where
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
     let alerts = alert(&db, vault, &schedule, &stop).await?;
-    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone());
+    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(learn_secrets);
     backups::nightly(&backups, &schedule, stop.clone())
         .await
         .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;

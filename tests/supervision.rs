@@ -407,3 +407,52 @@ async fn one_request_acts_on_many_with_a_result_for_each() {
     let refused = manager.post_json("/api/instances/actions", &json!({ "action": "start" })).await;
     assert_eq!(refused.status(), 422);
 }
+
+/// Last words of several kilobytes, again and again, under kills of managers and keepers: the journal stays short, and the history whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_of_a_client_that_fails_again_and_again_stays_short() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = tempfile::tempdir().unwrap();
+    let client = scratch.path().join("client");
+    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'jd_client_sv2 0.6.0'; exit; fi\n\
+        for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do\n\
+        printf '2026-01-01T00:00:00.000000Z ERROR jd_client_sv2: %02000d\\n' $n\ndone\nexit 1\n";
+    std::fs::write(&client, script).unwrap();
+    std::fs::set_permissions(&client, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut manager = Manager::with_client(&client).await;
+    let id = manager.instance("barn").await;
+    manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "restart_policy": "always" })).send().await.unwrap();
+    let journal = manager.instance_dir(&id).join("events.jsonl");
+    let starts = |events: Vec<serde_json::Value>| events.iter().filter(|event| event["to"] == "starting").count();
+    let mut longest = 0;
+    for round in 0..60 {
+        let before = starts(manager.events(&id).await);
+        // It waits for its next try, of which this is one.
+        assert_eq!(manager.act(&format!("/api/instances/{id}/start")).await.0, 200, "round {round}");
+        until("it has failed", || async {
+            let now = manager.json(&format!("/api/instances/{id}")).await;
+            (now["status"] == "backing-off" && starts(manager.events(&id).await) > before).then_some(())
+        })
+        .await;
+        longest = longest.max(std::fs::metadata(&journal).unwrap().len());
+        if round % 20 == 7 {
+            manager.kill();
+            manager.begin();
+        }
+        if round % 20 == 17 {
+            signal(manager.keeper_pid(&id).unwrap(), Signal::KILL);
+        }
+    }
+    let written: u64 = manager.events(&id).await.iter().filter(|event| event["last_error"].is_string()).count() as u64 * 5_000;
+    assert!(written > 250_000, "{written}");
+    assert!(longest < 64 * 1024 + 12 * 1024, "{longest}");
+    // Each change once and in order: what one leads to is where the next begins, but for keepers that were killed.
+    let events = manager.events(&id).await;
+    let breaks = events.windows(2).filter(|pair| pair[0]["to"] != pair[1]["from"]).count();
+    assert!(breaks <= 6, "{breaks} of {}", events.len());
+    let mut times: Vec<_> =
+        events.iter().map(|event| (event["timestamp"].clone(), event["to"].clone(), event["pid"].clone())).collect();
+    let all = times.len();
+    times.dedup();
+    assert_eq!(times.len(), all, "an entry was read twice");
+}

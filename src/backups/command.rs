@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::encryption::Passphrase;
-use super::making::{Order, make};
+use super::making::{Order, SecretSource, make};
 use super::restoring::{self, Restored, Way, is_encrypted};
 use crate::vault::KEY_FILE;
 
@@ -45,18 +45,18 @@ pub struct RestoreArgs {
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Makes a backup of `data_dir`, whether or not a manager runs on it.
+/// Makes a backup of `data_dir`, whether or not a manager runs on it. Without the key it has none of the `secrets` in logs and history.
 ///
 /// # Errors
 /// Why it was not made, for the person at the terminal.
-pub fn backup(args: BackupArgs, data_dir: &Path) -> Result<(), String> {
+pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let given = match (given(args.passphrase_file.as_deref())?, args.encrypt) {
         (None, true) => Some(asked_twice()?),
         (given, _) => given,
     };
     let passphrase = given.map(Passphrase::new).transpose()?;
-    let order = Order { with_key: !args.without_key, with_logs: args.with_logs, passphrase };
+    let order = Order { with_key: !args.without_key, with_logs: args.with_logs, passphrase, secrets: Some(secrets) };
     let file = std::path::absolute(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?;
     let manifest = make(data_dir, &order, &file, &|_| true).map_err(|e| e.to_string())?;
     println!(

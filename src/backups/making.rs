@@ -1,5 +1,6 @@
 //! Making a backup: a snapshot, the files beside it, one archive. Blocks; call it on a thread that may. Works whether or not a manager runs.
 
+use diesel::SqliteConnection;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
@@ -15,9 +16,14 @@ use super::manifest::{FILE, Manifest, Member, POOLS, hex};
 use super::queries;
 use crate::clock::Timestamp;
 use crate::db;
+use crate::error::Error;
 use crate::failpoint;
-use crate::logbuf::segment;
-use crate::vault::KEY_FILE;
+use crate::logbuf::mask::MaskReader;
+use crate::logbuf::{SecretMask, segment};
+use crate::vault::{KEY_FILE, Vault};
+
+/// Adds the secrets in a database to a mask.
+pub type SecretSource = fn(&mut SqliteConnection, &Vault, &SecretMask) -> Result<(), Error>;
 
 /// What a backup is to be.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +34,8 @@ pub struct Order {
     pub with_logs: bool,
     /// Encrypted with this.
     pub passphrase: Option<Passphrase>,
+    /// Where secret keys are learned that clients may have printed. A backup without the key has asterisks in their place.
+    pub secrets: Option<SecretSource>,
 }
 
 /// How far it is.
@@ -109,7 +117,8 @@ fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: To
         ..Manifest::new(Timestamp::now(), schema)
     };
     let manifest = Manifest { with_logs: order.with_logs, ..manifest };
-    let mut pack = Pack { tar, manifest, progress: Progress::default(), told, draft };
+    let mask = if order.with_key { None } else { Some(hide_secrets(data_dir, order.secrets, &snapshot.0)?) };
+    let mut pack = Pack { tar, manifest, mask, progress: Progress::default(), told, draft };
     pack.file(db::FILE, &snapshot.0)?;
     failpoint::reach("backup.database");
     if order.with_key {
@@ -124,10 +133,27 @@ fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: To
     pack.finish()
 }
 
+/// What covers the secrets that clients printed; they are removed from the history in the snapshot. Without the key file only what has
+/// the form of a secret key is covered.
+fn hide_secrets(data_dir: &Path, source: Option<SecretSource>, snapshot: &Path) -> Result<SecretMask, Fault> {
+    let mask = SecretMask::default();
+    let vault = Vault::find(data_dir).map_err(|e| Fault::refused(e.to_string()))?;
+    if let (Some(learn), Some(vault)) = (source, vault) {
+        db::read_copy(snapshot, |c| learn(c, &vault, &mask))?;
+        let secrets = mask.all();
+        if db::read_copy(snapshot, |c| Ok(queries::holds_any(c, &secrets)?))? {
+            db::change_copy(snapshot, |c| Ok(queries::hide(c, &secrets)?))?;
+        }
+    }
+    Ok(mask)
+}
+
 /// An archive that is being written.
 struct Pack<'p> {
     tar: Builder<GzEncoder<Sink>>,
     manifest: Manifest,
+    /// Covers secrets in what clients wrote.
+    mask: Option<SecretMask>,
     progress: Progress,
     told: Told<'p>,
     draft: &'p Path,
@@ -147,6 +173,18 @@ impl Pack<'_> {
         Ok(true)
     }
 
+    /// Puts a client's output in as long as it is now, without secrets.
+    fn segment(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
+        let Some(mask) = self.mask.clone() else { return self.file(name, path).map(drop) };
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Fault::at("read", path)(e)),
+        };
+        let size = file.metadata().map_err(Fault::at("read", path))?.len();
+        self.put(name, size, MaskReader::new(file.take(size), mask))
+    }
+
     /// Puts a journal in up to its last whole line: the one after it is being written.
     fn journal(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
         let mut bytes = match fs::read(path) {
@@ -155,6 +193,14 @@ impl Pack<'_> {
             Err(e) => return Err(Fault::at("read", path)(e)),
         };
         bytes.truncate(memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1));
+        if let Some(mask) = &self.mask {
+            mask.cover(&mut bytes);
+            // Last words are cut at a length, perhaps within a key.
+            for text in bytes.split_mut(|b| *b == b'"') {
+                mask.cover_start(text);
+                mask.cover_end(text);
+            }
+        }
         self.put(name, bytes.len() as u64, bytes.as_slice())
     }
 
@@ -163,7 +209,7 @@ impl Pack<'_> {
         let segments = segment::list(dir).map_err(Fault::at("read", dir))?;
         if with_content {
             for one in &segments {
-                self.file(&format!("{name}/{}", segment::file_name(one.base)), &one.path)?;
+                self.segment(&format!("{name}/{}", segment::file_name(one.base)), &one.path)?;
             }
         } else if let Some(last) = segments.last() {
             self.put(&format!("{name}/{}", segment::file_name(last.end())), 0, io::empty())?;

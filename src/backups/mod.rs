@@ -38,7 +38,7 @@ pub use command::{BackupArgs, RestoreArgs, backup, restore};
 pub use encryption::Passphrase;
 pub use fault::Fault;
 pub use jobs::nightly;
-pub use making::{Order, Progress, make};
+pub use making::{Order, Progress, SecretSource, make};
 pub use manifest::{Manifest, Member};
 pub use naming::{Kind, Named};
 pub use replacing::check_for_half_restored;

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::Fault;
-use super::making::{Order, Progress, make};
+use super::making::{Order, Progress, SecretSource, make};
 use super::naming::{Kind, Named};
 use super::queries;
 use super::settings::Wanted;
@@ -31,6 +31,7 @@ pub struct Backups {
     data_dir: Arc<Path>,
     /// The one that is being made, if there is one.
     making: Arc<Mutex<Option<Making>>>,
+    secrets: Option<SecretSource>,
     stop: CancellationToken,
 }
 
@@ -101,7 +102,13 @@ impl Backups {
     /// Of this database and its data directory; none is begun after `stop`.
     #[must_use]
     pub fn new(db: Db, data_dir: &Path, stop: CancellationToken) -> Self {
-        Self { db, data_dir: data_dir.into(), making: Arc::default(), stop }
+        Self { db, data_dir: data_dir.into(), making: Arc::default(), secrets: None, stop }
+    }
+
+    /// The same, with the secrets of `source` hidden in backups without the key.
+    #[must_use]
+    pub fn hiding(self, source: SecretSource) -> Self {
+        Self { secrets: Some(source), ..self }
     }
 
     fn dir(&self) -> PathBuf {
@@ -195,6 +202,7 @@ impl Backups {
         *making = Some(Making { name: name.clone(), progress: Progress::default() });
         drop(making);
         let turn = Turn(self.making.clone());
+        let order = Order { secrets: self.secrets, ..order };
         let (this, told) = (self.clone(), name.clone());
         let work = async move {
             let worker = this.clone();

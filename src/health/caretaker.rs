@@ -209,7 +209,9 @@ impl Caretaker {
                 continue;
             }
             let kept = self.health.kept(instance.id).await?;
-            let mut reader = Reader::new(&self.health.instances().log_dir(instance.id), kept.offset, kept.standing);
+            let instances = self.health.instances();
+            let reader = Reader::new(&instances.log_dir(instance.id), kept.offset, kept.standing);
+            let mut reader = reader.masked(instances.secret_mask());
             if instance.status.has_client() {
                 reader.look_out();
             }
@@ -235,7 +237,9 @@ impl Caretaker {
             // Lost with a reading that ended in a fault of ours.
             if watched.reader.is_none() {
                 let kept = self.health.kept(*id).await?;
-                watched.reader = Some(Reader::new(&self.health.instances().log_dir(*id), kept.offset, kept.standing));
+                let instances = self.health.instances();
+                let reader = Reader::new(&instances.log_dir(*id), kept.offset, kept.standing);
+                watched.reader = Some(reader.masked(instances.secret_mask()));
             }
         }
         let readers: Vec<_> = self.readers.iter_mut().filter_map(|(id, w)| Some((*id, w.reader.take()?))).collect();

@@ -86,6 +86,20 @@ macro_rules! view {
     };
 }
 
+/// Bytes of text in the entries of one page of a list.
+const LIST_BYTES: usize = 256 * 1024;
+
+/// How many of these entries fit on one page, at least one. `size` is about the bytes of text in an entry.
+pub fn count_fitting<T>(entries: &[T], size: impl Fn(&T) -> usize) -> usize {
+    let mut room = LIST_BYTES;
+    let fits = |entry: &&T| {
+        let left = room.checked_sub(size(entry));
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    entries.iter().take_while(fits).count().max(1)
+}
+
 impl<O: Offer> Want<O> {
     /// The page in the form that was asked for.
     ///
@@ -93,6 +107,18 @@ impl<O: Offer> Want<O> {
     /// A template that fails to render is a fault of ours.
     pub fn respond(&self, view: &impl View) -> Reply {
         self.respond_with(StatusCode::OK, view)
+    }
+
+    /// As [`respond`](Self::respond), for a page that may be large: it is rendered on a thread for blocking work, so that it delays no
+    /// other response.
+    ///
+    /// # Errors
+    /// A template that fails to render is a fault of ours.
+    pub async fn respond_blocking(self, view: impl View + Send + 'static) -> Reply
+    where
+        O: Send + 'static,
+    {
+        tokio::task::spawn_blocking(move || self.respond(&view)).await.map_err(Error::internal)?
     }
 
     /// The page with a status of its own, e.g. 422 for a form shown again with its errors.

@@ -24,7 +24,8 @@ use crate::keeper::backoff::Backoff;
 use crate::keeper::journal::{self, Entry};
 use crate::keeper::machine::{Exit, Reason, State};
 use crate::keeper::protocol::{self, Command, Request, Status};
-use crate::keeper::{client, names, spawn};
+use crate::keeper::{client, spawn};
+use crate::logbuf::SecretMask;
 
 /// A keeper answers within milliseconds; one that does not is stuck.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -33,8 +34,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A keeper that holds its lock but has no socket is looked at so often before it counts as silent.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-/// A journal longer than this is begun anew when nothing of it is unread and no keeper writes it, bytes.
-const LONG_JOURNAL: u64 = 256 * 1024;
 
 /// How it stands with the keeper.
 enum Keeper {
@@ -427,7 +426,6 @@ impl Minder {
     }
 
     async fn launch(&mut self) -> Result<()> {
-        self.shorten_journal().await?;
         self.reap().await;
         let dir = self.dir.clone();
         let launched = tokio::task::spawn_blocking(move || client::launch(&dir)).await.map_err(Error::internal)?;
@@ -463,7 +461,8 @@ impl Minder {
     async fn request(&mut self, command: Command, actor: &'static str) -> Result<Option<Status>> {
         self.requests += 1;
         let id = self.requests;
-        let request = Request { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()) };
+        let request =
+            Request { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()), ingested: Some(self.offset) };
         let Keeper::Present(conversation) = &mut self.keeper else { return Ok(None) };
         if conversation.send(&request).await.is_err() {
             return Ok(None);
@@ -501,7 +500,9 @@ impl Minder {
             .then(|| self.shared.slow_start.checked_sub(starts_for))
             .flatten()
             .map(|left| Instant::now() + left + Duration::from_millis(50));
-        self.tell(Some(Status { lines: None, re: None, ..status }));
+        let secrets = self.shared.preparation.configs().secret_mask();
+        let last_error = status.last_error.clone().map(|text| secrets.covered(text));
+        self.tell(Some(Status { lines: None, re: None, last_error, ..status }));
     }
 
     /// Reads the journal on into the database; false if that could not be done and must be done again.
@@ -519,6 +520,8 @@ impl Minder {
         if end == offset && entries.is_empty() {
             return true;
         }
+        let secrets = self.shared.preparation.configs().secret_mask();
+        let entries: Vec<Entry> = entries.into_iter().map(|entry| entry_without_secrets(entry, &secrets)).collect();
         match self.shared.db.write(move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
             Ok(()) => {
                 self.offset = end;
@@ -599,31 +602,14 @@ impl Minder {
             ..no_keeper()
         }));
     }
+}
 
-    /// Begins a long journal anew before a keeper opens it. The file goes first: an offset beyond its end is understood, a second
-    /// reading would double the history.
-    async fn shorten_journal(&mut self) -> Result<()> {
-        if self.offset < LONG_JOURNAL {
-            return Ok(());
-        }
-        let path = self.dir.join(names::JOURNAL);
-        let offset = self.offset;
-        let emptied = tokio::task::spawn_blocking(move || -> io::Result<bool> {
-            let file = std::fs::File::options().write(true).open(&path)?;
-            let is_read = file.metadata()?.len() == offset;
-            if is_read {
-                file.set_len(0)?;
-            }
-            Ok(is_read)
-        })
-        .await
-        .map_err(Error::internal)??;
-        if emptied {
-            let id = self.id;
-            self.offset = 0;
-            self.shared.db.write(move |c| Ok(queries::ingest(c, id, &[], 0)?)).await?;
-        }
-        Ok(())
+/// A journal's entry as it may be kept and shown.
+fn entry_without_secrets(entry: Entry, secrets: &SecretMask) -> Entry {
+    Entry {
+        last_error: entry.last_error.map(|text| secrets.covered(text)),
+        trouble: entry.trouble.into_iter().map(|line| secrets.covered(line)).collect(),
+        ..entry
     }
 }
 

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::ids::{ConfigId, InstanceId};
 use crate::keeper::machine::{Exit, Limit, Policy, State};
 use crate::keeper::protocol::Status;
+use crate::logbuf::SecretMask;
 
 /// A row of `instances`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
@@ -214,6 +215,13 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// The same without secret keys in what the client said: an earlier version kept that as it was.
+    #[must_use]
+    pub fn covered(self, secrets: &SecretMask) -> Self {
+        let last_error = self.last_error.map(|text| secrets.covered(text));
+        Self { last_error, cause: self.cause.map(|cause| cause.covered(secrets)), ..self }
+    }
+
     /// Puts row, configuration and keeper's word together. Without a living keeper only states at rest are believed. One that starts
     /// for longer than `slow_start` is warned of.
     #[must_use]

@@ -18,7 +18,7 @@ use super::wishes::{Wishes, is_version_name};
 use crate::configs::Configs;
 use crate::error::{Error, FieldError, Result};
 use crate::http::extract::{Fields, MaybeInput, Members};
-use crate::http::respond::next_page;
+use crate::http::respond::{count_fitting, next_page};
 use crate::http::want::{Form, Offer};
 use crate::http::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
 use crate::ids::{ConfigId, InstanceId};
@@ -279,8 +279,10 @@ async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut pa
         None => None,
     };
     let mut found = s.history(id, before, limit + 1).await?;
-    let has_more = found.len() as u64 > limit;
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    // What a client said last may be long.
+    let fitting = count_fitting(&found, |(event, _)| event.text_len()).min(usize::try_from(limit).unwrap_or(usize::MAX));
+    let has_more = found.len() > fitting;
+    found.truncate(fitting);
     let next = found.last().map(|(event, _)| event.id).filter(|_| has_more);
     let events = found.into_iter().map(|(event, instance_name)| ListedEvent { event, instance_name }).collect();
     Ok(EventsPage { frame, instance, events, next, limit, is_newest: before.is_none() })

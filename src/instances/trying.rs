@@ -99,10 +99,11 @@ fn judged(heard: std::result::Result<Heard, String>, tried: Tried) -> Tried {
         Ok(Heard::Line) => Tried { accepted: true, message: format!("Client {version} takes this configuration."), ..tried },
         Ok(Heard::End { code, said }) => {
             let end = code.map(End::Code);
+            let said: Vec<String> = said.iter().map(|line| without_secret_keys(line)).collect();
             let cause = diagnosis::cause(&said, Timestamp::now(), end);
             let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
             let why = cause.as_ref().map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
-            let said = without_secret_keys(&said.join("\n"));
+            let said = said.join("\n");
             Tried {
                 message: format!("Client {version} does not take this configuration: {why}."),
                 advice: cause.map(|cause| cause.advice),

@@ -124,7 +124,7 @@ impl Keeper {
             log.note("WARN", &format!("killed {leftovers} processes that the keeper before left behind"));
         }
         let journal = Writer::open(Path::new(".")).map_err(|e| told("cannot write the journal", &e))?;
-        let status = Status { journal: journal.len(), ..Status::blank(std::process::id(), Timestamp::now().0) };
+        let status = Status { journal: journal.end(), ..Status::blank(std::process::id(), Timestamp::now().0) };
         Ok(Self {
             dir: dir.into(),
             _lock: lock,
@@ -231,7 +231,7 @@ impl Keeper {
         if self.journal.is_behind() && self.last_flush.elapsed() >= JOURNAL_RETRY {
             self.last_flush = Instant::now();
             if self.journal.flush().is_ok() {
-                self.status.journal = self.journal.len();
+                self.status.journal = self.journal.end();
                 self.tell_watchers();
             }
         }
@@ -424,7 +424,7 @@ impl Keeper {
             self.status.pid = None;
             self.status.started_at = None;
         }
-        self.status.journal = self.journal.len();
+        self.status.journal = self.journal.end();
         self.tell_watchers();
     }
 
@@ -450,6 +450,9 @@ impl Keeper {
                 self.connections[at].over = true;
                 return;
             };
+            if let Some(offset) = request.ingested {
+                self.journal.drop_ingested(offset);
+            }
             if request.command != Command::Watch {
                 self.actor = request.actor;
             }

@@ -119,6 +119,16 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// The vault whose key is in `dir`; none if there is no key. Whether it is the right one shows when something is opened.
+    ///
+    /// # Errors
+    /// The key cannot be read.
+    pub fn find(dir: &Path) -> Result<Option<Self>, Refusal> {
+        Ok(Key::read(dir)?.map(|key| Self::with(&key)))
+    }
+}
+
 /// Whether the key in `dir` is the one that the secrets in a database were sealed with; one without sealed secrets fits any.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod health;
 mod instances;
 mod instances_id;
 mod keys;
+mod log_limits;
 mod logs;
 mod metrics;
 mod saved_configs;
