@@ -966,7 +966,7 @@ mod tests {
         };
         let log = Log::new(dir.path());
         let mut is_shown = 0;
-        for _ in 0..300 {
+        for _ in 0..100 {
             let page = log.last(&ALL, 100).unwrap();
             is_shown += page.records.len();
             log.before(page.first.unwrap_or(1), &ALL, 10).unwrap();
