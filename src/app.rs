@@ -64,6 +64,7 @@ where
     // Before anything is opened.
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
+    backups::remove_stale_staging(&settings.data_dir);
     backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
     let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
@@ -85,7 +86,7 @@ where
     let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
     let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
     let health = Health::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
-    health::forget_daily(&schedule, db.clone(), settings.retention_days, stop.clone())
+    health::forget_daily(&schedule, db.clone(), settings.retention_days)
         .await
         .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
     let place = Place { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };
@@ -93,11 +94,9 @@ where
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
-    let alerts = alert(&db, vault, &schedule, &stop).await?;
+    let alerts = alert(&db, vault, &schedule).await?;
     let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone());
-    backups::nightly(&backups, &schedule, stop.clone())
-        .await
-        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+    backups::nightly(&backups, &schedule).await.map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
     access
         .forget_nightly(&schedule, settings.audit_days)
         .await
@@ -258,16 +257,16 @@ async fn measure(
     let board = Board::default();
     let sampler = Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told, board.clone());
     tokio::spawn(sampler.run(stop.clone()));
-    metrics::forget_nightly(schedule, db.clone(), keep, stop.clone())
+    metrics::forget_nightly(schedule, db.clone(), keep)
         .await
         .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(Metrics::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds, board))
 }
 
 /// Sets up alerts, and what is forgotten of them.
-async fn alert(db: &Db, vault: Vault, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
+async fn alert(db: &Db, vault: Vault, schedule: &Schedule) -> Result<Alerts, String> {
     let alerts = Alerts::new(db.clone(), vault, Sender::new(), SystemClock);
-    alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+    alerts.forget_nightly(schedule).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }
 

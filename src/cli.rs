@@ -218,6 +218,7 @@ fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> 
 }
 
 fn complain(reason: &str, code: u8) -> ExitCode {
-    eprintln!("jd-manager: {reason}");
+    // It may name what is in an archive or a database.
+    eprintln!("jd-manager: {}", crate::visible::on_terminal(reason));
     ExitCode::from(code)
 }

@@ -24,6 +24,7 @@ pub mod failpoint;
 pub mod ids;
 pub mod outgoing;
 pub mod role;
+pub mod visible;
 
 // Layer 1: tools that know no domain.
 pub mod archive;

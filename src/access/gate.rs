@@ -66,6 +66,7 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
         Recognised::Forwarded => return forwarded().into_response(),
     };
     let mut deed = door.deed.map(|deed| Deed {
+        user: caller.name.clone(),
         actor: caller.title(),
         role: caller.role.name().into(),
         address: peer.address.map(|a| a.to_string()).unwrap_or_default(),

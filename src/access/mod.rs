@@ -28,6 +28,8 @@ pub mod routes;
 mod second_factor;
 mod service;
 mod signing_in;
+#[cfg(test)]
+mod tests;
 mod tokens;
 pub mod views;
 

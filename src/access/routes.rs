@@ -198,7 +198,11 @@ async fn account_page(access: &Access, frame: Frame, caller: &Caller, proof: &Pr
         true => None,
         false => {
             let user = access.me(caller).await?;
-            let sessions = access.sessions(user.id, session_of(proof)).await?;
+            // Sessions belong to the person: a token neither ends them nor sees where they come from.
+            let sessions = match in_person(proof) {
+                Ok(()) => access.sessions(user.id, session_of(proof)).await?,
+                Err(_) => Vec::new(),
+            };
             Some((user, sessions))
         }
     };
@@ -254,7 +258,14 @@ pub async fn change_password(
 }
 
 /// `DELETE /account/sessions/{id}`, and `POST /account/sessions/{id}/delete` for forms.
-pub async fn end_session(State(access): State<Access>, caller: Caller, want: Want, Id(id): Id<SessionId>) -> Reply {
+pub async fn end_session(
+    State(access): State<Access>,
+    Extension(proof): Extension<Proof>,
+    caller: Caller,
+    want: Want,
+    Id(id): Id<SessionId>,
+) -> Reply {
+    in_person(&proof)?;
     let me = access.me(&caller).await?;
     access.end_session(me.id, id).await?;
     done(&want, "The session has ended.", "/account")
@@ -268,6 +279,7 @@ pub async fn end_sessions(
     want: Want,
     _: Fields,
 ) -> Reply {
+    in_person(&proof)?;
     let me = access.me(&caller).await?;
     let ended = access.end_other_sessions(me.id, session_of(&proof)).await?;
     let message = if ended == 1 { "One other session has ended.".into() } else { format!("{ended} other sessions have ended.") };
@@ -278,9 +290,11 @@ pub async fn end_sessions(
 pub async fn second_factor(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
     caller: Caller,
     want: Want,
 ) -> Reply {
+    in_person(&proof)?;
     let me = access.me(&caller).await?;
     want.respond(&SecondFactorPage::new(frame, access.fresh_second_factor()?, &me.name, Again::default())?)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
 use super::attempts::Attempts;
-use super::model::{Credentials, Deed, Entry, Session, User, check_name};
+use super::model::{Credentials, Deed, Entry, Session, User, check_user_name};
 use super::{keepsake, password, queries, second_factor};
 use crate::clock::{Clock, Timestamp};
 use crate::db::Db;
@@ -158,7 +158,7 @@ impl Access {
     /// # Errors
     /// A name that is taken or none, a password that is too weak.
     pub async fn create_user(&self, name: String, role: Role, typed: String) -> Result<User> {
-        let mut errors: Vec<_> = check_name(&name).err().into_iter().collect();
+        let mut errors: Vec<_> = check_user_name(&name).err().into_iter().collect();
         errors.extend(password::check(&typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
@@ -192,7 +192,9 @@ impl Access {
     pub async fn change_user(&self, id: UserId, change: UserChange) -> Result<User> {
         let former = self.user(id).await?;
         let name = change.name.clone().unwrap_or_else(|| former.name.clone());
-        let mut errors: Vec<_> = check_name(&name).err().into_iter().collect();
+        // A name of before there were these rules may stay.
+        let new_name = Some(&name).filter(|name| **name != former.name);
+        let mut errors: Vec<_> = new_name.and_then(|name| check_user_name(name).err()).into_iter().collect();
         if let Some(typed) = &change.password {
             errors.extend(password::check(typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
         }
@@ -285,8 +287,8 @@ impl Access {
     /// # Errors
     /// The database.
     pub async fn note(&self, deed: Deed) -> Result<()> {
-        let (at, joins) = (self.now(), deed.role.is_empty());
-        self.db.write(move |c| Ok(queries::note(c, &deed, at, joins)?)).await
+        let at = self.now();
+        self.db.write(move |c| Ok(queries::note(c, &deed, at)?)).await
     }
 
     /// Lines of the audit log, the newest first, and everybody who is in it.

@@ -5,7 +5,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tar::{Builder, Header};
 
@@ -149,13 +149,13 @@ impl Pack<'_> {
 
     /// Puts a journal in up to its last whole line: the one after it is being written.
     fn journal(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
-        let mut bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
+        let file = match File::open(path) {
+            Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Fault::at("read", path)(e)),
         };
-        bytes.truncate(memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1));
-        self.put(name, bytes.len() as u64, bytes.as_slice())
+        let size = whole_lines(&file).map_err(Fault::at("read", path))?;
+        self.put(name, size, file)
     }
 
     /// Puts the segments of a log in, or only where its stream goes on: offsets in the database hold on both sides.
@@ -207,6 +207,22 @@ impl Pack<'_> {
     }
 }
 
+/// How many bytes of a file end with its last line break. Reads it from its end, a piece at a time, since it may be large.
+fn whole_lines(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut piece = vec![0; 64 * 1024];
+    while end > 0 {
+        let begin = end.saturating_sub(piece.len() as u64);
+        let length = usize::try_from(end - begin).map_err(io::Error::other)?;
+        file.read_exact_at(&mut piece[..length], begin)?;
+        if let Some(last) = memchr::memrchr(b'\n', &piece[..length]) {
+            return Ok(begin + last as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
 fn header(size: u64) -> Header {
     let mut header = Header::new_ustar();
     header.set_size(size);
@@ -233,5 +249,29 @@ impl<R: Read> Read for Watched<'_, R> {
             return Err(io::Error::other("given up"));
         }
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_lines_end_with_the_last_line_break_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let long = 200 * 1024;
+        for (content, size) in [
+            (Vec::new(), 0),
+            (b"cut o".to_vec(), 0),
+            (b"one\ntwo\n".to_vec(), 8),
+            (b"one\ncut o".to_vec(), 4),
+            ([b"one\n".to_vec(), vec![b'x'; long]].concat(), 4),
+            (vec![b'x'; long], 0),
+            ([vec![b'x'; long], b"\n".to_vec()].concat(), long as u64 + 1),
+        ] {
+            fs::write(&path, &content).unwrap();
+            assert_eq!(whole_lines(&File::open(&path).unwrap()).unwrap(), size, "{}", content.len());
+        }
     }
 }

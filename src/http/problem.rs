@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::respond::{Frame, Written};
+use super::respond::{Frame, Written, html};
 use super::want::{Asked, Form};
 use crate::error::{Error, FieldError};
 
@@ -207,12 +207,12 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
     };
     let mut response = match asked.for_errors() {
         Form::Html if asked.fragment => {
-            let mut response = Html(page.as_notice().render().unwrap_or_default()).into_response();
+            let mut response = Html(html(&page.as_notice()).unwrap_or_default()).into_response();
             response.headers_mut().insert("HX-Retarget", HeaderValue::from_static("#notices"));
             response.headers_mut().insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
             response
         }
-        Form::Html => Html(page.render().unwrap_or_default()).into_response(),
+        Form::Html => Html(html(&page).unwrap_or_default()).into_response(),
         _ => {
             let details = Details {
                 r#type: "about:blank",

@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::borrow::Cow;
 
 use super::caller::{Caller, Role};
 use super::problem::{Problem, Reply};
@@ -63,6 +64,18 @@ impl Frame {
 #[derive(Clone, Copy, Debug)]
 pub struct Written;
 
+/// Renders a template for a browser. The only way out for HTML: whatever text of others is in it, characters that hide something are shown.
+///
+/// # Errors
+/// A template that fails to render is a fault of ours.
+pub fn html(template: &impl askama::Template) -> askama::Result<String> {
+    let rendered = template.render()?;
+    Ok(match crate::visible::on_page(&rendered) {
+        Cow::Borrowed(_) => rendered,
+        Cow::Owned(shown) => shown,
+    })
+}
+
 /// A page: a template and, serialised, the JSON of the same resource.
 pub trait View: askama::Template + Serialize {
     /// The named block alone (an htmx target's id); `None` when the page has no such block.
@@ -76,9 +89,8 @@ macro_rules! view {
     ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
         impl $crate::http::View for $page {
             fn block(&self, name: &str) -> Option<askama::Result<String>> {
-                use askama::Template as _;
                 match name {
-                    $($id => Some(self.$block().render()),)+
+                    $($id => Some($crate::http::html(&self.$block())),)+
                     _ => None,
                 }
             }
@@ -102,13 +114,13 @@ impl<O: Offer> Want<O> {
     pub fn respond_with(&self, status: StatusCode, view: &impl View) -> Reply {
         let mut response = match self.form {
             Form::Html => {
-                let html = if self.asked.fragment {
+                let page = if self.asked.fragment {
                     let target = self.asked.target.as_deref().unwrap_or("main");
-                    view.block(target).or_else(|| view.block("main")).unwrap_or_else(|| view.render())
+                    view.block(target).or_else(|| view.block("main")).unwrap_or_else(|| html(view))
                 } else {
-                    view.render()
+                    html(view)
                 };
-                Html(html.map_err(Error::internal)?).into_response()
+                Html(page.map_err(Error::internal)?).into_response()
             }
             Form::Json | Form::EventStream | Form::Text | Form::Csv | Form::OpenMetrics | Form::Prometheus => {
                 Json(view).into_response()

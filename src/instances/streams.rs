@@ -68,9 +68,8 @@ pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overvie
 }
 
 async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
-    use askama::Template as _;
     let page = list_page(lists, frame, is_overview, true).await.ok()?;
-    let html = page.as_table().render().ok()?;
+    let html = crate::http::html(&page.as_table()).ok()?;
     Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 
@@ -108,8 +107,7 @@ fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bo
 /// The head of an instance's pages as it is put in place of the present one; none if the template failed, which is a fault of ours.
 #[must_use]
 pub fn status_part(instance: Instance) -> Option<String> {
-    use askama::Template as _;
-    let html = Parts { instance, here: "" }.as_status().render().ok()?;
+    let html = crate::http::html(&Parts { instance, here: "" }.as_status()).ok()?;
     Some(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 

@@ -109,7 +109,7 @@ pub struct Parts {
 
 impl crate::http::View for Parts {
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
-        Some(if name.starts_with("i-") { self.as_row().render() } else { self.as_status().render() })
+        Some(if name.starts_with("i-") { crate::http::html(&self.as_row()) } else { crate::http::html(&self.as_status()) })
     }
 }
 
@@ -310,7 +310,7 @@ impl EventItem {
     /// As HTML; none if the template failed, which is a fault of ours.
     #[must_use]
     pub fn render_item(&self) -> Option<String> {
-        self.render().ok()
+        crate::http::html(self).ok()
     }
 }
 

@@ -188,7 +188,6 @@ fn log_events(event: &Event, filter: &Filter, as_html: bool) -> Vec<SseEvent> {
 }
 
 fn record_events(records: &[&Record], as_html: bool) -> Vec<SseEvent> {
-    use askama::Template as _;
     let Some(last) = records.last() else { return Vec::new() };
     if !as_html {
         return records
@@ -196,7 +195,7 @@ fn record_events(records: &[&Record], as_html: bool) -> Vec<SseEvent> {
             .filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok())
             .collect();
     }
-    match (Lines { records }).render() {
+    match crate::http::html(&Lines { records }) {
         Ok(html) => vec![SseEvent::default().id(last.seq.to_string()).data(appended(&html))],
         Err(_) => Vec::new(),
     }

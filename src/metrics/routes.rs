@@ -281,7 +281,6 @@ async fn follow(board: Board, frame: Frame, id: InstanceId, asked: Asked, as_htm
 }
 
 async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, length: Duration) -> Result<SseEvent> {
-    use askama::Template as _;
     let now = Timestamp::now();
     if !asked.choice.range.is_empty() {
         // The last hours go on; times that were named stay.
@@ -290,7 +289,7 @@ async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, l
         (asked.stretch.from, asked.stretch.to) = (from, now);
     }
     let page = board::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
-    let html = page.as_charts().render().map_err(Error::internal)?;
+    let html = crate::http::html(&page.as_charts()).map_err(Error::internal)?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
     Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }

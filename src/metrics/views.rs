@@ -314,8 +314,8 @@ impl crate::http::View for SeriesPage {
     /// Beside the whole the figures alone, for whichever chart of a page asks for them.
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
         match name {
-            "main" => Some(self.as_main().render()),
-            name if name.starts_with("figures") => Some(self.as_figures().render()),
+            "main" => Some(crate::http::html(&self.as_main())),
+            name if name.starts_with("figures") => Some(crate::http::html(&self.as_figures())),
             _ => None,
         }
     }

@@ -1,6 +1,5 @@
 //! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the page.
 
-use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::sse::Event as SseEvent;
@@ -18,7 +17,7 @@ use crate::configs::routes::author;
 use crate::configs::{Findings, Verdict};
 use crate::error::{Error, Result};
 use crate::http::want::{Form, Offer};
-use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Problem, Reply, Told, Want, sse};
+use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Problem, Reply, Told, Want, html, sse};
 use crate::ids::{InstanceId, SetupId};
 use crate::instances::Instance;
 use crate::instances::streams::changes_of;
@@ -140,7 +139,7 @@ pub async fn check(
     }
     if want.is_fragment() {
         let page = StepPage::of(frame, setup.clone(), step, setup.answers).saying(found, false);
-        return Ok(Html(page.notes(&pairs).render().map_err(Error::internal)?).into_response());
+        return Ok(Html(html(&page.notes(&pairs)).map_err(Error::internal)?).into_response());
     }
     want.respond(&page(&s, frame, setup, step, found, false).await?)
 }

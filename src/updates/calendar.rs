@@ -18,8 +18,8 @@ use crate::schedule::Schedule;
 const DAILY: &str = "0 37 4 * * *";
 /// A machine that is off at night is caught up with so long after its start.
 const AFTER_START: Duration = Duration::from_secs(120);
-/// A day after the last answer there may be something new.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A manager that is started again and again does not look again before the last answer is this old.
+const RECENT: Duration = Duration::from_secs(12 * 3600);
 /// Whether it is time to install is looked at so often.
 const LOOK: Duration = Duration::from_secs(60);
 /// An installation by itself that failed is tried again after so long: in the next window.
@@ -37,23 +37,15 @@ pub async fn begin(
     stop: &CancellationToken,
 ) -> std::result::Result<(), JobSchedulerError> {
     let asked = updates.clone();
-    schedule
-        .at(DAILY, "looking for releases", move || {
-            let updates = asked.clone();
-            async move { look(&updates).await }
-        })
-        .await?;
+    let work = move || {
+        let updates = asked.clone();
+        async move { look_if_due(&updates).await }
+    };
+    schedule.recurring(DAILY, AFTER_START, "looking for releases", work).await?;
     let (updates, stop) = (updates.clone(), stop.clone());
     tokio::spawn(async move {
         let work = async {
             tokio::time::sleep(AFTER_START).await;
-            let is_due = async {
-                let checked = updates.checked().await.ok()?.at;
-                Some(checked.is_none_or(|at| Timestamp::now().since(at) >= DAY || at > Timestamp::now()))
-            };
-            if is_due.await.unwrap_or(false) {
-                look(&updates).await;
-            }
             loop {
                 if let Err(error) = install_what_is_new(&updates, Timestamp::now()).await {
                     tracing::warn!(%error, "what is new could not be installed; it is tried again within the window");
@@ -69,12 +61,17 @@ pub async fn begin(
     Ok(())
 }
 
-/// Looks for releases if the user wants that.
-async fn look(updates: &Updates) {
+/// Looks for releases if the user wants that and the last answer is not recent.
+async fn look_if_due(updates: &Updates) {
     let wanted = updates.wanted().await.unwrap_or_default();
     // With a client of the user's own choice there is nothing to bring up to date.
     if !wanted.check_daily || updates.fixed().is_some() {
         return;
+    }
+    let now = Timestamp::now();
+    match updates.checked().await {
+        Ok(checked) if checked.at.is_none_or(|at| now.since(at) >= RECENT || at > now) => {}
+        _ => return,
     }
     if let Err(error) = updates.check().await {
         tracing::warn!(%error, "the daily look for releases");

@@ -108,8 +108,7 @@ fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response 
     let (id, told) = (job.id, updates.follow());
     let event = move |job: Job| {
         if as_html {
-            use askama::Template as _;
-            let html = JobPage { frame: frame.clone(), job }.as_job().render().ok()?;
+            let html = crate::http::html(&JobPage { frame: frame.clone(), job }.as_job()).ok()?;
             return Some(
                 Event::default().data(format!("<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>")),
             );
