@@ -208,6 +208,9 @@ pub struct Instance {
     /// How it is, according to those who look after its health.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Wellbeing>,
+    /// Hashrate from accepted shares, H/s, averaged over 10 min. Absent while the client does not run or nothing current is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashrate: Option<f64>,
     /// What is measured of it, for lists.
     #[serde(skip)]
     pub glance: Option<Glance>,
@@ -272,6 +275,7 @@ impl Instance {
             cause: row.cause,
             warning: None,
             health: None,
+            hashrate: None,
             glance: None,
         }
         .with_warning(now, slow_start)

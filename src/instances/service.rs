@@ -138,7 +138,12 @@ impl Instances {
     fn assemble(&self, row: queries::RowWithConfig) -> Instance {
         let told = self.supervisor.told(row.0.id);
         let (glance, health) = self.glances.of(row.0.id);
-        Instance { glance, health, ..Instance::assemble(row, told.as_ref(), Timestamp::now(), self.slow_start) }
+        let now = Timestamp::now();
+        let instance = Instance::assemble(row, told.as_ref(), now, self.slow_start);
+        // A client that does not run has no current hashrate, and an old sample is not current.
+        let current = glance.as_ref().filter(|glance| instance.running && now <= glance.current_until);
+        let hashrate = current.and_then(|glance| glance.hashrate);
+        Instance { hashrate, glance, health, ..instance }
     }
 
     /// How many lines of output the instance's present keeper has taken, by level; none: it has no keeper, or one that does not count.

@@ -75,10 +75,12 @@ impl ListPage {
         if all().next().is_none() {
             return Vec::new();
         }
+        let hashrates: Vec<f64> = self.instances.iter().filter_map(|i| i.hashrate).collect();
+        let hashrate = (!hashrates.is_empty()).then(|| format_value(Unit::HashesPerSecond, hashrates.iter().sum()));
         let sum = |of: fn(&Glance) -> f64| all().map(of).sum::<f64>();
         let say = |count: f64| format_value(Unit::Count, count);
         vec![
-            ("Hashrate of the miners", format_value(Unit::HashesPerSecond, sum(|g| g.hashrate.unwrap_or(0.0)))),
+            ("Hashrate, 10 min average", hashrate.unwrap_or_else(|| "–".into())),
             ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
             ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
             ("Serving miners", format!("{} of {}", self.count(State::Running), self.instances.len())),
