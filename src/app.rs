@@ -89,7 +89,7 @@ where
         .await
         .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
     let place = Place { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };
-    let updates = Updates::new(db.clone(), health.clone(), logs.clone(), place, stop.clone())?;
+    let updates = Updates::new(db.clone(), health.clone(), logs.clone(), place, notices.clone(), stop.clone())?;
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;

@@ -382,9 +382,9 @@ fn a_newer_release_is_told_with_what_it_carries() {
     assert_eq!(scene.find(Check::Version).0, Grade::Healthy);
     scene.latest = latest("v0.9.0", Some(ClientVersion::new(0, 7, 0)));
     let (grade, message) = scene.find(Check::Version);
-    assert_eq!(grade, Grade::Warning);
-    assert!(message.contains("release v0.9.0 with client 0.7.0 is there"), "{message}");
+    assert_eq!(grade, Grade::Healthy, "an update is information");
+    assert!(message.contains("Release v0.9.0 with client 0.7.0 is available"), "{message}");
     scene.latest = latest("v1.0.0", None);
     let (grade, message) = scene.find(Check::Version);
-    assert!(grade == Grade::Warning && message.contains("release v1.0.0 is there and newer"), "{message}");
+    assert!(grade == Grade::Healthy && message.contains("Release v1.0.0 is available"), "{message}");
 }
