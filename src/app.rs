@@ -98,6 +98,7 @@ where
     backups::nightly(&backups, &schedule, stop.clone())
         .await
         .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+    tokio::spawn(backups.clone().follow_failures(notices.clone()));
     access
         .forget_nightly(&schedule, settings.audit_days)
         .await

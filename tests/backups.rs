@@ -3,7 +3,7 @@
 mod harness;
 
 use harness::answer::Answer;
-use harness::{Manager, PROGRAM, Plan, until};
+use harness::{Manager, PROGRAM, Plan, SmallDisk, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -303,4 +303,55 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
     assert_eq!(question.attrs("main form", "action"), [format!("/backups/{name}/delete")]);
     assert_eq!(send(&format!("/backups/{name}/delete"), &[]).await.header("location"), Some("/backups"));
     assert_eq!(manager.json("/api/backups").await["backups"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
+    let mut manager = Manager::start().await;
+    manager.terminate();
+    std::fs::remove_dir_all(manager.data_dir()).unwrap();
+    std::fs::create_dir(manager.data_dir()).unwrap();
+    let disk = SmallDisk::mount(&manager.data_dir(), "24m");
+    manager.begin();
+    manager.instance("barn").await;
+    let ended = async |failed: bool| {
+        until("the backup ended", || async {
+            let backups = manager.json("/api/backups").await;
+            let is_so = backups["making"].is_null() && backups["last"]["manual"]["error"].is_string() == failed;
+            (is_so && backups["last"]["manual"].is_object()).then_some(backups)
+        })
+        .await
+    };
+    let attention = async || manager.ask("/", "text/html").await.page(200).texts("section.attention li").join(" ");
+    assert!(!attention().await.contains("backup"));
+
+    let filler = disk.fill();
+    let begun = manager.post_json("/api/backups", &json!({})).await;
+    assert_eq!(begun.status(), 202);
+    let backups = ended(true).await;
+    let error = backups["last"]["manual"]["error"].as_str().unwrap();
+    assert!(error.contains("disk is full") && error.contains("Free some space"), "{error}");
+    assert_eq!(backups["backups"], json!([]));
+    let page = manager.ask("/backups", "text/html").await.page(200);
+    assert!(page.one("section.attention").contains("disk is full"), "{}", page.one("section.attention"));
+    let shown = until("the overview shows it", || async { Some(attention().await).filter(|text| text.contains("backup")) }).await;
+    assert!(
+        shown.contains("The backup requested at") && shown.contains("failed") && shown.contains("Free some space"),
+        "{shown}"
+    );
+
+    // It is remembered by the next manager once there is room to write it down.
+    std::fs::remove_file(filler).unwrap();
+    let stored = || {
+        use diesel::prelude::*;
+        let path = manager.data_dir().join("jd-manager.sqlite3");
+        let mut db = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        diesel::dsl::sql::<diesel::sql_types::Text>("SELECT ended FROM backup_state").get_result::<String>(&mut db).unwrap()
+    };
+    until("it is written down", || async { stored().contains("disk is full").then_some(()) }).await;
+
+    assert_eq!(manager.post_json("/api/backups", &json!({})).await.status(), 202);
+    ended(false).await;
+    until("the overview does not show it any more", || async { (!attention().await.contains("backup")).then_some(()) }).await;
+    assert_eq!(manager.ask("/backups", "text/html").await.page(200).count("section.attention"), 0);
 }

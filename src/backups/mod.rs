@@ -21,6 +21,7 @@ mod answers;
 mod command;
 pub mod documented;
 mod encryption;
+mod ended;
 mod fault;
 mod jobs;
 mod making;
