@@ -27,13 +27,15 @@ pub fn operations() -> Vec<Operation> {
                     "As `template_provider_type` in a configuration.",
                     json!({ "type": "object", "examples": [{ "Sv2Tp": { "address": "127.0.0.1:8442" } }] }),
                 )
+                .also_called("template_provider_type")
                 .required(),
                 member(
                     "pools",
                     "As `upstreams` in a configuration, or `{\"known\": …, \"user_identity\": …}` for one of the list.",
                     json!({ "type": "array", "items": { "type": "object" } }),
-                ),
-                text("payout", "An address or a descriptor.").required(),
+                )
+                .also_called("upstreams"),
+                text("payout", "An address or a descriptor.").also_called("coinbase_reward_script").required(),
                 one_of(
                     "network",
                     "The chain behind a template provider that is reached by address.",
@@ -67,6 +69,7 @@ pub fn operations() -> Vec<Operation> {
         .about("The fields of the step under the names of `answers`.")
         .named(step())
         .takes([text("action", "`back`: to the step before.")])
+        .open()
         .answer(200, "The next step.", &["application/json"], Some(shape::<Begun>()))
         .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<Made>()))
         .answer(303, "For a form that asks for HTML: the next page.", &[], None)
@@ -74,6 +77,7 @@ pub fn operations() -> Vec<Operation> {
         post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
             .named(step())
             .takes([text("action", "Passed over.")])
+            .open()
             .gives::<Verdict>(PAGE)
             .fails(&[409]),
         post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<Told>(),

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use std::net::SocketAddr;
 
 use super::reach;
 use super::service::Setups;
@@ -66,7 +67,18 @@ impl Setups {
     /// # Errors
     /// Names every wrong member; there is no client to start.
     pub async fn create(&self, body: Value, actor: &Actor) -> Result<Made> {
-        let whole = Whole::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
+        let has = |member: &str| body.get(member).is_some_and(|value| !value.is_null());
+        let proposed = ["listening_address", "monitoring_address"].map(|member| (member, !has(member)));
+        let mut whole = Whole::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
+        let given = proposed.iter().filter(|(_, is_proposed)| !is_proposed);
+        let mut used: Vec<u16> = given.filter_map(|(member, _)| port_of(&whole.config[*member])).collect();
+        for (member, is_proposed) in proposed {
+            let address = whole.config[member].as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+            let Some(mut address) = address.filter(|_| is_proposed) else { continue };
+            address.set_port(self.instances.free_port(address, used.clone()).await?);
+            whole.config[member] = address.to_string().into();
+            used.push(address.port());
+        }
         let guard = self.finishing.clone().lock_owned().await;
         let (this, actor) = (self.clone(), actor.clone());
         let work = tokio::spawn(async move {
@@ -157,4 +169,8 @@ impl Setups {
         };
         Ok((hosts.into_iter().map(|host| format!("stratum2+tcp://{host}/{key}")).collect(), key))
     }
+}
+
+fn port_of(address: &Value) -> Option<u16> {
+    address.as_str()?.parse::<SocketAddr>().ok().map(|address| address.port())
 }

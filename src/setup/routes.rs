@@ -16,7 +16,8 @@ use super::views::StepPage;
 use super::views::watch::WatchPage;
 use crate::configs::routes::author;
 use crate::configs::{Findings, Verdict};
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result};
+use crate::http::extract::{MOST_UNKNOWN, unknown_field};
 use crate::http::want::{Form, Offer};
 use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Problem, Reply, Told, Want, sse};
 use crate::ids::{InstanceId, SetupId};
@@ -74,7 +75,10 @@ pub async fn show(
     want: Want,
     Path((id, step)): Path<(String, String)>,
 ) -> Reply {
-    let (setup, step) = place(&s, &id, &step).await?;
+    let (mut setup, step) = place(&s, &id, &step).await?;
+    if setup.instance_id.is_none() && step == Step::Review {
+        s.renew_proposals(&mut setup.answers).await?;
+    }
     // A step that was answered says what there is to say; one that was not does not complain.
     let found = match setup.instance_id {
         None if step == Step::Review || setup.answers.has(step) => s.judge(&setup.answers, step).await?,
@@ -106,7 +110,7 @@ pub async fn answer(
     input: Input,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
-    let pairs = texts(input);
+    let pairs = texts(input)?;
     match s.answer(setup.id, step, &pairs, &actor(&want, &caller)).await? {
         Next::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
@@ -133,7 +137,7 @@ pub async fn check(
     input: Input,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
-    let pairs = texts(input);
+    let pairs = texts(input)?;
     let (setup, found) = s.check(setup.id, step, &pairs).await?;
     if want.form != Form::Html {
         return Ok(Json(Verdict { valid: found.errors.is_empty(), found }).into_response());
@@ -181,11 +185,25 @@ pub async fn watch(
 }
 
 /// The fields of a step, as a form or as an object of texts.
-fn texts(input: Input) -> Vec<(String, String)> {
-    input.form.unwrap_or_else(|| {
-        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
-    })
+///
+/// # Errors
+/// No step has a field of that name.
+fn texts(input: Input) -> Result<Vec<(String, String)>> {
+    if let Some(pairs) = input.form {
+        return Ok(pairs);
+    }
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let members = || input.value.as_object().into_iter().flatten();
+    let is_unknown = |name: &String| name != "action" && Step::of_field(name).is_none();
+    let unknown: Vec<FieldError> = members()
+        .filter(|(name, _)| is_unknown(name))
+        .take(MOST_UNKNOWN)
+        .map(|(name, _)| unknown_field("field", name, &[]))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Error::Invalid(unknown));
+    }
+    Ok(members().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
 fn watched(id: InstanceId) -> String {

@@ -123,6 +123,7 @@ impl Setups {
     pub async fn check(&self, id: SetupId, step: Step, pairs: &[(String, String)]) -> Result<(Setup, Findings)> {
         let mut setup = self.get(id).await?;
         setup.answers.take_all(step, &with_home(pairs));
+        self.renew_proposals(&mut setup.answers).await?;
         let found = self.judge(&setup.answers, step).await?;
         Ok((setup, found))
     }
@@ -222,6 +223,9 @@ impl Setups {
             let pool = if let Change::AddKnown(name) = change { known.get(name) } else { None };
             setup.answers.change(change, pool.filter(|pool| pool.declares()));
         }
+        if action == Action::Go {
+            self.renew_proposals(&mut setup.answers).await?;
+        }
         let answers = serde_json::to_string(&setup.answers).map_err(Error::internal)?;
         self.db.write(move |c| Ok(queries::set_answers(c, id, &answers, Timestamp::now())?)).await?;
         match action {
@@ -316,11 +320,12 @@ impl Setups {
 
     async fn finish(&self, id: SetupId, actor: &Actor) -> Result<Next> {
         let guard = self.finishing.clone().lock_owned().await;
-        let setup = self.get(id).await?;
+        let mut setup = self.get(id).await?;
         if let Some(instance) = setup.instance_id {
             let instance = self.instances.get(instance).await?;
             return Ok(Next::Made(Box::new(self.made(&instance, None).await?)));
         }
+        self.renew_proposals(&mut setup.answers).await?;
         let (this, actor) = (self.clone(), actor.clone());
         // To the end, even if whoever asked has gone.
         let work = tokio::spawn(async move {
