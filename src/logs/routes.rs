@@ -9,7 +9,6 @@ use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::json;
-use std::net::IpAddr;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::service::{Logs, Place};
@@ -20,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::want::Form;
 use crate::http::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
 use crate::ids::InstanceId;
-use crate::instances::{Instance, streams};
+use crate::instances::{Instance, miner_urls, streams};
 use crate::logbuf::{Event, Filter, Record};
 
 /// Records on a page without being asked for more.
@@ -219,18 +218,12 @@ impl Told {
     /// As far as the saved configuration tells it.
     async fn of(pages: &Pages, instance: &Instance) -> Self {
         let Ok(saved) = pages.configs.get(instance.config_id).await else { return Self::default() };
-        let address = saved.config.listening_address;
-        let is_any = address.ip().is_unspecified();
-        let host = match address.ip() {
-            _ if is_any => "this-machine".to_owned(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-            IpAddr::V4(ip) => ip.to_string(),
-        };
-        let url = format!("stratum2+tcp://{host}:{}/{}", address.port(), saved.config.authority_public_key);
+        let urls = miner_urls(&saved.config).await;
+        let is_local = saved.config.listening_address.ip().is_loopback();
         let pending = match instance.running_revision.filter(|_| instance.is_outdated()) {
             Some(running) => pages.pending(instance, running, saved.revision).await,
             None => None,
         };
-        Self { miners: Some(Miners { url, is_any }), doubts: Doubts::about(&saved.config), pending }
+        Self { miners: Some(Miners { urls, is_local }), doubts: Doubts::about(&saved.config), pending }
     }
 }

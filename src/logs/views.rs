@@ -210,10 +210,10 @@ impl Pending {
 /// Where miners connect to.
 #[derive(Clone, Debug)]
 pub struct Miners {
-    /// `stratum2+tcp://host:port/key`.
-    pub url: String,
-    /// The client listens on all addresses, so the host is a guess.
-    pub is_any: bool,
+    /// `stratum2+tcp://host:port/key`, best first.
+    pub urls: Vec<String>,
+    /// The client listens on loopback: only programs on this machine reach it.
+    pub is_local: bool,
 }
 
 /// Lines as they are appended to a live page.

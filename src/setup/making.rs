@@ -4,13 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::reach;
 use super::service::Setups;
 use super::whole::{Judged, Whole, seen_from_the_body};
 use crate::configs::{Draft, lacking};
 use crate::error::{Error, FieldError, Result};
 use crate::ids::{ConfigId, InstanceId, SetupId};
-use crate::instances::{Instance, Wishes};
+use crate::instances::{Instance, Wishes, miner_urls};
 use crate::keeper::machine::State;
 
 /// A setup that is gone through page by page goes on.
@@ -147,14 +146,6 @@ impl Setups {
     /// The database cannot be read.
     pub async fn miners(&self, instance: &Instance) -> Result<(Vec<String>, String)> {
         let config = self.configs.get(instance.config_id).await?.config;
-        let (address, key) = (config.listening_address, config.authority_public_key);
-        let hosts = if address.ip().is_unspecified() {
-            let own = tokio::task::spawn_blocking(reach::own_addresses).await.map_err(Error::internal)?;
-            let own: Vec<String> = own.into_iter().map(|ip| format!("{ip}:{}", address.port())).collect();
-            if own.is_empty() { vec![format!("this-machine:{}", address.port())] } else { own }
-        } else {
-            vec![address.to_string()]
-        };
-        Ok((hosts.into_iter().map(|host| format!("stratum2+tcp://{host}/{key}")).collect(), key))
+        Ok((miner_urls(&config).await, config.authority_public_key))
     }
 }
