@@ -2,6 +2,7 @@
 //!
 //! Vocabulary: knows no HTTP status and no page. `http::problem` maps it once to what a client of the API or a person sees.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// One thing wrong with one field of what was sent.
@@ -26,6 +27,29 @@ impl FieldError {
         self.pointer.insert_str(0, prefix);
         self
     }
+
+    /// The detail for a page: a field's API name at its beginning reads as words, and its API values as what a person sees.
+    #[must_use]
+    pub fn page_text(&self) -> Cow<'_, str> {
+        let name = self.pointer.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default();
+        match self.detail.strip_prefix(name) {
+            Some(rest) if !name.is_empty() && rest.starts_with([' ', ':']) => {
+                Cow::Owned(format!("{}{}", name_as_words(name), rest.replace("true or false", "on or off")))
+            }
+            _ => Cow::Borrowed(&self.detail),
+        }
+    }
+}
+
+/// `memory_limit_mib` as `Memory limit (MiB)`.
+fn name_as_words(name: &str) -> String {
+    let units = [("_mib", "MiB"), ("_ms", "ms"), ("_s", "seconds"), ("_id", "")];
+    let found = units.iter().find_map(|(end, unit)| name.strip_suffix(end).map(|rest| (rest, *unit)));
+    let (stem, unit) = found.unwrap_or((name, ""));
+    let mut letters = stem.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase()).into_iter();
+    let words: String = first.chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect();
+    if unit.is_empty() { words } else { format!("{words} ({unit})") }
 }
 
 /// Why a use case did not do what was asked.
@@ -97,3 +121,26 @@ impl From<std::io::Error> for Error {
 
 /// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::FieldError;
+
+    #[test]
+    fn a_page_shows_no_api_name() {
+        for (pointer, detail, text) in [
+            ("/memory_limit_mib", "memory_limit_mib must be 16.", "Memory limit (MiB) must be 16."),
+            ("/restart_limit_within_s", "restart_limit_within_s must be 1.", "Restart limit within (seconds) must be 1."),
+            ("/config_id", "config_id must be text.", "Config must be text."),
+            ("/signed_by", "signed_by: not a key.", "Signed by: not a key."),
+            ("/condition/after_s", "after_s must be 1.", "After (seconds) must be 1."),
+            ("/ids/0", "ids must be a list.", "Ids must be a list."),
+            ("/nightly", "nightly must be true or false.", "Nightly must be on or off."),
+            ("/name", "Give it a name.", "Give it a name."),
+            ("/name", "names are long.", "names are long."),
+            ("", "All of it is wrong.", "All of it is wrong."),
+        ] {
+            assert_eq!(FieldError::new(pointer, detail).page_text(), text);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::borrow::Cow;
 
 use super::naming::Kind;
 use super::service::{Backup, Ended, Everything, Last, Making};
@@ -48,8 +49,8 @@ impl BackupsPage {
         spoken(self.now.since(*at))
     }
 
-    fn error(&self, pointer: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.pointer == pointer).map(|error| error.detail.as_str())
+    fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
+        self.errors.iter().find(|error| error.pointer == pointer).map(FieldError::page_text)
     }
 
     fn size(&self, bytes: &u64) -> String {

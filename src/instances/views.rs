@@ -4,6 +4,7 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use super::bulk::{Action, Done};
 use super::glance::Glance;
@@ -29,6 +30,9 @@ pub struct ListPage {
     /// The overview, not the plain list.
     #[serde(skip)]
     pub(super) is_overview: bool,
+    /// A bulk action came without a selection.
+    #[serde(skip)]
+    pub(super) nothing_selected: bool,
     /// There is a saved configuration to run.
     #[serde(skip)]
     pub(super) has_configs: bool,
@@ -160,8 +164,8 @@ pub struct FormPage {
 view!(FormPage { "main" => as_main });
 
 impl FormPage {
-    fn error(&self, pointer: &str) -> Option<&str> {
-        self.errors.iter().find(|e| e.pointer == pointer).map(|e| e.detail.as_str())
+    fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
+        self.errors.iter().find(|e| e.pointer == pointer).map(FieldError::page_text)
     }
 
     /// What stands in a field.
@@ -257,7 +261,11 @@ impl BulkPage {
     }
 
     fn done(&self) -> usize {
-        self.results.iter().filter(|r| r.success).count()
+        self.results.iter().filter(|r| r.success && !r.skipped).count()
+    }
+
+    fn skipped(&self) -> usize {
+        self.results.iter().filter(|r| r.skipped).count()
     }
 }
 

@@ -265,7 +265,15 @@ pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<
         Some("rollback") => Task::Rollback,
         _ => Task::Switch,
     };
-    let version = body.finish(version)?;
+    let version = match body.finish(version.clone()) {
+        Ok(version) => version,
+        // A page is only asked for what is wrong with the selection.
+        Err(Error::Invalid(errors)) if want.form == Form::Html && errors.iter().all(|e| e.pointer == "/instances") => {
+            let page = switch_page(&updates, frame, version.unwrap_or_default(), errors).await?;
+            return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+        Err(error) => return Err(error.into()),
+    };
     match updates.switch(&version, chosen, gate, task, actor(&want)).await {
         Ok(job) => begun(&want, &job),
         Err(Error::Conflict(detail)) if want.form == Form::Html => {

@@ -7,6 +7,7 @@ mod harness;
 mod alerts;
 mod events;
 mod first_generation;
+mod forms;
 mod health;
 mod instances;
 mod instances_id;
