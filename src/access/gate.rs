@@ -3,18 +3,22 @@
 //! It finds out who asks, asks the house which role the door needs, turns away whoever lacks it in the form they understand, writes down what was
 //! changed, and ends event streams of those who may not listen any more. Knows no route but those of the login itself.
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
 use std::time::Duration;
 
+use super::kept_form::KeptForm;
 use super::model::Deed;
 use super::recognising::{Proof, Recognised, Shown};
 use super::service::Access;
+use super::views::LoginPage;
+use crate::http::respond::Written;
 use crate::http::want::{Asked, Form};
 use crate::http::{Caller, Frame, Peer, Problem, Role};
 
@@ -61,6 +65,9 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
         Recognised::Nobody { can_log_in } => {
             let wish = Wish::of(&request);
             let awaits = !can_log_in && access.awaits_first_visit().await.unwrap_or(false);
+            if can_log_in && !request.method().is_safe() && wish.asked.for_errors() == Form::Html {
+                return keep_form(request, wish.asked.fragment).await;
+            }
             return turn_away(&wish, can_log_in, awaits);
         }
         Recognised::Forwarded => return forwarded().into_response(),
@@ -120,6 +127,24 @@ impl Wish {
             asked: request.extensions().get::<Asked>().cloned().unwrap_or_default(),
             next: if request.method().is_safe() { path.into() } else { "/".into() },
         }
+    }
+}
+
+/// The answer to a form that was sent without a valid session: the login page, which carries the input along. htmx shows a notice on the page
+/// that the form is on.
+async fn keep_form(request: Request, is_fragment: bool) -> Response {
+    if is_fragment {
+        return Problem::new(StatusCode::UNAUTHORIZED, "Your session has ended. Sign in, then try again.").into_response();
+    }
+    let frame = request.extensions().get::<Frame>().cloned().unwrap_or_default();
+    let page = LoginPage::keeping(frame, KeptForm::of(request).await);
+    match page.render() {
+        Ok(html) => {
+            let mut response = (StatusCode::UNAUTHORIZED, Html(html)).into_response();
+            response.extensions_mut().insert(Written);
+            response
+        }
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 

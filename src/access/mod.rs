@@ -20,6 +20,7 @@ pub mod documented;
 pub mod gate;
 mod jobs;
 mod keepsake;
+mod kept_form;
 pub mod model;
 mod password;
 mod queries;

@@ -10,10 +10,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 
 use super::answers::Welcome;
+use super::kept_form::KeptForm;
 use super::recognising::{Proof, Recognised, Shown, cookie_name};
 use super::service::Access;
 use super::signing_in::{Begun, Refused, Typed};
-use super::views::{AccountPage, Again, AuditPage, FirstPage, LoginPage, SecondFactorPage};
+use super::views::{AccountPage, Again, AuditPage, FirstPage, KeptPage, LoginPage, SecondFactorPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError};
 use crate::http::extract::Fields;
@@ -122,11 +123,19 @@ pub async fn log_in(
     let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: text(&input, "code") };
     let next = next_page(Some(text(&input, "next").as_str()), "/");
     let former = Shown::of(&headers, peer).session;
+    let kept = input.form.as_deref().and_then(KeptForm::read);
     match access.log_in(typed.clone(), peer, program_of(&headers), former).await {
-        Ok(begun) => welcome(&want, begun, next, peer),
+        Ok(begun) => match kept.filter(|_| want.form == Form::Html) {
+            Some(kept) => {
+                let mut response = want.respond(&KeptPage::new(frame, kept))?;
+                response.headers_mut().append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
+                Ok(response)
+            }
+            None => welcome(&want, begun, next, peer),
+        },
         Err(refused) if want.form == Form::Html => {
             let (status, detail, wait) = why(refused)?;
-            let mut response = want.respond_with(status, &LoginPage::refused(frame, next, typed.name, detail))?;
+            let mut response = want.respond_with(status, &LoginPage::refused(frame, next, typed.name, detail, kept))?;
             if let Some(wait) = wait {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
             }

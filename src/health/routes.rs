@@ -116,7 +116,7 @@ async fn follow(ward: Ward, frame: Frame, id: InstanceId, as_html: bool) -> Resu
             Some((event, changes))
         }
     });
-    Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop))
+    Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop, as_html))
 }
 
 async fn event(health: &Health, frame: Frame, id: InstanceId, as_html: bool) -> Result<SseEvent> {

@@ -64,7 +64,7 @@ pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overvie
             }
         }
     });
-    sse::respond(stream::iter(first).chain(events), stop)
+    sse::respond(stream::iter(first).chain(events), stop, as_html)
 }
 
 async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
@@ -92,7 +92,7 @@ pub(super) fn follow_events(lists: Lists, of: Option<InstanceId>, after: Option<
         }
         Some((stream::iter(events), (s, changes, Some(last), false)))
     });
-    sse::respond(batches.flatten(), stop)
+    sse::respond(batches.flatten(), stop, as_html)
 }
 
 fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bool) -> Option<SseEvent> {

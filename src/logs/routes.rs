@@ -166,7 +166,7 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
     });
     let events: std::pin::Pin<Box<dyn Stream<Item = SseEvent> + Send>> =
         Box::pin(stream::iter(opening).chain(ReceiverStream::new(receive)));
-    Ok(sse::respond(events, logs.stop()))
+    Ok(sse::respond(events, logs.stop(), as_html))
 }
 
 fn log_events(event: &Event, filter: &Filter, as_html: bool) -> Vec<SseEvent> {

@@ -277,7 +277,7 @@ async fn follow(board: Board, frame: Frame, id: InstanceId, asked: Asked, as_htm
             }
         }
     });
-    Ok(sse::respond(events, stop))
+    Ok(sse::respond(events, stop, as_html))
 }
 
 async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, length: Duration) -> Result<SseEvent> {

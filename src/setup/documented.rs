@@ -15,9 +15,12 @@ use crate::openapi::{Operation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of,
 pub fn operations() -> Vec<Operation> {
     let modes = Mode::ALL.map(Mode::as_str);
     let step = || one_of("step", "Which step.", &Step::ALL.map(Step::slug));
+    let rejected = || flag("rejected", "With what is wrong with the step: where a rejected form leads.").or(false);
     let socket = |name| text(name, "A port that no other configuration uses, if left out.").like("127.0.0.1:34265");
     vec![
-        get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.").gives::<StepPage>(PAGE),
+        get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.")
+            .asks([rejected()])
+            .gives::<StepPage>(PAGE),
         post("/setup", "setUp", "Makes a configuration and an instance, and starts it; a form begins page by page.")
             .takes([
                 text("name", "Of the configuration and of the instance.").longest(64).like("barn").required(),
@@ -58,7 +61,7 @@ pub fn operations() -> Vec<Operation> {
         get("/setup/watch/{id}", "watchSetup", "A new instance until it serves miners, with what miners connect to.")
             .about("As an event stream: events `instance`.")
             .gives::<WatchPage>(PAGE_OR_STREAM),
-        get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).gives::<StepPage>(PAGE),
+        get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE),
         post(
             "/setup/{id}/{step}",
             "answerSetupStep",

@@ -18,7 +18,7 @@ use super::reach::{self, Tried};
 use super::step::Step;
 use super::whole::{Judged, Whole, field_of};
 use crate::clock::Timestamp;
-use crate::configs::{ClientConfig, Configs, Findings};
+use crate::configs::{ClientConfig, Configs, Findings, lacking};
 use crate::db::Db;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::{InstanceId, SetupId};
@@ -78,7 +78,7 @@ pub enum Next {
     /// To this step.
     To(Step),
     /// Nowhere: something is wrong.
-    Mend(Setup, Findings),
+    Mend(Findings),
     /// To what was made.
     Made(Box<Made>),
 }
@@ -231,7 +231,7 @@ impl Setups {
         }
         let found = self.judge(&setup.answers, step).await?;
         if !found.errors.is_empty() {
-            return Ok(Next::Mend(setup, found));
+            return Ok(Next::Mend(found));
         }
         let path = Step::path(setup.answers.needs_pool());
         // Whoever came back to mend one thing goes on to where they were.
@@ -246,6 +246,9 @@ impl Setups {
     pub async fn judge(&self, answers: &Answers, step: Step) -> Result<Findings> {
         let whole = Whole::of_answers(answers, step, &self.configs.starting().await?);
         let Judged { config, mut found } = self.judged(&whole, step >= Step::Name).await?;
+        if let (Step::Review, Some(config), Ok(program)) = (step, &config, self.client().await) {
+            found.errors.extend(lacking(config, &program.version));
+        }
         if let Some(config) = config.filter(|_| step != Step::Review) {
             let lost = self.configs.lost_hosts(&config).await;
             found
@@ -332,7 +335,7 @@ impl Setups {
                     this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;
                     Ok(Next::Made(Box::new(made)))
                 }
-                Err(Error::Invalid(errors)) => Ok(Next::Mend(setup, Findings { errors, ..Findings::default() })),
+                Err(Error::Invalid(errors)) => Ok(Next::Mend(Findings { errors, ..Findings::default() })),
                 Err(other) => Err(other),
             }
         });

@@ -127,7 +127,7 @@ fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response 
         Some((job, (told, is_over)))
     });
     let events = stream::iter([job]).chain(changes).filter_map(move |job| std::future::ready(event(job)));
-    sse::respond(events, updates.stop().clone())
+    sse::respond(events, updates.stop().clone(), as_html)
 }
 
 /// `POST /updates/jobs/{id}/cancel`.

@@ -19,6 +19,7 @@ mod releases;
 mod access;
 mod backups;
 mod charts;
+mod connection;
 mod driver;
 
 mod first_steps;
