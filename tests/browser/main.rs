@@ -25,6 +25,7 @@ mod driver;
 mod first_steps;
 mod form_errors;
 mod health;
+mod instance_table;
 mod layout;
 mod lists;
 mod live_log;
