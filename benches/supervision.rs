@@ -32,7 +32,7 @@ fn keep(dir: &Path, spec: &Spec) -> Child {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     assert_eq!(ready.trim(), "ready");
     let mut control = jd_manager::keeper::client::connect(dir).unwrap();
-    control.write_all(&line(&Request { v: VERSION, command: Order::Start, id: None, actor: None })).unwrap();
+    control.write_all(&line(&Request { v: VERSION, command: Order::Start, id: None, actor: None, ingested: None })).unwrap();
     child
 }
 

@@ -13,8 +13,9 @@ use crate::access::{Access, FirstCode};
 use crate::alerts::{Alerts, Feed};
 use crate::backups::{self, Backups};
 use crate::clock::{SystemClock, Timestamp};
-use crate::configs::Configs;
-use crate::db::Db;
+use crate::configs::{Configs, learn_secrets};
+use crate::db::{Db, WriteMode};
+use crate::files::open_regular;
 use crate::health::{self, Caretaker, Health};
 use crate::http::Frame;
 use crate::http::origin::Hosts;
@@ -32,7 +33,7 @@ use crate::setup::Setups;
 use crate::state::AppState;
 use crate::updates::{self, Place, Updates};
 use crate::vault::{self, Vault};
-use crate::{reload, router, systemd};
+use crate::{database_checks, reload, router, systemd};
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -64,6 +65,7 @@ where
     // Before anything is opened.
     let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
+    backups::remove_stale_staging(&settings.data_dir);
     backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
     let db = Db::open(&settings.data_dir).map_err(|e| e.to_string())?;
     let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
@@ -78,30 +80,34 @@ where
 
     let stop = CancellationToken::new();
     let notices = ManagerNotices::default();
+    let checkpoints = tokio::spawn(db.clone().run_checkpoints(stop.clone()));
     let configs = Configs::new(db.clone(), vault.clone());
+    configs.load_secrets().await.map_err(|e| format!("the configurations cannot be read: {e}"))?;
     let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
     instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
     let logs = Logs::new(instances.clone(), stop.clone());
     let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
     let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
     let health = Health::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
-    health::forget_daily(&schedule, db.clone(), settings.retention_days, stop.clone())
+    health::forget_daily(&schedule, db.clone(), settings.retention_days)
         .await
         .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
     let place = Place { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };
-    let updates = Updates::new(db.clone(), health.clone(), logs.clone(), place, stop.clone())?;
+    let updates = Updates::new(db.clone(), health.clone(), logs.clone(), place, notices.clone(), stop.clone())?;
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
-    let alerts = alert(&db, vault, &schedule, &stop).await?;
-    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone());
-    backups::nightly(&backups, &schedule, stop.clone())
-        .await
-        .map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+    let alerts = alert(&db, vault, &schedule).await?;
+    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(learn_secrets);
+    backups::nightly(&backups, &schedule).await.map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
+    tokio::spawn(backups.clone().follow_failures(notices.clone()));
     access
         .forget_nightly(&schedule, settings.audit_days)
         .await
         .map_err(|e| format!("the nightly clean-up of the audit log cannot be scheduled: {e}"))?;
+    database_checks::begin(db.clone(), instances.clone(), notices.clone(), &schedule, &stop)
+        .await
+        .map_err(|e| format!("the nightly check of the database cannot be scheduled: {e}"))?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
     let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
     let alerting = alerts.clone().run(stop.clone());
@@ -171,6 +177,7 @@ where
         tokio::time::timeout(LAST_REQUESTS, alerting),
         tokio::time::timeout(LAST_REQUESTS, caretaker)
     );
+    let _ = tokio::time::timeout(LAST_REQUESTS, checkpoints).await;
     if serving.is_err() {
         tracing::warn!("some requests were cut off");
     }
@@ -231,12 +238,19 @@ fn entrances(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
 async fn show_life(instances: Instances, db: Db, serves: String) {
     let Some(pulse) = systemd::pulse() else { return };
     loop {
-        // Reading and writing are different connections. A write that lasts may keep another one waiting for less than the watchdog does.
-        let look = async { tokio::try_join!(instances.list(), db.write(|_| Ok(()))) };
+        // Reading and writing are different connections.
+        let look = async {
+            let all = instances.list().await?;
+            match db.write_as(WriteMode::UNSYNCED.prompt(), |_| Ok(())).await {
+                // Starting this manager again would not help.
+                Err(_) if db.is_locked() => Ok((all, "; another program holds the database")),
+                written => written.map(|()| (all, "")),
+            }
+        };
         match tokio::time::timeout(pulse * 2, look).await {
-            Ok(Ok((all, ()))) => {
+            Ok(Ok((all, trouble))) => {
                 let running = all.iter().filter(|instance| instance.status == State::Running).count();
-                systemd::alive(&format!("{serves}; {running} of {} instances run", all.len()));
+                systemd::alive(&format!("{serves}; {running} of {} instances run{trouble}", all.len()));
             }
             Ok(Err(error)) => tracing::error!(%error, "no sign of life for the service manager: the database fails"),
             Err(_) => tracing::error!("no sign of life for the service manager: the database does not answer"),
@@ -258,16 +272,16 @@ async fn measure(
     let board = Board::default();
     let sampler = Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told, board.clone());
     tokio::spawn(sampler.run(stop.clone()));
-    metrics::forget_nightly(schedule, db.clone(), keep, stop.clone())
+    metrics::forget_nightly(schedule, db.clone(), keep)
         .await
         .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(Metrics::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds, board))
 }
 
 /// Sets up alerts, and what is forgotten of them.
-async fn alert(db: &Db, vault: Vault, schedule: &Schedule, stop: &CancellationToken) -> Result<Alerts, String> {
+async fn alert(db: &Db, vault: Vault, schedule: &Schedule) -> Result<Alerts, String> {
     let alerts = Alerts::new(db.clone(), vault, Sender::new(), SystemClock);
-    alerts.forget_nightly(schedule, stop.clone()).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+    alerts.forget_nightly(schedule).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }
 
@@ -285,7 +299,8 @@ pub fn make_data_dir(dir: &Path) -> Result<(), String> {
 fn own_data_dir(dir: &Path) -> Result<File, String> {
     let told = |e: std::io::Error| format!("the data directory {} cannot be used: {e}", dir.display());
     make_data_dir(dir)?;
-    let file = File::options().create(true).truncate(false).write(true).open(dir.join("manager.lock")).map_err(told)?;
+    let mut options = File::options();
+    let file = open_regular(&dir.join("manager.lock"), options.create(true).truncate(false).write(true)).map_err(told)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!(

@@ -106,12 +106,19 @@ pub struct Unpacked {
     pub sha256: [u8; 32],
 }
 
-/// Unpacks every file of a `.tar.gz` that is read from `archive` into the empty directory `into`: directories 0700, files 0600. A file that is not
-/// `wanted` is refused. Reads to the end. What is in `into` after an error is worth nothing.
+/// Unpacks every file of a `.tar.gz` that is read from `archive` into the empty directory `into`: directories 0700, files 0600. `largest` is the
+/// size a file of that name may have; without one it is refused. Calls `on_file` after each file. Reads to the end. What is in `into` after an
+/// error is worth nothing.
 ///
 /// # Errors
 /// The archive is damaged or hostile; the disk.
-pub fn unpack(archive: impl Read, into: &Path, limits: Limits, wanted: impl Fn(&str) -> bool) -> Result<Vec<Unpacked>, Refused> {
+pub fn unpack(
+    archive: impl Read,
+    into: &Path,
+    limits: Limits,
+    largest: impl Fn(&str) -> Option<u64>,
+    mut on_file: impl FnMut(&Unpacked),
+) -> Result<Vec<Unpacked>, Refused> {
     let mut tar = Archive::new(Bounded { inner: GzDecoder::new(archive), left: limits.all });
     let mut found: Vec<Unpacked> = Vec::new();
     let mut names = HashSet::new();
@@ -128,18 +135,16 @@ pub fn unpack(archive: impl Read, into: &Path, limits: Limits, wanted: impl Fn(&
         if !matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
             return Err(Refused::Hostile(format!("\"{shown}\" is a link or something else than a file")));
         }
-        if !wanted(&name) {
+        let Some(largest) = largest(&name) else {
             return Err(Refused::Hostile(format!("it holds \"{shown}\", which does not belong there")));
-        }
+        };
         if !names.insert(name.clone()) {
             return Err(Refused::Hostile(format!("it holds {name} twice")));
         }
         let size = entry.header().entry_size().map_err(Refused::Damaged)?;
-        if size > limits.file {
-            return Err(Refused::Hostile(format!(
-                "{name} is said to have {size} bytes, more than the {} it may have",
-                limits.file
-            )));
+        let largest = largest.min(limits.file);
+        if size > largest {
+            return Err(Refused::Hostile(format!("{name} is said to have {size} bytes, more than the {largest} it may have")));
         }
         let target = into.join(&name);
         if let Some(dir) = target.parent() {
@@ -148,7 +153,9 @@ pub fn unpack(archive: impl Read, into: &Path, limits: Limits, wanted: impl Fn(&
         let mut hashed = Hashed { inner: &mut entry, hash: Sha256::new() };
         write(&mut hashed, size, &target)?;
         let sha256 = hashed.hash.finalize().into();
-        found.push(Unpacked { path: name, size, sha256 });
+        let unpacked = Unpacked { path: name, size, sha256 };
+        on_file(&unpacked);
+        found.push(unpacked);
     }
     let mut rest = tar.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(judged)?;

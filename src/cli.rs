@@ -13,7 +13,7 @@ use crate::keeper::spawn::ExecArgs;
 use crate::locks::{self, NewPassword, TokenCommand};
 use crate::settings::{Given, Settings};
 use crate::simulate::Simulate;
-use crate::{app, demo, documentation, keeper, logging, remote};
+use crate::{app, configs, demo, documentation, keeper, logging, remote};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
 /// keep all of those alive by turns, each with its memory.
@@ -128,7 +128,9 @@ pub fn run() -> ExitCode {
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
         Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
-        Some(Subcommands::Backup { args, place }) => at_data_dir(place.serve(), |dir| backups::backup(args, dir)),
+        Some(Subcommands::Backup { args, place }) => {
+            at_data_dir(place.serve(), |dir| backups::backup(args, dir, configs::learn_secrets))
+        }
         Some(Subcommands::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
         Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, remote::healthcheck),
         Some(Subcommands::SetPassword { place, wanted }) => {
@@ -218,6 +220,7 @@ fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> 
 }
 
 fn complain(reason: &str, code: u8) -> ExitCode {
-    eprintln!("jd-manager: {reason}");
+    // It may name what is in an archive or a database.
+    eprintln!("jd-manager: {}", crate::visible::on_terminal(reason));
     ExitCode::from(code)
 }

@@ -2,7 +2,14 @@
 //!
 //! Vocabulary: knows no HTTP status and no page. `http::problem` maps it once to what a client of the API or a person sees.
 
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// When to try again what the machine refused.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// One thing wrong with one field of what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
@@ -26,6 +33,29 @@ impl FieldError {
         self.pointer.insert_str(0, prefix);
         self
     }
+
+    /// The detail for a page: a field's API name at its beginning reads as words, and its API values as what a person sees.
+    #[must_use]
+    pub fn page_text(&self) -> Cow<'_, str> {
+        let name = self.pointer.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default();
+        match self.detail.strip_prefix(name) {
+            Some(rest) if !name.is_empty() && rest.starts_with([' ', ':']) => {
+                Cow::Owned(format!("{}{}", name_as_words(name), rest.replace("true or false", "on or off")))
+            }
+            _ => Cow::Borrowed(&self.detail),
+        }
+    }
+}
+
+/// `memory_limit_mib` as `Memory limit (MiB)`.
+fn name_as_words(name: &str) -> String {
+    let units = [("_mib", "MiB"), ("_ms", "ms"), ("_s", "seconds"), ("_id", "")];
+    let found = units.iter().find_map(|(end, unit)| name.strip_suffix(end).map(|rest| (rest, *unit)));
+    let (stem, unit) = found.unwrap_or((name, ""));
+    let mut letters = stem.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase()).into_iter();
+    let words: String = first.chain(letters).map(|c| if c == '_' { ' ' } else { c }).collect();
+    if unit.is_empty() { words } else { format!("{words} ({unit})") }
 }
 
 /// Why a use case did not do what was asked.
@@ -67,9 +97,31 @@ fn summary(errors: &[FieldError]) -> String {
 }
 
 impl Error {
-    /// Wraps a cause that is nobody's fault but ours or the machine's.
-    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(cause.into())
+    /// Wraps a cause. A machine that cannot do it now (full disk, too many open files, locked database) makes it [`Error::Unavailable`] with
+    /// the reason and what to do; anything else is nobody's fault but ours.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        match machine_fault(&*cause) {
+            Some(detail) => {
+                tracing::warn!(%cause, "the machine refuses this");
+                Self::Unavailable { detail, retry_after: Some(RETRY_AFTER) }
+            }
+            None => Self::Internal(cause),
+        }
+    }
+
+    /// Whether another process holds the database's lock.
+    pub fn is_database_lock(&self) -> bool {
+        self.is_of(DATABASE_LOCKED)
+    }
+
+    /// Whether SQLite says that the database file is damaged.
+    pub fn is_database_damage(&self) -> bool {
+        self.is_of(DATABASE_DAMAGED)
+    }
+
+    fn is_of(&self, fault: MachineFault) -> bool {
+        matches!(self, Self::Unavailable { detail, .. } if detail.starts_with(fault.0))
     }
 
     /// One field is wrong.
@@ -89,11 +141,187 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
-impl From<std::io::Error> for Error {
-    fn from(cause: std::io::Error) -> Self {
+impl From<io::Error> for Error {
+    fn from(cause: io::Error) -> Self {
         Self::internal(cause)
     }
 }
 
+/// An I/O error and the file it is about.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub struct FileError {
+    path: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: which file it is about.
+    pub fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self { path: path.into(), cause }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(cause: FileError) -> Self {
+        Self::internal(cause)
+    }
+}
+
+/// What the machine refuses, and what to do about it.
+type MachineFault = (&'static str, &'static str);
+
+const DISK_FULL: MachineFault = ("The disk is full", "nothing was saved. Free some space and try again.");
+const DATABASE_LOCKED: MachineFault = ("Another program holds the database", "nothing was saved. Try again.");
+const DATABASE_DAMAGED: MachineFault = (
+    "The database file is damaged",
+    "nothing was saved. End jd-manager and put a copy from backups/ in its place; mining goes on meanwhile.",
+);
+const DISK_ERROR: MachineFault = ("The disk reports an error", "this was not completed. Check the disk and the kernel log.");
+
+/// How to say that the machine, and not the program, is at fault; none: it is not, as far as is known.
+fn machine_fault(cause: &(dyn StdError + 'static)) -> Option<String> {
+    let mut file = String::new();
+    let mut next = Some(cause);
+    while let Some(cause) = next {
+        next = cause.source();
+        if let Some(about) = cause.downcast_ref::<FileError>() {
+            file = format!(" ({})", about.path.display());
+        }
+        let fault = if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            io_fault(cause)
+        } else if cause.is::<diesel::result::Error>() || cause.is::<diesel::ConnectionError>() {
+            database_fault(&cause.to_string())
+        } else {
+            None
+        };
+        if let Some((what, advice)) = fault {
+            return Some(format!("{what}{file}: {advice}"));
+        }
+    }
+    None
+}
+
+fn io_fault(cause: &io::Error) -> Option<MachineFault> {
+    // The numbers of Linux on every architecture.
+    const EIO: i32 = 5;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    match (cause.kind(), cause.raw_os_error()) {
+        (ErrorKind::StorageFull, _) => Some(DISK_FULL),
+        (ErrorKind::QuotaExceeded, _) => {
+            Some(("The disk quota is used up", "nothing was saved. Free some space or raise the quota, and try again."))
+        }
+        (ErrorKind::ReadOnlyFilesystem, _) => {
+            Some(("The disk is read-only", "nothing was saved. Mount it writable again; the kernel log may say why it is not."))
+        }
+        (ErrorKind::PermissionDenied, _) => {
+            Some(("jd-manager has no permission", "this was not done. Check the owner and the mode of the data directory."))
+        }
+        (_, Some(EMFILE)) => Some((
+            "jd-manager has too many open files",
+            "this was not done. Raise its limit (LimitNOFILE= of the service, or ulimit -n) and restart it.",
+        )),
+        (_, Some(ENFILE)) => Some(("This machine has too many open files", "this was not done. Raise fs.file-max.")),
+        (_, Some(EIO)) => Some(DISK_ERROR),
+        _ => None,
+    }
+}
+
+/// The texts of SQLite, since diesel does not hand on its codes.
+fn database_fault(text: &str) -> Option<MachineFault> {
+    let faults: [(&[&str], MachineFault); 6] = [
+        (&["database or disk is full"], DISK_FULL),
+        (&["disk I/O error"], DISK_ERROR),
+        (&["is locked"], DATABASE_LOCKED),
+        (&["malformed", "not a database"], DATABASE_DAMAGED),
+        (&["readonly database"], ("The database cannot be written (read-only disk or file)", "nothing was saved.")),
+        (
+            &["unable to open database file"],
+            (
+                "The database file cannot be opened",
+                "this was not done. Either jd-manager has too many open files, or it has no permission.",
+            ),
+        ),
+    ];
+    faults.into_iter().find(|(signs, _)| signs.iter().any(|sign| text.contains(sign))).map(|(_, fault)| fault)
+}
+
 /// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(error: Error) -> Option<String> {
+        match error {
+            Error::Unavailable { detail, .. } => Some(detail),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_machine_is_said_with_the_file_and_what_to_do() {
+        let full = || io::Error::from_raw_os_error(28);
+        let plain = "The disk is full: nothing was saved. Free some space and try again.";
+        assert_eq!(detail(full().into()).as_deref(), Some(plain));
+        // Whatever it is wrapped in.
+        assert_eq!(detail(io::Error::new(full().kind(), "config.toml").into()).as_deref(), Some(plain));
+        let at = FileError::at(Path::new("/data/config.toml"));
+        let told = "The disk is full (/data/config.toml): nothing was saved. Free some space and try again.";
+        assert_eq!(detail(at(full()).into()).as_deref(), Some(told));
+        for (number, says) in [
+            (122, "disk quota is used up"),
+            (30, "disk is read-only"),
+            (24, "jd-manager has too many open files"),
+            (23, "This machine has too many open files"),
+            (5, "disk reports an error"),
+            (13, "no permission"),
+        ] {
+            let told = detail(io::Error::from_raw_os_error(number).into()).unwrap_or_default();
+            assert!(told.contains(says), "{number}: {told}");
+        }
+        assert!(matches!(Error::from(io::Error::from_raw_os_error(2)), Error::Internal(_)));
+    }
+
+    #[test]
+    fn a_fault_of_the_database_is_told_apart_from_one_of_ours() {
+        let fault = |text: &str| {
+            let kind = diesel::result::DatabaseErrorKind::Unknown;
+            detail(diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned())).into())
+        };
+        for (text, says) in [
+            ("database or disk is full", "disk is full"),
+            ("disk I/O error", "disk reports an error"),
+            ("database is locked", "Another program holds the database"),
+            ("database disk image is malformed", "damaged"),
+            ("attempt to write a readonly database", "read-only"),
+            ("unable to open database file", "cannot be opened"),
+        ] {
+            assert!(fault(text).is_some_and(|told| told.contains(says)), "{text}: {:?}", fault(text));
+        }
+        assert_eq!(fault("UNIQUE constraint failed: instances.name"), None);
+        // The same words from elsewhere mean nothing.
+        assert_eq!(detail(Error::internal("database or disk is full")), None);
+    }
+
+    #[test]
+    fn a_page_shows_no_api_name() {
+        for (pointer, detail, text) in [
+            ("/memory_limit_mib", "memory_limit_mib must be 16.", "Memory limit (MiB) must be 16."),
+            ("/restart_limit_within_s", "restart_limit_within_s must be 1.", "Restart limit within (seconds) must be 1."),
+            ("/config_id", "config_id must be text.", "Config must be text."),
+            ("/signed_by", "signed_by: not a key.", "Signed by: not a key."),
+            ("/condition/after_s", "after_s must be 1.", "After (seconds) must be 1."),
+            ("/ids/0", "ids must be a list.", "Ids must be a list."),
+            ("/nightly", "nightly must be true or false.", "Nightly must be on or off."),
+            ("/name", "Give it a name.", "Give it a name."),
+            ("/name", "names are long.", "names are long."),
+            ("", "All of it is wrong.", "All of it is wrong."),
+        ] {
+            assert_eq!(FieldError::new(pointer, detail).page_text(), text);
+        }
+    }
+}

@@ -21,9 +21,11 @@
 pub mod clock;
 pub mod error;
 pub mod failpoint;
+pub mod files;
 pub mod ids;
 pub mod outgoing;
 pub mod role;
+pub mod visible;
 
 // Layer 1: tools that know no domain.
 pub mod archive;
@@ -71,6 +73,7 @@ pub mod backups;
 // The house around them.
 pub mod app;
 pub mod cli;
+pub mod database_checks;
 pub mod demo;
 pub mod documentation;
 pub mod doors;

@@ -13,6 +13,7 @@ use crate::db::Db;
 use crate::http::{Caller, Peer, Role};
 use crate::ids::TokenId;
 use crate::settings::Settings;
+use crate::visible::on_terminal;
 
 /// The arguments of `jd-manager set-password`.
 #[derive(Args, Clone, Debug)]
@@ -64,6 +65,7 @@ async fn open(settings: &Settings) -> Result<Access, String> {
 /// Writes down what was done here.
 async fn note(access: &Access, deed: &str) -> Result<(), String> {
     let deed = Deed {
+        user: Caller::MACHINE.into(),
         actor: Caller::MACHINE.into(),
         role: Role::Admin.name().into(),
         address: String::new(),
@@ -84,16 +86,17 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
     if wanted.without_second_factor {
         access.forget_second_factor(name).await.map_err(|e| e.to_string())?;
         note(&access, &format!("took the second factor of {name} away")).await?;
-        println!("{name} logs in with the password alone from now on.");
+        println!("{} logs in with the password alone from now on.", on_terminal(name));
         return Ok(());
     }
     let password = if wanted.stdin { from_stdin()? } else { asked(name)? };
     let changed = access.put_password(name, wanted.role, password).await.map_err(|e| e.to_string())?;
+    let shown = on_terminal(name);
     if changed {
         note(&access, &format!("set the password of {name}")).await?;
-        println!("{name} can log in with it. All sessions of {name} have ended.");
+        println!("{shown} can log in with it. All sessions of {shown} have ended.");
     } else {
-        println!("{name} has that password and role already; nothing was changed.");
+        println!("{shown} has that password and role already; nothing was changed.");
     }
     Ok(())
 }
@@ -137,7 +140,7 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
                     Some(end) => format!("until {}", end.local()),
                     None => "until revoked".into(),
                 };
-                println!("{}  {}  {}  {end}", token.id, token.role, token.name);
+                println!("{}  {}  {}  {end}", token.id, token.role, on_terminal(&token.name));
             }
         }
         TokenCommand::Revoke { name } => {
@@ -147,7 +150,7 @@ pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), Stri
             let token = token.ok_or_else(|| format!("there is no token called \"{name}\"; jd-manager token list shows all"))?;
             access.revoke_token(&machine, token.id).await.map_err(told)?;
             note(&access, &format!("revoked the token {}", token.name)).await?;
-            println!("{} is revoked.", token.name);
+            println!("{} is revoked.", on_terminal(&token.name));
         }
     }
     Ok(())

@@ -209,6 +209,7 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts, pace: Pace) -> Router
         .with_state(state)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn(documentation::refuse_unknown))
         .layer(middleware::from_fn_with_state((access, doors::door as Doors), gate))
         .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| pace::hold_back(pace.clone(), request, next)))

@@ -5,13 +5,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
+
+/// A machine that is off at night does its nightly work this long after the start. By then the clock is right and the clients run.
+const AFTER_START: Duration = Duration::from_secs(3600);
 
 /// The jobs of one running manager.
 pub struct Schedule {
     jobs: JobScheduler,
     stop: CancellationToken,
+    /// When nightly work is done for the first time.
+    after_start: Duration,
 }
 
 impl std::fmt::Debug for Schedule {
@@ -26,39 +32,58 @@ impl Schedule {
     /// # Errors
     /// The library could not be set up.
     pub async fn new(stop: CancellationToken) -> Result<Self, JobSchedulerError> {
-        Ok(Self { jobs: JobScheduler::new().await?, stop })
+        Self::with_delay(stop, AFTER_START).await
     }
 
-    /// Does `work` whenever `cron` (seconds, minutes, hours, days, months, days of the week; UTC) says so. A time that comes while it still
-    /// runs is passed over.
+    /// The same with another delay after the start for nightly work.
+    ///
+    /// # Errors
+    /// The library could not be set up.
+    pub async fn with_delay(stop: CancellationToken, after_start: Duration) -> Result<Self, JobSchedulerError> {
+        Ok(Self { jobs: JobScheduler::new().await?, stop, after_start })
+    }
+
+    /// Does `work` at the times of `cron` (seconds, minutes, hours, days, months, days of the week; UTC), and once an hour after the start.
+    /// `work` runs at most once at a time: a time that comes meanwhile is skipped.
     ///
     /// # Errors
     /// The text is no cron expression.
-    pub async fn at<F, W>(&self, cron: &str, name: &'static str, work: F) -> Result<(), JobSchedulerError>
+    pub async fn nightly<F, W>(&self, cron: &str, name: &'static str, work: F) -> Result<(), JobSchedulerError>
     where
         F: Fn() -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        let running = Arc::new(AtomicBool::new(false));
-        let stop = self.stop.clone();
+        self.recurring(cron, self.after_start, name, work).await
+    }
+
+    /// As [`Schedule::nightly`], with another delay for the run after the start.
+    ///
+    /// # Errors
+    /// The text is no cron expression.
+    pub async fn recurring<F, W>(
+        &self,
+        cron: &str,
+        after_start: Duration,
+        name: &'static str,
+        work: F,
+    ) -> Result<(), JobSchedulerError>
+    where
+        F: Fn() -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let recurring = Arc::new(RecurringJob { name, work, is_running: AtomicBool::new(false), stop: self.stop.clone() });
+        let late = recurring.clone();
         let job = Job::new_async(cron, move |_, _| {
-            let (running, stop) = (running.clone(), stop.clone());
-            let is_free = !running.swap(true, Ordering::AcqRel);
-            let work = is_free.then(&work);
-            Box::pin(async move {
-                let Some(work) = work else {
-                    tracing::warn!(job = name, "still running from the time before, passed over");
-                    return;
-                };
-                // Freed also when it is cancelled or panics.
-                let _free = Freed(running);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = work => {}
-                }
-            })
+            let recurring = recurring.clone();
+            Box::pin(async move { recurring.run().await })
         })?;
-        self.jobs.add(job).await.map(drop)
+        self.jobs.add(job).await?;
+        tokio::spawn(async move {
+            if late.stop.run_until_cancelled(tokio::time::sleep(after_start)).await.is_some() {
+                late.run().await;
+            }
+        });
+        Ok(())
     }
 
     /// Begins; ends with the manager.
@@ -67,7 +92,7 @@ impl Schedule {
     /// The library could not be started.
     pub async fn start(self) -> Result<(), JobSchedulerError> {
         self.jobs.start().await?;
-        let Self { mut jobs, stop } = self;
+        let Self { mut jobs, stop, .. } = self;
         tokio::spawn(async move {
             stop.cancelled().await;
             let _ = jobs.shutdown().await;
@@ -76,9 +101,33 @@ impl Schedule {
     }
 }
 
-struct Freed(Arc<AtomicBool>);
+/// Work that never runs twice at once and ends with the manager.
+struct RecurringJob<F> {
+    name: &'static str,
+    work: F,
+    is_running: AtomicBool,
+    stop: CancellationToken,
+}
 
-impl Drop for Freed {
+impl<F, W> RecurringJob<F>
+where
+    F: Fn() -> W,
+    W: Future<Output = ()>,
+{
+    async fn run(&self) {
+        if self.is_running.swap(true, Ordering::AcqRel) {
+            tracing::warn!(job = self.name, "still running from the time before, passed over");
+            return;
+        }
+        // Reset also when the work is cancelled or panics.
+        let _running = RunningFlag(&self.is_running);
+        self.stop.run_until_cancelled((self.work)()).await;
+    }
+}
+
+struct RunningFlag<'f>(&'f AtomicBool);
+
+impl Drop for RunningFlag<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -97,7 +146,7 @@ mod tests {
         let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let counts = (begun.clone(), ended.clone());
         schedule
-            .at("* * * * * *", "test", move || {
+            .nightly("* * * * * *", "test", move || {
                 let (begun, ended) = counts.clone();
                 async move {
                     begun.fetch_add(1, Ordering::SeqCst);
@@ -107,7 +156,7 @@ mod tests {
             })
             .await
             .unwrap();
-        assert!(schedule.at("not a time", "test", || async {}).await.is_err());
+        assert!(schedule.nightly("not a time", "test", || async {}).await.is_err());
         schedule.start().await.unwrap();
         while ended.load(Ordering::SeqCst) < 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -119,5 +168,31 @@ mod tests {
         stop.cancel();
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!((begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)), (2, 1), "the second was cut off, no third came");
+    }
+    /// The schedule is never started, so no night comes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nightly_work_is_also_done_once_some_time_after_the_start_unless_the_manager_has_ended() {
+        let count = |of: &Arc<AtomicUsize>| {
+            let of = of.clone();
+            move || {
+                let of = of.clone();
+                async move {
+                    of.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        };
+        let (stop, runs, cut_off) = (CancellationToken::new(), Arc::default(), Arc::default());
+        assert_eq!(Schedule::new(stop.clone()).await.unwrap().after_start, Duration::from_secs(3600));
+        let delay = Duration::from_millis(300);
+        let schedule = Schedule::with_delay(stop.clone(), delay).await.unwrap();
+        schedule.nightly("0 10 4 * * *", "test", count(&runs)).await.unwrap();
+        schedule.recurring("0 10 4 * * *", delay * 3, "test", count(&cut_off)).await.unwrap();
+        assert_eq!(runs.load(Ordering::SeqCst), 0, "not at once");
+        while runs.load(Ordering::SeqCst) < 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+        tokio::time::sleep(delay * 4).await;
+        assert_eq!((runs.load(Ordering::SeqCst), cut_off.load(Ordering::SeqCst)), (1, 0));
     }
 }

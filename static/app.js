@@ -185,7 +185,8 @@
     return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
   }
   setInterval(() => {
-    if (document.hidden) return;
+    // What is old must not look as if it went on.
+    if (document.hidden || document.documentElement.dataset.connection) return;
     for (const time of document.querySelectorAll('time[data-since]')) {
       time.textContent = spoken((Date.now() - Number(time.dataset.since)) / 1000);
     }

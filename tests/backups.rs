@@ -3,6 +3,7 @@
 mod harness;
 
 use harness::answer::Answer;
+use harness::disk::SmallDisk;
 use harness::{Manager, PROGRAM, Plan, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -303,4 +304,132 @@ async fn backups_are_made_listed_downloaded_and_deleted_on_their_page() {
     assert_eq!(question.attrs("main form", "action"), [format!("/backups/{name}/delete")]);
     assert_eq!(send(&format!("/backups/{name}/delete"), &[]).await.header("location"), Some("/backups"));
     assert_eq!(manager.json("/api/backups").await["backups"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_failed_on_a_full_disk_is_shown_until_one_succeeds() {
+    let mut manager = Manager::start().await;
+    manager.terminate();
+    std::fs::remove_dir_all(manager.data_dir()).unwrap();
+    std::fs::create_dir(manager.data_dir()).unwrap();
+    let disk = SmallDisk::mount_at(&manager.data_dir(), "24m");
+    manager.begin();
+    manager.instance("barn").await;
+    let ended = async |failed: bool| {
+        until("the backup ended", || async {
+            let backups = manager.json("/api/backups").await;
+            let is_so = backups["making"].is_null() && backups["last"]["manual"]["error"].is_string() == failed;
+            (is_so && backups["last"]["manual"].is_object()).then_some(backups)
+        })
+        .await
+    };
+    let attention = async || manager.ask("/", "text/html").await.page(200).texts("section.attention li").join(" ");
+    assert!(!attention().await.contains("backup"));
+
+    let ballast = disk.fill();
+    let begun = manager.post_json("/api/backups", &json!({})).await;
+    assert_eq!(begun.status(), 202);
+    let backups = ended(true).await;
+    let error = backups["last"]["manual"]["error"].as_str().unwrap();
+    assert!(error.contains("disk is full") && error.contains("Free some space"), "{error}");
+    assert_eq!(backups["backups"], json!([]));
+    let page = manager.ask("/backups", "text/html").await.page(200);
+    assert!(page.one("section.attention").contains("disk is full"), "{}", page.one("section.attention"));
+    let shown = until("the overview shows it", || async { Some(attention().await).filter(|text| text.contains("backup")) }).await;
+    assert!(shown.contains("The requested backup failed") && shown.contains("Free some space"), "{shown}");
+
+    // It is remembered by the next manager once there is room to write it down.
+    drop(ballast);
+    let stored = || {
+        use diesel::prelude::*;
+        let path = manager.data_dir().join("jd-manager.sqlite3");
+        let mut db = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        diesel::dsl::sql::<diesel::sql_types::Text>("SELECT ended FROM backup_state").get_result::<String>(&mut db).unwrap()
+    };
+    until("it is written down", || async { stored().contains("disk is full").then_some(()) }).await;
+
+    assert_eq!(manager.post_json("/api/backups", &json!({})).await.status(), 202);
+    ended(false).await;
+    until("the overview does not show it any more", || async { (!attention().await.contains("backup")).then_some(()) }).await;
+    assert_eq!(manager.ask("/backups", "text/html").await.page(200).count("section.attention"), 0);
+}
+
+/// What restores into this data directory left beside it.
+fn left_beside(data_dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data_dir.parent().unwrap()).unwrap();
+    let all = entries.map(|entry| entry.unwrap().path());
+    all.filter(|path| path.to_string_lossy().contains(".restoring-")).collect()
+}
+
+/// An archive of these files and sizes, filled with zeros; it has no manifest, so it never becomes a data directory.
+fn archive_of(to: &Path, members: &[(&str, u64)]) {
+    use std::io::Read;
+    let gz = flate2::write::GzEncoder::new(std::fs::File::create(to).unwrap(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gz);
+    for (name, size) in members {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(*size);
+        header.set_mode(0o600);
+        header.set_cksum();
+        tar.append(&header, std::io::repeat(0).take(*size)).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+}
+
+/// A secret key must not stay beside the data directory.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_restore_leaves_nothing_and_a_killed_one_is_swept_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, backup) = (dir.path().join("data"), dir.path().join("slow.tar.gz"));
+    let log = "instances/a1e70000-0000-4000-8000-00000000000a/logs/00000000000000000000.log";
+    archive_of(&backup, &[("secrets.key", 64), (log, 1 << 30)]);
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT, rustix::process::Signal::HUP] {
+        let mut command = Command::new(PROGRAM);
+        command.args(["restore", backup.to_str().unwrap(), "--data-dir"]).arg(&data).stderr(std::process::Stdio::piped());
+        let child = command.spawn().unwrap();
+        until("the key to be unpacked", || async {
+            left_beside(&data).iter().any(|path| path.join("secrets.key").exists()).then_some(())
+        })
+        .await;
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let words = refused(&output);
+        assert!(words.contains("The restore was interrupted. Nothing was changed."), "{words}");
+        assert!(left_beside(&data).is_empty() && !data.exists(), "{signal:?}");
+    }
+    // Killed: the next start finds it.
+    let mut manager = Manager::start().await;
+    manager.instance("barn").await;
+    let backup = manager.scratch().join("kept.tar.gz");
+    done(&run(&manager.data_dir(), &["backup", backup.to_str().unwrap()], &[]));
+    manager.terminate();
+    let kill = [("JD_MANAGER_FAIL_POINT", "restore.unpacked")];
+    let killed = run(&manager.data_dir(), &["restore", backup.to_str().unwrap(), "--force"], &kill);
+    assert_eq!(killed.status.code(), None, "{}", said(&killed));
+    let left = left_beside(&manager.data_dir());
+    assert!(left.len() == 1 && left[0].join("secrets.key").exists(), "{left:?}");
+    // One that is at work has a lock, and is left alone.
+    let lock = std::fs::File::options().write(true).open(left[0].join(".restore.lock")).unwrap();
+    lock.lock().unwrap();
+    manager.begin();
+    assert!(left[0].exists());
+    manager.terminate();
+    drop(lock);
+    manager.begin();
+    assert_eq!(left_beside(&manager.data_dir()), Vec::<PathBuf>::new());
+    assert_eq!(manager.json("/api/instances").await["instances"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_an_archive_says_does_not_steer_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let backup = dir.path().join("hostile.tar.gz");
+    for name in ["evil\u{1b}[2J\u{1b}]0;title\u{7}", "evil\u{202e}gpj.exe", "../evil\u{9b}2J\u{200b}"] {
+        archive_of(&backup, &[(name, 0)]);
+        let words = refused(&run(&dir.path().join("data"), &["restore", backup.to_str().unwrap()], &[]));
+        assert!(words.contains("evil"), "{words}");
+        assert!(!words.chars().any(|c| c.is_control() && c != '\n') && !words.contains(['\u{202e}', '\u{200b}']), "{words:?}");
+    }
 }

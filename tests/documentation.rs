@@ -182,3 +182,59 @@ async fn people_get_a_page_and_programs_the_document() {
     // From every page there is a way here.
     assert_eq!(manager.ask("/", "text/html").await.page(200).count("footer a[href='/openapi']"), 1);
 }
+
+/// A request of an operation, with something in each place of its path.
+async fn asked(manager: &Manager, method: &str, path: &str, query: &str, body: Option<&Value>) -> Answer {
+    let path = path.replace("{step}", "name").replace("{n}", "1").replace("{type}", "miners");
+    let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{name}", "0.6.0");
+    let request = manager.request(method, &format!("/api{path}{query}")).header("accept", "*/*");
+    Answer::to(match body {
+        Some(body) => request.json(body),
+        None => request,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn unknown_query_parameters_and_fields_are_named_by_every_operation() {
+    let manager = Manager::start().await;
+    let mut bodies = 0;
+    for (method, path, operation) in operations(&document()) {
+        let answer = asked(&manager, &method, &path, "?surprise=1&surprise=2", None).await;
+        assert_eq!(answer.pointers(), ["/surprise"], "{method} {path}: {answer:?}");
+        let problem = answer.problem(422);
+        let detail = problem["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.starts_with("There is no query parameter \"surprise\"."), "{method} {path}: {detail}");
+        let known = operation["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "query");
+        for parameter in known {
+            assert!(detail.contains(parameter["name"].as_str().unwrap()), "{method} {path}: {detail}");
+        }
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if schema["additionalProperties"] == false {
+            bodies += 1;
+            let answer = asked(&manager, &method, &path, "", Some(&serde_json::json!({ "surprise": 1 }))).await;
+            assert_eq!(answer.pointers(), ["/surprise"], "{method} {path}: {answer:?}");
+            let problem = answer.problem(422);
+            for name in schema["properties"].as_object().unwrap().keys() {
+                assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(name.as_str()), "{method} {path}: {problem}");
+            }
+        }
+    }
+    assert!(bodies >= 25, "{bodies}");
+    // A form may have more fields, such as the button that sent it; files of the pages have versions.
+    assert_eq!(manager.ask("/static/app.css?v=1", "*/*").await.status, 200);
+    // What is nested or leads to a warning only is named, too.
+    let id = manager.instance("barn").await;
+    let change = serde_json::json!({ "restart_limit": { "failures": 5, "within_s": 600, "surprise": 1 } });
+    let request = manager.request("PATCH", &format!("/api/instances/{id}")).json(&change);
+    assert_eq!(Answer::to(request).await.pointers(), ["/restart_limit/surprise"]);
+    let rule = serde_json::json!({ "condition": { "kind": "state", "is": "failed", "surprise": 1 } });
+    assert_eq!(Answer::to(manager.request("POST", "/api/alerts/rules").json(&rule)).await.pointers(), ["/condition/surprise"]);
+    let config = manager.json("/api/saved-configs").await["configurations"][0]["id"].as_str().unwrap().to_owned();
+    let mut saved = manager.json(&format!("/api/saved-configs/{config}")).await;
+    saved = serde_json::json!({ "config": saved["config"].take(), "nmae": "typo" });
+    let request = manager.request("PUT", &format!("/api/saved-configs/{config}")).json(&saved);
+    let told = Answer::to(request).await.json(200);
+    let warnings = told["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|one| one["pointer"] == "/nmae"), "{told}");
+}

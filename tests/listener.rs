@@ -114,6 +114,45 @@ async fn whoever_is_slow_is_let_go_and_holds_up_nobody() {
     is_well(&manager).await;
 }
 
+/// Each byte is progress, but at a byte a second a seat would be taken for a year.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_a_byte_a_second_is_let_go_and_an_event_stream_is_not() {
+    let lines = ["--lines-per-second", "max", "--line-bytes", "1000", "--lines-total", "30000"];
+    let manager = Manager::with_simulated(&lines).await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    until("a long log", || async { manager.log_text(&id).contains("line n=30000 ").then_some(()) }).await;
+    let quiet = {
+        let mut stream = connect(&manager).await;
+        stream.write_all(b"GET /api/instances HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n").await.unwrap();
+        stream
+    };
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(address(&manager)).await.unwrap();
+    slow.write_all(get(&format!("/instances/{id}/log.txt")).as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    let mut byte = [0];
+    loop {
+        // What the kernel holds for it can still be read when the connection is closed, so its state is asked for.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if slow.read(&mut byte).await.is_err() || !is_open(&manager, slow.local_addr().unwrap()) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(140), "it may go on for ever");
+    }
+    assert!(begun.elapsed() > Duration::from_secs(55), "{:?}", begun.elapsed());
+    assert!(is_open(&manager, quiet.local_addr().unwrap()), "an event stream with little to say goes on");
+    is_well(&manager).await;
+}
+
+/// Whether the manager's end of a connection is open.
+fn is_open(manager: &Manager, peer: SocketAddr) -> bool {
+    let own = format!(":{:04X} ", address(manager).port());
+    let other = format!(":{:04X} 01 ", peer.port());
+    std::fs::read_to_string("/proc/net/tcp").unwrap().lines().any(|line| line.contains(&own) && line.contains(&other))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_sends_too_much_is_told_so() {
     let manager = Manager::start().await;

@@ -263,3 +263,189 @@ async fn a_monitoring_that_lies_costs_one_warning() {
     manager.act(&format!("/api/instances/{id}/restart")).await;
     until("it answers again", || async { manager.log().contains("its client's monitoring answers again").then_some(()) }).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keeper_that_does_not_answer_delays_nobody_and_is_shown() {
+    let mut manager = Manager::start().await;
+    let (barn, garage) = (manager.instance("barn").await, manager.instance("garage").await);
+    manager.act(&format!("/api/instances/{barn}/start")).await;
+    let pid = manager.until_state(&barn, "running").await["pid"].clone();
+    let keeper = manager.keeper_pid(&barn).unwrap();
+    manager.kill();
+    harness::signal(keeper, rustix::process::Signal::STOP);
+    // A keeper has 10 s to answer.
+    let begun = std::time::Instant::now();
+    manager.begin();
+    let instance = manager.json(&format!("/api/instances/{barn}")).await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!((&instance["status"], &instance["pid"]), (&json!("running"), &pid), "{instance}");
+    assert!(instance["warning"].as_str().unwrap().starts_with("Its keeper does not answer."), "{instance}");
+    assert!(manager.page(&format!("/instances/{barn}")).await.contains("Its keeper does not answer."));
+    // The others are there for orders meanwhile.
+    let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
+    assert_eq!(status, 200, "{body}");
+    manager.until_state(&garage, "running").await;
+
+    harness::signal(keeper, rustix::process::Signal::CONT);
+    until("it answers again", || async {
+        let instance = manager.json(&format!("/api/instances/{barn}")).await;
+        (instance["status"] == "running" && instance["warning"].is_null()).then_some(())
+    })
+    .await;
+    assert_eq!(manager.states(&barn).await, ["starting", "running"]);
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/stop")).await;
+    assert_eq!((status, &body["status"]), (200, &json!("stopped")), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_when_asked_for_their_version_do_not_delay_the_manager() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut manager = Manager::with_store("http://127.0.0.1:9", &[]).await;
+    assert!(manager.terminate().success());
+    // None of them is in use, so the next manager asks one after the other, 5 s each.
+    for name in ["0.4.0", "0.5.0", "0.6.0", "0.7.0"] {
+        let dir = manager.data_dir().join("clients").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("jd_client_sv2"), "#!/bin/sh\nexec sleep 60\n").unwrap();
+        fs::set_permissions(dir.join("jd_client_sv2"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    manager.begin();
+    manager.page("/").await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}
+
+/// Migrations that commit 7922236 knew.
+const MIGRATIONS_OF_7922236: usize = 12;
+/// A token in the data directory of that commit, a viewer's.
+const TOKEN_OF_7922236: &str = "jdm_DjiEugiWadxWgTlHQUitbyw2qeUYX_7XPOxss46WQoU";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_of_an_earlier_version_is_taken_over_whole() {
+    let mut manager = Manager::start().await;
+    assert!(manager.terminate().success());
+    fs::remove_dir_all(manager.data_dir()).unwrap();
+    fs::create_dir(manager.data_dir()).unwrap();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/data-dir-7922236.tar.gz");
+    let unpacked = std::process::Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(manager.data_dir()).status().unwrap();
+    assert!(unpacked.success());
+    manager.begin();
+
+    // A copy of the database as it was, if something had to be changed in it.
+    let migrations = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations")).unwrap().count();
+    let entries = fs::read_dir(manager.data_dir().join("backups")).into_iter().flatten();
+    let copies: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("before-upgrade-"))
+        .collect();
+    assert_eq!(copies.len(), usize::from(migrations > MIGRATIONS_OF_7922236), "{copies:?}");
+    assert!(copies.iter().all(|copy| fs::read(copy).unwrap().starts_with(b"SQLite format 3\0")));
+
+    // Its token and its users get in.
+    let with_token = |path: &str| manager.request("GET", path).bearer_auth(TOKEN_OF_7922236).header("accept", "application/json");
+    let read = async |path: &str| -> Value {
+        let response = with_token(path).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.unwrap()
+    };
+    assert_eq!(manager.get("/api/instances").await.status(), 401);
+    let bob = json!({ "name": "bob", "password": "four words that rhyme" });
+    assert_eq!(manager.post_json("/api/login", &bob).await.status(), 200);
+    let login = manager.post_json("/api/login", &json!({ "name": "ada", "password": "correct horse battery" })).await;
+    assert_eq!(login.status(), 200);
+    let cookie = login.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let ask =
+        |method: &str, path: &str| manager.request(method, path).header("cookie", &cookie).header("accept", "application/json");
+    let admin = async |path: &str| -> Value {
+        let response = ask("GET", path).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.json().await.unwrap()
+    };
+    let users = admin("/api/users").await;
+    let listed: Vec<(&str, &str)> = users["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| (user["name"].as_str().unwrap(), user["role"].as_str().unwrap()))
+        .collect();
+    assert_eq!(listed, [("ada", "admin"), ("bob", "viewer")]);
+    let tokens = admin("/api/tokens").await;
+    let token = &tokens["tokens"][0];
+    assert_eq!((&token["name"], &token["user"], &token["role"]), (&json!("grafana"), &json!("ada"), &json!("viewer")));
+    let audit = admin("/api/audit?limit=1000").await;
+    let deeds: Vec<&str> = audit["entries"].as_array().unwrap().iter().filter_map(|entry| entry["path"].as_str()).collect();
+    for path in [
+        "/api/users",
+        "/api/tokens",
+        "/api/saved-configs/import",
+        "/api/backups/settings",
+        "/api/alerts/rules",
+        "/api/updates/upload",
+    ] {
+        assert!(deeds.contains(&path), "{path}: {audit}");
+    }
+    assert!(deeds.len() >= 18, "{deeds:?}");
+
+    // Configurations, their revisions, the imported file, the sealed key.
+    let configs = read("/api/saved-configs").await;
+    let named =
+        |name: &str| configs["configurations"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    let (barn, garage, imported) = (named("barn"), named("garage"), named("imported"));
+    assert_eq!(configs["configurations"].as_array().unwrap().len(), 3);
+    assert_eq!((&barn["revision"], &barn["description"]), (&json!(2), &json!("the first")));
+    let path = |config: &Value, rest: &str| format!("/api/saved-configs/{}{rest}", config["id"].as_str().unwrap());
+    let whole = read(&path(&barn, "")).await;
+    assert_eq!((&whole["config"]["share_batch_size"], &whole["config"]["jdc_signature"]), (&json!(7), &json!("fixture")));
+    assert_eq!(read(&path(&barn, "/revisions")).await["revisions"].as_array().unwrap().len(), 2);
+    assert_eq!(read(&path(&garage, "")).await["config"]["listening_address"], "127.0.0.1:34911");
+    let exported = with_token(&path(&imported, "/export")).header("accept", "*/*").send().await.unwrap().text().await.unwrap();
+    assert!(exported.contains("monitoring_address = \"127.0.0.1:25091\""), "{exported}");
+    let secret = ask("POST", &path(&barn, "/secret")).send().await.unwrap();
+    let secret: Value = secret.json().await.unwrap();
+    assert!(secret.to_string().contains(harness::SECRET_KEY), "the key opens what it sealed");
+
+    // Instances, with what was recorded of them.
+    let instances = read("/api/instances").await;
+    let named = |name: &str| instances["instances"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    let (ran, idle) = (named("barn"), named("garage"));
+    assert_eq!(
+        (&ran["status"], &ran["memory_limit_mib"], &ran["restart_policy"], &ran["exit"]),
+        (&json!("stopped"), &json!(512), &json!("always"), &json!({ "code": 0 }))
+    );
+    assert_eq!((&idle["status"], &idle["nice"], &idle["config_id"]), (&json!("stopped"), &json!(5), &garage["id"]));
+    let id = ran["id"].as_str().unwrap();
+    let events = read(&format!("/api/instances/{id}/events?limit=1000")).await;
+    let states: Vec<&str> =
+        events["events"].as_array().unwrap().iter().rev().map(|event| event["to"].as_str().unwrap()).collect();
+    assert_eq!(states, ["starting", "running", "stopping", "stopped"]);
+    let samples = read(&format!("/api/metrics/{id}?metric_type=hashrate_miners&limit=1000")).await;
+    let values: Vec<f64> = samples["metrics"].as_array().unwrap().iter().map(|row| row["value"].as_f64().unwrap()).collect();
+    assert_eq!(values.len(), 21, "{samples}");
+    assert!(values.iter().any(|value| (value - 5e14).abs() < 1e9), "{values:?}");
+    let checks = read(&format!("/api/health/{id}/history?limit=1000")).await;
+    assert!(checks["history"].as_array().unwrap().len() >= 31, "{checks}");
+
+    // The rest of what a user has set up.
+    let alerts = admin("/api/alerts").await;
+    assert_eq!((&alerts["channels"][0]["name"], &alerts["channels"][0]["kind"]), (&json!("hook"), &json!("webhook")), "{alerts}");
+    let rule = alerts["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "low").unwrap();
+    assert_eq!((&rule["instance_id"], &rule["for_s"], &rule["condition"]["threshold"]), (&ran["id"], &json!(300), &json!(1e12)));
+    assert_eq!(admin("/api/backups").await["settings"], json!({ "nightly": true, "hour": 5, "keep": 9 }));
+    let setup = admin("/api/setup").await;
+    let setup = setup["unfinished"][0]["id"].as_str().unwrap_or_else(|| panic!("{setup}")).to_owned();
+    let answers = admin(&format!("/api/setup/{setup}/provider")).await["answers"].clone();
+    assert_eq!(answers["template_provider_type.Sv2Tp.address"], "127.0.0.1:8442", "{answers}");
+    let history = admin("/api/updates/history").await;
+    assert!(history.to_string().contains("Nothing was installed: it is a script"), "{history}");
+
+    // And it runs, on ports that are free here.
+    let mut config = whole["config"].clone();
+    config["listening_address"] = json!(format!("127.0.0.1:{}", harness::free_port()));
+    config["monitoring_address"] = json!(format!("127.0.0.1:{}", harness::free_port()));
+    let changed = ask("PUT", &path(&barn, "")).json(&json!({ "config": config })).send().await.unwrap();
+    assert_eq!(changed.status(), 200);
+    let start = ask("POST", &format!("/api/instances/{id}/start")).send().await.unwrap();
+    assert_eq!(start.status(), 200, "{}", start.text().await.unwrap());
+    until("it serves miners", || async { (read(&format!("/api/instances/{id}")).await["status"] == "running").then_some(()) })
+        .await;
+}

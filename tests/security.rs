@@ -232,6 +232,13 @@ async fn a_name_that_is_not_this_machines_is_not_answered() {
         "[2001:db8::1]:80",
         "0.0.0.0",
         "127.0.0.1@evil.example",
+        "[::1].evil.example",
+        "[::1]evil.example:80",
+        "localhost:evil.example",
+        "localhost:80:80",
+        "localhost..",
+        ".localhost",
+        "::1",
     ] {
         for (method, path) in
             [("GET", "/"), ("GET", "/api/instances"), ("GET", "/health"), ("GET", "/static/app.css"), ("POST", "/keys/generate")]
@@ -245,7 +252,9 @@ async fn a_name_that_is_not_this_machines_is_not_answered() {
             assert!(text.starts_with("HTTP/1.1 421 "), "{host} {path}: {text}");
         }
     }
-    for host in ["localhost", "localhost:3000", "LOCALHOST", "127.0.0.1", "127.8.9.1:80", "[::1]:3000", "barn.localhost"] {
+    for host in
+        ["localhost", "localhost:3000", "localhost.", "LOCALHOST", "127.0.0.1", "127.8.9.1:80", "[::1]:3000", "barn.localhost"]
+    {
         let text = manager.raw(format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await;
         assert!(text.starts_with("HTTP/1.1 200 "), "{host}: {text}");
     }
@@ -269,6 +278,10 @@ async fn a_request_with_two_minds_about_its_host_is_not_answered() {
     let text =
         manager.raw(b"GET http://evil.example/api/instances HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(!text.starts_with("HTTP/1.1 200 "), "a foreign address with a host of ours: {text}");
+    let text = manager
+        .raw(b"GET http://localhost/api/instances HTTP/1.1\r\nHost: [::1].evil.example\r\nConnection: close\r\n\r\n")
+        .await;
+    assert!(text.starts_with("HTTP/1.1 421 "), "an address of ours with a foreign host: {text}");
 }
 
 /// Every address that pages and JSON lead to, from the root on, as paths with their queries.
@@ -628,7 +641,7 @@ const HOSTILE: [&str; 14] = [
     "'; DROP TABLE instances; --",
     "🦀 Ziegenstall № 5 — größer",
     "عقرب שלום",
-    "a\u{200b}b\u{feff}c e\u{301}",
+    "c e\u{301} 👩\u{200d}🌾",
     "\\u003cscript\\u003e \\\" \\",
 ];
 
@@ -690,7 +703,19 @@ async fn hostile_names_are_shown_as_the_text_they_are() {
         }
     }
     assert_eq!(manager.json("/api/instances").await["instances"].as_array().unwrap().len(), HOSTILE.len());
-    for bad in ["a\u{202e}txt.exe", "a\u{2066}b", "a\u{7}b", "a\u{85}b", "\u{0}", "\r\nX-Evil: 1", "\u{1b}[31m"] {
+    for bad in [
+        "a\u{202e}txt.exe",
+        "a\u{2066}b",
+        "a\u{200b}b",
+        "a\u{feff}b",
+        "a\u{ad}b",
+        "a\u{200d}b",
+        "a\u{7}b",
+        "a\u{85}b",
+        "\u{0}",
+        "\r\nX-Evil: 1",
+        "\u{1b}[31m",
+    ] {
         let body = json!({ "name": format!("x{bad}y"), "config_id": "x" });
         let refused = manager.post_json("/api/instances", &body).await;
         assert_eq!(refused.status(), 422, "{bad:?}");

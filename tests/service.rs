@@ -88,14 +88,22 @@ async fn the_service_manager_is_told_what_is_the_case() {
         assert!(!environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG"), "{environment}");
     }
 
-    // While the database does not answer there is no sign of life, however well the runtime is.
+    // Another program that holds the database is no reason to start the manager again.
     let database = manager.data_dir().join("jd-manager.sqlite3");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
     other.batch_execute("PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE").unwrap();
+    until("a sign of life that says so", || async {
+        let message = told.next(Duration::from_secs(1))?;
+        (message.contains("another program holds the database") && message.contains("WATCHDOG=1")).then_some(())
+    })
+    .await;
+    other.batch_execute("ROLLBACK").unwrap();
+    // While the database fails there is no sign of life, however well the runtime is.
+    other.batch_execute("ALTER TABLE instances RENAME TO gone").unwrap();
     told.forget();
     assert_eq!(told.count("WATCHDOG=1", Duration::from_secs(3)), 0);
     assert!(manager.get("/health").await.status().is_success());
-    other.batch_execute("ROLLBACK").unwrap();
+    other.batch_execute("ALTER TABLE gone RENAME TO instances").unwrap();
     told.until("WATCHDOG=1");
 
     signal(manager.pid(), Signal::HUP);

@@ -2,6 +2,7 @@
 
 mod harness;
 
+use harness::disk::SmallDisk;
 use harness::{Manager, Plan, is_alive, signal, until};
 use rustix::process::Signal;
 use serde_json::json;
@@ -406,4 +407,261 @@ async fn one_request_acts_on_many_with_a_result_for_each() {
     assert_eq!(body["results"].as_array().unwrap().len(), 3, "{body}");
     let refused = manager.post_json("/api/instances/actions", &json!({ "action": "start" })).await;
     assert_eq!(refused.status(), 422);
+}
+
+/// Last words of several kilobytes, again and again, under kills of managers and keepers: the journal stays short, and the history whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_of_a_client_that_fails_again_and_again_stays_short() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = tempfile::tempdir().unwrap();
+    let client = scratch.path().join("client");
+    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'jd_client_sv2 0.6.0'; exit; fi\n\
+        for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do\n\
+        printf '2026-01-01T00:00:00.000000Z ERROR jd_client_sv2: %02000d\\n' $n\ndone\nexit 1\n";
+    std::fs::write(&client, script).unwrap();
+    std::fs::set_permissions(&client, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut manager = Manager::with_client(&client).await;
+    let id = manager.instance("barn").await;
+    manager.request("PATCH", &format!("/api/instances/{id}")).json(&json!({ "restart_policy": "always" })).send().await.unwrap();
+    let journal = manager.instance_dir(&id).join("events.jsonl");
+    let starts = |events: Vec<serde_json::Value>| events.iter().filter(|event| event["to"] == "starting").count();
+    let mut longest = 0;
+    for round in 0..60 {
+        let before = starts(manager.events(&id).await);
+        // It waits for its next try, of which this is one. That try may begin by itself at this moment.
+        let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+        assert!(matches!(status, 200 | 409), "round {round}: {status} {body}");
+        until("it has failed", || async {
+            let now = manager.json(&format!("/api/instances/{id}")).await;
+            (now["status"] == "backing-off" && starts(manager.events(&id).await) > before).then_some(())
+        })
+        .await;
+        longest = longest.max(std::fs::metadata(&journal).unwrap().len());
+        if round % 20 == 7 {
+            manager.kill();
+            manager.begin();
+        }
+        if round % 20 == 17 {
+            signal(manager.keeper_pid(&id).unwrap(), Signal::KILL);
+        }
+    }
+    let written: u64 = manager.events(&id).await.iter().filter(|event| event["last_error"].is_string()).count() as u64 * 5_000;
+    assert!(written > 250_000, "{written}");
+    assert!(longest < 64 * 1024 + 12 * 1024, "{longest}");
+    // Each change once and in order: what one leads to is where the next begins, but for keepers that were killed.
+    let events = manager.events(&id).await;
+    let breaks = events.windows(2).filter(|pair| pair[0]["to"] != pair[1]["from"]).count();
+    assert!(breaks <= 6, "{breaks} of {}", events.len());
+    let mut times: Vec<_> =
+        events.iter().map(|event| (event["timestamp"].clone(), event["to"].clone(), event["pid"].clone())).collect();
+    let all = times.len();
+    times.dedup();
+    assert_eq!(times.len(), all, "an entry was read twice");
+}
+
+/// A client that leaves processes behind as daemons do: one holds the miners' port in a session of its own, one has cleared its environment and
+/// ignores SIGTERM, one starts others all the time, and one never stays in one process for long.
+fn write_messy_client(manager: &Manager, flags: &str) {
+    let program = harness::PROGRAM;
+    let hop = manager.scratch().join("hop");
+    std::fs::write(&hop, "setsid sh \"$0\" >/dev/null 2>&1 &\n").unwrap();
+    manager.write_client(&format!(
+        "case \"$*\" in *--version*) exec '{program}' simulate \"$@\" ;; esac\n\
+         setsid '{program}' simulate \"$@\" >/dev/null 2>&1 &\n\
+         (setsid env -i '{program}' simulate --sleep-for-ever >/dev/null 2>&1 &)\n\
+         (setsid env -i sh -c 'for i in $(seq 300); do sleep 300 & sleep 0.05; done' >/dev/null 2>&1 &)\n\
+         sh '{}' &\n\
+         exec '{program}' simulate --no-sockets {flags} \"$@\"",
+        hop.display()
+    ));
+}
+
+/// A configuration on ports of its own and an instance of it; returns the instance's id and the miners' port.
+async fn instance_with_port(manager: &Manager, name: &str) -> (String, u16) {
+    let port = harness::free_port();
+    let config = manager.save_config(name, &harness::solo_config(port, harness::free_port(), 1)).await;
+    (manager.instance_of(name, &config).await, port)
+}
+
+/// Starts an instance of the messy client and waits until all its processes are there; returns those that stay.
+async fn start_messy(manager: &Manager, id: &str, port: u16) -> BTreeSet<u32> {
+    let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    assert_eq!(status, 200, "{body}");
+    let work = manager.instance_dir(id).join("work");
+    let stay =
+        |pid: &u32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(8).any(|w| w == b"simulate"));
+    until("the client has left processes behind", || async {
+        let found: BTreeSet<u32> = harness::processes_in(&work).into_iter().filter(stay).collect();
+        (found.len() == 3 && std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).then_some(found)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_instance_has_no_process_left_and_others_keep_theirs() {
+    let manager = Manager::start().await;
+    write_messy_client(&manager, "");
+    let ((barn, barn_port), (garage, garage_port)) =
+        (instance_with_port(&manager, "barn").await, instance_with_port(&manager, "garage").await);
+    start_messy(&manager, &barn, barn_port).await;
+    let others = start_messy(&manager, &garage, garage_port).await;
+    let work = manager.instance_dir(&barn).join("work");
+    assert!(harness::processes_in(&work).len() > manager.clients(&barn).len(), "some bear no mark");
+
+    // With the next client none of those of the one before is left.
+    let before = manager.until_state(&barn, "running").await["pid"].clone();
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/restart")).await;
+    assert_eq!(status, 200, "{body}");
+    let after = until("a new client", || async {
+        let instance = manager.json(&format!("/api/instances/{barn}")).await;
+        (instance["status"] == "running" && instance["pid"] != before).then_some(instance["pid"].clone())
+    })
+    .await;
+    assert_ne!(before, after);
+
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/stop")).await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("stopped")), "{body}");
+    assert_eq!(harness::processes_in(&work), Vec::<u32>::new());
+    std::net::TcpListener::bind(("127.0.0.1", barn_port)).expect("its port is free");
+    assert!(manager.log_text(&barn).contains("processes that the client left behind"), "{}", manager.log_text(&barn));
+    assert_eq!(manager.json(&format!("/api/instances/{barn}")).await["exit"], json!({ "code": 0 }));
+
+    for pid in &others {
+        assert!(is_alive(*pid), "{pid} is another instance's");
+    }
+    std::net::TcpStream::connect(("127.0.0.1", garage_port)).expect("the other one serves miners");
+    manager.act(&format!("/api/instances/{garage}/stop")).await;
+    manager.until_state(&garage, "stopped").await;
+    assert_eq!(harness::processes_in(&manager.instance_dir(&garage).join("work")), Vec::<u32>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ends_by_itself_leaves_nothing_behind_either() {
+    let manager = Manager::start().await;
+    write_messy_client(&manager, "--die-after 2s");
+    let (id, port) = instance_with_port(&manager, "barn").await;
+    let policy = json!({ "restart_policy": "never" });
+    assert_eq!(manager.request("PATCH", &format!("/api/instances/{id}")).json(&policy).send().await.unwrap().status(), 200);
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "failed").await;
+    assert_eq!(harness::processes_in(&manager.instance_dir(&id).join("work")), Vec::<u32>::new());
+    std::net::TcpListener::bind(("127.0.0.1", port)).expect("its port is free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_while_the_client_runs_is_reaped_by_the_keeper() {
+    let manager = Manager::start().await;
+    manager.write_client(&format!(
+        "for i in $(seq 30); do (setsid sleep 0.$((i % 9 + 1)) &); done\nexec '{}' simulate \"$@\"",
+        harness::PROGRAM
+    ));
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    manager.until_state(&id, "running").await;
+    let keeper = manager.keeper_pid(&id).unwrap();
+    let children = || std::fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
+    until("the client alone is left", || async { (children().split_whitespace().count() == 1).then_some(()) }).await;
+    assert_eq!(children().trim(), manager.json(&format!("/api/instances/{id}")).await["pid"].to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_data_directory_does_not_end_the_clients_of_the_original() {
+    let mut manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    manager.act(&format!("/api/instances/{id}/start")).await;
+    let pid = manager.until_state(&id, "running").await["pid"].as_u64().unwrap();
+    let mut copy = Manager::start().await;
+    assert!(copy.terminate().success());
+    std::fs::remove_dir_all(copy.data_dir()).unwrap();
+    manager.kill();
+    let copied = std::process::Command::new("cp").arg("-a").arg(manager.data_dir()).arg(copy.data_dir()).status().unwrap();
+    assert!(copied.success());
+    manager.begin();
+    let starts = |manager: &Manager| manager.log_text(&id).matches("jd_manager::keeper: started").count();
+    // It was to run, so the manager of the copy starts it; a keeper that starts looks for what an earlier one left.
+    copy.begin();
+    until("the copy's keeper starts its client", || async { (starts(&copy) > starts(&manager)).then_some(()) }).await;
+    assert!(is_alive(u32::try_from(pid).unwrap()));
+    assert_eq!(manager.json(&format!("/api/instances/{id}")).await["pid"].as_u64(), Some(pid));
+    copy.act(&format!("/api/instances/{id}/stop")).await;
+    copy.until_state(&id, "stopped").await;
+    assert!(is_alive(u32::try_from(pid).unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_a_start_says_why_and_a_stop_works() {
+    let mut manager = Manager::start().await;
+    let (barn, attic, garage) =
+        (manager.instance("barn").await, manager.instance("attic").await, manager.instance("garage").await);
+    // The whole data directory on a file system of 16 MiB.
+    assert!(manager.terminate().success());
+    let aside = manager.scratch().join("aside");
+    std::fs::rename(manager.data_dir(), &aside).unwrap();
+    std::fs::create_dir(manager.data_dir()).unwrap();
+    let disk = SmallDisk::mount_at(&manager.data_dir(), "16m");
+    let copied = std::process::Command::new("cp").arg("-a").arg(aside.join(".")).arg(disk.path()).status().unwrap();
+    assert!(copied.success());
+    manager.begin();
+    for id in [&barn, &attic] {
+        manager.act(&format!("/api/instances/{id}/start")).await;
+        manager.until_state(id, "running").await;
+    }
+
+    let ballast = disk.fill();
+    let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
+    let detail = body["detail"].as_str().unwrap();
+    let file = manager.instance_dir(&garage);
+    assert_eq!(status, 503, "{body}");
+    assert!(detail.starts_with("The disk is full (") && detail.contains(file.to_str().unwrap()), "{detail}");
+    assert!(detail.contains("Free some space"), "{detail}");
+    let page = manager.post_form(&format!("/instances/{garage}/start"), &[]).await;
+    assert_eq!(page.status(), 503);
+    let many = manager.post_json("/api/instances/actions", &json!({ "action": "start", "ids": [&garage] })).await;
+    let many: serde_json::Value = many.json().await.unwrap();
+    assert!(many["results"][0]["message"].as_str().unwrap().starts_with("The disk is full"), "{many}");
+    assert_eq!(manager.json(&format!("/api/instances/{garage}")).await["status"], "stopped");
+
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/stop")).await;
+    assert_eq!((status, body["message"].as_str()), (200, Some("barn has stopped with exit code 0.")), "{body}");
+    assert!(manager.clients(&barn).is_empty());
+    assert_eq!(manager.json(&format!("/api/instances/{barn}")).await["status"], "stopped");
+    let (status, body) = manager.act(&format!("/api/instances/{barn}/stop")).await;
+    assert_eq!((status, body["detail"].as_str()), (409, Some("barn is already stopped.")));
+    drop(ballast);
+    let whole = ["starting", "running", "stopping", "stopped"];
+    until("its history is whole", || async { (manager.states(&barn).await == whole).then_some(()) }).await;
+    until("what is wanted is saved", || async {
+        (manager.json(&format!("/api/instances/{barn}")).await["desired"] == "stopped").then_some(())
+    })
+    .await;
+
+    // The same when the manager is killed before it could write anything: the keeper has written it down.
+    let ballast = disk.fill();
+    let (status, body) = manager.act(&format!("/api/instances/{attic}/stop")).await;
+    assert_eq!((status, body["status"].as_str()), (200, Some("stopped")), "{body}");
+    manager.kill();
+    drop(ballast);
+    manager.begin();
+    assert_eq!(manager.states(&attic).await, whole);
+    assert_eq!(manager.events(&attic).await.last().unwrap()["exit_code"], 0);
+    let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
+    assert_eq!(status, 200, "{body}");
+    manager.act(&format!("/api/instances/{garage}/stop")).await;
+    assert!(manager.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_disk_is_said() {
+    let manager = Manager::start().await;
+    let id = manager.instance("barn").await;
+    let dir = manager.instance_dir(&id);
+    std::fs::create_dir_all(&dir).unwrap();
+    let disk = SmallDisk::mount_at(&dir, "1m");
+    disk.make_read_only();
+    let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    let says = format!("The disk is read-only ({}", dir.display());
+    assert!(status == 503 && body["detail"].as_str().unwrap().starts_with(&says), "{status} {body}");
+    drop(disk);
+    let (status, body) = manager.act(&format!("/api/instances/{id}/start")).await;
+    assert_eq!(status, 200, "{body}");
 }

@@ -61,6 +61,7 @@ pub fn own() -> Vec<Operation> {
             "showSecondFactor",
             "A fresh secret for an authenticator; in force once a code of it is sent back.",
         )
+        .about(not_by_token)
         .gives::<SecondFactorPage>(PAGE)
         .fails(&[404, 409]),
         post("/account/second-factor", "setSecondFactor", "Sets up a second factor for the own logins.")
@@ -78,11 +79,15 @@ pub fn own() -> Vec<Operation> {
             .does::<Told>()
             .fails(&[404, 409, 429]),
         post("/account/sessions/end", "endOtherSessions", "Ends all own sessions but the one that asks.")
+            .about(not_by_token)
             .acts([])
             .does::<Told>()
             .fails(&[404, 409]),
-        delete("/account/sessions/{id}", "endSession", "Ends an own session.").does::<Told>().fails(&[409]),
-        post("/account/sessions/{id}/delete", "endSessionByForm", "The same as DELETE, for forms.").does::<Told>().fails(&[409]),
+        delete("/account/sessions/{id}", "endSession", "Ends an own session.").about(not_by_token).does::<Told>().fails(&[409]),
+        post("/account/sessions/{id}/delete", "endSessionByForm", "The same as DELETE, for forms.")
+            .about(not_by_token)
+            .does::<Told>()
+            .fails(&[409]),
     ]
 }
 
@@ -118,7 +123,8 @@ pub fn others() -> Vec<Operation> {
         get("/users/{id}/delete", "askDeleteUser", "The question before a user is deleted, for people.")
             .gives::<DeletePage>(PAGE),
         post("/users/{id}/delete", "deleteUserByForm", "The same as DELETE, for forms.").does::<Told>().fails(&[409]),
-        get("/tokens", "listTokens", "The tokens that one may see: the own ones, an admin all.").gives::<TokensPage>(PAGE),
+        get("/tokens", "listTokens", "The tokens that one may see: the own ones, an admin all, a token below admin itself.")
+            .gives::<TokensPage>(PAGE),
         post("/tokens", "createToken", "Makes a token for a program; the answer shows it, this once.")
             .about("Not with a token.")
             .takes([
@@ -128,10 +134,12 @@ pub fn others() -> Vec<Operation> {
             ])
             .answer(201, "It is made.", &[JSON, HTML], Some(shape::<TokenPage>()))
             .fails(&[409]),
-        delete("/tokens/{id}", "revokeToken", "Revokes a token.").does::<Told>(),
+        delete("/tokens/{id}", "revokeToken", "Revokes a token.").about("With a token only itself.").does::<Told>(),
         get("/tokens/{id}/delete", "askRevokeToken", "The question before a token is revoked, for people.")
             .gives::<DeletePage>(PAGE),
-        post("/tokens/{id}/delete", "revokeTokenByForm", "The same as DELETE, for forms.").does::<Told>(),
+        post("/tokens/{id}/delete", "revokeTokenByForm", "The same as DELETE, for forms.")
+            .about("With a token only itself.")
+            .does::<Told>(),
         get("/audit", "listAudit", "What was done by whom, newest first.")
             .asks([
                 whole("limit", "At most so many.", 1, 1000).or(100),

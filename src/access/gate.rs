@@ -8,13 +8,16 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
 use std::time::Duration;
 
+use super::kept_form::KeptForm;
 use super::model::Deed;
 use super::recognising::{Proof, Recognised, Shown};
 use super::service::Access;
+use super::views::LoginPage;
+use crate::http::respond::Written;
 use crate::http::want::{Asked, Form};
 use crate::http::{Caller, Frame, Peer, Problem, Role};
 
@@ -61,11 +64,15 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
         Recognised::Nobody { can_log_in } => {
             let wish = Wish::of(&request);
             let awaits = !can_log_in && access.awaits_first_visit().await.unwrap_or(false);
+            if can_log_in && !request.method().is_safe() && wish.asked.for_errors() == Form::Html {
+                return keep_form(request, wish.asked.fragment).await;
+            }
             return turn_away(&wish, can_log_in, awaits);
         }
         Recognised::Forwarded => return forwarded().into_response(),
     };
     let mut deed = door.deed.map(|deed| Deed {
+        user: caller.name.clone(),
         actor: caller.title(),
         role: caller.role.name().into(),
         address: peer.address.map(|a| a.to_string()).unwrap_or_default(),
@@ -87,9 +94,7 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
     if let Some(deed) = &mut deed {
         deed.status = response.status().as_u16();
         // Before it is answered: what is acknowledged is written down.
-        if let Err(error) = access.note(deed.clone()).await {
-            tracing::error!(%error, ?deed, "a deed could not be written into the audit log");
-        }
+        access.record(deed.clone()).await;
     }
     let mut response = while_let_in(access, response, shown, peer, (caller, proof));
     if let Some(frame) = frame {
@@ -120,6 +125,24 @@ impl Wish {
             asked: request.extensions().get::<Asked>().cloned().unwrap_or_default(),
             next: if request.method().is_safe() { path.into() } else { "/".into() },
         }
+    }
+}
+
+/// The answer to a form that was sent without a valid session: the login page, which carries the input along. htmx shows a notice on the page
+/// that the form is on.
+async fn keep_form(request: Request, is_fragment: bool) -> Response {
+    if is_fragment {
+        return Problem::new(StatusCode::UNAUTHORIZED, "Your session has ended. Sign in, then try again.").into_response();
+    }
+    let frame = request.extensions().get::<Frame>().cloned().unwrap_or_default();
+    let page = LoginPage::keeping(frame, KeptForm::of(request).await);
+    match crate::http::html(&page) {
+        Ok(html) => {
+            let mut response = (StatusCode::UNAUTHORIZED, Html(html)).into_response();
+            response.extensions_mut().insert(Written);
+            response
+        }
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 

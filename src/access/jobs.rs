@@ -6,6 +6,7 @@ use tokio_cron_scheduler::JobSchedulerError;
 use super::queries;
 use super::service::Access;
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::Result;
 use crate::schedule::Schedule;
 
@@ -15,14 +16,14 @@ const WHEN: &str = "0 10 4 * * *";
 const AT_ONCE: i64 = 5000;
 
 impl Access {
-    /// Forgets by night what is older than `audit_days` days.
+    /// Forgets what is older than `audit_days` days by night and an hour after the start.
     ///
     /// # Errors
     /// It could not be scheduled.
     pub async fn forget_nightly(&self, schedule: &Schedule, audit_days: u32) -> Result<(), JobSchedulerError> {
         let access = self.clone();
         schedule
-            .at(WHEN, "forgetting old logins", move || {
+            .nightly(WHEN, "forgetting old logins", move || {
                 let access = access.clone();
                 async move {
                     if let Err(error) = access.forget(audit_days).await {
@@ -37,7 +38,72 @@ impl Access {
         self.forget_sessions().await?;
         let length = Duration::from_secs(u64::from(audit_days) * 86_400);
         let before = Timestamp(self.now().0 - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
-        while self.db.write(move |c| Ok(queries::forget_entries(c, before, AT_ONCE)?)).await? > 0 {}
+        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget_entries(c, before, AT_ONCE)?)).await? > 0 {}
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Deed, Session};
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::db::Db;
+    use crate::ids::SessionId;
+    use crate::role::Role;
+    use crate::vault::Vault;
+    use tokio_util::sync::CancellationToken;
+
+    fn entry(deed: &str) -> Deed {
+        let text = String::new;
+        Deed {
+            user: "ada".into(),
+            actor: "ada".into(),
+            role: "admin".into(),
+            address: text(),
+            deed: deed.into(),
+            path: text(),
+            status: 200,
+        }
+    }
+
+    /// The schedule is never started, so 04:10 never comes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_machine_that_is_off_at_night_prunes_sessions_and_the_audit_log_after_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path()).unwrap();
+        let vault = Vault::begin(dir.path(), &db, &[]).await.unwrap();
+        let access = Access::new(db.clone(), vault, SystemClock, None);
+        let user = access.create_user("ada".into(), Role::Admin, "correct horse battery".into()).await.unwrap().id;
+        let (now, day) = (Timestamp::now().0, 86_400_000);
+        let session = |days: i64| {
+            let at = Timestamp(now - days * day);
+            let text = String::new;
+            Session { id: SessionId::random(), address: text(), program: text(), created_at: at, used_at: at, current: false }
+        };
+        let (old, new) = (session(8), session(6));
+        let kept = new.id;
+        let made = db.write(move |c| {
+            queries::insert_session(c, &old, "old", user)?;
+            queries::insert_session(c, &new, "new", user)?;
+            queries::note(c, &entry("old"), Timestamp(now - 366 * day))?;
+            Ok(queries::note(c, &entry("new"), Timestamp(now - 364 * day))?)
+        });
+        made.await.unwrap();
+        let schedule = Schedule::with_delay(CancellationToken::new(), Duration::from_millis(50)).await.unwrap();
+        access.forget_nightly(&schedule, 365).await.unwrap();
+        let rest = || async {
+            let sessions = db.read(move |c| Ok(queries::sessions_of(c, user, None)?)).await.unwrap();
+            let (entries, _) = access.entries(10, None, None).await.unwrap();
+            let sessions: Vec<_> = sessions.into_iter().map(|one| one.id).collect();
+            (sessions, entries.into_iter().map(|one| one.deed).collect::<Vec<_>>())
+        };
+        for _ in 0..200 {
+            if rest().await == (vec![kept], vec!["new".to_owned()]) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("not pruned: {:?}", rest().await);
     }
 }

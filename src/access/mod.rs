@@ -5,21 +5,24 @@
 //!
 //! Invariants: what lets somebody in is kept as a hash only and shown once; names that exist and names that do not are answered alike and
 //! equally fast; an attempt is counted before it is judged; there is always an admin once there is a user; what is changed through the
-//! router is in the audit log before it is answered.
+//! router is in the audit log before it is answered, or waits for the database in memory and stands in jd-manager's own log.
 //!
 //! * [`model`]: users, sessions, tokens, the log's lines. `password`: what one has to be, and its hash. `keepsake`: random texts that let in.
 //!   `second_factor`: codes of an authenticator. `attempts`: how many guesses are allowed. All without I/O.
 //! * `recognising`: who sent a request. `service`: the use cases of users; `signing_in`: those of the login; `tokens`: those of programs. [`gate`]: the middleware that asks them.
-//! * `jobs`: what is forgotten.
+//! * `audit_queue`: audit entries on their way into the database. `last_used`: when sessions and tokens were last used. `jobs`: what is forgotten.
 //!
 //! Knows nothing of what lies behind the doors: which door needs which role is told to the gate by the house.
 
 mod answers;
 mod attempts;
+mod audit_queue;
 pub mod documented;
 pub mod gate;
 mod jobs;
 mod keepsake;
+mod kept_form;
+mod last_used;
 pub mod model;
 mod password;
 mod queries;
@@ -28,6 +31,8 @@ pub mod routes;
 mod second_factor;
 mod service;
 mod signing_in;
+#[cfg(test)]
+mod tests;
 mod tokens;
 pub mod views;
 

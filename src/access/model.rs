@@ -13,6 +13,8 @@ use crate::role::Role;
 pub const IDLE: Duration = Duration::from_secs(7 * 86_400);
 /// However much it is used, a session ends after so long.
 pub const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+/// The longest name of a user or a token, characters.
+const LONGEST_NAME: usize = 64;
 /// The longest time a token can be valid for, days.
 pub const LONGEST_TOKEN: i64 = 3650;
 
@@ -95,6 +97,8 @@ pub struct Token {
 /// Something that was done, for the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deed {
+    /// The user behind the actor: a token's owner.
+    pub user: String,
     /// By whom: a user, a token of one, the machine's own user; for a refused login the name that was tried, if it is a user's.
     pub actor: String,
     /// With which role; empty where nobody was let in.
@@ -115,21 +119,23 @@ pub struct Deed {
 pub struct Entry {
     /// Its number; later ones are larger.
     pub id: i64,
-    /// When.
+    /// When; the last time if `times` is more than 1.
     pub at: Timestamp,
+    /// When it happened for the first time.
+    pub first_at: Timestamp,
     /// By whom.
     pub actor: String,
     /// With which role; empty where nobody was let in.
     pub role: String,
-    /// From which address; empty over the socket and the command line.
+    /// From which address; empty over the socket and the command line; `several` where those of several are counted.
     pub address: String,
     /// What, in words.
     pub deed: String,
-    /// To what: the path of the request.
+    /// To what: the path of the request; where different ones are counted, what they have in common.
     pub path: String,
     /// What became of it, as an HTTP status.
     pub status: u16,
-    /// How often in a row.
+    /// How often. Equal refusals within an hour are counted in one entry.
     pub times: u32,
 }
 
@@ -141,26 +147,52 @@ impl Entry {
     }
 }
 
-/// Checks the name of a user or a token.
+/// Who acts in histories without being a user.
+const RESERVED: [&str; 4] = ["jd-manager", "automatic", "update", "self-healing"];
+
+/// Checks the name of a new user. Few characters, so that no name looks like another or like the title of a token.
 ///
 /// # Errors
 /// Why it cannot be one.
-pub fn check_name(name: &str) -> Result<(), FieldError> {
-    let fault = if name.is_empty() {
-        "Give it a name."
-    } else if name.chars().count() > 64 {
-        "A name has at most 64 characters."
-    } else if name.chars().any(|c| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    }) {
-        // Two names must not look alike, nor change how the log reads.
-        "A name has no control characters and none that cannot be seen."
-    } else if name.eq_ignore_ascii_case(crate::http::Caller::MACHINE) {
-        "That is what the machine's own user is called."
-    } else {
-        return Ok(());
-    };
-    Err(FieldError::new("/name", fault))
+pub fn check_user_name(name: &str) -> Result<(), FieldError> {
+    let is_reserved = RESERVED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved));
+    if is_reserved {
+        return Err(FieldError::new("/name", format!("The name {name} is reserved for jd-manager. Choose another name.")));
+    }
+    let fault = "A name has letters from A to Z, digits and any of . _ - @ +, and begins with a letter or digit.";
+    check_characters(name, is_word).map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault)))
+}
+
+/// Checks the name of a new token: like a user's, and single blanks between words.
+///
+/// # Errors
+/// Why it cannot be one.
+pub fn check_token_name(name: &str) -> Result<(), FieldError> {
+    let fault = "A name has letters from A to Z, digits, single blanks and any of . _ - @ +, and begins with a letter or digit.";
+    let has_gaps = name.contains("  ") || name.ends_with(' ');
+    let checked = check_characters(name, |c| c == ' ' || is_word(c));
+    match checked {
+        Ok(()) if has_gaps => Err(FieldError::new("/name", fault)),
+        checked => checked.map_err(|empty_or_long| FieldError::new("/name", empty_or_long.unwrap_or(fault))),
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+')
+}
+
+/// Checks the length and the characters; the error holds what is wrong with the length.
+fn check_characters(name: &str, is_allowed: impl Fn(char) -> bool) -> Result<(), Option<&'static str>> {
+    if name.is_empty() {
+        return Err(Some("Give it a name."));
+    }
+    if name.chars().count() > LONGEST_NAME {
+        return Err(Some("A name has at most 64 characters."));
+    }
+    match name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_allowed) {
+        true => Ok(()),
+        false => Err(None),
+    }
 }
 
 #[cfg(test)]
@@ -168,12 +200,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_can_be_told_apart() {
-        for good in ["ada", "Ada Lovelace", "böse@example", "名"] {
-            assert_eq!(check_name(good), Ok(()), "{good}");
+    fn names_look_like_no_others() {
+        for good in ["ada", "Ada.Lovelace", "a+b@example.org", "root1", "x_1-2"] {
+            assert_eq!(check_user_name(good), Ok(()), "{good}");
+            assert_eq!(check_token_name(good), Ok(()), "{good}");
         }
-        for bad in ["", "a\u{202e}b", "a\nb", "This Machine", &"x".repeat(65)] {
-            assert!(check_name(bad).is_err(), "{bad:?}");
+        for bad in [
+            "",
+            "root1 (token deploy)",
+            "root1\u{a0}",
+            "r\u{43e}\u{43e}t",
+            "böse",
+            "名",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "a\nb",
+            "This Machine",
+            "unknown name",
+            "-x",
+            ".x",
+            " x",
+            "a\u{2009}b",
+            "a\u{37e}b",
+            "ａｄａ",
+            "e\u{301}",
+            "Automatic",
+            "jd-manager",
+            &"x".repeat(65),
+        ] {
+            assert!(check_user_name(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(check_token_name("barn 7 grafana"), Ok(()));
+        for bad in ["", " x", "x ", "a  b", "a (b)", "a\u{a0}b", "r\u{43e}\u{43e}t", "a\tb", &"x".repeat(65)] {
+            assert!(check_token_name(bad).is_err(), "{bad:?}");
         }
     }
 

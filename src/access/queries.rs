@@ -158,6 +158,13 @@ pub fn end_session(db: &mut Db, user: UserId, id: SessionId) -> QueryResult<usiz
     diesel::delete(sessions::table.find(id).filter(sessions::user_id.eq(user))).execute(db)
 }
 
+/// Ends those sessions of a user that were not used lately, but for so many.
+pub fn end_oldest_sessions(db: &mut Db, user: UserId, but: i64) -> QueryResult<usize> {
+    let of_user = sessions::table.filter(sessions::user_id.eq(user)).order((sessions::used_at.desc(), sessions::id));
+    let old = of_user.offset(but).limit(i64::MAX).select(sessions::id).load::<SessionId>(db)?;
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(old))).execute(db)
+}
+
 /// Ends all sessions of a user but one; how many.
 pub fn end_sessions(db: &mut Db, user: UserId, but: Option<SessionId>) -> QueryResult<usize> {
     let all = sessions::table.filter(sessions::user_id.eq(user));
@@ -214,6 +221,14 @@ pub fn token_name_is_taken(db: &mut Db, name: &str) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(tokens::table.filter(tokens::name.eq(name)))).get_result(db)
 }
 
+/// How many tokens a user has; `None`: those of the machine's own user.
+pub fn tokens_of(db: &mut Db, user: Option<UserId>) -> QueryResult<i64> {
+    match user {
+        Some(user) => tokens::table.filter(tokens::user_id.eq(user)).count().get_result(db),
+        None => tokens::table.filter(tokens::user_id.is_null()).count().get_result(db),
+    }
+}
+
 /// Saves a new token.
 pub fn insert_token(db: &mut Db, token: &Token, hash: &str, user: Option<UserId>) -> QueryResult<usize> {
     diesel::insert_into(tokens::table)
@@ -239,38 +254,105 @@ pub fn delete_token(db: &mut Db, id: TokenId) -> QueryResult<usize> {
     diesel::delete(tokens::table.find(id)).execute(db)
 }
 
-/// Writes down a deed. A refused login like the last line's, within ten minutes of it, is counted there.
-pub fn note(db: &mut Db, deed: &Deed, at: Timestamp, joins: bool) -> QueryResult<()> {
-    if joins {
-        let last = audit::table.order(audit::id.desc()).select(audit::id).first::<i64>(db).optional()?;
-        let since = Timestamp(at.0 - 600_000);
-        let same = audit::table
-            .filter(audit::id.nullable().eq(last))
-            .filter(audit::at.gt(since))
-            .filter(audit::deed.eq(&deed.deed))
-            .filter(audit::actor.eq(&deed.actor))
-            .filter(audit::address.eq(&deed.address))
-            .filter(audit::status.eq(i32::from(deed.status)));
-        if diesel::update(same).set((audit::times.eq(audit::times + 1), audit::at.eq(at))).execute(db)? == 1 {
-            return Ok(());
+/// Entries are counted in one within this time, ms.
+const COUNTED_WITHIN: i64 = 3_600_000;
+/// A user gets this many entries of refusals within that time. Further ones are counted in one entry for each action.
+const MOST_REFUSED: i64 = 100;
+/// A user who is no admin gets this many entries of changes within that time.
+const MOST_DONE: i64 = 1000;
+
+/// Adds an entry to the audit log. A refusal like an earlier one of the same actor within an hour is counted in that entry. So is everything
+/// beyond the number of entries a user may cause.
+pub fn note(db: &mut Db, deed: &Deed, at: Timestamp) -> QueryResult<()> {
+    let since = Timestamp(at.0 - COUNTED_WITHIN);
+    let older =
+        audit::table.filter(audit::at.le(since)).order((audit::at.desc(), audit::id.desc())).select(audit::id).first::<i64>(db);
+    let after = older.optional()?.unwrap_or(0);
+    let is_refused = deed.status >= 400;
+    let mut actor = &deed.actor;
+    let mut counted = if is_refused { equal_entry(db, deed, actor, Some(deed.address.as_str()), after, since)? } else { None };
+    if counted.is_none() && (is_refused || deed.role != Role::Admin.name()) {
+        let most = if is_refused { MOST_REFUSED } else { MOST_DONE };
+        if entries_of_user(db, &deed.user, is_refused, after)? >= most {
+            actor = &deed.user;
+            counted = equal_entry(db, deed, actor, None, after, since)?;
         }
     }
+    let (mut address, mut path, mut times, mut first_at) = (deed.address.clone(), deed.path.clone(), 1, at);
+    if let Some(entry) = counted {
+        diesel::delete(audit::table.find(entry.id)).execute(db)?;
+        if entry.address != address {
+            address = "several".into();
+        }
+        path = common_path(&entry.path, &path);
+        (times, first_at) = (entry.times.saturating_add(1), entry.first_at);
+    }
+    // A counted entry is written anew, so that the newest entry comes first whatever it counts.
     diesel::insert_into(audit::table)
         .values((
             audit::at.eq(at),
-            audit::actor.eq(&deed.actor),
+            audit::first_at.eq(first_at),
+            audit::actor.eq(actor),
             audit::role.eq(&deed.role),
-            audit::address.eq(&deed.address),
+            audit::address.eq(address),
             audit::deed.eq(&deed.deed),
-            audit::path.eq(&deed.path),
+            audit::path.eq(path),
             audit::status.eq(i32::from(deed.status)),
+            audit::times.eq(i32::try_from(times).unwrap_or(i32::MAX)),
         ))
         .execute(db)
         .map(drop)
 }
 
+/// The newest entry with number above `after` that began after `since` and is equal but for its path, and for its address if none is given.
+fn equal_entry(
+    db: &mut Db,
+    deed: &Deed,
+    actor: &str,
+    address: Option<&str>,
+    after: i64,
+    since: Timestamp,
+) -> QueryResult<Option<Entry>> {
+    let mut equal = audit::table
+        .filter(audit::actor.eq(actor))
+        .filter(audit::id.gt(after))
+        .filter(audit::first_at.gt(since))
+        .filter(audit::deed.eq(&deed.deed))
+        .filter(audit::status.eq(i32::from(deed.status)))
+        .order(audit::id.desc())
+        .into_boxed();
+    if let Some(address) = address {
+        equal = equal.filter(audit::address.eq(address.to_owned()));
+    }
+    Ok(equal.first::<AuditRow>(db).optional()?.map(entry))
+}
+
+/// How many entries with a number above `after` a user and the user's tokens have caused.
+fn entries_of_user(db: &mut Db, user: &str, is_refused: bool, after: i64) -> QueryResult<i64> {
+    // The next character after the blank ends the range of the tokens' titles.
+    let (first, end) = (format!("{user} (token "), format!("{user} (token!"));
+    let of_user = audit::actor.eq(user).or(audit::actor.ge(first).and(audit::actor.lt(end)));
+    let mut entries = audit::table.filter(audit::id.gt(after)).filter(of_user).into_boxed();
+    entries = if is_refused { entries.filter(audit::status.ge(400)) } else { entries.filter(audit::status.lt(400)) };
+    entries.count().get_result(db)
+}
+
+/// A path that stands for both: the one if they are equal, else the segments they begin with.
+fn common_path(one: &str, other: &str) -> String {
+    if one == other {
+        return one.to_owned();
+    }
+    let same = one.split('/').zip(other.split('/')).take_while(|(a, b)| a == b).map(|(a, _)| a);
+    same.chain(["…"]).collect::<Vec<_>>().join("/")
+}
+
 /// A row of `audit`.
-type AuditRow = (i64, Timestamp, String, String, String, String, String, i32, i32);
+type AuditRow = (i64, Timestamp, String, String, String, String, String, i32, i32, Timestamp);
+
+fn entry((id, at, actor, role, address, deed, path, status, times, first_at): AuditRow) -> Entry {
+    let (status, times) = (u16::try_from(status).unwrap_or_default(), u32::try_from(times).unwrap_or(1));
+    Entry { id, at, first_at, actor, role, address, deed, path, status, times }
+}
 
 /// Lines of the audit log, the newest first: those before the line `before`, of one actor.
 pub fn entries(db: &mut Db, limit: i64, before: Option<i64>, actor: Option<&str>) -> QueryResult<Vec<Entry>> {
@@ -281,19 +363,7 @@ pub fn entries(db: &mut Db, limit: i64, before: Option<i64>, actor: Option<&str>
     if let Some(actor) = actor {
         wanted = wanted.filter(audit::actor.eq(actor.to_owned()));
     }
-    let rows = wanted.load::<AuditRow>(db)?;
-    let entry = |(id, at, actor, role, address, deed, path, status, times): AuditRow| Entry {
-        id,
-        at,
-        actor,
-        role,
-        address,
-        deed,
-        path,
-        status: u16::try_from(status).unwrap_or_default(),
-        times: u32::try_from(times).unwrap_or(1),
-    };
-    Ok(rows.into_iter().map(entry).collect())
+    Ok(wanted.load::<AuditRow>(db)?.into_iter().map(entry).collect())
 }
 
 /// Everybody who is in the audit log, by name.

@@ -12,7 +12,7 @@ use crate::http::{Caller, Peer};
 use crate::ids::{SessionId, TokenId};
 
 /// By what somebody is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Proof {
     /// A session.
     Session(SessionId),
@@ -111,24 +111,28 @@ impl Access {
         let (hash, now) = (keepsake::hash(&token), self.now());
         let found = self.db.read(move |c| Ok(queries::token(c, &hash, now)?)).await?;
         let Some(token) = found.filter(|token| !token.expired) else { return Ok(None) };
-        let id = token.id;
-        if token.used_at.is_none_or(|used| now.since(used) >= TO_THE) {
-            self.db.write(move |c| Ok(queries::touch_token(c, id, now)?)).await?;
+        let proof = Proof::Token(token.id);
+        if self.last_used(&proof, token.used_at).is_none_or(|used| now.since(used) >= TO_THE) {
+            self.set_last_used(proof.clone(), now);
         }
         let name = token.user.unwrap_or_else(|| Caller::MACHINE.into());
         let caller = Caller { name, token: Some(token.name), role: token.role, address: peer.address };
-        Ok(Some(Recognised::As(caller, Proof::Token(id))))
+        Ok(Some(Recognised::As(caller, proof)))
     }
 
     async fn by_session(&self, cookie: String, peer: Peer) -> Result<Option<Recognised>> {
         let (hash, now) = (keepsake::hash(&cookie), self.now());
         let found = self.db.read(move |c| Ok(queries::session(c, &hash)?)).await?;
-        let Some(found) = found.filter(|found| !Session::is_over(found.created_at, found.used_at, now)) else { return Ok(None) };
-        let id = found.id;
-        if now.since(found.used_at) >= TO_THE {
-            self.db.write(move |c| Ok(queries::touch_session(c, id, now)?)).await?;
+        let Some(found) = found else { return Ok(None) };
+        let proof = Proof::Session(found.id);
+        let used_at = self.last_used(&proof, Some(found.used_at)).unwrap_or(found.used_at);
+        if Session::is_over(found.created_at, used_at, now) {
+            return Ok(None);
+        }
+        if now.since(used_at) >= TO_THE {
+            self.set_last_used(proof.clone(), now);
         }
         let caller = Caller { name: found.user.name, token: None, role: found.user.role, address: peer.address };
-        Ok(Some(Recognised::As(caller, Proof::Session(id))))
+        Ok(Some(Recognised::As(caller, proof)))
     }
 }

@@ -10,10 +10,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 
 use super::answers::Welcome;
+use super::kept_form::KeptForm;
 use super::recognising::{Proof, Recognised, Shown, cookie_name};
 use super::service::Access;
 use super::signing_in::{Begun, Refused, Typed};
-use super::views::{AccountPage, Again, AuditPage, FirstPage, LoginPage, SecondFactorPage};
+use super::views::{AccountPage, Again, AuditPage, FirstPage, KeptPage, LoginPage, SecondFactorPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError};
 use crate::http::extract::Fields;
@@ -122,11 +123,19 @@ pub async fn log_in(
     let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: text(&input, "code") };
     let next = next_page(Some(text(&input, "next").as_str()), "/");
     let former = Shown::of(&headers, peer).session;
+    let kept = input.form.as_deref().and_then(KeptForm::read);
     match access.log_in(typed.clone(), peer, program_of(&headers), former).await {
-        Ok(begun) => welcome(&want, begun, next, peer),
+        Ok(begun) => match kept.filter(|_| want.form == Form::Html) {
+            Some(kept) => {
+                let mut response = want.respond(&KeptPage::new(frame, kept))?;
+                response.headers_mut().append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
+                Ok(response)
+            }
+            None => welcome(&want, begun, next, peer),
+        },
         Err(refused) if want.form == Form::Html => {
             let (status, detail, wait) = why(refused)?;
-            let mut response = want.respond_with(status, &LoginPage::refused(frame, next, typed.name, detail))?;
+            let mut response = want.respond_with(status, &LoginPage::refused(frame, next, typed.name, detail, kept))?;
             if let Some(wait) = wait {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
             }
@@ -198,7 +207,11 @@ async fn account_page(access: &Access, frame: Frame, caller: &Caller, proof: &Pr
         true => None,
         false => {
             let user = access.me(caller).await?;
-            let sessions = access.sessions(user.id, session_of(proof)).await?;
+            // Sessions belong to the person: a token neither ends them nor sees where they come from.
+            let sessions = match in_person(proof) {
+                Ok(()) => access.sessions(user.id, session_of(proof)).await?,
+                Err(_) => Vec::new(),
+            };
             Some((user, sessions))
         }
     };
@@ -254,7 +267,14 @@ pub async fn change_password(
 }
 
 /// `DELETE /account/sessions/{id}`, and `POST /account/sessions/{id}/delete` for forms.
-pub async fn end_session(State(access): State<Access>, caller: Caller, want: Want, Id(id): Id<SessionId>) -> Reply {
+pub async fn end_session(
+    State(access): State<Access>,
+    Extension(proof): Extension<Proof>,
+    caller: Caller,
+    want: Want,
+    Id(id): Id<SessionId>,
+) -> Reply {
+    in_person(&proof)?;
     let me = access.me(&caller).await?;
     access.end_session(me.id, id).await?;
     done(&want, "The session has ended.", "/account")
@@ -268,6 +288,7 @@ pub async fn end_sessions(
     want: Want,
     _: Fields,
 ) -> Reply {
+    in_person(&proof)?;
     let me = access.me(&caller).await?;
     let ended = access.end_other_sessions(me.id, session_of(&proof)).await?;
     let message = if ended == 1 { "One other session has ended.".into() } else { format!("{ended} other sessions have ended.") };
@@ -278,9 +299,11 @@ pub async fn end_sessions(
 pub async fn second_factor(
     State(access): State<Access>,
     Extension(frame): Extension<Frame>,
+    Extension(proof): Extension<Proof>,
     caller: Caller,
     want: Want,
 ) -> Reply {
+    in_person(&proof)?;
     let me = access.me(&caller).await?;
     want.respond(&SecondFactorPage::new(frame, access.fresh_second_factor()?, &me.name, Again::default())?)
 }

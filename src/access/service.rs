@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
 use super::attempts::Attempts;
-use super::model::{Credentials, Deed, Entry, Session, User, check_name};
+use super::audit_queue::AuditQueue;
+use super::last_used::LastUses;
+use super::model::{Credentials, Deed, Entry, Session, User, check_user_name};
 use super::{keepsake, password, queries, second_factor};
 use crate::clock::{Clock, Timestamp};
 use crate::db::Db;
@@ -52,6 +54,8 @@ pub struct Access {
     pub(super) code: Arc<Mutex<Option<FirstCode>>>,
     /// Told when somebody may do less than before: streams look whether they may go on.
     pub(super) changed: watch::Sender<()>,
+    pub(super) audit: Arc<AuditQueue>,
+    pub(super) last_uses: Arc<LastUses>,
 }
 
 impl std::fmt::Debug for Access {
@@ -72,6 +76,8 @@ impl Access {
             looking: Arc::new(Semaphore::new(LOOKED_AT)),
             code: Arc::new(Mutex::new(code)),
             changed: watch::Sender::new(()),
+            audit: Arc::default(),
+            last_uses: Arc::default(),
         }
     }
 
@@ -158,7 +164,7 @@ impl Access {
     /// # Errors
     /// A name that is taken or none, a password that is too weak.
     pub async fn create_user(&self, name: String, role: Role, typed: String) -> Result<User> {
-        let mut errors: Vec<_> = check_name(&name).err().into_iter().collect();
+        let mut errors: Vec<_> = check_user_name(&name).err().into_iter().collect();
         errors.extend(password::check(&typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
@@ -192,7 +198,9 @@ impl Access {
     pub async fn change_user(&self, id: UserId, change: UserChange) -> Result<User> {
         let former = self.user(id).await?;
         let name = change.name.clone().unwrap_or_else(|| former.name.clone());
-        let mut errors: Vec<_> = check_name(&name).err().into_iter().collect();
+        // A name of before there were these rules may stay.
+        let new_name = Some(&name).filter(|name| **name != former.name);
+        let mut errors: Vec<_> = new_name.and_then(|name| check_user_name(name).err()).into_iter().collect();
         if let Some(typed) = &change.password {
             errors.extend(password::check(typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
         }
@@ -285,8 +293,8 @@ impl Access {
     /// # Errors
     /// The database.
     pub async fn note(&self, deed: Deed) -> Result<()> {
-        let (at, joins) = (self.now(), deed.role.is_empty());
-        self.db.write(move |c| Ok(queries::note(c, &deed, at, joins)?)).await
+        let at = self.now();
+        self.db.write(move |c| Ok(queries::note(c, &deed, at)?)).await
     }
 
     /// Lines of the audit log, the newest first, and everybody who is in it.

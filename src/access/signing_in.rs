@@ -8,10 +8,14 @@ use super::model::{Deed, Session, User};
 use super::service::{Access, UserChange};
 use super::{keepsake, model, password, queries, second_factor};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::{Error, Result};
 use crate::http::Peer;
 use crate::ids::{SessionId, UserId};
 use crate::role::Role;
+
+/// A user has at most this many sessions. A further login ends the one that was not used for the longest time.
+const MOST_SESSIONS: i64 = 100;
 
 /// What was typed into the login.
 #[derive(Clone, Default)]
@@ -104,7 +108,7 @@ impl Access {
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         tracing::warn!(address, "a login was refused");
         let (deed, path) = ("tried to log in".into(), "/login".into());
-        self.note(Deed { actor, role: String::new(), address, deed, path, status: 401 }).await?;
+        self.record(Deed { user: actor.clone(), actor, role: String::new(), address, deed, path, status: 401 }).await;
         Ok(Refused::Wrong)
     }
 
@@ -113,6 +117,7 @@ impl Access {
         let program: String = program.chars().filter(|c| !c.is_control()).take(200).collect();
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         let deed = Deed {
+            user: user.name.clone(),
             actor: user.name.clone(),
             role: user.role.name().into(),
             address: address.clone(),
@@ -127,8 +132,9 @@ impl Access {
                 if let Some(former) = former {
                     queries::end_session_of(c, &former)?;
                 }
+                queries::end_oldest_sessions(c, id, MOST_SESSIONS - 1)?;
                 queries::insert_session(c, &session, &hash, id)?;
-                Ok(queries::note(c, &deed, now, false)?)
+                Ok(queries::note(c, &deed, now)?)
             })
             .await?;
         Ok(Begun { user, cookie })
@@ -286,6 +292,6 @@ impl Access {
         let now = self.now().0;
         let before = |length: Duration| Timestamp(now - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
         let (used, begun) = (before(model::IDLE), before(model::LONGEST));
-        self.db.write(move |c| Ok(queries::forget_sessions(c, used, begun)?)).await
+        self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget_sessions(c, used, begun)?)).await
     }
 }

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::keepsake;
-use super::model::{LONGEST_TOKEN, Token, check_name};
+use super::model::{LONGEST_TOKEN, Token, check_token_name};
 use super::queries;
 use super::service::Access;
 use crate::error::{Error, FieldError, Result};
 use crate::http::Caller;
 use crate::ids::{TokenId, UserId};
 use crate::role::Role;
+
+/// A user has at most this many tokens.
+const MOST_TOKENS: i64 = 100;
 
 /// A token that was made, with itself.
 pub struct Made {
@@ -37,14 +40,14 @@ pub struct Wish {
 }
 
 impl Access {
-    /// The tokens somebody may see, by name: an admin all, others their own.
+    /// The tokens somebody may see, by name: an admin all, others their own; a token below admin only itself.
     ///
     /// # Errors
     /// The database.
     pub async fn tokens(&self, caller: &Caller) -> Result<Vec<Token>> {
         let (now, caller) = (self.now(), caller.clone());
         let all = self.db.read(move |c| Ok(queries::all_tokens(c, now)?)).await?;
-        Ok(all.into_iter().filter(|token| is_of(token, &caller)).collect())
+        Ok(all.into_iter().filter(|token| may_see(&caller, token)).collect())
     }
 
     /// Makes a token of whoever asks. It may at most what they may.
@@ -52,7 +55,7 @@ impl Access {
     /// # Errors
     /// A name that is taken or none; a role above one's own; a time that is none.
     pub async fn create_token(&self, caller: &Caller, wish: Wish) -> Result<Made> {
-        let mut errors: Vec<FieldError> = check_name(&wish.name).err().into_iter().collect();
+        let mut errors: Vec<FieldError> = check_token_name(&wish.name).err().into_iter().collect();
         if wish.role > caller.role {
             errors.push(FieldError::new("/role", format!("You are {}: a token of yours cannot be {}.", caller.role, wish.role)));
         }
@@ -88,6 +91,9 @@ impl Access {
                         token.name
                     )));
                 }
+                if queries::tokens_of(c, user)? >= MOST_TOKENS {
+                    return Err(Error::Conflict(format!("You already have {MOST_TOKENS} tokens. Revoke one first.")));
+                }
                 queries::insert_token(c, &token, &hash, user)?;
                 Ok(token)
             })
@@ -95,7 +101,7 @@ impl Access {
         Ok(Made { token, secret })
     }
 
-    /// Revokes a token; an admin any, others their own.
+    /// Revokes a token that the caller may see.
     ///
     /// # Errors
     /// There is none of this id that they may see.
@@ -108,6 +114,10 @@ impl Access {
     }
 }
 
-fn is_of(token: &Token, caller: &Caller) -> bool {
-    caller.role == Role::Admin || token.user.as_ref() == Some(&caller.name)
+fn may_see(caller: &Caller, token: &Token) -> bool {
+    match &caller.token {
+        _ if caller.role == Role::Admin => true,
+        Some(own) => token.name == *own,
+        None => token.user.as_ref() == Some(&caller.name),
+    }
 }

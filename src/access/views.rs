@@ -1,8 +1,11 @@
 //! The pages of access, which are also their JSON. No I/O. What is secret is in them only on the one page that shows it once.
 
+mod login;
+
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::borrow::Cow;
 
 use super::model::{Entry, Session, Token, User};
 use super::{password, second_factor};
@@ -10,6 +13,8 @@ use crate::clock::{Timestamp, spoken};
 use crate::error::FieldError;
 use crate::http::{Frame, Role};
 use crate::view;
+
+pub use login::{KeptPage, LoginPage};
 
 /// What was typed into a form that is shown again, without passwords, and what is wrong with it.
 #[derive(Clone, Debug, Default)]
@@ -29,45 +34,8 @@ impl Again {
 
     /// What is wrong with a field.
     #[must_use]
-    pub fn wrong(&self, name: &str) -> Option<&str> {
-        self.errors.iter().find(|e| e.pointer.strip_prefix('/') == Some(name)).map(|e| e.detail.as_str())
-    }
-}
-
-/// `GET /login` and a login that was refused.
-#[derive(Debug, Template, JsonSchema, Serialize)]
-#[template(path = "access/login.html", blocks = ["main"])]
-#[schemars(rename = "Login")]
-pub struct LoginPage {
-    #[serde(skip)]
-    frame: Frame,
-    /// Where one goes then.
-    next: String,
-    #[serde(skip)]
-    name: String,
-    /// Why nobody was let in.
-    refused: Option<String>,
-    /// Somebody has a password.
-    has_users: bool,
-    /// Nobody has, and one can be set at `/login/first`.
-    first_visit: bool,
-    /// Another site led here, and then browsers leave the session out: the page asks once more by itself.
-    #[serde(skip)]
-    ask_again: bool,
-}
-view!(LoginPage { "main" => as_main });
-
-impl LoginPage {
-    /// The empty login.
-    #[must_use]
-    pub fn new(frame: Frame, next: String, (has_users, first_visit): (bool, bool), ask_again: bool) -> Self {
-        Self { frame, next, name: String::new(), refused: None, has_users, first_visit, ask_again }
-    }
-
-    /// The login once more, with why it was refused.
-    #[must_use]
-    pub fn refused(frame: Frame, next: String, name: String, why: String) -> Self {
-        Self { frame, next, name, refused: Some(why), has_users: true, first_visit: false, ask_again: false }
+    pub fn wrong(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.errors.iter().find(|e| e.pointer.strip_prefix('/') == Some(name)).map(FieldError::page_text)
     }
 }
 

@@ -127,7 +127,7 @@ impl Feed {
         // One that is tried again and again does not run in between.
         let state = if instance.status == State::Starting && instance.failures > 0 { State::BackingOff } else { instance.status };
         // What was measured of a client that is gone says nothing of now.
-        let measured = self.metrics.measured(id).filter(|_| instance.running);
+        let measured = self.metrics.current(id).filter(|_| instance.running);
         let mut figures: BTreeMap<String, f64> = measured.map(|measured| measured.figures).unwrap_or_default();
         figures.extend(judged);
         Observation {
@@ -138,6 +138,7 @@ impl Feed {
             is_at_rest: instance.desired != "running" && instance.status == State::Stopped,
             state,
             checks: checks.collect(),
+            available_update: self.health.available_update(id),
             blocks: self.blocks.get(&id).copied().unwrap_or(0),
             best_difficulty: figures.get("best_difficulty").copied(),
             figures,

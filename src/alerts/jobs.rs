@@ -1,19 +1,15 @@
 //! What is forgotten: deliveries that have been done for a month.
 
-use std::time::Duration;
-use tokio_util::sync::CancellationToken;
-
 use super::delivery::queries as posted;
 use super::queries;
 use super::service::{Alerts, KEPT};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::Result;
 use crate::schedule::Schedule;
 
 /// Every night at twenty past three, UTC.
 const NIGHTLY: &str = "0 20 3 * * *";
-/// A manager that was just started may have a clock that is far off until it has found a time server.
-const AFTER_START: Duration = Duration::from_secs(3600);
 
 impl Alerts {
     /// Forgets what is older than it is kept. What still waits is not forgotten.
@@ -24,7 +20,7 @@ impl Alerts {
         let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp(self.clock.now().0.saturating_sub(kept));
         self.db
-            .write(move |c| {
+            .write_as(WriteMode::UNSYNCED, move |c| {
                 queries::forget_silences(c, before)?;
                 posted::forget_before(c, before)?;
                 Ok(())
@@ -32,28 +28,17 @@ impl Alerts {
             .await
     }
 
-    /// Does so every night, and soon after the start for machines that are off at night.
+    /// Does so every night and an hour after the start.
     ///
     /// # Errors
     /// The job cannot be scheduled.
-    pub async fn forget_nightly(
-        &self,
-        schedule: &Schedule,
-        stop: CancellationToken,
-    ) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
-        let late = self.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(AFTER_START) => late.forget_and_say().await,
-            }
-        });
+    pub async fn forget_nightly(&self, schedule: &Schedule) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
         let this = self.clone();
         let work = move || {
             let this = this.clone();
             async move { this.forget_and_say().await }
         };
-        schedule.at(NIGHTLY, "forgetting old alerts", work).await
+        schedule.nightly(NIGHTLY, "forgetting old alerts", work).await
     }
 
     async fn forget_and_say(&self) {

@@ -2,7 +2,6 @@
 
 use super::model::{Condition, Observation, Seen, Severity, Side, Trouble};
 use crate::chart::{format_value, typed_value};
-use crate::health::model::Check;
 use crate::keeper::machine::State;
 use crate::metrics::model::{metric, title};
 
@@ -53,8 +52,14 @@ pub fn judge(condition: &Condition, seen: &Observation) -> Verdict {
                 Some(_) => Verdict::Not,
             }
         }
-        // By the check that compares with the newest release.
-        Condition::UpdateAvailable => judge_checks(Some(Check::Version.as_str()), Severity::Warning, &seen.checks),
+        Condition::UpdateAvailable => match &seen.available_update {
+            None => Verdict::Unknown,
+            Some(None) => Verdict::Not,
+            Some(Some(text)) => {
+                let words = first_sentence(text).unwrap_or_else(|| "A newer client is available".into());
+                Verdict::Holds(Why { words, text: text.clone() })
+            }
+        },
         #[allow(clippy::cast_precision_loss, reason = "nobody finds 2^53 blocks")]
         Condition::BlockFound => Verdict::Figure(seen.blocks as f64),
         Condition::BestDifficulty => match seen.best_difficulty.filter(|value| value.is_finite()) {

@@ -183,6 +183,8 @@ pub struct Observation {
     pub state: State,
     /// What its health checks found.
     pub checks: Vec<Seen>,
+    /// The newer client that is available for it; outer none: the version of its client is unknown.
+    pub available_update: Option<Option<String>>,
     /// The newest value of each metric; one that is not known is not there.
     pub figures: BTreeMap<String, f64>,
     /// Blocks found so far in total; only ever grows.

@@ -16,7 +16,7 @@ use super::views::{AlertsPage, DeletePage, DeliveriesPage, TestPage};
 use crate::clock::Timestamp;
 use crate::error::{Error, FieldError};
 use crate::http::extract::{Fields, Members};
-use crate::http::respond::next_page;
+use crate::http::respond::{count_fitting, next_page};
 use crate::http::{Done, Form, Frame, Id, Input, Params, Reply, Told, Want};
 use crate::ids::{ChannelId, InstanceId, RuleId};
 
@@ -259,7 +259,9 @@ pub async fn deliveries(
     params.finish()?;
     // One more says that there are more.
     let found = alerts.deliveries(before, i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)).await?;
-    want.respond(&DeliveriesPage::new(frame, found, usize::try_from(limit).unwrap_or(usize::MAX), Timestamp::now()))
+    let fitting = count_fitting(&found, |one| 400 + one.title.len() + one.text.len() + one.data.to_string().len());
+    let limit = fitting.min(usize::try_from(limit).unwrap_or(usize::MAX));
+    want.respond(&DeliveriesPage::new(frame, found, limit, Timestamp::now()))
 }
 
 /// `POST /alerts/deliveries/{id}/again`.

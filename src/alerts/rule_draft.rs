@@ -148,6 +148,9 @@ fn nested_condition(members: &mut Members, given: Value) -> Option<Condition> {
         }
     };
     let condition = read_condition(&mut inner);
+    // A kind does not take the fields of all the others.
+    let unknown = inner.unknown(&["is", "at_least", "check", "metric", "side", "threshold"]);
+    inner.refuse_all(unknown);
     let errors = inner.refused();
     let is_right = errors.is_empty();
     members.refuse_all(errors.into_iter().map(|error| error.under("/condition")));

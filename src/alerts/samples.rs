@@ -104,6 +104,7 @@ impl World {
             is_at_rest: false,
             state: State::Running,
             checks: vec![check("upstream", "healthy", "")],
+            available_update: Some(None),
             figures: BTreeMap::from([("miners".into(), 3.0)]),
             blocks: 0,
             best_difficulty: Some(1000.0),

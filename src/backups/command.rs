@@ -1,11 +1,16 @@
 //! The subcommands `backup` and `restore`: what they take, and what they say to the person at the terminal.
 
-use std::io::IsTerminal;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::cell::Cell;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::encryption::Passphrase;
-use super::making::{Order, make};
-use super::restoring::{self, Restored, Way, is_encrypted};
+use super::making::{Order, Progress, SecretSource, make};
+use super::restoring::{self, RestoreProgress, RestoreStage, Restored, Way, is_encrypted};
 use crate::vault::KEY_FILE;
 
 /// The variable that may hold the passphrase.
@@ -45,20 +50,22 @@ pub struct RestoreArgs {
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// Makes a backup of `data_dir`, whether or not a manager runs on it.
+/// Makes a backup of `data_dir`, whether or not a manager runs on it. Without the key it has none of the `secrets` in logs and history.
 ///
 /// # Errors
 /// Why it was not made, for the person at the terminal.
-pub fn backup(args: BackupArgs, data_dir: &Path) -> Result<(), String> {
+pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Result<(), String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let given = match (given(args.passphrase_file.as_deref())?, args.encrypt) {
         (None, true) => Some(asked_twice()?),
         (given, _) => given,
     };
     let passphrase = given.map(Passphrase::new).transpose()?;
-    let order = Order { with_key: !args.without_key, with_logs: args.with_logs, passphrase };
+    let order = Order { with_key: !args.without_key, with_logs: args.with_logs, passphrase, secrets: Some(secrets) };
     let file = std::path::absolute(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?;
-    let manifest = make(data_dir, &order, &file, &|_| true).map_err(|e| e.to_string())?;
+    let interrupted = catch_signals()?;
+    let goes_on = |_: Progress| !interrupted.load(Ordering::Relaxed);
+    let manifest = make(data_dir, &order, &file, &goes_on).map_err(|e| e.to_string())?;
     println!(
         "{}: {} configurations, {} instances, {} the key of their secrets{}{}.",
         args.file.display(),
@@ -94,7 +101,15 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         None => None,
     };
     let way = Way { passphrase: passphrase.map(Passphrase::given), force: args.force };
-    let Restored { manifest, aside, ran, tokens } = restoring::restore(&args.file, data_dir, &way).map_err(|e| e.to_string())?;
+    let interrupted = catch_signals()?;
+    let display = ProgressDisplay::new();
+    let observer = |progress: RestoreProgress| {
+        display.show(&progress);
+        !interrupted.load(Ordering::Relaxed)
+    };
+    let restored = restoring::restore(&args.file, data_dir, &way, &observer);
+    display.end();
+    let Restored { manifest, aside, ran, tokens } = restored.map_err(|e| e.to_string())?;
     println!(
         "Restored into {}: {} configurations, {} instances, as of {}.",
         data_dir.display(),
@@ -139,5 +154,67 @@ fn asked_twice() -> Result<String, String> {
     match ask("Once more: ")? == passphrase {
         true => Ok(passphrase),
         false => Err("the two passphrases differ".into()),
+    }
+}
+
+/// Is set by a signal that would end the process: what it works on is removed first, since it holds secrets.
+fn catch_signals() -> Result<Arc<AtomicBool>, String> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, interrupted.clone()).map_err(|e| format!("cannot take signals: {e}"))?;
+    }
+    Ok(interrupted)
+}
+
+/// How far a restore is, on standard error: in one line at a terminal, as a line now and then elsewhere.
+struct ProgressDisplay {
+    is_terminal: bool,
+    next: Cell<Instant>,
+    stage: Cell<Option<RestoreStage>>,
+}
+
+impl ProgressDisplay {
+    fn new() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let now = Instant::now();
+        // A short restore that nobody watches says nothing.
+        let next = if is_terminal { now } else { now + Self::LINE_INTERVAL };
+        Self { is_terminal, next: Cell::new(next), stage: Cell::new(None) }
+    }
+
+    const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+    fn show(&self, progress: &RestoreProgress) {
+        let now = Instant::now();
+        let is_news = self.is_terminal && self.stage.get() != Some(progress.stage);
+        if now < self.next.get() && !is_news {
+            return;
+        }
+        let interval = if self.is_terminal { Duration::from_millis(200) } else { Self::LINE_INTERVAL };
+        self.next.set(now + interval);
+        self.stage.set(Some(progress.stage));
+        let (begin, end) = if self.is_terminal { ("\r\u{1b}[K", "") } else { ("", "\n") };
+        let _ = write!(std::io::stderr(), "{begin}{}{end}", progress_text(progress));
+    }
+
+    /// Clears the line.
+    fn end(&self) {
+        if self.is_terminal && self.stage.get().is_some() {
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+        }
+    }
+}
+
+fn progress_text(progress: &RestoreProgress) -> String {
+    let mib = |bytes: u64| bytes >> 20;
+    let unpacked = format!("{} files, {} MiB", progress.files, mib(progress.bytes));
+    match progress.stage {
+        RestoreStage::Unpacking => {
+            let (read, size) = (mib(progress.read), mib(progress.size));
+            let percent = (progress.read * 100).checked_div(progress.size).unwrap_or(100);
+            format!("Unpacking: {unpacked}; {read} of {size} MiB of the backup read ({percent} %)")
+        }
+        RestoreStage::Checking => format!("Checking: {unpacked}"),
+        RestoreStage::Syncing => format!("Writing to the disk: {unpacked}"),
     }
 }

@@ -2,8 +2,10 @@
 
 use age::secrecy::SecretString;
 use age::stream::StreamWriter;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::rc::Rc;
 
 use super::fault::Fault;
 
@@ -11,8 +13,10 @@ use super::fault::Fault;
 const SHORTEST: usize = 8;
 /// A power of two: how much work and memory (128 MiB) each guess costs. The same everywhere, so that a small machine opens what a large one made.
 const WORK: u8 = 17;
-/// What a stranger's file may make us spend: 1 GiB.
-const MOST_WORK: u8 = 20;
+/// What a stranger's file may make us spend: 256 MiB. As much as `age -p` does.
+const MOST_WORK: u8 = 18;
+/// The longest header, bytes: it is read into memory, and read again with each byte. Ours have about 200.
+const LONGEST_HEADER: u64 = 4096;
 /// How such files begin.
 pub const MAGIC: &[u8] = b"age-encryption.org/v1\n";
 
@@ -105,7 +109,9 @@ impl Write for Sink {
 /// The passphrase is wrong, or the file is damaged.
 pub fn opened<R: Read>(input: R, passphrase: &Passphrase) -> Result<impl Read + use<R>, Fault> {
     let damaged = |e: age::DecryptError| Fault::refused(format!("The backup is damaged: {e}."));
-    let decryptor = age::Decryptor::new(input).map_err(damaged)?;
+    let left = Rc::new(Cell::new(LONGEST_HEADER));
+    let decryptor = age::Decryptor::new(HeaderLimit { inner: input, left: left.clone() }).map_err(damaged)?;
+    left.set(u64::MAX);
     let mut identity = age::scrypt::Identity::new(passphrase.0.clone());
     identity.set_max_work_factor(MOST_WORK);
     decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|e| match e {
@@ -114,4 +120,19 @@ pub fn opened<R: Read>(input: R, passphrase: &Passphrase) -> Result<impl Read + 
         }
         other => damaged(other),
     })
+}
+
+/// Reads no more than is left, and fails where more is wanted.
+struct HeaderLimit<R> {
+    inner: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for HeaderLimit<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        let left = self.left.get().checked_sub(n as u64).ok_or_else(|| io::Error::other("its header is too long"))?;
+        self.left.set(left);
+        Ok(n)
+    }
 }

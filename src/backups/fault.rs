@@ -18,11 +18,22 @@ pub enum Fault {
         /// What was being done.
         what: String,
         /// What the system says.
+        #[source]
         cause: io::Error,
     },
 }
 
 impl Fault {
+    /// The problem and, on a full disk, its fix.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Io { what, cause } if is_full(cause) => {
+                format!("{what}: the disk is full. Free some space, or delete older backups.")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// A refusal in these words.
     pub fn refused(words: impl Into<String>) -> Self {
         Self::Refused(words.into())
@@ -32,6 +43,11 @@ impl Fault {
     pub fn at<'p>(what: &'p str, path: &'p Path) -> impl FnOnce(io::Error) -> Self + 'p {
         move |cause| Self::Io { what: format!("{} cannot be {what}", path.display()), cause }
     }
+}
+
+/// Whether the disk is full, also according to SQLite.
+fn is_full(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::StorageFull || cause.to_string().contains("disk is full")
 }
 
 impl From<Refused> for Fault {
@@ -56,7 +72,7 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Refused(words) => Self::Conflict(words),
-            Fault::Io { cause, .. } if cause.kind() == io::ErrorKind::StorageFull => Self::Unavailable {
+            Fault::Io { cause, .. } if is_full(&cause) => Self::Unavailable {
                 detail: "The disk is full: no backup was made. Free some space, or delete older backups.".into(),
                 retry_after: None,
             },

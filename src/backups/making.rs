@@ -1,11 +1,12 @@
 //! Making a backup: a snapshot, the files beside it, one archive. Blocks; call it on a thread that may. Works whether or not a manager runs.
 
+use diesel::SqliteConnection;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tar::{Builder, Header};
 
@@ -15,9 +16,14 @@ use super::manifest::{FILE, Manifest, Member, POOLS, hex};
 use super::queries;
 use crate::clock::Timestamp;
 use crate::db;
+use crate::error::Error;
 use crate::failpoint;
-use crate::logbuf::segment;
-use crate::vault::KEY_FILE;
+use crate::logbuf::mask::MaskReader;
+use crate::logbuf::{SecretMask, segment};
+use crate::vault::{KEY_FILE, Vault};
+
+/// Adds the secrets in a database to a mask.
+pub type SecretSource = fn(&mut SqliteConnection, &Vault, &SecretMask) -> Result<(), Error>;
 
 /// What a backup is to be.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +34,8 @@ pub struct Order {
     pub with_logs: bool,
     /// Encrypted with this.
     pub passphrase: Option<Passphrase>,
+    /// Where secret keys are learned that clients may have printed. A backup without the key has asterisks in their place.
+    pub secrets: Option<SecretSource>,
 }
 
 /// How far it is.
@@ -109,7 +117,8 @@ fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: To
         ..Manifest::new(Timestamp::now(), schema)
     };
     let manifest = Manifest { with_logs: order.with_logs, ..manifest };
-    let mut pack = Pack { tar, manifest, progress: Progress::default(), told, draft };
+    let mask = if order.with_key { None } else { Some(hide_secrets(data_dir, order.secrets, &snapshot.0)?) };
+    let mut pack = Pack { tar, manifest, mask, progress: Progress::default(), told, draft };
     pack.file(db::FILE, &snapshot.0)?;
     failpoint::reach("backup.database");
     if order.with_key {
@@ -124,10 +133,27 @@ fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: To
     pack.finish()
 }
 
+/// What covers the secrets that clients printed; they are removed from the history in the snapshot. Without the key file only what has
+/// the form of a secret key is covered.
+fn hide_secrets(data_dir: &Path, source: Option<SecretSource>, snapshot: &Path) -> Result<SecretMask, Fault> {
+    let mask = SecretMask::default();
+    let vault = Vault::find(data_dir).map_err(|e| Fault::refused(e.to_string()))?;
+    if let (Some(learn), Some(vault)) = (source, vault) {
+        db::read_copy(snapshot, |c| learn(c, &vault, &mask))?;
+        let secrets = mask.all();
+        if db::read_copy(snapshot, |c| Ok(queries::holds_any(c, &secrets)?))? {
+            db::change_copy(snapshot, |c| Ok(queries::hide(c, &secrets)?))?;
+        }
+    }
+    Ok(mask)
+}
+
 /// An archive that is being written.
 struct Pack<'p> {
     tar: Builder<GzEncoder<Sink>>,
     manifest: Manifest,
+    /// Covers secrets in what clients wrote.
+    mask: Option<SecretMask>,
     progress: Progress,
     told: Told<'p>,
     draft: &'p Path,
@@ -147,14 +173,35 @@ impl Pack<'_> {
         Ok(true)
     }
 
-    /// Puts a journal in up to its last whole line: the one after it is being written.
-    fn journal(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
-        let mut bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
+    /// Puts a client's output in as long as it is now, without secrets.
+    fn segment(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
+        let Some(mask) = self.mask.clone() else { return self.file(name, path).map(drop) };
+        let file = match File::open(path) {
+            Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Fault::at("read", path)(e)),
         };
-        bytes.truncate(memchr::memrchr(b'\n', &bytes).map_or(0, |last| last + 1));
+        let size = file.metadata().map_err(Fault::at("read", path))?.len();
+        self.put(name, size, MaskReader::new(file.take(size), mask))
+    }
+
+    /// Puts a journal in up to its last whole line: the one after it is being written.
+    fn journal(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Fault::at("read", path)(e)),
+        };
+        let size = whole_lines(&file).map_err(Fault::at("read", path))?;
+        let Some(mask) = self.mask.clone() else { return self.put(name, size, file) };
+        let mut bytes = Vec::new();
+        file.take(size).read_to_end(&mut bytes).map_err(Fault::at("read", path))?;
+        mask.cover(&mut bytes);
+        // Last words are cut at a length, perhaps within a key.
+        for text in bytes.split_mut(|b| *b == b'"') {
+            mask.cover_start(text);
+            mask.cover_end(text);
+        }
         self.put(name, bytes.len() as u64, bytes.as_slice())
     }
 
@@ -163,7 +210,7 @@ impl Pack<'_> {
         let segments = segment::list(dir).map_err(Fault::at("read", dir))?;
         if with_content {
             for one in &segments {
-                self.file(&format!("{name}/{}", segment::file_name(one.base)), &one.path)?;
+                self.segment(&format!("{name}/{}", segment::file_name(one.base)), &one.path)?;
             }
         } else if let Some(last) = segments.last() {
             self.put(&format!("{name}/{}", segment::file_name(last.end())), 0, io::empty())?;
@@ -207,6 +254,22 @@ impl Pack<'_> {
     }
 }
 
+/// How many bytes of a file end with its last line break. Reads it from its end, a piece at a time, since it may be large.
+fn whole_lines(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut piece = vec![0; 64 * 1024];
+    while end > 0 {
+        let begin = end.saturating_sub(piece.len() as u64);
+        let length = usize::try_from(end - begin).map_err(io::Error::other)?;
+        file.read_exact_at(&mut piece[..length], begin)?;
+        if let Some(last) = memchr::memrchr(b'\n', &piece[..length]) {
+            return Ok(begin + last as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
 fn header(size: u64) -> Header {
     let mut header = Header::new_ustar();
     header.set_size(size);
@@ -233,5 +296,29 @@ impl<R: Read> Read for Watched<'_, R> {
             return Err(io::Error::other("given up"));
         }
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_lines_end_with_the_last_line_break_wherever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let long = 200 * 1024;
+        for (content, size) in [
+            (Vec::new(), 0),
+            (b"cut o".to_vec(), 0),
+            (b"one\ntwo\n".to_vec(), 8),
+            (b"one\ncut o".to_vec(), 4),
+            ([b"one\n".to_vec(), vec![b'x'; long]].concat(), 4),
+            (vec![b'x'; long], 0),
+            ([vec![b'x'; long], b"\n".to_vec()].concat(), long as u64 + 1),
+        ] {
+            fs::write(&path, &content).unwrap();
+            assert_eq!(whole_lines(&File::open(&path).unwrap()).unwrap(), size, "{}", content.len());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a backup says of itself, and what may be in one. Pure.
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 use super::fault::Fault;
 use crate::archive::Unpacked;
@@ -16,6 +17,14 @@ pub const FILE: &str = "manifest.json";
 pub const POOLS: &str = "pools.toml";
 /// The version of the format.
 const FORMAT: u32 = 1;
+/// The largest manifest, bytes: it is read into memory. Ours have about 250 bytes for each file.
+pub const LARGEST: u64 = 64 << 20;
+
+/// The largest manifest of a backup with so many files, bytes.
+#[must_use]
+pub fn largest_for(files: usize) -> u64 {
+    LARGEST.min(64 * 1024 + 1024 * files as u64)
+}
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,18 +111,18 @@ impl Manifest {
     pub fn check(&self, unpacked: &[Unpacked]) -> Result<(), Fault> {
         let wrong =
             |words: String| Err(Fault::refused(format!("The backup is damaged or was altered: {words}. Nothing was changed.")));
+        let mut rest: HashMap<&str, &Unpacked> = unpacked.iter().map(|one| (one.path.as_str(), one)).collect();
+        rest.remove(FILE);
         for member in &self.files {
-            let Some(found) = unpacked.iter().find(|one| one.path == member.path) else {
+            let Some(found) = rest.remove(member.path.as_str()) else {
                 return wrong(format!("{} is missing", member.path));
             };
             if found.size != member.size || hex(&found.sha256) != member.sha256 {
                 return wrong(format!("{} is not what it was", member.path));
             }
         }
-        if let Some(more) =
-            unpacked.iter().find(|one| one.path != FILE && self.files.iter().all(|member| member.path != one.path))
-        {
-            return wrong(format!("{} does not belong to it", more.path));
+        if let Some(more) = rest.keys().min() {
+            return wrong(format!("{more} does not belong to it"));
         }
         let has = |path: &str| self.files.iter().any(|member| member.path == path);
         if !has(db::FILE) {

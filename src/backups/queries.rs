@@ -1,10 +1,12 @@
 //! The statements behind backups: what is asked of a snapshot, what is changed in one that is restored, and the one row of state.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
 use crate::db::has_table;
 use crate::db::schema::{backup_state, configurations, instances, sessions, tokens, vault};
+use crate::db::statement::Statement;
 use crate::ids::InstanceId;
 
 /// How many saved configurations there are.
@@ -44,6 +46,38 @@ pub fn tokens(db: &mut Db) -> QueryResult<i64> {
         return Ok(0);
     }
     tokens::table.count().get_result(db)
+}
+
+/// Every column of text, as table and name.
+fn text_columns(db: &mut Db) -> QueryResult<Vec<(String, String)>> {
+    let statement = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+                     WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND upper(c.type) = 'TEXT'";
+    Statement::<(Text, Text)>::new(statement).load(db)
+}
+
+/// Whether one of `secrets` is in the clear somewhere in the database.
+pub fn holds_any(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
+    for (table, column) in text_columns(db)? {
+        for secret in secrets {
+            let statement = format!("SELECT count(*) FROM \"{table}\" WHERE instr(\"{column}\", ?) > 0");
+            if Statement::<BigInt>::new(statement).text(secret).get_result::<i64>(db)? > 0 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Puts asterisks in the place of `secrets`, wherever they are in the clear.
+pub fn hide(db: &mut Db, secrets: &[String]) -> QueryResult<()> {
+    for (table, column) in text_columns(db)? {
+        for secret in secrets {
+            let statement =
+                format!("UPDATE \"{table}\" SET \"{column}\" = replace(\"{column}\", ?, ?) WHERE instr(\"{column}\", ?) > 0");
+            Statement::<()>::new(statement).text(secret).text("*".repeat(secret.len())).text(secret).execute(db)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the user wants of nightly backups, and how the last ones ended; as JSON.

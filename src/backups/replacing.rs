@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
@@ -13,8 +13,10 @@ use crate::failpoint;
 
 /// A new data directory stands here, within the present one, while it takes its place.
 const WITHIN: &str = ".restoring";
-/// What must be there before anything else of it is, and go last.
+/// The lock of a manager.
 const LOCK: &str = "manager.lock";
+/// Is in a directory that a restore unpacks into, which holds a lock on it. So one that nobody holds was left by a restore that was killed.
+const MARKER: &str = ".restore.lock";
 
 /// The place of a data directory, held against managers.
 pub struct Place {
@@ -67,28 +69,41 @@ impl Place {
         self.is_used
     }
 
-    /// An empty directory, 0700, from which a rename leads to the place.
+    /// An empty directory, 0700, from which a rename leads to the place. What restores that were killed left is removed before.
     ///
     /// # Errors
-    /// The disk.
-    pub fn staging(&self) -> Result<PathBuf, Fault> {
+    /// Another restore is at work there; the disk.
+    pub fn staging(&self) -> Result<Staging, Fault> {
+        remove_stale_staging(&self.data_dir);
         let path = if self.is_mount {
-            self.data_dir.join(WITHIN)
+            let path = self.data_dir.join(WITHIN);
+            // Half in its place already: all of it is restored again.
+            if path.exists() && !path.join(MARKER).exists() {
+                fs::remove_dir_all(&path).map_err(Fault::at("removed", &path))?;
+            }
+            path
         } else {
             beside(&self.data_dir, &format!("restoring-{}", std::process::id()))
         };
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(Fault::at("removed", &path))?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(Fault::at("made", parent))?;
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(Fault::at("made", &path))?;
-        Ok(path)
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                let words = "exists: another restore is at work there. If that is not so, delete it.";
+                Err(Fault::refused(format!("{} {words}", path.display())))
+            }
+            Err(e) => Err(Fault::at("made", &path)(e)),
+            Ok(()) => Staging::mark(path),
+        }
     }
 
     /// Moves what is there aside and `staging` into its place. Returns where that is now.
     ///
     /// # Errors
     /// The disk.
-    pub fn replace(self, staging: &Path) -> Result<Option<PathBuf>, Fault> {
+    pub fn replace(self, staging: &Staging) -> Result<Option<PathBuf>, Fault> {
+        let staging = staging.path();
         let stamp: String = Timestamp::now().to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
         let aside = format!("before-restore-{stamp}");
         if self.is_mount {
@@ -105,6 +120,7 @@ impl Place {
             }
             return Err(Fault::at("put in its place", staging)(e));
         }
+        let _ = fs::remove_file(self.data_dir.join(MARKER));
         sync_dir(&self.data_dir)?;
         Ok(old)
     }
@@ -112,6 +128,9 @@ impl Place {
     /// The same without renaming the directory itself. Killed half-way, `.restoring` is still there, and a manager refuses to start.
     fn replace_within(self, staging: &Path, aside: &str) -> Result<Option<PathBuf>, Fault> {
         let old = self.data_dir.join(aside);
+        // From now on it is not to be removed by itself.
+        let marker = staging.join(MARKER);
+        fs::remove_file(&marker).map_err(Fault::at("removed", &marker))?;
         let names = |dir: &Path| -> Result<Vec<_>, Fault> {
             let all =
                 fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
@@ -133,6 +152,88 @@ impl Place {
         fs::remove_dir(staging).map_err(Fault::at("removed", staging))?;
         File::open(&self.data_dir).and_then(|dir| dir.sync_all()).map_err(Fault::at("written", &self.data_dir))?;
         Ok(self.is_used.then_some(old))
+    }
+}
+
+/// The directory that a backup is unpacked into. It goes with this value unless it was renamed.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    marker: File,
+}
+
+impl Staging {
+    fn mark(path: PathBuf) -> Result<Self, Fault> {
+        let at = path.join(MARKER);
+        let marker = File::options().write(true).create_new(true).mode(0o600).open(&at).map_err(Fault::at("made", &at))?;
+        marker.try_lock().map_err(|e| Fault::at("locked", &at)(e.into()))?;
+        Ok(Self { path, marker })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes everything in it last. One sync of the file system: thousands of files would take a minute one by one.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn sync(&self) -> Result<(), Fault> {
+        rustix::fs::syncfs(&self.marker).map_err(|e| Fault::at("written", &self.path)(e.into()))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Without its marker it takes its place already, and what is left of it is needed.
+        if self.path.join(MARKER).exists() {
+            let _ = remove_staging(&self.path);
+        }
+    }
+}
+
+/// Removes a staging directory, its marker last: one that is half removed is still seen to be one.
+fn remove_staging(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == MARKER {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    fs::remove_dir_all(path)
+}
+
+/// Removes what restores into `data_dir` that were killed left beside it and within it: they hold a secret key. One that is at work is left alone.
+pub fn remove_stale_staging(data_dir: &Path) {
+    let Some(name) = data_dir.file_name() else { return };
+    let parent = data_dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beginning = format!("{}.restoring-", name.to_string_lossy());
+    let is_staging = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(&beginning);
+    let beside = fs::read_dir(parent).into_iter().flatten().flatten().filter(is_staging).map(|entry| entry.path());
+    for path in beside.chain([data_dir.join(WITHIN)]) {
+        let is_ours = path.symlink_metadata().is_ok_and(|it| it.is_dir() && it.uid() == rustix::process::geteuid().as_raw());
+        if !is_ours {
+            continue;
+        }
+        let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        match File::options().write(true).custom_flags(flags).open(path.join(MARKER)).map(|marker| (marker.try_lock(), marker)) {
+            Ok((Ok(()), _marker)) => match remove_staging(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "removed what an interrupted restore left"),
+                Err(error) => {
+                    tracing::warn!(%error, path = %path.display(), "what an interrupted restore left cannot be removed")
+                }
+            },
+            Err(e) if e.kind() == io::ErrorKind::NotFound && path != data_dir.join(WITHIN) => {
+                tracing::warn!(path = %path.display(), "an earlier version's restore left this; it may hold a secret key: delete it");
+            }
+            // A restore is at work there, or its files take their place already.
+            _ => {}
+        }
     }
 }
 
@@ -192,7 +293,7 @@ mod tests {
         fs::write(data.join("old"), "old").unwrap();
         let place = || Place { is_mount: true, ..Place::hold(&data).unwrap() };
         let staging = place().staging().unwrap();
-        fs::write(staging.join("new"), "new").unwrap();
+        fs::write(staging.path().join("new"), "new").unwrap();
         assert!(check_for_half_restored(&data).unwrap_err().to_string().contains("--force"));
         let old = place().replace(&staging).unwrap().unwrap();
         check_for_half_restored(&data).unwrap();
@@ -208,18 +309,58 @@ mod tests {
         let place = Place::hold(&data).unwrap();
         assert!(!place.is_used());
         let staging = place.staging().unwrap();
-        fs::write(staging.join("one"), "one").unwrap();
+        fs::write(staging.path().join("one"), "one").unwrap();
         assert_eq!(place.replace(&staging).unwrap(), None);
         let place = Place::hold(&data).unwrap();
         assert!(place.is_used());
         let again = Place::hold(&data);
         assert!(again.is_err_and(|e| e.to_string().contains("runs on")), "it is held");
         let staging = place.staging().unwrap();
-        fs::write(staging.join("two"), "two").unwrap();
+        fs::write(staging.path().join("two"), "two").unwrap();
         let old = place.replace(&staging).unwrap().unwrap();
         assert!(old.file_name().unwrap().to_string_lossy().starts_with("data.before-restore-"));
         assert!(old.join("one").exists() && data.join("two").exists() && !data.join("one").exists());
         assert!(!is_mount(&data) && is_mount(Path::new("/proc")));
         assert_eq!(unescaped("/a\\040b\\134c"), "/a b\\c");
+    }
+    #[test]
+    fn what_a_killed_restore_left_is_removed_and_one_at_work_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let left = |name: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.join("instances/a")).unwrap();
+            fs::write(path.join("secrets.key"), "key").unwrap();
+            path
+        };
+        let (stale, foreign) = (left("data.restoring-1"), left("other.restoring-1"));
+        let unmarked = left("data.restoring-2");
+        for path in [&stale, &foreign] {
+            fs::write(path.join(MARKER), "").unwrap();
+        }
+        std::os::unix::fs::symlink(&foreign, dir.path().join("data.restoring-3")).unwrap();
+        let at_work = Place::hold(&data).unwrap().staging().unwrap();
+        assert!(!stale.exists(), "the next restore removes it");
+        assert!(foreign.join("secrets.key").exists() && unmarked.join("secrets.key").exists());
+        remove_stale_staging(&data);
+        assert!(at_work.path().join(MARKER).exists(), "it is locked");
+        let refused = Place::hold(&data).unwrap().staging().unwrap_err().to_string();
+        assert!(refused.contains("another restore is at work there"), "{refused}");
+        let path = at_work.path().to_owned();
+        drop(at_work);
+        assert!(!path.exists());
+        // Within a mount: as long as it is marked, nothing was changed yet.
+        fs::create_dir(&data).unwrap();
+        let place = || Place { is_mount: true, ..Place::hold(&data).unwrap() };
+        std::mem::forget(place().staging().unwrap());
+        fs::write(data.join(WITHIN).join("secrets.key"), "key").unwrap();
+        assert!(place().staging().is_err(), "it is locked");
+        left("data/.restoring");
+        fs::remove_file(data.join(WITHIN).join(MARKER)).unwrap();
+        remove_stale_staging(&data);
+        assert!(check_for_half_restored(&data).is_err(), "without its marker it is half in its place");
+        fs::write(data.join(WITHIN).join(MARKER), "").unwrap();
+        remove_stale_staging(&data);
+        check_for_half_restored(&data).unwrap();
     }
 }

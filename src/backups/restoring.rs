@@ -1,17 +1,19 @@
 //! Restoring a backup: unpacked beside, checked in full, then put in its place. The archive is a stranger's until it is proven. Blocks.
 
+use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::encryption::{MAGIC, Passphrase, opened};
 use super::fault::Fault;
-use super::manifest::{FILE, Manifest, is_member};
+use super::manifest::{self, FILE, Manifest, is_member};
 use super::queries;
 use super::replacing::Place;
 use crate::archive::{self, Limits, Unpacked};
 use crate::db;
 use crate::error::Error;
+use crate::failpoint;
 use crate::vault;
 
 /// Files in a backup: several for each of thousands of instances.
@@ -27,6 +29,35 @@ pub struct Way {
     /// What is in the data directory is moved aside.
     pub force: bool,
 }
+
+/// What a restore does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreStage {
+    /// The backup is read and unpacked.
+    Unpacking,
+    /// What came out is checked.
+    Checking,
+    /// What came out is written to the disk.
+    Syncing,
+}
+
+/// How far a restore is.
+#[derive(Clone, Copy, Debug)]
+pub struct RestoreProgress {
+    /// What it does.
+    pub stage: RestoreStage,
+    /// Files that were unpacked.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of the backup that were read.
+    pub read: u64,
+    /// Bytes of the backup.
+    pub size: u64,
+}
+
+/// Is told of each step, and says whether to go on.
+type Observer<'o> = &'o dyn Fn(RestoreProgress) -> bool;
 
 /// What was restored.
 #[derive(Debug)]
@@ -52,11 +83,12 @@ pub fn is_encrypted(backup: &Path) -> Result<bool, Fault> {
     Ok(head == MAGIC)
 }
 
-/// Restores a backup into `data_dir`. Nothing there is changed before all of the backup is unpacked and found right.
+/// Restores a backup into `data_dir`. Nothing there is changed before all of the backup is unpacked and found right. Ends without a change if
+/// `observer` says so before that.
 ///
 /// # Errors
-/// The place is used; the backup is damaged, hostile, of a newer version, or does not open; the disk.
-pub fn restore(backup: &Path, data_dir: &Path, way: &Way) -> Result<Restored, Fault> {
+/// The place is used; the backup is damaged, hostile, of a newer version, or does not open; the disk; it was interrupted.
+pub fn restore(backup: &Path, data_dir: &Path, way: &Way, observer: Observer<'_>) -> Result<Restored, Fault> {
     let place = Place::hold(data_dir)?;
     if place.is_used() && !way.force {
         return Err(Fault::refused(format!(
@@ -64,12 +96,17 @@ pub fn restore(backup: &Path, data_dir: &Path, way: &Way) -> Result<Restored, Fa
             data_dir.display()
         )));
     }
-    let staging = Staging(place.staging()?);
-    let manifest = unpack(backup, &staging.0, way)?;
-    let database = staging.0.join(db::FILE);
+    let staging = place.staging()?;
+    let size = fs::metadata(backup).map_err(Fault::at("read", backup))?.len();
+    let progress = RestoreProgress { stage: RestoreStage::Unpacking, files: 0, bytes: 0, read: 0, size };
+    let watch = Watch { progress: Cell::new(progress), observer };
+    let manifest = unpack(backup, staging.path(), way, &watch).map_err(|fault| watch.interruption().unwrap_or(fault))?;
+    failpoint::reach("restore.unpacked");
+    watch.enter(RestoreStage::Checking)?;
+    let database = staging.path().join(db::FILE);
     db::check_copy(&database).map_err(|e| Fault::refused(format!("This backup cannot be restored: {e}")))?;
     if manifest.holds_key {
-        let fits = db::read_copy(&database, |c| vault::fits(&staging.0, c).map_err(Error::internal))?;
+        let fits = db::read_copy(&database, |c| vault::fits(staging.path(), c).map_err(Error::internal))?;
         if !fits {
             return Err(Fault::refused(
                 "The key in this backup is not the one that its secrets were sealed with. Nothing was changed.",
@@ -83,31 +120,62 @@ pub fn restore(backup: &Path, data_dir: &Path, way: &Way) -> Result<Restored, Fa
         tokens = queries::tokens(c)?;
         Ok(())
     })?;
-    sync(&staging.0)?;
-    let aside = place.replace(&staging.0)?;
+    watch.enter(RestoreStage::Syncing)?;
+    staging.sync()?;
+    watch.enter(RestoreStage::Syncing)?;
+    let aside = place.replace(&staging)?;
     Ok(Restored { manifest, aside, ran, tokens })
 }
 
-/// A directory that goes unless it was renamed.
-struct Staging(PathBuf);
+/// Keeps how far a restore is, and asks whether to go on.
+struct Watch<'o> {
+    progress: Cell<RestoreProgress>,
+    observer: Observer<'o>,
+}
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+impl Watch<'_> {
+    /// The fault if it is not to go on.
+    fn interruption(&self) -> Option<Fault> {
+        let goes_on = (self.observer)(self.progress.get());
+        (!goes_on).then(|| Fault::refused("The restore was interrupted. Nothing was changed."))
+    }
+
+    fn enter(&self, stage: RestoreStage) -> Result<(), Fault> {
+        self.progress.set(RestoreProgress { stage, ..self.progress.get() });
+        self.interruption().map_or(Ok(()), Err)
     }
 }
 
-fn unpack(backup: &Path, into: &Path, way: &Way) -> Result<Manifest, Fault> {
+/// The backup as it is read.
+struct WatchedFile<'w> {
+    file: File,
+    watch: &'w Watch<'w>,
+}
+
+impl Read for WatchedFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        let progress = self.watch.progress.get();
+        self.watch.progress.set(RestoreProgress { read: progress.read + n as u64, ..progress });
+        self.watch.interruption().map_or(Ok(n), |fault| Err(io::Error::other(fault)))
+    }
+}
+
+fn unpack(backup: &Path, into: &Path, way: &Way, watch: &Watch<'_>) -> Result<Manifest, Fault> {
     let encrypted = is_encrypted(backup)?;
-    let mut file = File::open(backup).map_err(Fault::at("read", backup))?;
-    file.rewind().map_err(Fault::at("read", backup))?;
-    let input = BufReader::new(file);
+    let file = File::open(backup).map_err(Fault::at("read", backup))?;
+    let input = BufReader::new(WatchedFile { file, watch });
     let room = rustix::fs::statvfs(into).map_or(MOST_BYTES, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     let most = MOST_BYTES.min(room);
     let limits = Limits { file: most, all: most, entries: MOST_FILES };
+    let largest = |name: &str| is_member(name).then_some(if name == FILE { manifest::LARGEST } else { u64::MAX });
+    let on_file = |unpacked: &Unpacked| {
+        let progress = watch.progress.get();
+        watch.progress.set(RestoreProgress { files: progress.files + 1, bytes: progress.bytes + unpacked.size, ..progress });
+    };
     let unpacked = match (encrypted, &way.passphrase) {
-        (false, _) => archive::unpack(input, into, limits, is_member)?,
-        (true, Some(passphrase)) => archive::unpack(opened(input, passphrase)?, into, limits, is_member)?,
+        (false, _) => archive::unpack(input, into, limits, largest, on_file)?,
+        (true, Some(passphrase)) => archive::unpack(opened(input, passphrase)?, into, limits, largest, on_file)?,
         (true, None) => return Err(Fault::refused("The backup is encrypted: its passphrase is needed.")),
     };
     check(into, &unpacked)
@@ -115,26 +183,17 @@ fn unpack(backup: &Path, into: &Path, way: &Way) -> Result<Manifest, Fault> {
 
 fn check(into: &Path, unpacked: &[Unpacked]) -> Result<Manifest, Fault> {
     let path = into.join(FILE);
-    if !unpacked.iter().any(|one| one.path == FILE) {
+    let Some(found) = unpacked.iter().find(|one| one.path == FILE) else {
         return Err(Fault::refused(format!("This is no backup of jd-manager's, or its end is missing: it holds no {FILE}.")));
+    };
+    if found.size > manifest::largest_for(unpacked.len()) {
+        let words = format!("its {FILE} is too large for {} files", unpacked.len());
+        return Err(Fault::refused(format!("This is no backup that can be restored: {words}.")));
     }
     let manifest = Manifest::read(&fs::read(&path).map_err(Fault::at("read", &path))?)?;
     manifest.check(unpacked)?;
     fs::remove_file(&path).map_err(Fault::at("removed", &path))?;
     Ok(manifest)
-}
-
-/// Everything below a directory is on the disk when this returns.
-fn sync(dir: &Path) -> Result<(), Fault> {
-    for entry in fs::read_dir(dir).map_err(Fault::at("read", dir))? {
-        let path = entry.map_err(Fault::at("read", dir))?.path();
-        if path.is_dir() {
-            sync(&path)?;
-        } else {
-            File::open(&path).and_then(|file| file.sync_all()).map_err(Fault::at("written", &path))?;
-        }
-    }
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Fault::at("written", dir))
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn read_order(input: Input) -> Result<Order> {
         body.refuse("passphrase", wrong);
         None
     });
-    body.finish(Some(Order { with_key, with_logs, passphrase }))
+    body.finish(Some(Order { with_key, with_logs, passphrase, secrets: None }))
 }
 
 /// `GET /backups/{name}`: the file.

@@ -4,25 +4,31 @@ use axum::body::{Body, Bytes};
 use diesel::SqliteConnection;
 use futures_util::stream;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::ended::{Ended, Last, failure_notice};
 use super::fault::Fault;
-use super::making::{Order, Progress, make};
+use super::making::{Order, Progress, SecretSource, make};
 use super::naming::{Kind, Named};
 use super::queries;
 use super::settings::Wanted;
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::notices::ManagerNotices;
 
 /// Where they are, in the data directory.
 const DIR: &str = "backups";
 /// Bytes of a backup that are sent at once.
 const CHUNK: usize = 64 * 1024;
+/// How a backup ended is written down again after this if the database cannot be written.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// Everything that can be done with backups; cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,6 +37,9 @@ pub struct Backups {
     data_dir: Arc<Path>,
     /// The one that is being made, if there is one.
     making: Arc<Mutex<Option<Making>>>,
+    secrets: Option<SecretSource>,
+    /// How the last ones of this manager ended. A full disk may keep that out of the database.
+    ended: watch::Sender<Last>,
     stop: CancellationToken,
 }
 
@@ -57,31 +66,6 @@ pub struct Making {
     pub progress: Progress,
 }
 
-/// How the last backup of a kind ended.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[schemars(rename = "BackupEnded")]
-pub struct Ended {
-    /// When.
-    pub at: Timestamp,
-    /// The backup, if it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Why it was not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// How the last ones ended, by kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(default)]
-#[schemars(rename = "LastBackups")]
-pub struct Last {
-    /// Of those that were asked for.
-    pub manual: Option<Ended>,
-    /// Of those of the nights.
-    pub nightly: Option<Ended>,
-}
-
 /// All there is about backups.
 #[derive(Clone, Debug)]
 pub struct Everything {
@@ -101,7 +85,20 @@ impl Backups {
     /// Of this database and its data directory; none is begun after `stop`.
     #[must_use]
     pub fn new(db: Db, data_dir: &Path, stop: CancellationToken) -> Self {
-        Self { db, data_dir: data_dir.into(), making: Arc::default(), stop }
+        Self {
+            db,
+            data_dir: data_dir.into(),
+            making: Arc::default(),
+            secrets: None,
+            ended: watch::Sender::new(Last::default()),
+            stop,
+        }
+    }
+
+    /// The same, with the secrets of `source` hidden in backups without the key.
+    #[must_use]
+    pub fn hiding(self, source: SecretSource) -> Self {
+        Self { secrets: Some(source), ..self }
     }
 
     fn dir(&self) -> PathBuf {
@@ -113,9 +110,59 @@ impl Backups {
     /// # Errors
     /// The database or the directory cannot be read.
     pub async fn everything(&self) -> Result<Everything> {
-        let (wanted, last) = self.db.read(state).await?;
+        let (wanted, last) = self.state().await?;
         let making = self.making.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Everything { backups: self.list().await?, making, wanted, last, dir: self.dir() })
+    }
+
+    /// What is wanted every night, and how the last ones ended.
+    async fn state(&self) -> Result<(Wanted, Last)> {
+        let (wanted, last) = self.db.read(state).await?;
+        Ok((wanted, last.merged(self.ended.borrow().clone())))
+    }
+
+    /// Keeps the notices about failures that no success came after up to date, until the manager ends.
+    pub async fn follow_failures(self, notices: ManagerNotices) {
+        let mut ended = self.ended.subscribe();
+        loop {
+            match self.state().await {
+                Ok((wanted, last)) => {
+                    let failures = last.failures(&wanted);
+                    for kind in [Kind::Nightly, Kind::Manual] {
+                        match failures.iter().find(|(failed, _)| *failed == kind) {
+                            Some((_, ended)) => notices.set(failure_notice(kind, ended)),
+                            None => notices.clear(kind.notice_id()),
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the overview cannot show how the last backups ended"),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                changed = ended.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Writes down how the last ones ended.
+    async fn save_ended(&self) -> Result<()> {
+        let ended = self.ended.borrow().clone();
+        let save = self.db.write(move |c| {
+            let last = state(c)?.1.merged(ended);
+            queries::set_ended(c, &serde_json::to_string(&last).map_err(Error::internal)?)?;
+            Ok(())
+        });
+        save.await
+    }
+
+    /// Writes it down as soon as the database can be written.
+    async fn save_ended_with_retry(self) {
+        while self.save_ended().await.is_err() {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
     }
 
     /// Those that are there, newest first. What has another name than ours is none.
@@ -195,21 +242,31 @@ impl Backups {
         *making = Some(Making { name: name.clone(), progress: Progress::default() });
         drop(making);
         let turn = Turn(self.making.clone());
+        let order = Order { secrets: self.secrets, ..order };
         let (this, told) = (self.clone(), name.clone());
         let work = async move {
             let worker = this.clone();
             let path = this.dir().join(&told);
-            let result = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await.map_err(Error::internal)?;
+            let packed = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await;
+            let result = packed.unwrap_or_else(|e| Err(Fault::refused(format!("The backup was not made: {e}."))));
             let ended = Ended {
                 at: Timestamp::now(),
                 name: result.is_ok().then(|| told.clone()),
-                error: result.as_ref().err().map(ToString::to_string),
+                error: result.as_ref().err().map(Fault::text),
             };
-            let kept = this.db.write(move |c| remember(c, kind, ended)).await;
+            this.ended.send_modify(|last| {
+                *match kind {
+                    Kind::Manual => &mut last.manual,
+                    Kind::Nightly => &mut last.nightly,
+                } = Some(ended);
+            });
+            if this.save_ended().await.is_err() {
+                tokio::spawn(this.save_ended_with_retry());
+            }
             drop(turn);
             result?;
             tracing::info!(backup = told, "a backup is made");
-            kept
+            Ok(())
         };
         Ok((name, work))
     }
@@ -233,7 +290,10 @@ impl Backups {
     /// There is none of this name.
     pub async fn delete(&self, name: &str) -> Result<Backup> {
         let backup = self.get(name).await?;
-        tokio::fs::remove_file(self.dir().join(&backup.name)).await?;
+        let dir = self.dir();
+        tokio::fs::remove_file(dir.join(&backup.name)).await?;
+        // A power cut must not bring it back.
+        tokio::fs::File::open(&dir).await?.sync_all().await?;
         Ok(backup)
     }
 
@@ -258,13 +318,17 @@ impl Backups {
     /// # Errors
     /// Names every wrong member.
     pub async fn change(&self, body: serde_json::Value, is_form: bool) -> Result<Wanted> {
-        self.db
+        let changed = self
+            .db
             .write(move |c| {
                 let wanted = state(c)?.0.changed(body, is_form)?;
                 queries::set_settings(c, &serde_json::to_string(&wanted).map_err(Error::internal)?)?;
                 Ok(wanted)
             })
-            .await
+            .await?;
+        // Those who follow failures look at the settings, too.
+        self.ended.send_modify(|_| {});
+        Ok(changed)
     }
 }
 
@@ -281,16 +345,6 @@ impl Drop for Turn {
 fn state(c: &mut SqliteConnection) -> Result<(Wanted, Last)> {
     let (settings, ended) = queries::state(c)?;
     Ok((serde_json::from_str(&settings).unwrap_or_default(), serde_json::from_str(&ended).unwrap_or_default()))
-}
-
-fn remember(c: &mut SqliteConnection, kind: Kind, ended: Ended) -> Result<()> {
-    let mut last = state(c)?.1;
-    *match kind {
-        Kind::Manual => &mut last.manual,
-        Kind::Nightly => &mut last.nightly,
-    } = Some(ended);
-    queries::set_ended(c, &serde_json::to_string(&last).map_err(Error::internal)?)?;
-    Ok(())
 }
 
 fn list(dir: &Path) -> Result<Vec<Backup>> {

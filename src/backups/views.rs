@@ -3,9 +3,11 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::borrow::Cow;
 
+use super::ended::{Ended, Last};
 use super::naming::Kind;
-use super::service::{Backup, Ended, Everything, Last, Making};
+use super::service::{Backup, Everything, Making};
 use super::settings::Wanted;
 use crate::clock::{Timestamp, spoken};
 use crate::error::FieldError;
@@ -48,8 +50,8 @@ impl BackupsPage {
         spoken(self.now.since(*at))
     }
 
-    fn error(&self, pointer: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.pointer == pointer).map(|error| error.detail.as_str())
+    fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
+        self.errors.iter().find(|error| error.pointer == pointer).map(FieldError::page_text)
     }
 
     fn size(&self, bytes: &u64) -> String {
@@ -58,12 +60,11 @@ impl BackupsPage {
 
     /// Those that failed last, in words.
     fn failures(&self) -> Vec<(&'static str, &Ended)> {
-        let failed = |ended: &Option<Ended>| ended.as_ref().is_some_and(|ended| ended.error.is_some());
-        [("The last nightly backup", &self.last.nightly), ("The last backup that was asked for", &self.last.manual)]
-            .into_iter()
-            .filter(|(_, ended)| failed(ended))
-            .filter_map(|(what, ended)| Some((what, ended.as_ref()?)))
-            .collect()
+        let named = |(kind, ended)| match kind {
+            Kind::Nightly => ("The last nightly backup", ended),
+            Kind::Manual => ("The last backup that was asked for", ended),
+        };
+        self.last.failures(&self.settings).into_iter().map(named).collect()
     }
 
     fn hours(&self) -> Vec<(String, String)> {

@@ -165,7 +165,7 @@ fn percent(part: f64) -> String {
 
 /// Adds text so that XML reads it as it is; characters that XML has no way to say become `�`.
 pub(super) fn escape(out: &mut String, text: &str) {
-    for character in text.chars() {
+    for character in crate::visible::in_log(text).chars() {
         match character {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

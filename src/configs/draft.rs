@@ -36,6 +36,8 @@ pub struct Draft {
     fresh_keys: bool,
     /// What was found wrong on the way here.
     errors: Vec<FieldError>,
+    /// Warnings about fields beside the configuration that there are not.
+    unknown: Vec<FieldError>,
 }
 
 /// A draft that may be saved.
@@ -87,6 +89,7 @@ impl Draft {
             config: Value::Null,
             fresh_keys: false,
             errors: Vec::new(),
+            unknown: Vec::new(),
         };
         if has_name && draft.name.is_none() && !body.is_refused("name") {
             draft.name = Some(String::new());
@@ -102,6 +105,8 @@ impl Draft {
             Some(config) => draft.config = config,
             None => body.refuse("config", "The configuration is missing: send it as an object."),
         }
+        // As inside the configuration: what somebody got and sends back may have more.
+        draft.unknown = body.unknown(&["id", "config_json", "is_active", "created_at", "updated_at"]);
         if let Err(Error::Invalid(errors)) = body.finish(Some(())) {
             draft.errors = errors;
         }
@@ -123,20 +128,36 @@ impl Draft {
                 *payout = descriptor;
             }
         }
-        Self { name: Some(name.unwrap_or_default()), description, based_on, config, fresh_keys: true, errors: Vec::new() }
+        Self {
+            name: Some(name.unwrap_or_default()),
+            description,
+            based_on,
+            config,
+            fresh_keys: true,
+            errors: Vec::new(),
+            unknown: Vec::new(),
+        }
     }
 
     /// A configuration alone, as the first generation sends it; without a name the previous one stays.
     #[must_use]
     pub fn of_config_alone(name: Option<String>, config: Value) -> Self {
-        Self { name, description: None, based_on: None, config, fresh_keys: false, errors: Vec::new() }
+        Self { name, description: None, based_on: None, config, fresh_keys: false, errors: Vec::new(), unknown: Vec::new() }
     }
 
     /// A state that was saved before, to be saved again.
     #[must_use]
     pub fn of_config(description: String, config: &ClientConfig) -> Self {
         let config = config.to_stored_value();
-        Self { name: None, description: Some(description), based_on: None, config, fresh_keys: false, errors: Vec::new() }
+        Self {
+            name: None,
+            description: Some(description),
+            based_on: None,
+            config,
+            fresh_keys: false,
+            errors: Vec::new(),
+            unknown: Vec::new(),
+        }
     }
 
     /// Checks everything and names everything that is wrong. What the draft does not mention stays as it is in `previous`.
@@ -184,6 +205,7 @@ impl Draft {
             }
         }
         found = found.under("/config");
+        found.warnings.append(&mut self.unknown);
         errors.extend(found.errors.into_iter().map(|error| self.with_way_to_keys(error)));
         let [errors, warnings, hints] = [errors, found.warnings, found.hints].map(without_keys);
         Ok(Judged { name, description, config, found: Findings { errors, warnings, hints } })

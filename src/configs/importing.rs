@@ -54,6 +54,9 @@ impl Import {
             fresh_keys: body.flag("fresh_keys").unwrap_or(false),
             toml: file.unwrap_or_default(),
         };
+        if !is_form {
+            body.refuse_all(body.unknown(&[]));
+        }
         body.finish(Some(import))
     }
 

@@ -54,5 +54,5 @@ pub use draft::Draft;
 pub use importing::Import;
 pub use naming::{LONGEST_NAME, check_name};
 pub use saved::{Comparison, Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
-pub use sealing::seal;
+pub use sealing::{learn_secrets, seal};
 pub use service::Configs;

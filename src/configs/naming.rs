@@ -1,5 +1,7 @@
 //! What a saved thing may be called, and a free name where the user gave none. Knows no storage: whether a name is taken is asked.
 
+use crate::visible::has_hidden;
+
 /// The longest name, characters.
 pub const LONGEST_NAME: usize = 64;
 /// The longest description, characters.
@@ -16,8 +18,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
     if name.chars().count() > LONGEST_NAME {
         return Err(format!("A name has at most {LONGEST_NAME} characters."));
     }
-    if name.chars().any(|c| c.is_control() || turns_text(c)) {
-        return Err("A name has no control characters.".into());
+    if name.chars().any(char::is_control) || has_hidden(name) {
+        return Err("A name has no control characters and no invisible ones.".into());
     }
     Ok(())
 }
@@ -30,15 +32,10 @@ pub fn check_description(text: &str) -> Result<(), String> {
     if text.chars().count() > LONGEST_DESCRIPTION {
         return Err(format!("A description has at most {LONGEST_DESCRIPTION} characters."));
     }
-    if text.chars().any(|c| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || turns_text(c)) {
-        return Err("A description has no control characters besides line breaks.".into());
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || has_hidden(text) {
+        return Err("A description has no control characters besides line breaks, and no invisible characters.".into());
     }
     Ok(())
-}
-
-/// Characters that change the direction of the text after them, so that a name could pose as another.
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `wanted`, or the first of `wanted 2`, `wanted 3`, … that is not taken, shortened where it would get too long.
@@ -67,7 +64,7 @@ mod tests {
         for good in ["home pool", "Ziegenstall", "пул № 1", &"x".repeat(64)] {
             assert_eq!(check_name(good), Ok(()), "{good}");
         }
-        for bad in ["", "  ", "a\nb", "a\u{0}", "a\u{202e}b", "a\u{200f}", &"x".repeat(65)] {
+        for bad in ["", "  ", "a\nb", "a\u{0}", "a\u{202e}b", "a\u{200f}", "a\u{200b}b", "a\u{ad}b", &"x".repeat(65)] {
             assert!(check_name(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,6 +1,5 @@
 //! The handlers of `/saved-configs`. No SQL and no rule: they take a request apart, call the service and choose the page.
 
-use askama::Template;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -25,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::http::extract::{Fields, Text};
 use crate::http::respond::next_page;
 use crate::http::want::Offer;
-use crate::http::{Caller, Done, Form, Frame, Id, Input, Params, Problem, Reply, Role, TextForms, Want};
+use crate::http::{Caller, Done, Form, Frame, Id, Input, Params, Problem, Reply, Role, TextForms, Want, html};
 use crate::ids::ConfigId;
 
 /// Where the list is.
@@ -112,7 +111,7 @@ async fn judge(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId
     match pairs {
         None => Ok(Json(verdict).into_response()),
         Some(pairs) if want.is_fragment() => {
-            Ok(Html(FieldNotes::new(&pairs, &verdict.found).render().map_err(Error::internal)?).into_response())
+            Ok(Html(html(&FieldNotes::new(&pairs, &verdict.found)).map_err(Error::internal)?).into_response())
         }
         Some(pairs) => {
             let saved = existing(configs, id).await?;

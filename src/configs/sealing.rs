@@ -9,6 +9,7 @@ use super::model::ClientConfig;
 use super::queries;
 use crate::error::{Error, Result};
 use crate::ids::ConfigId;
+use crate::logbuf::SecretMask;
 use crate::vault::{Vault, is_sealed};
 
 /// Where the secret is.
@@ -40,6 +41,22 @@ pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Re
         *secret = vault.open(&place(id, revision), secret)?;
     }
     serde_json::from_value(value).map_err(|_| unreadable("is not a configuration"))
+}
+
+/// Adds the secret keys of all configurations and revisions to `secrets`. One that does not open is of no use to a client either.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn learn_secrets(c: &mut SqliteConnection, vault: &Vault, secrets: &SecretMask) -> Result<()> {
+    for (id, revision, text) in queries::stored(c)?.into_iter().flatten() {
+        let Ok(value) = serde_json::from_str::<Value>(&text) else { continue };
+        if let Some(Value::String(secret)) = value.get(SECRET)
+            && let Ok(key) = vault.open(&place(id, revision), secret)
+        {
+            secrets.add(&key);
+        }
+    }
+    Ok(())
 }
 
 /// Seals the secrets of all configurations and revisions that an earlier version stored in the clear. Returns how many there were.

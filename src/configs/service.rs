@@ -11,11 +11,13 @@ use super::naming::free_name;
 use super::ports;
 use super::queries;
 use super::saved::{Outcome, Saved, Summary, User, Verdict};
+use super::sealing::learn_secrets;
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::ConfigId;
 use crate::keys::KeyPair;
+use crate::logbuf::SecretMask;
 use crate::vault::Vault;
 
 /// Everything that can be done with saved configurations; cheap to clone.
@@ -24,6 +26,8 @@ pub struct Configs {
     pub(super) db: Db,
     pub(super) vault: Vault,
     hosts: Hosts,
+    /// The secret keys of all revisions.
+    secrets: SecretMask,
     /// Who saves, for the history.
     pub(super) author: Arc<str>,
 }
@@ -32,7 +36,7 @@ impl Configs {
     /// Over the tables in `db`, secrets sealed by `vault`.
     #[must_use]
     pub fn new(db: Db, vault: Vault) -> Self {
-        Self { db, vault, hosts: Hosts::new(), author: "jd-manager".into() }
+        Self { db, vault, hosts: Hosts::new(), secrets: SecretMask::default(), author: "jd-manager".into() }
     }
 
     /// The same, with `author` in the history of what is saved by it.
@@ -43,7 +47,22 @@ impl Configs {
 
     /// Where its work is done: what reads and writes rows needs these two.
     pub(super) fn desk(&self) -> Desk {
-        Desk { vault: self.vault.clone(), author: self.author.clone() }
+        Desk { vault: self.vault.clone(), secrets: self.secrets.clone(), author: self.author.clone() }
+    }
+
+    /// The secret keys that must not be shown, whoever says them.
+    #[must_use]
+    pub fn secret_mask(&self) -> SecretMask {
+        self.secrets.clone()
+    }
+
+    /// Learns the secret keys of all configurations and revisions that were saved before.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn load_secrets(&self) -> Result<()> {
+        let (vault, secrets) = (self.vault.clone(), self.secrets.clone());
+        self.db.read(move |c| learn_secrets(c, &vault, &secrets)).await
     }
 
     /// All of them, newest first.
@@ -227,6 +246,7 @@ impl Configs {
 /// What reading and writing rows needs within a transaction.
 pub(super) struct Desk {
     pub(super) vault: Vault,
+    secrets: SecretMask,
     /// Who saves, for the history.
     author: Arc<str>,
 }
@@ -266,6 +286,7 @@ impl Desk {
             updated_at: now,
             used_by: Vec::new(),
         };
+        self.secrets.add(saved.config.authority_secret_key.reveal());
         queries::insert(c, &saved.to_row(&self.vault)?, &self.author)?;
         let message = format!("\"{}\" is {what}.", saved.name);
         Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
@@ -286,6 +307,7 @@ impl Desk {
             updated_at: Timestamp::now(),
             ..former
         };
+        self.secrets.add(saved.config.authority_secret_key.reveal());
         queries::update(c, &saved.to_row(&self.vault)?, &self.author)?;
         let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
         let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);

@@ -104,6 +104,7 @@ diesel::table! {
         path -> Text,
         status -> Integer,
         times -> Integer,
+        first_at -> BigInt,
     }
 }
 

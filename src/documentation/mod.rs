@@ -1,9 +1,12 @@
 //! The documentation of the API: what every domain writes down of its operations, put together, for machines (OpenAPI 3.1) and for people (a page).
 //!
-//! Made when it is asked for; nothing of it is kept. A test compares it with the router.
+//! Made when it is asked for; only the names of parameters and fields are kept (`parameters`). A test compares it with the router.
 
+mod parameters;
 pub mod routes;
 mod views;
+
+pub use parameters::refuse_unknown;
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};

@@ -37,10 +37,12 @@ pub fn operations() -> Vec<Operation> {
             .fails(&[404, 422]),
         post("/config", "saveActiveConfig", "Saves a new revision of the active configuration, or the first one.")
             .takes([alone()])
+            .open()
             .does::<Saved>()
             .fails(&[409]),
         post("/config/validate", "validateConfig", "Says whether a configuration could be saved and run; nothing is saved.")
             .takes([alone()])
+            .open()
             .gives::<ValidPage>(PAGE),
     ]
 }

@@ -15,6 +15,7 @@ use super::reader::Reader;
 use super::service::{Health, Seen};
 use super::spreading::{PACE, Probes, Turns};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 
@@ -209,7 +210,9 @@ impl Caretaker {
                 continue;
             }
             let kept = self.health.kept(instance.id).await?;
-            let mut reader = Reader::new(&self.health.instances().log_dir(instance.id), kept.offset, kept.standing);
+            let instances = self.health.instances();
+            let reader = Reader::new(&instances.log_dir(instance.id), kept.offset, kept.standing);
+            let mut reader = reader.masked(instances.secret_mask());
             if instance.status.has_client() {
                 reader.look_out();
             }
@@ -235,7 +238,9 @@ impl Caretaker {
             // Lost with a reading that ended in a fault of ours.
             if watched.reader.is_none() {
                 let kept = self.health.kept(*id).await?;
-                watched.reader = Some(Reader::new(&self.health.instances().log_dir(*id), kept.offset, kept.standing));
+                let instances = self.health.instances();
+                let reader = Reader::new(&instances.log_dir(*id), kept.offset, kept.standing);
+                watched.reader = Some(reader.masked(instances.secret_mask()));
             }
         }
         let readers: Vec<_> = self.readers.iter_mut().filter_map(|(id, w)| Some((*id, w.reader.take()?))).collect();
@@ -293,7 +298,7 @@ impl Caretaker {
         }
         let standing = serde_json::to_string(&reader.standing).map_err(Error::internal)?;
         let stored = i64::try_from(offset).unwrap_or(i64::MAX);
-        self.health.0.db.write(move |c| Ok(queries::set_standing(c, id, stored, &standing)?)).await?;
+        self.health.0.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::set_standing(c, id, stored, &standing)?)).await?;
         (watched.saved_offset, watched.saved_at) = (offset, Instant::now());
         Ok(())
     }

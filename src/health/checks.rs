@@ -355,22 +355,31 @@ fn logs(look: &Look<'_>) -> Told {
     well("Its log has few errors or none.")
 }
 
+/// A newer client is information and no reason to score less: the present one works.
 fn version(look: &Look<'_>) -> Told {
-    match look.version {
-        None => unknown("The version of its client is not known."),
-        Some(version) if version < ClientVersion::NEWEST_KNOWN => warning(format!(
-            "Its client is version {version}; {} is known here. Newer ones mend faults: install one under Updates.",
+    match (look.version, available_update(look)) {
+        (None, _) => unknown("The version of its client is not known."),
+        (_, Some(text)) => well(text),
+        (Some(version), None) => well(format!("Its client is version {version}, the newest that is known here or newer.")),
+    }
+}
+
+/// The newer client that could be installed, in sentences.
+#[must_use]
+pub fn available_update(look: &Look<'_>) -> Option<String> {
+    let version = look.version?;
+    match look.latest {
+        _ if version < ClientVersion::NEWEST_KNOWN => Some(format!(
+            "Client {} is available; this instance runs {version}. Install it under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),
-        Some(version) => match look.latest {
-            Some(Latest { tag, client: Some(client) }) if *client > version => warning(format!(
-                "Its client is version {version}; release {tag} with client {client} is there. Install it under Updates."
-            )),
-            Some(Latest { tag, client: None }) => {
-                warning(format!("Its client is version {version}; release {tag} is there and newer. Install it under Updates."))
-            }
-            _ => well(format!("Its client is version {version}, the newest that is known here or newer.")),
-        },
+        Some(Latest { tag, client: Some(client) }) if *client > version => Some(format!(
+            "Release {tag} with client {client} is available; this instance runs {version}. Install it under Updates."
+        )),
+        Some(Latest { tag, client: None }) => {
+            Some(format!("Release {tag} is available; this instance runs client {version}. Install it under Updates."))
+        }
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ use super::service::{Health, Kept, Seen, of_this_run};
 use crate::clock::Timestamp;
 use crate::configs::ClientVersion;
 use crate::error::Result;
+use crate::ids::InstanceId;
 use crate::instances::Instance;
 use crate::metrics::Measured;
 use crate::sampling::free_space;
@@ -29,6 +30,12 @@ impl Health {
         let standing = of_this_run(&kept.standing, &instance);
         let measured = self.measured(&instance, Timestamp::now());
         Ok(Seen { running, standing, measured, cures: kept.cures, off: kept.off, instance })
+    }
+
+    /// The newer client that is available for an instance. The outer `None` means that the version of its client is unknown.
+    #[must_use]
+    pub fn available_update(&self, id: InstanceId) -> Option<Option<String>> {
+        self.0.kept().get(&id).and_then(|kept| kept.available_update.clone())
     }
 
     /// What was measured of the present client last, if that is not long ago.

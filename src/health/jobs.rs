@@ -1,18 +1,15 @@
 //! What is forgotten: results of checks beyond their time, in small steps so that nobody waits.
 
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 use super::queries;
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::error::Result;
 use crate::schedule::Schedule;
 
 /// Every night at twenty past three, UTC: after the samples, before they give their space back to nobody.
 const NIGHTLY: &str = "0 20 3 * * *";
-/// A manager that was just started has other things to do first, and the machine's clock may be far off until it has found a time server.
-const AFTER_START: Duration = Duration::from_secs(3600);
 /// Rows removed in one transaction: some milliseconds.
 const ROWS: i64 = 2_000;
 /// Between two steps, for those who want to write.
@@ -23,13 +20,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The database cannot be written; what was removed by then stays removed.
 pub async fn forget(db: &Db, before: Timestamp) -> Result<()> {
-    while db.write(move |c| Ok(queries::forget(c, before, ROWS)?)).await? > 0 {
+    while db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget(c, before, ROWS)?)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
 
-/// Forgets every night what is older than `days`, and soon after the start for machines that are off at night.
+/// Forgets every night and an hour after the start what is older than `days`.
 ///
 /// # Errors
 /// The job cannot be scheduled.
@@ -37,31 +34,12 @@ pub async fn forget_daily(
     schedule: &Schedule,
     db: Db,
     days: u32,
-    stop: CancellationToken,
 ) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
-    forget_daily_and_after(AFTER_START, schedule, db, days, stop).await
-}
-
-async fn forget_daily_and_after(
-    start: Duration,
-    schedule: &Schedule,
-    db: Db,
-    days: u32,
-    stop: CancellationToken,
-) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
-    let late = db.clone();
-    tokio::spawn(async move {
-        let work = async {
-            tokio::time::sleep(start).await;
-            forget_and_say(&late, days).await;
-        };
-        stop.run_until_cancelled(work).await;
-    });
     let work = move || {
         let db = db.clone();
         async move { forget_and_say(&db, days).await }
     };
-    schedule.at(NIGHTLY, "forgetting old results of checks", work).await
+    schedule.nightly(NIGHTLY, "forgetting old results of checks", work).await
 }
 
 async fn forget_and_say(db: &Db, days: u32) {
@@ -76,6 +54,7 @@ mod tests {
     use super::*;
     use crate::ids::{ConfigId, InstanceId};
     use diesel::RunQueryDsl;
+    use tokio_util::sync::CancellationToken;
 
     async fn results(db: &Db, id: InstanceId) -> Vec<String> {
         let found = db.read(move |c| Ok(queries::history(c, id, i64::MAX, 10)?)).await.unwrap();
@@ -100,14 +79,11 @@ mod tests {
         });
         made.await.unwrap();
         // It is never started: no night comes.
-        let schedule = Schedule::new(CancellationToken::new()).await.unwrap();
-        let ended = CancellationToken::new();
-        ended.cancel();
-        forget_daily_and_after(Duration::ZERO, &schedule, db.clone(), 7, ended).await.unwrap();
-        forget_daily(&schedule, db.clone(), 7, CancellationToken::new()).await.unwrap();
+        let schedule = |delay| Schedule::with_delay(CancellationToken::new(), delay);
+        forget_daily(&schedule(Duration::from_secs(3600)).await.unwrap(), db.clone(), 7).await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(results(&db, id).await, ["new", "old"], "neither at once nor after the end");
-        forget_daily_and_after(Duration::from_millis(50), &schedule, db.clone(), 7, CancellationToken::new()).await.unwrap();
+        assert_eq!(results(&db, id).await, ["new", "old"], "not at once");
+        forget_daily(&schedule(Duration::from_millis(50)).await.unwrap(), db.clone(), 7).await.unwrap();
         for _ in 0..200 {
             if results(&db, id).await == ["new"] {
                 return;

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnosis::Standing;
-use crate::logbuf::segment;
 use crate::logbuf::stream::{Cursor, Step};
+use crate::logbuf::{SecretMask, segment};
 
 /// Bytes of a line that are looked at; what means something stands in its first few hundred.
 const LINE_MAX: usize = 4096;
@@ -26,6 +26,7 @@ pub struct Reader {
     turn: u32,
     /// In so many more readings a file is looked for while there is none.
     expected: u32,
+    mask: SecretMask,
     /// What the log says up to `line_start`.
     pub standing: Standing,
 }
@@ -41,8 +42,15 @@ impl Reader {
             partial: Vec::new(),
             turn: 0,
             expected: 1,
+            mask: SecretMask::default(),
             standing,
         }
+    }
+
+    /// The same, deaf to the secrets of `mask`: what it understands is shown to everybody.
+    #[must_use]
+    pub fn masked(self, mask: SecretMask) -> Self {
+        Self { mask, ..self }
     }
 
     /// A client may have been started: its log is looked for, where there was none.
@@ -76,6 +84,7 @@ impl Reader {
             match step {
                 Step::Data(length) => {
                     read += length;
+                    self.mask.cover(&mut buffer[..length]);
                     has_changed |= self.take(&buffer[..length]);
                 }
                 Step::Gap(to) => {
@@ -85,7 +94,7 @@ impl Reader {
                 Step::End => {
                     if looks_around && read == 0 && self.is_beyond_the_end()? {
                         // Somebody removed the files, and another log has begun in their place.
-                        *self = Self::new(&self.dir, 0, Standing::default());
+                        *self = Self::new(&self.dir, 0, Standing::default()).masked(self.mask.clone());
                         return Ok(true);
                     }
                     break;
@@ -111,6 +120,8 @@ impl Reader {
                 self.line_start += end as u64 + 1;
             } else {
                 self.hold(line);
+                self.mask.cover(&mut self.partial);
+                self.mask.cover_end(&mut self.partial);
                 has_changed |= self.standing.hear(&self.partial);
                 self.partial.clear();
                 self.line_start = self.cursor.at() - bytes.len() as u64;

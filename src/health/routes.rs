@@ -116,16 +116,15 @@ async fn follow(ward: Ward, frame: Frame, id: InstanceId, as_html: bool) -> Resu
             Some((event, changes))
         }
     });
-    Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop))
+    Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop, as_html))
 }
 
 async fn event(health: &Health, frame: Frame, id: InstanceId, as_html: bool) -> Result<SseEvent> {
-    use askama::Template as _;
     let page = page(health, frame, id).await?;
     if !as_html {
         return SseEvent::default().event("health").json_data(&page).map_err(Error::internal);
     }
-    let html = page.as_checks().render().map_err(Error::internal)?;
+    let html = crate::http::html(&page.as_checks()).map_err(Error::internal)?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
     Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#checks\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }

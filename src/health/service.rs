@@ -15,7 +15,7 @@ use super::queries;
 use super::running::Running;
 use super::telling::{note, series, wellbeing};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::diagnosis::{Standing, Work};
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
@@ -62,6 +62,8 @@ pub(super) struct Kept {
     pub(super) off: Off,
     /// This manager has looked at it.
     is_looked_at: bool,
+    /// The newer client that is available for it; outer none: the version of its client is unknown.
+    pub(super) available_update: Option<Option<String>>,
     /// Checks whose trouble stands in the timeline and whose recovery does not yet.
     noted: BTreeSet<Check>,
     /// The file of the client that was started then.
@@ -204,7 +206,7 @@ impl Health {
         let is_running = kept.running.as_ref().is_some_and(|(started, _)| started.is_some());
         // What cannot be told for minutes will not be told in the next.
         let is_settled = |r: &Checked| r.status == Grade::Unknown && r.timestamp.since(r.since) >= SETTLED;
-        let is_well = kept.results.iter().all(|r| r.status == Grade::Healthy || r.check_type == Check::Version || is_settled(r));
+        let is_well = kept.results.iter().all(|r| r.status == Grade::Healthy || is_settled(r));
         is_running && age >= if is_well { well } else { not_well }
     }
 
@@ -319,7 +321,7 @@ impl Health {
         if has_news || !history.is_empty() {
             let stored = Stored { results: results.clone(), noted: noted.clone() };
             let text = serde_json::to_string(&stored).map_err(Error::internal)?;
-            let write = self.0.db.write(move |c| {
+            let write = self.0.db.write_as(WriteMode::UNSYNCED, move |c| {
                 queries::set_results(c, id, &text)?;
                 for row in &history {
                     queries::insert(c, id, row)?;
@@ -336,6 +338,7 @@ impl Health {
             kept.results = results;
             kept.rows = rows;
             kept.is_looked_at = true;
+            kept.available_update = look.version.map(|_| checks::available_update(look));
             kept.noted = noted;
             if all {
                 kept.checked = Some((Instant::now(), look.instance.status, look.instance.start_time));

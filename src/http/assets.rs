@@ -32,7 +32,7 @@ macro_rules! content {
     };
 }
 
-static ASSETS: LazyLock<[Asset; 5]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
     // One file: htmx begins its work in a timer task when it is loaded late, and what of its extensions is not there by then is never
     // used on the page. As two files that happened on a busy machine.
     let htmx = [content!("htmx.min.js").as_slice(), b"\n", content!("hx-sse.min.js"), b"\n"].concat();
@@ -40,6 +40,7 @@ static ASSETS: LazyLock<[Asset; 5]> = LazyLock::new(|| {
         Asset::new("app.css", "text/css; charset=utf-8", Bytes::from_static(content!("app.css"))),
         Asset::new("roles.css", "text/css; charset=utf-8", Bytes::from_static(content!("roles.css"))),
         Asset::new("app.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("app.js"))),
+        Asset::new("connection.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("connection.js"))),
         Asset::new("htmx.js", "text/javascript; charset=utf-8", Bytes::from(htmx)),
         Asset::new("favicon.svg", "image/svg+xml", Bytes::from_static(content!("favicon.svg"))),
     ]

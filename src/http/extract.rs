@@ -80,6 +80,40 @@ impl Params {
     }
 }
 
+/// So many unknown names are told at most: a body may have a hundred thousand.
+pub const MOST_UNKNOWN: usize = 20;
+
+/// A field or parameter that an operation has.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownField {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is called elsewhere, for a hint.
+    pub alias: Option<&'static str>,
+}
+
+/// The fields that a request's JSON may have, in its extensions; the router knows.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyFields(pub &'static [KnownField]);
+
+/// The error about a `kind` of thing that there is not, with what there is instead.
+#[must_use]
+pub fn unknown_field(kind: &str, name: &str, known: &[KnownField]) -> FieldError {
+    // A longer name, or one of other characters, is no field that somebody misspelled. It may be a secret that is in the wrong place.
+    let is_plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]".contains(&b));
+    let hint = match known.iter().find(|field| field.alias == Some(name)) {
+        Some(field) => format!("Did you mean \"{}\"?", field.name),
+        None if known.is_empty() => String::new(),
+        None => format!("Allowed: {}.", known.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")),
+    };
+    let (pointer, what) = if is_plain {
+        (format!("/{name}"), format!("There is no {kind} \"{name}\"."))
+    } else {
+        (String::new(), format!("There is a {kind} with a name that jd-manager does not know."))
+    };
+    FieldError::new(pointer, format!("{what} {hint}").trim_end().to_owned())
+}
+
 /// A body, JSON or form, as a JSON value. A form's fields are strings under their own names.
 #[derive(Debug)]
 pub struct Input {
@@ -105,14 +139,23 @@ impl<S: Send + Sync> FromRequest<S> for Input {
                 ));
             }
         };
+        let fields = request.extensions().get::<BodyFields>().copied();
         let body = body(request).await?;
         if is_form {
             let pairs = form_pairs(&body);
             let value = pairs.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<Map<_, _>>();
             return Ok(Self { value: Value::Object(value), form: Some(pairs) });
         }
-        let value = serde_json::from_slice(&body)
+        let value: Value = serde_json::from_slice(&body)
             .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {e}.")))?;
+        if let (Some(BodyFields(known)), Value::Object(members)) = (fields, &value) {
+            let is_unknown = |name: &&String| !known.iter().any(|field| field.name == name.as_str());
+            let unknown: Vec<FieldError> =
+                members.keys().filter(is_unknown).take(MOST_UNKNOWN).map(|name| unknown_field("field", name, known)).collect();
+            if !unknown.is_empty() {
+                return Err(Error::Invalid(unknown).into());
+            }
+        }
         Ok(Self { value, form: None })
     }
 }
@@ -282,6 +325,13 @@ impl Members {
             self.refuse(name, format!("{name} must be a whole number from {from} to {to}."));
         }
         number
+    }
+
+    /// An error for each unknown member, which is one that was not taken; `known` are those that may be left.
+    #[must_use]
+    pub fn unknown(&self, known: &[&str]) -> Vec<FieldError> {
+        let unknown = self.members.keys().filter(|name| !known.contains(&name.as_str()));
+        unknown.take(MOST_UNKNOWN).map(|name| unknown_field("field", name, &[])).collect()
     }
 
     /// What was found wrong so far.

@@ -17,5 +17,5 @@ pub mod want;
 pub use caller::{Caller, Peer, Role};
 pub use extract::{Id, Input, Params};
 pub use problem::{Problem, Reply};
-pub use respond::{Done, Frame, Told, View};
+pub use respond::{Done, Frame, Told, View, html};
 pub use want::{Form, LogForms, PageForms, PageOrStream, TextForms, Want};

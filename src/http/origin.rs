@@ -8,7 +8,7 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::problem::Problem;
@@ -37,16 +37,44 @@ impl Hosts {
     }
 
     /// A name or address of ours, with any port.
-    fn is_ours(&self, host: &str) -> bool {
-        let name = match host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    fn is_ours(&self, authority: &str) -> bool {
+        match HostName::parse(authority) {
+            Some(HostName::Address(ip)) => self.any_address || ip.is_loopback(),
+            Some(HostName::Name(name)) => name == "localhost" || name.ends_with(".localhost") || self.names.contains(&name),
+            None => false,
+        }
+    }
+}
+
+/// The host of an authority.
+#[derive(Debug, PartialEq, Eq)]
+enum HostName {
+    Address(IpAddr),
+    /// In lower case, without the dot of the root.
+    Name(String),
+}
+
+impl HostName {
+    /// Reads `host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2 and 3.2.3). None for anything else: a user, a zone, a name no host can have.
+    fn parse(authority: &str) -> Option<Self> {
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        name == "localhost"
-            || name.ends_with(".localhost")
-            || name.parse::<IpAddr>().is_ok_and(|ip| self.any_address || ip.is_loopback())
-            || self.names.contains(&name)
+        let digits = if port.is_empty() { port } else { port.strip_prefix(':')? };
+        if !digits.bytes().all(|b| b.is_ascii_digit()) || digits.parse::<u16>().is_err() && !digits.is_empty() {
+            return None;
+        }
+        if authority.starts_with('[') {
+            return host.parse::<Ipv6Addr>().ok().map(|ip| Self::Address(ip.into()));
+        }
+        let name = host.strip_suffix('.').unwrap_or(host);
+        if let Ok(ip) = name.parse::<Ipv4Addr>() {
+            return Some(Self::Address(ip.into()));
+        }
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        name.split('.').all(is_label).then(|| Self::Name(name.to_ascii_lowercase()))
     }
 }
 
@@ -60,7 +88,11 @@ pub async fn same_site_only(hosts: Arc<Hosts>, request: Request, next: Next) -> 
 
 fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
-    let host = text(HOST.as_str()).or_else(|| uri.authority().map(|a| a.as_str())).unwrap_or_default();
+    // One that is no text is none of ours.
+    let host = match headers.get(HOST) {
+        Some(host) => host.to_str().unwrap_or_default(),
+        None => uri.authority().map(|a| a.as_str()).unwrap_or_default(),
+    };
     // RFC 9112 §3.2: a server must answer 400 to a request with more than one.
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "The request names more than one host."));
@@ -126,6 +158,93 @@ mod tests {
         }
         for bad in ["evil.example", "localhost.evil.example:3000", "192.168.1.2", "[::2]:3000", "", "127.0.0.1.evil.example"] {
             assert_eq!(ask(&Method::GET, &[("host", bad)]), Err(StatusCode::MISDIRECTED_REQUEST), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_a_port_of_digits() {
+        let address = |text: &str| Some(HostName::Address(text.parse().unwrap()));
+        let name = |text: &str| Some(HostName::Name(text.into()));
+        for (authority, host) in [
+            ("localhost", name("localhost")),
+            ("LocalHost.:3000", name("localhost")),
+            ("localhost:", name("localhost")),
+            ("a-b_c.example:65535", name("a-b_c.example")),
+            ("127.0.0.1:80", address("127.0.0.1")),
+            ("127.0.0.1.", address("127.0.0.1")),
+            ("[::1]", address("::1")),
+            ("[::1]:3000", address("::1")),
+            ("[::ffff:127.0.0.1]:1", address("::ffff:127.0.0.1")),
+        ] {
+            assert_eq!(HostName::parse(authority), host, "{authority}");
+        }
+        for bad in [
+            "",
+            ":",
+            ":80",
+            ".",
+            "..",
+            "localhost..",
+            ".localhost",
+            "a..localhost",
+            "[::1].evil.example",
+            "[::1]evil.example",
+            "[::1]:x",
+            "[::1",
+            "::1",
+            "::1]",
+            "[]",
+            "[localhost]",
+            "[127.0.0.1]",
+            "[fe80::1%25eth0]",
+            "[::1]:80.evil.example",
+            "localhost:evil.example",
+            "localhost:80:80",
+            "localhost:-1",
+            "localhost:+80",
+            "localhost:65536",
+            "localhost: 80",
+            "localhost :80",
+            " localhost",
+            "localhost\t",
+            "user@localhost",
+            "localhost@evil.example",
+            "localhost,evil.example",
+            "localhost/evil.example",
+            "localhost#.evil.example",
+            "localhost?x",
+            "localhost\\x",
+            "l\u{f6}calhost",
+            "localhost%2eevil.example",
+            "127.0.0.1:80@evil.example",
+        ] {
+            assert_eq!(HostName::parse(bad), None, "{bad:?}");
+            assert!(!Hosts::default().is_ours(bad) && !Hosts { any_address: true, ..Hosts::default() }.is_ours(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_the_request_line_and_the_header_must_both_be_ours() {
+        let ask = |uri: &'static str, host: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(host) = host {
+                headers.insert(HOST, host.parse().unwrap());
+            }
+            check(&Hosts::default(), &Method::GET, &Uri::from_static(uri), &headers).map_err(|p| p.status())
+        };
+        for (uri, host, is_ours) in [
+            ("http://localhost:3000/x", Some("localhost:3000"), true),
+            ("http://127.0.0.1/x", None, true),
+            ("http://[::1]:3000/x", Some("[::1]:3000"), true),
+            ("/x", None, false),
+            ("/x", Some(""), false),
+            ("http://localhost/x", Some(""), false),
+            ("http://evil.example/x", Some("localhost"), false),
+            ("http://localhost/x", Some("evil.example"), false),
+            ("http://localhost@evil.example/x", Some("localhost"), false),
+            ("http://localhost/x", Some("[::1].evil.example"), false),
+        ] {
+            assert_eq!(ask(uri, host).is_ok(), is_ours, "{uri} {host:?}");
         }
     }
 

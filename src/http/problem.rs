@@ -14,8 +14,9 @@ use axum::response::{Html, IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-use super::respond::{Frame, Written};
+use super::respond::{Frame, Written, html};
 use super::want::{Asked, Form};
 use crate::error::{Error, FieldError};
 
@@ -157,11 +158,38 @@ pub struct Details<'a> {
 #[template(path = "error.html", blocks = ["notice"])]
 struct ErrorPage<'a> {
     frame: Frame,
-    status: u16,
     title: &'a str,
     detail: &'a str,
     errors: &'a [FieldError],
     request_id: &'a str,
+    /// Nobody is signed in: the page leads to the login.
+    needs_login: bool,
+}
+
+/// The title of an error page. People are not shown the name that HTTP has for a status.
+fn page_title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "Check your input",
+        StatusCode::UNAUTHORIZED => "Sign in first",
+        StatusCode::FORBIDDEN => "You may not do this",
+        StatusCode::NOT_FOUND => "Page not found",
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => "This address does not work in a browser",
+        StatusCode::CONFLICT => "This is not possible now",
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "Too large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "This kind of file is not accepted",
+        StatusCode::MISDIRECTED_REQUEST => "Unknown host name",
+        StatusCode::TOO_MANY_REQUESTS => "Too many requests",
+        StatusCode::SERVICE_UNAVAILABLE => "Not available now",
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "This took too long",
+        _ => "Something went wrong",
+    }
+}
+
+/// What a page says where the sentence for programs is about HTTP.
+fn page_detail(status: StatusCode) -> Option<&'static str> {
+    let is_of_http =
+        [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_ACCEPTABLE, StatusCode::UNSUPPORTED_MEDIA_TYPE].contains(&status);
+    is_of_http.then_some("Go back, and use the buttons and links of the page.")
 }
 
 /// Middleware: writes out every problem, whether a handler's or the framework's, in the form that was asked for.
@@ -197,22 +225,21 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
     let title = problem.status.canonical_reason().unwrap_or("Error");
     // The gate knows who looks.
     let frame = parts.extensions.get::<Frame>().cloned().unwrap_or(frame);
-    let page = ErrorPage {
-        frame,
-        status: problem.status.as_u16(),
-        title,
-        detail: &detail,
-        errors: &problem.errors,
-        request_id: &request_id,
-    };
+    // The sentence is that of the first one; where there is one, a list would say it again.
+    let text =
+        problem.errors.first().map_or(Cow::Borrowed(page_detail(problem.status).unwrap_or(&detail)), FieldError::page_text);
+    let errors = if problem.errors.len() > 1 { problem.errors.as_slice() } else { &[] };
+    let needs_login = problem.status == StatusCode::UNAUTHORIZED;
+    let page =
+        ErrorPage { frame, title: page_title(problem.status), detail: &text, errors, request_id: &request_id, needs_login };
     let mut response = match asked.for_errors() {
         Form::Html if asked.fragment => {
-            let mut response = Html(page.as_notice().render().unwrap_or_default()).into_response();
+            let mut response = Html(html(&page.as_notice()).unwrap_or_default()).into_response();
             response.headers_mut().insert("HX-Retarget", HeaderValue::from_static("#notices"));
             response.headers_mut().insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
             response
         }
-        Form::Html => Html(page.render().unwrap_or_default()).into_response(),
+        Form::Html => Html(html(&page).unwrap_or_default()).into_response(),
         _ => {
             let details = Details {
                 r#type: "about:blank",

@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::borrow::Cow;
 
 use super::caller::{Caller, Role};
 use super::problem::{Problem, Reply};
@@ -63,6 +64,18 @@ impl Frame {
 #[derive(Clone, Copy, Debug)]
 pub struct Written;
 
+/// Renders a template for a browser. The only way out for HTML: whatever text of others is in it, characters that hide something are shown.
+///
+/// # Errors
+/// A template that fails to render is a fault of ours.
+pub fn html(template: &impl askama::Template) -> askama::Result<String> {
+    let rendered = template.render()?;
+    Ok(match crate::visible::on_page(&rendered) {
+        Cow::Borrowed(_) => rendered,
+        Cow::Owned(shown) => shown,
+    })
+}
+
 /// A page: a template and, serialised, the JSON of the same resource.
 pub trait View: askama::Template + Serialize {
     /// The named block alone (an htmx target's id); `None` when the page has no such block.
@@ -76,14 +89,27 @@ macro_rules! view {
     ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
         impl $crate::http::View for $page {
             fn block(&self, name: &str) -> Option<askama::Result<String>> {
-                use askama::Template as _;
                 match name {
-                    $($id => Some(self.$block().render()),)+
+                    $($id => Some($crate::http::html(&self.$block())),)+
                     _ => None,
                 }
             }
         }
     };
+}
+
+/// Bytes of text in the entries of one page of a list.
+const LIST_BYTES: usize = 256 * 1024;
+
+/// How many of these entries fit on one page, at least one. `size` is about the bytes of text in an entry.
+pub fn count_fitting<T>(entries: &[T], size: impl Fn(&T) -> usize) -> usize {
+    let mut room = LIST_BYTES;
+    let fits = |entry: &&T| {
+        let left = room.checked_sub(size(entry));
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    entries.iter().take_while(fits).count().max(1)
 }
 
 impl<O: Offer> Want<O> {
@@ -95,6 +121,18 @@ impl<O: Offer> Want<O> {
         self.respond_with(StatusCode::OK, view)
     }
 
+    /// As [`respond`](Self::respond), for a page that may be large: it is rendered on a thread for blocking work, so that it delays no
+    /// other response.
+    ///
+    /// # Errors
+    /// A template that fails to render is a fault of ours.
+    pub async fn respond_blocking(self, view: impl View + Send + 'static) -> Reply
+    where
+        O: Send + 'static,
+    {
+        tokio::task::spawn_blocking(move || self.respond(&view)).await.map_err(Error::internal)?
+    }
+
     /// The page with a status of its own, e.g. 422 for a form shown again with its errors.
     ///
     /// # Errors
@@ -102,13 +140,13 @@ impl<O: Offer> Want<O> {
     pub fn respond_with(&self, status: StatusCode, view: &impl View) -> Reply {
         let mut response = match self.form {
             Form::Html => {
-                let html = if self.asked.fragment {
+                let page = if self.asked.fragment {
                     let target = self.asked.target.as_deref().unwrap_or("main");
-                    view.block(target).or_else(|| view.block("main")).unwrap_or_else(|| view.render())
+                    view.block(target).or_else(|| view.block("main")).unwrap_or_else(|| html(view))
                 } else {
-                    view.render()
+                    html(view)
                 };
-                Html(html.map_err(Error::internal)?).into_response()
+                Html(page.map_err(Error::internal)?).into_response()
             }
             Form::Json | Form::EventStream | Form::Text | Form::Csv | Form::OpenMetrics | Form::Prometheus => {
                 Json(view).into_response()

@@ -17,10 +17,19 @@ pub fn last_event_id(headers: &axum::http::HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// A stream of events as a response; ends with `stop`.
-pub fn respond(events: impl Stream<Item = Event> + Send + 'static, stop: CancellationToken) -> Response {
+/// How often a page hears that its stream is alive. Pages show a lost connection within 5 s; `static/connection.js` has the other times.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often any other reader gets a comment, so that nothing in between closes the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A stream of events as a response; ends with `stop`. A page (`as_html`) also gets events `heartbeat`, since its scripts do not see comments.
+pub fn respond(events: impl Stream<Item = Event> + Send + 'static, stop: CancellationToken, as_html: bool) -> Response {
     let events = events.fuse().take_until(stop.cancelled_owned()).map(Ok::<_, Infallible>);
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
+    let keep_alive = match as_html {
+        true => KeepAlive::new().interval(HEARTBEAT).event(Event::default().event("heartbeat")),
+        false => KeepAlive::new().interval(KEEP_ALIVE),
+    };
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     // Proxies that buffer would hold a live log back.
     response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -21,7 +21,7 @@ pub enum Action {
     Start,
     /// Stop those that run.
     Stop,
-    /// Stop and start again; start those that do not run.
+    /// Stop and start again. Those that do not run are skipped.
     Restart,
 }
 
@@ -76,7 +76,7 @@ impl Bulk {
             }
         }
         if ids.is_empty() && !is_all && errors.iter().all(|e| !e.pointer.starts_with("/ids")) {
-            errors.push(FieldError::new("/ids", "Choose at least one instance, or send all: true."));
+            errors.push(FieldError::new("/ids", "Select at least one instance."));
         }
         match action {
             Some(action) if errors.is_empty() => Ok(Self { action, ids: (!is_all).then_some(ids) }),
@@ -94,8 +94,11 @@ pub struct Done {
     /// Its name, if there is such an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether it was done.
+    /// Whether it was done, or rightly skipped.
     pub success: bool,
+    /// There was nothing to do for it, and nothing was done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Its state afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<State>,
@@ -112,26 +115,35 @@ impl Instances {
         let known = self.list().await?;
         let ids = bulk.ids.unwrap_or_else(|| known.iter().map(|i| i.id).collect());
         let results = ids.into_iter().map(|id| {
-            let name = known.iter().find(|i| i.id == id).map(|i| i.name.clone());
+            let instance = known.iter().find(|i| i.id == id);
+            let name = instance.map(|i| i.name.clone());
+            let idle = instance.filter(|i| bulk.action == Action::Restart && !i.can_stop());
+            let skipped = idle.map(|i| (i.status, format!("{} is {}. It was not restarted.", i.name, i.state_words())));
             async move {
+                if let Some((status, message)) = skipped {
+                    return Done { id, name, success: true, skipped: true, status: Some(status), message };
+                }
                 let result = match bulk.action {
                     Action::Start => self.start(id, actor).await,
                     Action::Stop => self.stop(id, actor, patience).await,
                     Action::Restart => self.restart(id, actor, patience).await,
                 };
                 match result {
-                    Ok(outcome) => Done { id, name, success: true, status: Some(outcome.status), message: outcome.message },
+                    Ok(outcome) => {
+                        Done { id, name, success: true, skipped: false, status: Some(outcome.status), message: outcome.message }
+                    }
                     Err(Error::Internal(cause)) => {
                         tracing::error!(instance = %id, %cause, "a bulk action failed");
                         Done {
                             id,
                             name,
                             success: false,
+                            skipped: false,
                             status: None,
                             message: "Something went wrong inside jd-manager; its log has the cause.".into(),
                         }
                     }
-                    Err(e) => Done { id, name, success: false, status: None, message: e.to_string() },
+                    Err(e) => Done { id, name, success: false, skipped: false, status: None, message: e.to_string() },
                 }
             }
         });

@@ -1,11 +1,12 @@
 //! Deleting an instance so that no interruption leaves half of it: its directory is renamed first, and the next start of the manager knows
 //! what was meant.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::queries;
 use super::service::{Instances, Outcome, to_the_end};
-use crate::error::{Error, Result};
+use crate::error::{Error, FileError, Result};
 use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 
@@ -45,7 +46,7 @@ impl Instances {
         let (from, to) = (self.root.join(id.to_string()), self.root.join(format!("{GONE}{id}")));
         // Renamed first: whatever interrupts this, the next start knows what was meant.
         match tokio::fs::rename(&from, &to).await {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(FileError::at(&from)(e).into()),
             _ => {}
         }
         if let Err(e) = self.db.write(move |c| Ok(queries::delete(c, id)?)).await {
@@ -55,7 +56,7 @@ impl Instances {
         remove_tree(to).await
     }
 
-    /// Completes deletions that were interrupted; takes back those whose row is still there.
+    /// Completes deletions that were interrupted, in the background; takes back those whose row is still there.
     pub(super) async fn finish_deletions(&self) -> Result<()> {
         let mut entries = match tokio::fs::read_dir(&self.root).await {
             Ok(entries) => entries,
@@ -68,22 +69,51 @@ impl Instances {
                 continue;
             };
             let is_known = self.db.read(move |c| Ok(queries::get(c, id)?.is_some())).await?;
-            let done = if is_known {
-                tokio::fs::rename(entry.path(), self.root.join(id.to_string())).await.map_err(Error::from)
-            } else {
-                remove_tree(entry.path()).await
+            let (path, back) = (entry.path(), self.root.join(id.to_string()));
+            let finish = async move {
+                let done = if is_known {
+                    tokio::fs::rename(&path, back).await.map_err(|e| FileError::at(&path)(e).into())
+                } else {
+                    remove_tree(path).await
+                };
+                if let Err(e) = done {
+                    tracing::warn!(error = %e, "an interrupted deletion cannot be finished now");
+                }
             };
-            if let Err(e) = done {
-                tracing::warn!(path = %entry.path().display(), error = %e, "an interrupted deletion cannot be finished now");
+            if is_known {
+                finish.await;
+            } else {
+                tokio::spawn(finish);
             }
         }
         Ok(())
     }
+
+    /// Instances that have a directory but are not in the database.
+    ///
+    /// # Errors
+    /// The directory or the database cannot be read.
+    pub async fn unknown_directories(&self) -> Result<Vec<InstanceId>> {
+        let root = self.root.clone();
+        let there = tokio::task::spawn_blocking(move || -> std::io::Result<Vec<InstanceId>> {
+            let names = std::fs::read_dir(root)?.map(|entry| Ok(entry?.file_name()));
+            let names: Vec<_> = names.collect::<std::io::Result<_>>()?;
+            Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+        });
+        let there = match there.await.map_err(Error::internal)? {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            there => there?,
+        };
+        // In this order: a directory is made after its row and renamed before its row goes.
+        let known: HashSet<InstanceId> = self.db.read(|c| Ok(queries::ids(c)?)).await?.into_iter().collect();
+        let is_unknown = |id: &InstanceId| !known.contains(id) && self.root.join(id.to_string()).exists();
+        Ok(there.into_iter().filter(is_unknown).collect())
+    }
 }
 
 async fn remove_tree(path: PathBuf) -> Result<()> {
-    match tokio::fs::remove_dir_all(path).await {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
+    match tokio::fs::remove_dir_all(&path).await {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(FileError::at(&path)(e).into()),
         _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::routes::NOTHING_SELECTED;
 use super::service::Outcome;
 use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, Made, TrialPage};
 use crate::openapi::{
@@ -16,10 +17,11 @@ pub fn next() -> Field {
 }
 
 /// Which part of a list.
-fn part() -> [Field; 2] {
+fn part() -> [Field; 3] {
     [
         whole("limit", "At most so many.", 1, 1000).or(1000),
         whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
+        one_of("notice", "What a page says at its top, after a bulk action without a selection.", &[NOTHING_SELECTED]),
     ]
 }
 
@@ -84,7 +86,7 @@ pub fn operations() -> Vec<Operation> {
         post("/instances/actions", "actOnInstances", "Starts, stops or restarts many instances at once, with a result for each.")
             .takes([
                 one_of("action", "What is done.", &["start", "stop", "restart"]).required(),
-                list("ids", "With whom."),
+                list("ids", "With whom. `restart` skips those that do not run."),
                 flag("all", "With all of them, in place of `ids`.").like(true),
             ])
             .gives::<BulkPage>(PAGE),

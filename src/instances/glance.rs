@@ -12,8 +12,10 @@ use crate::ids::InstanceId;
 /// The figures of an instance at a glance.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Glance {
-    /// Hashrate of its miners as the client expects it, H/s; none: nothing is known of now.
+    /// Average hashrate of the last ten minutes, H/s.
     pub hashrate: Option<f64>,
+    /// Until when that counts as current.
+    pub current_until: Timestamp,
     /// Shares accepted within the last day.
     pub accepted: f64,
     /// Shares rejected within the last day.
@@ -23,12 +25,6 @@ pub struct Glance {
 }
 
 impl Glance {
-    /// The hashrate for people.
-    #[must_use]
-    pub fn hashrate_words(&self) -> Option<String> {
-        self.hashrate.map(|rate| format_value(Unit::HashesPerSecond, rate))
-    }
-
     /// Accepted shares, and the rejected ones if there are any.
     #[must_use]
     pub fn shares_words(&self) -> Option<String> {

@@ -16,6 +16,7 @@ use crate::diagnosis::{self, Cause, End};
 use crate::ids::InstanceId;
 use crate::keeper::journal::Entry;
 use crate::keeper::machine::{Exit, Reason, State};
+use crate::logbuf::SecretMask;
 
 /// The reason of an end that was not the client's doing: its keeper was killed, or the power went.
 pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
@@ -62,6 +63,28 @@ pub struct Event {
     /// Why the client ended, where its last lines tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Told>,
+}
+
+impl Event {
+    /// About how many bytes of text it has.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        let cause = self.cause.as_ref().map_or(0, |cause| cause.0.what.len() + cause.0.advice.len());
+        200 + self.reason.len() + self.last_error.as_deref().map_or(0, str::len) + cause
+    }
+
+    /// The same without secret keys in what the client said.
+    #[must_use]
+    pub fn covered(self, secrets: &SecretMask) -> Self {
+        let last_error = self.last_error.map(|text| secrets.covered(text));
+        Self { last_error, cause: self.cause.map(|cause| cause.covered(secrets)), ..self }
+    }
+}
+
+/// Events without secret keys: earlier versions kept last words as the client wrote them.
+#[must_use]
+pub fn covered(events: Vec<(Event, String)>, secrets: &SecretMask) -> Vec<(Event, String)> {
+    events.into_iter().map(|(event, name)| (event.covered(secrets), name)).collect()
 }
 
 /// What a new row of `events` holds.
@@ -127,6 +150,14 @@ pub fn cause(entry: &Entry) -> Option<Told> {
 #[diesel(sql_type = Text)]
 #[schemars(rename = "ToldCause")]
 pub struct Told(pub Cause);
+
+impl Told {
+    /// The same without secret keys in what the client said.
+    #[must_use]
+    pub fn covered(self, secrets: &SecretMask) -> Self {
+        Self(Cause { what: secrets.covered(self.0.what), ..self.0 })
+    }
+}
 
 impl FromSql<Text, Sqlite> for Told {
     fn from_sql(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<Self> {

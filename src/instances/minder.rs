@@ -18,13 +18,15 @@ use super::model::{Row, STOP_PATIENCE, unknown};
 use super::queries;
 use super::supervisor::{Ask, Order, Shared};
 use crate::clock::Timestamp;
+use crate::db::WriteMode;
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::keeper::backoff::Backoff;
 use crate::keeper::journal::{self, Entry};
 use crate::keeper::machine::{Exit, Reason, State};
 use crate::keeper::protocol::{self, Command, Request, Status};
-use crate::keeper::{client, names, spawn};
+use crate::keeper::{client, leftovers};
+use crate::logbuf::SecretMask;
 
 /// A keeper answers within milliseconds; one that does not is stuck.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -33,8 +35,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// A keeper that holds its lock but has no socket is looked at so often before it counts as silent.
 const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-/// A journal longer than this is begun anew when nothing of it is unread and no keeper writes it, bytes.
-const LONG_JOURNAL: u64 = 256 * 1024;
 
 /// How it stands with the keeper.
 enum Keeper {
@@ -65,6 +65,8 @@ pub(super) struct Minder {
     slow: Option<Instant>,
     /// When to try again what the keeper or the database did not let happen.
     look_again: Option<Instant>,
+    /// What the keeper said at its end, until that is in the history: on a full disk neither side can write it down.
+    last_word: Option<Status>,
     /// What the user wants, if it could not be saved yet.
     unsaved_wish: Option<bool>,
     /// Keepers lost in a row.
@@ -90,6 +92,7 @@ impl Minder {
             relaunch: None,
             slow: None,
             look_again: None,
+            last_word: None,
             unsaved_wish: None,
             losses: 0,
             last_loss: None,
@@ -195,7 +198,7 @@ impl Minder {
             }
             Ask::Leave => {
                 let state = self.state().unwrap_or_default();
-                self.record(state, state, Reason::LeftRunning, Some(actor), None).await;
+                self.record(Entry { actor: Some(actor.into()), ..self.change(state, state, Reason::LeftRunning) }).await;
                 Ok(no_keeper())
             }
             Ask::Reload => {
@@ -214,7 +217,7 @@ impl Minder {
             return Err(Error::Conflict("It is already running.".into()));
         }
         self.shared.preparation.prepare(self.id).await?;
-        self.want(true).await?;
+        self.want(true, WriteMode::DURABLE).await?;
         let command = if ask == Ask::Start { Command::Start } else { Command::Restart };
         // A keeper on its way out takes no orders any more; its place is free a moment later.
         for _ in 0..3 {
@@ -248,14 +251,16 @@ impl Minder {
                 Ok(answer.unwrap_or_else(no_keeper))
             }
             // It waits for a new keeper.
-            (Keeper::Absent, Some(_)) => {
+            (Keeper::Absent, Some(State::BackingOff)) => {
                 self.relaunch = None;
                 self.want_soon(false).await;
-                self.record(State::BackingOff, State::Stopped, Reason::Asked, Some(actor), None).await;
-                self.tell(None);
+                let entry = self.change(State::BackingOff, State::Stopped, Reason::Asked);
+                let is_saved = self.record(Entry { actor: Some(actor.into()), ..entry }).await;
+                self.last_word = (!is_saved).then(|| Status { reason: Some(Reason::Asked), journal: self.offset, ..no_keeper() });
+                self.tell(self.last_word.clone());
                 Ok(no_keeper())
             }
-            (Keeper::Absent, None) => {
+            (Keeper::Absent, _) => {
                 if actor != "shutdown" {
                     self.want_soon(false).await;
                 }
@@ -305,39 +310,70 @@ impl Minder {
         }
     }
 
-    /// Writes a change into the history that no keeper could write.
-    async fn record(&self, from: State, to: State, reason: Reason, actor: Option<&str>, retry_at: Option<i64>) {
+    /// A change that no keeper could write down.
+    fn change(&self, from: State, to: State, reason: Reason) -> Entry {
         let is_loss = matches!(reason, Reason::KeeperLost);
-        let entry = Entry {
+        Entry {
             at: Timestamp::now().0,
             from,
             to,
             reason,
-            actor: actor.map(str::to_owned),
+            actor: None,
             pid: self.last_pid.filter(|_| is_loss),
             exit: (is_loss && from.has_client()).then_some(Exit::Signal(9)),
             last_error: None,
             trouble: Vec::new(),
             failures: self.losses,
-            retry_at,
-        };
-        let id = self.id;
-        if let Err(e) = self.shared.db.write(move |c| Ok(queries::record(c, id, &entry)?)).await {
-            tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
+            retry_at: None,
         }
     }
 
+    /// Writes a change into the history; false if that could not be done and is looked into again.
+    async fn record(&mut self, entry: Entry) -> bool {
+        let id = self.id;
+        // Whoever asked waits for the answer.
+        let mode = if matches!(entry.reason, Reason::Asked) { WriteMode::DURABLE.prompt() } else { WriteMode::DURABLE };
+        let saved = self.shared.db.write_as(mode, move |c| Ok(queries::record(c, id, &entry)?)).await;
+        if let Err(e) = &saved {
+            tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
+            self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        }
+        saved.is_ok()
+    }
+
+    /// Puts what the keeper said at its end into the history, unless the keeper could write it down itself; false if that must be done again.
+    async fn save_last_word(&mut self) -> bool {
+        let Some(word) = self.last_word.clone() else { return true };
+        // A longer journal says what came after.
+        if word.journal >= self.offset {
+            let Some(row) = self.row().await else { return false };
+            let reason = word.reason.unwrap_or(Reason::EndedAsAsked);
+            let entry = Entry {
+                at: word.since,
+                exit: word.exit,
+                last_error: word.last_error,
+                failures: word.failures,
+                ..self.change(row.state(), word.state, reason)
+            };
+            if row.state() != word.state && !self.record(entry).await {
+                return false;
+            }
+        }
+        self.last_word = None;
+        true
+    }
+
     /// Saves what the user wants.
-    async fn want(&mut self, running: bool) -> Result<()> {
+    async fn want(&mut self, running: bool, mode: WriteMode) -> Result<()> {
         self.unsaved_wish = None;
         let id = self.id;
-        let changed = self.shared.db.write(move |c| Ok(queries::set_desired(c, id, running)?)).await?;
+        let changed = self.shared.db.write_as(mode, move |c| Ok(queries::set_desired(c, id, running)?)).await?;
         if changed == 0 { Err(unknown(id)) } else { Ok(()) }
     }
 
-    /// The same, again and again until it is saved.
+    /// The same, again and again until it is saved. Nobody waits for it.
     async fn want_soon(&mut self, running: bool) {
-        if let Err(e) = self.want(running).await {
+        if let Err(e) = self.want(running, WriteMode::DURABLE.prompt()).await {
             tracing::warn!(instance = %self.id, error = %e, "what the user wants cannot be saved yet");
             self.unsaved_wish = Some(running);
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
@@ -375,16 +411,17 @@ impl Minder {
             Ok(Ok(false)) => {
                 self.keeper = Keeper::Absent;
                 // The truth about the past comes first; without it a death could be taken for a loss.
-                if self.catch_up().await {
+                if self.catch_up().await && self.save_last_word().await {
                     if self.relaunch.is_none() {
                         self.tell(None);
                         self.check_for_loss().await;
                     }
                 } else {
-                    self.tell(None);
+                    let word = self.last_word.clone();
+                    self.tell(word.map(|word| Status { keeper_pid: 0, lines: None, re: None, ..word }));
                 }
             }
-            Ok(Ok(true)) => match self.converse().await {
+            Ok(Ok(true)) => match self.greet().await {
                 Ok(()) => {}
                 Err(e) if may_look_again && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                     return false;
@@ -407,6 +444,18 @@ impl Minder {
     async fn stay_silent(&mut self) {
         self.keeper = Keeper::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        self.tell_last_known().await;
+    }
+
+    /// Opens the conversation with a keeper that was found. Until it answers, which may take long, what is known of it is shown.
+    async fn greet(&mut self) -> io::Result<()> {
+        if self.tell.borrow().is_none() {
+            self.tell_last_known().await;
+        }
+        self.converse().await
+    }
+
+    async fn tell_last_known(&mut self) {
         self.catch_up().await;
         if let Some(row) = self.row().await {
             let pid = row.pid.and_then(|pid| u32::try_from(pid).ok());
@@ -427,7 +476,6 @@ impl Minder {
     }
 
     async fn launch(&mut self) -> Result<()> {
-        self.shorten_journal().await?;
         self.reap().await;
         let dir = self.dir.clone();
         let launched = tokio::task::spawn_blocking(move || client::launch(&dir)).await.map_err(Error::internal)?;
@@ -435,7 +483,10 @@ impl Minder {
             detail: format!("Its keeper could not be started: {e}."),
             retry_after: Some(Duration::from_secs(1)),
         })?);
-        self.converse().await.map_err(Error::internal)
+        self.converse().await.map_err(|e| Error::Unavailable {
+            detail: format!("Its keeper was started but does not answer: {e}. It is asked again every few seconds."),
+            retry_after: Some(LOOK_AGAIN),
+        })
     }
 
     /// Takes the process entry of a keeper that has ended.
@@ -463,7 +514,8 @@ impl Minder {
     async fn request(&mut self, command: Command, actor: &'static str) -> Result<Option<Status>> {
         self.requests += 1;
         let id = self.requests;
-        let request = Request { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()) };
+        let request =
+            Request { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()), ingested: Some(self.offset) };
         let Keeper::Present(conversation) = &mut self.keeper else { return Ok(None) };
         if conversation.send(&request).await.is_err() {
             return Ok(None);
@@ -496,12 +548,16 @@ impl Minder {
             self.last_reason = None;
         }
         self.relaunch = None;
+        let secrets = self.shared.preparation.configs().secret_mask();
+        let last_error = status.last_error.clone().map(|text| secrets.covered(text));
+        let status = Status { lines: None, re: None, last_error, ..status };
+        self.last_word = status.state.is_at_rest().then(|| status.clone());
         let starts_for = Timestamp::now().since(Timestamp(status.since));
         self.slow = (status.state == State::Starting)
             .then(|| self.shared.slow_start.checked_sub(starts_for))
             .flatten()
             .map(|left| Instant::now() + left + Duration::from_millis(50));
-        self.tell(Some(Status { lines: None, re: None, ..status }));
+        self.tell(Some(status));
     }
 
     /// Reads the journal on into the database; false if that could not be done and must be done again.
@@ -519,7 +575,9 @@ impl Minder {
         if end == offset && entries.is_empty() {
             return true;
         }
-        match self.shared.db.write(move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
+        let secrets = self.shared.preparation.configs().secret_mask();
+        let entries: Vec<Entry> = entries.into_iter().map(|entry| entry_without_secrets(entry, &secrets)).collect();
+        match self.shared.db.write_as(WriteMode::UNSYNCED.prompt(), move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
             Ok(()) => {
                 self.offset = end;
                 true
@@ -555,14 +613,14 @@ impl Minder {
             self.try_again_later(&Reason::KeeperLost).await;
         } else {
             self.end_leftovers().await;
-            self.record(state, State::Stopped, Reason::KeeperLost, None, None).await;
+            self.record(self.change(state, State::Stopped, Reason::KeeperLost)).await;
         }
     }
 
     /// Kills what a killed keeper's client left behind, when no new keeper will do so.
     async fn end_leftovers(&self) {
         let id = self.id.to_string();
-        if let Ok(ended @ 1..) = tokio::task::spawn_blocking(move || spawn::end_leftovers(&id)).await {
+        if let Ok(ended @ 1..) = tokio::task::spawn_blocking(move || leftovers::end_marked(&id)).await {
             tracing::warn!(instance = %self.id, ended, "processes of a killed keeper's client were killed");
         }
     }
@@ -588,7 +646,7 @@ impl Minder {
         let is_known =
             from == State::BackingOff && (self.last_reason.as_ref() == Some(reason) || (is_loss && self.last_reason.is_none()));
         if !is_known {
-            self.record(from, State::BackingOff, reason.clone(), None, Some(retry_at)).await;
+            self.record(Entry { retry_at: Some(retry_at), ..self.change(from, State::BackingOff, reason.clone()) }).await;
         }
         self.last_reason = Some(reason.clone());
         self.tell(Some(Status {
@@ -599,31 +657,14 @@ impl Minder {
             ..no_keeper()
         }));
     }
+}
 
-    /// Begins a long journal anew before a keeper opens it. The file goes first: an offset beyond its end is understood, a second
-    /// reading would double the history.
-    async fn shorten_journal(&mut self) -> Result<()> {
-        if self.offset < LONG_JOURNAL {
-            return Ok(());
-        }
-        let path = self.dir.join(names::JOURNAL);
-        let offset = self.offset;
-        let emptied = tokio::task::spawn_blocking(move || -> io::Result<bool> {
-            let file = std::fs::File::options().write(true).open(&path)?;
-            let is_read = file.metadata()?.len() == offset;
-            if is_read {
-                file.set_len(0)?;
-            }
-            Ok(is_read)
-        })
-        .await
-        .map_err(Error::internal)??;
-        if emptied {
-            let id = self.id;
-            self.offset = 0;
-            self.shared.db.write(move |c| Ok(queries::ingest(c, id, &[], 0)?)).await?;
-        }
-        Ok(())
+/// A journal's entry as it may be kept and shown.
+fn entry_without_secrets(entry: Entry, secrets: &SecretMask) -> Entry {
+    Entry {
+        last_error: entry.last_error.map(|text| secrets.covered(text)),
+        trouble: entry.trouble.into_iter().map(|line| secrets.covered(line)).collect(),
+        ..entry
     }
 }
 

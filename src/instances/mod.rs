@@ -7,7 +7,7 @@
 //! * `ports`: are its ports free. `places`: the same and free names for those who make new ones. [`program`]: which client program, can it run here, which version is it.
 //! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
 //!   `minder`: one of them, which talks with the keeper. `trying`: whether a client takes a configuration, without an instance.
-//! * `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
+//! * `miner_address`: what to enter in a miner. `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
 
 mod bulk;
 mod conversation;
@@ -17,6 +17,7 @@ mod glance;
 mod history;
 mod looking;
 mod minder;
+mod miner_address;
 pub mod model;
 mod places;
 mod ports;
@@ -34,6 +35,7 @@ mod words;
 
 pub use glance::{Glance, Glances, Wellbeing};
 pub use history::{Event, KEEPER_LOST};
+pub use miner_address::miner_urls;
 pub use model::Instance;
 pub use program::{ClientSource, Program};
 pub use service::{Instances, Outcome};

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::ids::{ConfigId, InstanceId};
 use crate::keeper::machine::{Exit, Limit, Policy, State};
 use crate::keeper::protocol::Status;
+use crate::logbuf::SecretMask;
 
 /// A row of `instances`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
@@ -208,12 +209,22 @@ pub struct Instance {
     /// How it is, according to those who look after its health.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Wellbeing>,
+    /// Hashrate from accepted shares, H/s, averaged over 10 min. Absent while the client does not run or nothing current is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashrate: Option<f64>,
     /// What is measured of it, for lists.
     #[serde(skip)]
     pub glance: Option<Glance>,
 }
 
 impl Instance {
+    /// The same without secret keys in what the client said: an earlier version kept that as it was.
+    #[must_use]
+    pub fn covered(self, secrets: &SecretMask) -> Self {
+        let last_error = self.last_error.map(|text| secrets.covered(text));
+        Self { last_error, cause: self.cause.map(|cause| cause.covered(secrets)), ..self }
+    }
+
     /// Puts row, configuration and keeper's word together. Without a living keeper only states at rest are believed. One that starts
     /// for longer than `slow_start` is warned of.
     #[must_use]
@@ -229,6 +240,7 @@ impl Instance {
             // Its keeper is gone and nothing has taken its place yet.
             None => State::Failed,
         };
+        let is_silent = status.has_client() && told.is_some_and(|told| told.keeper_pid == 0);
         let (policy, restart_limit) = (row.policy(), row.limit());
         let start_time = told.and_then(|t| t.started_at).filter(|_| status.has_client());
         let exit = match (row.exit_code, row.exit_signal) {
@@ -272,12 +284,21 @@ impl Instance {
             cause: row.cause,
             warning: None,
             health: None,
+            hashrate: None,
             glance: None,
         }
-        .with_warning(now, slow_start)
+        .with_warning(is_silent, now, slow_start)
     }
 
-    fn with_warning(mut self, now: Timestamp, slow_start: Duration) -> Self {
+    fn with_warning(mut self, is_silent: bool, now: Timestamp, slow_start: Duration) -> Self {
+        if is_silent {
+            self.warning = Some(
+                "Its keeper does not answer. The client keeps running, and jd-manager asks again every 2 seconds. If this lasts, look at the \
+                 process whose id is in keeper.lock in the directory of the instance: it may be stopped, or wait for a disk."
+                    .into(),
+            );
+            return self;
+        }
         let starting_for = self.since.filter(|_| self.status == State::Starting).map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(

@@ -13,7 +13,7 @@ use super::program::{ClientSource, environment};
 use super::queries;
 use crate::configs::{self, ClientVersion, Configs, Saved};
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::{Error, FileError, Result};
 use crate::ids::InstanceId;
 use crate::keeper::names;
 use crate::keeper::protocol::Spec;
@@ -93,10 +93,10 @@ impl Preparation {
         };
 
         let dir = self.dir(id);
-        tokio::task::spawn_blocking(move || -> std::io::Result<()> {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        tokio::task::spawn_blocking(move || -> Result<()> {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(FileError::at(&dir))?;
             write_whole(&dir, names::CONFIG, toml.as_bytes())?;
-            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec)?)
+            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec).map_err(Error::internal)?)
         })
         .await
         .map_err(Error::internal)??;
@@ -144,9 +144,9 @@ impl Preparation {
     pub async fn update_policy(&self, id: InstanceId) -> Result<()> {
         let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else { return Err(unknown(id)) };
         let dir = self.dir(id);
-        tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        tokio::task::spawn_blocking(move || -> Result<()> {
             let spec = Spec { policy: row.policy(), limit: row.limit(), ..Spec::read(&dir)? };
-            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec)?)
+            write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec).map_err(Error::internal)?)
         })
         .await
         .map_err(Error::internal)??;
@@ -164,10 +164,17 @@ pub(super) fn rendered(saved: &Saved, version: ClientVersion) -> Result<String> 
 }
 
 /// Replaces a file in one step: whoever reads it sees the old or the new one. Mode 0600.
-pub(super) fn write_whole(dir: &Path, name: &str, content: &[u8]) -> std::io::Result<()> {
-    let draft = dir.join(format!("{name}.new"));
-    let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&draft, dir.join(name))
+pub(super) fn write_whole(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let (draft, path) = (dir.join(format!("{name}.new")), dir.join(name));
+    let write = || {
+        let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)
+    };
+    write().map_err(|cause| {
+        // Half a file is of no use, and on a full disk its room is.
+        let _ = fs::remove_file(&draft);
+        FileError::at(&path)(cause).into()
+    })
 }

@@ -28,6 +28,11 @@ pub fn all(db: &mut Db) -> QueryResult<Vec<RowWithConfig>> {
         .load(db)
 }
 
+/// The ids of all instances.
+pub fn ids(db: &mut Db) -> QueryResult<Vec<InstanceId>> {
+    instances::table.select(instances::id).load(db)
+}
+
 /// One instance.
 pub fn get(db: &mut Db, id: InstanceId) -> QueryResult<Option<RowWithConfig>> {
     with_config()

@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::wishes::{Wishes, is_version_name};
 use crate::configs::Configs;
 use crate::error::{Error, FieldError, Result};
 use crate::http::extract::{Fields, MaybeInput, Members};
-use crate::http::respond::next_page;
+use crate::http::respond::{count_fitting, next_page};
 use crate::http::want::{Form, Offer};
 use crate::http::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
 use crate::ids::{ConfigId, InstanceId};
@@ -27,6 +27,9 @@ use crate::notices::ManagerNotices;
 /// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
 const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
+
+/// The `notice` of a list that a bulk action without a selection leads back to.
+pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
 
 /// What the list needs of the house.
 #[derive(Clone, Debug)]
@@ -60,12 +63,14 @@ async fn show_list(
 ) -> Reply {
     let limit = params.number("limit", 1..=1000, 1000);
     let offset = params.number("offset", 0..=u64::from(u32::MAX), 0);
+    let nothing_selected = params.text("notice") == Some(NOTHING_SELECTED);
     params.finish()?;
     if want.form == Form::EventStream {
         return Ok(follow(lists, frame, want.asked.fragment, is_overview).await);
     }
     let mut page = list_page(&lists, frame, is_overview, want.form == Form::Html).await?;
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    page.nothing_selected = nothing_selected;
     page.instances = page.instances.into_iter().skip(whole(offset)).take(whole(limit)).collect();
     want.respond(&page)
 }
@@ -79,7 +84,8 @@ pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is
         (false, None)
     };
     let news = lists.instances.glances().news();
-    Ok(ListPage { frame, is_overview, has_configs, no_client, news, notices: lists.notices.list(), instances })
+    let notices = lists.notices.list();
+    Ok(ListPage { frame, is_overview, nothing_selected: false, has_configs, no_client, news, notices, instances })
 }
 
 /// `GET /instances/new`.
@@ -203,7 +209,14 @@ pub async fn restart(State(s): State<Instances>, Id(id): Id<InstanceId>, want: W
 
 /// `POST /instances/actions`: one action on many.
 pub async fn bulk(State(s): State<Instances>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
-    let bulk = Bulk::read(&input)?;
+    let bulk = match Bulk::read(&input) {
+        Err(Error::Invalid(errors)) if want.form == Form::Html && errors.iter().all(|e| e.pointer == "/ids") => {
+            let next = next_page(input.value.get("next").and_then(Value::as_str), "/instances");
+            let mark = if next.contains('?') { '&' } else { '?' };
+            return Ok(Redirect::to(&format!("{next}{mark}notice={NOTHING_SELECTED}")).into_response());
+        }
+        read => read?,
+    };
     let action = bulk.action;
     let results = s.bulk(bulk, actor(&want), patience(&want)).await?;
     want.respond(&BulkPage { frame, action, success: results.iter().all(|r| r.success), results })
@@ -279,8 +292,10 @@ async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut pa
         None => None,
     };
     let mut found = s.history(id, before, limit + 1).await?;
-    let has_more = found.len() as u64 > limit;
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    // What a client said last may be long.
+    let fitting = count_fitting(&found, |(event, _)| event.text_len()).min(usize::try_from(limit).unwrap_or(usize::MAX));
+    let has_more = found.len() > fitting;
+    found.truncate(fitting);
     let next = found.last().map(|(event, _)| event.id).filter(|_| has_more);
     let events = found.into_iter().map(|(event, instance_name)| ListedEvent { event, instance_name }).collect();
     Ok(EventsPage { frame, instance, events, next, limit, is_newest: before.is_none() })

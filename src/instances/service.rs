@@ -13,7 +13,7 @@ use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
 use super::preparation::Preparation;
 use super::program::{ClientSource, Program};
 use super::queries;
-use super::supervisor::{Ask, Ending, Supervisor};
+use super::supervisor::{Ask, Ending, Supervisor, has_ended};
 use super::wishes::Wishes;
 use crate::clock::Timestamp;
 use crate::configs::{Configs, check_name};
@@ -23,7 +23,7 @@ use crate::ids::InstanceId;
 use crate::keeper::machine::State;
 use crate::keeper::names;
 use crate::keeper::protocol::{Lines, Status};
-use crate::logbuf::segment;
+use crate::logbuf::{Log, SecretMask, segment};
 
 /// A keeper that has not said what it counted by then is asked again with the next round of samples.
 const COUNT_PATIENCE: Duration = Duration::from_secs(2);
@@ -99,6 +99,18 @@ impl Instances {
         self.root.join(id.to_string()).join(names::LOGS)
     }
 
+    /// The log of an instance, as anybody may see it: without the secret keys that the manager knows.
+    #[must_use]
+    pub fn log(&self, id: InstanceId) -> Log {
+        Log::new(self.log_dir(id)).masked(self.secret_mask())
+    }
+
+    /// The secret keys that must not be shown, whoever says them.
+    #[must_use]
+    pub fn secret_mask(&self) -> SecretMask {
+        self.preparation.configs().secret_mask()
+    }
+
     /// How much log of an instance is kept, bytes.
     ///
     /// # Errors
@@ -138,7 +150,12 @@ impl Instances {
     fn assemble(&self, row: queries::RowWithConfig) -> Instance {
         let told = self.supervisor.told(row.0.id);
         let (glance, health) = self.glances.of(row.0.id);
-        Instance { glance, health, ..Instance::assemble(row, told.as_ref(), Timestamp::now(), self.slow_start) }
+        let now = Timestamp::now();
+        let instance = Instance::assemble(row, told.as_ref(), now, self.slow_start);
+        // A client that does not run has no current hashrate, and an old sample is not current.
+        let current = glance.as_ref().filter(|glance| instance.running && now <= glance.current_until);
+        let hashrate = current.and_then(|glance| glance.hashrate);
+        Instance { hashrate, glance, health, ..instance.covered(&self.secret_mask()) }
     }
 
     /// How many lines of output the instance's present keeper has taken, by level; none: it has no keeper, or one that does not count.
@@ -269,7 +286,7 @@ impl Instances {
     /// It is stopped already.
     pub async fn stop(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<Outcome> {
         self.named(id, self.supervisor.ask(id, Ask::Stop, actor).await).await?;
-        self.supervisor.wait(id, patience, |told| told.is_none()).await;
+        self.supervisor.wait(id, patience, has_ended).await;
         self.outcome(id).await
     }
 
@@ -288,13 +305,13 @@ impl Instances {
     /// # Errors
     /// There is no such instance.
     pub async fn history(&self, id: Option<InstanceId>, before: Option<i64>, limit: u64) -> Result<Vec<(Event, String)>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (limit, secrets) = (i64::try_from(limit).unwrap_or(i64::MAX), self.secret_mask());
         self.db
             .read(move |c| {
                 if let Some(id) = id {
                     queries::get(c, id)?.ok_or_else(|| unknown(id))?;
                 }
-                Ok(queries::history(c, id, before, limit)?)
+                Ok(history::covered(queries::history(c, id, before, limit)?, &secrets))
             })
             .await
     }
@@ -304,12 +321,13 @@ impl Instances {
     /// # Errors
     /// The database cannot be read.
     pub async fn history_after(&self, id: Option<InstanceId>, after: Option<i64>) -> Result<(Vec<(Event, String)>, i64)> {
+        let secrets = self.secret_mask();
         self.db
             .read(move |c| {
                 let Some(after) = after else { return Ok((Vec::new(), queries::newest_event(c)?)) };
                 let found = queries::history_after(c, id, after, 500)?;
                 let last = found.last().map_or(after, |(event, _)| event.id);
-                Ok((found, last))
+                Ok((history::covered(found, &secrets), last))
             })
             .await
     }

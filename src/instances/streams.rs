@@ -64,13 +64,12 @@ pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overvie
             }
         }
     });
-    sse::respond(stream::iter(first).chain(events), stop)
+    sse::respond(stream::iter(first).chain(events), stop, as_html)
 }
 
 async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
-    use askama::Template as _;
     let page = list_page(lists, frame, is_overview, true).await.ok()?;
-    let html = page.as_table().render().ok()?;
+    let html = crate::http::html(&page.as_table()).ok()?;
     Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 
@@ -92,7 +91,7 @@ pub(super) fn follow_events(lists: Lists, of: Option<InstanceId>, after: Option<
         }
         Some((stream::iter(events), (s, changes, Some(last), false)))
     });
-    sse::respond(batches.flatten(), stop)
+    sse::respond(batches.flatten(), stop, as_html)
 }
 
 fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bool) -> Option<SseEvent> {
@@ -108,8 +107,7 @@ fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bo
 /// The head of an instance's pages as it is put in place of the present one; none if the template failed, which is a fault of ours.
 #[must_use]
 pub fn status_part(instance: Instance) -> Option<String> {
-    use askama::Template as _;
-    let html = Parts { instance, here: "" }.as_status().render().ok()?;
+    let html = crate::http::html(&Parts { instance, here: "" }.as_status()).ok()?;
     Some(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 

@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::keeper::protocol::Status;
 
+/// At the manager's start: so long for all keepers together to say how their instances are. Nobody waits for one that hangs.
+const FIRST_LOOKS: Duration = Duration::from_secs(1);
+
 /// Between two instances that are started together with the manager.
 const SPREAD: Duration = Duration::from_millis(100);
 
@@ -108,7 +111,7 @@ impl Supervisor {
     }
 
     /// Takes charge of every instance in the database: finds those that run, catches up on what happened, restarts those that should
-    /// run and do not. Returns once the truth about each is known; starts go on afterwards.
+    /// run and do not. Returns once the truth about each is known, or after a second; starts go on afterwards.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -123,8 +126,8 @@ impl Supervisor {
                 to_start.push(handle);
             }
         }
-        for ready in found {
-            let _ = ready.await;
+        if tokio::time::timeout(FIRST_LOOKS, futures_util::future::join_all(found)).await.is_err() {
+            tracing::warn!("some keepers have not answered yet; the instances they hold are shown as last known");
         }
         if !to_start.is_empty() {
             let closing = self.0.closing.clone();
@@ -133,7 +136,7 @@ impl Supervisor {
                     if closing.is_cancelled() {
                         break;
                     }
-                    if handle.told.borrow().is_none() {
+                    if has_ended(handle.told.borrow().as_ref()) {
                         // Whether it worked is in the history either way.
                         let _ = order(&handle, Ask::StartByItself, "autostart").await;
                         tokio::time::sleep(SPREAD).await;
@@ -188,7 +191,18 @@ impl Supervisor {
     /// # Errors
     /// The order contradicts the state, the client cannot be run, the keeper does not answer.
     pub async fn ask(&self, id: InstanceId, ask: Ask, actor: &'static str) -> Result<Status> {
-        order(&self.handle(id)?, ask, actor).await
+        order(&self.new_handle(id).await?, ask, actor).await
+    }
+
+    /// The handle of an instance that may have been created a moment ago: its row is in the database before its task is here.
+    async fn new_handle(&self, id: InstanceId) -> Result<Handle> {
+        for _ in 0..50 {
+            if let Ok(handle) = self.handle(id) {
+                return Ok(handle);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.handle(id)
     }
 
     /// Waits until `is_so` holds of what the keeper says (`None`: no keeper), at most for `patience`.
@@ -220,21 +234,22 @@ impl Supervisor {
             .iter()
             .map(|(id, handle)| (*id, handle.clone()))
             .collect();
-        let running = handles.iter().filter(|(_, handle)| handle.told.borrow().is_some()).count();
+        let is_up = |handle: &Handle| !has_ended(handle.told.borrow().as_ref());
+        let running = handles.iter().filter(|(_, handle)| is_up(handle)).count();
         if ending == Ending::Stop {
             tracing::info!(running, "stopping all instances");
             // To all of them: the order queues behind a start that is under way.
             let stops = handles.iter().map(|(id, handle)| async move {
                 let _ = order(handle, Ask::Stop, "shutdown").await;
-                self.wait(*id, STOP_PATIENCE, |told| told.is_none()).await;
+                self.wait(*id, STOP_PATIENCE, has_ended).await;
             });
             let _ = tokio::time::timeout(LAST_STOPS, futures_util::future::join_all(stops)).await;
-            for (id, _) in handles.iter().filter(|(_, handle)| handle.told.borrow().is_some()) {
+            for (id, _) in handles.iter().filter(|(_, handle)| is_up(handle)) {
                 tracing::error!(instance = %id, "did not end in time");
             }
         } else {
             tracing::info!(running, "leaving all instances to their keepers");
-            let left = handles.iter().filter(|(_, handle)| handle.told.borrow().is_some());
+            let left = handles.iter().filter(|(_, handle)| is_up(handle));
             let told = left.map(|(_, handle)| order(handle, Ask::Leave, "shutdown"));
             let _ = tokio::time::timeout(LAST_TASKS, futures_util::future::join_all(told)).await;
         }
@@ -244,6 +259,11 @@ impl Supervisor {
         self.0.tasks.close();
         let _ = tokio::time::timeout(LAST_TASKS, self.0.tasks.wait()).await;
     }
+}
+
+/// Whether an instance has neither a keeper nor a wait for one.
+pub(super) fn has_ended(told: Option<&Status>) -> bool {
+    told.is_none_or(|told| told.keeper_pid == 0 && told.state.is_at_rest())
 }
 
 async fn order(handle: &Handle, ask: Ask, actor: &'static str) -> Result<Status> {

@@ -17,7 +17,7 @@ use super::service::Instances;
 use crate::clock::Timestamp;
 use crate::configs::{ClientConfig, ClientVersion, Saved, TemplateProvider};
 use crate::diagnosis::{self, End};
-use crate::error::{Error, Result};
+use crate::error::{Error, FileError, Result};
 use crate::executable::trial::{self, Heard};
 use crate::ids::ConfigId;
 use crate::keeper::names;
@@ -99,10 +99,11 @@ fn judged(heard: std::result::Result<Heard, String>, tried: Tried) -> Tried {
         Ok(Heard::Line) => Tried { accepted: true, message: format!("Client {version} takes this configuration."), ..tried },
         Ok(Heard::End { code, said }) => {
             let end = code.map(End::Code);
+            let said: Vec<String> = said.iter().map(|line| without_secret_keys(line)).collect();
             let cause = diagnosis::cause(&said, Timestamp::now(), end);
             let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
             let why = cause.as_ref().map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
-            let said = without_secret_keys(&said.join("\n"));
+            let said = said.join("\n");
             Tried {
                 message: format!("Client {version} does not take this configuration: {why}."),
                 advice: cause.map(|cause| cause.advice),
@@ -150,7 +151,7 @@ impl Scratch {
         let dir = made.0.clone();
         tokio::task::spawn_blocking(move || {
             remove(&dir);
-            fs::DirBuilder::new().mode(0o700).create(&dir)
+            fs::DirBuilder::new().mode(0o700).create(&dir).map_err(FileError::at(&dir))
         })
         .await
         .map_err(Error::internal)??;

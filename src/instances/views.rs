@@ -4,6 +4,7 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use super::bulk::{Action, Done};
 use super::glance::Glance;
@@ -29,6 +30,9 @@ pub struct ListPage {
     /// The overview, not the plain list.
     #[serde(skip)]
     pub(super) is_overview: bool,
+    /// A bulk action came without a selection.
+    #[serde(skip)]
+    pub(super) nothing_selected: bool,
     /// There is a saved configuration to run.
     #[serde(skip)]
     pub(super) has_configs: bool,
@@ -75,10 +79,12 @@ impl ListPage {
         if all().next().is_none() {
             return Vec::new();
         }
+        let hashrates: Vec<f64> = self.instances.iter().filter_map(|i| i.hashrate).collect();
+        let hashrate = (!hashrates.is_empty()).then(|| format_value(Unit::HashesPerSecond, hashrates.iter().sum()));
         let sum = |of: fn(&Glance) -> f64| all().map(of).sum::<f64>();
         let say = |count: f64| format_value(Unit::Count, count);
         vec![
-            ("Hashrate of the miners", format_value(Unit::HashesPerSecond, sum(|g| g.hashrate.unwrap_or(0.0)))),
+            ("Hashrate, 10 min average", hashrate.unwrap_or_else(|| "–".into())),
             ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
             ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
             ("Serving miners", format!("{} of {}", self.count(State::Running), self.instances.len())),
@@ -109,7 +115,7 @@ pub struct Parts {
 
 impl crate::http::View for Parts {
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
-        Some(if name.starts_with("i-") { self.as_row().render() } else { self.as_status().render() })
+        Some(if name.starts_with("i-") { crate::http::html(&self.as_row()) } else { crate::http::html(&self.as_status()) })
     }
 }
 
@@ -160,8 +166,8 @@ pub struct FormPage {
 view!(FormPage { "main" => as_main });
 
 impl FormPage {
-    fn error(&self, pointer: &str) -> Option<&str> {
-        self.errors.iter().find(|e| e.pointer == pointer).map(|e| e.detail.as_str())
+    fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
+        self.errors.iter().find(|e| e.pointer == pointer).map(FieldError::page_text)
     }
 
     /// What stands in a field.
@@ -257,7 +263,11 @@ impl BulkPage {
     }
 
     fn done(&self) -> usize {
-        self.results.iter().filter(|r| r.success).count()
+        self.results.iter().filter(|r| r.success && !r.skipped).count()
+    }
+
+    fn skipped(&self) -> usize {
+        self.results.iter().filter(|r| r.skipped).count()
     }
 }
 
@@ -310,7 +320,7 @@ impl EventItem {
     /// As HTML; none if the template failed, which is a fault of ours.
     #[must_use]
     pub fn render_item(&self) -> Option<String> {
-        self.render().ok()
+        crate::http::html(self).ok()
     }
 }
 

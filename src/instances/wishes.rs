@@ -122,6 +122,7 @@ fn limit(body: &mut Members, is_form: bool) -> Option<Option<Limit>> {
             }
         };
         let both = (inner.number("failures", 1, 1000), inner.number("within_s", 1, 86_400));
+        inner.refuse_all(inner.unknown(&[]));
         let refused = inner.refused();
         if !refused.is_empty() {
             body.refuse_all(refused.into_iter().map(|e| e.under("/restart_limit")));

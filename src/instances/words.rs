@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::glance::Wellbeing;
 use super::history::Event;
 use super::model::Instance;
+use crate::chart::{Unit, format_value};
 use crate::clock::{Timestamp, spoken};
 use crate::keeper::machine::State;
 
@@ -16,6 +17,12 @@ impl Instance {
             State::BackingOff => "backing off",
             other => other.as_str(),
         }
+    }
+
+    /// The average hashrate of the last ten minutes; none while it is unknown.
+    #[must_use]
+    pub fn hashrate_text(&self) -> Option<String> {
+        self.hashrate.map(|rate| format_value(Unit::HashesPerSecond, rate))
     }
 
     /// Milliseconds since 1970 of the moment since which the state holds, for a time element that counts on.

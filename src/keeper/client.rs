@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::names;
+use crate::files::open_regular;
 
 /// A keeper comes up within milliseconds, s.
 const PATIENCE_S: i64 = 10;
@@ -19,7 +20,7 @@ const PATIENCE_S: i64 = 10;
 /// # Errors
 /// The lock cannot be looked at.
 pub fn is_kept(dir: &Path) -> io::Result<bool> {
-    let file = match File::open(dir.join(names::LOCK)) {
+    let file = match open_regular(&dir.join(names::LOCK), File::options().read(true)) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(e),

@@ -21,7 +21,7 @@ use super::logfile::LogFile;
 use super::machine::{Action, Change, Exit, Input, Machine, Reason, State, StopSignal};
 use super::protocol::{self, Command, Lines, Request, Spec, Status};
 use super::watcher::LineWatcher;
-use super::{names, spawn};
+use super::{leftovers, names, spawn};
 use crate::clock::Timestamp;
 
 /// So much output is taken before other things get their turn, bytes.
@@ -71,6 +71,8 @@ struct Keeper {
     _lock: File,
     listener: UnixListener,
     signals: UnixStream,
+    /// Readable once a child has ended.
+    child_signals: UnixStream,
     connections: Vec<Connection>,
     spec: Spec,
     machine: Machine,
@@ -109,14 +111,13 @@ impl Keeper {
         }
         let listener = UnixListener::bind(names::SOCKET).map_err(|e| told("cannot listen", &e))?;
         listener.set_nonblocking(true).map_err(|e| told("cannot listen", &e))?;
-        let (signals, told_signals) = UnixStream::pair().map_err(|e| told("cannot take signals", &e))?;
-        signals.set_nonblocking(true).map_err(|e| told("cannot take signals", &e))?;
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-            let end = told_signals.try_clone().map_err(|e| told("cannot take signals", &e))?;
-            signal_hook::low_level::pipe::register(signal, end).map_err(|e| told("cannot take signals", &e))?;
-        }
+        let receive = |signals: &[i32]| receive_signals(signals).map_err(|e| told("cannot take signals", &e));
+        let signals = receive(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
+        let child_signals = receive(&[signal_hook::consts::SIGCHLD])?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|e| told("cannot become the parent of what a client leaves behind", &e))?;
         let mark = spec.env.iter().find(|(name, _)| name == names::MARK);
-        let leftovers = mark.map_or(0, |(_, id)| spawn::end_leftovers(id));
+        let leftovers = mark.map_or(0, |(_, id)| leftovers::end_marked(id));
         let mut log = LogFile::open(Path::new(names::LOGS), spec.log_segment_bytes, spec.log_segments)
             .map_err(|e| told("cannot write the log", &e))?;
         let log_start = log.end();
@@ -124,12 +125,13 @@ impl Keeper {
             log.note("WARN", &format!("killed {leftovers} processes that the keeper before left behind"));
         }
         let journal = Writer::open(Path::new(".")).map_err(|e| told("cannot write the journal", &e))?;
-        let status = Status { journal: journal.len(), ..Status::blank(std::process::id(), Timestamp::now().0) };
+        let status = Status { journal: journal.end(), ..Status::blank(std::process::id(), Timestamp::now().0) };
         Ok(Self {
             dir: dir.into(),
             _lock: lock,
             listener,
             signals,
+            child_signals,
             connections: Vec::new(),
             machine: Machine::new(spec.rules()),
             spec,
@@ -162,6 +164,10 @@ impl Keeper {
             }
             self.wait_and_serve();
         }
+        if self.journal.is_behind() {
+            let _ = self.journal.flush();
+        }
+        self.journal.release();
         let _ = std::fs::remove_file(names::SOCKET);
         // Whoever watches sees the last state before the connection ends.
         for connection in &mut self.connections {
@@ -178,8 +184,13 @@ impl Keeper {
         let due = if self.journal.is_behind() { Some(due.unwrap_or(JOURNAL_RETRY).min(JOURNAL_RETRY)) } else { due };
         let due = if self.machine.state().is_at_rest() { Some(Duration::from_secs(1)) } else { due };
         let timeout = due.map(|d| Timespec { tv_sec: d.as_secs().cast_signed(), tv_nsec: i64::from(d.subsec_nanos()) });
-        let (output_came, client_ended, signalled, knocked, spoke) = {
-            let mut fds = vec![PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+        let (output_came, client_ended, child_ended, signalled, knocked, spoke) = {
+            let mut fds = vec![
+                PollFd::new(&self.listener, PollFlags::IN),
+                PollFd::new(&self.signals, PollFlags::IN),
+                PollFd::new(&self.child_signals, PollFlags::IN),
+            ];
+            let others = fds.len();
             for connection in &self.connections {
                 let flags = if connection.to_send.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
                 fds.push(PollFd::from_borrowed_fd(connection.stream.as_fd(), flags));
@@ -199,19 +210,23 @@ impl Keeper {
                 return;
             }
             let hit = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
-            let spoke: Vec<usize> = (2..talking).filter(|at| hit(*at)).map(|at| at - 2).collect();
-            (hit(talking + 1), hit(talking), hit(1), hit(0), spoke)
+            let spoke: Vec<usize> = (others..talking).filter(|at| hit(*at)).map(|at| at - others).collect();
+            (hit(talking + 1), hit(talking), hit(2), hit(1), hit(0), spoke)
         };
         if output_came {
             self.take_output(INTAKE_BYTES);
+        }
+        if child_ended {
+            drain(&mut self.child_signals);
+            // What the client started and left to us; the client itself is waited for below, maybe in the next round.
+            leftovers::reap_children(self.client.as_ref().map(|client| client.pid));
         }
         if client_ended {
             self.bury_client();
         }
         if signalled {
             // The machine is going down, or somebody ends the keeper: the client ends first.
-            let mut seen = [0; 16];
-            while matches!(self.signals.read(&mut seen), Ok(n) if n > 0) {}
+            drain(&mut self.signals);
             if self.machine.state().is_at_rest() {
                 self.done = true;
             }
@@ -231,7 +246,7 @@ impl Keeper {
         if self.journal.is_behind() && self.last_flush.elapsed() >= JOURNAL_RETRY {
             self.last_flush = Instant::now();
             if self.journal.flush().is_ok() {
-                self.status.journal = self.journal.len();
+                self.status.journal = self.journal.end();
                 self.tell_watchers();
             }
         }
@@ -296,6 +311,7 @@ impl Keeper {
                 }
             }
             Err(detail) => {
+                self.end_leftovers();
                 self.log.note("ERROR", &detail);
                 self.record_start(None);
                 self.feed(Input::SpawnFailed { detail });
@@ -373,10 +389,22 @@ impl Keeper {
             if asked { "INFO" } else { "WARN" },
             &format!("the client ended with {exit}{}", if asked { "" } else { ", unasked" }),
         );
+        self.end_leftovers();
         let last_error = self.watcher.take_last_error();
         self.trouble = self.watcher.take_trouble();
         self.feed(Input::Exited { exit, last_error });
         self.trouble.clear();
+    }
+
+    /// No process of a client outlives it: only then is its instance stopped, and its ports are free.
+    fn end_leftovers(&mut self) {
+        let leftovers::Cleanup { found, left } = leftovers::end_children();
+        if found > 0 {
+            self.log.note("WARN", &format!("ended {found} processes that the client left behind"));
+        }
+        if left > 0 {
+            self.log.note("ERROR", &format!("{left} processes that the client left behind cannot be ended"));
+        }
     }
 
     fn record_start(&mut self, pid: Option<u32>) {
@@ -424,7 +452,7 @@ impl Keeper {
             self.status.pid = None;
             self.status.started_at = None;
         }
-        self.status.journal = self.journal.len();
+        self.status.journal = self.journal.end();
         self.tell_watchers();
     }
 
@@ -450,6 +478,9 @@ impl Keeper {
                 self.connections[at].over = true;
                 return;
             };
+            if let Some(offset) = request.ingested {
+                self.journal.drop_ingested(offset);
+            }
             if request.command != Command::Watch {
                 self.actor = request.actor;
             }
@@ -477,6 +508,21 @@ impl Keeper {
         }
         self.connections[at].flush();
     }
+}
+
+/// Has signals written to a stream instead of acting on the process.
+fn receive_signals(signals: &[i32]) -> io::Result<UnixStream> {
+    let (stream, end) = UnixStream::pair()?;
+    stream.set_nonblocking(true)?;
+    for signal in signals {
+        signal_hook::low_level::pipe::register(*signal, end.try_clone()?)?;
+    }
+    Ok(stream)
+}
+
+fn drain(signals: &mut UnixStream) {
+    let mut seen = [0; 16];
+    while matches!(signals.read(&mut seen), Ok(n) if n > 0) {}
 }
 
 /// Takes the instance's lock. The manager looks at it for a moment now and then, so a held one is tried again for a second.

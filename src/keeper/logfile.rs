@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::logbuf::segment;
 
+/// A file may be longer than its size by this part of it, so that its last line ends in it.
+const GRACE: u64 = 16;
+
 /// The writer of an instance's log.
 #[derive(Debug)]
 pub struct LogFile {
@@ -71,15 +74,18 @@ impl LogFile {
     /// Appends output of the client.
     pub fn write(&mut self, mut bytes: &[u8]) {
         while self.len + bytes.len() as u64 > self.segment_bytes {
-            // Cut behind the last line that still fits; a single line longer than a file goes where it falls.
+            // Cut behind the last line that still fits. A line that began in this file may end in it if it does so soon; one that goes
+            // on is cut where the file is full, so that output without newlines stays within its files, too.
             let room = usize::try_from(self.segment_bytes.saturating_sub(self.len)).unwrap_or(usize::MAX).min(bytes.len());
+            let grace = self.segment_bytes.saturating_add(self.segment_bytes / GRACE).saturating_sub(self.len);
+            let grace = usize::try_from(grace).unwrap_or(usize::MAX);
             let cut = match bytes[..room].iter().rposition(|b| *b == b'\n') {
                 Some(at) => at + 1,
                 None if self.len > 0 && !self.mid_line => 0,
-                None if self.len >= self.segment_bytes.saturating_mul(2) => 0,
-                None => match bytes.iter().position(|b| *b == b'\n') {
+                None => match bytes[..grace.min(bytes.len())].iter().position(|b| *b == b'\n') {
                     Some(at) => at + 1,
-                    None => break,
+                    None if bytes.len() <= grace => break,
+                    None => grace,
                 },
             };
             self.append(&bytes[..cut]);
@@ -227,9 +233,23 @@ mod tests {
         for _ in 0..500 {
             log.write(&[b'x'; 100]);
         }
-        let kept: u64 = segment::list(dir.path()).unwrap().iter().map(|s| s.len).sum();
-        assert!(kept <= 6000, "{kept}");
+        let files = segment::list(dir.path()).unwrap();
+        assert!(files.len() <= 2 && files.iter().all(|file| file.len <= 1000 + 1000 / GRACE), "{files:?}");
         assert_eq!(log.end(), 50_000);
+        // However it is written, and whatever comes between.
+        let mut log = LogFile::open(dir.path(), 1000, 2).unwrap();
+        let mut end = log.end();
+        for (n, size) in [3000, 1, 999, 1062, 1063, 64, 7000, 130].into_iter().cycle().take(400).enumerate() {
+            let mut piece = vec![b'x'; size];
+            if n % 5 == 0 {
+                piece[size / 2] = b'\n';
+            }
+            log.write(&piece);
+            end += size as u64;
+            let files = segment::list(dir.path()).unwrap();
+            assert!(files.len() <= 2 && files.iter().all(|file| file.len <= 1000 + 1000 / GRACE), "{files:?}");
+            assert_eq!(files.last().unwrap().end(), end);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! Layer 1: no database, no HTTP, no async runtime; small enough to run fifty of.
 //!
 //! * [`machine`]: the lifecycle as a pure state machine; [`backoff`]: how long to wait between tries.
-//! * [`keep`]: the process; [`spawn`]: how a client is started; [`logfile`]: its output on disk;
+//! * [`keep`]: the process; [`spawn`]: how a client is started; [`leftovers`]: how the processes it leaves behind are ended;
+//!   [`logfile`]: its output on disk;
 //!   [`watcher`]: what is learnt from it and how much there was; [`connection`]: one conversation.
 //! * [`protocol`]: what manager and keeper say to each other; [`journal`]: what the keeper writes down; [`client`]: the manager's side.
 
@@ -16,6 +17,7 @@ pub mod client;
 pub mod connection;
 pub mod journal;
 pub mod keep;
+pub mod leftovers;
 pub mod logfile;
 pub mod machine;
 pub mod protocol;

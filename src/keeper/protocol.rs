@@ -128,6 +128,9 @@ pub struct Request {
     /// Who asks, for the history: `page`, `api`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// The manager has the journal in its database up to this offset, so the keeper may drop entries below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingested: Option<u64>,
 }
 
 /// A line from the keeper: how things are now.
@@ -162,7 +165,7 @@ pub struct Status {
     /// The last ERROR line of the last client that ended.
     #[serde(default)]
     pub last_error: Option<String>,
-    /// Length of the journal in bytes; what is below it has been written.
+    /// The journal's offset behind its last entry; what is below it has been written.
     #[serde(default)]
     pub journal: u64,
     /// What the keeper has taken of the client's output so far; absent from a keeper that does not count.
@@ -237,7 +240,7 @@ mod tests {
         assert_eq!((status.v, status.state, status.pid, status.failures), (2, State::Running, Some(9), 0));
         let spec: Spec = serde_json::from_str(r#"{"program":"/bin/x","args":[],"env":[]}"#).unwrap();
         assert_eq!((spec.grace_ms, spec.log_segments, spec.policy), (15_000, 5, Policy::OnFailure));
-        let request = Request { v: VERSION, command: Command::Restart, id: None, actor: None };
+        let request = Request { v: VERSION, command: Command::Restart, id: None, actor: None, ingested: None };
         assert_eq!(String::from_utf8(line(&request)).unwrap(), "{\"v\":1,\"command\":\"restart\"}\n");
     }
 }

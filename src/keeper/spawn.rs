@@ -152,40 +152,6 @@ fn become_client(args: &ExecArgs) -> String {
     format!("cannot run {}: {error}{advice}", Path::new(program).display())
 }
 
-/// Kills what a killed keeper left behind: the parent-death signal reaches the client itself but not its descendants. They are known
-/// by the mark of the instance `id` in their environment, never by a process id, which may long be somebody else's. Returns how many there
-/// were, once they are gone or two seconds have passed.
-#[must_use]
-pub fn end_leftovers(id: &str) -> usize {
-    let mark = format!("{}={id}", super::names::MARK);
-    let first = marked(&mark);
-    for _ in 0..200 {
-        let left = marked(&mark);
-        if left.is_empty() {
-            break;
-        }
-        for pid in left {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    first.len()
-}
-
-fn marked(mark: &str) -> Vec<Pid> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let bears_mark = |entry: &std::fs::DirEntry| {
-        // Processes of others cannot be read; a zombie has no environment any more.
-        std::fs::read(entry.path().join("environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|one| one == mark.as_bytes()))
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry)))
-        .filter(|(_, entry)| bears_mark(entry))
-        .filter_map(|(pid, _)| Pid::from_raw(pid))
-        .collect()
-}
-
 /// Sends a signal to the client's whole group; to the process alone while it has not made its group yet.
 pub fn signal_group(pid: u32, signal: Signal) {
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };

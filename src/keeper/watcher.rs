@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::protocol::Lines;
+use super::protocol::{self, Lines};
 use crate::logbuf::level::{Level, level_of_line};
 
 /// So much of an ERROR line is kept, bytes.
@@ -14,6 +14,8 @@ const TROUBLE_LINES: usize = 16;
 const BARE_LINES: usize = 8;
 /// So much of each, bytes.
 const TROUBLE_BYTES: usize = 400;
+/// So much of all of them together as it is written down, bytes; the newest stay.
+const ALL_TROUBLE_BYTES: usize = 5 * 1024;
 
 /// Looks at every line of output, over all runs of the client under one keeper.
 #[derive(Debug, Default)]
@@ -124,11 +126,22 @@ impl LineWatcher {
         Some(String::from_utf8_lossy(&line).trim().to_owned())
     }
 
-    /// The last warnings, errors and lines outside the client's format of this run, oldest first, each cut to 400 bytes.
+    /// The last warnings, errors and lines outside the client's format of this run, oldest first, each cut to 400 bytes and all
+    /// together to 5 KiB.
     pub fn take_trouble(&mut self) -> Vec<String> {
         let mut lines: Vec<(u64, Vec<u8>)> = self.trouble.take().into_iter().chain(self.bare.take()).collect();
         lines.sort_by_key(|(number, _)| *number);
-        lines.into_iter().map(|(_, line)| String::from_utf8_lossy(&line).trim_end().to_owned()).collect()
+        let mut room = ALL_TROUBLE_BYTES;
+        let texts = lines.into_iter().rev().map(|(_, line)| String::from_utf8_lossy(&line).trim_end().to_owned());
+        let mut kept: Vec<String> = texts
+            .take_while(|text| {
+                let fits = room.checked_sub(protocol::line(text).len());
+                room = fits.unwrap_or(0);
+                fits.is_some()
+            })
+            .collect();
+        kept.reverse();
+        kept
     }
 }
 
@@ -209,6 +222,21 @@ mod tests {
         assert_eq!(trouble.len(), TROUBLE_LINES + BARE_LINES);
         assert!(trouble[0].ends_with("trouble 84") && trouble[22].ends_with("trouble 99"), "{trouble:?}");
         assert!(trouble[23].starts_with("  x") && trouble[23].len() == TROUBLE_BYTES, "{trouble:?}");
+    }
+
+    /// Control characters take six times their length in JSON.
+    #[test]
+    fn last_words_have_a_bound_whatever_they_hold() {
+        for (filling, at_least) in [("x", 10), ("\u{1}", 1), ("\u{fffd}", 3)] {
+            let mut watcher = LineWatcher::default();
+            for n in 0..100 {
+                watcher.look(format!("2026-11-22T21:28:39.731870Z ERROR a: {n} {}\n", filling.repeat(1000)).as_bytes());
+            }
+            let trouble = watcher.take_trouble();
+            assert!(trouble.len() >= at_least, "{filling:?}: {}", trouble.len());
+            assert!(trouble.last().unwrap().contains(" a: 99 "), "the newest stay");
+            assert!(serde_json::to_string(&trouble).unwrap().len() <= ALL_TROUBLE_BYTES + 100);
+        }
     }
 
     #[test]

@@ -20,8 +20,10 @@ use super::tls::Tls;
 
 /// A TLS handshake takes so long at most.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Somebody who takes nothing of what is written for so long is gone.
+/// Somebody who is behind with what is written and takes less than [`LEAST`] of it for so long is let go.
 const STALL: Duration = Duration::from_secs(60);
+/// Bytes that have to be taken within [`STALL`]: half a kilobyte a second. Without it, one byte a second keeps a seat for ever.
+const LEAST: usize = 32 * 1024;
 /// Pauses after a failure to accept, growing from the first to the last: with all open files in use it would fail again at once.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// Who is told that there is no seat, at once; the others are cut off.
@@ -112,7 +114,7 @@ impl Door {
                     let _seat = seat;
                     let side = Side { address: Some(address), tls: tls.is_some() };
                     match tls {
-                        None => talk.hold(Stalling::new(stream, STALL), side).await,
+                        None => talk.hold(Stalling::new(stream, STALL, LEAST), side).await,
                         Some(tls) => shake_hands(stream, &tls, side, talk).await,
                     }
                 });
@@ -122,7 +124,7 @@ impl Door {
                 let talk = talk.clone();
                 talks.spawn(async move {
                     let _seat = seat;
-                    talk.hold(Stalling::new(stream, STALL), Side { address: None, tls: false }).await;
+                    talk.hold(Stalling::new(stream, STALL, LEAST), Side { address: None, tls: false }).await;
                 });
             }
         }
@@ -162,7 +164,7 @@ async fn shake_hands(stream: TcpStream, tls: &Tls, side: Side, talk: Talk) {
         if count == 1 && first[0] != 22 {
             return Ok(Err(stream));
         }
-        tls.acceptor().accept(Stalling::new(stream, STALL)).await.map(Ok)
+        tls.acceptor().accept(Stalling::new(stream, STALL, LEAST)).await.map(Ok)
     };
     let shaken = tokio::select! {
         () = talk.stop.cancelled() => return,

@@ -1,36 +1,67 @@
-//! A stream whose other end may not take what is written for long without taking anything.
+//! A stream whose other end has to keep taking what is written, at a minimum rate.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The stream; its writes end with `TimedOut` after so long without progress.
+/// The stream; its writes end with `TimedOut` when the other end falls behind and then takes less than `least` bytes within `limit`.
 pub(super) struct Stalling<S> {
     stream: S,
     limit: Duration,
-    /// Runs while a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+    least: usize,
+    /// What the other end has taken since it fell behind; none while it keeps up.
+    backlog: Option<Backlog>,
+}
+
+/// A period of `limit` in which something waits to be written.
+struct Backlog {
+    end: Pin<Box<Sleep>>,
+    taken: usize,
 }
 
 impl<S> Stalling<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None }
+    pub(super) fn new(stream: S, limit: Duration, least: usize) -> Self {
+        Self { stream, limit, least, backlog: None }
     }
 
-    fn judge<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.waiting = None;
-            return outcome;
+    /// Counts what a write achieved. `taken` says how many bytes that were.
+    fn judge<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+        taken: impl FnOnce(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        let (limit, least) = (self.limit, self.least);
+        match (&outcome, &mut self.backlog) {
+            (Poll::Ready(Ok(value)), Some(backlog)) => backlog.taken += taken(value),
+            (Poll::Pending, backlog) => {
+                backlog.get_or_insert_with(|| Backlog { end: Box::pin(sleep_until(Instant::now() + limit)), taken: 0 });
+            }
+            _ => return outcome,
         }
-        let limit = self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
-        // A timer that has fired once would be ready for ever.
-        ready!(waiting.as_mut().poll(cx));
-        waiting.as_mut().reset(Instant::now() + limit);
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let Some(backlog) = &mut self.backlog else { return outcome };
+        // Polled until it waits, so that it wakes this task whether or not the other end takes anything.
+        while backlog.end.as_mut().poll(cx).is_ready() {
+            if backlog.taken < least {
+                self.backlog = None;
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            backlog.taken = 0;
+            backlog.end.as_mut().reset(Instant::now() + limit);
+        }
+        outcome
+    }
+
+    /// Everything was written: the other end keeps up.
+    fn settle<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let outcome = self.judge(cx, outcome, |_| 0);
+        if outcome.is_ready() {
+            self.backlog = None;
+        }
+        outcome
     }
 }
 
@@ -43,12 +74,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.judge(cx, outcome)
+        self.judge(cx, outcome, |taken| *taken)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.judge(cx, outcome)
+        self.judge(cx, outcome, |taken| *taken)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -57,12 +88,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.judge(cx, outcome)
+        self.settle(cx, outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.judge(cx, outcome)
+        self.settle(cx, outcome)
     }
 }
 
@@ -75,7 +106,7 @@ mod tests {
     async fn a_reader_that_takes_nothing_ends_the_writing_and_a_slow_one_does_not() {
         let limit = Duration::from_millis(200);
         let (near, mut far) = tokio::io::duplex(16);
-        let mut near = Stalling::new(near, limit);
+        let mut near = Stalling::new(near, limit, 16);
         let slow = tokio::spawn(async move {
             let mut buffer = [0; 16];
             for _ in 0..8 {
@@ -87,10 +118,50 @@ mod tests {
         // 400 ms in all, never 200 ms without progress.
         near.write_all(&[1; 128]).await.unwrap();
         let _far = slow.await.unwrap();
+        near.flush().await.unwrap();
         near.write_all(&[1; 16]).await.unwrap();
         let begun = std::time::Instant::now();
         let error = near.write_all(&[1; 16]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() >= limit);
+    }
+
+    /// Each byte taken is progress, but not enough of it.
+    #[tokio::test]
+    async fn a_reader_of_single_bytes_is_let_go_after_one_period() {
+        let limit = Duration::from_millis(300);
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut near = Stalling::new(near, limit, 100);
+        let trickle = tokio::spawn(async move {
+            while far.read_u8().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        let begun = std::time::Instant::now();
+        let error = near.write_all(&[1; 1000]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= limit && begun.elapsed() < limit * 2, "{:?}", begun.elapsed());
+        drop(near);
+        trickle.await.unwrap();
+    }
+
+    /// A little now and then, each time taken at once, is an event stream.
+    #[tokio::test]
+    async fn a_stream_with_little_to_say_goes_on() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut near = Stalling::new(near, Duration::from_millis(100), 1000);
+        let reader = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            far.read_to_end(&mut heard).await.unwrap();
+            heard.len()
+        });
+        for _ in 0..10 {
+            // Longer than the pipe, so that the writing waits for the reader each time.
+            near.write_all(&[1; 20]).await.unwrap();
+            near.flush().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(60)).await;
+        }
+        drop(near);
+        assert_eq!(reader.await.unwrap(), 200);
     }
 }

@@ -10,6 +10,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::visible;
+
 /// A run of text in one style.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -20,8 +22,8 @@ pub struct Span {
 }
 
 /// Takes a message apart into runs of one style. Colours and the four attributes above are kept (of 256 and true colours
-/// the nearest of the sixteen); every other escape and control character is removed; characters that reverse or isolate the
-/// direction of text are shown as `[U+202E]`. An escape sequence that is never finished hides no more than its own line.
+/// the nearest of the sixteen); every other escape and control character is removed; characters that hide something or turn
+/// the direction of text are shown as `[U+202E]`. An escape sequence that is never finished hides no more than its own line.
 #[must_use]
 pub fn spans(text: &str) -> Vec<Span> {
     if is_clean(text) {
@@ -47,12 +49,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 /// Whether there is nothing to remove, replace or colour: nearly always.
 fn is_clean(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t'))
-        || !text.chars().any(|c| (c.is_control() && !matches!(c, '\n' | '\t')) || turns_text(c))
-}
-
-/// Marks, embeddings, overrides and isolates of the Unicode bidirectional algorithm (UAX #9).
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || !(visible::has_hidden(text) || text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')))
 }
 
 /// The sixteen colours as xterm draws them, in the order of their codes.
@@ -220,9 +217,8 @@ impl Painter {
 
 impl vte::Perform for Painter {
     fn print(&mut self, c: char) {
-        if turns_text(c) {
-            // Writing to a string cannot fail.
-            let _ = write!(self.text, "[U+{:04X}]", u32::from(c));
+        if visible::is_hidden(c, self.text.chars().next_back()) {
+            visible::push_code(&mut self.text, c);
         } else if !c.is_control() {
             self.text.push(c);
         }
@@ -344,7 +340,7 @@ mod tests {
         #[test]
         fn no_control_character_survives(text in r#"([\PC\n\t]|\x1b\[|\x1b|[0-9;:]{1,6}m|[\x00-\x1f\x7f-\u{9f}\u{2028}-\u{202f}\u{2066}]){0,40}"#) {
             let left = plain(&text);
-            prop_assert!(left.chars().all(|c| matches!(c, '\n' | '\t') || !(c.is_control() || turns_text(c))), "{left:?}");
+            prop_assert!(left.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()) && !visible::has_hidden(&left), "{left:?}");
             prop_assert_eq!(left.matches('\n').count(), text.matches('\n').count());
             prop_assert_eq!(plain(&left), left.as_ref());
             let runs = spans(&text);

@@ -34,7 +34,12 @@ pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
     let mut piece = vec![0; PIECE];
     for file in segment::list(dir)?.into_iter().filter(|file| file.end() > from && file.base < to) {
         let begin = from.max(file.base);
-        let mut reader = File::open(&file.path)?;
+        let mut reader = match File::open(&file.path) {
+            Ok(reader) => reader,
+            // Deleted since it was listed.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
         reader.seek(SeekFrom::Start(begin - file.base))?;
         let mut at = begin;
         let mut line_start = begin;

@@ -9,8 +9,8 @@
 //! Reads of files go to threads for blocking work. The ten looks a second are two calls of `stat` on a file that is in use
 //! all the time; handing these to another thread would cost more than they do. Must not know: HTTP, what events become.
 
-use super::record::{Parser, Record};
-pub use super::ring::{BATCH, RESUME_RECORDS, RING_BYTES, RING_RECORDS};
+use super::record::{Parser, Raw, Record, SHOWN_MAX};
+pub use super::ring::{BATCH, BATCH_BYTES, RESUME_RECORDS, RING_BYTES, RING_RECORDS};
 use super::ring::{Mark, Ring, View};
 use super::stream::{CHUNK, Cursor, Step};
 use super::tail::Log;
@@ -27,8 +27,6 @@ use tokio_util::sync::CancellationToken;
 pub const TICK: Duration = Duration::from_millis(100);
 /// A follower that missed no more lines than this gets them from the files.
 pub const CATCH_UP_LINES: u64 = 2_000;
-/// Most bytes of text one event takes from files, beyond its first record. (Those from the ring are shared.)
-const BATCH_BYTES: usize = 256 * 1024;
 /// When nothing comes, the directory is looked at once in so many ticks, in case files were deleted under the reader.
 const LOOK_AROUND_TICKS: u32 = 10;
 
@@ -73,8 +71,13 @@ struct State {
 impl Hub {
     /// A hub for the log in `dir`, which need not exist (yet). `shutdown` ends the task and all followers.
     pub fn new(dir: impl Into<PathBuf>, shutdown: CancellationToken) -> Self {
-        let published = watch::Sender::new(0);
-        Self(Arc::new(Shared { log: Log::new(dir), shutdown, state: Mutex::default(), published }))
+        Self::of(Log::new(dir), shutdown)
+    }
+
+    /// A hub for this log.
+    #[must_use]
+    pub fn of(log: Log, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(Shared { log, shutdown, state: Mutex::default(), published: watch::Sender::new(0) }))
     }
 
     /// The log itself, for paging.
@@ -173,7 +176,7 @@ impl Tailer {
                 Ok(false) => {
                     (quiet, failing) = (if look_around { 0 } else { quiet + 1 }, false);
                     if self.parser.has_pending() {
-                        self.publish(|parser, found| parser.flush(&mut |raw| found.push((raw.to_record(), raw.lines()))));
+                        self.publish(|parser, found| parser.flush(&mut |raw| found.push(live(raw))));
                     }
                 }
                 Err(error) => {
@@ -201,13 +204,13 @@ impl Tailer {
                         came = true;
                         let bytes = std::mem::take(&mut self.buffer);
                         self.publish(|parser, found| {
-                            parser.push(&bytes[..length], &mut |raw| found.push((raw.to_record(), raw.lines())));
+                            parser.push(&bytes[..length], &mut |raw| found.push(live(raw)));
                         });
                         self.buffer = bytes;
                     }
                     Ok(Step::Gap(to)) => {
                         came = true;
-                        self.publish(|parser, found| parser.jump(to, &mut |raw| found.push((raw.to_record(), raw.lines()))));
+                        self.publish(|parser, found| parser.jump(to, &mut |raw| found.push(live(raw))));
                         // Followers find out from the files what is missing.
                         self.shared.state().begin_ring(Mark { seq: to, lines: self.parser.lines().cast_signed() });
                         self.shared.published.send_replace(to);
@@ -238,6 +241,11 @@ impl Tailer {
         }
         self.shared.published.send_replace(end);
     }
+}
+
+/// A record as followers get it, and its line.
+fn live(raw: Raw<'_>) -> (Record, u64) {
+    (raw.to_record(SHOWN_MAX), raw.lines())
 }
 
 impl State {

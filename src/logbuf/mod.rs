@@ -6,6 +6,7 @@
 //!
 //! * [`segment`]: names of the files, and which there are. [`level`]: the header of a line. Both are for the keeper, too.
 //! * [`record`]: bytes to records. [`filter`]: which of them are wanted. [`ansi`]: terminal escapes in their messages.
+//! * [`mask`]: secret keys in what the client wrote, which nobody is shown.
 //! * [`tail`]: pages of records, forward and backward, and everything as text. Blocks on the disk (through `stream`).
 //! * [`count`]: lines by level. [`hub`]: following live, for many viewers at the cost of one (through `ring`).
 //!
@@ -16,6 +17,7 @@ pub mod count;
 pub mod filter;
 pub mod hub;
 pub mod level;
+pub mod mask;
 pub mod record;
 mod ring;
 pub mod segment;
@@ -28,5 +30,6 @@ mod test_writer;
 pub use filter::Filter;
 pub use hub::{Event, Follower, Hub};
 pub use level::Level;
+pub use mask::SecretMask;
 pub use record::Record;
 pub use tail::{Log, Page};

@@ -12,12 +12,16 @@
 
 use super::ansi;
 use super::level::{self, KEEPER_TARGET, Level};
+use super::mask::{self, SecretMask};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::ops::Range;
 
 /// Most bytes kept of one line, and of one record with its header; the rest is counted but not kept.
 pub const TEXT_MAX: usize = 64 * 1024;
+
+/// Most bytes of a record's message that are shown beside others. A record that is asked for alone is shown up to [`TEXT_MAX`].
+pub const SHOWN_MAX: usize = 4 * 1024;
 
 /// The grid, in bytes of the stream, on which text without headers is cut. Two cells and a line of 8 KiB make [`TEXT_MAX`],
 /// so that records of ordinary lines are never truncated.
@@ -39,9 +43,14 @@ pub struct Record {
     #[serde(serialize_with = "without_escapes")]
     #[schemars(with = "String")]
     pub message: String,
-    /// Whether the text was longer than [`TEXT_MAX`] and is cut.
-    #[serde(skip)]
-    pub truncated: bool,
+    /// How many bytes are missing at the end of `message`, because it is too long to be shown here; absent if none are.
+    #[serde(rename = "omitted_bytes", skip_serializing_if = "is_zero")]
+    pub omitted: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn without_escapes<S: Serializer>(message: &str, s: S) -> Result<S::Ok, S::Error> {
@@ -103,14 +112,15 @@ impl<'a> Raw<'a> {
         &self.pending.text[self.pending.header.target.clone()]
     }
 
-    /// Copies it out; bytes that are not UTF-8 become U+FFFD.
+    /// Copies it out, at most `longest` bytes of the message; bytes that are not UTF-8 become U+FFFD.
     #[must_use]
-    pub fn to_record(self) -> Record {
+    pub fn to_record(self, longest: usize) -> Record {
         let ascii = |range: &Range<usize>| {
             (!range.is_empty()).then(|| String::from_utf8_lossy(&self.pending.text[range.clone()]).into_owned())
         };
-        let mut message = self.message();
-        if self.pending.truncated
+        let whole = self.message();
+        let mut message = &whole[..whole.len().min(longest)];
+        if (self.pending.dropped > 0 || message.len() < whole.len())
             && let Some(last) = message.utf8_chunks().last()
         {
             // The cut may have gone through a character.
@@ -122,7 +132,7 @@ impl<'a> Raw<'a> {
             level: self.pending.header.level,
             target: ascii(&self.pending.header.target),
             message: String::from_utf8_lossy(message).into_owned(),
-            truncated: self.pending.truncated,
+            omitted: self.pending.dropped + (whole.len() - message.len()) as u64,
         }
     }
 }
@@ -137,7 +147,8 @@ struct Pending {
     /// Positions in `text`.
     header: level::Parts,
     text: Vec<u8>,
-    truncated: bool,
+    /// Bytes for which there was no room.
+    dropped: u64,
 }
 
 /// Makes records of bytes given in pieces of any size. Holds at most two times [`TEXT_MAX`] bytes.
@@ -149,8 +160,13 @@ pub struct Parser {
     line_start: u64,
     /// Lines ended so far.
     lines: u64,
-    /// The beginning of a line whose end has not come yet, at most [`TEXT_MAX`] bytes of it.
+    /// The beginning of a line whose end has not come yet, as far as there is room.
     partial: Vec<u8>,
+    /// Bytes of that line for which there was no room.
+    dropped: u64,
+    /// What comes next may be the rest of a line, or of a secret in it.
+    is_cut: bool,
+    mask: SecretMask,
     /// The cell in which the last header began; none if that is not known to matter.
     anchor: Option<u64>,
     pending: Pending,
@@ -165,6 +181,9 @@ impl Parser {
             line_start: at,
             lines: 0,
             partial: Vec::new(),
+            dropped: 0,
+            is_cut: true,
+            mask: SecretMask::default(),
             anchor: None,
             pending: Pending {
                 open: false,
@@ -173,9 +192,15 @@ impl Parser {
                 lines: 0,
                 header: level::Parts { timestamp: 0..0, level: Level::Error, target: 0..0, message: 0 },
                 text: Vec::new(),
-                truncated: false,
+                dropped: 0,
             },
         }
+    }
+
+    /// The same, with the secrets of `mask` covered.
+    #[must_use]
+    pub fn masked(self, mask: SecretMask) -> Self {
+        Self { mask, ..self }
     }
 
     /// The same, when the last header before `at` is known to begin at stream offset `header`.
@@ -209,14 +234,24 @@ impl Parser {
     }
 
     /// Takes the next bytes and gives the records that are known to have ended.
-    pub fn push(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
+        if self.mask.finds_in(bytes) {
+            let mut clean = bytes.to_vec();
+            self.mask.cover(&mut clean);
+            self.split(&clean, emit);
+        } else {
+            self.split(bytes, emit);
+        }
+    }
+
+    fn split(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
         while let Some(length) = through_newline(bytes) {
             let (line, rest) = bytes.split_at(length);
             bytes = rest;
             self.at += length as u64;
             let line = &line[..length - 1];
-            if self.partial.is_empty() {
-                self.line(line, emit);
+            if self.partial.is_empty() && !self.is_cut {
+                self.line(line, 0, emit);
             } else {
                 self.keep(line);
                 self.end_partial(emit);
@@ -238,37 +273,45 @@ impl Parser {
     /// The stream goes on at offset `to`, what lies between is lost: ends the line and the record that are being collected.
     pub fn jump(&mut self, to: u64, emit: &mut impl FnMut(Raw<'_>)) {
         if !self.partial.is_empty() {
+            // A secret that came in part is covered before the rest is missed.
+            self.mask.cover_end(&mut self.partial);
             self.end_partial(emit);
         }
         self.flush(emit);
-        (self.at, self.line_start, self.anchor) = (to, to, None);
+        (self.at, self.line_start, self.anchor, self.is_cut) = (to, to, None, true);
     }
 
-    /// Keeps a piece of an incomplete line, as far as there is room. One byte above the limit is kept, to tell that it is cut.
+    /// Keeps a piece of an incomplete line, as far as there is room. A secret that begins within [`TEXT_MAX`] is kept whole, to be covered.
     fn keep(&mut self, piece: &[u8]) {
-        let room = TEXT_MAX + 1 - self.partial.len();
-        self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
+        let room = (TEXT_MAX + mask::LONGEST).saturating_sub(self.partial.len()).min(piece.len());
+        self.partial.extend_from_slice(&piece[..room]);
+        self.dropped += (piece.len() - room) as u64;
     }
 
     fn end_partial(&mut self, emit: &mut impl FnMut(Raw<'_>)) {
         let mut partial = std::mem::take(&mut self.partial);
-        self.line(&partial, emit);
+        self.mask.cover(&mut partial);
+        if std::mem::take(&mut self.is_cut) {
+            self.mask.cover_start(&mut partial);
+        }
+        let dropped = std::mem::take(&mut self.dropped);
+        self.line(&partial, dropped, emit);
         partial.clear();
         self.partial = partial;
     }
 
-    /// A whole line, from `line_start` to `at`.
-    fn line(&mut self, line: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
+    /// A line from `line_start` to `at`, without `dropped` bytes at its end.
+    fn line(&mut self, line: &[u8], dropped: u64, emit: &mut impl FnMut(Raw<'_>)) {
         let start = std::mem::replace(&mut self.line_start, self.at);
         self.lines += 1;
-        let cut = line.len() > TEXT_MAX;
-        let line = if cut { &line[..TEXT_MAX] } else { trim_returns(line) };
+        let dropped = dropped + line.len().saturating_sub(TEXT_MAX) as u64;
+        let line = if dropped > 0 { &line[..line.len().min(TEXT_MAX)] } else { trim_returns(line) };
         let cell = start / CELL;
         if let Some(header) = level::parts(line) {
             self.flush(emit);
             self.anchor = Some(cell);
             let is_note = line[header.target.clone()] == *KEEPER_TARGET.as_bytes();
-            self.open(start, header, line, cut);
+            self.open(start, header, line, dropped);
             if is_note {
                 self.flush(emit);
             }
@@ -283,31 +326,30 @@ impl Parser {
             self.pending.lines = self.lines;
             self.pending.append(b"\n");
             self.pending.append(line);
-            self.pending.truncated |= cut;
+            self.pending.dropped += dropped;
         } else if !line.trim_ascii().is_empty() {
-            self.open(start, level::Parts { timestamp: 0..0, level: Level::Error, target: 0..0, message: 0 }, line, cut);
+            self.open(start, level::Parts { timestamp: 0..0, level: Level::Error, target: 0..0, message: 0 }, line, dropped);
         }
     }
 
-    fn open(&mut self, start: u64, header: level::Parts, line: &[u8], cut: bool) {
+    fn open(&mut self, start: u64, header: level::Parts, line: &[u8], dropped: u64) {
         let pending = &mut self.pending;
         (pending.open, pending.start, pending.seq, pending.lines) = (true, start, self.at, self.lines);
         pending.header = header;
-        pending.truncated = false;
+        pending.dropped = 0;
         pending.text.clear();
         pending.append(line);
-        pending.truncated |= cut;
+        pending.dropped += dropped;
     }
 }
 
 impl Pending {
     /// Adds text as far as there is room; nothing more once some had to be left out.
     fn append(&mut self, text: &[u8]) {
-        if !self.truncated {
-            let room = TEXT_MAX - self.text.len();
-            self.text.extend_from_slice(&text[..text.len().min(room)]);
-            self.truncated = text.len() > room;
-        }
+        let room = if self.dropped > 0 { 0 } else { TEXT_MAX - self.text.len() };
+        let taken = text.len().min(room);
+        self.text.extend_from_slice(&text[..taken]);
+        self.dropped += (text.len() - taken) as u64;
     }
 }
 
@@ -332,7 +374,7 @@ mod tests {
 
     fn records(mut parser: Parser, pieces: &[&[u8]]) -> Vec<Record> {
         let mut found = Vec::new();
-        let mut emit = |raw: Raw<'_>| found.push(raw.to_record());
+        let mut emit = |raw: Raw<'_>| found.push(raw.to_record(TEXT_MAX));
         for piece in pieces {
             parser.push(piece, &mut emit);
         }
@@ -367,7 +409,7 @@ mod tests {
             if file.extension().is_some_and(|e| e == "log") {
                 let text = std::fs::read_to_string(&file).unwrap();
                 for record in of(&text) {
-                    assert!(record.target.is_some() && record.timestamp.is_some() && !record.truncated, "{record:?}");
+                    assert!(record.target.is_some() && record.timestamp.is_some() && record.omitted == 0, "{record:?}");
                     seen += 1;
                 }
             }
@@ -418,13 +460,13 @@ mod tests {
         let mut parser = Parser::new(0);
         let mut found = Vec::new();
         let first = format!("{T}  WARN a: one\ntwo\nthr");
-        parser.push(first.as_bytes(), &mut |raw| found.push(raw.to_record()));
+        parser.push(first.as_bytes(), &mut |raw| found.push(raw.to_record(TEXT_MAX)));
         assert!(found.is_empty() && parser.has_pending());
         assert_eq!((parser.complete(), parser.at()), (first.len() as u64 - 3, first.len() as u64));
-        parser.flush(&mut |raw| found.push(raw.to_record()));
+        parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         assert_eq!((found[0].seq, found[0].message.as_str()), (first.len() as u64 - 3, "one\ntwo"));
-        parser.push(b"ee\n", &mut |raw| found.push(raw.to_record()));
-        parser.flush(&mut |raw| found.push(raw.to_record()));
+        parser.push(b"ee\n", &mut |raw| found.push(raw.to_record(TEXT_MAX)));
+        parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         assert_eq!((found[1].level, found[1].message.as_str(), found[1].seq), (Level::Error, "three", first.len() as u64 + 3));
         // Reading on after the first record gives the same second one.
         assert_eq!(records(Parser::new(found[0].seq), &[b"three\n"]), found[1..]);
@@ -444,16 +486,62 @@ mod tests {
         let piece = "é".repeat(5_000);
         for _ in 0..1_000 {
             parser.push(piece.as_bytes(), &mut |_| unreachable!());
-            assert!(parser.partial.capacity() <= 2 * TEXT_MAX);
+            assert!(parser.partial.capacity() <= 2 * TEXT_MAX + 128);
         }
         let mut found = Vec::new();
-        parser.push(b"\nafter\n", &mut |raw| found.push(raw.to_record()));
-        parser.flush(&mut |raw| found.push(raw.to_record()));
+        parser.push(b"\nafter\n", &mut |raw| found.push(raw.to_record(TEXT_MAX)));
+        parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         let end = (head.len() + 1_000 * piece.len() + 1) as u64;
-        assert_eq!((found[0].seq, found[0].truncated, found[0].level), (end, true, Level::Debug));
+        assert_eq!((found[0].seq, found[0].level), (end, Level::Debug));
+        assert_eq!(found[0].omitted + found[0].message.len() as u64, 1_000 * piece.len() as u64);
         assert!(found[0].message.len() > TEXT_MAX - 100 && found[0].message.chars().all(|c| c == 'é'));
         assert_eq!((found[1].seq, found[1].message.as_str()), (end + 6, "after"));
         assert_eq!(parser.lines(), 2);
+    }
+
+    #[test]
+    fn a_message_is_shown_up_to_a_limit_and_the_rest_is_counted() {
+        let text = format!("{T}  INFO a: {}\n{T}  INFO a: short\n", "é".repeat(3_000));
+        let mut parser = Parser::new(0);
+        let mut found = Vec::new();
+        let mut emit = |raw: Raw<'_>| found.push((raw.to_record(SHOWN_MAX + 1), raw.to_record(TEXT_MAX)));
+        parser.push(text.as_bytes(), &mut emit);
+        parser.flush(&mut emit);
+        let (cut, whole) = &found[0];
+        assert_eq!((cut.message.len(), cut.omitted), (SHOWN_MAX, 6_000 - SHOWN_MAX as u64), "no character is cut in two");
+        assert_eq!((whole.message.len(), whole.omitted), (6_000, 0));
+        assert!(serde_json::to_string(cut).unwrap().ends_with(r#","omitted_bytes":1904}"#));
+        assert_eq!(found[1].0, found[1].1);
+    }
+
+    #[test]
+    fn secrets_are_covered_wherever_pieces_and_limits_cut_them() {
+        const KEY: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
+        let mask = SecretMask::default();
+        mask.add(KEY);
+        let stars = "*".repeat(KEY.len());
+        let text = format!("{T}  INFO a: key {KEY} end\n  {KEY}\n{T}  WARN a: {}{KEY}\n", "x ".repeat(TEXT_MAX / 2 - 30));
+        for size in [1, 7, 60, 50_000, text.len()] {
+            let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+            let found = records(Parser::new(0).masked(mask.clone()), &pieces);
+            assert_eq!(found[0].message, format!("key {stars} end\n  {stars}"), "{size}");
+            assert!(
+                found[1].omitted == 26 && found[1].message.ends_with(&format!("x {}", "*".repeat(23))),
+                "{size}: {} {:?}",
+                found[1].omitted,
+                &found[1].message[found[1].message.len() - 60..]
+            );
+            assert_eq!(found[1].seq, text.len() as u64);
+        }
+        // Reading begins within a key, and a gap comes within another.
+        let mut parser = Parser::new(0).masked(mask);
+        let mut found = Vec::new();
+        let mut emit = |raw: Raw<'_>| found.push(raw.to_record(TEXT_MAX).message);
+        parser.push(format!("{} one\ntwo {}", &KEY[20..], &KEY[..20]).as_bytes(), &mut emit);
+        parser.jump(1000, &mut emit);
+        parser.push(format!("{} three\n", &KEY[30..]).as_bytes(), &mut emit);
+        parser.flush(&mut emit);
+        assert_eq!(found, [format!("{} one\ntwo {}", "*".repeat(29), "*".repeat(20)), format!("{} three", "*".repeat(19))]);
     }
 
     #[test]
@@ -461,7 +549,7 @@ mod tests {
         let head = format!("{T}  INFO a: begin\n");
         let lines: String = (0..40_000).map(|n| format!("line {n}\n")).collect();
         let found = of(&(head + &lines));
-        assert!(found.len() > 10 && found.iter().all(|r| !r.truncated && r.message.len() <= TEXT_MAX));
+        assert!(found.len() > 10 && found.iter().all(|r| r.omitted == 0 && r.message.len() <= TEXT_MAX));
         assert!(found[0].level == Level::Info && found[1..].iter().all(|r| r.level == Level::Error));
         let all: Vec<_> = found.iter().flat_map(|r| r.message.lines()).collect();
         assert_eq!(all[1..].join("\n"), lines.trim_end());
@@ -471,7 +559,7 @@ mod tests {
     fn a_lost_part_of_the_stream_ends_line_and_record() {
         let mut parser = Parser::new(0);
         let mut found = Vec::new();
-        let mut emit = |raw: Raw<'_>| found.push(raw.to_record());
+        let mut emit = |raw: Raw<'_>| found.push(raw.to_record(TEXT_MAX));
         parser.push(b"one\ntw", &mut emit);
         parser.jump(100, &mut emit);
         parser.push(b"three\n", &mut emit);

@@ -13,6 +13,8 @@ pub const RING_RECORDS: usize = 1_000;
 pub const RING_BYTES: usize = 512 * 1024;
 /// Most records in one event.
 pub const BATCH: usize = 200;
+/// Most bytes of messages in one event, beyond its first record.
+pub const BATCH_BYTES: usize = 64 * 1024;
 /// A follower that missed more goes on with so many of the newest records, or about so many lines if the ring holds less.
 pub const RESUME_RECORDS: usize = 500;
 
@@ -77,7 +79,15 @@ impl Ring {
         let index = self.entries.partition_point(|(_, end)| end.seq <= at);
         let begin = if index == 0 { self.from } else { self.entries[index - 1].1 };
         if at == begin.seq {
-            let batch: Vec<_> = self.entries.range(index..).take(BATCH).map(|(record, _)| Arc::clone(record)).collect();
+            let mut bytes = 0;
+            let fits = |record: &Arc<Record>| {
+                bytes <= BATCH_BYTES && {
+                    bytes += record.message.len();
+                    true
+                }
+            };
+            let records = self.entries.range(index..).take(BATCH).map(|(record, _)| record);
+            let batch: Vec<_> = records.cloned().take_while(fits).collect();
             let end = self.entries[index + batch.len() - 1].1;
             return View::Records(batch, end);
         }
@@ -105,7 +115,7 @@ mod tests {
 
     fn record(seq: u64, message: &str) -> Arc<Record> {
         let message = message.to_owned();
-        Arc::new(Record { seq, timestamp: None, level: Level::Info, target: None, message, truncated: false })
+        Arc::new(Record { seq, timestamp: None, level: Level::Info, target: None, message, omitted: 0 })
     }
 
     #[test]

@@ -202,19 +202,24 @@ impl Cursor {
 
     /// The offset from which on `count` newlines come before `at`, right after a newline or at the beginning of `extent`.
     pub fn lines_back(&mut self, extent: &Range<u64>, at: u64, count: u64) -> io::Result<u64> {
-        let (mut below, mut left) = (at, count);
+        self.search_back(extent, &mut { at }, count)
+    }
+
+    /// The same from `below` on, which goes down with the search: after a failure it is what is left to be searched.
+    pub fn search_back(&mut self, extent: &Range<u64>, below: &mut u64, count: u64) -> io::Result<u64> {
+        let mut left = count;
         // Lines are short as a rule.
         let mut step = 1024;
-        while below > extent.start {
+        while *below > extent.start {
             let from = below.saturating_sub(step).max(extent.start);
-            let window = self.window(from..below)?;
-            for newline in window.iter().enumerate().rev().filter(|(_, b)| **b == b'\n').map(|(index, _)| index) {
+            let window = self.window(from..*below)?;
+            for newline in memchr::memrchr_iter(b'\n', &window) {
                 if left == 0 {
                     return Ok(from + newline as u64 + 1);
                 }
                 left -= 1;
             }
-            below = from;
+            *below = from;
             step = CHUNK as u64;
         }
         Ok(extent.start)

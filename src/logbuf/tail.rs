@@ -5,7 +5,8 @@
 //! on a thread for blocking work. Must not know: async, viewers, HTTP.
 
 use super::filter::{Filter, Matcher};
-use super::record::{Parser, Raw, Record};
+use super::mask::{SecretMask, StreamMask};
+use super::record::{Parser, Raw, Record, SHOWN_MAX, TEXT_MAX};
 use super::stream::{CHUNK, Cursor, Extents, Piece, Reading};
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -15,6 +16,22 @@ use std::path::{Path, PathBuf};
 /// Most bytes one page may search through before it is given as it is, with [`Page::scanned_all`] false. More than a keeper
 /// keeps (five segments of 10 MiB), so that ordinarily every search is complete.
 pub const SEARCH_MAX: u64 = 64 * 1024 * 1024;
+
+/// Most bytes of messages on one page, beyond its first record. With markup for every few letters a page is five times as long.
+pub const PAGE_BYTES: usize = 256 * 1024;
+/// What a record costs of that beside its message.
+const RECORD_BYTES: usize = 64;
+
+/// How much there is room for on a page.
+#[derive(Clone, Copy, Debug)]
+struct PageBudget {
+    /// Bytes of a message, if there are others beside it.
+    message: usize,
+    /// Bytes of all messages, beyond the first.
+    page: usize,
+}
+
+const PAGE_BUDGET: PageBudget = PageBudget { message: SHOWN_MAX, page: PAGE_BYTES };
 
 /// Paging backward reads blocks of this many bytes, doubled until there are enough records, up to [`BLOCK_MAX`].
 const BLOCK_MIN: u64 = 32 * 1024;
@@ -38,18 +55,28 @@ pub struct Page {
     pub lost: bool,
     /// Whether the search went to the end of what is kept, in its direction. If not, there may be more.
     pub scanned_all: bool,
+    /// Whether there are fewer records than were asked for because there was no more room for their messages.
+    pub is_full: bool,
 }
 
 /// The log of one instance: a directory of segment files. Cheap to make; holds nothing open.
 #[derive(Clone, Debug)]
 pub struct Log {
     dir: PathBuf,
+    mask: SecretMask,
+    room: PageBudget,
 }
 
 impl Log {
     /// The log in `dir`, which need not exist (yet).
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), mask: SecretMask::default(), room: PAGE_BUDGET }
+    }
+
+    /// The same, with the secrets of `mask` covered in everything that is read.
+    #[must_use]
+    pub fn masked(self, mask: SecretMask) -> Self {
+        Self { mask, ..self }
     }
 
     /// Where its segment files are.
@@ -82,8 +109,8 @@ impl Log {
         self.look().map(|view| view.end)
     }
 
-    /// The oldest `limit` records with a sequence number above `seq`. An offset within a record gives the rest of its lines,
-    /// one within a line that whole line; one in the future counts as the end.
+    /// The oldest `limit` records with a sequence number above `seq`, fewer if there is no room on the page. An offset within a record
+    /// gives the rest of its lines, one within a line that whole line; one in the future counts as the end.
     ///
     /// # Errors
     /// If the files cannot be read.
@@ -94,26 +121,32 @@ impl Log {
         let mut scan = view.scan(from)?;
         let mut page = Page { last: from, lost: from > seq, more_before: from > view.start, ..Page::default() };
         let mut looked_at = from;
-        let mut more = limit > 0;
-        while more && page.records.len() < limit && looked_at.saturating_sub(from) < SEARCH_MAX {
+        let (mut room, longest) = (self.room.page, self.room.of_message(limit));
+        let (mut more, mut is_full) = (limit > 0, limit == 0);
+        while more && !is_full && looked_at.saturating_sub(from) < SEARCH_MAX {
             more = scan.step(&mut |raw| {
-                if page.records.len() < limit {
+                if !is_full {
                     looked_at = raw.seq();
                     if matcher.wants(raw) {
-                        page.records.push(raw.to_record());
+                        let record = raw.to_record(longest);
+                        room = room.saturating_sub(cost(&record));
+                        page.records.push(record);
+                        is_full = page.records.len() == limit || room == 0;
                     }
                 }
             })?;
         }
         page.lost |= scan.reading.lost();
-        page.scanned_all = (!more && page.records.len() < limit) || looked_at == view.end;
+        page.scanned_all = (!more && !is_full) || looked_at == view.end;
+        page.is_full = is_full && page.records.len() < limit && !page.scanned_all;
         page.last = if page.scanned_all { view.end } else { looked_at };
         let nothing_here = page.more_before.then(|| from.saturating_add(1));
         page.first = page.records.first().map(|first| first.seq).or(nothing_here);
         Ok(page)
     }
 
-    /// The newest `limit` records with a sequence number below `seq`.
+    /// The newest `limit` records with a sequence number below `seq`, fewer if there is no room on the page. At the end of the log, a
+    /// line without an end that is too long to be shown as a whole anyway counts as one.
     ///
     /// # Errors
     /// If the files cannot be read.
@@ -132,7 +165,10 @@ impl Log {
         } else {
             seq
         };
-        let mut page = view.newest(upper, seq, &Matcher::of(filter), limit)?;
+        let matcher = Matcher::of(filter);
+        let longest = self.room.of_message(limit);
+        let endless = if seq > view.extents.end() { view.endless_line(&matcher, longest)? } else { None };
+        let mut page = view.newest(upper, seq, &matcher, limit, endless)?;
         page.last = match page.records.last() {
             _ if seq > view.end => view.end,
             Some(last) => last.seq,
@@ -150,7 +186,7 @@ impl Log {
     }
 
     /// Everything kept as plain text, in pieces of about 64 KiB: without a filter the bytes as they were written, otherwise
-    /// the lines of the records that pass (each record cut at [`super::record::TEXT_MAX`]). What is appended meanwhile is not
+    /// the lines of the records that pass (each record cut at [`TEXT_MAX`]). What is appended meanwhile is not
     /// part of it. Each step blocks on the disk.
     ///
     /// # Errors
@@ -158,9 +194,9 @@ impl Log {
     pub fn chunks(&self, filter: Filter) -> io::Result<Chunks> {
         let view = self.look()?;
         Ok(Chunks(Some(if filter.is_everything() {
-            Source::Bytes(view.read(view.start, view.extents.end()))
+            Source::Bytes(view.read(view.start, view.extents.end()), StreamMask::new(self.mask.clone()))
         } else {
-            Source::Records(Box::new(Scan::new(view.read(view.start, view.end), Parser::new(view.start))), filter)
+            Source::Records(Box::new(view.records(view.start, view.end, Parser::new(view.start))), filter)
         })))
     }
 
@@ -191,9 +227,10 @@ impl Log {
             more = scan.step(&mut |raw| {
                 full = full || found.records.len() >= limit || bytes >= max_bytes;
                 if !full {
-                    bytes += raw.text().len();
+                    let record = raw.to_record(SHOWN_MAX);
+                    bytes += cost(&record);
                     (found.until, found.lines) = (raw.seq(), raw.lines());
-                    found.records.push(raw.to_record());
+                    found.records.push(record);
                 }
             })?;
         }
@@ -219,8 +256,12 @@ impl Log {
     pub(super) fn lines_back(&self, to: u64, count: u64) -> io::Result<u64> {
         let mut view = self.look()?;
         let Some(extent) = view.extents.around(to) else { return Ok(to) };
-        let from = view.cursor.lines_back(&extent, to, count)?;
-        let mut scan = Scan::new(view.read(from, to), Parser::new(from));
+        let from = match view.cursor.lines_back(&extent, to, count) {
+            // Being deleted at this moment: from the oldest that is kept by now.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Extents::look(&self.dir)?.start().min(to),
+            from => from?,
+        };
+        let mut scan = view.records(from, to, Parser::new(from));
         let mut begin = None;
         let mut more = true;
         while more && begin.is_none() {
@@ -236,27 +277,42 @@ impl Log {
     /// A cursor and a parser at the newest complete line, for reading on from there for ever.
     pub(super) fn open_end(&self) -> io::Result<(Cursor, Parser)> {
         let mut view = self.look()?;
-        let parser = view.parser(view.end)?;
+        let parser = view.parser(view.end)?.masked(self.mask.clone());
         let mut cursor = view.cursor;
         cursor.seek(view.end)?;
         Ok((cursor, parser))
     }
 
-    /// Looks at what is there now. The newest segment may be deleted while the end of its last line is looked for, if the
-    /// instance is being deleted or very busy: then once more.
+    /// Looks at what is there now. While the beginning of the newest line is looked for, the files it is in may be deleted: that line
+    /// then begins with the oldest byte that is kept.
     fn look(&self) -> io::Result<View> {
-        let mut tries = 5;
-        loop {
-            let extents = Extents::look(&self.dir)?;
-            let mut cursor = Cursor::new(&self.dir, 0);
-            let newest = extents.around(extents.end()).unwrap_or(0..0);
-            match cursor.line_start(&newest, newest.end) {
-                Ok(end) => return Ok(View { dir: self.dir.clone(), start: extents.start(), end, extents, cursor }),
-                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => tries -= 1,
-                Err(e) => return Err(e),
+        let mut extents = Extents::look(&self.dir)?;
+        let mut cursor = Cursor::new(&self.dir, 0);
+        let (mut below, mut tries) = (extents.end(), 1000);
+        let end = loop {
+            // Everything up to `below` is gone by now: what is left came later, and its lines are not looked for any more.
+            let Some(newest) = extents.around(below) else { break extents.start() };
+            match cursor.search_back(&newest, &mut below, 0) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => extents = Extents::look(&self.dir)?,
+                end => break end?,
             }
-        }
+            tries -= 1;
+        };
+        let (dir, mask) = (self.dir.clone(), self.mask.clone());
+        Ok(View { dir, mask, room: self.room, start: extents.start(), end, extents, cursor })
     }
+}
+
+impl PageBudget {
+    /// For a message on a page of `limit` records.
+    fn of_message(self, limit: usize) -> usize {
+        if limit == 1 { TEXT_MAX } else { self.message }
+    }
+}
+
+/// What a record takes of a page's room.
+fn cost(record: &Record) -> usize {
+    record.message.len() + RECORD_BYTES
 }
 
 /// What [`Log::between`] found.
@@ -274,6 +330,8 @@ pub(super) struct Stretch {
 /// The log as it was at one moment.
 struct View {
     dir: PathBuf,
+    mask: SecretMask,
+    room: PageBudget,
     extents: Extents,
     /// The oldest kept offset.
     start: u64,
@@ -316,16 +374,40 @@ impl View {
     /// Reads the records from `from`, the beginning of a line, to `self.end`.
     fn scan(&mut self, from: u64) -> io::Result<Scan> {
         let parser = self.parser(from)?;
-        Ok(Scan::new(self.read(from, self.end), parser))
+        Ok(self.records(from, self.end, parser))
     }
 
-    /// The newest `limit` matching records that end below `below`, of those that end at or before `upper`, an end of a line.
-    fn newest(&mut self, upper: u64, below: u64, matcher: &Matcher<'_>, limit: usize) -> io::Result<Page> {
-        let mut found: VecDeque<Record> = VecDeque::new();
+    /// Reads the records from `from` to `to`.
+    fn records(&self, from: u64, to: u64, parser: Parser) -> Scan {
+        Scan::new(self.read(from, to), parser.masked(self.mask.clone()))
+    }
+
+    /// The line that has not ended yet, as a record, if it is longer than a record can be.
+    fn endless_line(&self, matcher: &Matcher<'_>, longest: usize) -> io::Result<Option<Record>> {
+        let end = self.extents.end();
+        if end.saturating_sub(self.end) <= TEXT_MAX as u64 {
+            return Ok(None);
+        }
+        // No more of it is looked at than can be shown.
+        let until = self.end.saturating_add(2 * TEXT_MAX as u64).min(end);
+        let mut scan = self.records(self.end, until, Parser::new(self.end));
+        let mut found = None;
+        let mut emit = |raw: Raw<'_>| found = matcher.wants(raw).then(|| raw.to_record(longest));
+        while scan.step(&mut emit)? {}
+        Ok(found.map(|record| Record { seq: end, omitted: record.omitted + (end - until), ..record }))
+    }
+
+    /// The newest `limit` matching records that end below `below`, of those that end at or before `upper`, an end of a line, and after
+    /// them `last`. Fewer if there is no room on the page.
+    fn newest(&mut self, upper: u64, below: u64, matcher: &Matcher<'_>, limit: usize, last: Option<Record>) -> io::Result<Page> {
+        let mut found: VecDeque<Record> = last.into_iter().collect();
+        let mut bytes: usize = found.iter().map(cost).sum();
+        let (longest, most) = (self.room.of_message(limit), self.room.page);
         let mut reached = upper;
         let mut span = BLOCK_MIN;
         let mut scanned_all = false;
-        while found.len() <= limit && upper - reached < SEARCH_MAX {
+        let is_overfull = |count: usize, bytes: usize| count > limit || (count > 1 && bytes > most);
+        while !is_overfull(found.len(), bytes) && upper - reached < SEARCH_MAX {
             let Some(extent) = self.extents.below(reached) else {
                 scanned_all = true;
                 break;
@@ -333,14 +415,19 @@ impl View {
             let to = reached.min(extent.end);
             match self.block(&extent, to, span) {
                 Ok((from, mut scan)) => {
-                    let wanted = limit.saturating_add(1) - found.len();
-                    let mut block = VecDeque::new();
+                    let mut block: VecDeque<Record> = VecDeque::new();
                     let mut emit = |raw: Raw<'_>| {
                         if raw.seq() < below && matcher.wants(raw) {
-                            if block.len() == wanted {
+                            let record = raw.to_record(longest);
+                            bytes += cost(&record);
+                            block.push_back(record);
+                            // One more than there is room for, to know that there is one.
+                            while let Some(oldest) = block.front().map(cost)
+                                && is_overfull(block.len() - 1 + found.len(), bytes - oldest)
+                            {
                                 block.pop_front();
+                                bytes -= oldest;
                             }
-                            block.push_back(raw.to_record());
                         }
                     };
                     while scan.step(&mut emit)? {}
@@ -357,7 +444,7 @@ impl View {
             }
             span = (span * 2).min(BLOCK_MAX);
         }
-        let overfull = found.len() > limit;
+        let overfull = is_overfull(found.len(), bytes);
         if overfull {
             found.pop_front();
         }
@@ -367,6 +454,7 @@ impl View {
             _ => (!scanned_all).then(|| reached.saturating_add(1)),
         };
         Ok(Page {
+            is_full: overfull && found.len() < limit,
             records: found.into(),
             first,
             last: below,
@@ -381,7 +469,7 @@ impl View {
         let about = to.saturating_sub(span).max(extent.start);
         let line = self.cursor.line_start(extent, about)?;
         let from = if line == extent.start { line } else { self.cursor.context(extent, line)?.record_start() };
-        Ok((from, Scan::new(self.read(from, to), Parser::new(from))))
+        Ok((from, self.records(from, to, Parser::new(from))))
     }
 }
 
@@ -421,18 +509,21 @@ pub struct Chunks(Option<Source>);
 
 #[derive(Debug)]
 enum Source {
-    Bytes(Reading),
+    Bytes(Reading, StreamMask),
     Records(Box<Scan>, Filter),
 }
 
 impl Source {
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self {
-            Self::Bytes(reading) => loop {
-                match reading.next()? {
-                    Some(Piece::Bytes(bytes)) => return Ok(Some(bytes.to_vec())),
-                    Some(Piece::Gap(_)) => {}
-                    None => return Ok(None),
+            Self::Bytes(reading, mask) => loop {
+                let (clean, is_over) = match reading.next()? {
+                    Some(Piece::Bytes(bytes)) => (mask.push(bytes.to_vec()), false),
+                    Some(Piece::Gap(_)) => (mask.finish(), false),
+                    None => (mask.finish(), true),
+                };
+                if is_over || !clean.is_empty() {
+                    return Ok(Some(clean).filter(|clean| !clean.is_empty()));
                 }
             },
             Self::Records(scan, filter) => {
@@ -482,13 +573,18 @@ mod tests {
         Writer::new(dir, base, segment_len, usize::MAX).write(text);
     }
 
+    /// A log with room for whatever is asked for.
+    fn roomy(dir: &Path) -> Log {
+        Log { room: PageBudget { message: TEXT_MAX, page: usize::MAX }, ..Log::new(dir) }
+    }
+
     /// The records of `text` when read at once from its beginning to its last newline.
     fn reference(base: u64, text: &[u8]) -> Vec<Record> {
         let complete = text.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
         let mut found = Vec::new();
         let mut parser = Parser::new(base);
-        parser.push(&text[..complete], &mut |raw| found.push(raw.to_record()));
-        parser.flush(&mut |raw| found.push(raw.to_record()));
+        parser.push(&text[..complete], &mut |raw| found.push(raw.to_record(TEXT_MAX)));
+        parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         found
     }
 
@@ -566,7 +662,7 @@ mod tests {
         ) {
             let dir = tempfile::tempdir().unwrap();
             write(dir.path(), base, segment_len, &text);
-            let log = Log::new(dir.path());
+            let log = roomy(dir.path());
             let all = reference(base, &text);
             prop_assert_eq!(&forward(&log, log.start().unwrap(), &ALL, limit), &all);
             prop_assert_eq!(&backward(&log, &ALL, limit), &all);
@@ -579,7 +675,7 @@ mod tests {
         fn any_offset_divides_the_log(text in stream(), base in 0..3 * CELL, segment_len in 1_u64..60_000, at in any::<prop::sample::Index>()) {
             let dir = tempfile::tempdir().unwrap();
             write(dir.path(), base, segment_len, &text);
-            let log = Log::new(dir.path());
+            let log = roomy(dir.path());
             let all = reference(base, &text);
             let at = base + at.index(text.len() + 2) as u64;
             let older: Vec<_> = all.iter().filter(|r| r.seq < at).cloned().collect();
@@ -623,7 +719,7 @@ mod tests {
             let text = std::fs::read(&file).unwrap();
             let dir = tempfile::tempdir().unwrap();
             write(dir.path(), 0, 5_000, &text);
-            let log = Log::new(dir.path());
+            let log = roomy(dir.path());
             let all = reference(0, &text);
             assert_eq!(forward(&log, 0, &ALL, 10), all);
             assert_eq!(backward(&log, &ALL, 10), all);
@@ -684,12 +780,17 @@ mod tests {
             [line("before").into_bytes(), vec![b'x'; 3_000_000], b"\n".to_vec(), line("after").into_bytes(), vec![b'y'; 500_000]]
                 .concat();
         write(dir.path(), 0, 1_000_000, &text);
-        let log = Log::new(dir.path());
+        let log = roomy(dir.path());
         let all = reference(0, &text);
-        assert_eq!(all.iter().map(|r| r.truncated).collect::<Vec<_>>(), [true, false]);
-        assert!(all[0].message.len() <= super::super::record::TEXT_MAX);
+        assert_eq!(all.iter().map(|r| r.omitted + r.message.len() as u64).collect::<Vec<_>>(), [3_000_006 + 1, 5]);
+        assert!(all[0].message.len() <= TEXT_MAX);
         assert_eq!(forward(&log, 0, &ALL, 1), all);
-        assert_eq!(backward(&log, &ALL, 1), all);
+        // The line without an end is the newest record, as far as it came.
+        let mut with_last = backward(&log, &ALL, 1);
+        let last = with_last.pop().unwrap();
+        assert_eq!((last.seq, last.omitted + last.message.len() as u64), (text.len() as u64, 500_000));
+        assert_eq!(with_last, all);
+        assert_eq!(backward(&log, &ALL, 2).len(), 3);
         assert_eq!(log.complete_end().unwrap(), text.len() as u64 - 500_000);
     }
 
@@ -769,5 +870,114 @@ mod tests {
             log.copy_to(ALL, &mut std::io::sink()).unwrap();
         }
         writer.join().unwrap();
+    }
+
+    /// Twenty lines of 60 kB and many short ones after them.
+    fn wide(dir: &Path) -> Log {
+        let long = (0..20).map(|n| line(format!("{n} {}", "w".repeat(60_000))));
+        let text: String = long.chain((20..3_000).map(|n| line(format!("{n} short")))).collect();
+        write(dir, 0, 500_000, text.as_bytes());
+        Log::new(dir)
+    }
+
+    #[test]
+    fn a_page_has_room_for_so_many_bytes_and_the_next_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = wide(dir.path());
+        let number = |record: &Record| record.message.split(' ').next().unwrap().parse::<u64>().unwrap();
+        let size = |page: &Page| page.records.iter().map(cost).sum::<usize>();
+        let (mut forth, mut from) = (Vec::new(), 0);
+        loop {
+            let page = log.after(from, &ALL, 10_000).unwrap();
+            assert!(size(&page) <= PAGE_BYTES + SHOWN_MAX + RECORD_BYTES && !page.records.is_empty());
+            forth.extend(page.records.iter().map(number));
+            from = page.last;
+            if page.scanned_all {
+                break;
+            }
+        }
+        assert_eq!(forth, (0..3_000).collect::<Vec<_>>());
+        let (mut back, mut page) = (Vec::new(), log.last(&ALL, 10_000).unwrap());
+        loop {
+            assert!(size(&page) <= PAGE_BYTES && !page.records.is_empty());
+            back.splice(0..0, page.records.iter().map(number));
+            if !page.more_before {
+                break;
+            }
+            page = log.before(page.first.unwrap(), &ALL, 10_000).unwrap();
+        }
+        assert_eq!(back, forth);
+        // Each says how much of it is not there, and is whole when it is asked for alone.
+        let first = &log.after(0, &ALL, 10).unwrap().records[0];
+        assert_eq!((first.message.len(), first.omitted), (SHOWN_MAX, 60_002 - SHOWN_MAX as u64));
+        let alone = &log.before(first.seq + 1, &ALL, 1).unwrap().records[0];
+        assert_eq!((alone.seq, alone.message.len(), alone.omitted), (first.seq, 60_002, 0));
+    }
+
+    #[test]
+    fn a_secret_is_in_no_page_and_no_download_and_is_found_by_no_search() {
+        const KEY: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
+        let dir = tempfile::tempdir().unwrap();
+        let mask = SecretMask::default();
+        mask.add(KEY);
+        let log = Log::new(dir.path()).masked(mask);
+        let text: String = (0..3_000).map(|n| line(format!("{n} {KEY} {}", "x ".repeat(n % 40)))).collect();
+        write(dir.path(), 0, 50_000, text.as_bytes());
+        let clean = text.replace(KEY, &"*".repeat(KEY.len()));
+        assert_eq!(forward(&log, 0, &ALL, 70), reference(0, clean.as_bytes()));
+        assert_eq!(backward(&log, &ALL, 70), reference(0, clean.as_bytes()));
+        let mut copy = Vec::new();
+        log.copy_to(ALL, &mut copy).unwrap();
+        assert!(copy == clean.as_bytes());
+        for part in [KEY, &KEY[..10], &KEY[20..30], "mkDLTB"] {
+            let filter = Filter { min_level: None, text: Some(part.to_owned()) };
+            assert_eq!(log.last(&filter, 10).unwrap().records, []);
+            copy.clear();
+            assert_eq!(log.copy_to(filter, &mut copy).unwrap(), 0);
+        }
+        let filter = Filter { min_level: None, text: Some("77 *".to_owned()) };
+        assert_eq!(log.last(&filter, 100).unwrap().records.len(), 30);
+    }
+
+    /// A client that writes without newlines, faster than anybody reads.
+    #[test]
+    fn a_hasty_writer_without_newlines_breaks_no_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let writer = {
+            let (path, done) = (dir.path().to_owned(), Arc::clone(&done));
+            std::thread::spawn(move || {
+                let piece = vec![b'x'; 50_000];
+                let mut bases = VecDeque::new();
+                for end in (0..).step_by(piece.len()) {
+                    if done.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if end % 200_000 == 0 {
+                        bases.push_back(end);
+                    }
+                    let newest = path.join(segment::file_name(*bases.back().unwrap()));
+                    std::fs::File::options().create(true).append(true).open(newest).unwrap().write_all(&piece).unwrap();
+                    if bases.len() > 3 {
+                        std::fs::remove_file(path.join(segment::file_name(bases.pop_front().unwrap()))).unwrap();
+                    }
+                }
+            })
+        };
+        let log = Log::new(dir.path());
+        let mut is_shown = 0;
+        for _ in 0..100 {
+            let page = log.last(&ALL, 100).unwrap();
+            is_shown += page.records.len();
+            log.before(page.first.unwrap_or(1), &ALL, 10).unwrap();
+            log.after(page.last, &ALL, 10).unwrap();
+            log.lines_back(log.end().unwrap(), 50).unwrap();
+            log.between(0, u64::MAX, 10, 1_000).unwrap();
+            log.copy_to(ALL, &mut std::io::sink()).unwrap();
+            super::super::count::count(dir.path(), 0, u64::MAX).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+        assert!(is_shown > 0);
     }
 }

@@ -10,7 +10,7 @@ pub fn part() -> [Field; 5] {
     let seq = |name, about| member(name, about, json!({ "type": "integer", "minimum": 0 }));
     let [level, q] = filter();
     [
-        whole("count", "So many records.", 1, 1000).or(100),
+        whole("count", "At most so many records; fewer if their messages have more than 256 KiB together.", 1, 1000).or(100),
         seq("before", "Those before this `seq`. Not as a stream, and not with `after`."),
         seq("after", "Those after this `seq`; as a stream `Last-Event-ID` does the same."),
         level,

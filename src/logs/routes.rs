@@ -9,7 +9,6 @@ use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::json;
-use std::net::IpAddr;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::service::{Logs, Place};
@@ -20,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::want::Form;
 use crate::http::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
 use crate::ids::InstanceId;
-use crate::instances::{Instance, streams};
+use crate::instances::{Instance, miner_urls, streams};
 use crate::logbuf::{Event, Filter, Record};
 
 /// Records on a page without being asked for more.
@@ -55,10 +54,12 @@ pub async fn show(
     Id(id): Id<InstanceId>,
     want: Want<PageForms>,
 ) -> Reply {
+    let _turn = pages.logs.turn().await?;
     let (instance, page, dropped) =
         pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
     let told = Told::of(&pages, &instance).await;
-    want.respond(&InstancePage { frame, instance, told, log: LogPart::new(page, dropped, Filter::default(), Place::End) })
+    let log = LogPart::new(page, dropped, Filter::default(), Place::End);
+    want.respond_blocking(InstancePage { frame, instance, told, log }).await
 }
 
 /// `GET /instances/{id}/logs` in its four forms.
@@ -78,9 +79,11 @@ pub async fn log(
         Form::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
         Form::Text => Ok(download(&pages, id, asked.filter).await?),
         _ => {
+            let _turn = pages.logs.turn().await?;
             let (instance, page, dropped) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
             let told = if want.form == Form::Html { Told::of(&pages, &instance).await } else { Told::default() };
-            want.respond(&LogPage { frame, instance, told, log: LogPart::new(page, dropped, asked.filter, asked.place) })
+            let log = LogPart::new(page, dropped, asked.filter, asked.place);
+            want.respond_blocking(LogPage { frame, instance, told, log }).await
         }
     }
 }
@@ -127,6 +130,7 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
         _ if resume.is_some() => {}
         Place::After(seq) | Place::Before(seq) => begin = Some(seq),
         Place::End if asked.has_count => {
+            let _turn = logs.turn().await?;
             let (_, page, _) = logs.page(id, Place::End, asked.filter.clone(), asked.count).await?;
             begin = Some(page.last);
             first = page.records;
@@ -139,17 +143,17 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
     let filter = asked.filter;
 
     // The follower is moved into a task so that both sources can be waited for without losing a place in either. The channel is
-    // short: a viewer that does not read holds up its own task and nothing else.
-    let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(4);
+    // short: a viewer that does not read holds up its own task and nothing else, and takes little memory.
+    let (send, receive) = tokio::sync::mpsc::channel::<SseEvent>(1);
     let records = first.iter().collect::<Vec<_>>();
     let opening: Vec<SseEvent> =
-        streams::status_event(instance, as_html).into_iter().chain(record_events(&records, as_html)).collect();
+        streams::status_event(instance, as_html).into_iter().chain(record_events(id, &records, as_html)).collect();
     tokio::spawn(async move {
         let mut changes = std::pin::pin!(changes);
         loop {
             let events = tokio::select! {
                 heard = follower.next() => match heard {
-                    Some(event) => log_events(&event, &filter, as_html),
+                    Some(event) => log_events(id, &event, &filter, as_html),
                     None => return,
                 },
                 changed = changes.next() => match changed {
@@ -167,14 +171,14 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
     });
     let events: std::pin::Pin<Box<dyn Stream<Item = SseEvent> + Send>> =
         Box::pin(stream::iter(opening).chain(ReceiverStream::new(receive)));
-    Ok(sse::respond(events, logs.stop()))
+    Ok(sse::respond(events, logs.stop(), as_html))
 }
 
-fn log_events(event: &Event, filter: &Filter, as_html: bool) -> Vec<SseEvent> {
+fn log_events(id: InstanceId, event: &Event, filter: &Filter, as_html: bool) -> Vec<SseEvent> {
     match event {
         Event::Records(records) => {
             let passing: Vec<&Record> = records.iter().map(AsRef::as_ref).filter(|record| filter.matches(record)).collect();
-            record_events(&passing, as_html)
+            record_events(id, &passing, as_html)
         }
         Event::Skipped { lines, exact, until } => {
             let event = SseEvent::default().id(until.to_string());
@@ -187,8 +191,7 @@ fn log_events(event: &Event, filter: &Filter, as_html: bool) -> Vec<SseEvent> {
     }
 }
 
-fn record_events(records: &[&Record], as_html: bool) -> Vec<SseEvent> {
-    use askama::Template as _;
+fn record_events(id: InstanceId, records: &[&Record], as_html: bool) -> Vec<SseEvent> {
     let Some(last) = records.last() else { return Vec::new() };
     if !as_html {
         return records
@@ -196,7 +199,7 @@ fn record_events(records: &[&Record], as_html: bool) -> Vec<SseEvent> {
             .filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok())
             .collect();
     }
-    match (Lines { records }).render() {
+    match crate::http::html(&Lines { id, records }) {
         Ok(html) => vec![SseEvent::default().id(last.seq.to_string()).data(appended(&html))],
         Err(_) => Vec::new(),
     }
@@ -219,18 +222,12 @@ impl Told {
     /// As far as the saved configuration tells it.
     async fn of(pages: &Pages, instance: &Instance) -> Self {
         let Ok(saved) = pages.configs.get(instance.config_id).await else { return Self::default() };
-        let address = saved.config.listening_address;
-        let is_any = address.ip().is_unspecified();
-        let host = match address.ip() {
-            _ if is_any => "this-machine".to_owned(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-            IpAddr::V4(ip) => ip.to_string(),
-        };
-        let url = format!("stratum2+tcp://{host}:{}/{}", address.port(), saved.config.authority_public_key);
+        let urls = miner_urls(&saved.config).await;
+        let is_local = saved.config.listening_address.ip().is_loopback();
         let pending = match instance.running_revision.filter(|_| instance.is_outdated()) {
             Some(running) => pages.pending(instance, running, saved.revision).await,
             None => None,
         };
-        Self { miners: Some(Miners { url, is_any }), doubts: Doubts::about(&saved.config), pending }
+        Self { miners: Some(Miners { urls, is_local }), doubts: Doubts::about(&saved.config), pending }
     }
 }

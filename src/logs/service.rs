@@ -5,20 +5,25 @@ use futures_util::{Stream, StreamExt};
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Instance, Instances};
-use crate::logbuf::{Filter, Follower, Hub, Log, Page};
+use crate::logbuf::{Filter, Follower, Hub, Page};
 
 /// Everything that can be done with logs; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Logs {
     instances: Instances,
     hubs: Arc<Mutex<HashMap<InstanceId, Hub>>>,
+    turns: Arc<Semaphore>,
     stop: CancellationToken,
 }
+
+/// So many pages of logs are read and rendered at once; the others wait. Each takes memory and a processor.
+const AT_ONCE: usize = 2;
 
 /// Which part of a log is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +40,15 @@ impl Logs {
     /// `stop`: following ends with it.
     #[must_use]
     pub fn new(instances: Instances, stop: CancellationToken) -> Self {
-        Self { instances, hubs: Arc::default(), stop }
+        Self { instances, hubs: Arc::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), stop }
+    }
+
+    /// Waits for a turn to read and render a page of a log; it is over when the permit is dropped.
+    ///
+    /// # Errors
+    /// None in practice: nobody closes the turns.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit> {
+        self.turns.clone().acquire_owned().await.map_err(Error::internal)
     }
 
     /// The instances whose logs these are.
@@ -56,7 +69,7 @@ impl Logs {
     /// There is no such instance; its files cannot be read.
     pub async fn page(&self, id: InstanceId, place: Place, filter: Filter, count: usize) -> Result<(Instance, Page, u64)> {
         let instance = self.instances.get(id).await?;
-        let log = Log::new(self.instances.log_dir(id));
+        let log = self.instances.log(id);
         let read = tokio::task::spawn_blocking(move || -> io::Result<(Page, u64)> {
             let page = match place {
                 Place::End => log.last(&filter, count),
@@ -79,7 +92,7 @@ impl Logs {
             let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
             // A hub nobody follows holds nothing worth keeping.
             hubs.retain(|_, hub| hub.is_tailing());
-            hubs.entry(id).or_insert_with(|| Hub::new(self.instances.log_dir(id), self.stop.clone())).clone()
+            hubs.entry(id).or_insert_with(|| Hub::of(self.instances.log(id), self.stop.clone())).clone()
         };
         Ok((instance, hub.follow(after).await?))
     }
@@ -94,7 +107,7 @@ impl Logs {
         filter: Filter,
     ) -> Result<(Instance, impl Stream<Item = io::Result<Bytes>> + use<>)> {
         let instance = self.instances.get(id).await?;
-        let log = Log::new(self.instances.log_dir(id));
+        let log = self.instances.log(id);
         let chunks = tokio::task::spawn_blocking(move || log.chunks(filter)).await.map_err(Error::internal)??;
         // One piece at a time, read while the one before is sent: bounded whatever the size.
         let stream = futures_util::stream::unfold(Some(chunks), |chunks| async {

@@ -10,8 +10,10 @@ use crate::configs::views::notes::Doubts;
 use crate::configs::views::revisions::Change;
 use crate::configs::{ClientVersion, Comparison, Difference};
 use crate::http::Frame;
+use crate::ids::InstanceId;
 use crate::instances::{Instance, size_words};
 use crate::logbuf::ansi::{self, Span};
+use crate::logbuf::record::SHOWN_MAX;
 use crate::logbuf::{Filter, Level, Page, Record};
 use crate::view;
 
@@ -44,6 +46,16 @@ impl Record {
     pub fn spans(&self) -> Vec<Span> {
         ansi::spans(&self.message)
     }
+
+    /// How much of the message is missing, for people.
+    fn omitted_text(&self) -> Option<String> {
+        (self.omitted > 0).then(|| size_words(self.omitted))
+    }
+
+    /// Whether asking for this record alone shows more of it.
+    fn has_more(&self) -> bool {
+        self.message.len() <= SHOWN_MAX
+    }
 }
 
 /// Part of a log, as JSON and on the page.
@@ -65,6 +77,9 @@ pub struct LogPart {
     pub lost: bool,
     /// How much older log is gone, since the oldest files are dropped when the log grows; bytes.
     pub dropped_bytes: u64,
+    /// There are fewer records than were asked for, since their messages are long.
+    #[serde(skip)]
+    is_full: bool,
     #[serde(skip)]
     filter: Filter,
     /// This is the newest part, and goes on live.
@@ -87,6 +102,7 @@ impl LogPart {
             has_older,
             lost: page.lost,
             dropped_bytes,
+            is_full: page.is_full,
             filter,
             is_newest,
         }
@@ -210,16 +226,18 @@ impl Pending {
 /// Where miners connect to.
 #[derive(Clone, Debug)]
 pub struct Miners {
-    /// `stratum2+tcp://host:port/key`.
-    pub url: String,
-    /// The client listens on all addresses, so the host is a guess.
-    pub is_any: bool,
+    /// `stratum2+tcp://host:port/key`, best first.
+    pub urls: Vec<String>,
+    /// The client listens on loopback: only programs on this machine reach it.
+    pub is_local: bool,
 }
 
 /// Lines as they are appended to a live page.
 #[derive(Debug, Template)]
 #[template(path = "logs/lines.html")]
 pub struct Lines<'a> {
+    /// Whose log it is.
+    pub id: InstanceId,
     /// The records.
     pub records: &'a [&'a Record],
 }

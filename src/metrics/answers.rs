@@ -26,10 +26,12 @@ pub struct TimeSeries {
 }
 
 /// The newest figures of an instance.
-#[derive(JsonSchema, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct Figures {
-    /// By the name of the metric.
+    /// The newest sample of each metric. Of a counter that is the increment since the sample before; see `totals`.
     pub metrics: BTreeMap<String, f64>,
+    /// Each counter's total since the instance was created, without those of single miners.
+    pub totals: BTreeMap<String, f64>,
     /// When the newest of them was taken; none: nothing was sampled yet.
     pub timestamp: Option<Timestamp>,
 }
@@ -50,6 +52,8 @@ pub struct Uptime {
     pub uptime: f64,
     /// Of so many hours.
     pub hours: u64,
+    /// Where the time range begins: `hours` ago, or when the instance was created if that is later.
+    pub since: Timestamp,
 }
 
 /// A stretch of a series in one row.

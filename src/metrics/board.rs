@@ -111,7 +111,7 @@ pub async fn page(
 async fn miners(metrics: &Metrics, instance: &Instance, types: &[String], stretch: Stretch) -> Result<Vec<MinerRow>> {
     let id = instance.id;
     // Without a client nobody is connected, whatever was measured last.
-    let latest = if instance.running { metrics.latest(id).await?.1 } else { BTreeMap::new() };
+    let latest = if instance.running { metrics.latest(id).await?.metrics } else { BTreeMap::new() };
     let mut rows = Vec::new();
     for name in types.iter().filter_map(|name| name.strip_prefix("miner_hashrate:")) {
         let mut counts = Vec::new();
@@ -167,8 +167,8 @@ pub async fn compare(
     let all = metrics.instances().list().await?;
     let mut instances = Vec::new();
     for instance in &all {
-        let (timestamp, latest) = metrics.latest(instance.id).await?;
-        instances.push(Latest { instance_id: instance.id, name: instance.name.clone(), timestamp, metrics: latest });
+        let latest = metrics.latest(instance.id).await?;
+        instances.push(Latest { instance_id: instance.id, name: instance.name.clone(), figures: latest });
     }
     let is_wanted = |id: InstanceId| if chosen.is_empty() { true } else { chosen.contains(&id) };
     let mut drawn = Vec::new();

@@ -1,8 +1,9 @@
-//! What lists show of an instance's metrics: the present hashrate, a day's shares, and a small drawing of the last hours.
+//! What lists show of an instance's metrics: the average hashrate, a day's shares, and a small drawing of the last hours.
 
 use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
 
+use super::average::{RecentHashrate, WINDOW};
 use super::counting::Samples;
 use super::queries::{self, Level};
 use super::range::{self, Marks, Spacing};
@@ -35,22 +36,26 @@ pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryR
         }
         None => String::new(),
     };
-    Ok(Some(Glance { hashrate: None, accepted: counts[0], rejected: counts[1], spark }))
+    Ok(Some(Glance { accepted: counts[0], rejected: counts[1], spark, ..Glance::default() }))
 }
 
-/// Takes what changes with each round of samples.
+/// The samples of the measured hashrate within the window of its average.
+pub(super) fn recent_hashrate(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<RecentHashrate> {
+    let mut recent = RecentHashrate::default();
+    if let Some(series) = queries::series(c, id, "hashrate_measured")? {
+        for sample in queries::buckets(c, Level::Raw, series.id, now - WINDOW + 1, now + 1, WINDOW)? {
+            recent.push(sample.at, sample.sum);
+        }
+    }
+    Ok(recent)
+}
+
+/// Counts the shares of a round of samples.
 pub(super) fn update(glance: &mut Option<Glance>, taken: &Samples) {
-    let of = |name: &str| taken.get(name).copied();
-    let counts = [of("shares_accepted").unwrap_or(0.0), of("shares_rejected").unwrap_or(0.0)];
-    match (glance, of("hashrate_miners")) {
-        (Some(glance), hashrate) => {
-            glance.hashrate = hashrate;
-            glance.accepted += counts[0];
-            glance.rejected += counts[1];
-        }
-        (glance @ None, Some(hashrate)) => {
-            *glance = Some(Glance { hashrate: Some(hashrate), accepted: counts[0], rejected: counts[1], spark: String::new() });
-        }
-        (None, None) => {}
+    let counts = ["shares_accepted", "shares_rejected"].map(|name| taken.get(name).copied());
+    if glance.is_some() || counts.iter().any(Option::is_some) {
+        let glance = glance.get_or_insert_default();
+        glance.accepted += counts[0].unwrap_or(0.0);
+        glance.rejected += counts[1].unwrap_or(0.0);
     }
 }

@@ -1,13 +1,12 @@
 //! What is forgotten: samples beyond their time, in small steps so that nobody waits, and the disk space they took is given back.
 
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 use super::queries::Level;
 use super::queries::settling;
 use super::range::Keep;
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::schedule::Schedule;
 
 /// Every night at a quarter past three, UTC.
@@ -16,8 +15,6 @@ const NIGHTLY: &str = "0 15 3 * * *";
 const ROWS: i64 = 5_000;
 /// Pages given back in one transaction.
 const PAGES: u32 = 500;
-/// A manager that was just started has other things to do first, and the machine's clock may be far off until it has found a time server.
-const AFTER_START: Duration = Duration::from_secs(3600);
 /// Between two steps, for those who want to write.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -30,7 +27,9 @@ pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::error::Result<()> {
     for (level, kept) in levels {
         let before = now - kept;
         let mut after = 0;
-        while let Some(next) = db.write(move |c| Ok(settling::forget(c, level, before, after, ROWS)?)).await? {
+        while let Some(next) =
+            db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::forget(c, level, before, after, ROWS)?)).await?
+        {
             after = next;
             tokio::time::sleep(PAUSE).await;
         }
@@ -38,36 +37,19 @@ pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::error::Result<()> {
     while db.give_back(PAGES).await? {
         tokio::time::sleep(PAUSE).await;
     }
-    db.write(move |c| Ok(settling::set_forgotten(c, now)?)).await?;
     Ok(())
 }
 
-/// Forgets every night, and soon after the start if that was not done within the last day.
+/// Forgets every night and an hour after the start.
 ///
 /// # Errors
 /// The job cannot be scheduled.
-pub async fn forget_nightly(
-    schedule: &Schedule,
-    db: Db,
-    keep: Keep,
-    stop: CancellationToken,
-) -> Result<(), tokio_cron_scheduler::JobSchedulerError> {
-    let late = db.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(AFTER_START) => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            result = forget_if_due(&late, keep, now()) => say(result),
-        }
-    });
+pub async fn forget_nightly(schedule: &Schedule, db: Db, keep: Keep) -> Result<(), tokio_cron_scheduler::JobSchedulerError> {
     let work = move || {
         let db = db.clone();
         async move { say(forget(&db, keep, now()).await) }
     };
-    schedule.at(NIGHTLY, "forgetting old metrics", work).await
+    schedule.nightly(NIGHTLY, "forgetting old metrics", work).await
 }
 
 fn now() -> i64 {
@@ -78,13 +60,4 @@ fn say(result: crate::error::Result<()>) {
     if let Err(e) = result {
         tracing::warn!(error = %e, "old metrics could not be forgotten; it is tried again next night");
     }
-}
-
-/// Does so unless it was done within the last day: a machine that is off at night forgets, too.
-///
-/// # Errors
-/// As [`forget`].
-pub async fn forget_if_due(db: &Db, keep: Keep, now: i64) -> crate::error::Result<()> {
-    let last = db.read(|c| Ok(settling::forgotten(c)?)).await?;
-    if (now - 86_400..=now).contains(&last) { Ok(()) } else { forget(db, keep, now).await }
 }

@@ -11,13 +11,15 @@
 //!
 //! * [`model`]: names and meanings. `counting`: from readings to samples. `sampler`: the task; `taking`: what it
 //!   makes of an instance. `jobs`: what is forgotten and when.
-//!   `measured`: the newest figures, in memory.
+//!   `measured`: the newest figures, in memory. `average`: the hashrate of the last ten minutes.
+//!   `uptime`: for how much of the time a client was running.
 //! * `asked`: what a request wants. `board`: pages put together. `glancing`: what lists show.
 //! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
 //! * `scraping`: the figures of all instances at once. `exposition`: these as Prometheus reads them.
 
 mod answers;
 mod asked;
+mod average;
 mod board;
 mod counting;
 pub mod documented;
@@ -33,6 +35,7 @@ mod sampler;
 mod scraping;
 mod service;
 mod taking;
+mod uptime;
 pub mod views;
 
 pub use jobs::{forget, forget_nightly};

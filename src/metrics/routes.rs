@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{Figures, Rows, Summary, TimeSeries, Types, Uptime};
+use super::answers::{Rows, Summary, TimeSeries, Types, Uptime};
 use super::asked::{Asked, MOMENT};
 use super::board;
 use super::exposition::Format;
@@ -106,8 +106,7 @@ pub async fn compare(
 
 /// `GET /metrics/{id}/latest`.
 pub async fn latest(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
-    let (timestamp, metrics) = board.metrics.latest(id).await?;
-    Ok(Json(Figures { metrics, timestamp }).into_response())
+    Ok(Json(board.metrics.latest(id).await?).into_response())
 }
 
 /// `GET /metrics/{id}/types`.
@@ -119,8 +118,8 @@ pub async fn types(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply 
 pub async fn uptime(State(board): State<Board>, Id(id): Id<InstanceId>, mut params: Params) -> Reply {
     let hours = params.number("hours", 1..=87_600, 24);
     params.finish()?;
-    let uptime = board.metrics.uptime(id, hours, Timestamp::now()).await?;
-    Ok(Json(Uptime { uptime, hours }).into_response())
+    let share = board.metrics.uptime(id, hours, Timestamp::now()).await?;
+    Ok(Json(Uptime { uptime: share.percent, hours, since: share.since }).into_response())
 }
 
 /// `GET /metrics/{id}/{type}/summary`.
@@ -277,11 +276,10 @@ async fn follow(board: Board, frame: Frame, id: InstanceId, asked: Asked, as_htm
             }
         }
     });
-    Ok(sse::respond(events, stop))
+    Ok(sse::respond(events, stop, as_html))
 }
 
 async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, length: Duration) -> Result<SseEvent> {
-    use askama::Template as _;
     let now = Timestamp::now();
     if !asked.choice.range.is_empty() {
         // The last hours go on; times that were named stay.
@@ -290,14 +288,14 @@ async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, l
         (asked.stretch.from, asked.stretch.to) = (from, now);
     }
     let page = board::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
-    let html = page.as_charts().render().map_err(Error::internal)?;
+    let html = crate::http::html(&page.as_charts()).map_err(Error::internal)?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
     Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }
 
 async fn figures(board: &Board, id: InstanceId) -> Result<SseEvent> {
-    let (timestamp, metrics) = board.metrics.latest(id).await?;
-    SseEvent::default().event("metrics").json_data(Figures { metrics, timestamp }).map_err(Error::internal)
+    let figures = board.metrics.latest(id).await?;
+    SseEvent::default().event("metrics").json_data(figures).map_err(Error::internal)
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ use super::measured::Board;
 use super::model::{Measure, metric};
 use super::queries;
 use super::queries::settling;
+use super::scraping::fresh_seconds;
 use super::taking::{Looked, Watched};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::error::{Error, Result};
 use crate::ids::InstanceId;
 use crate::instances::{Glance, Instance, Instances};
@@ -103,6 +104,10 @@ impl Sampler {
         }
     }
 
+    fn interval_s(&self) -> i64 {
+        i64::try_from(self.interval.as_secs()).unwrap_or(10).max(1)
+    }
+
     /// One round at `now`, seconds since 1970.
     ///
     /// # Errors
@@ -119,21 +124,22 @@ impl Sampler {
         let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
         self.watched.retain(|id, _| present.contains(id));
         self.ids.retain(|(id, _), _| present.contains(id));
-        self.remember(&present).await?;
+        self.remember(&present, now).await?;
 
         let looks: Vec<_> = instances.into_iter().map(|instance| self.look(instance)).collect();
         let looked: Vec<Looked> = futures_util::stream::iter(looks).buffer_unordered(AT_A_TIME).collect().await;
 
+        let interval_s = self.interval_s();
         let mut before = Vec::new();
         let mut samples = Vec::new();
         let mut baselines = Vec::new();
         for looked in looked {
             let id = looked.instance.id;
             let watched = self.watched.entry(id).or_default();
-            before.push((id, watched.baseline.clone()));
+            before.push((id, watched.baseline.clone(), watched.glance.clone()));
             let taken = watched.take(looked, now);
             glancing::update(&mut watched.glance, &taken);
-            watched.remember(&taken, now);
+            watched.remember(&taken, now, interval_s);
             if watched.baseline != before[before.len() - 1].1 {
                 baselines.push((id, serde_json::to_string(&watched.baseline).map_err(Error::internal)?));
             }
@@ -144,21 +150,30 @@ impl Sampler {
         }
         let saved = self.save(now, samples, baselines).await;
         if saved.is_err() {
-            for (id, baseline) in before {
-                self.watched.entry(id).or_default().baseline = baseline;
+            // Counted again with the next round that can be saved.
+            for (id, baseline, glance) in before {
+                let watched = self.watched.entry(id).or_default();
+                (watched.baseline, watched.glance) = (baseline, glance);
             }
         }
+        self.show(now);
         saved?;
-        self.show();
         self.rounds.send_replace(now);
         Ok(())
     }
 
     /// Hands what lists show to the instances, and what others look at to the board.
-    fn show(&self) {
+    fn show(&self, now: i64) {
         let measured = self.watched.iter().filter_map(|(id, watched)| Some((*id, watched.measured.clone()?)));
         self.board.replace(measured.collect());
-        let all = self.watched.iter().filter_map(|(id, watched)| Some((*id, watched.glance.clone()?)));
+        let current_until = Timestamp((now + fresh_seconds(self.interval_s())).saturating_mul(1000));
+        let all = self.watched.iter().filter_map(|(id, watched)| {
+            if watched.glance.is_none() && watched.hashrate.is_none() {
+                return None;
+            }
+            let known = watched.glance.clone().unwrap_or_default();
+            Some((*id, Glance { hashrate: watched.hashrate, current_until, ..known }))
+        });
         self.instances.glances().replace(all.collect());
     }
 
@@ -166,16 +181,14 @@ impl Sampler {
     async fn draw(&mut self, now: i64) -> Result<()> {
         for (id, watched) in &mut self.watched {
             let id = *id;
-            let drawn = self.db.read(move |c| Ok(glancing::draw(c, id, now)?)).await?;
-            let hashrate = watched.glance.as_ref().and_then(|glance| glance.hashrate);
-            watched.glance = drawn.map(|drawn| Glance { hashrate, ..drawn });
+            watched.glance = self.db.read(move |c| Ok(glancing::draw(c, id, now)?)).await?;
         }
-        self.show();
+        self.show(now);
         Ok(())
     }
 
-    /// Reads the baselines of instances that are new here.
-    async fn remember(&mut self, present: &HashSet<InstanceId>) -> Result<()> {
+    /// Reads the baselines and recent hashrates of instances that are new here.
+    async fn remember(&mut self, present: &HashSet<InstanceId>, now: i64) -> Result<()> {
         let new: Vec<InstanceId> = present.iter().copied().filter(|id| !self.watched.contains_key(id)).collect();
         if new.is_empty() {
             return Ok(());
@@ -183,13 +196,13 @@ impl Sampler {
         let stored = self.db.read(move |c| {
             let mut stored = Vec::new();
             for id in new {
-                stored.push((id, queries::baseline(c, id)?));
+                stored.push((id, queries::baseline(c, id)?, glancing::recent_hashrate(c, id, now)?));
             }
             Ok(stored)
         });
-        for (id, state) in stored.await? {
+        for (id, state, recent) in stored.await? {
             let baseline = state.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
-            self.watched.insert(id, Watched { baseline, ..Watched::default() });
+            self.watched.insert(id, Watched { baseline, recent, ..Watched::default() });
         }
         Ok(())
     }
@@ -243,7 +256,7 @@ impl Sampler {
         if known.is_empty() && new.is_empty() && baselines.is_empty() {
             return Ok(());
         }
-        let made = self.db.write(move |c| {
+        let made = self.db.write_as(WriteMode::UNSYNCED, move |c| {
             let mut made = Vec::new();
             for (id, name, value, is_counter) in new {
                 if let Some(series) = queries::series_id(c, id, &name, is_counter)? {
@@ -267,10 +280,10 @@ impl Sampler {
         if window == self.settled {
             return Ok(());
         }
-        while self.db.write(move |c| Ok(settling::settle(c, now)?)).await? {}
+        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::settle(c, now)?)).await? {}
         loop {
             let mut after = 0;
-            while let Some(last) = self.db.write(move |c| Ok(settling::roll(c, now, after)?)).await? {
+            while let Some(last) = self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::roll(c, now, after)?)).await? {
                 after = last;
             }
             if self.db.read(move |c| Ok(settling::is_rolled(c, now)?)).await? {
@@ -280,7 +293,7 @@ impl Sampler {
         self.settled = window;
         self.draw(now).await?;
         for _ in 0..LOST_STEPS {
-            if self.db.write(|c| Ok(settling::forget_lost(c, LOST_ROWS)?)).await? {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(settling::forget_lost(c, LOST_ROWS)?)).await? {
                 break;
             }
         }
@@ -288,7 +301,7 @@ impl Sampler {
         if day != self.swept {
             self.swept = day;
             // Series may be gone that are known by number here.
-            if self.db.write(|c| Ok(settling::forget_empty(c)?)).await? > 0 {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(settling::forget_empty(c)?)).await? > 0 {
                 self.ids.clear();
             }
         }

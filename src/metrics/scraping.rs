@@ -80,9 +80,14 @@ impl Metrics {
 }
 
 /// Whether a round of the second `at` (0: none yet) says how things are now.
-fn is_present(at: i64, now: Timestamp, interval_s: i64) -> bool {
+pub(super) fn is_present(at: i64, now: Timestamp, interval_s: i64) -> bool {
     let age = now.0.div_euclid(1000) - at;
-    at > 0 && age.abs() <= (PRESENT_ROUNDS * interval_s).max(PRESENT_SECONDS)
+    at > 0 && age.abs() <= fresh_seconds(interval_s)
+}
+
+/// A sample is current for so many seconds.
+pub(super) fn fresh_seconds(interval_s: i64) -> i64 {
+    (PRESENT_ROUNDS * interval_s).max(PRESENT_SECONDS)
 }
 
 #[cfg(test)]

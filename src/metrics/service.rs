@@ -4,16 +4,18 @@ use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
 
+use super::answers::Figures;
+use super::counting;
 use super::measured::{Board, Measured};
 use super::model::{Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Sample, Series};
 use super::range::{self, Keep, Marks, Spacing};
+use super::scraping::is_present;
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, WriteMode};
 use crate::error::Result;
 use crate::ids::InstanceId;
 use crate::instances::{Instance, Instances};
@@ -89,6 +91,8 @@ pub struct Points {
     pub step: i64,
     /// Oldest first.
     pub points: Vec<Point>,
+    /// What a gauge stands at now; none while its instance does not run, without a recent sample, and for a stretch that is over.
+    pub current: Option<f64>,
 }
 
 /// Which stretch of a series is wanted, and how finely.
@@ -113,6 +117,12 @@ impl Metrics {
     #[must_use]
     pub fn measured(&self, id: InstanceId) -> Option<Measured> {
         self.board.of(id)
+    }
+
+    /// The same, unless it is older than a few intervals.
+    #[must_use]
+    pub fn current(&self, id: InstanceId) -> Option<Measured> {
+        self.measured(id).filter(|measured| is_present(measured.at, Timestamp::now(), self.interval_s()))
     }
 
     /// The sums of several counters of an instance, each from a moment of its own up to `to`, in the order of `wanted`; 0 for one that was never
@@ -147,7 +157,7 @@ impl Metrics {
     /// The database cannot be written.
     pub async fn record(&self, at: Timestamp, samples: Vec<(InstanceId, String, f64)>) -> Result<()> {
         self.db
-            .write(move |c| {
+            .write_as(WriteMode::UNSYNCED, move |c| {
                 let mut known = Vec::with_capacity(samples.len());
                 for (id, name, value) in samples {
                     if let Some(series) = queries::series_id(c, id, &name, false)? {
@@ -210,7 +220,7 @@ impl Metrics {
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn latest(&self, id: InstanceId) -> Result<(Option<Timestamp>, BTreeMap<String, f64>)> {
+    pub async fn latest(&self, id: InstanceId) -> Result<Figures> {
         self.instance(id).await?;
         self.db
             .read(move |c| {
@@ -223,7 +233,9 @@ impl Metrics {
                 let newest = latest.iter().map(|(_, sample)| sample.at).max();
                 let is_late = |at: i64| newest.is_some_and(|newest| newest - at > LATEST);
                 let values = latest.into_iter().filter(|(_, sample)| !is_late(sample.at));
-                Ok((newest.map(moment), values.map(|(name, sample)| (name, sample.value)).collect()))
+                let totals = queries::baseline(c, id)?.map(|state| counting::totals(&state)).unwrap_or_default();
+                let metrics = values.map(|(name, sample)| (name, sample.value)).collect();
+                Ok(Figures { metrics, totals, timestamp: newest.map(moment) })
             })
             .await
     }
@@ -238,30 +250,6 @@ impl Metrics {
         let mut names: Vec<String> = series.into_iter().map(|series| series.metric_type).collect();
         names.sort_by(|a, b| (rank(a), a).cmp(&(rank(b), b)));
         Ok(names)
-    }
-
-    /// The share of the last `hours` in which an instance served miners, per cent; of its whole life if that is shorter.
-    ///
-    /// # Errors
-    /// There is no such instance.
-    pub async fn uptime(&self, id: InstanceId, hours: u64, now: Timestamp) -> Result<f64> {
-        let from = Timestamp(now.0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000)));
-        self.uptime_within(id, from, now).await
-    }
-
-    /// The same of any stretch of time that is over.
-    ///
-    /// # Errors
-    /// There is no such instance.
-    pub async fn uptime_within(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<f64> {
-        let instance = self.instance(id).await?;
-        let from = from.max(instance.created_at);
-        let whole = to.since(from);
-        if whole.is_zero() {
-            return Ok(0.0);
-        }
-        let running = self.instances.running_time(id, from, to).await?;
-        Ok((100.0 * running.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 100.0))
     }
 
     /// A stretch of a series in one row; none if there is no sample in it.
@@ -295,7 +283,10 @@ impl Metrics {
         stretch: Stretch,
         now: Timestamp,
     ) -> Result<Vec<(Points, Option<Summary>)>> {
-        self.instance(id).await?;
+        let instance = self.instance(id).await?;
+        let is_live = instance.running && is_present(seconds(stretch.to), now, self.interval_s());
+        let interval_s = self.interval_s();
+        let score = instance.health.as_ref().filter(|health| health.status != "unknown").map(|health| f64::from(health.score));
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
         let spacing = match stretch.level {
             Some(level) => Spacing::of(level),
@@ -306,16 +297,25 @@ impl Metrics {
                 let marks = Marks::read(c)?;
                 let mut all = Vec::with_capacity(names.len());
                 for name in names {
-                    let (found, whole) = match queries::series(c, id, &name)? {
+                    let (found, whole, newest) = match queries::series(c, id, &name)? {
                         Some(series) => (
                             range::points(c, marks, series.id, (from, to), spacing)?,
                             range::whole(c, marks, series.id, (from, to))?,
+                            if is_live { queries::newest(c, series.id, 1)?.pop() } else { None },
                         ),
-                        None => (Vec::new(), None),
+                        None => (Vec::new(), None, None),
+                    };
+                    let newest = newest.filter(|sample| is_present(sample.at, now, interval_s)).map(|sample| sample.value);
+                    let current = match name.as_str() {
+                        "hashrate_measured" => instance.hashrate.filter(|_| is_live),
+                        // How it is holds until it is looked at again.
+                        "health_score" => score.filter(|_| is_live),
+                        _ => newest,
                     };
                     let measure = metric(&name).map_or(Measure::Gauge, |(metric, _)| metric.measure);
                     let points = found.into_iter().map(|bucket| point(&bucket, measure)).collect();
-                    all.push((Points { from: stretch.from, to: stretch.to, step: spacing.step, points }, whole.map(summary)));
+                    let points = Points { from: stretch.from, to: stretch.to, step: spacing.step, points, current };
+                    all.push((points, whole.map(summary)));
                 }
                 Ok(all)
             })

@@ -1,11 +1,14 @@
 //! From what was learnt of an instance in a round to its samples, and what is remembered of it until the next. Asks nobody itself.
 
+use std::collections::BTreeMap;
 use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::average::RecentHashrate;
 use super::counting::{Baseline, ProcessMark, Samples};
 use super::measured::{Answered, Measured, Watch, counts};
+use super::scraping::fresh_seconds;
 use crate::instances::{Glance, Instance};
 use crate::keeper::protocol::Lines;
 use crate::logbuf::count::LineCounts;
@@ -24,6 +27,9 @@ pub(super) struct Watched {
     /// Why its monitoring did not answer last, if it did not.
     pub(super) fault: Option<Fault>,
     pub(super) watch: Watch,
+    pub(super) recent: RecentHashrate,
+    /// The average hashrate of the last ten minutes.
+    pub(super) hashrate: Option<f64>,
     /// What lists show of it.
     pub(super) glance: Option<Glance>,
     /// What its monitoring did in this round.
@@ -47,10 +53,17 @@ pub(super) struct Looked {
 
 impl Watched {
     /// Keeps what is new for those who look at it.
-    pub(super) fn remember(&mut self, taken: &Samples, now: i64) {
+    pub(super) fn remember(&mut self, taken: &Samples, now: i64, interval_s: i64) {
+        if let Some(rate) = taken.get("hashrate_measured").filter(|rate| rate.is_finite()) {
+            self.recent.push(now, *rate);
+        }
+        self.hashrate = self.recent.average(now, interval_s, fresh_seconds(interval_s));
         let monitoring = self.answered.take();
         let figures = taken.iter().filter(|(name, value)| !name.contains(':') && value.is_finite());
-        let figures = figures.map(|(name, value)| (name.clone(), *value)).collect();
+        let mut figures: BTreeMap<String, f64> = figures.map(|(name, value)| (name.clone(), *value)).collect();
+        // A rule must not fire because one sample held no share.
+        figures.remove("hashrate_measured");
+        figures.extend(self.hashrate.filter(|_| !taken.is_empty()).map(|rate| ("hashrate_measured".to_owned(), rate)));
         self.measured = Some(Measured { at: now, figures, monitoring });
     }
 

@@ -6,8 +6,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::answers::Figures;
 use super::model::{Measure, metric, title};
 use super::service::{Point, Points, Row, Summary};
+use super::uptime::RunningShare;
 use crate::chart::{Chart, Kind, Line, Mark, Unit, format_value};
 use crate::clock::{Timestamp, spoken};
 use crate::http::Frame;
@@ -95,7 +97,7 @@ impl Choice {
     }
 
     /// The stretch in words.
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match RANGES.iter().find(|(name, ..)| *name == self.range) {
             Some((_, words, _)) => format!("the last {}", words.strip_prefix("1 ").unwrap_or(words)),
             None => format!("{} to {}", self.from.local(), self.to.local()),
@@ -134,10 +136,14 @@ impl Drawn {
     pub fn cards(&self) -> Vec<(&'static str, String)> {
         let Some(all) = self.summary else { return Vec::new() };
         if self.is_counter() {
-            return vec![("in all", self.say(all.sum))];
+            return vec![("total", self.say(all.sum))];
         }
-        let last = self.points.points.last().map_or(all.avg, |point| point.value);
-        vec![("last", self.say(last)), ("mean", self.say(all.avg)), ("least", self.say(all.min)), ("most", self.say(all.max))]
+        let current = match self.points.current {
+            None => "–".to_owned(),
+            Some(value) if self.metric_type == "hashrate_measured" => format!("{} (10 min average)", self.say(value)),
+            Some(value) => self.say(value),
+        };
+        vec![("current", current), ("average", self.say(all.avg)), ("min", self.say(all.min)), ("max", self.say(all.max))]
     }
 }
 
@@ -252,7 +258,7 @@ impl Group {
 pub struct MinerRow {
     /// Its name.
     pub name: String,
-    /// H/s as last expected of it; none: it is not connected.
+    /// H/s as expected from its difficulty; none: it is not connected.
     pub hashrate: Option<String>,
     /// Shares accepted in the stretch.
     pub accepted: String,
@@ -277,7 +283,7 @@ pub struct MetricsPage {
     #[serde(skip)]
     pub(super) miners: Vec<MinerRow>,
     #[serde(skip)]
-    pub(super) uptime: Option<f64>,
+    pub(super) uptime: Option<RunningShare>,
     /// The newest samples, newest first.
     pub metrics: Vec<Row>,
 }
@@ -288,8 +294,8 @@ impl MetricsPage {
         self.groups.iter().all(Group::is_empty)
     }
 
-    fn uptime_words(&self) -> Option<String> {
-        self.uptime.map(|percent| if percent >= 99.995 { "100 %".into() } else { format!("{percent:.2} %") })
+    fn uptime_text(&self) -> Option<String> {
+        self.uptime.and_then(|share| share.text(&self.choice))
     }
 }
 
@@ -314,8 +320,8 @@ impl crate::http::View for SeriesPage {
     /// Beside the whole the figures alone, for whichever chart of a page asks for them.
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
         match name {
-            "main" => Some(self.as_main().render()),
-            name if name.starts_with("figures") => Some(self.as_figures().render()),
+            "main" => Some(crate::http::html(&self.as_main())),
+            name if name.starts_with("figures") => Some(crate::http::html(&self.as_figures())),
             _ => None,
         }
     }
@@ -374,9 +380,11 @@ pub struct Latest {
     pub instance_id: InstanceId,
     /// Its name.
     pub name: String,
-    /// When the newest of them was taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timestamp: Option<Timestamp>,
-    /// By name.
-    pub metrics: BTreeMap<String, f64>,
+    /// Its latest figures.
+    #[serde(flatten)]
+    pub figures: Figures,
 }
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;

@@ -114,7 +114,7 @@ impl Document {
             said["parameters"] = parameters.into();
         }
         if let Some(body) = &operation.body {
-            let contents = body.contents(generator).into_iter();
+            let contents = body.contents(operation.has_open_body, generator).into_iter();
             let content: Map<String, Value> =
                 contents.map(|(name, schema)| (name.to_owned(), json!({ "schema": schema }))).collect();
             said["requestBody"] = json!({ "required": operation.needs_body, "content": content });

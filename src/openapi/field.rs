@@ -14,6 +14,8 @@ pub struct Field {
     pub schema: Map<String, Value>,
     /// The request is refused without it.
     pub required: bool,
+    /// What it is called elsewhere. Whoever sends that is told the right name.
+    pub alias: Option<&'static str>,
 }
 
 /// A field of any schema.
@@ -23,7 +25,7 @@ pub fn member(name: &'static str, about: &'static str, schema: Value) -> Field {
         Value::Object(schema) => schema,
         _ => Map::new(),
     };
-    Field { name, about, schema, required: false }
+    Field { name, about, schema, required: false, alias: None }
 }
 
 /// Text.
@@ -98,6 +100,13 @@ impl Field {
     #[must_use]
     pub fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    /// What it is called elsewhere.
+    #[must_use]
+    pub fn also_called(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
         self
     }
 

@@ -61,6 +61,8 @@ pub struct Operation {
     pub body: Option<Body>,
     /// The request is refused without a body.
     pub needs_body: bool,
+    /// Its body may have fields that are not listed.
+    pub has_open_body: bool,
     /// What it answers when it works, and problems of its own.
     pub answers: Vec<Answer>,
     /// Statuses of problems, besides those that follow from the rest.
@@ -95,6 +97,7 @@ impl Operation {
             query: Vec::new(),
             body: None,
             needs_body: false,
+            has_open_body: false,
             answers: Vec::new(),
             problems: Vec::new(),
         }
@@ -141,6 +144,13 @@ impl Operation {
         let mut this = self.takes(fields);
         this.needs_body = false;
         this
+    }
+
+    /// The body may have fields that are not listed.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.has_open_body = true;
+        self
     }
 
     /// More members of the body.
@@ -234,7 +244,8 @@ impl Operation {
     pub(super) fn all_problems(&self, is_open: bool) -> Vec<u16> {
         let mut all = self.problems.clone();
         // Who asks from where; and a disk or a database may be full or busy at any time.
-        all.extend([421, 503]);
+        // An unknown query parameter is refused.
+        all.extend([421, 422, 503]);
         if !is_open {
             all.extend([401, 403]);
         }
@@ -247,12 +258,9 @@ impl Operation {
         if !self.path_fields.is_empty() {
             all.push(404);
         }
-        if !self.query.is_empty() {
-            all.push(422);
-        }
         match &self.body {
             Some(Body::Form(_)) => all.extend([400, 413]),
-            Some(_) => all.extend([400, 413, 415, 422]),
+            Some(_) => all.extend([400, 413, 415]),
             None => {}
         }
         all.sort_unstable();
@@ -263,9 +271,16 @@ impl Operation {
 
 impl Body {
     /// In which media types it may come, with the schema of each.
-    pub(super) fn contents(&self, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    pub(super) fn contents(&self, is_open: bool, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
         match self {
-            Self::Fields(fields) => vec![(JSON, object(fields)), (FORM, object(fields))],
+            Self::Fields(fields) => {
+                let mut json = object(fields);
+                if !is_open {
+                    // A form may have more, such as its button.
+                    json.insert("additionalProperties".into(), false.into());
+                }
+                vec![(JSON, json), (FORM, object(fields))]
+            }
             Self::Form(fields) => vec![(FORM, object(fields))],
             Self::Shaped(shape, fields) => vec![(JSON, shape(generator)), (FORM, object(fields))],
             Self::File(fields, types) => {

@@ -69,8 +69,11 @@ fn problems_follow_from_what_is_asked_for() {
     };
     assert_eq!(statuses("/cows/{id}", "get"), ["200", "401", "403", "404", "406", "409", "421", "422", "503"]);
     assert_eq!(statuses("/cows", "post"), ["201", "303", "400", "401", "403", "406", "413", "415", "421", "422", "503"]);
-    assert_eq!(statuses("/cows/{id}/milk", "post"), ["200", "303", "400", "401", "403", "404", "406", "413", "421", "503"]);
-    assert_eq!(statuses("/open", "get"), ["200", "421", "503"]);
+    assert_eq!(
+        statuses("/cows/{id}/milk", "post"),
+        ["200", "303", "400", "401", "403", "404", "406", "413", "421", "422", "503"]
+    );
+    assert_eq!(statuses("/open", "get"), ["200", "421", "422", "503"]);
     for (_, response) in document["components"]["responses"].as_object().unwrap() {
         assert_eq!(response["content"]["application/problem+json"]["schema"]["$ref"], "#/components/schemas/Told");
     }

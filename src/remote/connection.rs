@@ -27,6 +27,8 @@ pub(super) struct Connection {
 
 /// Time to get through to a manager.
 const CONNECT: Duration = Duration::from_secs(5);
+/// The largest answer that is read into memory, bytes: no manager's JSON is near that.
+const LARGEST: usize = 128 << 20;
 
 impl Connection {
     /// By the Unix socket. `None` if nobody listens there.
@@ -111,6 +113,18 @@ impl Connection {
     pub(super) fn request(&self, method: reqwest::Method, path: &str, accept: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).header("accept", accept)
     }
+}
+
+/// The text of an answer; none if it is larger than any that a manager gives.
+pub(super) async fn read_text(mut response: reqwest::Response) -> reqwest::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > LARGEST {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -63,6 +63,7 @@ struct Done {
     id: String,
     name: String,
     success: bool,
+    skipped: bool,
     message: String,
 }
 
@@ -90,7 +91,7 @@ pub(super) async fn run(deed: Deed, targets: &Targets, manager: &Manager, paper:
         let name = in_line(&done.name);
         if !done.success {
             said(paper, &name, &in_line(&done.message), true)?;
-        } else if targets.no_wait {
+        } else if done.skipped || targets.no_wait {
             said(paper, &name, &in_line(&done.message), false)?;
         } else {
             waited.push((done.id, name));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Connection, because};
+use super::connection::{Connection, because, read_text};
 use crate::settings::Settings;
 
 /// A manager that takes longer to answer is not well.
@@ -29,7 +29,9 @@ pub async fn healthcheck(settings: Settings) -> Result<(), String> {
         .await
         .map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
     let status = response.status();
-    let body: serde_json::Value = response.json().await.map_err(|e| format!("{at} answered {status} and no JSON: {e}"))?;
+    let text = read_text(response).await.map_err(|e| format!("{at} does not answer: {}", because(&e)))?;
+    let body: serde_json::Value =
+        serde_json::from_str(&text.unwrap_or_default()).map_err(|e| format!("{at} answered {status} and no JSON: {e}"))?;
     if status.is_success() && body.get("status").and_then(serde_json::Value::as_str) == Some("ok") {
         println!("ok");
         Ok(())

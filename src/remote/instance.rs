@@ -18,6 +18,7 @@ pub(super) struct Instance {
     pub(super) last_error: Option<String>,
     pub(super) cause: Option<Cause>,
     pub(super) health: Option<Glance>,
+    pub(super) hashrate: Option<f64>,
     pub(super) uptime: Option<u64>,
     pub(super) port: Option<u16>,
     pub(super) config_name: String,

@@ -204,7 +204,7 @@ async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(),
         Column::new("HEALTH").goes(1),
         Column::new("WORKS FOR").goes(3),
         Column::new("UPTIME").goes(2).right(),
-        Column::new("HASHRATE").goes(4).right(),
+        Column::new("HASHRATE 10 MIN").goes(4).right(),
         Column::new("MINERS").goes(6).right(),
         Column::new("PORT").goes(5).right(),
         Column::new("CONFIGURATION").goes(7).wrapped(),
@@ -220,7 +220,7 @@ async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(),
             if health.status.is_empty() { Cell::new("-") } else { Cell::state(&health.status) },
             Cell::or_dash(health.place.filter(|_| is_up)),
             Cell::or_dash(one.uptime.map(length)),
-            Cell::or_dash(figure("hashrate_miners").map(|rate| format_value(Unit::HashesPerSecond, *rate))),
+            Cell::or_dash(one.hashrate.map(|rate| format_value(Unit::HashesPerSecond, rate))),
             Cell::or_dash(figure("miners").map(|count| format!("{count:.0}"))),
             Cell::or_dash(one.port.map(|port| port.to_string())),
             Cell::new(&one.config_name),
@@ -261,6 +261,7 @@ async fn show(name: &str, manager: &Manager, paper: &mut Paper) -> Result<(), Tr
             }),
         );
     }
+    table.fact("hashrate", one.hashrate.map(|rate| format!("{} (10 min average)", format_value(Unit::HashesPerSecond, rate))));
     let revision = match (one.config_revision, one.running_revision) {
         (Some(newest), Some(running)) if newest != running => {
             format!("{}, runs with revision {running}; a restart applies revision {newest}", one.config_name)

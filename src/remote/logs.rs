@@ -51,6 +51,7 @@ struct Record {
     level: String,
     target: Option<String>,
     message: String,
+    omitted_bytes: u64,
 }
 
 /// Records that were not told.
@@ -136,7 +137,11 @@ fn write(raw: &str, paper: &mut Paper) -> Result<(), Trouble> {
     let moment = of_log(record.timestamp.as_deref());
     paper.line(&format!("{moment:<23} {level} {target}{between}{}", lines.next().unwrap_or_default()))?;
     // Further lines of a record are set in, so that none of them can pose as a record.
-    lines.try_for_each(|line| paper.line(&format!("{:<23}       {line}", "")))
+    lines.try_for_each(|line| paper.line(&format!("{:<23}       {line}", "")))?;
+    match record.omitted_bytes {
+        0 => Ok(()),
+        omitted => paper.line(&format!("{:<23}       -- {omitted} more bytes; the download has them --", "")),
+    }
 }
 
 /// Writes what comes, for ever. A connection that is lost is made again, and goes on behind the last record that was heard.

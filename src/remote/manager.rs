@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::connection::{Connection, because};
+use super::connection::{Connection, because, read_text};
 use super::stream::Stream;
 use super::token::Token;
 use super::trouble::{Refusal, Trouble};
@@ -78,8 +78,9 @@ impl Manager {
 
     async fn answer(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
         let response = request.timeout(LIMIT).send().await.map_err(|e| self.unreached(&e))?;
-        let text = self.accepted(response).await?.text().await.map_err(|e| self.unreached(&e))?;
-        Ok(Answer { text })
+        let text = read_text(self.accepted(response).await?).await.map_err(|e| self.unreached(&e))?;
+        let too_large = || Trouble::Failed(format!("{} sent more than jd-manager ever answers.", self.connection.shown));
+        Ok(Answer { text: text.ok_or_else(too_large)? })
     }
 
     /// The response if it is one of a manager that does what it was asked for.
@@ -99,7 +100,7 @@ impl Manager {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.text().await.unwrap_or_default();
+        let body = read_text(response).await.ok().flatten().unwrap_or_default();
         Err(Trouble::Refused(Box::new(Refusal { status: status.as_u16(), body, advice: self.advice(status) })))
     }
 

@@ -81,6 +81,11 @@ impl Answers {
         self.0.get(name).map_or("", String::as_str)
     }
 
+    /// Puts something into a field.
+    pub fn set(&mut self, name: &str, text: String) {
+        self.0.insert(name.to_owned(), text);
+    }
+
     /// All that belongs to the steps up to `step`.
     pub fn up_to(&self, step: Step) -> impl Iterator<Item = (&String, &String)> {
         self.0.iter().filter(move |(name, _)| Step::of_field(name).is_some_and(|of| of <= step))

@@ -15,9 +15,12 @@ use crate::openapi::{Operation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of,
 pub fn operations() -> Vec<Operation> {
     let modes = Mode::ALL.map(Mode::as_str);
     let step = || one_of("step", "Which step.", &Step::ALL.map(Step::slug));
+    let rejected = || flag("rejected", "With what is wrong with the step: where a rejected form leads.").or(false);
     let socket = |name| text(name, "A port that no other configuration uses, if left out.").like("127.0.0.1:34265");
     vec![
-        get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.").gives::<StepPage>(PAGE),
+        get("/setup", "showSetup", "The first page of setup, with the setups that can be gone on with.")
+            .asks([rejected()])
+            .gives::<StepPage>(PAGE),
         post("/setup", "setUp", "Makes a configuration and an instance, and starts it; a form begins page by page.")
             .takes([
                 text("name", "Of the configuration and of the instance.").longest(64).like("barn").required(),
@@ -27,13 +30,15 @@ pub fn operations() -> Vec<Operation> {
                     "As `template_provider_type` in a configuration.",
                     json!({ "type": "object", "examples": [{ "Sv2Tp": { "address": "127.0.0.1:8442" } }] }),
                 )
+                .also_called("template_provider_type")
                 .required(),
                 member(
                     "pools",
                     "As `upstreams` in a configuration, or `{\"known\": …, \"user_identity\": …}` for one of the list.",
                     json!({ "type": "array", "items": { "type": "object" } }),
-                ),
-                text("payout", "An address or a descriptor.").required(),
+                )
+                .also_called("upstreams"),
+                text("payout", "An address or a descriptor.").also_called("coinbase_reward_script").required(),
                 one_of(
                     "network",
                     "The chain behind a template provider that is reached by address.",
@@ -58,7 +63,7 @@ pub fn operations() -> Vec<Operation> {
         get("/setup/watch/{id}", "watchSetup", "A new instance until it serves miners, with what miners connect to.")
             .about("As an event stream: events `instance`.")
             .gives::<WatchPage>(PAGE_OR_STREAM),
-        get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).gives::<StepPage>(PAGE),
+        get("/setup/{id}/{step}", "showSetupStep", "A step of a setup.").named(step()).asks([rejected()]).gives::<StepPage>(PAGE),
         post(
             "/setup/{id}/{step}",
             "answerSetupStep",
@@ -67,6 +72,7 @@ pub fn operations() -> Vec<Operation> {
         .about("The fields of the step under the names of `answers`.")
         .named(step())
         .takes([text("action", "`back`: to the step before.")])
+        .open()
         .answer(200, "The next step.", &["application/json"], Some(shape::<Begun>()))
         .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<Made>()))
         .answer(303, "For a form that asks for HTML: the next page.", &[], None)
@@ -74,6 +80,7 @@ pub fn operations() -> Vec<Operation> {
         post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
             .named(step())
             .takes([text("action", "Passed over.")])
+            .open()
             .gives::<Verdict>(PAGE)
             .fails(&[409]),
         post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<Told>(),

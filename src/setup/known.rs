@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use crate::configs::BitcoinNetwork;
+use crate::files::open_regular;
 
 /// A pool of the list.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -104,7 +105,7 @@ pub fn built_in() -> KnownPools {
 /// The list that counts, with the user's own at `path`. It is read anew each time, so that a change counts at once. Blocks.
 #[must_use]
 pub fn read(path: &Path) -> KnownPools {
-    let text = std::fs::File::open(path).and_then(|file| {
+    let text = open_regular(path, std::fs::File::options().read(true)).and_then(|file| {
         let mut text = String::new();
         file.take(LARGEST).read_to_string(&mut text)?;
         Ok(text)

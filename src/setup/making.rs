@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use std::net::SocketAddr;
 
-use super::reach;
 use super::service::Setups;
 use super::whole::{Judged, Whole, seen_from_the_body};
 use crate::configs::{Draft, lacking};
 use crate::error::{Error, FieldError, Result};
 use crate::ids::{ConfigId, InstanceId, SetupId};
-use crate::instances::{Instance, Wishes};
+use crate::instances::{Instance, Wishes, miner_urls};
 use crate::keeper::machine::State;
 
 /// A setup that is gone through page by page goes on.
@@ -66,7 +66,18 @@ impl Setups {
     /// # Errors
     /// Names every wrong member; there is no client to start.
     pub async fn create(&self, body: Value, actor: &Actor) -> Result<Made> {
-        let whole = Whole::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
+        let has = |member: &str| body.get(member).is_some_and(|value| !value.is_null());
+        let proposed = ["listening_address", "monitoring_address"].map(|member| (member, !has(member)));
+        let mut whole = Whole::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
+        let given = proposed.iter().filter(|(_, is_proposed)| !is_proposed);
+        let mut used: Vec<u16> = given.filter_map(|(member, _)| port_of(&whole.config[*member])).collect();
+        for (member, is_proposed) in proposed {
+            let address = whole.config[member].as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+            let Some(mut address) = address.filter(|_| is_proposed) else { continue };
+            address.set_port(self.instances.free_port(address, used.clone()).await?);
+            whole.config[member] = address.to_string().into();
+            used.push(address.port());
+        }
         let guard = self.finishing.clone().lock_owned().await;
         let (this, actor) = (self.clone(), actor.clone());
         let work = tokio::spawn(async move {
@@ -147,14 +158,10 @@ impl Setups {
     /// The database cannot be read.
     pub async fn miners(&self, instance: &Instance) -> Result<(Vec<String>, String)> {
         let config = self.configs.get(instance.config_id).await?.config;
-        let (address, key) = (config.listening_address, config.authority_public_key);
-        let hosts = if address.ip().is_unspecified() {
-            let own = tokio::task::spawn_blocking(reach::own_addresses).await.map_err(Error::internal)?;
-            let own: Vec<String> = own.into_iter().map(|ip| format!("{ip}:{}", address.port())).collect();
-            if own.is_empty() { vec![format!("this-machine:{}", address.port())] } else { own }
-        } else {
-            vec![address.to_string()]
-        };
-        Ok((hosts.into_iter().map(|host| format!("stratum2+tcp://{host}/{key}")).collect(), key))
+        Ok((miner_urls(&config).await, config.authority_public_key))
     }
+}
+
+fn port_of(address: &Value) -> Option<u16> {
+    address.as_str()?.parse::<SocketAddr>().ok().map(|address| address.port())
 }

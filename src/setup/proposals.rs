@@ -6,6 +6,7 @@ use super::answers::{Answers, Change};
 use super::node::{NodeSocket, Standing};
 use super::service::{Setup, Setups};
 use super::step::Step;
+use super::whole::listeners;
 use crate::error::Result;
 
 /// What a first instance is called, if nobody says otherwise.
@@ -47,6 +48,8 @@ impl Setups {
                 let monitoring = self.instances.free_port(wanted, vec![listening]).await?;
                 fields.extend([("name", self.free_name().await?), ("reach", "lan".to_owned())]);
                 fields.extend([("listening_port", listening.to_string()), ("monitoring_port", monitoring.to_string())]);
+                fields.extend([("proposed_listening_port", listening.to_string())]);
+                fields.extend([("proposed_monitoring_port", monitoring.to_string())]);
             }
             _ => {}
         }
@@ -54,6 +57,29 @@ impl Setups {
             answers.take_over(step, &owned(fields));
         }
         Ok(answers)
+    }
+
+    /// Replaces ports that jd-manager proposed and that were taken since, unless the user changed them. Returns whether it did.
+    ///
+    /// # Errors
+    /// A fault of ours.
+    pub(super) async fn renew_proposals(&self, answers: &mut Answers) -> Result<bool> {
+        let mut has_changed = false;
+        let ports = listeners(answers).map(|(field, _)| answers.get(&format!("{field}_port")).parse::<u16>().unwrap_or(0));
+        for (at, (field, host)) in listeners(answers).into_iter().enumerate() {
+            let (name, proposal) = (format!("{field}_port"), format!("proposed_{field}_port"));
+            let address = SocketAddr::from((host, ports[at]));
+            if ports[at] == 0 || answers.get(&name) != answers.get(&proposal) {
+                continue;
+            }
+            let free = self.instances.free_port(address, vec![ports[1 - at]]).await?;
+            if free != ports[at] {
+                answers.set(&name, free.to_string());
+                answers.set(&proposal, free.to_string());
+                has_changed = true;
+            }
+        }
+        Ok(has_changed)
     }
 
     async fn free_name(&self) -> Result<String> {

@@ -1,11 +1,9 @@
-//! Whether somebody listens where a configuration says so, and by which addresses this machine's own clients can be reached.
+//! Whether somebody listens where a configuration says so.
 //!
 //! Connects and says nothing: that somebody listens is no proof that it is the right one, and a doubt and never more that nobody does.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::fs;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -74,41 +72,9 @@ async fn connect(place: &str) -> Result<(), String> {
     }
 }
 
-/// This machine's own IPv4 addresses in its networks, as miners reach it. Blocks; empty where the system does not tell.
-#[must_use]
-pub fn own_addresses() -> Vec<Ipv4Addr> {
-    local_addresses(&fs::read_to_string("/proc/net/fib_trie").unwrap_or_default())
-}
-
-/// An address is followed by `/32 host LOCAL` when it is the machine's own.
-fn local_addresses(table: &str) -> Vec<Ipv4Addr> {
-    let mut found = Vec::new();
-    let mut last = None;
-    for line in table.lines().map(str::trim) {
-        if let Some(address) = line.strip_prefix("|-- ") {
-            last = address.parse::<Ipv4Addr>().ok();
-        } else if line == "/32 host LOCAL" {
-            found.extend(last.take().filter(|address| !address.is_loopback()));
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_of_the_machine_are_told_from_those_of_its_networks() {
-        let table = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     +-- 127.0.0.0/8 2 0 2\n           \
-                     |-- 127.0.0.1\n              /32 host LOCAL\n     |-- 192.168.1.0\n        /24 link UNICAST\n     |-- 192.168.1.7\n        \
-                     /32 host LOCAL\n     |-- 192.168.1.255\n        /32 link BROADCAST\nLocal:\n     |-- 192.168.1.7\n        /32 host LOCAL\n";
-        assert_eq!(local_addresses(table), [Ipv4Addr::new(192, 168, 1, 7)]);
-        assert_eq!(local_addresses(""), Vec::<Ipv4Addr>::new());
-        assert!(own_addresses().iter().all(|address| !address.is_loopback()));
-    }
 
     #[tokio::test]
     async fn who_listens_is_told_from_who_does_not() {

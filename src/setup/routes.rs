@@ -1,13 +1,12 @@
 //! The handlers of `/setup`. No rule: they take a request apart, call the service and choose the page.
 
-use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::sse::Event as SseEvent;
-use axum::response::{Html, IntoResponse};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
+use super::answers::Answers;
 use super::known::KnownPools;
 use super::making::{Actor, Begun};
 use super::service::{Next, Setup, Setups};
@@ -16,31 +15,32 @@ use super::views::StepPage;
 use super::views::watch::WatchPage;
 use crate::configs::routes::author;
 use crate::configs::{Findings, Verdict};
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result};
+use crate::http::extract::{MOST_UNKNOWN, unknown_field};
 use crate::http::want::{Form, Offer};
-use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Problem, Reply, Told, Want, sse};
+use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Params, Problem, Reply, Told, Want, html, sse};
 use crate::ids::{InstanceId, SetupId};
 use crate::instances::Instance;
 use crate::instances::streams::changes_of;
 
+/// The query parameter of a page that a rejected form leads back to: it shows what is wrong.
+const REJECTED: &str = "rejected";
+
 /// `GET /setup`.
-pub async fn start(State(s): State<Setups>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&start_page(&s, frame, Findings::default()).await?)
+pub async fn start(State(s): State<Setups>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+    let is_rejected = params.text(REJECTED).is_some();
+    let found = if is_rejected { s.judge(&Answers::default(), Step::Mode).await? } else { Findings::default() };
+    let no_client = s.client().await.err().map(|error| error.to_string());
+    want.respond(&StepPage::start(frame, s.unfinished().await?, no_client, found))
 }
 
-async fn start_page(s: &Setups, frame: Frame, found: Findings) -> Result<StepPage> {
-    let no_client = s.client().await.err().map(|error| error.to_string());
-    Ok(StepPage::start(frame, s.unfinished().await?, no_client, found))
+/// Where a rejected form leads: back to its page by a redirect, so that the browser's *Back* and *Reload* do not send it again. The draft is stored.
+fn reject(page: &str) -> Response {
+    Redirect::to(&format!("{page}?{REJECTED}=true")).into_response()
 }
 
 /// `POST /setup`: a form begins page by page, JSON is everything at once.
-pub async fn begin(
-    State(s): State<Setups>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    caller: Caller,
-    input: Input,
-) -> Reply {
+pub async fn begin(State(s): State<Setups>, want: Want, caller: Caller, input: Input) -> Reply {
     let Some(pairs) = input.form else {
         let made = s.create(input.value, &actor(&want, &caller)).await?;
         let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
@@ -52,10 +52,7 @@ pub async fn begin(
             let json = Begun { success: true, setup_id: id, next: next.clone() };
             Done { json, created: Some(format!("/setup/{id}/mode")), next }.respond(&want)
         }
-        Err(Error::Invalid(errors)) if want.form == Form::Html => {
-            let page = start_page(&s, frame, Findings { errors, ..Findings::default() }).await?;
-            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
-        }
+        Err(Error::Invalid(_)) if want.form == Form::Html => Ok(reject("/setup")),
         Err(other) => Err(other.into()),
     }
 }
@@ -73,15 +70,21 @@ pub async fn show(
     Extension(frame): Extension<Frame>,
     want: Want,
     Path((id, step)): Path<(String, String)>,
+    params: Params,
 ) -> Reply {
-    let (setup, step) = place(&s, &id, &step).await?;
+    let (mut setup, step) = place(&s, &id, &step).await?;
+    if setup.instance_id.is_none() && step == Step::Review {
+        s.renew_proposals(&mut setup.answers).await?;
+    }
+    let is_rejected = params.text(REJECTED).is_some();
     // A step that was answered says what there is to say; one that was not does not complain.
     let found = match setup.instance_id {
-        None if step == Step::Review || setup.answers.has(step) => s.judge(&setup.answers, step).await?,
+        None if is_rejected || step == Step::Review || setup.answers.has(step) => s.judge(&setup.answers, step).await?,
         _ => Findings::default(),
     };
-    let found = if step == Step::Review { found } else { Findings { errors: Vec::new(), ..found } };
-    want.respond(&page(&s, frame, setup, step, found, false).await?)
+    let found = if is_rejected || step == Step::Review { found } else { Findings { errors: Vec::new(), ..found } };
+    let is_refused = is_rejected && !found.errors.is_empty();
+    want.respond(&page(&s, frame, setup, step, found, is_refused).await?)
 }
 
 async fn page(s: &Setups, frame: Frame, setup: Setup, step: Step, found: Findings, is_refused: bool) -> Result<StepPage> {
@@ -99,14 +102,13 @@ async fn page(s: &Setups, frame: Frame, setup: Setup, step: Step, found: Finding
 /// `POST /setup/{id}/{step}`: keeps what was typed and goes on; in the last step saves, makes and starts.
 pub async fn answer(
     State(s): State<Setups>,
-    Extension(frame): Extension<Frame>,
     want: Want,
     Path((id, step)): Path<(String, String)>,
     caller: Caller,
     input: Input,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
-    let pairs = texts(input);
+    let pairs = texts(input)?;
     match s.answer(setup.id, step, &pairs, &actor(&want, &caller)).await? {
         Next::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
@@ -116,11 +118,8 @@ pub async fn answer(
             let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
             Done { json: *made, created: Some(instance), next }.respond(&want)
         }
-        Next::Mend(_, found) if want.form != Form::Html => Err(Error::Invalid(found.errors).into()),
-        Next::Mend(setup, found) => {
-            let page = page(&s, frame, setup, step, found, true).await?;
-            want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
-        }
+        Next::Mend(found) if want.form != Form::Html => Err(Error::Invalid(found.errors).into()),
+        Next::Mend(_) => Ok(reject(&format!("/setup/{id}/{}", step.slug()))),
     }
 }
 
@@ -133,14 +132,14 @@ pub async fn check(
     input: Input,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
-    let pairs = texts(input);
+    let pairs = texts(input)?;
     let (setup, found) = s.check(setup.id, step, &pairs).await?;
     if want.form != Form::Html {
         return Ok(Json(Verdict { valid: found.errors.is_empty(), found }).into_response());
     }
     if want.is_fragment() {
         let page = StepPage::of(frame, setup.clone(), step, setup.answers).saying(found, false);
-        return Ok(Html(page.notes(&pairs).render().map_err(Error::internal)?).into_response());
+        return Ok(Html(html(&page.notes(&pairs)).map_err(Error::internal)?).into_response());
     }
     want.respond(&page(&s, frame, setup, step, found, false).await?)
 }
@@ -177,15 +176,29 @@ pub async fn watch(
         };
         futures_util::future::ready(event)
     };
-    Ok(sse::respond(stream::iter([now]).chain(changes).filter_map(event), s.stop()))
+    Ok(sse::respond(stream::iter([now]).chain(changes).filter_map(event), s.stop(), as_html))
 }
 
 /// The fields of a step, as a form or as an object of texts.
-fn texts(input: Input) -> Vec<(String, String)> {
-    input.form.unwrap_or_else(|| {
-        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        input.value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
-    })
+///
+/// # Errors
+/// No step has a field of that name.
+fn texts(input: Input) -> Result<Vec<(String, String)>> {
+    if let Some(pairs) = input.form {
+        return Ok(pairs);
+    }
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let members = || input.value.as_object().into_iter().flatten();
+    let is_unknown = |name: &String| name != "action" && Step::of_field(name).is_none();
+    let unknown: Vec<FieldError> = members()
+        .filter(|(name, _)| is_unknown(name))
+        .take(MOST_UNKNOWN)
+        .map(|(name, _)| unknown_field("field", name, &[]))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Error::Invalid(unknown));
+    }
+    Ok(members().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
 fn watched(id: InstanceId) -> String {

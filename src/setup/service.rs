@@ -18,7 +18,7 @@ use super::reach::{self, Tried};
 use super::step::Step;
 use super::whole::{Judged, Whole, field_of};
 use crate::clock::Timestamp;
-use crate::configs::{ClientConfig, Configs, Findings};
+use crate::configs::{ClientConfig, Configs, Findings, lacking};
 use crate::db::Db;
 use crate::error::{Error, FieldError, Result};
 use crate::ids::{InstanceId, SetupId};
@@ -78,7 +78,7 @@ pub enum Next {
     /// To this step.
     To(Step),
     /// Nowhere: something is wrong.
-    Mend(Setup, Findings),
+    Mend(Findings),
     /// To what was made.
     Made(Box<Made>),
 }
@@ -123,6 +123,7 @@ impl Setups {
     pub async fn check(&self, id: SetupId, step: Step, pairs: &[(String, String)]) -> Result<(Setup, Findings)> {
         let mut setup = self.get(id).await?;
         setup.answers.take_all(step, &with_home(pairs));
+        self.renew_proposals(&mut setup.answers).await?;
         let found = self.judge(&setup.answers, step).await?;
         Ok((setup, found))
     }
@@ -222,6 +223,9 @@ impl Setups {
             let pool = if let Change::AddKnown(name) = change { known.get(name) } else { None };
             setup.answers.change(change, pool.filter(|pool| pool.declares()));
         }
+        if action == Action::Go {
+            self.renew_proposals(&mut setup.answers).await?;
+        }
         let answers = serde_json::to_string(&setup.answers).map_err(Error::internal)?;
         self.db.write(move |c| Ok(queries::set_answers(c, id, &answers, Timestamp::now())?)).await?;
         match action {
@@ -231,7 +235,7 @@ impl Setups {
         }
         let found = self.judge(&setup.answers, step).await?;
         if !found.errors.is_empty() {
-            return Ok(Next::Mend(setup, found));
+            return Ok(Next::Mend(found));
         }
         let path = Step::path(setup.answers.needs_pool());
         // Whoever came back to mend one thing goes on to where they were.
@@ -246,6 +250,9 @@ impl Setups {
     pub async fn judge(&self, answers: &Answers, step: Step) -> Result<Findings> {
         let whole = Whole::of_answers(answers, step, &self.configs.starting().await?);
         let Judged { config, mut found } = self.judged(&whole, step >= Step::Name).await?;
+        if let (Step::Review, Some(config), Ok(program)) = (step, &config, self.client().await) {
+            found.errors.extend(lacking(config, &program.version));
+        }
         if let Some(config) = config.filter(|_| step != Step::Review) {
             let lost = self.configs.lost_hosts(&config).await;
             found
@@ -316,11 +323,12 @@ impl Setups {
 
     async fn finish(&self, id: SetupId, actor: &Actor) -> Result<Next> {
         let guard = self.finishing.clone().lock_owned().await;
-        let setup = self.get(id).await?;
+        let mut setup = self.get(id).await?;
         if let Some(instance) = setup.instance_id {
             let instance = self.instances.get(instance).await?;
             return Ok(Next::Made(Box::new(self.made(&instance, None).await?)));
         }
+        self.renew_proposals(&mut setup.answers).await?;
         let (this, actor) = (self.clone(), actor.clone());
         // To the end, even if whoever asked has gone.
         let work = tokio::spawn(async move {
@@ -332,7 +340,7 @@ impl Setups {
                     this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;
                     Ok(Next::Made(Box::new(made)))
                 }
-                Err(Error::Invalid(errors)) => Ok(Next::Mend(setup, Findings { errors, ..Findings::default() })),
+                Err(Error::Invalid(errors)) => Ok(Next::Mend(Findings { errors, ..Findings::default() })),
                 Err(other) => Err(other),
             }
         });

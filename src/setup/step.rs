@@ -96,6 +96,7 @@ impl Step {
             "upstreams" => Some(Self::Pools),
             "coinbase_reward_script" | "network" | "jdc_signature" => Some(Self::Payout),
             "name" | "reach" | "listening_port" | "monitoring_port" => Some(Self::Name),
+            "proposed_listening_port" | "proposed_monitoring_port" => Some(Self::Name),
             _ => {
                 if let Some(field) = name.strip_prefix("template_provider_type.") {
                     return PROVIDER.contains(&field).then_some(Self::Provider);

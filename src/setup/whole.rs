@@ -53,8 +53,10 @@ impl Whole {
     #[must_use]
     pub fn of_answers(answers: &Answers, up_to: Step, starting: &ClientConfig) -> Self {
         let mut config = starting.to_stored_value();
-        let simple = ["name", "network", "reach", "listening_port", "monitoring_port"];
-        let pairs = answers.up_to(up_to).filter(|(name, _)| !simple.contains(&name.as_str()));
+        let simple = ["name", "network", "reach"];
+        let is_simple =
+            |name: &str| simple.contains(&name) || name.ends_with("listening_port") || name.ends_with("monitoring_port");
+        let pairs = answers.up_to(up_to).filter(|(name, _)| !is_simple(name));
         let mut sent = form_to_value(pairs.map(|(name, text)| (name.clone(), text.clone())));
         if up_to < Step::Pools || !answers.needs_pool() {
             sent["upstreams"] = json!([]);
@@ -67,6 +69,9 @@ impl Whole {
             config["mode"] = Mode::SoloMining.as_str().into();
         }
         let mut whole = Self { name: String::new(), config, network: None, start: true, errors: Vec::new() };
+        if up_to >= Step::Pools && answers.needs_pool() && answers.rows() == 0 {
+            whole.errors.push(FieldError::new("/upstreams", "Enter a pool, or go back and choose solo mining."));
+        }
         if up_to < Step::Payout {
             whole.config["coinbase_reward_script"] = "raw(51)".into();
         } else {
@@ -76,8 +81,7 @@ impl Whole {
         }
         if up_to >= Step::Name {
             whole.name = answers.get("name").to_owned();
-            let reach = if answers.get("reach") == "local" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-            for (field, host) in [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)] {
+            for (field, host) in listeners(answers) {
                 let text = answers.get(&format!("{field}_port"));
                 let at = format!("{field}_address");
                 match text.parse::<u16>() {
@@ -125,11 +129,6 @@ impl Whole {
                 }
                 other => other,
             };
-        }
-        for unknown in body.keys() {
-            let known: Vec<&str> = MEMBERS.iter().map(|(member, _)| *member).collect();
-            let detail = format!("There is no such member. Known are name, {}, network and start.", known.join(", "));
-            whole.errors.push(FieldError::new(format!("/{unknown}"), detail));
         }
         Ok(whole)
     }
@@ -208,6 +207,13 @@ impl Whole {
 /// What saving would only warn of, and what nobody means who sets up: examples, pools that lead nowhere, payouts for another chain.
 fn is_never_meant(pointer: &str) -> bool {
     pointer.starts_with("/upstreams/") || ["/coinbase_reward_script", "/template_provider_type/Sv2Tp/address"].contains(&pointer)
+}
+
+/// Who listens: the field of its port and its address.
+#[must_use]
+pub fn listeners(answers: &Answers) -> [(&'static str, Ipv4Addr); 2] {
+    let reach = if answers.get("reach") == "local" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)]
 }
 
 /// A bare address is meant as the descriptor of that address.

@@ -28,20 +28,14 @@ struct Shared {
     told: watch::Sender<Option<Job>>,
     cancel: Mutex<Option<(JobId, CancellationToken)>>,
     /// Held while a piece of work begins, and by whoever must be sure that none does.
-    beginning: tokio::sync::Mutex<()>,
+    beginning: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
 }
 
 impl Board {
     /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the next one.
     pub fn new(db: Db, stop: CancellationToken) -> Self {
-        Self(Arc::new(Shared {
-            db,
-            told: watch::Sender::new(None),
-            cancel: Mutex::default(),
-            beginning: tokio::sync::Mutex::default(),
-            stop,
-        }))
+        Self(Arc::new(Shared { db, told: watch::Sender::new(None), cancel: Mutex::default(), beginning: Arc::default(), stop }))
     }
 
     /// Begins a piece of work, or goes on with one of an earlier manager.
@@ -68,10 +62,15 @@ impl Board {
         }
         let cancel = CancellationToken::new();
         *self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some((job.id, cancel.clone()));
-        let ticket = Ticket { board: self.clone(), cancel, last: Mutex::new(None) };
+        let ticket = Ticket { board: self.clone(), cancel, job: Mutex::new(job), last: Mutex::new(None) };
         ticket.save().await?;
         let _ = self.0.db.write(|c| Ok(queries::forget_jobs(c, REMEMBERED)?)).await;
         Ok(ticket)
+    }
+
+    /// Keeps work from beginning for as long as the guard lives.
+    pub async fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.0.beginning.clone().lock_owned().await
     }
 
     /// The work under way, or the last that was.
@@ -148,21 +147,22 @@ impl Board {
 }
 
 /// The right to do the work under way; it is over when this is dropped.
+///
+/// It owns its job and the board shows a copy: when the job has ended, the board may already show the next one, and nothing that
+/// comes late from this one may change that.
 #[derive(Debug)]
 pub struct Ticket {
     board: Board,
     /// Somebody does not want it any more.
     pub cancel: CancellationToken,
+    job: Mutex<Job>,
     last: Mutex<Option<Instant>>,
 }
 
 impl Ticket {
     /// As it is now.
-    ///
-    /// # Panics
-    /// Never: a ticket is of a job.
     pub fn job(&self) -> Job {
-        self.board.present().expect("a ticket is of the job on the board")
+        self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The manager is ending; what is not done is left for the next one.
@@ -200,12 +200,24 @@ impl Ticket {
         });
     }
 
-    /// Changes what is seen, without writing it down.
+    /// Changes what is seen, without writing it down. A job that has ended stays as it ended.
     pub fn show(&self, change: impl FnOnce(&mut Job)) {
-        self.board.0.told.send_modify(|job| {
-            if let Some(job) = job {
-                change(job);
+        let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
+        if job.stage.is_over() {
+            return;
+        }
+        change(&mut job);
+        self.publish(&job);
+    }
+
+    /// Puts the job on the board, unless the board shows another one by now.
+    fn publish(&self, job: &Job) {
+        self.board.0.told.send_if_modified(|present| match present {
+            Some(present) if present.id == job.id => {
+                present.clone_from(job);
+                true
             }
+            _ => false,
         });
     }
 
@@ -218,21 +230,27 @@ impl Ticket {
         self.save().await
     }
 
-    /// It is over.
+    /// Ends the job. The first end counts. It is written before it is shown, so the next job begins after it.
     pub async fn end(&self, stage: Stage, message: impl Into<String>) {
         let message = message.into();
-        tracing::info!(job = %self.job().title(), stage = stage.as_str(), "{message}");
-        let ended = self.change(|job| {
+        let ended = {
+            let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
+            if job.stage.is_over() {
+                return;
+            }
             (job.stage, job.message) = (stage, message);
             job.ended_at = Some(Timestamp::now());
             if stage.is_good() {
                 job.progress = Some(100);
             }
-        });
-        if let Err(error) = ended.await {
-            tracing::error!(%error, "what became of the work cannot be written down yet; it is tried again");
-            self.board.write_soon(self.job());
+            job.clone()
+        };
+        tracing::info!(job = %ended.title(), stage = stage.as_str(), "{}", ended.message);
+        if let Err(error) = self.save().await {
+            tracing::error!(%error, "the end of a job cannot be written yet; jd-manager tries again every second");
+            self.board.write_soon(ended.clone());
         }
+        self.publish(&ended);
     }
 
     async fn save(&self) -> Result<()> {
@@ -243,14 +261,125 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // Left behind by a fault of ours. While the manager ends, the next one goes on with it.
-        if self.board.0.stop.is_cancelled() || self.job().stage.is_over() {
+        let job = self.job.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // While the manager ends, the next one goes on with it.
+        if self.board.0.stop.is_cancelled() {
             return;
         }
-        self.show(|job| {
+        if !job.stage.is_over() {
+            // Left behind by a fault of ours.
             (job.stage, job.ended_at) = (Stage::Failed, Some(Timestamp::now()));
             job.message = "A fault inside jd-manager ended it; its log has the cause.".into();
-        });
-        self.board.write_soon(self.job());
+        } else if self.board.present().is_none_or(|present| present.id != job.id || present.stage.is_over()) {
+            return;
+        }
+        // Also reached when the task was dropped while it wrote the end.
+        let ended = job.clone();
+        self.publish(&ended);
+        self.board.write_soon(ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Task;
+    use super::*;
+
+    fn board(dir: &tempfile::TempDir) -> Board {
+        Board::new(Db::open(dir.path()).unwrap(), CancellationToken::new())
+    }
+
+    fn install(version: &str) -> Job {
+        Job::new(Task::Install, version, "test", Timestamp::now())
+    }
+
+    #[tokio::test]
+    async fn a_late_change_of_an_ended_job_changes_neither_it_nor_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board(&dir);
+        let first = board.begin(install("first")).await.unwrap();
+        let id = first.job().id;
+        first.stage(Stage::Unpacking, "unpacking").await.unwrap();
+        first.end(Stage::Failed, "it is not a file").await;
+        first.progress(5, Some(10));
+        first.stage(Stage::Unpacking, "late").await.unwrap();
+        first.end(Stage::Installed, "late").await;
+        let shown = board.present().unwrap();
+        assert_eq!(
+            (shown.id, shown.stage, shown.message.as_str(), shown.progress),
+            (id, Stage::Failed, "it is not a file", None)
+        );
+
+        let second = board.begin(install("second")).await.unwrap();
+        second.stage(Stage::Unpacking, "unpacking").await.unwrap();
+        first.progress(10, Some(10));
+        first.stage(Stage::Testing, "late").await.unwrap();
+        drop(first);
+        let shown = board.present().unwrap();
+        assert_eq!((shown.version.as_str(), shown.stage, shown.ended_at), ("second", Stage::Unpacking, None));
+        let stored = board.get(id).await.unwrap();
+        assert_eq!((stored.stage, stored.message.as_str()), (Stage::Failed, "it is not a file"));
+        assert!(stored.ended_at.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_comes_after_the_end_does_not_reopen_the_job() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board(&dir);
+        let ticket = board.begin(install("0.6.0")).await.unwrap();
+        let before = ticket.job();
+        ticket.end(Stage::Cancelled, "cancelled").await;
+        board.0.db.write(move |c| Ok(queries::put_job(c, &before)?)).await.unwrap();
+        let unfinished = board.0.db.read(|c| Ok(queries::unfinished(c)?)).await.unwrap();
+        assert_eq!(unfinished, []);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_job_has_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board(&dir);
+        drop(board.begin(install("0.6.0")).await.unwrap());
+        let shown = board.present().unwrap();
+        assert!(shown.stage == Stage::Failed && shown.ended_at.is_some(), "{shown:?}");
+    }
+
+    /// As in a busy manager: whoever watches begins the next job the moment the one before is shown as over, while that one is still on its
+    /// way out and its progress still comes from other threads.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn every_job_of_many_in_a_row_keeps_its_own_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = board(&dir);
+        let mut ids = Vec::new();
+        for turn in 0..200 {
+            let ticket = Arc::new(board.begin(install(&turn.to_string())).await.unwrap());
+            let id = ticket.job().id;
+            ids.push(id);
+            let reporters: Vec<_> = (0..3)
+                .map(|_| {
+                    let ticket = ticket.clone();
+                    tokio::spawn(async move {
+                        for done in 0..20 {
+                            ticket.progress(done, Some(done));
+                            let _ = ticket.stage(Stage::Unpacking, "unpacking").await;
+                        }
+                    })
+                })
+                .collect();
+            let ending = tokio::spawn(async move { ticket.end(Stage::Failed, "done").await });
+            let mut changes = board.follow();
+            let shown =
+                changes.wait_for(|job| job.as_ref().is_some_and(|job| job.ended_at.is_some())).await.unwrap().clone().unwrap();
+            assert_eq!((shown.id, shown.stage), (id, Stage::Failed));
+            if turn % 10 == 0 {
+                ending.await.unwrap();
+                for reporter in reporters {
+                    reporter.await.unwrap();
+                }
+            }
+        }
+        for id in ids {
+            let job = board.get(id).await.unwrap();
+            assert_eq!((job.stage, job.message.as_str(), job.ended_at.is_some()), (Stage::Failed, "done", true));
+        }
     }
 }

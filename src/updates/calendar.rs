@@ -12,18 +12,21 @@ use super::service::Updates;
 use super::settings::Wanted;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::notices::ManagerNotice;
 use crate::schedule::Schedule;
 
 /// Every day at an hour at which few others ask, UTC.
 const DAILY: &str = "0 37 4 * * *";
 /// A machine that is off at night is caught up with so long after its start.
 const AFTER_START: Duration = Duration::from_secs(120);
-/// A day after the last answer there may be something new.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A manager that is started again and again does not look again before the last answer is this old.
+const RECENT: Duration = Duration::from_secs(12 * 3600);
 /// Whether it is time to install is looked at so often.
 const LOOK: Duration = Duration::from_secs(60);
 /// An installation by itself that failed is tried again after so long: in the next window.
 const RETRY: Duration = Duration::from_secs(20 * 3600);
+/// Names the notice about a failed update.
+pub const FAILED_UPDATE: &str = "update-failed";
 /// Who acts, for the history.
 const ACTOR: &str = "automatic";
 
@@ -37,23 +40,16 @@ pub async fn begin(
     stop: &CancellationToken,
 ) -> std::result::Result<(), JobSchedulerError> {
     let asked = updates.clone();
-    schedule
-        .at(DAILY, "looking for releases", move || {
-            let updates = asked.clone();
-            async move { look(&updates).await }
-        })
-        .await?;
+    let work = move || {
+        let updates = asked.clone();
+        async move { look_if_due(&updates).await }
+    };
+    schedule.recurring(DAILY, AFTER_START, "looking for releases", work).await?;
     let (updates, stop) = (updates.clone(), stop.clone());
+    tokio::spawn(follow_jobs(updates.clone(), stop.clone()));
     tokio::spawn(async move {
         let work = async {
             tokio::time::sleep(AFTER_START).await;
-            let is_due = async {
-                let checked = updates.checked().await.ok()?.at;
-                Some(checked.is_none_or(|at| Timestamp::now().since(at) >= DAY || at > Timestamp::now()))
-            };
-            if is_due.await.unwrap_or(false) {
-                look(&updates).await;
-            }
             loop {
                 if let Err(error) = install_what_is_new(&updates, Timestamp::now()).await {
                     tracing::warn!(%error, "what is new could not be installed; it is tried again within the window");
@@ -69,12 +65,17 @@ pub async fn begin(
     Ok(())
 }
 
-/// Looks for releases if the user wants that.
-async fn look(updates: &Updates) {
+/// Looks for releases if the user wants that and the last answer is not recent.
+async fn look_if_due(updates: &Updates) {
     let wanted = updates.wanted().await.unwrap_or_default();
     // With a client of the user's own choice there is nothing to bring up to date.
     if !wanted.check_daily || updates.fixed().is_some() {
         return;
+    }
+    let now = Timestamp::now();
+    match updates.checked().await {
+        Ok(checked) if checked.at.is_none_or(|at| now.since(at) >= RECENT || at > now) => {}
+        _ => return,
     }
     if let Err(error) = updates.check().await {
         tracing::warn!(%error, "the daily look for releases");
@@ -113,10 +114,57 @@ fn due(wanted: &Wanted, now: (Timestamp, u16), news: &News, installed: &[Install
     (release.asset.is_ready() && can_be_checked && !was_tried && !is_there).then(|| latest.clone())
 }
 
-/// What to say of an update that was made by itself and did not go well, if that was the last thing done.
-pub fn trouble(last: Option<&Job>) -> Option<String> {
-    let last = last.filter(|job| job.actor == ACTOR && job.stage.is_over() && !job.stage.is_good())?;
-    Some(format!("The update to {} that was made by itself did not go well. {}", last.version, last.message))
+/// Follows the work on clients until `stop`. The overview shows how it ended.
+async fn follow_jobs(updates: Updates, stop: CancellationToken) {
+    let mut jobs = updates.board().follow();
+    let mut shown = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = jobs.changed() => if changed.is_err() { return },
+        }
+        let ended = jobs.borrow_and_update().as_ref().filter(|job| job.stage.is_over()).map(|job| job.id);
+        if ended.is_some() && ended != shown {
+            match updates.news().await {
+                Ok(news) => updates.tell(&news).await,
+                Err(error) => tracing::warn!(%error, "the overview cannot show how the update ended"),
+            }
+        }
+        shown = ended;
+    }
+}
+
+/// The message about a failed update: the last one, or else the last one to the newest release. `finished`: newest first.
+pub fn failure(finished: &[Job], news: &News) -> Option<ManagerNotice> {
+    let has_failed = |job: &&Job| match job.stage {
+        Stage::Failed | Stage::RolledBack => true,
+        // Nobody is there to know why an automatic update was cancelled.
+        Stage::Cancelled => job.actor == ACTOR,
+        _ => false,
+    };
+    let is_newest = |job: &&Job| {
+        let version = Some(&job.version);
+        version == news.latest.as_ref() || version == news.latest_client.as_ref()
+    };
+    // An installation by hand of something else was somebody's try, and no problem that lasts.
+    let is_update = |job: &&Job| job.task != Task::Install || job.actor == ACTOR;
+    let last = finished.first().filter(has_failed).filter(is_update);
+    let job = last.or_else(|| finished.iter().find(is_newest).filter(has_failed).filter(|_| news.available))?;
+    let what = match (job.task, job.actor == ACTOR) {
+        (_, true) => format!("The automatic update to {}", job.version),
+        (Task::Install, false) => format!("The installation of {}", job.version),
+        (Task::Switch, false) => format!("The update to {}", job.version),
+        (Task::Rollback, false) => format!("The rollback to {}", job.version),
+    };
+    let how = match job.stage {
+        Stage::RolledBack => "was rolled back",
+        Stage::Cancelled => "was cancelled",
+        _ => "failed",
+    };
+    let current = news.current.as_ref().map(|current| format!(" Client {current} is in use.")).unwrap_or_default();
+    let detail = format!("{}{current} Fix the cause before you try again.", job.message);
+    let notice = ManagerNotice::new(FAILED_UPDATE, format!("{what} {how}"), detail).with_link("/updates/history", "History");
+    Some(ManagerNotice { since: job.ended_at.unwrap_or(notice.since), ..notice })
 }
 
 #[cfg(test)]
@@ -175,15 +223,33 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_by_itself_is_said() {
-        let job = |stage, actor: &str| Job {
+    fn a_failed_update_is_shown_until_another_one_to_the_same_release_succeeds() {
+        let job = |task, version: &str, stage, actor: &str| Job {
             stage,
             message: "barn did not come up well.".into(),
-            ..Job::new(Task::Switch, "0.6.0", actor, Timestamp(0))
+            ..Job::new(task, version, actor, Timestamp(0))
         };
-        assert!(trouble(Some(&job(Stage::RolledBack, ACTOR))).unwrap().contains("barn did not come up well"));
-        assert_eq!(trouble(Some(&job(Stage::Switched, ACTOR))), None);
-        assert_eq!(trouble(Some(&job(Stage::Failed, "page"))), None);
-        assert_eq!(trouble(None), None);
+        let text = |finished: &[Job]| failure(finished, &news()).map(|notice| format!("{}. {}", notice.title, notice.detail));
+        let rolled_back = job(Task::Switch, "0.6.0", Stage::RolledBack, "page");
+        assert_eq!(
+            text(std::slice::from_ref(&rolled_back)).unwrap(),
+            "The update to 0.6.0 was rolled back. barn did not come up well. Client 0.5.0 is in use. Fix the cause before you try again."
+        );
+        let automatic = job(Task::Install, "v0.8.0", Stage::Cancelled, ACTOR);
+        assert!(text(&[automatic]).unwrap().starts_with("The automatic update to v0.8.0 was cancelled."));
+        assert_eq!(text(&[job(Task::Install, "v0.8.0", Stage::Cancelled, "page")]), None, "cancelled on purpose");
+        assert!(
+            text(&[job(Task::Install, "v0.8.0", Stage::Failed, "page")])
+                .unwrap()
+                .starts_with("The installation of v0.8.0 failed.")
+        );
+        assert_eq!(text(&[job(Task::Install, "own-client", Stage::Failed, "page")]), None, "somebody's try");
+        let other = job(Task::Install, "0.5.0", Stage::Installed, "page");
+        assert!(text(&[other.clone(), rolled_back.clone()]).is_some(), "the release is still advertised");
+        let nothing_new = News { available: false, ..news() };
+        assert_eq!(failure(&[other, rolled_back.clone()], &nothing_new), None);
+        let retried = job(Task::Switch, "0.6.0", Stage::Switched, "page");
+        assert_eq!(text(&[retried, rolled_back]), None);
+        assert_eq!(text(&[]), None);
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+use super::calendar::{FAILED_UPDATE, failure};
 use super::github;
 use super::model::{InUse, Release, is_newer, newest};
 use super::queries;
@@ -236,8 +237,7 @@ impl Updates {
 
     /// Says on the overview what is new, and what did not go well by itself.
     pub(super) async fn tell(&self, news: &News) {
-        let last = self.history(1).await.unwrap_or_default();
-        let trouble = super::calendar::trouble(last.first());
+        let failure = failure(&self.finished().await, news);
         let words = news.available.then(|| {
             let latest = news.latest.as_deref().unwrap_or_default();
             match (&news.current, &news.latest_client) {
@@ -246,7 +246,12 @@ impl Updates {
                 (None, _) => format!("Release {latest} can be installed."),
             }
         });
-        self.instances().glances().set_news(trouble.or(words));
+        // The notice speaks of the release, too.
+        self.instances().glances().set_news(words.filter(|_| failure.is_none()));
+        match failure {
+            Some(notice) => self.notices().set(notice),
+            None => self.notices().clear(FAILED_UPDATE),
+        }
         // A tag this program does not know is newer than everything only while what is in use is older than it.
         let latest = news.latest.as_ref().map(|tag| Latest { tag: tag.clone(), client: super::client_of_tag(tag) });
         self.health().set_latest(latest.filter(|latest| latest.client.is_some() || news.available));

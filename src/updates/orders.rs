@@ -75,7 +75,7 @@ pub fn chosen(input: &Input) -> std::result::Result<Option<Vec<InstanceId>>, Fie
     let ids = given.iter().map(|id| id.parse().ok()).collect::<Option<Vec<InstanceId>>>();
     match ids {
         Some(ids) if !ids.is_empty() => Ok(Some(ids)),
-        Some(_) => Err(FieldError::new("/instances", "Choose at least one instance.")),
+        Some(_) => Err(FieldError::new("/instances", "Select at least one instance.")),
         None => Err(FieldError::new("/instances", "instances must be a list of ids of instances.")),
     }
 }

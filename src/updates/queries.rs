@@ -108,18 +108,22 @@ pub fn set_installed(db: &mut Db, installed: &[(String, String, Option<Timestamp
     Ok(())
 }
 
-/// Writes a piece of work down as it is now.
+/// Writes a piece of work down as it is now. An end is final: an earlier stage whose write was delayed until after it is ignored.
 pub fn put_job(db: &mut Db, job: &Job) -> QueryResult<()> {
-    let row = (
-        update_jobs::id.eq(job.id),
-        update_jobs::kind.eq(job.task.as_str()),
-        update_jobs::version.eq(&job.version),
-        update_jobs::stage.eq(job.stage.as_str()),
-        update_jobs::created_at.eq(job.created_at),
-        update_jobs::ended_at.eq(job.ended_at),
-        update_jobs::state.eq(serde_json::to_string(job).unwrap_or_default()),
-    );
-    diesel::replace_into(update_jobs::table).values(row).execute(db)?;
+    let values = || {
+        (
+            update_jobs::kind.eq(job.task.as_str()),
+            update_jobs::version.eq(&job.version),
+            update_jobs::stage.eq(job.stage.as_str()),
+            update_jobs::created_at.eq(job.created_at),
+            update_jobs::ended_at.eq(job.ended_at),
+            update_jobs::state.eq(serde_json::to_string(job).unwrap_or_default()),
+        )
+    };
+    let unfinished = update_jobs::table.filter(update_jobs::id.eq(job.id)).filter(update_jobs::ended_at.is_null());
+    if diesel::update(unfinished).set(values()).execute(db)? == 0 {
+        diesel::insert_or_ignore_into(update_jobs::table).values((update_jobs::id.eq(job.id), values())).execute(db)?;
+    }
     Ok(())
 }
 

@@ -108,8 +108,7 @@ fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response 
     let (id, told) = (job.id, updates.follow());
     let event = move |job: Job| {
         if as_html {
-            use askama::Template as _;
-            let html = JobPage { frame: frame.clone(), job }.as_job().render().ok()?;
+            let html = crate::http::html(&JobPage { frame: frame.clone(), job }.as_job()).ok()?;
             return Some(
                 Event::default().data(format!("<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>")),
             );
@@ -127,7 +126,7 @@ fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response 
         Some((job, (told, is_over)))
     });
     let events = stream::iter([job]).chain(changes).filter_map(move |job| std::future::ready(event(job)));
-    sse::respond(events, updates.stop().clone())
+    sse::respond(events, updates.stop().clone(), as_html)
 }
 
 /// `POST /updates/jobs/{id}/cancel`.
@@ -265,7 +264,15 @@ pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<
         Some("rollback") => Task::Rollback,
         _ => Task::Switch,
     };
-    let version = body.finish(version)?;
+    let version = match body.finish(version.clone()) {
+        Ok(version) => version,
+        // A page is only asked for what is wrong with the selection.
+        Err(Error::Invalid(errors)) if want.form == Form::Html && errors.iter().all(|e| e.pointer == "/instances") => {
+            let page = switch_page(&updates, frame, version.unwrap_or_default(), errors).await?;
+            return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+        Err(error) => return Err(error.into()),
+    };
     match updates.switch(&version, chosen, gate, task, actor(&want)).await {
         Ok(job) => begun(&want, &job),
         Err(Error::Conflict(detail)) if want.form == Form::Html => {

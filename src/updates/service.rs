@@ -21,6 +21,7 @@ use crate::health::Health;
 use crate::ids::JobId;
 use crate::instances::{Instance, Instances};
 use crate::logs::Logs;
+use crate::notices::ManagerNotices;
 
 /// Everything that can be done about clients; cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +37,7 @@ struct Shared {
     fetcher: Fetcher,
     token_file: Option<PathBuf>,
     board: Board,
+    notices: ManagerNotices,
     stop: CancellationToken,
     checking: tokio::sync::Mutex<()>,
 }
@@ -73,13 +75,24 @@ impl Updates {
     ///
     /// # Errors
     /// The address of the release API cannot be used.
-    pub fn new(db: Db, health: Health, logs: Logs, place: Place, stop: CancellationToken) -> std::result::Result<Self, String> {
+    pub fn new(
+        db: Db,
+        health: Health,
+        logs: Logs,
+        place: Place,
+        notices: ManagerNotices,
+        stop: CancellationToken,
+    ) -> std::result::Result<Self, String> {
         let store = Store::new(health.instances().source().store().to_owned());
         let fetcher = Fetcher::new(&place.base)?;
         let board = Board::new(db.clone(), stop.clone());
         let Place { base, token_file } = place;
         let checking = tokio::sync::Mutex::default();
-        Ok(Self(Arc::new(Shared { db, health, logs, store, base, fetcher, token_file, board, stop, checking })))
+        Ok(Self(Arc::new(Shared { db, health, logs, store, base, fetcher, token_file, board, notices, stop, checking })))
+    }
+
+    pub(super) fn notices(&self) -> &ManagerNotices {
+        &self.0.notices
     }
 
     pub(super) fn db(&self) -> &Db {
@@ -172,6 +185,17 @@ impl Updates {
     /// The database cannot be read.
     pub async fn history(&self, limit: i64) -> Result<Vec<Job>> {
         self.0.db.read(move |c| Ok(queries::jobs(c, limit)?)).await
+    }
+
+    /// The jobs that ended, newest first. The last one is among them before it is written down.
+    pub(super) async fn finished(&self) -> Vec<Job> {
+        let mut jobs = self.history(200).await.unwrap_or_default();
+        if let Some(present) = self.board().present() {
+            jobs.retain(|job| job.id != present.id);
+            jobs.insert(0, present);
+        }
+        jobs.retain(|job| job.stage.is_over());
+        jobs
     }
 
     /// Every release and client that was ever heard of, newest first.

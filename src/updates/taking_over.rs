@@ -1,17 +1,22 @@
 //! What a manager does about the work of the one before it, which may have been killed at any moment.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::model::{Job, Stage, StepState, Task};
 use super::queries;
 use super::service::Updates;
 use crate::configs::ClientVersion;
 use crate::error::Result;
-use crate::keeper::spawn;
+use crate::keeper::leftovers;
+
+/// The manager opens its doors after this at the latest.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Updates {
-    /// Cleans up after a manager that was killed, finds out what became of its work, makes sure that a client is in use if there is one, and goes on with
-    /// a switch.
+    /// Finds out what became of the work of a manager that was killed. The rest takes as long as the disk and the clients take, so it is done
+    /// in the background, and this waits a second for it at most: cleaning up, making sure that a client is in use if there is one, and
+    /// going on with a switch.
     pub async fn take_over(&self) {
         let unfinished = match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
             Ok(jobs) => jobs,
@@ -20,23 +25,8 @@ impl Updates {
                 Vec::new()
             }
         };
-        let store = self.store().clone();
         let marks: Vec<String> =
             unfinished.iter().filter(|job| job.task == Task::Install).map(|job| job.id.to_string()).collect();
-        let tidied = tokio::task::spawn_blocking(move || {
-            // A build may have outlived its manager, and would fill again what is tidied.
-            for mark in marks {
-                if spawn::end_leftovers(&mark) > 0 {
-                    tracing::warn!(job = %mark, "processes of an interrupted build were ended");
-                }
-            }
-            store.tidy()
-        });
-        match tidied.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "what an interrupted installation left cannot be removed"),
-            Err(error) => tracing::error!(%error, "the directory of clients could not be looked at"),
-        }
         // Of several switches only the newest is what somebody wants still.
         let newest = unfinished.iter().rfind(|job| job.task != Task::Install).map(|job| job.id);
         let mut going_on = None;
@@ -47,19 +37,49 @@ impl Updates {
                 (_, false) => self.end(job, "Another switch came after it.").await,
             }
         }
-        self.mend_current().await;
         if let Err(error) = self.forget_trials(going_on.as_ref()).await {
             tracing::error!(%error, "instances on which a client was tried cannot be looked up");
         }
-        self.look_at_store().await;
+        let mut ticket = None;
         if let Some(job) = going_on {
             match self.board().begin(job).await {
-                Ok(ticket) => {
-                    let this = self.clone();
-                    tokio::spawn(async move { this.carry_out_switch(&ticket).await });
-                }
+                Ok(begun) => ticket = Some(begun),
                 Err(error) => tracing::error!(%error, "an unfinished switch cannot be gone on with"),
             }
+        }
+        // Nothing new comes in before it is tidy.
+        let guard = self.board().hold().await;
+        let this = self.clone();
+        let (tell_done, done) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            this.tidy(marks).await;
+            drop(guard);
+            this.mend_current().await;
+            this.look_at_store().await;
+            // Nobody waiting any more is no error.
+            let _ = tell_done.send(());
+            if let Some(ticket) = ticket {
+                this.carry_out_switch(&ticket).await;
+            }
+        });
+        let _ = tokio::time::timeout(PATIENCE, done).await;
+    }
+
+    async fn tidy(&self, marks: Vec<String>) {
+        let store = self.store().clone();
+        let tidied = tokio::task::spawn_blocking(move || {
+            // A build may have outlived its manager, and would fill again what is tidied.
+            for mark in marks {
+                if leftovers::end_marked(&mark) > 0 {
+                    tracing::warn!(job = %mark, "processes of an interrupted build were ended");
+                }
+            }
+            store.tidy()
+        });
+        match tidied.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what an interrupted installation left cannot be removed"),
+            Err(error) => tracing::error!(%error, "the directory of clients could not be looked at"),
         }
     }
 

@@ -3,6 +3,7 @@
 use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::borrow::Cow;
 
 use super::checking::News;
 use super::gate::length;
@@ -73,8 +74,8 @@ impl UpdatesPage {
         self.installed.iter().find(is_it).map(|one| one.name.as_str())
     }
 
-    fn error(&self, pointer: &str) -> Option<&str> {
-        self.errors.iter().find(|e| e.pointer == pointer).map(|e| e.detail.as_str())
+    fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
+        self.errors.iter().find(|e| e.pointer == pointer).map(FieldError::page_text)
     }
 
     #[allow(clippy::unused_self, reason = "templates call methods")]

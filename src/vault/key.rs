@@ -7,6 +7,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::files::open_regular;
+
 /// The file's name in the data directory.
 pub const KEY_FILE: &str = "secrets.key";
 
@@ -68,7 +70,7 @@ impl Key {
     pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFault> {
         let path = data_dir.join(KEY_FILE);
         let unusable = |cause| KeyFault::Unusable { path: path.clone(), cause };
-        let file = match File::open(&path) {
+        let file = match open_regular(&path, File::options().read(true)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(unusable(e)),

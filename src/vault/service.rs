@@ -89,6 +89,7 @@ impl Vault {
                 match sealer(c, &vault) {
                     Ok(count) => sealed += count,
                     Err(Error::Internal(cause)) if cause.is::<diesel::result::Error>() => return Err(Error::Internal(cause)),
+                    Err(refused @ Error::Unavailable { .. }) => return Err(refused),
                     Err(_) if new.is_some() => return Ok(Err(Refusal::Missing { path })),
                     Err(_) => return Ok(Err(Refusal::Wrong { path })),
                 }
@@ -116,6 +117,16 @@ impl Vault {
         if let Err(e) = swept.await {
             tracing::warn!(error = %e, "secrets of before may still be in free pages of the database or in copies of it; tried again at the next start");
         }
+    }
+}
+
+impl Vault {
+    /// The vault whose key is in `dir`; none if there is no key. Whether it is the right one shows when something is opened.
+    ///
+    /// # Errors
+    /// The key cannot be read.
+    pub fn find(dir: &Path) -> Result<Option<Self>, Refusal> {
+        Ok(Key::read(dir)?.map(|key| Self::with(&key)))
     }
 }
 

@@ -55,3 +55,46 @@ async fn a_password_typed_as_a_name_is_not_in_the_log() {
     assert!(!log.text.contains("my secret") && log.text.contains("unknown name"), "{log:?}");
     assert!(!manager.log().contains("my secret"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_cannot_fill_the_log_with_what_was_refused() {
+    let manager = with_admin().await;
+    let admin = ada(&manager).await;
+    let viewer = user(&manager, &admin, "viewer").await;
+    let before = admin.get(&manager, "/api/audit").await.json(200)["entries"].as_array().unwrap().len();
+    // The same one, one of varied ids, one of long names.
+    for n in 0..60 {
+        viewer.send(&manager, "POST", "/api/keys/generate", &json!({})).await.problem(403);
+        let id = format!("00000000-0000-4000-8000-{n:012}");
+        viewer.send(&manager, "POST", &format!("/api/instances/{id}/start"), &json!({})).await.problem(403);
+        let name = format!("{n}{}", "x".repeat(3000));
+        viewer.send(&manager, "DELETE", &format!("/api/backups/{name}"), &json!({})).await.problem(403);
+        viewer.send(&manager, "POST", "/api/tokens", &json!({ "name": "", "role": "viewer" })).await.problem(422);
+    }
+    let log = admin.get(&manager, "/api/audit").await.json(200);
+    let entries = log["entries"].as_array().unwrap();
+    assert_eq!(entries.len() - before, 4, "{log}");
+    let entry = |n: usize| {
+        let entry = &entries[n];
+        assert!(entry["first_at"].as_str().unwrap() < entry["at"].as_str().unwrap(), "{entry}");
+        (entry["deed"].as_str().unwrap(), entry["path"].as_str().unwrap(), &entry["status"], &entry["times"])
+    };
+    assert_eq!(entry(0), ("made a token", "/api/tokens", &json!(422), &json!(60)));
+    assert_eq!(entry(1), ("deleted a backup", "/api/backups/…", &json!(403), &json!(60)));
+    assert_eq!(entry(2), ("started an instance", "/api/instances/…", &json!(403), &json!(60)));
+    assert_eq!(entry(3), ("made a pair of keys", "/api/keys/generate", &json!(403), &json!(60)));
+    let page = admin.page(&manager, "/audit?actor=viewer").await.page(200);
+    assert!(page.one("tbody tr:first-child").contains("× 60") && page.one("tbody tr:first-child").contains("since"));
+}
+
+#[tokio::test]
+async fn guesses_at_two_names_by_turns_are_two_entries() {
+    let manager = with_admin().await;
+    for name in ["ada", "eve", "ada", "eve"] {
+        crate::log_in(&manager, name, "wrong").await.unwrap_err().problem(401);
+    }
+    let log = ada(&manager).await.get(&manager, "/api/audit").await.json(200);
+    let refused = log["entries"].as_array().unwrap().iter().filter(|entry| entry["status"] == 401);
+    let counted: Vec<_> = refused.map(|entry| (entry["actor"].as_str().unwrap(), entry["times"].as_u64().unwrap())).collect();
+    assert_eq!(counted, [("unknown name", 2), ("ada", 2)]);
+}

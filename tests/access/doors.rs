@@ -254,7 +254,17 @@ async fn pages_lead_people_to_the_login_and_back() {
     assert_eq!((led.status, led.header("location")), (303, Some("/login?next=%2Finstances%3Fx%3D1%26y%3D%25C3%25BC")));
     assert_eq!(stranger.page(&manager, "/").await.header("location"), Some("/login"));
     let posted = Answer::to(manager.request("POST", "/saved-configs").header("accept", "text/html").form(&[("name", "x")])).await;
-    assert_eq!((posted.status, posted.header("location")), (303, Some("/login")));
+    // A form is not lost: the login carries its input along, but no secret.
+    let page = posted.page(401);
+    assert!(page.one("section.attention").starts_with("Your session has ended, so nothing was saved."));
+    assert_eq!(page.attr("input[name='kept:name']", "value"), "x");
+    let secret = [("name", "x"), ("authority_secret_key", "hush")];
+    let posted = Answer::to(manager.request("POST", "/saved-configs").header("accept", "text/html").form(&secret)).await;
+    assert!(!posted.text.contains("hush") && posted.text.contains("but not passwords, keys and files"), "{posted:?}");
+    let notice = manager.request("POST", "/instances/actions").header("accept", "text/html").header("hx-request", "true");
+    let notice = Answer::to(notice.form(&[("action", "start")])).await.notice(401);
+    assert_eq!(notice.one("section.attention p:first-child"), "Your session has ended. Sign in, then try again.");
+    assert_eq!(notice.attr("a", "href"), "/login");
     let fragment = manager.fragment("/instances", "div#table").await;
     assert_eq!((fragment.status, fragment.header("hx-redirect"), fragment.text.as_str()), (200, Some("/login"), ""));
     stranger.page(&manager, "/nothing/at/all").await.header("location").unwrap();
@@ -272,6 +282,24 @@ async fn pages_lead_people_to_the_login_and_back() {
     let page = ada.page(&manager, "/instances").await.page(200);
     assert!(page.one("header.bar .end").contains("ada"), "{:?}", page.one("header.bar .end"));
     assert_eq!(ada.page(&manager, "/login?next=%2Fevents").await.header("location"), Some("/events"));
+    // What was kept is submitted after signing in; it leads to no other site.
+    let kept = [
+        ("name", "ada"),
+        ("password", PASSWORD),
+        ("kept_action", "/instances/actions"),
+        ("kept:action", "start"),
+        ("kept:password", "hush"),
+    ];
+    let page = Answer::to(manager.request("POST", "/login").header("accept", "text/html").form(&kept)).await;
+    assert!(page.header("set-cookie").is_some() && !page.text.contains("hush"));
+    let page = page.page(200);
+    assert_eq!(
+        (page.attr("main form", "action"), page.attr("main input[name=action]", "value")),
+        ("/instances/actions".into(), "start".into())
+    );
+    let kept = [("name", "ada"), ("password", PASSWORD), ("kept_action", "//evil.example")];
+    let elsewhere = Answer::to(manager.request("POST", "/login").header("accept", "text/html").form(&kept)).await;
+    assert_eq!((elsewhere.status, elsewhere.header("location")), (303, Some("/")));
     // An error is shown to her as hers, too.
     assert!(ada.page(&manager, "/nothing").await.page(404).one("header.bar .end").contains("ada"));
 }

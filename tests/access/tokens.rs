@@ -1,7 +1,7 @@
 //! Tokens of programs.
 
 use crate::harness::answer::Answer;
-use crate::{Visitor, ada, printed, run, user, with_admin};
+use crate::{PASSWORD, Visitor, ada, printed, run, user, with_admin};
 use serde_json::json;
 
 #[tokio::test]
@@ -40,8 +40,11 @@ async fn a_token_gives_no_more_than_its_maker_has_and_makes_no_others() {
     let strong = admin.send(&manager, "POST", "/api/tokens", &wish("b", "admin")).await.json(201);
     let strong = Visitor::with_token(strong["token"].as_str().unwrap());
     // A stolen token makes neither tokens nor users, and no password is changed with it.
-    for (method, path) in [("POST", "/api/tokens"), ("POST", "/api/users"), ("POST", "/api/account/password")] {
-        let said = strong.send(&manager, method, path, &wish("c", "admin")).await.problem(403);
+    let change = json!({ "current": "x", "password": "y" });
+    for (path, body) in
+        [("/api/tokens", wish("c", "admin")), ("/api/users", wish("c", "admin")), ("/api/account/password", change)]
+    {
+        let said = strong.send(&manager, "POST", path, &body).await.problem(403);
         assert!(said["detail"].as_str().unwrap().contains("cannot be done with a token"), "{said}");
     }
     // Everybody sees their own, an admin all.
@@ -79,4 +82,76 @@ async fn tokens_of_the_command_line_work_at_once() {
         !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("no token called \"cron\""),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_token_revokes_only_itself_and_changes_nothing_of_its_owners_account() {
+    let manager = with_admin().await;
+    let admin = ada(&manager).await;
+    let other = ada(&manager).await;
+    let create = async |name: &str, role: &str| {
+        let made = admin.send(&manager, "POST", "/api/tokens", &json!({ "name": name, "role": role })).await.json(201);
+        let id = made["token_info"]["id"].as_str().unwrap().to_owned();
+        (Visitor::with_token(made["token"].as_str().unwrap()), id)
+    };
+    let (viewer, viewer_id) = create("viewer-token", "viewer").await;
+    let (strong, strong_id) = create("admin-token", "admin").await;
+    let secret = printed(run(&manager, &["token", "create", "of-machine", "--role", "operator"], ""));
+    let machine = Visitor::with_token(secret.trim());
+    let account = admin.get(&manager, "/api/account").await.json(200);
+    let sessions = account["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2);
+    let session = sessions.iter().find(|one| one["current"] == false).unwrap()["id"].as_str().unwrap();
+
+    let fresh = admin.get(&manager, "/account/second-factor").await.json(200);
+    let own_account = [
+        ("DELETE", format!("/api/tokens/{viewer_id}"), json!({})),
+        ("DELETE", format!("/api/tokens/{strong_id}"), json!({})),
+        ("POST", format!("/api/tokens/{viewer_id}/delete"), json!({})),
+        ("POST", format!("/api/tokens/{strong_id}/delete"), json!({})),
+        ("DELETE", format!("/api/account/sessions/{session}"), json!({})),
+        ("POST", format!("/api/account/sessions/{session}/delete"), json!({})),
+        ("POST", "/api/account/sessions/end".into(), json!({})),
+        ("POST", "/api/account/password".into(), json!({ "current": PASSWORD, "password": "another long password" })),
+        (
+            "POST",
+            "/api/account/second-factor".into(),
+            json!({ "current": PASSWORD, "secret": fresh["secret"], "code": "000000" }),
+        ),
+        ("POST", "/api/account/second-factor/remove".into(), json!({ "current": PASSWORD })),
+        ("POST", "/api/tokens".into(), json!({ "name": "more", "role": "viewer" })),
+        ("GET", "/api/account/second-factor".into(), json!({})),
+    ];
+    for (who, token, own) in
+        [("viewer", &viewer, viewer_id.as_str()), ("admin", &strong, strong_id.as_str()), ("machine", &machine, "")]
+    {
+        for (method, path, body) in &own_account {
+            if own.is_empty() || !path.contains(own) {
+                let problem = token.send(&manager, method, path, body).await.problem(403);
+                assert!(problem["detail"].as_str().unwrap().contains("cannot be done with a token"), "{who} {path}: {problem}");
+            }
+        }
+    }
+    // Both sessions and all tokens are still there; a token sees no sessions, and below admin only itself.
+    assert_eq!(viewer.get(&manager, "/api/account").await.json(200)["sessions"], json!([]));
+    assert_eq!(strong.get(&manager, "/api/account").await.json(200)["sessions"], json!([]));
+    other.get(&manager, "/api/instances").await.json(200);
+    let names = async |visitor: &Visitor| {
+        let list = visitor.get(&manager, "/api/tokens").await.json(200);
+        let name = |token: &serde_json::Value| token["name"].as_str().unwrap().to_owned();
+        list["tokens"].as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&viewer).await, ["viewer-token"]);
+    assert_eq!(names(&machine).await, ["of-machine"]);
+    assert_eq!(names(&strong).await, ["admin-token", "of-machine", "viewer-token"]);
+    // Each may revoke itself.
+    let list = admin.get(&manager, "/api/tokens").await.json(200);
+    let of_machine = list["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "of-machine").unwrap();
+    for (token, id) in [(&viewer, viewer_id.as_str()), (&strong, &strong_id), (&machine, of_machine["id"].as_str().unwrap())] {
+        token.send(&manager, "DELETE", &format!("/api/tokens/{id}"), &json!({})).await.json(200);
+        token.get(&manager, "/api/instances").await.problem(401);
+    }
+    // A person ends sessions and revokes tokens as before.
+    admin.send(&manager, "DELETE", &format!("/api/account/sessions/{session}"), &json!({})).await.json(200);
+    other.get(&manager, "/api/instances").await.problem(401);
 }

@@ -55,6 +55,32 @@ for (const one of [...document.querySelectorAll('td > a, li > a, dd > a')].filte
   if (height < 24) wrong.push(`${called(one)} is ${height.toFixed(1)} px high, 24 wanted`);
 }
 
+// Tables: no column is so narrow that words fall apart, a name has room, and the rows of a dense table are low.
+for (const table of [...document.querySelectorAll('table')].filter(shown)) {
+  for (const row of [...(table.tBodies[0]?.rows ?? [])].filter(shown)) {
+    const isCard = getComputedStyle(row).display !== 'table-row';
+    const { height } = row.getBoundingClientRect();
+    const longWord = isCard ? 12 : 20;
+    const isOpen = row.querySelector('details[open]');
+    if (!isCard && !isOpen && height > (table.matches('.dense') ? 48 : 160)) wrong.push(`a row is ${height.toFixed(1)} px high: ${called(row)}`);
+    for (const cell of [...row.cells].filter(shown)) {
+      const { width } = cell.getBoundingClientRect();
+      if (!isCard && table.matches('.dense') && cell === row.cells[0] && width < 120) wrong.push(`the names have ${width.toFixed(0)} px: ${called(cell)}`);
+      const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        if (!shown(texts.currentNode.parentElement)) continue;
+        for (const word of texts.currentNode.data.matchAll(/[^\s\u200b-]+-?/g)) {
+          if (word[0].length > longWord) continue;
+          const range = document.createRange();
+          range.setStart(texts.currentNode, word.index);
+          range.setEnd(texts.currentNode, word.index + word[0].length);
+          if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) wrong.push(`"${word[0]}" is broken in a column of ${width.toFixed(0)} px: ${called(cell)}`);
+        }
+      }
+    }
+  }
+}
+
 const channels = (colour) => (colour.match(/[\d.]+/g) ?? []).map(Number);
 const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
   .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);

@@ -138,6 +138,12 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [scheme, still] })).await;
     }
 
+    /// Lets the scripts of all pages from now on see a clock that is so many minutes ahead.
+    pub async fn set_clock_ahead(&self, minutes: u32) {
+        let script = format!("{{ const now = Date.now; Date.now = () => now() + {minutes} * 60000; }}");
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
     async fn devtools(&self, command: &str, params: Value) -> Value {
         self.client.issue_cmd(Vendor("goog/cdp/execute", json!({ "cmd": command, "params": params }))).await.unwrap()
     }

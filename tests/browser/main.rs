@@ -19,11 +19,13 @@ mod releases;
 mod access;
 mod backups;
 mod charts;
+mod connection;
 mod driver;
 
 mod first_steps;
 mod form_errors;
 mod health;
+mod instance_table;
 mod layout;
 mod lists;
 mod live_log;

@@ -23,6 +23,32 @@ async fn the_same_without_javascript() {
     go_through(&manager, &Browser::without_javascript().await).await;
 }
 
+/// *Back* after a rejected step shows the step, not the browser's question whether to send the form again.
+#[tokio::test(flavor = "multi_thread")]
+async fn back_after_a_rejected_step_shows_the_step() {
+    let manager = Manager::start().await;
+    for browser in [Browser::open().await, Browser::without_javascript().await] {
+        let address = "#template_provider_type-Sv2Tp-address";
+        browser.go(&manager.url("/setup")).await;
+        browser.press("Continue").await;
+        until_step(&browser, "provider").await;
+        browser.choose("#template_provider", "sv2tp").await;
+        browser.fill(address, "nonsense").await;
+        browser.press("Continue").await;
+        browser.until("it is rejected", "return document.title.startsWith('To mend')").await;
+        assert_eq!(browser.value(address).await, "nonsense");
+        browser.fill(address, "127.0.0.1:9").await;
+        browser.press("Continue").await;
+        until_step(&browser, "pools").await;
+        browser.ask("history.back()").await;
+        until_step(&browser, "provider").await;
+        browser.reads("h1", "Where do block templates come from?").await;
+        browser.reload().await;
+        browser.reads("h1", "Where do block templates come from?").await;
+        assert_eq!(browser.value(address).await, "127.0.0.1:9");
+    }
+}
+
 /// Waits for a step's page.
 async fn until_step(browser: &Browser, step: &str) {
     browser.until(step, &format!("return location.pathname.endsWith('/{step}')")).await;

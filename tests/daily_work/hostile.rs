@@ -68,7 +68,10 @@ async fn nothing_of_what_it_says_reaches_the_terminal_as_a_command() {
         let said = run(command);
         let text = format!("{}{}", said.out, said.err);
         assert!(text.contains("barn"), "{arguments:?} shows nothing of it: {said:?}");
-        let obeyed: Vec<char> = text.chars().filter(|c| (c.is_control() && *c != '\n') || matches!(c, '\u{202e}')).collect();
+        let obeyed: Vec<char> = text
+            .chars()
+            .filter(|c| (c.is_control() && *c != '\n') || matches!(c, '\u{202e}' | '\u{200b}' | '\u{2061}'))
+            .collect();
         assert!(obeyed.is_empty(), "{obeyed:?} of {arguments:?}: {said:?}");
     }
 }
@@ -100,4 +103,15 @@ async fn a_login_page_a_proxy_and_nonsense_are_told_apart() {
     let silent: fn() -> std::future::Ready<Response> = || std::future::ready(StatusCode::NO_CONTENT.into_response());
     let said = ask(&serve(Router::new().fallback(silent)).await).wrong(1);
     assert!(said.contains("cannot be understood"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_end_is_not_read_into_memory() {
+    let endless = || async {
+        let piece = axum::body::Bytes::from(vec![b' '; 1 << 20]);
+        axum::body::Body::from_stream(futures_util::stream::repeat_with(move || Ok::<_, std::io::Error>(piece.clone())))
+    };
+    let url = serve(Router::new().fallback(endless)).await;
+    let said = run(program(&["instances", "--url", &url])).wrong(1);
+    assert!(said.contains("sent more than jd-manager ever answers"), "{said}");
 }

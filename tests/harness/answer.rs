@@ -140,6 +140,23 @@ impl Dom {
         all.map(|form| (form.attr("action").unwrap_or_default().to_owned(), around(form))).collect()
     }
 
+    /// The forms that change something, each with the names and types of its fields.
+    pub fn post_forms(&self) -> Vec<Form> {
+        let (forms, fields) = (Selector::parse("form[method=post]").unwrap(), Selector::parse("[name]:not(button)").unwrap());
+        let all = self.html.select(&forms);
+        all.map(|form| {
+            let field = |field: scraper::ElementRef<'_>| {
+                let kind = field.attr("type").unwrap_or(field.value().name()).to_owned();
+                field.attr("name").map(|name| (name.to_owned(), kind))
+            };
+            Form {
+                action: form.attr("action").unwrap_or_default().to_owned(),
+                fields: form.select(&fields).filter_map(field).collect(),
+            }
+        })
+        .collect()
+    }
+
     /// The text of every element a selector finds, white space closed up.
     pub fn texts(&self, selector: &str) -> Vec<String> {
         let found = Selector::parse(selector).unwrap();
@@ -180,6 +197,14 @@ impl Dom {
             })
             .collect()
     }
+}
+
+/// A form of a page.
+pub struct Form {
+    /// Where it is sent.
+    pub action: String,
+    /// Name and type of each field.
+    pub fields: Vec<(String, String)>,
 }
 
 /// One event of a stream.
@@ -238,6 +263,9 @@ impl EventStream {
                     continue; // a comment that keeps the connection alive
                 }
                 heard.data = data.join("\n");
+                if heard.event == "heartbeat" {
+                    continue; // as pages hear it
+                }
                 return Some(heard);
             }
             match tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("the stream stays silent") {

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses the part it needs")]
 
 pub mod answer;
+pub mod disk;
 pub mod routes;
 
 use serde_json::{Value, json};
@@ -83,6 +84,10 @@ pub struct Manager {
     http: reqwest::Client,
     /// Further variables in the manager's environment from its next start on.
     pub env: Vec<(String, String)>,
+    /// A program and its arguments that run the manager from its next start on, such as a tracer. It has to become the manager.
+    pub wrapper: Vec<String>,
+    /// File systems that are mounted for this test.
+    mounts: Vec<PathBuf>,
 }
 
 impl Manager {
@@ -120,6 +125,8 @@ impl Manager {
             scheme: String::new(),
             http,
             env: Vec::new(),
+            wrapper: Vec::new(),
+            mounts: Vec::new(),
         };
         manager.steer(&manager.plan.simulate.clone());
         manager.begin();
@@ -129,7 +136,12 @@ impl Manager {
     /// Gives simulated clients that start from now on other flags.
     pub fn steer<S: AsRef<str>>(&self, flags: &[S]) {
         let flags: Vec<&str> = flags.iter().map(AsRef::as_ref).collect();
-        let script = format!("#!/bin/sh\nexec '{PROGRAM}' simulate {} \"$@\"\n", flags.join(" "));
+        self.write_client(&format!("exec '{PROGRAM}' simulate {} \"$@\"", flags.join(" ")));
+    }
+
+    /// Makes this shell script the client that is started from now on.
+    pub fn write_client(&self, script: &str) {
+        let script = format!("#!/bin/sh\n{script}\n");
         let draft = self.dir.path().join("client.new");
         fs::write(&draft, script).unwrap();
         fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
@@ -148,7 +160,9 @@ impl Manager {
         let log = fs::File::options().create(true).append(true).open(self.dir.path().join("manager.log")).unwrap();
         let client = self.plan.client.clone().unwrap_or_else(|| self.simulated());
         let client: Vec<PathBuf> = if client.as_os_str().is_empty() { Vec::new() } else { vec!["--client".into(), client] };
-        let mut child = Command::new(PROGRAM)
+        let program: Vec<&str> = self.wrapper.iter().map(String::as_str).chain([PROGRAM]).collect();
+        let mut child = Command::new(program[0])
+            .args(&program[1..])
             .arg("--data-dir")
             .arg(self.data_dir())
             .args(["--listen", &self.address.to_string()])
@@ -180,6 +194,20 @@ impl Manager {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Puts the data directory on an empty file system of this size and starts the manager anew on it.
+    pub fn mount_data_dir(&mut self, size: &str) {
+        self.terminate();
+        let dir = self.data_dir();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]).arg(&dir);
+        assert!(
+            mount.status().unwrap().success(),
+            "a small file system is mounted for this test, for which it has to run as root"
+        );
+        self.mounts.push(dir);
+        self.begin();
     }
 
     /// Waits for the manager to end by itself, at most 30 s; returns how it did.
@@ -433,7 +461,7 @@ impl Drop for Manager {
             let _ = child.wait();
         }
         // Keepers outlive a killed manager, as they should; they end their clients when they are ended.
-        let Ok(instances) = fs::read_dir(self.data_dir().join("instances")) else { return };
+        let instances = fs::read_dir(self.data_dir().join("instances")).into_iter().flatten();
         for instance in instances.flatten() {
             let id = instance.file_name().to_string_lossy().into_owned();
             if let Some(pid) = self.keeper_pid(&id)
@@ -447,7 +475,16 @@ impl Drop for Manager {
                 signal(pid, rustix::process::Signal::KILL);
             }
         }
+        for mount in &self.mounts {
+            let _ = Command::new("umount").arg("--lazy").arg(mount).status();
+        }
     }
+}
+
+/// The processes whose working directory is this one; zombies have none.
+pub fn processes_in(dir: &Path) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir)).collect()
 }
 
 /// Sends a signal to one process.

@@ -54,7 +54,7 @@ async fn figures_are_those_of_the_client_and_a_restart_is_neither_a_loss_nor_a_s
             let (accepted, hashrate, acknowledged, refused) = own_word(monitoring).await?;
             let told = manager.json(&format!("/api/metrics/{id}/latest")).await;
             let page = manager.ask(&format!("/metrics/{id}?range=1h"), "text/html").await.page(200);
-            let figures = page.texts("#charts td[data-label='in all']");
+            let figures = page.texts("#charts td[data-label='total']");
             let is_same = sum(&manager, &id, "shares_accepted").await == before + accepted
                 && sum(&manager, &id, "shares_refused").await == refused_before + refused
                 && told["metrics"]["hashrate_miners"].as_f64() == Some(hashrate)

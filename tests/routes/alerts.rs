@@ -351,6 +351,7 @@ async fn seen_down(manager: &Manager, id: &str) {
             figures: BTreeMap::new(),
             blocks: 0,
             best_difficulty: None,
+            available_update: None,
         };
         alerts.observe(vec![seen]).await.unwrap();
     }

@@ -92,8 +92,10 @@ async fn bad_parameters_are_named() {
         }
     }
     let page = manager.ask("/events?limit=0", "text/html").await.page(422);
-    assert_eq!(page.one("main section.attention li code"), "/limit");
-    assert_eq!(manager.fragment("/events?limit=0", "main#main").await.notice(422).one("li code"), "/limit");
+    let sentence = "Limit must be a whole number from 1 to 1000.";
+    assert_eq!(page.one("main section.attention p:first-child"), sentence);
+    let notice = manager.fragment("/events?limit=0", "main#main").await.notice(422);
+    assert_eq!(notice.one("section.attention p:first-child"), sentence);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -217,7 +217,7 @@ async fn other_methods_are_refused_with_those_it_takes() {
         }
     }
     let page = Answer::to(manager.request("DELETE", "/instances").header("accept", "text/html")).await;
-    assert_eq!(page.page(405).one("h1"), "Method Not Allowed");
+    assert_eq!(page.page(405).one("h1"), "This address does not work in a browser");
 }
 
 #[tokio::test]
@@ -314,7 +314,8 @@ async fn a_plain_form_goes_on_to_the_new_instance_or_comes_back_with_what_was_ty
 
     let fields = [("name", "x\u{7f}y<b>"), ("config_id", config.as_str()), ("autostart", "on"), ("restart_policy", "always")];
     let page = form(&manager, "/instances", &fields).await.page(422);
-    assert_eq!(page.attr("input#name", "value"), "x\u{7f}y<b>");
+    // A character that nobody sees is shown by its number.
+    assert_eq!(page.attr("input#name", "value"), "x[U+007F]y<b>");
     assert_eq!(page.attr("input#name", "aria-invalid"), "true");
     assert_eq!(page.attr("input#name", "aria-describedby"), "name-error");
     assert!(page.one("p#name-error").contains("control characters"));
@@ -392,6 +393,32 @@ async fn one_action_on_many_has_a_result_for_each() {
 
     let page = form(&manager, "/instances/actions", &[("action", "start"), ("ids", &barn)]).await;
     assert!(page.page(page.status).one("main").contains("already running"), "{page:?}");
+    // A restart starts nothing that is stopped, and says so.
+    act(json!({ "action": "stop", "ids": [shed] })).await.json(200);
+    let before = manager.json(&format!("/api/instances/{barn}")).await["pid"].clone();
+    for body in [json!({ "action": "restart", "all": true }), json!({ "action": "restart", "ids": [barn, shed] })] {
+        let restarted = act(body).await.json(200);
+        assert_eq!(restarted["success"], true, "{restarted}");
+        let of = |id: &str| restarted["results"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap().clone();
+        assert_eq!((of(&barn)["success"].clone(), of(&barn).get("skipped")), (json!(true), None), "{restarted}");
+        let skipped = of(&shed);
+        assert_eq!(
+            (&skipped["success"], &skipped["skipped"], &skipped["status"]),
+            (&json!(true), &json!(true), &json!("stopped"))
+        );
+        assert_eq!(skipped["message"], "shed is stopped. It was not restarted.");
+        manager.until_state(&barn, "running").await;
+        assert!(manager.clients(&shed).is_empty());
+    }
+    assert_ne!(manager.json(&format!("/api/instances/{barn}")).await["pid"], before);
+    let page = form(&manager, "/instances/actions", &[("action", "restart"), ("ids", &barn), ("ids", &shed)]).await.page(200);
+    assert_eq!(page.one("h1"), "Restart: done with 1 of 2");
+    assert_eq!(page.one(".head .sub"), "Skipped because not running: 1.");
+    manager.until_state(&barn, "running").await;
+    // Asked for one alone, a restart starts it.
+    assert_eq!(bare(&manager, "POST", &format!("/api/instances/{shed}/restart")).await.json(200)["success"], true);
+    manager.until_state(&shed, "running").await;
+
     let stopped = act(json!({ "action": "stop", "all": true })).await.json(200);
     assert_eq!((&stopped["success"], stopped["results"].as_array().unwrap().len()), (&json!(true), 2));
     assert_eq!(manager.json(&format!("/api/instances/{barn}")).await["status"], "stopped");

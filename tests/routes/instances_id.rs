@@ -85,7 +85,9 @@ async fn its_page_shows_state_log_and_where_miners_connect() {
     assert_eq!(page.one("nav.tabs a[aria-current=page]"), "Log");
     assert_eq!(page.attr("#status form", "action"), format!("/instances/{id}/start"));
     assert!(page.attr("#log-stream", "hx-sse:connect").starts_with(&format!("/instances/{id}/logs?after=")));
-    assert!(page.texts("main section p.mono").iter().any(|text| text.starts_with("stratum2+tcp://127.0.0.1:")));
+    assert!(page.one("section.miners code").starts_with("stratum2+tcp://127.0.0.1:"));
+    let first = page.texts("main > *").into_iter().take(2).collect::<Vec<_>>();
+    assert!(first[1].starts_with("Miner address:"), "it is at the top of the page: {first:?}");
     let fragment = manager.fragment(&format!("/instances/{id}"), "main#main").await.fragment(200);
     assert_eq!((fragment.one("#status h1"), fragment.count("nav[aria-label=Main]")), ("barn".to_owned(), 0));
 }

@@ -1,7 +1,9 @@
 //! `/metrics`: what was measured, as pages, JSON, tables and charts.
 
-use crate::harness::Manager;
+use crate::harness::answer::Dom;
+use crate::harness::{Manager, until, until_within};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_measured_is_told_in_the_shapes_of_the_contract() {
@@ -177,4 +179,66 @@ async fn figures_go_with_their_instance() {
     let (manager, id) = Manager::measured().await;
     assert_eq!(manager.delete(&format!("/api/instances/{id}")).await.status(), 200);
     manager.ask(&format!("/api/metrics/{id}/latest"), "application/json").await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hashrate_is_an_average_of_ten_minutes_and_only_a_running_client_has_one() {
+    let (manager, id) = Manager::measured().await;
+    let path = format!("/api/instances/{id}");
+    // A miner finds six shares a minute, and by chance none for a while.
+    let hashrate = until_within(Duration::from_secs(90), "shares were found", &mut || async {
+        manager.json(&path).await["hashrate"].as_f64().filter(|rate| *rate > 0.0)
+    })
+    .await;
+    let samples = manager.json(&format!("/api/metrics/{id}?metric_type=hashrate_measured&limit=1000")).await;
+    let samples: Vec<f64> = samples["metrics"].as_array().unwrap().iter().map(|row| row["value"].as_f64().unwrap()).collect();
+    let (least, most) = samples.iter().fold((f64::MAX, 0.0_f64), |(least, most), value| (least.min(*value), most.max(*value)));
+    assert!(least <= hashrate && hashrate <= most, "{hashrate} is no mean of {samples:?}");
+    let overview = manager.ask("/", "text/html").await.page(200);
+    let cell = overview.one(&format!("#i-{id} td[data-label='Hashrate, 10 min']"));
+    assert!(cell.ends_with("H/s"), "{cell}");
+    let total = |page: &Dom| page.texts("dl.figures div").into_iter().find(|text| text.contains("10 min average"));
+    assert!(total(&overview).unwrap().contains("H/s"), "{:?}", overview.texts("dl.figures div"));
+    let page = manager.ask(&format!("/metrics/{id}?range=1h"), "text/html").await.page(200);
+    let current = page.texts("td[data-label='current']");
+    assert!(current[0].ends_with("H/s (10 min average)"), "{current:?}");
+    // Connections are whole numbers; only their average has a fraction.
+    let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
+    let miners = latest["metrics"]["miners"].as_f64().unwrap();
+    assert!(current.iter().any(|text| *text == format!("{miners}")), "{miners}: {current:?}");
+
+    // A stopped one has none, from the moment it is stopped.
+    manager.act(&format!("/api/instances/{id}/stop")).await;
+    assert_eq!(manager.until_state(&id, "stopped").await["hashrate"], Value::Null);
+    let overview = manager.ask("/", "text/html").await.page(200);
+    assert_eq!(overview.one(&format!("#i-{id} td[data-label='Hashrate, 10 min']")), "");
+    assert!(total(&overview).unwrap().contains('–'), "{:?}", total(&overview));
+    let page = manager.ask(&format!("/metrics/{id}?range=1h"), "text/html").await.page(200);
+    let shown = page.texts("td[data-label='current']");
+    assert!(!shown.is_empty() && shown.iter().all(|text| text == "–"), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_and_the_time_an_uptime_covers_are_named() {
+    let (manager, id) = Manager::measured().await;
+    manager.act(&format!("/api/instances/{id}/stop")).await;
+    let instance = manager.until_state(&id, "stopped").await;
+    // The last lines of the log are counted with the round after the stop.
+    let (latest, counted) = until("everything is counted", || async {
+        let latest = manager.json(&format!("/api/metrics/{id}/latest")).await;
+        let summary = manager.json(&format!("/api/metrics/{id}/log_infos/summary")).await;
+        (latest["totals"]["log_infos"] == summary["sum"]).then_some((latest, summary["sum"].as_f64().unwrap()))
+    })
+    .await;
+    assert!(latest["metrics"]["log_infos"].as_f64().unwrap() < counted, "one sample is not the total: {latest}");
+    let accepted = manager.json(&format!("/api/metrics/{id}/shares_accepted/summary")).await;
+    assert_eq!(latest["totals"]["shares_accepted"], accepted["sum"]);
+    assert!(latest["totals"].get("miners").is_none(), "a gauge has no total: {latest}");
+
+    // Nothing is claimed of the time before it was created.
+    let uptime = manager.json(&format!("/api/metrics/{id}/uptime?hours=6")).await;
+    assert_eq!((&uptime["hours"], &uptime["since"]), (&json!(6), &instance["created_at"]), "{uptime}");
+    let page = manager.ask(&format!("/metrics/{id}?range=6h"), "text/html").await.page(200);
+    let said = page.texts("#charts p.sub").join(" ");
+    assert!(said.contains("since it was created") && !said.contains("6 hours"), "{said}");
 }

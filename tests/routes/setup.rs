@@ -24,11 +24,19 @@ async fn go(manager: &Manager, setup: &str, step: &str, fields: &[(&str, &str)],
     assert_eq!((answer.status, answer.header("location")), (303, Some(format!("{setup}/{next}").as_str())), "{answer:?}");
 }
 
+/// Sends a form that is rejected: a redirect leads to the page that says why, so that *Back* does not send it again.
+async fn rejected(manager: &Manager, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let sent = form(manager, path, fields).await;
+    let page = format!("{path}?rejected=true");
+    assert_eq!((sent.status, sent.header("location")), (303, Some(page.as_str())), "{sent:?}");
+    manager.ask(&page, "text/html").await
+}
+
 /// Sends a step's form and expects these fields to be complained about.
 async fn refused(manager: &Manager, setup: &str, step: &str, fields: &[(&str, &str)], wrong: &[&str]) -> Answer {
     let path = format!("{setup}/{step}");
-    let page = form(manager, &path, fields).await;
-    let dom = page.page(422);
+    let page = rejected(manager, &path, fields).await;
+    let dom = page.page(200);
     let links = dom.attrs(".attention[data-focus] a", "href");
     let wrong: Vec<String> = wrong.iter().map(|name| format!("#{}", name.replace('.', "-"))).collect();
     assert_eq!(links, wrong, "{fields:?}: {:?}", dom.texts(".attention li"));
@@ -100,9 +108,10 @@ async fn page_by_page_from_nothing_to_a_client_that_serves_miners() {
 #[tokio::test]
 async fn each_step_refuses_what_cannot_be_meant() {
     let manager = Manager::start().await;
-    let page = form(&manager, "/setup", &[("mode", "SOMEHOW")]).await;
-    assert!(page.page(422).one("main").contains("is not a mode"));
-    assert_eq!(form(&manager, "/setup", &[]).await.status, 422);
+    for fields in [&[("mode", "SOMEHOW")][..], &[]] {
+        let page = rejected(&manager, "/setup", fields).await.page(200);
+        assert_eq!(page.attrs(".attention[data-focus] a", "href"), ["#mode"]);
+    }
 
     let setup = begin(&manager, "FULLTEMPLATE").await;
     let address = "template_provider_type.Sv2Tp.address";
@@ -112,7 +121,13 @@ async fn each_step_refuses_what_cannot_be_meant() {
     refused(&manager, &setup, "provider", &[("template_provider", "carrier pigeon")], &["template_provider"]).await;
     go(&manager, &setup, "provider", &PROVIDER, "pools").await;
 
-    refused(&manager, &setup, "pools", &[("action", "go")], &["upstreams"]).await;
+    // As the form is sent when nothing was typed.
+    for fields in [&[("action", "go")][..], &[("upstreams.0.pool_address", ""), ("upstreams.0.pool_port", "")]] {
+        let page = refused(&manager, &setup, "pools", fields, &["upstreams"]).await.page(200);
+        let said = page.texts(".attention li").join(" ");
+        assert!(said.contains("Enter a pool, or go back and choose solo mining."), "{said}");
+        assert!(!page.one("main").contains("FULLTEMPLATE") && !page.one("main").contains("SOLOMINING"), "{}", page.one("main"));
+    }
     let pool = |field: &'static str, text: &'static str| {
         let fields = [
             ("upstreams.0.pool_address", "pool.attic.localhost"),
@@ -179,7 +194,7 @@ async fn each_step_refuses_what_cannot_be_meant() {
         }
     }
     // Whoever goes to the end all the same is told what is missing, with the way there, and nothing is made.
-    let page = form(&manager, &format!("{setup}/review"), &[("action", "go")]).await.page(422);
+    let page = rejected(&manager, &format!("{setup}/review"), &[("action", "go")]).await.page(200);
     assert!(page.attrs(".attention a", "href").iter().any(|href| href.starts_with(&format!("{setup}/name#"))));
     assert_eq!(manager.json("/api/instances").await["instances"].as_array().unwrap().len(), 1);
 }
@@ -360,6 +375,18 @@ async fn a_programs_mistakes_are_named_where_it_made_them() {
     assert_eq!(pointers(&|b| b["payout"] = json!("tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t")).await, ["/payout"]);
     assert_eq!(pointers(&|b| b["mode"] = json!("COINBASEONLY")).await, ["/pools"]);
     assert_eq!(pointers(&|b| b["authority_secret_key"] = json!(SECRET_KEY)).await, ["/authority_secret_key"]);
+    // The names in a configuration are not those of this request; the error names what was sent and what to send.
+    for (sent, right) in
+        [("upstreams", "pools"), ("coinbase_reward_script", "payout"), ("template_provider_type", "template_provider")]
+    {
+        let mut body = everything("attic");
+        body["mode"] = json!("FULLTEMPLATE");
+        body[sent] = json!([]);
+        let problem = send(&manager, "POST", "/api/setup", &body).await.problem(422);
+        let errors = problem["errors"].as_array().unwrap();
+        assert_eq!((errors.len(), &errors[0]["pointer"]), (1, &json!(format!("/{sent}"))), "{problem}");
+        assert_eq!(errors[0]["detail"], format!("There is no field \"{sent}\". Did you mean \"{right}\"?"));
+    }
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     assert_eq!(pointers(&|b| b["listening_address"] = json!(holder.local_addr().unwrap())).await, ["/listening_address"]);
     assert_eq!(send(&manager, "POST", "/api/setup", &json!([])).await.status, 422);
@@ -471,4 +498,55 @@ async fn a_list_of_pools_of_ones_own_counts_at_once_and_a_mistake_in_it_is_named
         assert!(!page.attrs("button[value^='known.']", "value").contains(&"known.attic".to_owned()));
     }
     assert_eq!(manager.log().matches("pools.toml has a mistake").count(), 1, "{}", manager.log());
+}
+
+#[tokio::test]
+async fn a_proposed_port_that_was_taken_meanwhile_is_replaced_unless_it_was_changed() {
+    let manager = Manager::start().await;
+    let setup = begin(&manager, "SOLOMINING").await;
+    go(&manager, &setup, "provider", &PROVIDER, "payout").await;
+    go(&manager, &setup, "payout", &[("coinbase_reward_script", PAYOUT), ("network", "mainnet"), ("jdc_signature", "")], "name")
+        .await;
+    let page = manager.ask(&format!("{setup}/name"), "text/html").await.page(200);
+    let value = |name: &str| page.attr(&format!("[name='{name}']"), "value");
+    let (listening, monitoring) = (value("listening_port"), value("monitoring_port"));
+    assert_eq!((value("proposed_listening_port"), value("proposed_monitoring_port")), (listening.clone(), monitoring.clone()));
+    let hold = |port: &str| std::net::TcpListener::bind(("0.0.0.0", port.parse::<u16>().unwrap())).unwrap();
+    let fields = [
+        ("name", "barn"),
+        ("reach", "local"),
+        ("listening_port", listening.as_str()),
+        ("monitoring_port", monitoring.as_str()),
+        ("proposed_listening_port", listening.as_str()),
+        ("proposed_monitoring_port", monitoring.as_str()),
+    ];
+    // What the user typed is not replaced.
+    let first = hold(&listening);
+    let mut typed = fields;
+    typed[4].1 = "1";
+    refused(&manager, &setup, "name", &typed, &["listening_port"]).await;
+    go(&manager, &setup, "name", &fields, "review").await;
+    let page = manager.ask(&format!("{setup}/name"), "text/html").await.page(200);
+    let chosen = page.attr("[name='listening_port']", "value");
+    assert_ne!(chosen, listening);
+    assert_eq!(page.attr("[name='monitoring_port']", "value"), monitoring);
+    // And once more while the last page is looked at.
+    let second = hold(&chosen);
+    let review = manager.ask(&format!("{setup}/review"), "text/html").await.page(200);
+    assert_eq!(review.count(".attention[data-focus]"), 0, "{}", review.one("main"));
+    let made = form(&manager, &format!("{setup}/review"), &[("action", "go")]).await;
+    let watch = made.header("location").unwrap_or_else(|| panic!("{made:?}")).to_owned();
+    let instance = manager.until_state(watch.strip_prefix("/setup/watch/").unwrap(), "running").await;
+    let port = instance["port"].as_u64().unwrap().to_string();
+    assert!(port != listening && port != chosen, "{instance}");
+
+    // A program that leaves the ports to jd-manager gets free ones.
+    let third = hold(&(port.parse::<u16>().unwrap() + 1).to_string());
+    let mut body = everything("attic");
+    for member in ["listening_address", "monitoring_address"] {
+        body.as_object_mut().unwrap().remove(member);
+    }
+    let made = send(&manager, "POST", "/api/setup", &body).await.json(201);
+    manager.until_state(made["instance_id"].as_str().unwrap(), "running").await;
+    drop((first, second, third));
 }

@@ -17,7 +17,7 @@ async fn named(manager: &Manager) -> Vec<String> {
 async fn every_file_a_page_names_is_there_for_good_under_an_address_with_its_hash() {
     let manager = Manager::start().await;
     let named = named(&manager).await;
-    assert_eq!(named.len(), 4, "{named:?}");
+    assert_eq!(named.len(), 5, "{named:?}");
     for address in named {
         let (path, hash) = address.split_once('?').unwrap_or_else(|| panic!("{address} has no hash"));
         assert_eq!(hash.len(), 16, "{address}");

@@ -1,6 +1,7 @@
 //! Installing: what comes in, what does not, and that nothing is left of what did not.
 
 use crate::clients::{MEMBER, archive, pack, program, sha256, version};
+use crate::harness::disk::SmallDisk;
 use crate::harness::{Manager, until};
 use crate::ordinary::{begun, current, done, install, over, store};
 use crate::releases::{Manner, Offered, Releases};
@@ -328,7 +329,8 @@ async fn a_manifest_that_was_meddled_with_and_a_link_that_leads_nowhere_are_live
 
 #[tokio::test]
 async fn a_disk_that_fills_up_in_the_middle_changes_nothing() {
-    let small = Small::mount("72m");
+    let dir = tempfile::tempdir().unwrap();
+    let small = SmallDisk::mount_at(dir.path(), "72m");
     let slow = Offered { manner: Manner::Drips(20_000, Duration::from_millis(100)), ..Offered::new("v0.8.0", &version("0.6.0")) };
     let releases = Releases::serve(vec![slow]).await;
     let manager = Manager::with_store(&releases.base(), &[]).await;
@@ -449,7 +451,7 @@ async fn a_configured_key_has_to_have_signed_what_comes() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_changes_nothing() {
-    let small = Small::mount("2m");
+    let small = SmallDisk::mount("2m");
     let releases = Releases::serve(vec![Offered::new("v0.8.0", &version("0.6.0"))]).await;
     // A data directory whose clients lie on a file system of 2 MiB.
     let manager = Manager::with_store(&releases.base(), &[]).await;
@@ -460,32 +462,6 @@ async fn a_full_disk_is_said_and_changes_nothing() {
     assert_eq!(fs::read_dir(small.path()).unwrap().count(), 0);
     fs::remove_file(&clients).unwrap();
     assert_eq!(install(&manager, "v0.8.0").await["installed"], "0.6.0");
-}
-
-/// A small file system; gone with the test.
-struct Small(tempfile::TempDir);
-
-impl Small {
-    fn mount(size: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(dir.path())
-            .status()
-            .unwrap();
-        assert!(mounted.success(), "a small file system is mounted for this test, for which it has to run as root");
-        Self(dir)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
-    }
 }
 
 #[tokio::test]

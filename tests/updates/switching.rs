@@ -93,7 +93,7 @@ async fn all_instances_go_over_one_after_the_other_and_back() {
 #[tokio::test]
 async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
     let dying = program(&["--pretend-version", "0.6.0", "--die-after", "300ms"]);
-    let (_releases, manager, ids) = two_versions(dying, 3).await;
+    let (_releases, mut manager, ids) = two_versions(dying, 3).await;
     let before = manager.json(&format!("/api/instances/{}", ids[1])).await;
     let job = done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
     assert_eq!(job["stage"], "rolled-back", "{job}");
@@ -112,6 +112,26 @@ async fn a_client_that_dies_goes_back_by_itself_and_the_rest_are_left_alone() {
     assert!(instance["trial_version"].is_null() && instance["client_version"].is_null());
     let page = manager.ask(&format!("/updates/jobs/{}", job["id"].as_str().unwrap()), "text/html").await.page(200);
     assert!(page.one("h1").contains("Switch to 0.6.0") && page.count("pre.log") == 1);
+
+    // The overview says that it failed and where to read why; it does not advertise the release as if nothing had happened.
+    let page = until("the overview shows it", || async {
+        let page = manager.ask("/", "text/html").await.page(200);
+        (page.count("#notice-update-failed a[href='/updates/history']") == 1).then_some(page)
+    })
+    .await;
+    let said = page.one("section.attention");
+    for words in
+        ["The update to 0.6.0 was rolled back", "barn did not come up well", "Client 0.5.0 is in use.", "before you try again"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(page.count("p.notice"), 0, "{:?}", page.texts("p.notice"));
+    // The next manager shows it, too, and so does a new look for releases.
+    manager.kill();
+    manager.begin();
+    manager.json("/api/updates/check").await;
+    let page = manager.ask("/", "text/html").await.page(200);
+    assert!(page.one("#notice-update-failed").contains("The update to 0.6.0 was rolled back"), "{}", page.one("main"));
 }
 
 #[tokio::test]
@@ -310,14 +330,37 @@ async fn a_switch_that_is_cancelled_goes_back_and_one_whose_instance_is_stopped_
 }
 
 #[tokio::test]
-async fn an_instance_with_an_older_client_has_a_warning_that_names_the_release() {
+async fn an_available_update_is_information_and_no_warning() {
     let (_releases, manager, ids) = two_versions(version("0.6.0"), 1).await;
     let check = async || {
         let (_, told) = manager.act(&format!("/api/health/{}/check", ids[0])).await;
         told["results"].as_array().unwrap().iter().find(|r| r["check_type"] == "version").unwrap().clone()
     };
     let found = check().await;
-    assert_eq!(found["status"], "warning", "{found}");
+    assert_eq!(found["status"], "healthy", "{found}");
+    let said = found["message"].as_str().unwrap();
+    assert!(
+        said.contains("Release v0.8.0 with client 0.6.0 is available") || said.contains("Client 0.6.0 is available"),
+        "{said}"
+    );
+    // All checks that can be judged are well, so the score is full.
+    let report = until("all is well", || async {
+        manager.act(&format!("/api/health/{}/check", ids[0])).await;
+        let report = manager.json(&format!("/api/health/{}", ids[0])).await;
+        let results = report["results"].as_array().unwrap();
+        let others = results.iter().filter(|one| one["check_type"] != "version");
+        others.into_iter().all(|one| one["status"] == "healthy" || one["status"] == "unknown").then_some(report.clone())
+    })
+    .await;
+    assert_eq!((&report["status"], &report["score"]), (&json!("healthy"), &json!(100)), "{report}");
+    // The rule about updates still fires.
+    let rule = json!({ "name": "Updates", "condition": { "kind": "update-available" }, "for_s": 0, "clear_s": 0 });
+    assert_eq!(manager.post_json("/api/alerts/rules", &rule).await.status(), 201);
+    let holds = || async {
+        let alerts = manager.json("/api/alerts").await;
+        alerts["standing"].as_array().unwrap().iter().any(|one| one["rule"] == "Updates").then_some(())
+    };
+    until("the rule holds", holds).await;
     done(&manager, "/api/updates/switch", &soon("0.6.0")).await;
     manager.until_state(&ids[0], "running").await;
     let found = until("it is well", || async { Some(check().await).filter(|found| found["status"] == "healthy") }).await;

@@ -81,7 +81,17 @@ pub async fn ask_revoke(
 }
 
 /// `DELETE /tokens/{id}`, and `POST /tokens/{id}/delete` for forms.
-pub async fn revoke(State(access): State<Access>, caller: Caller, want: Want, Id(id): Id<TokenId>) -> Reply {
+pub async fn revoke(
+    State(access): State<Access>,
+    Extension(proof): Extension<Proof>,
+    caller: Caller,
+    want: Want,
+    Id(id): Id<TokenId>,
+) -> Reply {
+    // A stolen token must not take away those of its owner.
+    if proof != Proof::Token(id) {
+        in_person(&proof)?;
+    }
     let gone = access.revoke_token(&caller, id).await?;
     let json = Told::new(format!("\"{}\" is revoked.", gone.name));
     Done { json, created: None, next: HERE.into() }.respond(&want)

@@ -18,6 +18,7 @@ fn seen(state: State, is_wanted: bool) -> Observation {
         figures: BTreeMap::new(),
         blocks: 0,
         best_difficulty: None,
+        available_update: None,
     }
 }
 
@@ -87,19 +88,17 @@ fn blocks_and_shares_are_figures_that_grow() {
 }
 
 #[test]
-fn a_newer_client_is_what_its_check_says() {
+fn an_available_update_is_no_health_warning() {
     let mut at = seen(State::Running, true);
-    let check = |status: &str| Seen {
-        check: "version".into(),
-        status: status.into(),
-        message: "Release v0.9.0 is there. Install it.".into(),
-    };
-    at.checks = vec![check("healthy")];
-    assert_eq!(judge(&Condition::UpdateAvailable, &at), Verdict::Not);
-    at.checks = vec![check("warning")];
-    assert_eq!(words(&judge(&Condition::UpdateAvailable, &at)), Some("Release v0.9.0 is there"));
-    at.checks = vec![check("unknown")];
     assert_eq!(judge(&Condition::UpdateAvailable, &at), Verdict::Unknown);
+    at.available_update = Some(None);
+    assert_eq!(judge(&Condition::UpdateAvailable, &at), Verdict::Not);
+    let text = "Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0. Install it under Updates.";
+    at.available_update = Some(Some(text.into()));
+    at.checks = vec![check("version", "healthy", text)];
+    let newer = judge(&Condition::UpdateAvailable, &at);
+    assert_eq!(words(&newer), Some("Release v0.9.0 with client 0.7.0 is available; this instance runs 0.6.0"));
+    assert_eq!(judge(&Condition::Check { check: None, at_least: Severity::Warning }, &at), Verdict::Not);
 }
 
 #[test]

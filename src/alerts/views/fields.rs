@@ -71,7 +71,7 @@ impl Shown {
 
 /// What is wrong with the field of this name.
 pub fn error_of(errors: &[FieldError], name: &str) -> Option<String> {
-    errors.iter().find(|error| error.pointer.strip_prefix('/') == Some(name)).map(|error| error.detail.clone())
+    errors.iter().find(|error| error.pointer.strip_prefix('/') == Some(name)).map(|error| error.page_text().into_owned())
 }
 
 /// A minute of the day as time fields have it: `07:05`.

@@ -63,7 +63,7 @@ impl World {
     /// Tries to restore, which must be refused, and leave nothing.
     fn refused(&self, backup: &Path, way: &Way) -> String {
         let before = fs::read_dir(self.dir.path()).unwrap().count();
-        let error = restore(backup, &self.elsewhere(), way).unwrap_err().to_string();
+        let error = restore(backup, &self.elsewhere(), way, &|_| true).unwrap_err().to_string();
         assert!(!self.elsewhere().exists() && fs::read_dir(self.dir.path()).unwrap().count() == before, "{error}");
         error
     }
@@ -139,7 +139,7 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
     let empty = format!("{instance}/logs/00000000000000000015.log");
     assert_eq!(names, [db::FILE, KEY_FILE, &format!("{instance}/events.jsonl"), &empty]);
     assert_eq!((manifest.configurations, manifest.instances, manifest.holds_key, manifest.sealed), (1, 1, true, true));
-    let done = restore(&backup, &world.elsewhere(), &Way::default()).unwrap();
+    let done = restore(&backup, &world.elsewhere(), &Way::default(), &|_| true).unwrap();
     assert_eq!((done.ran, done.aside, &done.manifest), (1, None, &manifest));
     let at = |name: &str| world.elsewhere().join(name);
     assert_eq!(fs::read_to_string(at(&format!("{instance}/events.jsonl"))).unwrap(), "{\"whole\":1}\n");
@@ -158,7 +158,7 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
     );
     assert!(!manifest.holds_key && manifest.with_logs && all.iter().all(|(name, _)| name != KEY_FILE));
     let third = world.dir.path().join("third");
-    restore(&backup, &third, &Way::default()).unwrap();
+    restore(&backup, &third, &Way::default(), &|_| true).unwrap();
     let db = Db::open(&third).unwrap();
     assert!(Vault::begin(&third, &db, &[]).await.unwrap_err().to_string().contains("missing"));
     fs::copy(world.data.join(KEY_FILE), third.join(KEY_FILE)).unwrap();
@@ -202,7 +202,7 @@ async fn an_encrypted_one_opens_with_its_passphrase_alone() {
         let said = world.refused(&path, &way(PASSPHRASE));
         assert!(said.contains("damaged") || said.contains("cannot be restored"), "{what}: {said}");
     }
-    restore(&backup, &world.elsewhere(), &way(PASSPHRASE)).unwrap();
+    restore(&backup, &world.elsewhere(), &way(PASSPHRASE), &|_| true).unwrap();
     assert!(Passphrase::new("short".into()).is_err());
 }
 
@@ -228,7 +228,7 @@ async fn what_was_cut_off_or_altered_is_refused() {
         move |made: &mut Manifest| *made = told
     };
     let whole = forged(&world, &members, keep(&manifest));
-    restore(&whole, &world.elsewhere(), &Way::default()).unwrap();
+    restore(&whole, &world.elsewhere(), &Way::default(), &|_| true).unwrap();
     fs::remove_dir_all(world.elsewhere()).unwrap();
     let mut altered = members.clone();
     altered[2].2 = b"{\"forged\":1}\n";
@@ -310,26 +310,101 @@ async fn one_of_a_newer_version_is_refused() {
 async fn what_is_there_is_not_overwritten_but_moved_aside_if_that_is_wanted() {
     let world = World::new().await;
     let backup = world.backup(&with_key());
-    let said = restore(&backup, &world.data, &Way::default()).unwrap_err().to_string();
+    let said = restore(&backup, &world.data, &Way::default(), &|_| true).unwrap_err().to_string();
     assert!(said.contains("not empty") && said.contains("--force"), "{said}");
     fs::write(world.data.join("mine"), "mine").unwrap();
-    let done = restore(&backup, &world.data, &Way { force: true, passphrase: None }).unwrap();
+    let done = restore(&backup, &world.data, &Way { force: true, passphrase: None }, &|_| true).unwrap();
     let aside = done.aside.unwrap();
     assert_eq!(fs::read_to_string(aside.join("mine")).unwrap(), "mine");
     assert!(!world.data.join("mine").exists() && world.data.join(KEY_FILE).exists());
     // Not while a manager holds it.
     let lock = File::options().create(true).truncate(false).write(true).open(world.data.join("manager.lock")).unwrap();
     lock.lock().unwrap();
-    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }).unwrap_err().to_string();
+    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }, &|_| true).unwrap_err().to_string();
     assert!(said.contains("A jd-manager runs"), "{said}");
     drop(lock);
     // Nor while a keeper does.
     let id = world.data.join("instances/a1e70000-0000-4000-8000-00000000000a");
     let lock = File::create(id.join("keeper.lock")).unwrap();
     lock.lock().unwrap();
-    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }).unwrap_err().to_string();
+    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }, &|_| true).unwrap_err().to_string();
     assert!(said.contains("still runs"), "{said}");
     // An empty directory is no obstacle.
     fs::create_dir(world.elsewhere()).unwrap();
-    assert_eq!(restore(&backup, &world.elsewhere(), &Way::default()).unwrap().aside, None);
+    assert_eq!(restore(&backup, &world.elsewhere(), &Way::default(), &|_| true).unwrap().aside, None);
+}
+
+#[tokio::test]
+async fn a_restore_says_how_far_it_is_and_ends_without_a_change_when_it_is_told_to() {
+    let world = World::new().await;
+    let backup = world.backup(&with_key());
+    let size = fs::metadata(&backup).unwrap().len();
+    let stages = std::cell::RefCell::new(Vec::new());
+    let last = Cell::new(None);
+    let observer = |progress: RestoreProgress| {
+        let mut stages = stages.borrow_mut();
+        if stages.last() != Some(&progress.stage) {
+            stages.push(progress.stage);
+        }
+        assert!(progress.read <= progress.size && progress.size == size);
+        last.set(Some((progress.files, progress.read)));
+        true
+    };
+    restore(&backup, &world.elsewhere(), &Way::default(), &observer).unwrap();
+    assert_eq!(*stages.borrow(), [RestoreStage::Unpacking, RestoreStage::Checking, RestoreStage::Syncing]);
+    // The database, the key, a journal, a log, the manifest.
+    assert_eq!(last.get(), Some((5, size)));
+    fs::remove_dir_all(world.elsewhere()).unwrap();
+    let before = fs::read_dir(world.dir.path()).unwrap().count();
+    for stage in [RestoreStage::Unpacking, RestoreStage::Checking, RestoreStage::Syncing] {
+        let refused = restore(&backup, &world.elsewhere(), &Way::default(), &|progress| progress.stage != stage);
+        let refused = refused.unwrap_err().to_string();
+        assert_eq!(refused, "The restore was interrupted. Nothing was changed.", "{stage:?}");
+        assert!(!world.elsewhere().exists() && fs::read_dir(world.dir.path()).unwrap().count() == before, "{stage:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_into_memory_is_bounded() {
+    let world = World::new().await;
+    let database = fs::read(world.data.join(db::FILE)).unwrap();
+    let path = world.dir.path().join("hostile");
+    let member = |tar: &mut Builder<GzEncoder<File>>, name: &str, size: u64, content: &[u8]| {
+        let mut header = Header::new_gnu();
+        header.set_path(name).unwrap();
+        header.set_size(size);
+        header.set_mode(0o600);
+        header.set_cksum();
+        tar.append(&header, content).unwrap();
+    };
+    // A manifest that is said to have 3 GiB: refused by what is said, before it is read.
+    for (size, says) in [(3 << 30, "manifest.json is said to have 3221225472 bytes"), (1 << 20, "is too large for 2 files")] {
+        let mut tar = Builder::new(GzEncoder::new(File::create(&path).unwrap(), Compression::fast()));
+        member(&mut tar, db::FILE, database.len() as u64, &database);
+        member(&mut tar, FILE, size, &vec![b' '; 1 << 20]);
+        tar.into_inner().unwrap().finish().unwrap();
+        let said = world.refused(&path, &Way::default());
+        assert!(said.contains(says), "{said}");
+    }
+    // The header of an encrypted backup that never ends.
+    let way = Way { passphrase: Some(Passphrase::given(PASSPHRASE.into())), force: false };
+    for endless in [format!("-> X25519 {}", "A".repeat(1 << 20)), "-> X25519 A\nAAAA\n".repeat(1 << 16)] {
+        fs::write(&path, [MAGIC, endless.as_bytes()].concat()).unwrap();
+        let said = world.refused(&path, &way);
+        assert!(said.contains("header is too long"), "{said}");
+    }
+}
+
+#[test]
+fn a_manifest_with_very_many_files_is_checked_in_a_moment() {
+    let paths = (0..200_000).map(|n| format!("instances/a1e70000-0000-4000-8000-00000000000a/logs/{n:020}.log"));
+    let names: Vec<String> = std::iter::once(db::FILE.to_owned()).chain(paths).collect();
+    let unpacked: Vec<_> = names.iter().map(|path| Unpacked { path: path.clone(), size: 0, sha256: [0; 32] }).collect();
+    let mut manifest = Manifest::new(Timestamp(0), "x".into());
+    manifest.files = names.into_iter().map(|path| Member { path, size: 0, sha256: hex(&[0; 32]) }).collect();
+    let begun = std::time::Instant::now();
+    manifest.check(&unpacked).unwrap();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    let size = serde_json::to_vec_pretty(&manifest).unwrap().len() as u64;
+    assert!(size < manifest::LARGEST && size < manifest::largest_for(unpacked.len()), "{size}");
 }

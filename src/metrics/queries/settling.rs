@@ -21,17 +21,6 @@ const MOMENTS: &str = "moments (at) AS ( \
     SELECT MIN(at) FROM metric_fresh WHERE at >= ? \
     UNION ALL SELECT (SELECT MIN(at) FROM metric_fresh WHERE at > moments.at) FROM moments WHERE moments.at < ?)";
 
-/// When what is too old was last forgotten, second; 0 if never.
-pub fn forgotten(db: &mut Db) -> QueryResult<i64> {
-    let found = Statement::<BigInt>::new("SELECT until FROM metric_marks WHERE level = 'forgotten'").get_result(db).optional()?;
-    Ok(found.unwrap_or(0))
-}
-
-/// Stores that what is too old was forgotten at this second.
-pub fn set_forgotten(db: &mut Db, at: i64) -> QueryResult<usize> {
-    Statement::<()>::new("INSERT OR REPLACE INTO metric_marks (level, until) VALUES ('forgotten', ?)").number(at).execute(db)
-}
-
 /// Series from this number to before that one.
 #[derive(Clone, Copy, Debug)]
 struct Part {

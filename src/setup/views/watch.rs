@@ -36,7 +36,7 @@ impl WatchPage {
     /// The changing part, to be put in the place of the one before.
     #[must_use]
     pub fn part(&self) -> Option<String> {
-        let html = self.as_standing().render().ok()?;
+        let html = crate::http::html(&self.as_standing()).ok()?;
         Some(format!("<hx-partial hx-target=\"#standing\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
     }
 

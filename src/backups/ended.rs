@@ -1,0 +1,101 @@
+//! How the last backups ended, and which failures still need attention. Pure.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::naming::Kind;
+use super::settings::Wanted;
+use crate::clock::Timestamp;
+use crate::notices::ManagerNotice;
+
+/// How the last backup of a kind ended.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "BackupEnded")]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// The backup, if it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How the last ones ended, by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(default)]
+#[schemars(rename = "LastBackups")]
+pub struct Last {
+    /// Of those that were asked for.
+    pub manual: Option<Ended>,
+    /// Of those of the nights.
+    pub nightly: Option<Ended>,
+}
+
+impl Last {
+    /// Takes over what is newer in `other`.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self { manual: other.manual.or(self.manual), nightly: other.nightly.or(self.nightly) }
+    }
+
+    /// The failures that no success came after. A manual backup also counts as repeated by a nightly one.
+    #[must_use]
+    pub fn failures(&self, wanted: &Wanted) -> Vec<(Kind, &Ended)> {
+        let has_failed = |ended: &&Ended| ended.error.is_some();
+        let made = [&self.manual, &self.nightly].into_iter().flatten().filter(|ended| ended.error.is_none());
+        let newest = made.map(|ended| ended.at).max();
+        let nightly = self.nightly.as_ref().filter(has_failed).filter(|_| wanted.nightly);
+        let manual = self.manual.as_ref().filter(has_failed).filter(|ended| newest.is_none_or(|newest| newest < ended.at));
+        let nightly = nightly.map(|ended| (Kind::Nightly, ended));
+        nightly.into_iter().chain(manual.map(|ended| (Kind::Manual, ended))).collect()
+    }
+}
+
+impl Kind {
+    /// Names the notice about a failed backup of this kind.
+    pub(super) const fn notice_id(self) -> &'static str {
+        match self {
+            Self::Nightly => "nightly-backup-failed",
+            Self::Manual => "backup-failed",
+        }
+    }
+}
+
+/// The notice about a failure, with what to do.
+#[must_use]
+pub fn failure_notice(kind: Kind, ended: &Ended) -> ManagerNotice {
+    let error = ended.error.as_deref().unwrap_or_default().trim_end_matches('.');
+    let (title, then) = match kind {
+        Kind::Nightly => ("The nightly backup failed", " jd-manager tries again every hour."),
+        Kind::Manual => ("The requested backup failed", ""),
+    };
+    let notice = ManagerNotice::new(kind.notice_id(), title, format!("{error}.{then}")).with_link("/backups", "Backups");
+    ManagerNotice { since: ended.at, ..notice }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_stands_until_a_success() {
+        let ended = |at: i64, error: Option<&str>| Some(Ended { at: Timestamp(at), name: None, error: error.map(str::to_owned) });
+        let wanted = Wanted::default();
+        let kinds = |last: &Last, wanted: &Wanted| -> Vec<Kind> { last.failures(wanted).iter().map(|(kind, _)| *kind).collect() };
+        let both = Last { manual: ended(1, Some("Full.")), nightly: ended(2, Some("Full.")) };
+        assert_eq!(kinds(&both, &wanted), [Kind::Nightly, Kind::Manual]);
+        assert_eq!(kinds(&both, &Wanted { nightly: false, ..wanted.clone() }), [Kind::Manual]);
+        // A nightly backup has everything that a manual one would have had, but not the other way round.
+        assert_eq!(kinds(&Last { nightly: ended(3, None), ..both.clone() }, &wanted), Vec::<Kind>::new());
+        assert_eq!(kinds(&Last { manual: ended(3, None), ..both.clone() }, &wanted), [Kind::Nightly]);
+        let older = Last { manual: ended(3, Some("Full.")), nightly: ended(2, None) };
+        assert_eq!(kinds(&older, &wanted), [Kind::Manual]);
+        let notice = failure_notice(Kind::Nightly, both.nightly.as_ref().unwrap());
+        assert_eq!((notice.id, notice.since), ("nightly-backup-failed", Timestamp(2)));
+        assert_eq!(notice.detail, "Full. jd-manager tries again every hour.");
+        let merged = both.merged(Last { manual: None, nightly: ended(3, None) });
+        assert!(merged.manual.unwrap().error.is_some() && merged.nightly.unwrap().error.is_none());
+    }
+}

@@ -1,0 +1,145 @@
+//! The file that remembers the last confirmed change, so that jd-manager notices at its start if the database has lost some.
+//!
+//! The database counts confirmed changes in `user_version`, within the transaction of each change. This file holds the same number and is
+//! written after the commit, so it is never ahead of a sound database. If it is ahead at the start, then changes were lost that had been
+//! confirmed: the write-ahead log was removed or damaged, or somebody put an older database in place.
+
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::files::open_regular;
+
+/// The file's name in the data directory.
+pub const MARKER_FILE: &str = "jd-manager.changes";
+/// The length of the file. It is written in one piece, so a longer or shorter one is not ours.
+const LENGTH: usize = 128;
+/// For how long jd-manager shows that changes were lost.
+const SHOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
+
+/// Confirmed changes that the database no longer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct LostChanges {
+    /// How many.
+    pub count: i64,
+    /// When jd-manager noticed.
+    pub noticed_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+struct Content {
+    changes: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<LostChanges>,
+}
+
+/// The open file.
+pub(super) struct ChangeMarker {
+    path: PathBuf,
+    lost: Option<LostChanges>,
+    file: Mutex<Option<File>>,
+}
+
+impl ChangeMarker {
+    /// Compares the file in `data_dir` with the `changes` that the database has.
+    pub(super) fn open(data_dir: &Path, changes: i64) -> Self {
+        let path = data_dir.join(MARKER_FILE);
+        let now = Timestamp::now();
+        let old = read(&path).unwrap_or_default();
+        let lost = if old.changes > changes {
+            Some(LostChanges { count: old.changes - changes, noticed_at: now })
+        } else {
+            old.lost.filter(|lost| now.since(lost.noticed_at) < SHOWN_FOR)
+        };
+        let marker = Self { path, lost, file: Mutex::default() };
+        // An unknown database is not marked before its first change.
+        if lost.is_some() || old.lost.is_some() {
+            marker.set(changes);
+            marker.sync();
+        }
+        marker
+    }
+
+    /// The changes that were lost, as of when the file was opened.
+    pub(super) fn lost(&self) -> Option<LostChanges> {
+        self.lost
+    }
+
+    /// Remembers the number of the last confirmed change. A number that cannot be written is no reason to refuse the change.
+    pub(super) fn set(&self, changes: i64) {
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut write = || -> io::Result<File> {
+            let open = || open_regular(&self.path, File::options().create(true).truncate(false).write(true).mode(0o600));
+            let file = file.take().map_or_else(open, Ok)?;
+            let mut text = serde_json::to_vec(&Content { changes, lost: self.lost })?;
+            text.resize(LENGTH - 1, b' ');
+            text.push(b'\n');
+            file.write_all_at(&text, 0)?;
+            Ok(file)
+        };
+        match write() {
+            Ok(written) => *file = Some(written),
+            Err(error) => tracing::debug!(%error, file = MARKER_FILE, "the number of the last change cannot be written"),
+        }
+    }
+
+    /// Brings the file to the disk.
+    pub(super) fn sync(&self) {
+        let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(Err(error)) = file.as_ref().map(File::sync_data) {
+            tracing::debug!(%error, file = MARKER_FILE, "the number of the last change cannot be synced");
+        }
+    }
+}
+
+/// A file that is absent or unreadable says nothing.
+fn read(path: &Path) -> Option<Content> {
+    let metadata = std::fs::metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() != LENGTH as u64 {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_database_that_lacks_confirmed_changes_has_lost_some() {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = ChangeMarker::open(dir.path(), 3);
+        assert_eq!(marker.lost(), None, "there was no marker");
+        marker.set(4);
+        marker.set(5);
+        marker.sync();
+        // Killed between a commit and its mark, the database is one ahead.
+        for changes in [5, 6] {
+            assert_eq!(ChangeMarker::open(dir.path(), changes).lost(), None);
+        }
+        let lost = ChangeMarker::open(dir.path(), 2).lost().unwrap();
+        assert_eq!(lost.count, 3);
+        let again = ChangeMarker::open(dir.path(), 2);
+        assert_eq!(again.lost(), Some(lost), "still said after another start");
+        again.set(3);
+        assert_eq!(ChangeMarker::open(dir.path(), 3).lost(), Some(lost));
+    }
+
+    #[test]
+    fn a_file_of_something_else_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(MARKER_FILE);
+        for text in [String::new(), "9".repeat(LENGTH), "{\"changes\":7}".into(), " ".repeat(LENGTH)] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(ChangeMarker::open(dir.path(), 1).lost(), None);
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        ChangeMarker::open(dir.path(), 1).set(2);
+    }
+}

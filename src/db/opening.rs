@@ -1,0 +1,120 @@
+//! Opening the database: what is refused, what is upgraded, and the copy that is kept from before an upgrade.
+
+use diesel::connection::SimpleConnection;
+use diesel::migration::{MigrationSource, MigrationVersion};
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{copies, integrity};
+use crate::clock::Timestamp;
+use crate::failpoint;
+
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// How the name of an unfinished copy begins.
+const DRAFT: &str = ".before-upgrade-";
+
+/// Why the database could not be opened. Nothing has been changed or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Written by a newer version of the program.
+    #[error(
+        "the database {path} was written by a newer jd-manager (it has the change \"{version}\", which this one does not know). \
+         Use that version, or one newer; nothing was changed."
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The unknown migration.
+        version: String,
+    },
+    /// Not readable as a database.
+    #[error(
+        "the database {path} is damaged: {cause}. It was left as it is. Move it away and restore a copy from backups/ beside it."
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// Anything else: permissions, disk, lock.
+    #[error("the database {path} cannot be opened: {cause}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+}
+
+pub(super) fn judge(path: &Path, cause: &str) -> OpenError {
+    let (path, cause) = (path.to_owned(), cause.to_owned());
+    if integrity::is_damage(&cause) { OpenError::Damaged { path, cause } } else { OpenError::Unusable { path, cause } }
+}
+
+/// Lets the file shrink. A file that was made without it is written anew once.
+pub(super) fn allow_giving_back(connection: &mut SqliteConnection) -> QueryResult<()> {
+    #[derive(QueryableByName)]
+    struct Mode {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        auto_vacuum: i32,
+    }
+    let mode: Mode = diesel::sql_query("SELECT auto_vacuum FROM pragma_auto_vacuum").get_result(connection)?;
+    if mode.auto_vacuum != 2 {
+        connection.batch_execute("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;")?;
+    }
+    Ok(())
+}
+
+pub(super) fn upgrade(connection: &mut SqliteConnection, path: &Path, data_dir: &Path) -> Result<(), OpenError> {
+    let judged = |cause: String| judge(path, &cause);
+    let applied = connection.applied_migrations().map_err(|e| judged(e.to_string()))?;
+    if let Some(version) = unknown(&applied).map_err(|e| judged(e.to_string()))? {
+        return Err(OpenError::Newer { path: path.into(), version });
+    }
+    let known = known().map_err(|e| judged(e.to_string()))?;
+    if !applied.is_empty() && applied.len() < known.len() {
+        keep_copy(path, data_dir).map_err(|e| judged(format!("no copy could be made before upgrading it: {e}")))?;
+    }
+    connection.run_pending_migrations(MIGRATIONS).map_err(|e| judged(e.to_string()))?;
+    Ok(())
+}
+
+/// Puts a copy of the database into `backups/`. It gets its name only when it is complete and synced, so a file of that name is never half a copy.
+fn keep_copy(path: &Path, data_dir: &Path) -> crate::error::Result<()> {
+    let dir = data_dir.join("backups");
+    fs::create_dir_all(&dir)?;
+    for entry in fs::read_dir(&dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(DRAFT) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    let name = format!("before-upgrade-{}.sqlite3", Timestamp::now().0);
+    let draft = dir.join(format!("{DRAFT}{}", Timestamp::now().0));
+    let copied = copies::copy(path, &draft).and_then(|()| {
+        failpoint::reach("upgrade.copied");
+        fs::rename(&draft, dir.join(name))?;
+        Ok(fs::File::open(&dir)?.sync_all()?)
+    });
+    if copied.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    copied
+}
+
+/// The first of these changes that this program does not know.
+pub(super) fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option<String>> {
+    let known = known()?;
+    Ok(applied.iter().map(ToString::to_string).find(|version| !known.contains(version)))
+}
+
+/// All changes of tables that this program knows.
+fn known() -> diesel::migration::Result<Vec<String>> {
+    let all = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&MIGRATIONS)?;
+    Ok(all.iter().map(|m| m.name().version().to_string()).collect())
+}

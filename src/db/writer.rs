@@ -1,0 +1,171 @@
+//! The one connection that writes: who may use it next, how long they wait, and whether the disk has a change before it is confirmed.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::sqlite::SqliteConnection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, Semaphore};
+
+use super::marker::ChangeMarker;
+use super::{Db, busy, no_connection};
+use crate::error::{Error, Result};
+
+/// Waiting for writes of this process that come first.
+const TURN: Duration = Duration::from_secs(10);
+/// Waiting for another process that holds the lock.
+const LOCK: Duration = Duration::from_secs(5);
+/// Both together for a prompt write, and for one after another that came too late.
+const PROMPT: Duration = Duration::from_millis(300);
+const PROMPT_WHILE_BLOCKED: Duration = Duration::from_millis(20);
+
+/// How a write is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteMode {
+    is_synced: bool,
+    is_prompt: bool,
+}
+
+impl WriteMode {
+    /// The disk has the change when the write returns. For everything that is confirmed to somebody.
+    pub const DURABLE: Self = Self { is_synced: true, is_prompt: false };
+    /// A power cut may undo the change, as a whole. For samples and whatever is found out again.
+    pub const UNSYNCED: Self = Self { is_synced: false, is_prompt: false };
+
+    /// The same, failing within 300 ms if it cannot be done. For what a request must not wait for; somebody has to try again later.
+    #[must_use]
+    pub const fn prompt(self) -> Self {
+        Self { is_prompt: true, ..self }
+    }
+}
+
+/// The writer's connection and what belongs to it.
+pub(super) struct Writer {
+    pool: Pool<ConnectionManager<SqliteConnection>>,
+    /// Its permit is the right to use the connection; so waiting takes no thread, and whoever waits longest is next.
+    turn: Arc<Semaphore>,
+    /// The last write failed because another process holds the lock.
+    is_locked: AtomicBool,
+    /// The last write failed for that reason, or because it had to wait for too long.
+    is_blocked: AtomicBool,
+    /// Woken by a durable change.
+    pub(super) changed: Notify,
+    pub(super) marker: ChangeMarker,
+}
+
+impl Writer {
+    pub(super) fn new(pool: Pool<ConnectionManager<SqliteConnection>>, marker: ChangeMarker) -> Self {
+        let (is_locked, is_blocked) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { pool, turn: Arc::new(Semaphore::new(1)), is_locked, is_blocked, changed: Notify::new(), marker }
+    }
+
+    pub(super) fn is_locked(&self) -> bool {
+        self.is_locked.load(Ordering::Relaxed)
+    }
+}
+
+impl Db {
+    /// Runs `work` in one transaction that can write; it is kept when `work` succeeds and undone when it fails. The disk has the change
+    /// when this returns.
+    ///
+    /// # Errors
+    /// Those of `work`; another process holds the lock; the disk.
+    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        self.write_as(WriteMode::DURABLE, work).await
+    }
+
+    /// The same in another mode.
+    ///
+    /// # Errors
+    /// Those of `work`; another process holds the lock; the disk.
+    pub async fn write_as<T, F>(&self, mode: WriteMode, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let writer = self.writer.clone();
+        self.with_writer(mode, move |connection| {
+            let (value, changes) = connection.immediate_transaction(|c| {
+                // The lock is ours.
+                writer.is_locked.store(false, Ordering::Relaxed);
+                writer.is_blocked.store(false, Ordering::Relaxed);
+                let before = total_changes(c)?;
+                let value = work(c)?;
+                let is_confirmed = mode.is_synced && total_changes(c)? != before;
+                Ok::<_, Error>((value, if is_confirmed { Some(add_change(c)?) } else { None }))
+            })?;
+            if let Some(changes) = changes {
+                writer.marker.set(changes);
+                writer.changed.notify_one();
+            }
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Runs `work` on the writer's connection, outside a transaction.
+    pub(super) async fn with_writer<T, F>(&self, mode: WriteMode, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+    {
+        let writer = self.writer.clone();
+        let begun = Instant::now();
+        let (turn, lock) = match (mode.is_prompt, writer.is_blocked.load(Ordering::Relaxed)) {
+            (false, _) => (TURN, LOCK),
+            (true, false) => (PROMPT, PROMPT),
+            (true, true) => (PROMPT_WHILE_BLOCKED, PROMPT_WHILE_BLOCKED),
+        };
+        let Ok(permit) = tokio::time::timeout(turn, writer.turn.clone().acquire_owned()).await else {
+            writer.is_blocked.store(true, Ordering::Relaxed);
+            return Err(busy());
+        };
+        let permit = permit.map_err(Error::internal)?;
+        let lock = if mode.is_prompt { lock.saturating_sub(begun.elapsed()) } else { lock };
+        self.blocking(move || {
+            let _permit = permit;
+            let mut connection = writer.pool.get().map_err(no_connection)?;
+            let synchronous = if mode.is_synced { "FULL" } else { "NORMAL" };
+            connection.batch_execute(&format!(
+                "PRAGMA busy_timeout = {}; PRAGMA synchronous = {synchronous};",
+                lock.as_millis().max(1)
+            ))?;
+            let result = work(&mut connection);
+            if result.as_ref().is_err_and(Error::is_database_lock) {
+                writer.is_locked.store(true, Ordering::Relaxed);
+                writer.is_blocked.store(true, Ordering::Relaxed);
+            }
+            result
+        })
+        .await
+    }
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    number: i64,
+}
+
+/// The rows that this connection has changed since it was opened.
+fn total_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
+    Ok(diesel::sql_query("SELECT total_changes() AS number").get_result::<Number>(connection)?.number)
+}
+
+/// The confirmed changes of the database so far.
+pub(super) fn count_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
+    Ok(diesel::sql_query("SELECT user_version AS number FROM pragma_user_version").get_result::<Number>(connection)?.number)
+}
+
+/// Counts one more, and returns how many there are.
+fn add_change(connection: &mut SqliteConnection) -> QueryResult<i64> {
+    let changes = count_changes(connection)? + 1;
+    connection.batch_execute(&format!("PRAGMA user_version = {changes}"))?;
+    Ok(changes)
+}

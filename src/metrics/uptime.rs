@@ -1,0 +1,76 @@
+//! For how much of a stretch of time an instance was running. The time before it was created does not count.
+
+use super::service::Metrics;
+use super::views::Choice;
+use crate::clock::{Timestamp, spoken};
+use crate::error::Result;
+use crate::ids::InstanceId;
+
+/// For how much of a stretch of time an instance was running.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunningShare {
+    /// Percent.
+    pub percent: f64,
+    /// Where the stretch begins: not before the instance was created.
+    pub since: Timestamp,
+}
+
+impl Metrics {
+    /// The share of the last `hours` in which an instance was running.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn uptime(&self, id: InstanceId, hours: u64, now: Timestamp) -> Result<RunningShare> {
+        let from = Timestamp(now.0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX).saturating_mul(3_600_000)));
+        self.uptime_within(id, from, now).await
+    }
+
+    /// The same of any stretch of time that is over.
+    ///
+    /// # Errors
+    /// There is no such instance.
+    pub async fn uptime_within(&self, id: InstanceId, from: Timestamp, to: Timestamp) -> Result<RunningShare> {
+        let instance = self.instance(id).await?;
+        let since = from.max(instance.created_at);
+        let whole = to.since(since);
+        if whole.is_zero() {
+            return Ok(RunningShare { percent: 0.0, since });
+        }
+        let running = self.instances.running_time(id, since, to).await?;
+        Ok(RunningShare { percent: (100.0 * running.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 100.0), since })
+    }
+}
+
+impl RunningShare {
+    /// As a sentence that names the time it covers. None if the instance was created after that time.
+    #[must_use]
+    pub fn text(&self, choice: &Choice) -> Option<String> {
+        let Self { percent, since } = *self;
+        if since >= choice.to {
+            return None;
+        }
+        let share = if percent >= 99.995 { "100 %".to_owned() } else { format!("{percent:.2} %") };
+        Some(match (since > choice.from, choice.range.is_empty()) {
+            (true, true) => {
+                format!("Running {share} of the time from its creation at {} to {}.", since.local(), choice.to.local())
+            }
+            (true, false) => format!("Running {share} of the {} since it was created.", spoken(choice.to.since(since))),
+            (false, _) => format!("Running {share} of {}.", choice.words()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_before_an_instance_was_created_is_not_claimed() {
+        let hours = |number: i64| Timestamp(number * 3_600_000);
+        let choice = Choice { range: "6h", interval: "", from: hours(10), to: hours(16) };
+        let text = |percent, since| RunningShare { percent, since }.text(&choice);
+        assert_eq!(text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(), "Running 99.96 % of the 2 min since it was created.");
+        assert_eq!(text(100.0, hours(10)).unwrap(), "Running 100 % of the last 6 hours.");
+        assert_eq!(text(0.0, hours(17)), None);
+    }
+}
