@@ -61,7 +61,8 @@ for (const table of [...document.querySelectorAll('table')].filter(shown)) {
     const isCard = getComputedStyle(row).display !== 'table-row';
     const { height } = row.getBoundingClientRect();
     const longWord = isCard ? 12 : 20;
-    const isOpen = row.querySelector('details[open]');
+    // What is unfolded is prose.
+    const isOpen = row.querySelector('details[open]') ?? row.closest('details[open]');
     if (!isCard && !isOpen && height > (table.matches('.dense') ? 48 : 160)) wrong.push(`a row is ${height.toFixed(1)} px high: ${called(row)}`);
     for (const cell of [...row.cells].filter(shown)) {
       const { width } = cell.getBoundingClientRect();
