@@ -2,7 +2,7 @@
 //!
 //! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
 
-use jd_manager::diagnosis::Standing;
+use jd_manager::programs::jd_client::diagnosis::Standing;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -98,7 +98,7 @@ async fn rounds(root: &Path) {
     fs::write(root.join("client"), format!("#!/bin/sh\nexec '{PROGRAM}' simulate --miners 2 \"$@\"\n")).unwrap();
     fs::set_permissions(root.join("client"), fs::Permissions::from_mode(0o755)).unwrap();
     let manager = Manager::start(root, "1h");
-    let http = jd_manager::outgoing::plain().build().unwrap();
+    let http = jd_manager::infra::http_client::plain().build().unwrap();
     let mut ids = Vec::new();
     for n in 0..INSTANCES {
         let config = json!({ "name": format!("c{n}"), "config": {

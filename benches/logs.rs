@@ -2,7 +2,7 @@
 //!
 //! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Unlike the other benches it fails above its limits.
 
-use jd_manager::logbuf::SecretMask;
+use jd_manager::infra::log_store::SecretMask;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -41,7 +41,7 @@ async fn viewers(root: &Path) {
     let mut ready = String::new();
     BufReader::new(manager.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     let site = format!("http://{}", ready.trim().trim_end_matches('/').rsplit("http://").next().unwrap());
-    let http = jd_manager::outgoing::plain().build().unwrap();
+    let http = jd_manager::infra::http_client::plain().build().unwrap();
     let config = json!({ "name": "wide", "config": {
         "listening_address": "127.0.0.1:20000", "max_supported_version": 2, "min_supported_version": 2,
         "authority_public_key": "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72", "authority_secret_key": SECRET,

@@ -124,7 +124,7 @@ async fn fifty(root: &Path) {
     BufReader::new(manager.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     let url = format!("http://{}/api", ready.trim().trim_end_matches('/').rsplit("http://").next().unwrap());
     println!("manager, idle: {} KiB RSS", resident_kib(manager.id()));
-    let http = jd_manager::outgoing::plain().build().unwrap();
+    let http = jd_manager::infra::http_client::plain().build().unwrap();
     for n in 0..50 {
         let config = json!({ "name": format!("c{n}"), "config": {
             "listening_address": format!("127.0.0.1:{}", 20_000 + n), "max_supported_version": 2, "min_supported_version": 2,

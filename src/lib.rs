@@ -17,70 +17,17 @@
 
 #![warn(clippy::unwrap_used)]
 
-// Layer 0: vocabulary.
-pub mod clock;
-pub mod error;
-pub mod failpoint;
-pub mod files;
-pub mod ids;
-pub mod outgoing;
-pub mod role;
-pub mod visible;
+pub mod base;
 
-// Layer 1: tools that know no domain.
-pub mod archive;
-pub mod chart;
-pub mod db;
-pub mod diagnosis;
-pub mod executable;
-pub mod fetch;
-pub mod http;
 pub mod keeper;
-pub mod listener;
-pub mod logbuf;
-pub mod notices;
-pub mod notify;
-pub mod openapi;
-pub mod sampling;
-pub mod schedule;
-pub mod simulate;
-pub mod systemd;
-pub mod verify;
+pub mod web;
 
-// Layers 2 and 3: domains, each importing only those before it.
-pub mod keys;
-pub mod vault;
+pub mod infra;
 
-pub mod access;
-pub mod configs;
+pub mod programs;
 
-pub mod instances;
+pub mod domain;
 
-pub mod logs;
-pub mod setup;
+pub mod server;
 
-pub mod first_generation;
-pub mod metrics;
-
-pub mod health;
-
-pub mod updates;
-
-pub mod alerts;
-
-pub mod backups;
-
-// The house around them.
-pub mod app;
 pub mod cli;
-pub mod database_checks;
-pub mod demo;
-pub mod documentation;
-pub mod doors;
-pub mod locks;
-pub mod logging;
-pub mod reload;
-pub mod remote;
-pub mod router;
-pub mod settings;
-pub mod state;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 fn document() -> Value {
-    serde_json::from_str(&jd_manager::documentation::text()).unwrap()
+    serde_json::from_str(&jd_manager::server::api_docs::text()).unwrap()
 }
 
 /// Method, path and what is said of each operation.

@@ -4,8 +4,8 @@ mod harness;
 
 use axum::Extension;
 use harness::{Manager, PROGRAM, Plan, free_port, until};
-use jd_manager::http::Peer;
-use jd_manager::listener::{self, Listener, Needed, Tls, TlsFiles};
+use jd_manager::server::listener::{self, Listener, Needed, Tls, TlsFiles};
+use jd_manager::web::Peer;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -265,7 +265,7 @@ impl Certified {
     async fn connect(&self, to: SocketAddr) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let mut trusted = tokio_rustls::rustls::RootCertStore::empty();
         trusted.add(tokio_rustls::rustls::pki_types::CertificateDer::from_pem_file(&self.certificate).unwrap()).unwrap();
-        let connector = TlsConnector::from(Arc::new(jd_manager::outgoing::tls(trusted).unwrap()));
+        let connector = TlsConnector::from(Arc::new(jd_manager::infra::http_client::tls(trusted).unwrap()));
         connector.connect(ServerName::try_from("localhost").unwrap(), TcpStream::connect(to).await?).await
     }
 }

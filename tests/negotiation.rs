@@ -14,7 +14,7 @@ mod releases;
 use diesel::RunQueryDsl;
 use harness::answer::{Answer, EventStream};
 use harness::{Manager, free_port, routes, solo_config};
-use jd_manager::db::Db;
+use jd_manager::infra::db::Db;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -326,7 +326,7 @@ fn the_table_lists_every_route() {
 
 /// What is said of each operation: method, path, and the operation itself.
 fn documented() -> Vec<(String, String, serde_json::Value)> {
-    let document: serde_json::Value = serde_json::from_str(&jd_manager::documentation::text()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&jd_manager::server::api_docs::text()).unwrap();
     let paths = document["paths"].as_object().unwrap().clone();
     let operations = |(path, methods): (String, serde_json::Value)| {
         let methods = methods.as_object().unwrap().clone();

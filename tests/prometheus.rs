@@ -81,7 +81,7 @@ impl Prometheus {
             .stderr(log)
             .spawn()
             .unwrap();
-        Self { child, port, http: jd_manager::outgoing::plain().build().unwrap() }
+        Self { child, port, http: jd_manager::infra::http_client::plain().build().unwrap() }
     }
 
     /// The samples an expression gives now: labels and value. None while it does not answer.

@@ -21,7 +21,7 @@ mod releases;
 use diesel::RunQueryDsl;
 use harness::answer::Answer;
 use harness::{Manager, free_port, solo_config, told};
-use jd_manager::db::Db;
+use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -217,7 +217,7 @@ async fn users(manager: &Manager) -> (Things, String) {
 fn the_document_is_what_the_standard_says() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("openapi.json");
-    fs::write(&file, jd_manager::documentation::text()).unwrap();
+    fs::write(&file, jd_manager::server::api_docs::text()).unwrap();
     let judge = Path::new(&told("JD_MANAGER_TEST_SCHEMATHESIS")).with_file_name("openapi-spec-validator");
     let output = std::process::Command::new(judge).args(["--schema", "3.1"]).arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

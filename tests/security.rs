@@ -5,7 +5,7 @@ mod harness;
 use diesel::RunQueryDsl;
 use harness::answer::{Answer, Dom};
 use harness::{Manager, free_port, pool_config, solo_config};
-use jd_manager::db::Db;
+use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};

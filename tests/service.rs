@@ -175,7 +175,7 @@ impl Files {
     async fn is_shown(&self, name: &str, manager: &Manager) -> bool {
         use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
         let certificate = CertificateDer::from_pem_file(self.path(&format!("{name}.crt"))).unwrap();
-        let tls = std::sync::Arc::new(jd_manager::outgoing::tls_to(certificate).unwrap());
+        let tls = std::sync::Arc::new(jd_manager::infra::http_client::tls_to(certificate).unwrap());
         let address = manager.url("").split_once("://").unwrap().1.to_owned();
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         tokio_rustls::TlsConnector::from(tls).connect(ServerName::try_from("localhost").unwrap(), stream).await.is_ok()

@@ -1,7 +1,7 @@
 //! Every question there is, asked one after the other over one connection; and what a chart costs by itself.
 
-use jd_manager::chart::{Chart, Kind, Line, Unit};
-use jd_manager::clock::Timestamp;
+use jd_manager::base::clock::Timestamp;
+use jd_manager::infra::chart::{Chart, Kind, Line, Unit};
 use std::time::{Duration, Instant};
 
 use crate::filling::{Filled, take};

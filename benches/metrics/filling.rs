@@ -3,11 +3,11 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use jd_manager::configs::Configs;
-use jd_manager::db::Db;
-use jd_manager::instances::{ClientSource, Instances};
-use jd_manager::metrics::model::{CATALOGUE, Measure};
-use jd_manager::metrics::{Board, Sampler};
+use jd_manager::domain::configs::Configs;
+use jd_manager::domain::instances::{ClientSource, Instances};
+use jd_manager::domain::metrics::model::{CATALOGUE, Measure};
+use jd_manager::domain::metrics::{Board, Sampler};
+use jd_manager::infra::db::Db;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     let elsewhere = tempfile::tempdir().unwrap();
     let none = Db::open(elsewhere.path()).unwrap();
     let source = ClientSource::new(None, elsewhere.path());
-    let vault = jd_manager::app::open_vault(elsewhere.path(), &none).await.unwrap();
+    let vault = jd_manager::server::app::open_vault(elsewhere.path(), &none).await.unwrap();
     let none = Instances::new(none.clone(), Configs::new(none, vault), source, elsewhere.path(), Duration::from_secs(60));
     let product = Db::open(dir).unwrap();
     let (told, _rounds) = tokio::sync::watch::channel(0);

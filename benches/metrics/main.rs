@@ -11,7 +11,7 @@ mod running;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use jd_manager::db::FILE;
+use jd_manager::infra::db::FILE;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -43,7 +43,7 @@ fn main() {
 
 /// The time, seconds since 1970.
 fn now() -> i64 {
-    jd_manager::clock::Timestamp::now().0.div_euclid(1000)
+    jd_manager::base::clock::Timestamp::now().0.div_euclid(1000)
 }
 
 fn milliseconds(time: Duration) -> f64 {
@@ -120,7 +120,7 @@ impl Manager {
 
 /// An HTTP client that keeps its connections.
 fn client() -> reqwest::Client {
-    jd_manager::outgoing::plain().build().unwrap()
+    jd_manager::infra::http_client::plain().build().unwrap()
 }
 
 /// A saved configuration and an instance of it; the instance's id.

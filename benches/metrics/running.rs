@@ -1,8 +1,8 @@
 //! Fifty clients sampled by a manager that has ten million samples, read meanwhile; and a day of them forgotten.
 
 use diesel::connection::SimpleConnection;
-use jd_manager::db::Db;
-use jd_manager::metrics::{Keep, forget};
+use jd_manager::domain::metrics::{Keep, forget};
+use jd_manager::infra::db::Db;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};

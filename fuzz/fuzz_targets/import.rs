@@ -4,6 +4,6 @@
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     // Bodies that are no UTF-8 are refused before anybody reads them.
     if let Ok(text) = std::str::from_utf8(bytes) {
-        jd_manager::configs::fuzzing::import_holds(text);
+        jd_manager::domain::configs::fuzzing::import_holds(text);
     }
 });

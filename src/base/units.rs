@@ -24,7 +24,7 @@ const LONGEST: f64 = 1e6;
 const DAY: f64 = 86_400.0;
 
 /// The value as it is used: none if it is not finite, within ±1e100, zero if it is next to it, never negative zero.
-pub(super) fn clean(value: f64) -> Option<f64> {
+pub fn clean(value: f64) -> Option<f64> {
     let value = if value.abs() < 1.0 / LARGEST { 0.0 } else { value };
     value.is_finite().then(|| value.clamp(-LARGEST, LARGEST))
 }
@@ -53,7 +53,7 @@ pub fn format_value(unit: Unit, value: f64) -> String {
 
 impl Unit {
     /// The factor from one name to the next larger one, and the names.
-    pub(super) fn ladder(self) -> (f64, &'static [&'static str]) {
+    pub fn ladder(self) -> (f64, &'static [&'static str]) {
         match self {
             Self::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
             Self::HashesPerSecond => (1000.0, &["H/s", "kH/s", "MH/s", "GH/s", "TH/s", "PH/s", "EH/s", "ZH/s"]),
@@ -64,7 +64,7 @@ impl Unit {
     }
 
     /// The labels of an axis whose ticks are `step` apart: all in one unit, with as many decimals as the step needs.
-    pub(super) fn axis(self, ticks: &[f64], step: f64) -> Vec<String> {
+    pub fn axis(self, ticks: &[f64], step: f64) -> Vec<String> {
         if self == Self::Seconds {
             return ticks.iter().map(|&tick| signed(tick, length_on_axis(tick.abs(), step))).collect();
         }

@@ -6,14 +6,14 @@
 use clap::{Args, Subcommand};
 use std::io::{BufRead, IsTerminal};
 
-use crate::access::{Access, Deed, Wish};
-use crate::app;
-use crate::clock::SystemClock;
-use crate::db::Db;
-use crate::http::{Caller, Peer, Role};
-use crate::ids::TokenId;
-use crate::settings::Settings;
-use crate::visible::on_terminal;
+use crate::base::clock::SystemClock;
+use crate::base::ids::TokenId;
+use crate::base::visible::on_terminal;
+use crate::domain::access::{Access, Deed, Wish};
+use crate::infra::db::Db;
+use crate::server::app;
+use crate::server::settings::Settings;
+use crate::web::{Caller, Peer, Role};
 
 /// The arguments of `jd-manager set-password`.
 #[derive(Args, Clone, Debug)]
@@ -126,7 +126,7 @@ fn asked(name: &str) -> Result<String, String> {
 pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), String> {
     let access = open(&settings).await?;
     let machine = Caller::machine(Peer::default());
-    let told = |e: crate::error::Error| e.to_string();
+    let told = |e: crate::base::error::Error| e.to_string();
     match command {
         TokenCommand::Create { name, role, days } => {
             let made = access.create_token(&machine, Wish { name: name.trim().into(), role, days }).await.map_err(told)?;

@@ -5,15 +5,15 @@ use serde_json::json;
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 
-use crate::app;
-use crate::configs::Draft;
-use crate::error::{Error, Result};
-use crate::http::{Frame, Input};
-use crate::instances::ClientSource;
-use crate::instances::Wishes;
-use crate::keys::KeyPair;
-use crate::settings::{OnShutdown, Settings};
-use crate::state::AppState;
+use crate::base::error::{Error, Result};
+use crate::domain::configs::Draft;
+use crate::domain::instances::ClientSource;
+use crate::domain::instances::Wishes;
+use crate::domain::keys::KeyPair;
+use crate::server::app;
+use crate::server::settings::{OnShutdown, Settings};
+use crate::server::state::AppState;
+use crate::web::{Frame, Input};
 
 /// What the demonstration shows: a name, and what is peculiar about it.
 const SHOWN: [(&str, bool); 3] = [("barn", true), ("garage", false), ("attic", false)];

@@ -1,5 +1,9 @@
 //! The command line: which subcommand, with which settings.
 
+pub mod accounts;
+pub mod client;
+pub mod demo;
+
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -7,13 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use crate::backups::{self, BackupArgs, RestoreArgs};
-use crate::executable::trial::{self, TrialArgs};
+use self::accounts::{NewPassword, TokenCommand};
+use crate::domain::backups::{self, BackupArgs, RestoreArgs};
+use crate::domain::configs;
+use crate::infra::executable::trial::{self, TrialArgs};
+use crate::keeper;
 use crate::keeper::spawn::ExecArgs;
-use crate::locks::{self, NewPassword, TokenCommand};
-use crate::settings::{Given, Settings};
-use crate::simulate::Simulate;
-use crate::{app, configs, demo, documentation, keeper, logging, remote};
+use crate::programs::jd_client::simulator::Simulate;
+use crate::server::settings::{Given, Settings};
+use crate::server::{api_docs, app, logging};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
 /// keep all of those alive by turns, each with its memory.
@@ -94,7 +100,7 @@ enum Subcommands {
         command: TokenCommand,
     },
     #[command(flatten)]
-    Daily(remote::Daily),
+    Daily(client::Daily),
     /// Print what a shell needs to complete these commands: jd-manager completions bash > ~/.local/share/bash-completion/completions/jd-manager
     Completions {
         /// The shell.
@@ -122,23 +128,25 @@ enum Subcommands {
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
-        Some(Subcommands::Openapi) => print(&documentation::text()),
+        Some(Subcommands::Openapi) => print(&api_docs::text()),
         // These four are small processes of their own: no runtime, no settings.
         Some(Subcommands::Keep { dir }) => keeper::keep::keep(&dir),
         Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
         Some(Subcommands::Trial(args)) => trial::trial(&args),
-        Some(Subcommands::Simulate(args)) => crate::simulate::run(*args),
+        Some(Subcommands::Simulate(args)) => crate::programs::jd_client::simulator::run(*args),
         Some(Subcommands::Backup { args, place }) => {
             at_data_dir(place.serve(), |dir| backups::backup(args, dir, configs::learn_secrets))
         }
         Some(Subcommands::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
-        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, remote::healthcheck),
+        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, client::healthcheck),
         Some(Subcommands::SetPassword { place, wanted }) => {
-            with_settings(place.serve(), |settings| locks::set_password(settings, wanted))
+            with_settings(place.serve(), |settings| accounts::set_password(settings, wanted))
         }
-        Some(Subcommands::Token { place, command }) => with_settings(place.serve(), |settings| locks::token(settings, command)),
+        Some(Subcommands::Token { place, command }) => {
+            with_settings(place.serve(), |settings| accounts::token(settings, command))
+        }
         Some(Subcommands::Completions { shell }) => print(&completions(shell)),
-        Some(Subcommands::Daily(daily)) => remote::run(daily),
+        Some(Subcommands::Daily(daily)) => client::run(daily),
         Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
         Some(Subcommands::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
         None => with_settings_in_one_arena(line.serve, app::serve),
@@ -221,6 +229,6 @@ fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> 
 
 fn complain(reason: &str, code: u8) -> ExitCode {
     // It may name what is in an archive or a database.
-    eprintln!("jd-manager: {}", crate::visible::on_terminal(reason));
+    eprintln!("jd-manager: {}", crate::base::visible::on_terminal(reason));
     ExitCode::from(code)
 }

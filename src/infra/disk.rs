@@ -3,9 +3,6 @@
 //! Each reading is one look at one thing. Knows no instance, no database and no page, keeps no history and decides nothing; when
 //! to look and what to make of it is the caller's.
 
-pub mod monitoring;
-pub mod procfs;
-
 use std::io;
 use std::path::Path;
 

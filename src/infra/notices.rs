@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-use crate::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, spoken};
 
 /// A problem of jd-manager itself.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]

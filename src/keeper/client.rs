@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::names;
-use crate::files::open_regular;
+use crate::base::files::open_regular;
 
 /// A keeper comes up within milliseconds, s.
 const PATIENCE_S: i64 = 10;

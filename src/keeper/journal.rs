@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::machine::{Exit, Reason, State};
 use super::names;
-use crate::files::open_regular;
+use crate::base::files::open_regular;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

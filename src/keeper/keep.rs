@@ -22,7 +22,7 @@ use super::machine::{Action, Change, Exit, Input, Machine, Reason, State, StopSi
 use super::protocol::{self, Command, Lines, Request, Spec, Status};
 use super::watcher::LineWatcher;
 use super::{leftovers, names, spawn};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// So much output is taken before other things get their turn, bytes.
 const INTAKE_BYTES: usize = 1 << 20;

@@ -144,14 +144,14 @@ pub fn level_of_line(line: &[u8]) -> Option<Level> {
 
 /// A [`Header`] as positions in the line; a part that is missing is an empty range.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     pub timestamp: Range<usize>,
     pub level: Level,
     pub target: Range<usize>,
     pub message: usize,
 }
 
-pub(super) fn parts(line: &[u8]) -> Option<Parts> {
+pub(crate) fn parts(line: &[u8]) -> Option<Parts> {
     let (timestamp, level, after) = prefix(line)?;
     let text = skip_spaces(line, after);
     let (target, message) = if timestamp.is_empty() { None } else { target(line, text) }.unwrap_or((0..0, text));

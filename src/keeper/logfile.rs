@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::logbuf::segment;
+use crate::keeper::segment;
 
 /// A file may be longer than its size by this part of it, so that its last line ends in it.
 const GRACE: u64 = 16;

@@ -476,5 +476,4 @@ fn millis(length: Duration) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
 mod tests;

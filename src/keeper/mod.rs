@@ -18,9 +18,11 @@ pub mod connection;
 pub mod journal;
 pub mod keep;
 pub mod leftovers;
+pub mod level;
 pub mod logfile;
 pub mod machine;
 pub mod protocol;
+pub mod segment;
 pub mod spawn;
 pub mod watcher;
 

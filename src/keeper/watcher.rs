@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::protocol::{self, Lines};
-use crate::logbuf::level::{Level, level_of_line};
+use crate::keeper::level::{Level, level_of_line};
 
 /// So much of an ERROR line is kept, bytes.
 const LAST_ERROR_BYTES: usize = 2048;

@@ -9,31 +9,31 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, FirstCode};
-use crate::alerts::{Alerts, Feed};
-use crate::backups::{self, Backups};
-use crate::clock::{SystemClock, Timestamp};
-use crate::configs::{Configs, learn_secrets};
-use crate::db::{Db, WriteMode};
-use crate::files::open_regular;
-use crate::health::{self, Caretaker, Health};
-use crate::http::Frame;
-use crate::http::origin::Hosts;
-use crate::http::pace::Pace;
-use crate::instances::{ClientSource, Ending, Instances};
+use crate::base::clock::{SystemClock, Timestamp};
+use crate::base::files::open_regular;
+use crate::domain::access::{Access, FirstCode};
+use crate::domain::alerts::{Alerts, Feed};
+use crate::domain::backups::{self, Backups};
+use crate::domain::configs::{Configs, learn_secrets};
+use crate::domain::health::{self, Caretaker, Health};
+use crate::domain::instances::{ClientSource, Ending, Instances};
+use crate::domain::logs::Logs;
+use crate::domain::metrics::{self, Board, Keep, Metrics, Sampler};
+use crate::domain::setup::Setups;
+use crate::domain::updates::{self, Place, Updates};
+use crate::domain::vault::{self, Vault};
+use crate::infra::db::{Db, WriteMode};
+use crate::infra::notices::ManagerNotices;
+use crate::infra::notify::Sender;
+use crate::infra::schedule::Schedule;
 use crate::keeper::machine::State;
-use crate::listener::{Listener, Needed, Plan, Tls};
-use crate::logs::Logs;
-use crate::metrics::{self, Board, Keep, Metrics, Sampler};
-use crate::notices::ManagerNotices;
-use crate::notify::Sender;
-use crate::schedule::Schedule;
-use crate::settings::{OnShutdown, Settings, SocketAt};
-use crate::setup::Setups;
-use crate::state::AppState;
-use crate::updates::{self, Place, Updates};
-use crate::vault::{self, Vault};
-use crate::{database_checks, reload, router, systemd};
+use crate::server::listener::{Listener, Needed, Plan, Tls};
+use crate::server::settings::{OnShutdown, Settings, SocketAt};
+use crate::server::state::AppState;
+use crate::server::{database_checks, reload, router, systemd};
+use crate::web::Frame;
+use crate::web::origin::Hosts;
+use crate::web::rate_limit::Pace;
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -193,7 +193,7 @@ where
 /// # Errors
 /// Their key is missing, or another one.
 pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::Refusal> {
-    Vault::begin(data_dir, db, &[crate::configs::seal, crate::alerts::seal]).await
+    Vault::begin(data_dir, db, &[crate::domain::configs::seal, crate::domain::alerts::seal]).await
 }
 
 /// What this machine calls itself.

@@ -4,10 +4,10 @@ use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
-use crate::db::Db;
-use crate::instances::Instances;
-use crate::notices::{ManagerNotice, ManagerNotices};
-use crate::schedule::Schedule;
+use crate::domain::instances::Instances;
+use crate::infra::db::Db;
+use crate::infra::notices::{ManagerNotice, ManagerNotices};
+use crate::infra::schedule::Schedule;
 
 /// Twenty to three in the night, UTC: before old data is forgotten.
 const NIGHTLY: &str = "0 40 2 * * *";

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 
-use crate::settings::{LogFormat, Settings};
+use crate::server::settings::{LogFormat, Settings};
 
 type Change = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
 
@@ -46,7 +46,7 @@ struct VisibleStderr;
 impl Write for VisibleStderr {
     /// A whole line, as the library writes them.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(crate::visible::in_log(&String::from_utf8_lossy(line)).as_bytes())?;
+        io::stderr().write_all(crate::base::visible::in_log(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())
     }
 

@@ -5,8 +5,8 @@
 
 use axum::http::Method;
 
-use crate::access::{Door, Who};
-use crate::http::Role;
+use crate::domain::access::{Door, Who};
+use crate::web::Role;
 
 const ANYBODY: Who = Who::Anybody;
 const VIEWER: Who = Who::From(Role::Viewer);

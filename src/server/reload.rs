@@ -2,9 +2,9 @@
 //!
 //! All or nothing: with a mistake anywhere everything stays as it is, and the log says what is wrong.
 
-use crate::listener::Control;
-use crate::logging;
-use crate::settings::Settings;
+use crate::server::listener::Control;
+use crate::server::logging;
+use crate::server::settings::Settings;
 
 /// What came of it, by the names of settings.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -14,15 +14,15 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::timeout::TimeoutLayer;
 
-use crate::access::gate::{Doors, gate};
-use crate::http::origin::Hosts;
-use crate::http::pace::{self, Pace};
-use crate::http::{Frame, Problem, assets, csp, origin, problem, respond};
-use crate::state::{AppState, Wellness};
-use crate::{
-    access, alerts, backups, configs, documentation, doors, first_generation, health as wards, instances, keys, logs, metrics,
-    setup, updates,
+use crate::domain::access::middleware::{Doors, gate};
+use crate::domain::{
+    access, alerts, backups, configs, health as wards, instances, keys, legacy_api, logs, metrics, setup, updates,
 };
+use crate::server::state::{AppState, Wellness};
+use crate::server::{api_docs, permissions};
+use crate::web::origin::Hosts;
+use crate::web::rate_limit::{self, Pace};
+use crate::web::{Frame, Problem, assets, csp, origin, problem, respond};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -91,13 +91,13 @@ fn urls() -> Router<AppState> {
         .route("/metrics/{id}/{type}/timeseries.csv", get(metrics::routes::csv))
         .route("/metrics/{id}/{type}/chart", get(metrics::routes::chart))
         .route("/keys/generate", post(keys::routes::generate))
-        .route("/jdc/start", post(first_generation::routes::start))
-        .route("/jdc/stop", post(first_generation::routes::stop))
-        .route("/jdc/restart", post(first_generation::routes::restart))
-        .route("/jdc/status", get(first_generation::routes::status))
-        .route("/jdc/logs", get(first_generation::routes::log))
-        .route("/config", get(first_generation::routes::config).post(first_generation::routes::save))
-        .route("/config/validate", post(first_generation::routes::validate))
+        .route("/jdc/start", post(legacy_api::routes::start))
+        .route("/jdc/stop", post(legacy_api::routes::stop))
+        .route("/jdc/restart", post(legacy_api::routes::restart))
+        .route("/jdc/status", get(legacy_api::routes::status))
+        .route("/jdc/logs", get(legacy_api::routes::log))
+        .route("/config", get(legacy_api::routes::config).post(legacy_api::routes::save))
+        .route("/config/validate", post(legacy_api::routes::validate))
         .route("/events", get(instances::routes::all_events))
         .route("/alerts", get(alerts::routes::show))
         .route("/alerts/channels", post(alerts::routes::create_channel))
@@ -148,8 +148,8 @@ fn urls() -> Router<AppState> {
         .route("/updates/installed/{name}", delete(updates::routes::remove))
         .route("/updates/installed/{name}/delete", get(updates::routes::ask_remove).post(updates::routes::remove))
         .route("/updates/settings", post(updates::routes::settings).patch(updates::routes::settings))
-        .route("/openapi", get(documentation::routes::show))
-        .route("/openapi.json", get(documentation::routes::document))
+        .route("/openapi", get(api_docs::routes::show))
+        .route("/openapi.json", get(api_docs::routes::document))
         .route("/login", get(access::routes::login_page).post(access::routes::log_in))
         .route("/login/first", get(access::routes::first_page).post(access::routes::first_visit))
         .route("/logout", post(access::routes::log_out))
@@ -209,10 +209,10 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts, pace: Pace) -> Router
         .with_state(state)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn(documentation::refuse_unknown))
-        .layer(middleware::from_fn_with_state((access, doors::door as Doors), gate))
+        .layer(middleware::from_fn(api_docs::refuse_unknown))
+        .layer(middleware::from_fn_with_state((access, permissions::door as Doors), gate))
         .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
-        .layer(middleware::from_fn(move |request: Request, next: Next| pace::hold_back(pace.clone(), request, next)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| rate_limit::hold_back(pace.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))

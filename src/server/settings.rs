@@ -3,8 +3,8 @@
 //! Everything is checked here, before anything is opened; an unknown key or a bad value is an error that names it. Knows nothing
 //! of what the settings are used for.
 
-mod entry;
-mod given;
+mod access;
+mod source;
 mod values;
 
 use ipnet::IpNet;
@@ -12,11 +12,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::listener::TlsFiles;
+use crate::server::listener::TlsFiles;
 
-pub use entry::Password;
-use entry::{host, password};
-pub use given::Given;
+pub use access::Password;
+use access::{host, password};
+pub use source::Given;
 pub use values::{Length, LogFormat, Networks, OnShutdown, SocketAt};
 
 /// GitHub's API for the repository that publishes the client.

@@ -6,23 +6,23 @@ use serde::Serialize;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
-use crate::alerts::Alerts;
-use crate::backups::Backups;
-use crate::clock::Timestamp;
-use crate::configs::Configs;
-use crate::first_generation::FirstGeneration;
-use crate::health::Health;
-use crate::health::routes::Ward;
-use crate::instances::Instances;
-use crate::instances::routes::Lists;
-use crate::logs::Logs;
-use crate::logs::routes::Pages;
-use crate::metrics::Metrics;
-use crate::metrics::routes::Board;
-use crate::notices::ManagerNotices;
-use crate::setup::Setups;
-use crate::updates::Updates;
+use crate::base::clock::Timestamp;
+use crate::domain::access::Access;
+use crate::domain::alerts::Alerts;
+use crate::domain::backups::Backups;
+use crate::domain::configs::Configs;
+use crate::domain::health::Health;
+use crate::domain::health::routes::Ward;
+use crate::domain::instances::Instances;
+use crate::domain::instances::routes::Lists;
+use crate::domain::legacy_api::FirstGeneration;
+use crate::domain::logs::Logs;
+use crate::domain::logs::routes::Pages;
+use crate::domain::metrics::Metrics;
+use crate::domain::metrics::routes::Board;
+use crate::domain::setup::Setups;
+use crate::domain::updates::Updates;
+use crate::infra::notices::ManagerNotices;
 
 /// The services of one running manager; cheap to clone.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use super::problem::Problem;
-pub use crate::role::Role;
+pub use crate::base::role::Role;
 
 /// The other end of a connection. Put into each request by the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

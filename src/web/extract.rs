@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::problem::Problem;
-use crate::error::{Error, FieldError};
+use crate::base::error::{Error, FieldError};
 
 /// The id in the path. One that cannot be an id is simply not found.
 #[derive(Clone, Copy, Debug)]

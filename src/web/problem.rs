@@ -16,9 +16,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+use super::negotiation::{Asked, Form};
 use super::respond::{Frame, Written, html};
-use super::want::{Asked, Form};
-use crate::error::{Error, FieldError};
+use crate::base::error::{Error, FieldError};
 
 /// What a handler returns.
 pub type Reply = Result<Response, Problem>;

@@ -11,9 +11,9 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 use super::caller::{Caller, Role};
+use super::negotiation::{Form, Offer, Want};
 use super::problem::{Problem, Reply};
-use super::want::{Form, Offer, Want};
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// What the frame around every page needs to know; the same for all pages of one running manager.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +70,7 @@ pub struct Written;
 /// A template that fails to render is a fault of ours.
 pub fn html(template: &impl askama::Template) -> askama::Result<String> {
     let rendered = template.render()?;
-    Ok(match crate::visible::on_page(&rendered) {
+    Ok(match crate::base::visible::on_page(&rendered) {
         Cow::Borrowed(_) => rendered,
         Cow::Owned(shown) => shown,
     })
@@ -87,10 +87,10 @@ pub trait View: askama::Template + Serialize {
 #[macro_export]
 macro_rules! view {
     ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
-        impl $crate::http::View for $page {
+        impl $crate::web::View for $page {
             fn block(&self, name: &str) -> Option<askama::Result<String>> {
                 match name {
-                    $($id => Some($crate::http::html(&self.$block())),)+
+                    $($id => Some($crate::web::html(&self.$block())),)+
                     _ => None,
                 }
             }

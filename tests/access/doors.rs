@@ -116,7 +116,7 @@ fn the_lists_name_routes_that_there_are() {
 fn the_house_has_a_line_for_every_change_and_none_for_what_is_not_there() {
     let all = all();
     let lines: BTreeSet<(String, String)> =
-        jd_manager::doors::doors().map(|(method, path)| (method.to_lowercase(), path.to_owned())).collect();
+        jd_manager::server::permissions::doors().map(|(method, path)| (method.to_lowercase(), path.to_owned())).collect();
     for door in &lines {
         assert!(all.contains(door), "there is no {door:?}");
     }
@@ -168,7 +168,7 @@ impl Everybody {
 /// Moves the end of a token into the past, as time does.
 async fn expire(manager: &Manager, name: &'static str) {
     use diesel::RunQueryDsl;
-    let db = jd_manager::db::Db::open(&manager.data_dir()).unwrap();
+    let db = jd_manager::infra::db::Db::open(&manager.data_dir()).unwrap();
     let sql = format!("UPDATE tokens SET expires_at = 1000 WHERE name = '{name}'");
     let changed = db.write(move |c| Ok(diesel::sql_query(sql).execute(c)?)).await.unwrap();
     assert_eq!(changed, 1);

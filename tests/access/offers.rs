@@ -3,9 +3,9 @@
 use crate::harness::routes;
 use crate::{Visitor, ada, user, with_admin};
 use axum::http::Method;
-use jd_manager::access::Who;
-use jd_manager::doors::door;
-use jd_manager::http::Role;
+use jd_manager::domain::access::Who;
+use jd_manager::server::permissions::door;
+use jd_manager::web::Role;
 use serde_json::json;
 
 const SHEET: &str = include_str!("../../static/roles.css");

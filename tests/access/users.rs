@@ -132,7 +132,7 @@ async fn a_new_name_looks_like_no_other_and_an_old_one_still_works() {
         assert!(answer.status == 422 || ["a da", "unknown name", "automatic"].contains(&name), "{name:?}: {answer:?}");
     }
     // One of a time before these rules.
-    let db = jd_manager::db::Db::open(&manager.data_dir()).unwrap();
+    let db = jd_manager::infra::db::Db::open(&manager.data_dir()).unwrap();
     let rename = |c: &mut diesel::SqliteConnection| {
         Ok(diesel::sql_query("UPDATE users SET name = 'Böse <i> (token x)' WHERE name = 'viewer'").execute(c)?)
     };

@@ -212,5 +212,5 @@ async fn a_copy_from_before_an_upgrade_has_its_name_only_when_it_is_whole() {
     assert!(matches!(found.as_slice(), [only] if only.starts_with("before-upgrade-")), "{found:?}");
     assert_eq!(count(&manager).await, 10);
     let copy = backups.join(&found[0]);
-    assert!(!jd_manager::db::check_copy(&copy).unwrap().contains(&version));
+    assert!(!jd_manager::infra::db::check_copy(&copy).unwrap().contains(&version));
 }

@@ -60,7 +60,7 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(limit: Duration, wha
 
 /// A client that follows no redirection and goes through no proxy.
 pub fn connections() -> reqwest::Client {
-    jd_manager::outgoing::plain().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    jd_manager::infra::http_client::plain().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
 /// How a manager is started.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// What the client itself says: its miners' accepted shares, their hashrate, and shares that the pool acknowledged and refused.
 async fn own_word(monitoring: u16) -> Option<(f64, f64, f64, f64)> {
-    let http = jd_manager::outgoing::plain().build().ok()?;
+    let http = jd_manager::infra::http_client::plain().build().ok()?;
     let get = async |path: String| {
         let response = http.get(format!("http://127.0.0.1:{monitoring}/api/v1{path}")).send().await.ok()?;
         response.json::<Value>().await.ok()

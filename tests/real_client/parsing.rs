@@ -5,7 +5,8 @@
 
 use crate::configurations;
 use crate::harness::told;
-use jd_manager::configs::{ClientVersion, read, render};
+use jd_manager::domain::configs::toml_file::render;
+use jd_manager::domain::configs::{ClientVersion, read};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};

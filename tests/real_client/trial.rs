@@ -3,7 +3,7 @@
 use crate::harness::{Manager, PUBLIC_KEY, free_port, pool_config, solo_config};
 use crate::manager;
 use diesel::RunQueryDsl;
-use jd_manager::db::Db;
+use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

@@ -55,8 +55,13 @@ async fn serves(manager: &Manager, id: &str, version: &str) {
     let instance = manager.until_state(id, "running").await;
     assert_eq!(instance["running_version"], version, "{instance}");
     let monitoring = file(manager, id)["monitoring_address"].as_str().unwrap().to_owned();
-    let global =
-        jd_manager::outgoing::plain().build().unwrap().get(format!("http://{monitoring}/api/v1/global")).send().await.unwrap();
+    let global = jd_manager::infra::http_client::plain()
+        .build()
+        .unwrap()
+        .get(format!("http://{monitoring}/api/v1/global"))
+        .send()
+        .await
+        .unwrap();
     assert!(global.status().is_success(), "its monitoring answers");
 }
 

@@ -3,11 +3,11 @@
 use super::harness::answer::Answer;
 use super::harness::{Manager, until};
 use super::{NOBODY, bare, form, send, swap};
-use jd_manager::alerts::{Alerts, Observation};
-use jd_manager::clock::{SystemClock, Timestamp};
-use jd_manager::db::Db;
+use jd_manager::base::clock::{SystemClock, Timestamp};
+use jd_manager::domain::alerts::{Alerts, Observation};
+use jd_manager::infra::db::Db;
+use jd_manager::infra::notify::Sender;
 use jd_manager::keeper::machine::State;
-use jd_manager::notify::Sender;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -337,7 +337,7 @@ async fn an_instance_is_silenced_for_a_while() {
 /// Lets an instance be seen as down for over a minute, as its watcher would, while the manager is not there.
 async fn seen_down(manager: &Manager, id: &str) {
     let db = Db::open(&manager.data_dir()).unwrap();
-    let vault = jd_manager::app::open_vault(&manager.data_dir(), &db).await.unwrap();
+    let vault = jd_manager::server::app::open_vault(&manager.data_dir(), &db).await.unwrap();
     let alerts = Alerts::new(db, vault, Sender::new(), SystemClock);
     for seconds in [70, 30, 0] {
         let seen = Observation {

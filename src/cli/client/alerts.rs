@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
+use super::error::Trouble;
 use super::manager::Manager;
-use super::moments::{age, when};
-use super::paper::{Paper, in_line};
+use super::output::{Paper, in_line};
 use super::table::{Cell, Column, Table};
-use super::trouble::Trouble;
+use super::time::{age, when};
 
 /// The answer to `GET /alerts`.
 #[derive(Debug, Default, Deserialize)]

@@ -4,13 +4,13 @@ use clap::Subcommand;
 use std::process::ExitCode;
 
 use super::configs::ConfigsCommand;
+use super::error::Trouble;
 use super::health::HealthArgs;
 use super::instances::InstancesCommand;
 use super::logs::LogsArgs;
-use super::paper::Paper;
-use super::trouble::Trouble;
+use super::output::Paper;
+use super::target::Way;
 use super::updates::UpdatesCommand;
-use super::way::Way;
 use super::{alerts, configs, health, instances, logs, updates};
 
 /// Below the help of each.

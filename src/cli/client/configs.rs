@@ -8,14 +8,14 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::asking::Doomed;
+use super::confirm::Doomed;
+use super::error::{FAILED, Remark, Trouble, complain};
 use super::instances::change;
 use super::manager::Manager;
-use super::moments::age;
 use super::naming::{Named, find};
-use super::paper::{Paper, in_line, plain};
+use super::output::{Paper, in_line, plain};
 use super::table::{Cell, Column, Table};
-use super::trouble::{FAILED, Remark, Trouble, complain};
+use super::time::age;
 
 /// The subcommands of `jd-manager configs`.
 #[derive(Clone, Debug, Subcommand)]

@@ -3,7 +3,7 @@
 use clap::Args;
 use std::io::{BufRead, IsTerminal, Write};
 
-use super::trouble::Trouble;
+use super::error::Trouble;
 
 /// Whether a deletion is meant without being asked for.
 #[derive(Args, Clone, Copy, Debug)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use crate::listener::{TlsFiles, reach};
-use crate::outgoing;
+use crate::infra::http_client;
+use crate::server::listener::{TlsFiles, reach};
 
 /// A manager that can be asked.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Connection {
             }
             Err(_) => return Ok(None),
         }
-        let http = outgoing::plain().redirect(Policy::none()).unix_socket(short).build().map_err(|e| e.to_string())?;
+        let http = http_client::plain().redirect(Policy::none()).unix_socket(short).build().map_err(|e| e.to_string())?;
         Ok(Some(Self {
             http,
             base: "http://localhost".into(),
@@ -63,10 +63,10 @@ impl Connection {
         };
         let address = SocketAddr::new(ip, listen.port());
         let (scheme, http) = match tls {
-            None => ("http", outgoing::plain()),
+            None => ("http", http_client::plain()),
             // Its certificate is for the name that others know it by.
             Some(files) => {
-                let tls = outgoing::tls_to(files.leaf()?).map_err(|e| e.to_string())?;
+                let tls = http_client::tls_to(files.leaf()?).map_err(|e| e.to_string())?;
                 ("https", reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls))
             }
         };
@@ -96,10 +96,10 @@ impl Connection {
         let base = base.strip_suffix("/api").unwrap_or(base).to_owned();
         let http = if url.scheme() == "https" {
             let certificates = trusted.map(certificates).transpose()?.unwrap_or_default();
-            let tls = outgoing::tls_also_to(outgoing::authorities(), certificates).map_err(|e| e.to_string())?;
+            let tls = http_client::tls_also_to(http_client::authorities(), certificates).map_err(|e| e.to_string())?;
             reqwest::Client::builder().tls_backend_preconfigured(tls)
         } else {
-            reqwest::Client::builder().tls_backend_preconfigured(outgoing::nobody())
+            reqwest::Client::builder().tls_backend_preconfigured(http_client::nobody())
         };
         let is_here = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         // A proxy of the environment has nothing to do with this machine.

@@ -5,13 +5,13 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::error::{Trouble, UNHEALTHY};
 use super::instance::{all, find_in, named, names};
 use super::manager::Manager;
-use super::moments::age;
 use super::naming::Named;
-use super::paper::{Paper, in_line};
+use super::output::{Paper, in_line};
 use super::table::{Cell, Column, Table};
-use super::trouble::{Trouble, UNHEALTHY};
+use super::time::age;
 
 /// The arguments of `jd-manager health`.
 #[derive(Args, Clone, Debug)]

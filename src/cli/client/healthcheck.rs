@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::connection::{Connection, because, read_text};
-use crate::settings::Settings;
+use crate::server::settings::Settings;
 
 /// A manager that takes longer to answer is not well.
 const LIMIT: Duration = Duration::from_secs(5);

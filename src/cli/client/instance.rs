@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::error::Trouble;
 use super::manager::Manager;
 use super::naming::{Named, find};
-use super::trouble::Trouble;
 
 /// An instance as the API tells it, as far as it matters here.
 #[derive(Clone, Debug, Default, Deserialize)]

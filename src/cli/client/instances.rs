@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-use super::asking::Doomed;
-use super::deeds::{self, Deed, Targets};
+use super::confirm::Doomed;
+use super::error::Trouble;
 use super::instance::{Instance, all, find_in, named, names};
+use super::lifecycle::{self, Deed, Targets};
 use super::manager::Manager;
-use super::moments::{age, length, when};
 use super::naming::Named;
-use super::paper::{Paper, in_line};
+use super::output::{Paper, in_line};
 use super::table::{Cell, Column, Table};
-use super::trouble::Trouble;
-use crate::chart::{Unit, format_value};
+use super::time::{age, length, when};
+use crate::infra::chart::{Unit, format_value};
 use crate::keeper::machine::State;
 
 /// The subcommands of `jd-manager instances`.
@@ -97,9 +97,9 @@ pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, pa
     match command.unwrap_or_else(|| InstancesCommand::List(Which::default())) {
         InstancesCommand::List(which) => list(&which, manager, paper).await,
         InstancesCommand::Show { name } => show(&name, manager, paper).await,
-        InstancesCommand::Start(targets) => deeds::run(Deed::Start, &targets, manager, paper).await,
-        InstancesCommand::Stop(targets) => deeds::run(Deed::Stop, &targets, manager, paper).await,
-        InstancesCommand::Restart(targets) => deeds::run(Deed::Restart, &targets, manager, paper).await,
+        InstancesCommand::Start(targets) => lifecycle::run(Deed::Start, &targets, manager, paper).await,
+        InstancesCommand::Stop(targets) => lifecycle::run(Deed::Stop, &targets, manager, paper).await,
+        InstancesCommand::Restart(targets) => lifecycle::run(Deed::Restart, &targets, manager, paper).await,
         InstancesCommand::Create { name, config, autostart, restart_policy, client_version } => {
             let config = super::configs::named(manager, &config).await?;
             let mut body = json!({ "name": name, "config_id": config.id, "autostart": autostart });

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use super::error::{FAILED, Trouble, complain};
 use super::manager::Manager;
-use super::paper::{Paper, in_line};
-use super::trouble::{FAILED, Trouble, complain};
+use super::output::{Paper, in_line};
 
 /// A piece of work as the API tells it.
 #[derive(Clone, Debug, Default, Deserialize)]

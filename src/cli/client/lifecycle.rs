@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
+use super::error::{FAILED, Trouble, complain};
 use super::instance::{Instance, all, find_in, names};
 use super::manager::Manager;
-use super::moments::length;
-use super::paper::{Paper, in_line};
+use super::output::{Paper, in_line};
 use super::stream::Stream;
-use super::trouble::{FAILED, Trouble, complain};
+use super::time::length;
 
 /// Which instances, and how long to wait for them.
 #[derive(Args, Clone, Debug)]

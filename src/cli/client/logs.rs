@@ -6,14 +6,14 @@ use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::error::{Trouble, complain};
 use super::instance::{Instance, named};
 use super::manager::Manager;
-use super::moments::of_log;
 use super::naming::Named;
-use super::paper::{Paper, in_line, plain};
+use super::output::{Paper, in_line, plain};
 use super::stream::Event;
 use super::table::{Mood, coloured};
-use super::trouble::{Trouble, complain};
+use super::time::of_log;
 
 /// The arguments of `jd-manager logs`.
 #[derive(Args, Clone, Debug)]

@@ -6,9 +6,9 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::connection::{Connection, because, read_text};
+use super::error::{Refusal, Trouble};
 use super::stream::Stream;
 use super::token::Token;
-use super::trouble::{Refusal, Trouble};
 
 /// The manager itself gives up after a minute.
 const LIMIT: Duration = Duration::from_secs(90);

@@ -4,27 +4,27 @@
 //! terminal; what programs read (`--json`) is the API's JSON as it comes.
 
 mod alerts;
-mod asking;
+mod commands;
 mod configs;
+mod confirm;
 mod connection;
-mod daily;
-mod deeds;
+mod error;
 mod health;
 mod healthcheck;
 mod instance;
 mod instances;
 mod jobs;
+mod lifecycle;
 mod logs;
 mod manager;
-mod moments;
 mod naming;
-mod paper;
+mod output;
 mod stream;
 mod table;
+mod target;
+mod time;
 mod token;
-mod trouble;
 mod updates;
-mod way;
 
-pub use daily::{Daily, run};
+pub use commands::{Daily, run};
 pub use healthcheck::healthcheck;

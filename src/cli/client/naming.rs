@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::trouble::Trouble;
+use super::error::Trouble;
 
 /// What something is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

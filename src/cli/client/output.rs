@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
 
-use super::trouble::Trouble;
-use crate::logbuf::ansi;
+use super::error::Trouble;
+use crate::infra::log_store::ansi;
 
 /// Standard output.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ mod tests {
         let hostile = "a\u{1b}[31mred\u{1b}]0;title\u{7}\u{9b}2Jb\r\n\u{202e}c\u{8}\u{200b}d\u{2061}";
         let line = in_line(hostile);
         assert!(line.starts_with("ared") && line.contains("[U+202E]c[U+200B]d[U+2061]"), "{line:?}");
-        assert!(!line.chars().any(char::is_control) && !crate::visible::has_hidden(&line), "{line:?}");
+        assert!(!line.chars().any(char::is_control) && !crate::base::visible::has_hidden(&line), "{line:?}");
         assert!(!plain(hostile).chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
     }
 }

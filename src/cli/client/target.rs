@@ -5,11 +5,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::connection::Connection;
+use super::error::{Trouble, complain};
 use super::manager::Manager;
-use super::paper::plain;
+use super::output::plain;
 use super::token::Token;
-use super::trouble::{Trouble, complain};
-use crate::settings::{Given, Settings};
+use crate::server::settings::{Given, Settings};
 
 /// Which manager is asked, and who reads the answer.
 #[derive(Args, Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Moments of the API as people read them: how long ago in tables, date and time of day where one thing is shown.
 
-use crate::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, spoken};
 
 fn read(moment: &str) -> Option<Timestamp> {
     moment.parse().ok()

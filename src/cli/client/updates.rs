@@ -6,17 +6,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use super::asking::Consent;
+use super::confirm::Consent;
+use super::error::Trouble;
 use super::instance::{find_in, names};
 use super::instances::change;
 use super::jobs::{Job, follow};
 use super::manager::Manager;
-use super::moments::{age, when};
 use super::naming::Named;
-use super::paper::{Paper, in_line};
+use super::output::{Paper, in_line};
 use super::table::{Cell, Column, Table};
-use super::trouble::Trouble;
-use crate::chart::{Unit, format_value};
+use super::time::{age, when};
+use crate::infra::chart::{Unit, format_value};
 
 /// The subcommands of `jd-manager updates`.
 #[derive(Clone, Debug, Subcommand)]

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::authenticate::Proof;
 use super::queries;
-use super::recognising::Proof;
 use super::service::Access;
-use crate::clock::Timestamp;
-use crate::db::WriteMode;
+use crate::base::clock::Timestamp;
+use crate::infra::db::WriteMode;
 
 /// What is not written yet.
 #[derive(Debug, Default)]

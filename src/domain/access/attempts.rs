@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::http::Peer;
+use crate::base::clock::Timestamp;
+use crate::web::Peer;
 
 /// Of one address: so many without a wait, then a wait that doubles up to the longest.
 const OF_AN_ADDRESS: Limit = Limit { free: 5, longest: Duration::from_secs(900) };

@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::model::Deed;
 use super::queries;
 use super::service::Access;
-use crate::clock::Timestamp;
-use crate::db::WriteMode;
-use crate::error::{Error, Result};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::infra::db::WriteMode;
 
 /// More entries do not wait; they are in jd-manager's own log alone.
 const LONGEST: usize = 10_000;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::model::Session;
 use super::service::Access;
-use super::{keepsake, queries};
-use crate::error::Result;
-use crate::http::{Caller, Peer};
-use crate::ids::{SessionId, TokenId};
+use super::{queries, secret_token};
+use crate::base::error::Result;
+use crate::base::ids::{SessionId, TokenId};
+use crate::web::{Caller, Peer};
 
 /// By what somebody is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,7 +108,7 @@ impl Access {
     }
 
     async fn by_token(&self, token: String, peer: Peer) -> Result<Option<Recognised>> {
-        let (hash, now) = (keepsake::hash(&token), self.now());
+        let (hash, now) = (secret_token::hash(&token), self.now());
         let found = self.db.read(move |c| Ok(queries::token(c, &hash, now)?)).await?;
         let Some(token) = found.filter(|token| !token.expired) else { return Ok(None) };
         let proof = Proof::Token(token.id);
@@ -121,7 +121,7 @@ impl Access {
     }
 
     async fn by_session(&self, cookie: String, peer: Peer) -> Result<Option<Recognised>> {
-        let (hash, now) = (keepsake::hash(&cookie), self.now());
+        let (hash, now) = (secret_token::hash(&cookie), self.now());
         let found = self.db.read(move |c| Ok(queries::session(c, &hash)?)).await?;
         let Some(found) = found else { return Ok(None) };
         let proof = Proof::Session(found.id);

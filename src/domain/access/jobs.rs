@@ -5,10 +5,10 @@ use tokio_cron_scheduler::JobSchedulerError;
 
 use super::queries;
 use super::service::Access;
-use crate::clock::Timestamp;
-use crate::db::WriteMode;
-use crate::error::Result;
-use crate::schedule::Schedule;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::infra::db::WriteMode;
+use crate::infra::schedule::Schedule;
 
 /// Ten past four in the night, UTC: after what else is forgotten.
 const WHEN: &str = "0 10 4 * * *";
@@ -47,11 +47,11 @@ impl Access {
 mod tests {
     use super::super::model::{Deed, Session};
     use super::*;
-    use crate::clock::SystemClock;
-    use crate::db::Db;
-    use crate::ids::SessionId;
-    use crate::role::Role;
-    use crate::vault::Vault;
+    use crate::base::clock::SystemClock;
+    use crate::base::ids::SessionId;
+    use crate::base::role::Role;
+    use crate::domain::vault::Vault;
+    use crate::infra::db::Db;
     use tokio_util::sync::CancellationToken;
 
     fn entry(deed: &str) -> Deed {

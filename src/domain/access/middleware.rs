@@ -12,14 +12,14 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
 use std::time::Duration;
 
-use super::kept_form::KeptForm;
+use super::authenticate::{Proof, Recognised, Shown};
 use super::model::Deed;
-use super::recognising::{Proof, Recognised, Shown};
+use super::pending_form::KeptForm;
 use super::service::Access;
 use super::views::LoginPage;
-use crate::http::respond::Written;
-use crate::http::want::{Asked, Form};
-use crate::http::{Caller, Frame, Peer, Problem, Role};
+use crate::web::negotiation::{Asked, Form};
+use crate::web::respond::Written;
+use crate::web::{Caller, Frame, Peer, Problem, Role};
 
 /// Who may pass a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ async fn keep_form(request: Request, is_fragment: bool) -> Response {
     }
     let frame = request.extensions().get::<Frame>().cloned().unwrap_or_default();
     let page = LoginPage::keeping(frame, KeptForm::of(request).await);
-    match crate::http::html(&page) {
+    match crate::web::html(&page) {
         Ok(html) => {
             let mut response = (StatusCode::UNAUTHORIZED, Html(html)).into_response();
             response.extensions_mut().insert(Written);

@@ -14,29 +14,29 @@
 //!
 //! Knows nothing of what lies behind the doors: which door needs which role is told to the gate by the house.
 
-mod answers;
+mod activity;
 mod attempts;
 mod audit_queue;
-pub mod documented;
-pub mod gate;
+mod authenticate;
 mod jobs;
-mod keepsake;
-mod kept_form;
-mod last_used;
+pub mod middleware;
 pub mod model;
+pub mod openapi;
 mod password;
+mod pending_form;
 mod queries;
-mod recognising;
+mod responses;
 pub mod routes;
 mod second_factor;
+mod secret_token;
 mod service;
-mod signing_in;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod tokens;
 pub mod views;
 
-pub use gate::{Door, Who};
+pub use middleware::{Door, Who};
 pub use model::{Deed, Entry, Session, Token, User};
 pub use service::{Access, FirstCode};
 pub use tokens::Wish;

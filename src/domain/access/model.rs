@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::error::FieldError;
-use crate::ids::{SessionId, TokenId, UserId};
-use crate::role::Role;
+use crate::base::clock::Timestamp;
+use crate::base::error::FieldError;
+use crate::base::ids::{SessionId, TokenId, UserId};
+use crate::base::role::Role;
 
 /// A session that was not used for so long is over.
 pub const IDLE: Duration = Duration::from_secs(7 * 86_400);

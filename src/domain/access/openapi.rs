@@ -1,13 +1,15 @@
 //! What the API's documentation says of access.
 
-use super::answers::{UserChanged, UserMade, Welcome};
 use super::model::LONGEST_TOKEN;
 use super::password::SHORTEST;
+use super::responses::{UserChanged, UserMade, Welcome};
 use super::views::{
     AccountPage, AuditPage, DeletePage, FirstPage, LoginPage, SecondFactorPage, TokenPage, TokensPage, UserPage, UsersPage,
 };
-use crate::http::{Role, Told};
-use crate::openapi::{Field, HTML, JSON, Operation, PAGE, delete, flag, get, number, one_of, patch, post, shape, text, whole};
+use crate::web::openapi::{
+    Field, HTML, JSON, Operation, PAGE, delete, flag, get, number, one_of, patch, post, shape, text, whole,
+};
+use crate::web::{Role, Told};
 
 fn name() -> Field {
     text("name", "The name of the user.").longest(64).like("ada")

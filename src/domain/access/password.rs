@@ -4,7 +4,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::sync::LazyLock;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The fewest characters of a password. NIST SP 800-63B-4, 3.1.1.2, asks for 8 beside a second factor and 15 alone; guesses are limited here, so this
 /// stands between.

@@ -5,7 +5,7 @@
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 
-use crate::http::respond::next_page;
+use crate::web::respond::next_page;
 
 /// Larger forms are not kept.
 const LARGEST: usize = 256 * 1024;

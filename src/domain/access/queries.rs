@@ -4,10 +4,10 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
 use super::model::{Credentials, Deed, Entry, Session, Token, User};
-use crate::clock::Timestamp;
-use crate::db::schema::{audit, sessions, tokens, users};
-use crate::ids::{SessionId, TokenId, UserId};
-use crate::role::Role;
+use crate::base::clock::Timestamp;
+use crate::base::ids::{SessionId, TokenId, UserId};
+use crate::base::role::Role;
+use crate::infra::db::schema::{audit, sessions, tokens, users};
 
 /// A row of `users`.
 type UserRow = (UserId, String, String, String, Option<String>, i64, Timestamp, Timestamp);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::User;
-use crate::ids::UserId;
+use crate::base::ids::UserId;
 
 /// Somebody was let in.
 #[derive(Debug, JsonSchema, Serialize)]

@@ -9,18 +9,18 @@ use axum::http::header::{RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 
-use super::answers::Welcome;
-use super::kept_form::KeptForm;
-use super::recognising::{Proof, Recognised, Shown, cookie_name};
+use super::authenticate::{Proof, Recognised, Shown, cookie_name};
+use super::pending_form::KeptForm;
+use super::responses::Welcome;
 use super::service::Access;
-use super::signing_in::{Begun, Refused, Typed};
+use super::sessions::{Begun, Refused, Typed};
 use super::views::{AccountPage, Again, AuditPage, FirstPage, KeptPage, LoginPage, SecondFactorPage};
-use crate::clock::Timestamp;
-use crate::error::{Error, FieldError};
-use crate::http::extract::Fields;
-use crate::http::respond::next_page;
-use crate::http::{Caller, Done, Form, Frame, Id, Input, Params, Peer, Problem, Reply, Role, Told, Want};
-use crate::ids::SessionId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError};
+use crate::base::ids::SessionId;
+use crate::web::extract::Fields;
+use crate::web::respond::next_page;
+use crate::web::{Caller, Done, Form, Frame, Id, Input, Params, Peer, Problem, Reply, Role, Told, Want};
 
 /// How long a browser keeps the cookie, seconds: as long as a session can last.
 const KEPT: u64 = super::model::LONGEST.as_secs();

@@ -5,8 +5,8 @@ use qrcode::render::svg;
 use subtle::ConstantTimeEq;
 use totp_rs::{Algorithm, Secret, TOTP};
 
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
 
 /// Length of a step, seconds.
 const STEP: i64 = 30;

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// What tokens of programs begin with, so that they are recognised where they should not be.
 pub const TOKEN: &str = "jdm_";

@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
+use super::activity::LastUses;
 use super::attempts::Attempts;
 use super::audit_queue::AuditQueue;
-use super::last_used::LastUses;
 use super::model::{Credentials, Deed, Entry, Session, User, check_user_name};
-use super::{keepsake, password, queries, second_factor};
-use crate::clock::{Clock, Timestamp};
-use crate::db::Db;
-use crate::error::{Error, Result};
-use crate::http::Caller;
-use crate::ids::{SessionId, UserId};
-use crate::role::Role;
-use crate::vault::Vault;
+use super::{password, queries, second_factor, secret_token};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::error::{Error, Result};
+use crate::base::ids::{SessionId, UserId};
+use crate::base::role::Role;
+use crate::domain::vault::Vault;
+use crate::infra::db::Db;
+use crate::web::Caller;
 
 /// So many passwords are looked at at once: each takes 19 MiB and a core for some tens of milliseconds.
 const LOOKED_AT: usize = 2;
@@ -31,7 +31,7 @@ impl FirstCode {
     /// # Errors
     /// There are no random numbers.
     pub fn fresh() -> Result<Self> {
-        keepsake::code().map(Self)
+        secret_token::code().map(Self)
     }
 
     /// For the terminal, and nothing else.
@@ -165,7 +165,8 @@ impl Access {
     /// A name that is taken or none, a password that is too weak.
     pub async fn create_user(&self, name: String, role: Role, typed: String) -> Result<User> {
         let mut errors: Vec<_> = check_user_name(&name).err().into_iter().collect();
-        errors.extend(password::check(&typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
+        errors
+            .extend(password::check(&typed, &name).err().map(|detail| crate::base::error::FieldError::new("/password", detail)));
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
         }
@@ -202,7 +203,9 @@ impl Access {
         let new_name = Some(&name).filter(|name| **name != former.name);
         let mut errors: Vec<_> = new_name.and_then(|name| check_user_name(name).err()).into_iter().collect();
         if let Some(typed) = &change.password {
-            errors.extend(password::check(typed, &name).err().map(|detail| crate::error::FieldError::new("/password", detail)));
+            errors.extend(
+                password::check(typed, &name).err().map(|detail| crate::base::error::FieldError::new("/password", detail)),
+            );
         }
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::model::{Deed, Session, User};
 use super::service::{Access, UserChange};
-use super::{keepsake, model, password, queries, second_factor};
-use crate::clock::Timestamp;
-use crate::db::WriteMode;
-use crate::error::{Error, Result};
-use crate::http::Peer;
-use crate::ids::{SessionId, UserId};
-use crate::role::Role;
+use super::{model, password, queries, second_factor, secret_token};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::{SessionId, UserId};
+use crate::base::role::Role;
+use crate::infra::db::WriteMode;
+use crate::web::Peer;
 
 /// A user has at most this many sessions. A further login ends the one that was not used for the longest time.
 const MOST_SESSIONS: i64 = 100;
@@ -113,7 +113,7 @@ impl Access {
     }
 
     async fn begin_session(&self, user: User, peer: Peer, program: String, former: Option<String>) -> Result<Begun> {
-        let (cookie, now) = (keepsake::fresh("")?, self.now());
+        let (cookie, now) = (secret_token::fresh("")?, self.now());
         let program: String = program.chars().filter(|c| !c.is_control()).take(200).collect();
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         let deed = Deed {
@@ -126,7 +126,7 @@ impl Access {
             status: 200,
         };
         let session = Session { id: SessionId::random(), address, program, created_at: now, used_at: now, current: true };
-        let (hash, former, id) = (keepsake::hash(&cookie), former.map(|text| keepsake::hash(&text)), user.id);
+        let (hash, former, id) = (secret_token::hash(&cookie), former.map(|text| secret_token::hash(&text)), user.id);
         self.db
             .write(move |c| {
                 if let Some(former) = former {
@@ -145,7 +145,7 @@ impl Access {
     /// # Errors
     /// The database.
     pub async fn log_out(&self, cookie: String) -> Result<()> {
-        let hash = keepsake::hash(&cookie);
+        let hash = secret_token::hash(&cookie);
         self.db.write(move |c| Ok(queries::end_session_of(c, &hash)?)).await?;
         self.tell();
         Ok(())
@@ -167,7 +167,7 @@ impl Access {
     pub async fn first_visit(&self, code: &str, typed: Typed, peer: Peer, program: String) -> Result<Begun, Refused> {
         self.begin_attempt(peer.address, "")?;
         let known = self.code.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !known.is_some_and(|known| keepsake::is_code(code, &known.0)) || self.has_users().await? {
+        if !known.is_some_and(|known| secret_token::is_code(code, &known.0)) || self.has_users().await? {
             return Err(self.refuse_login("", peer).await?);
         }
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, "");

@@ -2,14 +2,14 @@
 
 use super::model::{Deed, Entry};
 use super::service::Access;
-use super::signing_in::Typed;
+use super::sessions::Typed;
 use super::tokens::Wish;
 use super::{User, queries};
-use crate::clock::{SystemClock, Timestamp};
-use crate::db::Db;
-use crate::http::{Caller, Peer};
-use crate::role::Role;
-use crate::vault::Vault;
+use crate::base::clock::{SystemClock, Timestamp};
+use crate::base::role::Role;
+use crate::domain::vault::Vault;
+use crate::infra::db::Db;
+use crate::web::{Caller, Peer};
 use std::time::Duration;
 
 const PASSWORD: &str = "correct horse battery";
@@ -112,8 +112,8 @@ async fn a_user_has_a_bounded_number_of_tokens_and_sessions() {
     }
     assert_eq!(world.access.sessions(world.viewer.id, None).await.unwrap().len(), 100);
     let known = async |cookie: &String| {
-        let shown = super::recognising::Shown { session: Some(cookie.clone()), ..Default::default() };
-        matches!(world.access.recognise(shown, Peer::default()).await.unwrap(), super::recognising::Recognised::As(..))
+        let shown = super::authenticate::Shown { session: Some(cookie.clone()), ..Default::default() };
+        matches!(world.access.recognise(shown, Peer::default()).await.unwrap(), super::authenticate::Recognised::As(..))
     };
     assert!(!known(&cookies[0]).await && known(&cookies[101]).await, "the oldest ends");
 }

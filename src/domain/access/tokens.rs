@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::keepsake;
 use super::model::{LONGEST_TOKEN, Token, check_token_name};
 use super::queries;
+use super::secret_token;
 use super::service::Access;
-use crate::error::{Error, FieldError, Result};
-use crate::http::Caller;
-use crate::ids::{TokenId, UserId};
-use crate::role::Role;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::{TokenId, UserId};
+use crate::base::role::Role;
+use crate::web::Caller;
 
 /// A user has at most this many tokens.
 const MOST_TOKENS: i64 = 100;
@@ -69,8 +69,8 @@ impl Access {
             true => None,
             false => Some(self.me(caller).await?.id),
         };
-        let (secret, now) = (keepsake::fresh(keepsake::TOKEN)?, self.now());
-        let hash = keepsake::hash(&secret);
+        let (secret, now) = (secret_token::fresh(secret_token::TOKEN)?, self.now());
+        let hash = secret_token::hash(&secret);
         let days = |days: i64| now.after(Duration::from_secs(days.unsigned_abs() * 86_400));
         let token = Token {
             id: TokenId::random(),

@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 use super::model::{Entry, Session, Token, User};
 use super::{password, second_factor};
-use crate::clock::{Timestamp, spoken};
-use crate::error::FieldError;
-use crate::http::{Frame, Role};
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::FieldError;
 use crate::view;
+use crate::web::{Frame, Role};
 
 pub use login::{KeptPage, LoginPage};
 
@@ -148,7 +148,7 @@ impl SecondFactorPage {
     ///
     /// # Errors
     /// The picture cannot be drawn.
-    pub fn new(frame: Frame, secret: String, name: &str, again: Again) -> crate::error::Result<Self> {
+    pub fn new(frame: Frame, secret: String, name: &str, again: Again) -> crate::base::error::Result<Self> {
         let address = second_factor::address(&secret, name);
         let picture = Picture(second_factor::picture(&address)?);
         Ok(Self { frame, secret, address, picture, again })

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::kinds::{Field, How, KINDS, kind, usual_port};
+use super::channel_kinds::{Field, How, KINDS, kind, usual_port};
 use super::model::SavedChannel;
-use crate::configs::{MASK, check_name};
-use crate::error::{Error, Result};
-use crate::http::extract::Members;
-use crate::notify::Channel;
+use crate::base::error::{Error, Result};
+use crate::domain::configs::{MASK, check_name};
+use crate::infra::notify::Channel;
+use crate::web::extract::Members;
 
 /// A body that should become a channel.
 #[derive(Clone)]
@@ -112,8 +112,8 @@ fn read(members: &mut Members, field: &Field, has_former: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::ids::ChannelId;
+    use crate::base::clock::Timestamp;
+    use crate::base::ids::ChannelId;
     use serde_json::json;
 
     fn pointers(result: Result<(String, Channel)>) -> Vec<String> {

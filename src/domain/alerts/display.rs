@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::bundle::Item;
-use super::decide::{Kind, Notice};
-use super::judging::{Why, figure, typed};
+use super::evaluate::{Why, figure, typed};
+use super::grouping::Item;
 use super::model::{Condition, Observation, Rule, Said, Severity, Side, Trouble};
-use crate::health::model::Check;
-use crate::metrics::model::title;
-use crate::notify::Mood;
+use super::state_machine::{Kind, Notice};
+use crate::domain::health::model::Check;
+use crate::domain::metrics::model::title;
+use crate::infra::notify::Mood;
 
 /// A notice in words. `why`: why it holds now; none for what is over.
 #[must_use]

@@ -7,17 +7,17 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::bundle::{Event, Item, MOST, items_of, rule_of, said};
-use super::decide::{Memory, grown, step};
 use super::delivery::{Courier, HOLD, queries as posted};
-use super::judging::{Verdict, judge};
+use super::display;
+use super::evaluate::{Verdict, judge};
+use super::grouping::{Event, Item, MOST, items_of, rule_of, said};
 use super::model::{Observation, Rule};
 use super::queries;
 use super::service::Alerts;
-use super::words;
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::ids::{ChannelId, InstanceId, RuleId};
+use super::state_machine::{Memory, grown, step};
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
 
 /// An instance that was not looked at for so long may have been through anything.
 const GAP: Duration = Duration::from_secs(60);
@@ -75,14 +75,14 @@ impl Desk {
                 }
                 Verdict::Figure(figure) => {
                     let from = grown(rule, &mut memory, *figure, minute, is_silenced);
-                    from.map(|from| (Event::Happened, words::of_growth(rule, seen, from, *figure)))
+                    from.map(|from| (Event::Happened, display::of_growth(rule, seen, from, *figure)))
                 }
                 Verdict::Holds(_) | Verdict::Not => {
                     let why = if let Verdict::Holds(why) = &verdict { Some(why) } else { None };
                     // What lasts is told to the first channel there will be.
                     let may_not = is_silenced || receivers.is_empty();
                     let notice = step(rule, &mut memory, why.map(|why| why.words.as_str()), now, minute, may_not);
-                    notice.map(|notice| (notice.kind.into(), words::of_notice(seen, &notice, why)))
+                    notice.map(|notice| (notice.kind.into(), display::of_notice(seen, &notice, why)))
                 }
             };
             if memory != before {

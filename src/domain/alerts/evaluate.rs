@@ -1,9 +1,9 @@
 //! Whether a condition holds of what was seen of an instance, and the words why. Pure.
 
 use super::model::{Condition, Observation, Seen, Severity, Side, Trouble};
-use crate::chart::{format_value, typed_value};
+use crate::domain::metrics::model::{metric, title};
+use crate::infra::chart::{format_value, typed_value};
 use crate::keeper::machine::State;
-use crate::metrics::model::{metric, title};
 
 /// A line has at most so many characters before it is cut.
 const LONGEST_LINE: usize = 160;

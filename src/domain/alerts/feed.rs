@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::model::{Observation, Seen};
 use super::service::Alerts;
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::health::Health;
-use crate::health::model::score;
-use crate::ids::InstanceId;
-use crate::instances::Instance;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
+use crate::domain::health::Health;
+use crate::domain::health::model::score;
+use crate::domain::instances::Instance;
+use crate::domain::metrics::Metrics;
 use crate::keeper::machine::State;
-use crate::metrics::Metrics;
 
 /// Everybody is looked at so often, for figures that rise and fall without anybody telling.
 const ROUND: Duration = Duration::from_secs(10);

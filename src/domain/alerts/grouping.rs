@@ -6,12 +6,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::decide::Kind;
-use super::judging::cut;
+use super::evaluate::cut;
 use super::model::{Condition, Rule, Said};
-use crate::clock::{Timestamp, spoken};
-use crate::ids::{InstanceId, RuleId};
-use crate::notify::Mood;
+use super::state_machine::Kind;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::ids::{InstanceId, RuleId};
+use crate::infra::notify::Mood;
 
 /// Instances in one message at most: receivers take no messages of any size.
 pub const MOST: usize = 50;

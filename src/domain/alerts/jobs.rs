@@ -3,10 +3,10 @@
 use super::delivery::queries as posted;
 use super::queries;
 use super::service::{Alerts, KEPT};
-use crate::clock::Timestamp;
-use crate::db::WriteMode;
-use crate::error::Result;
-use crate::schedule::Schedule;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::infra::db::WriteMode;
+use crate::infra::schedule::Schedule;
 
 /// Every night at twenty past three, UTC.
 const NIGHTLY: &str = "0 20 3 * * *";

@@ -14,26 +14,26 @@
 //! * `judging`: does a condition hold. `decide`: when it is told, without a clock and I/O. `words`: in which words. `bundle`: what is told in one message.
 //! * `feed`: how instances are. `watching`: observations in, notices out. [`delivery`]: notices on their way. `jobs`: what is forgotten. `service`: the use cases; `setting_aside`: those about what cannot be read.
 
-mod bundle;
 mod channel_draft;
-mod decide;
+mod channel_kinds;
 pub mod delivery;
-pub mod documented;
+mod display;
+mod engine;
+mod evaluate;
 mod feed;
+mod grouping;
 mod jobs;
-mod judging;
-mod kinds;
 pub mod model;
+pub mod openapi;
+mod quarantine;
 mod queries;
 pub mod routes;
 mod rule_draft;
 #[cfg(test)]
 mod samples;
 mod service;
-mod setting_aside;
+mod state_machine;
 pub mod views;
-mod watching;
-mod words;
 
 pub use channel_draft::ChannelDraft;
 pub use feed::Feed;

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::clock::Timestamp;
-use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::infra::notify::{Channel, Mood};
 use crate::keeper::machine::State;
-use crate::notify::{Channel, Mood};
 
 /// What a rule is about.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]

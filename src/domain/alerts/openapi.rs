@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::kinds::KINDS;
+use super::channel_kinds::KINDS;
 use super::model::{Condition, Rule};
 use super::rule_draft::{LONGEST, SHORTEST_REPEAT};
-use super::views::answers::{ChannelKinds, ChannelSaved, RuleKinds, RuleSaved, Silenced};
+use super::views::responses::{ChannelKinds, ChannelSaved, RuleKinds, RuleSaved, Silenced};
 use super::views::{AlertsPage, ChannelView, DeletePage, DeliveriesPage, TestPage};
-use crate::http::Told;
-use crate::openapi::{
+use crate::web::Told;
+use crate::web::openapi::{
     Field, Operation, PAGE, delete, flag, get, id, list, member, number, one_of, post, put, shape, text, whole,
 };
 

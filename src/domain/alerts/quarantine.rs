@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use super::model::{Place, Stored, Unreadable};
 use super::queries;
 use super::service::{Alerts, check_unused};
-use crate::error::{Error, Result};
-use crate::vault::Vault;
+use crate::base::error::{Error, Result};
+use crate::domain::vault::Vault;
 
 impl Alerts {
     /// What is at a place and cannot be read.
@@ -67,8 +67,8 @@ fn unreadable(c: &mut SqliteConnection, vault: &Vault, place: Place) -> Result<U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::samples::{Receiver, World, until};
-    use crate::alerts::{Condition, RuleDraft};
+    use crate::domain::alerts::samples::{Receiver, World, until};
+    use crate::domain::alerts::{Condition, RuleDraft};
     use serde_json::json;
     use tokio_util::sync::CancellationToken;
 

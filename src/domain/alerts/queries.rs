@@ -6,16 +6,16 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
 use std::collections::HashMap;
 
-use super::decide::Memory;
 use super::model::{Place, Quiet, Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
-use crate::clock::Timestamp;
-use crate::db::has_table;
-use crate::db::schema::{alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances};
-use crate::db::statement::Statement;
-use crate::error::{Error, Result};
-use crate::ids::{ChannelId, InstanceId, RuleId};
-use crate::notify::Channel;
-use crate::vault::{Vault, is_sealed};
+use super::state_machine::Memory;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::vault::{Vault, is_sealed};
+use crate::infra::db::has_table;
+use crate::infra::db::schema::{alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances};
+use crate::infra::db::statement::Statement;
+use crate::infra::notify::Channel;
 
 /// What a table holds: what can be read, and what cannot and must not stop the rest.
 #[derive(Debug)]

@@ -5,20 +5,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::channel_draft::ChannelDraft;
-use super::kinds::{KINDS, kind};
+use super::channel_kinds::{KINDS, kind};
 use super::model::{Condition, Place, Rule, SavedChannel};
 use super::rule_draft::RuleDraft;
 use super::service::Alerts;
-use super::views::answers::{ChannelSaved, RuleSaved, Silenced};
 use super::views::channel_form::ChannelPage;
+use super::views::responses::{ChannelSaved, RuleSaved, Silenced};
 use super::views::rule_form::{RulePage, known_kind};
 use super::views::{AlertsPage, DeletePage, DeliveriesPage, TestPage};
-use crate::clock::Timestamp;
-use crate::error::{Error, FieldError};
-use crate::http::extract::{Fields, Members};
-use crate::http::respond::{count_fitting, next_page};
-use crate::http::{Done, Form, Frame, Id, Input, Params, Reply, Told, Want};
-use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError};
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::web::extract::{Fields, Members};
+use crate::web::respond::{count_fitting, next_page};
+use crate::web::{Done, Form, Frame, Id, Input, Params, Reply, Told, Want};
 
 /// Where all of it is.
 const HERE: &str = "/alerts";

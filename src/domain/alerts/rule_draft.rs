@@ -4,16 +4,16 @@
 
 use serde_json::Value;
 
+use super::display::of_condition;
 use super::model::{Condition, Quiet, Rule, Severity, Side, Trouble};
-use super::words::of_condition;
-use crate::chart::{Unit, read_value};
-use crate::configs::{LONGEST_NAME, check_name};
-use crate::error::{FieldError, Result};
-use crate::health::model::Check;
-use crate::http::Input;
-use crate::http::extract::Members;
-use crate::ids::{ChannelId, InstanceId, RuleId};
-use crate::metrics::model::metric;
+use crate::base::error::{FieldError, Result};
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::configs::{LONGEST_NAME, check_name};
+use crate::domain::health::model::Check;
+use crate::domain::metrics::model::metric;
+use crate::infra::chart::{Unit, read_value};
+use crate::web::Input;
+use crate::web::extract::Members;
 
 /// The longest time a rule waits, seconds: a week.
 pub const LONGEST: i64 = 7 * 86_400;

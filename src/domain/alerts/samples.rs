@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use super::model::{Observation, SavedChannel, Seen};
 use super::{Alerts, ChannelDraft, Rule, RuleDraft};
-use crate::clock::{Clock, Timestamp};
-use crate::db::Db;
-use crate::ids::{ConfigId, InstanceId};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::ids::{ConfigId, InstanceId};
+use crate::domain::vault::Vault;
+use crate::infra::db::Db;
+use crate::infra::notify::Sender;
 use crate::keeper::machine::State;
-use crate::notify::Sender;
-use crate::vault::Vault;
 
 /// A clock that stands still until it is moved.
 #[derive(Clone)]

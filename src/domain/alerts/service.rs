@@ -8,16 +8,16 @@ use tokio::sync::{Mutex, Notify};
 
 use super::channel_draft::ChannelDraft;
 use super::delivery::{Delivery, Progress, queries as posted};
+use super::display;
 use super::model::{Observation, Place, Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
 use super::queries;
 use super::rule_draft::{Known, RuleDraft};
-use super::words;
-use crate::clock::Clock;
-use crate::db::Db;
-use crate::error::{Error, Result};
-use crate::ids::{ChannelId, InstanceId, RuleId};
-use crate::notify::{Failed, Message, Sender};
-use crate::vault::Vault;
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result};
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::vault::Vault;
+use crate::infra::db::Db;
+use crate::infra::notify::{Failed, Message, Sender};
 
 /// For how long an instance can be silenced, minutes.
 pub const SILENCES: [i64; 4] = [30, 120, 480, 1440];
@@ -186,7 +186,7 @@ impl Alerts {
     /// There is none with this id.
     pub async fn test_channel(&self, id: ChannelId) -> Result<(SavedChannel, Result<(), Failed>)> {
         let saved = self.channel(id).await?;
-        let said = words::of_test();
+        let said = display::of_test();
         let message = Message {
             id: uuid::Uuid::new_v4().to_string(),
             at: self.clock.now().0,

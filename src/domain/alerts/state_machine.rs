@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::model::Rule;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// What is remembered between two looks.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! The pages of alerts, which are also their JSON. No I/O; secrets of channels come masked out of `notify`.
 
-pub mod answers;
 pub mod channel_form;
 mod fields;
+pub mod responses;
 pub mod rule_form;
 
 use askama::Template;
@@ -10,16 +10,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::channel_kinds::{KINDS, Kind};
 use super::delivery::{Delivery, Progress};
-use super::kinds::{KINDS, Kind};
+use super::display::of_condition;
 use super::model::{Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
 use super::service::{Everything, SILENCES};
-use super::words::of_condition;
-use crate::clock::{Timestamp, spoken};
-use crate::http::Frame;
-use crate::ids::{ChannelId, InstanceId, RuleId};
-use crate::notify::Channel as Target;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::infra::notify::Channel as Target;
 use crate::view;
+use crate::web::Frame;
 
 /// A channel for everybody: without its secrets.
 #[derive(Clone, Debug, JsonSchema, Serialize)]

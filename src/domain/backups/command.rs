@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::create::{Order, Progress, SecretSource, make};
 use super::encryption::Passphrase;
-use super::making::{Order, Progress, SecretSource, make};
-use super::restoring::{self, RestoreProgress, RestoreStage, Restored, Way, is_encrypted};
-use crate::vault::KEY_FILE;
+use super::restore::{self, RestoreProgress, RestoreStage, Restored, Way, is_encrypted};
+use crate::domain::vault::KEY_FILE;
 
 /// The variable that may hold the passphrase.
 const VARIABLE: &str = "JD_MANAGER_BACKUP_PASSPHRASE";
@@ -107,7 +107,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         display.show(&progress);
         !interrupted.load(Ordering::Relaxed)
     };
-    let restored = restoring::restore(&args.file, data_dir, &way, &observer);
+    let restored = restore::restore(&args.file, data_dir, &way, &observer);
     display.end();
     let Restored { manifest, aside, ran, tokens } = restored.map_err(|e| e.to_string())?;
     println!(

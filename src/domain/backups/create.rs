@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 use tar::{Builder, Header};
 
 use super::encryption::{Passphrase, Sink};
-use super::fault::Fault;
+use super::error::Fault;
 use super::manifest::{FILE, Manifest, Member, POOLS, hex};
 use super::queries;
-use crate::clock::Timestamp;
-use crate::db;
-use crate::error::Error;
-use crate::failpoint;
-use crate::logbuf::mask::MaskReader;
-use crate::logbuf::{SecretMask, segment};
-use crate::vault::{KEY_FILE, Vault};
+use crate::base::clock::Timestamp;
+use crate::base::error::Error;
+use crate::base::failpoint;
+use crate::domain::vault::{KEY_FILE, Vault};
+use crate::infra::db;
+use crate::infra::log_store::SecretMask;
+use crate::infra::log_store::mask::MaskReader;
+use crate::keeper::segment;
 
 /// Adds the secrets in a database to a mask.
 pub type SecretSource = fn(&mut SqliteConnection, &Vault, &SecretMask) -> Result<(), Error>;

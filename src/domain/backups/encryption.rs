@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::rc::Rc;
 
-use super::fault::Fault;
+use super::error::Fault;
 
 /// Characters a passphrase has at least.
 const SHORTEST: usize = 8;

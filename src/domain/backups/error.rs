@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::archive::Refused;
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::infra::archive::Refused;
 
 /// Why a backup was not made or not restored. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 use tokio_cron_scheduler::JobSchedulerError;
 
 use super::service::Backups;
-use crate::clock::Timestamp;
-use crate::schedule::Schedule;
+use crate::base::clock::Timestamp;
+use crate::infra::schedule::Schedule;
 
 /// Whether it is its hour is looked at every full hour, since the hour is one of the machine's own day and the schedule's is UTC.
 const HOURLY: &str = "0 0 * * * *";
@@ -27,7 +27,7 @@ async fn make_if_due(backups: &Backups) {
         if backups.is_due(Timestamp::now()).await? {
             backups.nightly().await?;
         }
-        Ok::<_, crate::error::Error>(())
+        Ok::<_, crate::base::error::Error>(())
     };
     if let Err(e) = work.await {
         tracing::error!(error = %e, "the nightly backup was not made; it is tried again in an hour");

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-use super::fault::Fault;
-use crate::archive::Unpacked;
-use crate::clock::Timestamp;
-use crate::db;
-use crate::ids::InstanceId;
-use crate::logbuf::segment;
-use crate::vault::KEY_FILE;
+use super::error::Fault;
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::domain::vault::KEY_FILE;
+use crate::infra::archive::Unpacked;
+use crate::infra::db;
+use crate::keeper::segment;
 
 /// Its name in the archive.
 pub const FILE: &str = "manifest.json";

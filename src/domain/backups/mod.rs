@@ -17,32 +17,32 @@
 //! installed again. What is restored is unpacked beside, checked in full and put in its place by a rename; a data directory that was there is
 //! moved aside and never deleted.
 
-mod answers;
 mod command;
-pub mod documented;
+mod create;
 mod encryption;
-mod ended;
-mod fault;
+mod error;
 mod jobs;
-mod making;
 mod manifest;
 mod naming;
+pub mod openapi;
+mod outcome;
 mod queries;
-mod replacing;
-mod restoring;
+mod responses;
+mod restore;
 pub mod routes;
 mod service;
 mod settings;
+mod swap;
 pub mod views;
 
 pub use command::{BackupArgs, RestoreArgs, backup, restore};
+pub use create::{Order, Progress, SecretSource, make};
 pub use encryption::Passphrase;
-pub use fault::Fault;
+pub use error::Fault;
 pub use jobs::nightly;
-pub use making::{Order, Progress, SecretSource, make};
 pub use manifest::{Manifest, Member};
 pub use naming::{Kind, Named};
-pub use replacing::{check_for_half_restored, remove_stale_staging};
-pub use restoring::{RestoreProgress, RestoreStage, Restored, Way, restore as restore_into};
+pub use restore::{RestoreProgress, RestoreStage, Restored, Way, restore as restore_into};
 pub use service::Backups;
 pub use settings::Wanted;
+pub use swap::{check_for_half_restored, remove_stale_staging};

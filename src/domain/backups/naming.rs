@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// What made a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]

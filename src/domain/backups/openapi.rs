@@ -1,9 +1,9 @@
 //! What the API's documentation says of backups.
 
-use super::answers::{Begun, Saved};
+use super::responses::{Begun, Saved};
 use super::views::{BackupsPage, DeletePage};
-use crate::http::Told;
-use crate::openapi::{Field, Operation, PAGE, delete, flag, get, patch, post, text, whole};
+use crate::web::Told;
+use crate::web::openapi::{Field, Operation, PAGE, delete, flag, get, patch, post, text, whole};
 
 fn name() -> Field {
     text("id", "Its name.").like("nightly-20261128T030000123Z-with-key.tar.gz")

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::naming::Kind;
 use super::settings::Wanted;
-use crate::clock::Timestamp;
-use crate::notices::ManagerNotice;
+use crate::base::clock::Timestamp;
+use crate::infra::notices::ManagerNotice;
 
 /// How the last backup of a kind ended.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
-use crate::db::has_table;
-use crate::db::schema::{backup_state, configurations, instances, sessions, tokens, vault};
-use crate::db::statement::Statement;
-use crate::ids::InstanceId;
+use crate::base::ids::InstanceId;
+use crate::infra::db::has_table;
+use crate::infra::db::schema::{backup_state, configurations, instances, sessions, tokens, vault};
+use crate::infra::db::statement::Statement;
 
 /// How many saved configurations there are.
 pub fn configurations(db: &mut Db) -> QueryResult<i64> {

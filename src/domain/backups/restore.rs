@@ -6,15 +6,15 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::encryption::{MAGIC, Passphrase, opened};
-use super::fault::Fault;
+use super::error::Fault;
 use super::manifest::{self, FILE, Manifest, is_member};
 use super::queries;
-use super::replacing::Place;
-use crate::archive::{self, Limits, Unpacked};
-use crate::db;
-use crate::error::Error;
-use crate::failpoint;
-use crate::vault;
+use super::swap::Place;
+use crate::base::error::Error;
+use crate::base::failpoint;
+use crate::domain::vault;
+use crate::infra::archive::{self, Limits, Unpacked};
+use crate::infra::db;
 
 /// Files in a backup: several for each of thousands of instances.
 const MOST_FILES: usize = 200_000;

@@ -6,16 +6,16 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 
-use super::answers::{Begun, Saved};
+use super::create::Order;
 use super::encryption::Passphrase;
-use super::making::Order;
+use super::responses::{Begun, Saved};
 use super::service::Backups;
 use super::views::{BackupsPage, DeletePage};
-use crate::clock::Timestamp;
-use crate::error::{Error, FieldError, Result};
-use crate::http::extract::{MaybeInput, Members};
-use crate::http::want::Form;
-use crate::http::{Caller, Done, Frame, Input, Reply, Role, Told, Want};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError, Result};
+use crate::web::extract::{MaybeInput, Members};
+use crate::web::negotiation::Form;
+use crate::web::{Caller, Done, Frame, Input, Reply, Role, Told, Want};
 
 const HERE: &str = "/backups";
 

@@ -12,16 +12,16 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::ended::{Ended, Last, failure_notice};
-use super::fault::Fault;
-use super::making::{Order, Progress, SecretSource, make};
+use super::create::{Order, Progress, SecretSource, make};
+use super::error::Fault;
 use super::naming::{Kind, Named};
+use super::outcome::{Ended, Last, failure_notice};
 use super::queries;
 use super::settings::Wanted;
-use crate::clock::Timestamp;
-use crate::db::Db;
-use crate::error::{Error, Result};
-use crate::notices::ManagerNotices;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::infra::db::Db;
+use crate::infra::notices::ManagerNotices;
 
 /// Where they are, in the data directory.
 const DIR: &str = "backups";

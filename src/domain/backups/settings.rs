@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::http::extract::Members;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::web::extract::Members;
 
 /// Between two of them lie at least so many hours, also on the day when clocks are set.
 const APART: Duration = Duration::from_secs(20 * 3600);
@@ -67,7 +67,7 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::base::error::Error;
     use serde_json::json;
 
     #[test]

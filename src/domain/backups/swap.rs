@@ -6,10 +6,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::fault::Fault;
-use super::making::sync_dir;
-use crate::clock::Timestamp;
-use crate::failpoint;
+use super::create::sync_dir;
+use super::error::Fault;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint;
 
 /// A new data directory stands here, within the present one, while it takes its place.
 const WITHIN: &str = ".restoring";

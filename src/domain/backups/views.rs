@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
 
-use super::ended::{Ended, Last};
 use super::naming::Kind;
+use super::outcome::{Ended, Last};
 use super::service::{Backup, Everything, Making};
 use super::settings::Wanted;
-use crate::clock::{Timestamp, spoken};
-use crate::error::FieldError;
-use crate::http::Frame;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::FieldError;
+use crate::web::Frame;
 
 /// `GET /backups`.
 #[derive(Debug, Template, JsonSchema, Serialize)]

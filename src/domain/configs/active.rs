@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
+use super::config_view::{Outcome, Saved};
 use super::draft::Draft;
 use super::model::ClientConfig;
 use super::naming::free_name;
 use super::queries;
 use super::rules::Findings;
-use super::saved::{Outcome, Saved};
 use super::service::{Configs, outcome};
-use crate::error::{Error, Result};
-use crate::ids::ConfigId;
+use crate::base::error::{Error, Result};
+use crate::base::ids::ConfigId;
 
 impl Configs {
     /// The active one.

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::model::ClientConfig;
 use super::toml_file::{lacking, left_out, render_masked};
-use super::version::ClientVersion;
-use crate::error::FieldError;
+use crate::base::error::FieldError;
+use crate::programs::jd_client::version::ClientVersion;
 
 /// What a version of the client makes of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
@@ -98,7 +98,7 @@ pub fn compared(before: &str, after: &str) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
 
     fn of(config: &ClientConfig, version: &str) -> Support {
         support(config).into_iter().find(|one| one.client_version.to_string() == version).unwrap()
@@ -133,7 +133,7 @@ mod tests {
     fn what_a_version_runs_is_what_is_said_elsewhere() {
         for config in samples::all() {
             let able: Vec<_> = support(&config).into_iter().filter(|one| one.runs).map(|one| one.client_version).collect();
-            assert_eq!(able, crate::configs::versions_for(&config));
+            assert_eq!(able, crate::domain::configs::versions_for(&config));
         }
     }
 

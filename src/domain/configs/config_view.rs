@@ -3,19 +3,19 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::differences::{Difference, differences};
+use super::compatibility::{Line, compared};
+use super::diff::{Difference, differences};
 use super::model::ClientConfig;
+use super::parse::{Accepted, read};
 use super::queries::{RevisionRow, Row};
-use super::reading::{Accepted, read};
 use super::rules::Findings;
-use super::sealing::{from_stored, to_stored};
-use super::support::{Line, compared};
+use super::storage::{from_stored, to_stored};
 use super::toml_file::{lacking, render_masked};
-use super::version::ClientVersion;
-use crate::clock::Timestamp;
-use crate::error::{FieldError, Result};
-use crate::ids::{ConfigId, InstanceId};
-use crate::vault::Vault;
+use crate::base::clock::Timestamp;
+use crate::base::error::{FieldError, Result};
+use crate::base::ids::{ConfigId, InstanceId};
+use crate::domain::vault::Vault;
+use crate::programs::jd_client::version::ClientVersion;
 
 /// An instance that runs a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]

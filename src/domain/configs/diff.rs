@@ -67,9 +67,9 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::model::Mode;
-    use crate::configs::samples;
-    use crate::keys::KeyPair;
+    use crate::domain::configs::model::Mode;
+    use crate::domain::configs::samples;
+    use crate::domain::keys::KeyPair;
 
     fn told(old: &ClientConfig, new: &ClientConfig) -> Vec<String> {
         let side = |text: Option<String>| text.unwrap_or_else(|| "-".into());

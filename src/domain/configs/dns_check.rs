@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::model::{ClientConfig, TemplateProvider};
 use super::rules::{address, is_for_documents, is_localhost};
-use crate::error::FieldError;
+use crate::base::error::FieldError;
 
 /// So long whoever saves or looks waits for names that are not known yet.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -123,7 +123,7 @@ fn names(config: &ClientConfig) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
 
     fn config(pool: &str, jds: &str, provider: &str) -> ClientConfig {
         let mut config = samples::pool();
@@ -154,7 +154,10 @@ mod tests {
         assert_eq!(*asked.lock().unwrap(), ["bad.attic.lan", "good.attic.lan"]);
         // Addresses and names of documents are not asked for, nor pools that are not used.
         assert!(hosts.doubts(&config("10.0.0.1", "[::1]", "tp.example.com:1")).await.is_empty());
-        let solo = ClientConfig { mode: crate::configs::Mode::SoloMining, ..config("x.attic.lan", "y.attic.lan", "127.0.0.1:1") };
+        let solo = ClientConfig {
+            mode: crate::domain::configs::Mode::SoloMining,
+            ..config("x.attic.lan", "y.attic.lan", "127.0.0.1:1")
+        };
         assert!(hosts.doubts(&solo).await.is_empty());
         assert_eq!(asked.lock().unwrap().len(), 2);
     }

@@ -5,16 +5,16 @@
 
 use serde_json::Value;
 
+use super::config_view::Saved;
 use super::model::ClientConfig;
 use super::naming::{check_description, check_name};
-use super::reading::{Accepted, form_to_value, read};
+use super::parse::{Accepted, form_to_value, read};
 use super::rules::Findings;
 use super::rules::reward::reward_script;
-use super::saved::Saved;
-use crate::error::{Error, FieldError, Result};
-use crate::http::Input;
-use crate::http::extract::Members;
-use crate::keys::{KeyPair, without_secret_keys};
+use crate::base::error::{Error, FieldError, Result};
+use crate::domain::keys::{KeyPair, without_secret_keys};
+use crate::web::Input;
+use crate::web::extract::Members;
 
 /// Fields of the form that are not the configuration's.
 pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"];

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use super::importing::Import;
+use super::import_source::Import;
 use super::model::{ClientConfig, TemplateProvider};
-use super::reading::{Accepted, read};
+use super::parse::{Accepted, read};
 use super::toml_file::{export, export_whole, import, lacking, render, render_masked, words_of};
-use super::version::ClientVersion;
-use crate::error::{Error, FieldError};
-use crate::keys::without_secret_keys;
+use crate::base::error::{Error, FieldError};
+use crate::domain::keys::without_secret_keys;
+use crate::programs::jd_client::version::ClientVersion;
 
 /// Imports a text and checks everything that must hold. Returns whether it was taken.
 ///

@@ -1,11 +1,11 @@
 //! The history of a saved configuration: its revisions, what differs between two of them, and the way back.
 
+use super::config_view::{Comparison, Outcome, Revision, Saved};
 use super::draft::Draft;
 use super::queries;
-use super::saved::{Comparison, Outcome, Revision, Saved};
 use super::service::Configs;
-use crate::error::{Error, Result};
-use crate::ids::ConfigId;
+use crate::base::error::{Error, Result};
+use crate::base::ids::ConfigId;
 
 impl Configs {
     /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::importing::{Import, remarks};
+use super::config_view::{Outcome, Saved};
+use super::import_source::{Import, remarks};
 use super::naming::free_name;
 use super::queries;
-use super::saved::{Outcome, Saved};
 use super::service::{Configs, check_free};
 use super::toml_file::{export, export_whole, words_of};
-use crate::error::{FieldError, Result};
-use crate::ids::ConfigId;
-use crate::keys::{MASK, SecretKey};
+use crate::base::error::{FieldError, Result};
+use crate::base::ids::ConfigId;
+use crate::domain::keys::{MASK, SecretKey};
 
 impl Configs {
     /// Saves a client's file, or the previous generation's JSON, as a new one. The words of a file are kept for when it goes out again.

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 
 use super::draft::{Checked, KEYS, fill_in_keys, without_keys};
 use super::naming::{check_description, check_name};
-use super::reading::{Accepted, read};
+use super::parse::{Accepted, read};
 use super::toml_file::{Parsed, Remark, parse};
-use crate::error::{Error, FieldError, Result};
-use crate::http::Input;
-use crate::http::extract::Members;
-use crate::keys::{MASK, SecretKey};
+use crate::base::error::{Error, FieldError, Result};
+use crate::domain::keys::{MASK, SecretKey};
+use crate::web::Input;
+use crate::web::extract::Members;
 
 /// The name of an imported file whose sender gave none.
 const IMPORTED: &str = "Imported configuration";

@@ -14,45 +14,44 @@
 //!
 //! Everything but `active`, `draft`, `exchange`, `history`, `hosts`, `importing`, `sealing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
 
-mod differences;
-pub mod documented;
+mod compatibility;
+mod diff;
 mod model;
-mod reading;
+pub mod openapi;
+mod parse;
 mod rules;
 #[cfg(test)]
 mod samples;
-mod support;
 mod toml_file;
-mod version;
 
-pub use differences::{Difference, differences};
+pub use crate::programs::jd_client::version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
+pub use compatibility::{Line, Support, compared, support};
+pub use diff::{Difference, differences};
 pub use model::{BitcoinNetwork, ClientConfig, MASK, MinerTelemetry, Mode, TemplateProvider, Upstream};
-pub use reading::{Accepted, form_name, form_to_value, read};
+pub use parse::{Accepted, form_name, form_to_value, read};
 pub use rules::Findings;
 pub use rules::reward::{RewardScript, reward_script};
-pub use support::{Line, Support, compared, support};
 pub use toml_file::{Imported, Parsed, Remark, export, import, lacking, left_out, parse, render, render_masked};
-pub use version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
 
 mod active;
+mod config_view;
+mod dns_check;
 mod draft;
-mod exchange;
 pub mod fuzzing;
 mod history;
-mod hosts;
-mod importing;
+mod import_export;
+mod import_source;
 mod naming;
 mod ports;
 mod queries;
 pub mod routes;
-mod saved;
-mod sealing;
 mod service;
+mod storage;
 pub mod views;
 
+pub use config_view::{Comparison, Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
 pub use draft::Draft;
-pub use importing::Import;
+pub use import_source::Import;
 pub use naming::{LONGEST_NAME, check_name};
-pub use saved::{Comparison, Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
-pub use sealing::{learn_secrets, seal};
 pub use service::Configs;
+pub use storage::{learn_secrets, seal};

@@ -3,13 +3,13 @@
 //! The field names are those of the JSON the API speaks and mostly those of the client's file. The values obey `rules` when the
 //! object came out of `reading`; [`ClientConfig::starting`] alone is unfinished. Must not know TOML, HTTP or storage.
 
-use crate::keys::{KeyPair, SecretKey};
+use crate::domain::keys::{KeyPair, SecretKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
-pub use crate::keys::MASK;
+pub use crate::domain::keys::MASK;
 
 /// Everything one client is told.
 ///
@@ -265,7 +265,7 @@ impl ClientConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
     use serde_json::json;
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a saved thing may be called, and a free name where the user gave none. Knows no storage: whether a name is taken is asked.
 
-use crate::visible::has_hidden;
+use crate::base::visible::has_hidden;
 
 /// The longest name, characters.
 pub const LONGEST_NAME: usize = 64;

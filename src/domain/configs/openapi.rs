@@ -3,15 +3,15 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 
+use super::config_view::{Outcome, Verdict};
 use super::model::ClientConfig;
-use super::saved::{Outcome, Verdict};
 use super::views::form::FormPage;
 use super::views::import::ImportPage;
 use super::views::revisions::{ComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::{DeletePage, ListPage, TomlPage};
-use crate::openapi::{Field, Operation, PAGE, delete, flag, get, member, number, object, one_of, post, put, text, whole};
+use crate::web::openapi::{Field, Operation, PAGE, delete, flag, get, member, number, object, one_of, post, put, text, whole};
 
 /// A configuration as it is sent.
 struct Sent;
@@ -65,7 +65,7 @@ fn version(name: &'static str, about: &'static str) -> Field {
 /// The operations.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
-    let sent = crate::openapi::shape::<Sent>();
+    let sent = crate::web::openapi::shape::<Sent>();
     vec![
         get("/saved-configs", "listConfigurations", "Lists the saved configurations, newest first.")
             .asks([
@@ -120,7 +120,7 @@ pub fn operations() -> Vec<Operation> {
             .does::<Outcome>(),
         get("/saved-configs/{id}/toml", "getConfigurationFile", "The file as a client will get it, with the secret masked.")
             .asks([version("client_version", "The client it is written for.").or("0.6.0"), version("against", "Beside the file for this client.")])
-            .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::openapi::shape::<TomlPage>())),
+            .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<TomlPage>())),
         get("/saved-configs/{id}/export", "exportConfiguration", "The file to be taken elsewhere, complete, with the secret masked.").gives_file(&["application/toml"]),
         post("/saved-configs/{id}/export", "exportConfigurationWhole", "The same file, with the secret key if that is asked for.")
             .asks([one_of("secret", "With it; as a form it may be in the body.", &["include"])])

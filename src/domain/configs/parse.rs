@@ -18,8 +18,8 @@ pub use form::{form_name, form_to_value};
 
 use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
 use super::rules::{self, Findings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
-use crate::error::FieldError;
-use crate::keys::{self, MASK, SecretKey};
+use crate::base::error::FieldError;
+use crate::domain::keys::{self, MASK, SecretKey};
 use serde_json::Value;
 use table::{Table, is_blank};
 

@@ -32,7 +32,7 @@ fn step_aside(address: &mut SocketAddr, taken: &BTreeSet<u16>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
 
     #[test]
     fn ports_step_aside_for_those_taken_and_for_each_other() {

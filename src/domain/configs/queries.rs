@@ -5,9 +5,9 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
 
-use crate::clock::Timestamp;
-use crate::db::schema::{configuration_files, configuration_revisions, configurations, instances};
-use crate::ids::{ConfigId, InstanceId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ConfigId, InstanceId};
+use crate::infra::db::schema::{configuration_files, configuration_revisions, configurations, instances};
 
 /// A row of `configurations`.
 #[derive(Clone, Queryable, Selectable, Insertable)]

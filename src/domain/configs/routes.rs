@@ -6,11 +6,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse};
 use axum::{Extension, Json};
 
+use super::config_view::Outcome;
 use super::draft::Draft;
-use super::importing::Import;
-use super::saved::Outcome;
+use super::import_source::Import;
 use super::service::Configs;
-use super::version::ClientVersion;
 use super::views::form::FormPage;
 use super::views::import::ImportPage;
 use super::views::notes::FieldNotes;
@@ -19,13 +18,14 @@ use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
 use super::views::values::Rearrangement;
 use super::views::{DeletePage, ListPage, TomlPage};
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::http::extract::{Fields, Text};
-use crate::http::respond::next_page;
-use crate::http::want::Offer;
-use crate::http::{Caller, Done, Form, Frame, Id, Input, Params, Problem, Reply, Role, TextForms, Want, html};
-use crate::ids::ConfigId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::ConfigId;
+use crate::programs::jd_client::version::ClientVersion;
+use crate::web::extract::{Fields, Text};
+use crate::web::negotiation::Offer;
+use crate::web::respond::next_page;
+use crate::web::{Caller, Done, Form, Frame, Id, Input, Params, Problem, Reply, Role, TextForms, Want, html};
 
 /// Where the list is.
 const LIST: &str = "/saved-configs";

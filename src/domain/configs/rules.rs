@@ -9,11 +9,11 @@ mod payout;
 mod peers;
 pub mod reward;
 pub mod scalar;
-mod secrecy;
+mod secrets;
 
 use super::model::{ClientConfig, Mode};
-use crate::error::FieldError;
-use crate::keys::{self, EXAMPLE_PUBLIC_KEY, SecretKey};
+use crate::base::error::FieldError;
+use crate::domain::keys::{self, EXAMPLE_PUBLIC_KEY, SecretKey};
 pub use payout::payout;
 pub(super) use peers::{is_for_documents, is_localhost};
 use std::collections::BTreeSet;
@@ -202,7 +202,7 @@ pub fn pools(mode: Option<Mode>, count: usize, found: &mut Findings) {
 
 /// What only shows in the finished whole.
 pub fn whole(config: &ClientConfig, found: &mut Findings) {
-    secrecy::secret_elsewhere(config, found);
+    secrets::secret_elsewhere(config, found);
     if let Some(common) = &config.user_identity
         && let Some(at) = config.upstreams.iter().position(|upstream| upstream.user_identity != *common)
     {
@@ -277,7 +277,7 @@ fn extensions(config: &ClientConfig, found: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
 
     fn found(check: impl FnOnce(&mut Findings)) -> (Vec<String>, Vec<String>) {
         let mut findings = Findings::default();

@@ -1,10 +1,10 @@
 //! Configurations and files that the tests of this domain share.
 
-#[path = "../../tests/harness/configurations.rs"]
+#[path = "../../../tests/harness/configurations.rs"]
 pub mod configurations;
 
 use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
-use crate::keys::{KeyPair, SecretKey};
+use crate::domain::keys::{KeyPair, SecretKey};
 
 /// A pair from the tests of `key-utils`.
 pub const SECRET: &str = "zmBEmPhqo3A92FkiLVvyCz6htc3e53ph3ZbD4ASqGaLjwnFLi";

@@ -4,21 +4,21 @@ use diesel::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::config_view::{Outcome, Saved, Summary, User, Verdict};
+use super::dns_check::Hosts;
 use super::draft::{Checked, Draft, Judged};
-use super::hosts::Hosts;
 use super::model::ClientConfig;
 use super::naming::free_name;
 use super::ports;
 use super::queries;
-use super::saved::{Outcome, Saved, Summary, User, Verdict};
-use super::sealing::learn_secrets;
-use crate::clock::Timestamp;
-use crate::db::Db;
-use crate::error::{Error, FieldError, Result};
-use crate::ids::ConfigId;
-use crate::keys::KeyPair;
-use crate::logbuf::SecretMask;
-use crate::vault::Vault;
+use super::storage::learn_secrets;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::ConfigId;
+use crate::domain::keys::KeyPair;
+use crate::domain::vault::Vault;
+use crate::infra::db::Db;
+use crate::infra::log_store::SecretMask;
 
 /// Everything that can be done with saved configurations; cheap to clone.
 #[derive(Clone, Debug)]

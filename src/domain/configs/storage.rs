@@ -7,10 +7,10 @@ use std::collections::btree_map::Entry;
 
 use super::model::ClientConfig;
 use super::queries;
-use crate::error::{Error, Result};
-use crate::ids::ConfigId;
-use crate::logbuf::SecretMask;
-use crate::vault::{Vault, is_sealed};
+use crate::base::error::{Error, Result};
+use crate::base::ids::ConfigId;
+use crate::domain::vault::{Vault, is_sealed};
+use crate::infra::log_store::SecretMask;
 
 /// Where the secret is.
 const SECRET: &str = "authority_secret_key";

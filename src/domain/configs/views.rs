@@ -14,16 +14,16 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::compatibility::{Line, compared};
+use super::config_view::{Saved, Summary, User, versions_for};
 use super::model::{ClientConfig, Mode};
-use super::saved::{Saved, Summary, User, versions_for};
 use super::service::revisions_in_words;
-use super::support::{Line, compared};
 use super::toml_file::{lacking, left_out, render_masked};
-use super::version::ClientVersion;
-use crate::clock::{Timestamp, spoken};
-use crate::error::{Error, FieldError};
-use crate::http::Frame;
-use crate::ids::ConfigId;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::{Error, FieldError};
+use crate::base::ids::ConfigId;
+use crate::programs::jd_client::version::ClientVersion;
+use crate::web::Frame;
 
 fn mode_in_words(mode: Mode) -> &'static str {
     match mode {

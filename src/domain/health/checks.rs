@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use super::look::{Latest, Look, WINDOW};
 use super::model::{Check, Finding, Grade};
-use crate::clock::{Timestamp, spoken};
-use crate::configs::ClientVersion;
-use crate::diagnosis::{Provider, Work, certificate_words};
+use super::snapshot::{Latest, Look, WINDOW};
+use crate::base::clock::{Timestamp, spoken};
+use crate::domain::configs::ClientVersion;
+use crate::domain::metrics::Answered;
 use crate::keeper::machine::State;
-use crate::metrics::Answered;
+use crate::programs::jd_client::diagnosis::{Provider, Work, certificate_words};
 
 /// A client that has just been started is not judged by what needs time: channels, first shares, monitoring.
 const SETTLING: Duration = Duration::from_secs(60);

@@ -3,15 +3,15 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::running::Running;
+use super::running_config::Running;
 use super::service::{Health, Kept, Seen, of_this_run};
-use crate::clock::Timestamp;
-use crate::configs::ClientVersion;
-use crate::error::Result;
-use crate::ids::InstanceId;
-use crate::instances::Instance;
-use crate::metrics::Measured;
-use crate::sampling::free_space;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
+use crate::domain::configs::ClientVersion;
+use crate::domain::instances::Instance;
+use crate::domain::metrics::Measured;
+use crate::infra::disk::free_space;
 
 /// The free space of a disk is asked for so often.
 const DISK_ASKED: Duration = Duration::from_secs(30);

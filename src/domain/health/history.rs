@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::look::{Counted, WINDOW};
 use super::model::{Check, Grade};
 use super::queries::{self, Row};
 use super::service::{Health, NO_CHANGE};
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::ids::InstanceId;
-use crate::instances::Instance;
+use super::snapshot::{Counted, WINDOW};
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Instance;
 
 impl Health {
     /// What the checks of an instance found, newest first. `before`: only rows with a smaller number.

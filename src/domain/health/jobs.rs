@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::queries;
-use crate::clock::Timestamp;
-use crate::db::{Db, WriteMode};
-use crate::error::Result;
-use crate::schedule::Schedule;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::infra::db::{Db, WriteMode};
+use crate::infra::schedule::Schedule;
 
 /// Every night at twenty past three, UTC: after the samples, before they give their space back to nobody.
 const NIGHTLY: &str = "0 20 3 * * *";
@@ -52,7 +52,7 @@ async fn forget_and_say(db: &Db, days: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{ConfigId, InstanceId};
+    use crate::base::ids::{ConfigId, InstanceId};
     use diesel::RunQueryDsl;
     use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::diagnosis::Standing;
-use crate::logbuf::stream::{Cursor, Step};
-use crate::logbuf::{SecretMask, segment};
+use crate::infra::log_store::SecretMask;
+use crate::infra::log_store::stream::{Cursor, Step};
+use crate::keeper::segment;
+use crate::programs::jd_client::diagnosis::Standing;
 
 /// Bytes of a line that are looked at; what means something stands in its first few hundred.
 const LINE_MAX: usize = 4096;
@@ -144,10 +145,10 @@ mod tests {
     use super::*;
     use std::fs;
 
-    const LOG: &str = include_str!("../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
+    const LOG: &str = include_str!("../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
 
     fn file(dir: &Path, base: u64) -> std::path::PathBuf {
-        dir.join(crate::logbuf::segment::file_name(base))
+        dir.join(crate::keeper::segment::file_name(base))
     }
 
     /// What is understood of a log does not depend on how it was cut, nor on who was interrupted when.

@@ -1,34 +1,34 @@
 //! Health: whether an instance does its work, what keeps it from that, and the cures that are safe to try.
 //!
-//! Data goes one way: the log (read again and again by `reader`) becomes a [`crate::diagnosis::Standing`]; this, the instance, its samples and
-//! its file are a `look::Look`; the checks make findings of it, which are kept, shown and acted upon. Must not know who is told of it.
+//! Data goes one way: the log (read again and again by `reader`) becomes a [`crate::programs::jd_client::diagnosis::Standing`]; this, the instance, its samples and
+//! its file are a `snapshot::Look`; the checks make findings of it, which are kept, shown and acted upon. Must not know who is told of it.
 //!
 //! * [`model`]: checks, grades and the score. `checks`: what is to be said of a look. `cures`: when a cure may be tried. All pure.
 //! * `look`: what an instance is judged by. `running`: what the running client was told. `reader`: one log. `caretaker`: the task; `healing`: what it does; `spreading`: that not all of it is done at once. `service`: the use cases;
 //!   `past`: those about what was. `gathering`: what a look needs. `telling`: what others are told.
 //! * `jobs`: what is forgotten and when.
 
-mod answers;
-mod caretaker;
 mod checks;
-pub mod cures;
-pub mod documented;
-mod gathering;
-mod healing;
+mod collect;
+mod history;
 mod jobs;
-mod look;
+mod log_reader;
 pub mod model;
-mod past;
+mod monitor;
+pub mod openapi;
 mod queries;
-mod reader;
+mod remediation;
+pub mod remediation_policy;
+mod reporting;
+mod responses;
 pub mod routes;
-mod running;
+mod running_config;
 mod service;
-mod spreading;
-mod telling;
+mod snapshot;
+mod stagger;
 pub mod views;
 
-pub use caretaker::Caretaker;
 pub use jobs::forget_daily;
-pub use look::Latest;
+pub use monitor::Caretaker;
 pub use service::{Health, Report};
+pub use snapshot::Latest;

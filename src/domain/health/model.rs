@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn the_weights_are_a_hundred_and_stand_in_the_documentation() {
         assert_eq!(Check::ALL.iter().map(|c| c.weight()).sum::<u32>(), 100);
-        let told = include_str!("../../docs/API.md");
+        let told = include_str!("../../../docs/API.md");
         for check in Check::ALL {
             assert!(told.contains(&format!("| `{}` | {} |", check.as_str(), check.weight())), "{}", check.as_str());
             assert_eq!(check.as_str().parse(), Ok(check));

@@ -8,16 +8,16 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::cures::Cure;
-use super::healing::restart;
+use super::log_reader::Reader;
 use super::queries;
-use super::reader::Reader;
+use super::remediation::restart;
+use super::remediation_policy::Cure;
 use super::service::{Health, Seen};
-use super::spreading::{PACE, Probes, Turns};
-use crate::clock::Timestamp;
-use crate::db::WriteMode;
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
+use super::stagger::{PACE, Probes, Turns};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::infra::db::WriteMode;
 
 /// Logs are read so often: what they say is known a second later.
 const TICK: Duration = Duration::from_secs(1);
@@ -361,7 +361,7 @@ impl Caretaker {
         Ok(())
     }
 
-    async fn keep_cures(&self, id: InstanceId, cures: &super::cures::Cures) -> Result<()> {
+    async fn keep_cures(&self, id: InstanceId, cures: &super::remediation_policy::Cures) -> Result<()> {
         self.health.keep_cures(id, cures).await
     }
 }
@@ -369,7 +369,7 @@ impl Caretaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::spreading::{FRESH, PATIENCE};
+    use crate::domain::health::stagger::{FRESH, PATIENCE};
 
     /// What the documentation promises of fifty instances whose pool comes back.
     #[test]

@@ -1,9 +1,9 @@
 //! What the API's documentation says of health.
 
-use super::answers::{CuresSaved, Looked, Past, Score, Statuses};
-use super::cures::Cure;
+use super::remediation_policy::Cure;
+use super::responses::{CuresSaved, Looked, Past, Score, Statuses};
 use super::views::HealthPage;
-use crate::openapi::{Field, HTML, JSON, Operation, PAGE_OR_STREAM, PROGRAMS, flag, get, number, patch, post, shape, whole};
+use crate::web::openapi::{Field, HTML, JSON, Operation, PAGE_OR_STREAM, PROGRAMS, flag, get, number, patch, post, shape, whole};
 
 fn cures() -> impl Iterator<Item = Field> {
     Cure::ALL.into_iter().map(|cure| flag(cure.as_str(), "Whether this cure is tried; not mentioned: as it is."))

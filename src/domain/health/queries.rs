@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{Check, Checked, Grade};
-use crate::clock::Timestamp;
-use crate::db::statement::Statement;
-use crate::ids::InstanceId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::infra::db::statement::Statement;
 
 /// A row of `health_states` as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,15 +4,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::checks::MEMORY_FULL;
-use super::cures::{Cure, Cures};
-use super::look::{Counted, Look};
+use super::remediation_policy::{Cure, Cures};
 use super::service::{Health, Seen};
-use super::spreading::Turns;
-use crate::clock::{Timestamp, spoken};
-use crate::diagnosis::Work;
-use crate::error::Result;
-use crate::ids::InstanceId;
+use super::snapshot::{Counted, Look};
+use super::stagger::Turns;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
 use crate::keeper::machine::State;
+use crate::programs::jd_client::diagnosis::Work;
 
 /// A pool that refused the jobs accepts connections all the time: so long is waited before it is tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);

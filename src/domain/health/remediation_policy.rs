@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// A cure that has lasted for so long counts as one that helped; the next trouble of the kind is a new one.
 pub const LASTED: Duration = Duration::from_secs(600);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::look::Look;
 use super::model::{Check, Checked, Grade, gravest, overall, score};
 use super::service::place;
-use crate::ids::InstanceId;
-use crate::instances::Wellbeing;
+use super::snapshot::Look;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Wellbeing;
 
 /// What lists show of an instance.
 pub(super) fn wellbeing(look: &Look<'_>, results: &[Checked]) -> Wellbeing {

@@ -9,17 +9,17 @@ use futures_util::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{CuresSaved, Looked, Past, Score, Statuses};
-use super::cures::Cure;
+use super::remediation_policy::Cure;
+use super::responses::{CuresSaved, Looked, Past, Score, Statuses};
 use super::service::Health;
 use super::views::{HealthPage, STRIP_CELLS, STRIP_HOURS};
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::http::extract::Members;
-use crate::http::want::Form;
-use crate::http::{Done, Frame, Id, Input, PageOrStream, Params, Reply, Want, sse};
-use crate::ids::InstanceId;
-use crate::instances::streams::{changes_of, status_part};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::streams::{changes_of, status_part};
+use crate::web::extract::Members;
+use crate::web::negotiation::Form;
+use crate::web::{Done, Frame, Id, Input, PageOrStream, Params, Reply, Want, sse};
 
 /// A page that follows is renewed so often when nothing changes.
 const RENEWED: Duration = Duration::from_secs(20);
@@ -124,7 +124,7 @@ async fn event(health: &Health, frame: Frame, id: InstanceId, as_html: bool) -> 
     if !as_html {
         return SseEvent::default().event("health").json_data(&page).map_err(Error::internal);
     }
-    let html = crate::http::html(&page.as_checks()).map_err(Error::internal)?;
+    let html = crate::web::html(&page.as_checks()).map_err(Error::internal)?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
     Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#checks\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }

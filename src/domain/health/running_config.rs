@@ -95,13 +95,13 @@ mod tests {
     #[test]
     fn the_real_clients_file_is_read() {
         let read = |text: &str| Running::read(&text.parse().unwrap());
-        let pool = read(include_str!("../../tests/data/jd-client/pool.toml"));
+        let pool = read(include_str!("../../../tests/data/jd-client/pool.toml"));
         assert!(pool.wants_pool() && pool.has_monitoring);
         assert_eq!(pool.pools[0].pool, ("127.0.0.1".to_owned(), 25333));
         assert_eq!(pool.pools[0].jds, Some(("127.0.0.1".to_owned(), 25334)));
         assert_eq!(pool.pools[0].words(), "127.0.0.1:25333");
         assert!(pool.shares_per_minute.is_some());
-        let solo = read(include_str!("../../tests/data/jd-client/solo.toml"));
+        let solo = read(include_str!("../../../tests/data/jd-client/solo.toml"));
         assert!(solo.is_solo && !solo.wants_pool());
     }
 

@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::cures::{self, Cure, Cures, Off};
-use super::look::{Latest, Look};
 use super::model::{Check, Checked, Finding, Grade, overall, score};
 use super::queries;
-use super::running::Running;
-use super::telling::{note, series, wellbeing};
-use crate::clock::Timestamp;
-use crate::db::{Db, WriteMode};
-use crate::diagnosis::{Standing, Work};
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
-use crate::instances::{Instance, Instances};
+use super::remediation_policy::{self, Cure, Cures, Off};
+use super::reporting::{note, series, wellbeing};
+use super::running_config::Running;
+use super::snapshot::{Latest, Look};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::{Instance, Instances};
+use crate::domain::metrics::{Measured, Metrics};
+use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::State;
-use crate::metrics::{Measured, Metrics};
+use crate::programs::jd_client::diagnosis::{Standing, Work};
 
 /// A check whose words change without its status changing gets a row in the history so often at most,
 const SAME_STATUS: Duration = Duration::from_secs(300);
@@ -245,7 +245,7 @@ impl Health {
                 results,
                 noted,
                 cures: serde_json::from_str(&stored.cures).unwrap_or_default(),
-                off: cures::off_of(&stored.cures_off),
+                off: remediation_policy::off_of(&stored.cures_off),
                 ..Kept::default()
             }
         });

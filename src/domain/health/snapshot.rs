@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::running::Running;
-use crate::clock::Timestamp;
-use crate::configs::ClientVersion;
-use crate::diagnosis::{Standing, Work};
-use crate::instances::Instance;
-use crate::metrics::{Answered, Measured};
+use super::running_config::Running;
+use crate::base::clock::Timestamp;
+use crate::domain::configs::ClientVersion;
+use crate::domain::instances::Instance;
+use crate::domain::metrics::{Answered, Measured};
+use crate::programs::jd_client::diagnosis::{Standing, Work};
 
 /// What is counted over is counted over the last so many minutes, unless said otherwise.
 pub const WINDOW: Duration = Duration::from_secs(600);

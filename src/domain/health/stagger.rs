@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
-use super::running::Pool;
+use super::running_config::Pool;
 
 /// From one restart to the next at least. Fifty take 17 s, so that the last is still restarted within 30 s of its pool answering again.
 pub(super) const PACE: Duration = Duration::from_millis(350);

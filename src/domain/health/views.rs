@@ -4,14 +4,14 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::cures::Cure;
 use super::model::{Checked, Grade, score};
+use super::remediation_policy::Cure;
 use super::service::Report;
-use crate::clock::{Timestamp, spoken};
-use crate::diagnosis::{Provider, Work};
-use crate::http::Frame;
-use crate::instances::Instance;
+use crate::base::clock::{Timestamp, spoken};
+use crate::domain::instances::Instance;
+use crate::programs::jd_client::diagnosis::{Provider, Work};
 use crate::view;
+use crate::web::Frame;
 
 /// What the strip shows, and in how many parts.
 pub const STRIP_HOURS: i64 = 24;
@@ -129,10 +129,10 @@ impl HealthPage {
         if let Some(upstream) = &standing.upstream {
             let why = upstream.why.as_deref().map(|why| format!(", {why}")).unwrap_or_default();
             let state = match upstream.state {
-                crate::diagnosis::UpstreamState::Trying => "being tried",
-                crate::diagnosis::UpstreamState::Connected => "connected",
-                crate::diagnosis::UpstreamState::Lost => "lost",
-                crate::diagnosis::UpstreamState::Failed => "failed",
+                crate::programs::jd_client::diagnosis::UpstreamState::Trying => "being tried",
+                crate::programs::jd_client::diagnosis::UpstreamState::Connected => "connected",
+                crate::programs::jd_client::diagnosis::UpstreamState::Lost => "lost",
+                crate::programs::jd_client::diagnosis::UpstreamState::Failed => "failed",
             };
             say("Pool", format!("{} of {}, {}: {state}{why}", upstream.number, upstream.of, upstream.pool), Some(upstream.since));
         }
@@ -199,7 +199,7 @@ mod tests {
             status: Unknown,
             score: 0,
             results: Vec::new(),
-            standing: crate::diagnosis::Standing::default(),
+            standing: crate::programs::jd_client::diagnosis::Standing::default(),
             place: String::new(),
             cures: std::collections::BTreeMap::new(),
         };

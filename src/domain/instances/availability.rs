@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use super::ports::{self, Taken};
 use super::queries;
 use super::service::Instances;
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
 
 impl Instances {
     /// Whether no instance has this name, whatever the case.

@@ -7,10 +7,10 @@ use serde_json::Value;
 use std::time::Duration;
 
 use super::service::Instances;
-use crate::error::{Error, FieldError, Result};
-use crate::http::Input;
-use crate::ids::InstanceId;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::InstanceId;
 use crate::keeper::machine::State;
+use crate::web::Input;
 
 /// What can be done with many instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]

@@ -14,15 +14,15 @@ use std::time::Duration;
 use super::preparation::{rendered, write_whole};
 use super::program::environment;
 use super::service::Instances;
-use crate::clock::Timestamp;
-use crate::configs::{ClientConfig, ClientVersion, Saved, TemplateProvider};
-use crate::diagnosis::{self, End};
-use crate::error::{Error, FileError, Result};
-use crate::executable::trial::{self, Heard};
-use crate::ids::ConfigId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FileError, Result};
+use crate::base::ids::ConfigId;
+use crate::domain::configs::{ClientConfig, ClientVersion, Saved, TemplateProvider};
+use crate::domain::keys::without_secret_keys;
+use crate::infra::executable::trial::{self, Heard};
+use crate::keeper::level::header;
 use crate::keeper::names;
-use crate::keys::without_secret_keys;
-use crate::logbuf::level::header;
+use crate::programs::jd_client::diagnosis::{self, End};
 
 /// A client that has not read its file by then hangs. The real one takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -138,7 +138,7 @@ fn harmless(config: &ClientConfig, dir: PathBuf, [port, monitoring, nobody]: [u1
         (pool.jds_address, pool.jds_port) = (Ipv4Addr::LOCALHOST.to_string(), nobody);
     }
     // It would search the network for miners.
-    config.miner_telemetry = config.miner_telemetry.map(|_| crate::configs::MinerTelemetry::default());
+    config.miner_telemetry = config.miner_telemetry.map(|_| crate::domain::configs::MinerTelemetry::default());
     config
 }
 
@@ -177,7 +177,7 @@ fn remove(dir: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::KeyPair;
+    use crate::domain::keys::KeyPair;
     use serde_json::json;
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::queries;
 use super::service::{Instances, Outcome, to_the_end};
-use crate::error::{Error, FileError, Result};
-use crate::ids::InstanceId;
+use crate::base::error::{Error, FileError, Result};
+use crate::base::ids::InstanceId;
 use crate::keeper::machine::State;
 
 /// Directories of deleted instances on their way out.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::glance::Wellbeing;
 use super::history::Event;
+use super::list_extras::Wellbeing;
 use super::model::Instance;
-use crate::chart::{Unit, format_value};
-use crate::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, spoken};
+use crate::infra::chart::{Unit, format_value};
 use crate::keeper::machine::State;
 
 impl Instance {
@@ -102,8 +102,8 @@ fn capitalised(text: &str) -> String {
 /// An ERROR line of the client without its time stamp, level and module, at most 240 characters.
 #[must_use]
 pub fn short_error(line: &str) -> String {
-    let message = crate::logbuf::level::header(line.as_bytes()).and_then(|header| line.get(header.message..)).unwrap_or(line);
-    let plain = crate::logbuf::ansi::plain(message);
+    let message = crate::keeper::level::header(line.as_bytes()).and_then(|header| line.get(header.message..)).unwrap_or(line);
+    let plain = crate::infra::log_store::ansi::plain(message);
     match plain.char_indices().nth(240) {
         Some((at, _)) => format!("{}…", &plain[..at]),
         None => plain.into_owned(),

@@ -1,11 +1,11 @@
 //! What a user says of a new instance, or of what is to change in one. Pure.
 
 use super::program::CURRENT;
-use crate::configs::check_name;
-use crate::error::Result;
-use crate::http::extract::Members;
-use crate::ids::ConfigId;
+use crate::base::error::Result;
+use crate::base::ids::ConfigId;
+use crate::domain::configs::check_name;
 use crate::keeper::machine::{Limit, Policy};
+use crate::web::extract::Members;
 
 /// What a user says of a new instance, or of what is to change in one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn limit(body: &mut Members, is_form: bool) -> Option<Option<Limit>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
+    use crate::base::error::Error;
     use serde_json::json;
 
     fn pointers(value: serde_json::Value, is_new: bool) -> Vec<String> {

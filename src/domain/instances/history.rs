@@ -10,13 +10,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
-use crate::clock::{Timestamp, spoken};
-use crate::db::schema::events;
-use crate::diagnosis::{self, Cause, End};
-use crate::ids::InstanceId;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::ids::InstanceId;
+use crate::infra::db::schema::events;
+use crate::infra::log_store::SecretMask;
 use crate::keeper::journal::Entry;
 use crate::keeper::machine::{Exit, Reason, State};
-use crate::logbuf::SecretMask;
+use crate::programs::jd_client::diagnosis::{self, Cause, End};
 
 /// The reason of an end that was not the client's doing: its keeper was killed, or the power went.
 pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";

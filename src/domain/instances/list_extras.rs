@@ -5,9 +5,9 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::chart::{Unit, format_value};
-use crate::clock::Timestamp;
-use crate::ids::InstanceId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::infra::chart::{Unit, format_value};
 
 /// The figures of an instance at a glance.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::fs;
 use std::net::Ipv4Addr;
 
-use crate::configs::ClientConfig;
+use crate::domain::configs::ClientConfig;
 
 /// Interfaces that containers, virtual machines and tunnels create. No miner on the network is behind them.
 const VIRTUAL: [&str; 20] = [
@@ -119,11 +119,11 @@ mod tests {
     use super::*;
 
     /// As Linux 6 writes it for a machine with two container networks.
-    const UMBREL: &str = include_str!("../../tests/data/proc/umbrel-fib_trie");
-    const UMBREL_ROUTES: &str = include_str!("../../tests/data/proc/umbrel-route");
+    const UMBREL: &str = include_str!("../../../tests/data/proc/umbrel-fib_trie");
+    const UMBREL_ROUTES: &str = include_str!("../../../tests/data/proc/umbrel-route");
     /// As Linux 6 writes it for a machine with one address.
-    const PLAIN: &str = include_str!("../../tests/data/proc/plain-fib_trie");
-    const PLAIN_ROUTES: &str = include_str!("../../tests/data/proc/plain-route");
+    const PLAIN: &str = include_str!("../../../tests/data/proc/plain-fib_trie");
+    const PLAIN_ROUTES: &str = include_str!("../../../tests/data/proc/plain-route");
 
     fn found(fib_trie: &str, routes: &str) -> Vec<String> {
         lan_addresses(fib_trie, routes).iter().map(ToString::to_string).collect()

@@ -9,17 +9,18 @@
 //!   `minder`: one of them, which talks with the keeper. `trying`: whether a client takes a configuration, without an instance.
 //! * `miner_address`: what to enter in a miner. `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
 
+mod availability;
 mod bulk;
+mod config_trial;
 mod conversation;
 mod deletion;
-pub mod documented;
-mod glance;
+mod display;
+mod draft;
 mod history;
-mod looking;
-mod minder;
+mod list_extras;
 mod miner_address;
 pub mod model;
-mod places;
+pub mod openapi;
 mod ports;
 mod preparation;
 pub mod program;
@@ -28,17 +29,16 @@ pub mod routes;
 mod service;
 pub mod streams;
 mod supervisor;
-mod trying;
+mod task;
+mod versions;
 pub mod views;
-mod wishes;
-mod words;
 
-pub use glance::{Glance, Glances, Wellbeing};
+pub use display::size_words;
+pub use draft::Wishes;
 pub use history::{Event, KEEPER_LOST};
+pub use list_extras::{Glance, Glances, Wellbeing};
 pub use miner_address::miner_urls;
 pub use model::Instance;
 pub use program::{ClientSource, Program};
 pub use service::{Instances, Outcome};
 pub use supervisor::Ending;
-pub use wishes::Wishes;
-pub use words::size_words;

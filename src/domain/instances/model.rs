@@ -5,15 +5,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
-use super::glance::{Glance, Wellbeing};
 use super::history::Told;
-use crate::clock::{Timestamp, spoken};
-use crate::db::schema::instances;
-use crate::error::Error;
-use crate::ids::{ConfigId, InstanceId};
+use super::list_extras::{Glance, Wellbeing};
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::Error;
+use crate::base::ids::{ConfigId, InstanceId};
+use crate::infra::db::schema::instances;
+use crate::infra::log_store::SecretMask;
 use crate::keeper::machine::{Exit, Limit, Policy, State};
 use crate::keeper::protocol::Status;
-use crate::logbuf::SecretMask;
 
 /// A row of `instances`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::routes::NOTHING_SELECTED;
 use super::service::Outcome;
 use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, Made, TrialPage};
-use crate::openapi::{
+use crate::web::openapi::{
     Field, Operation, PAGE, PAGE_OR_STREAM, delete, flag, get, id, list, member, number, object, one_of, patch, post, shape,
     text, whole,
 };

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::ids::InstanceId;
+use crate::base::ids::InstanceId;
 use crate::keeper::names::MARK;
 
 /// Who listens on a port.

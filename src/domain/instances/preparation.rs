@@ -11,10 +11,10 @@ use super::model::{Row, unknown};
 use super::ports::{self, Holder, Taken};
 use super::program::{ClientSource, environment};
 use super::queries;
-use crate::configs::{self, ClientVersion, Configs, Saved};
-use crate::db::Db;
-use crate::error::{Error, FileError, Result};
-use crate::ids::InstanceId;
+use crate::base::error::{Error, FileError, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::configs::{self, ClientVersion, Configs, Saved};
+use crate::infra::db::Db;
 use crate::keeper::names;
 use crate::keeper::protocol::Spec;
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-use crate::configs::ClientVersion;
-use crate::error::{Error, Result};
-use crate::executable::{self, Unfit, trial};
+use crate::base::error::{Error, Result};
+use crate::domain::configs::ClientVersion;
+use crate::infra::executable::{self, Unfit, trial};
 
 /// A program that did not tell its version is not asked again for so long.
 const FAILURE_HOLDS: Duration = Duration::from_secs(30);

@@ -3,13 +3,13 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
+use super::draft::Wishes;
 use super::history::{Event, NewEvent, cause, split};
 use super::model::{Row, desired};
-use super::wishes::Wishes;
-use crate::clock::Timestamp;
-use crate::db::schema::{configurations, events, instances};
-use crate::db::statement::Statement;
-use crate::ids::{ConfigId, InstanceId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ConfigId, InstanceId};
+use crate::infra::db::schema::{configurations, events, instances};
+use crate::infra::db::statement::Statement;
 use crate::keeper::journal::Entry;
 use crate::keeper::machine::{Reason, State};
 

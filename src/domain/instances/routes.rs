@@ -10,19 +10,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::Bulk;
+use super::draft::{Wishes, is_version_name};
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{Instances, Outcome};
 use super::streams::{follow, follow_events};
 use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Made, Parts, TrialPage, row_id};
-use super::wishes::{Wishes, is_version_name};
-use crate::configs::Configs;
-use crate::error::{Error, FieldError, Result};
-use crate::http::extract::{Fields, MaybeInput, Members};
-use crate::http::respond::{count_fitting, next_page};
-use crate::http::want::{Form, Offer};
-use crate::http::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
-use crate::ids::{ConfigId, InstanceId};
-use crate::notices::ManagerNotices;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::{ConfigId, InstanceId};
+use crate::domain::configs::Configs;
+use crate::infra::notices::ManagerNotices;
+use crate::web::extract::{Fields, MaybeInput, Members};
+use crate::web::negotiation::{Form, Offer};
+use crate::web::respond::{count_fitting, next_page};
+use crate::web::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
 
 /// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);

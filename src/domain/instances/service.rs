@@ -7,23 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
 
-use super::glance::Glances;
+use super::draft::Wishes;
 use super::history::{self, Event};
+use super::list_extras::Glances;
 use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
 use super::preparation::Preparation;
 use super::program::{ClientSource, Program};
 use super::queries;
 use super::supervisor::{Ask, Ending, Supervisor, has_ended};
-use super::wishes::Wishes;
-use crate::clock::Timestamp;
-use crate::configs::{Configs, check_name};
-use crate::db::Db;
-use crate::error::{Error, FieldError, Result};
-use crate::ids::InstanceId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::configs::{Configs, check_name};
+use crate::infra::db::Db;
+use crate::infra::log_store::{Log, SecretMask};
 use crate::keeper::machine::State;
 use crate::keeper::names;
 use crate::keeper::protocol::{Lines, Status};
-use crate::logbuf::{Log, SecretMask, segment};
+use crate::keeper::segment;
 
 /// A keeper that has not said what it counted by then is asked again with the next round of samples.
 const COUNT_PATIENCE: Duration = Duration::from_secs(2);
@@ -380,7 +381,7 @@ fn reason(instance: &Instance) -> &str {
 fn check_free(
     c: &mut diesel::SqliteConnection,
     name: Option<&str>,
-    config: Option<crate::ids::ConfigId>,
+    config: Option<crate::base::ids::ConfigId>,
     own: Option<InstanceId>,
 ) -> Result<()> {
     if let Some(config) = config

@@ -12,8 +12,8 @@ use super::model::Instance;
 use super::routes::{Lists, list_page};
 use super::service::Instances;
 use super::views::{EventItem, ListedEvent, Parts};
-use crate::http::{Frame, sse};
-use crate::ids::InstanceId;
+use crate::base::ids::InstanceId;
+use crate::web::{Frame, sse};
 
 /// Between two new tables for a page that follows the list.
 const COALESCE: Duration = Duration::from_millis(150);
@@ -69,7 +69,7 @@ pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overvie
 
 async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
     let page = list_page(lists, frame, is_overview, true).await.ok()?;
-    let html = crate::http::html(&page.as_table()).ok()?;
+    let html = crate::web::html(&page.as_table()).ok()?;
     Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 
@@ -107,7 +107,7 @@ fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bo
 /// The head of an instance's pages as it is put in place of the present one; none if the template failed, which is a fault of ours.
 #[must_use]
 pub fn status_part(instance: Instance) -> Option<String> {
-    let html = crate::http::html(&Parts { instance, here: "" }.as_status()).ok()?;
+    let html = crate::web::html(&Parts { instance, here: "" }.as_status()).ok()?;
     Some(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 

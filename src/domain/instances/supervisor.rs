@@ -10,13 +10,13 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::minder::Minder;
 use super::model::{STOP_PATIENCE, unknown};
 use super::preparation::Preparation;
 use super::queries;
-use crate::db::Db;
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
+use super::task::Minder;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::infra::db::Db;
 use crate::keeper::protocol::Status;
 
 /// At the manager's start: so long for all keepers together to say how their instances are. Nobody waits for one that hangs.

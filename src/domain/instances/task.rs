@@ -17,16 +17,16 @@ use super::conversation::Conversation;
 use super::model::{Row, STOP_PATIENCE, unknown};
 use super::queries;
 use super::supervisor::{Ask, Order, Shared};
-use crate::clock::Timestamp;
-use crate::db::WriteMode;
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::infra::db::WriteMode;
+use crate::infra::log_store::SecretMask;
 use crate::keeper::backoff::Backoff;
 use crate::keeper::journal::{self, Entry};
 use crate::keeper::machine::{Exit, Reason, State};
 use crate::keeper::protocol::{self, Command, Request, Status};
 use crate::keeper::{client, leftovers};
-use crate::logbuf::SecretMask;
 
 /// A keeper answers within milliseconds; one that does not is stuck.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -8,9 +8,9 @@ use super::program::{self, ClientSource, Program};
 use super::queries;
 use super::service::Instances;
 use super::supervisor::Ask;
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::ids::InstanceId;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
 use crate::keeper::names;
 
 impl Instances {

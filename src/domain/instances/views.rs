@@ -7,18 +7,18 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 use super::bulk::{Action, Done};
-use super::glance::Glance;
+use super::config_trial::Tried;
+use super::display::size_words;
 use super::history::Event;
+use super::list_extras::Glance;
 use super::model::Instance;
-use super::trying::Tried;
-use super::words::size_words;
-use crate::chart::{Unit, format_value};
-use crate::error::FieldError;
-use crate::http::Frame;
-use crate::ids::InstanceId;
+use crate::base::error::FieldError;
+use crate::base::ids::InstanceId;
+use crate::infra::chart::{Unit, format_value};
+use crate::infra::notices::ManagerNotice;
 use crate::keeper::machine::{Policy, State};
-use crate::notices::ManagerNotice;
 use crate::view;
+use crate::web::Frame;
 
 /// `/` and `/instances`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -113,9 +113,9 @@ pub struct Parts {
     pub here: &'static str,
 }
 
-impl crate::http::View for Parts {
+impl crate::web::View for Parts {
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
-        Some(if name.starts_with("i-") { crate::http::html(&self.as_row()) } else { crate::http::html(&self.as_status()) })
+        Some(if name.starts_with("i-") { crate::web::html(&self.as_row()) } else { crate::web::html(&self.as_status()) })
     }
 }
 
@@ -320,7 +320,7 @@ impl EventItem {
     /// As HTML; none if the template failed, which is a fault of ours.
     #[must_use]
     pub fn render_item(&self) -> Option<String> {
-        crate::http::html(self).ok()
+        crate::web::html(self).ok()
     }
 }
 

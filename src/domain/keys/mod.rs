@@ -5,8 +5,8 @@
 //! logged or serialised otherwise shows [`MASK`]. Keys are written as the client takes them (base58check, see `model`).
 //! `model` is pure and knows nothing of HTTP; nothing here knows configurations, instances or storage.
 
-pub mod documented;
 mod model;
+pub mod openapi;
 
 pub use model::{EXAMPLE_PUBLIC_KEY, KeyFault, KeyPair, MASK, SecretKey, pair_matches, parse_public_key, without_secret_keys};
 

@@ -1,7 +1,7 @@
 //! What the API's documentation says of keys.
 
 use super::views::PairPage;
-use crate::openapi::{Operation, PAGE, post};
+use crate::web::openapi::{Operation, PAGE, post};
 
 /// The operations.
 #[must_use]

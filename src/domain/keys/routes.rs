@@ -4,8 +4,8 @@ use axum::Extension;
 
 use super::KeyPair;
 use super::views::PairPage;
-use crate::error::Error;
-use crate::http::{Frame, Reply, Want};
+use crate::base::error::Error;
+use crate::web::{Frame, Reply, Want};
 
 /// `POST /keys/generate`: a fresh pair, shown this once and kept nowhere.
 pub async fn generate(Extension(frame): Extension<Frame>, want: Want) -> Reply {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::KeyPair;
-use crate::http::Frame;
+use crate::web::Frame;
 
 /// A fresh pair. Nothing of it is kept here.
 #[derive(Template, JsonSchema, Serialize)]
@@ -45,7 +45,7 @@ fn revealed<S: Serializer>(keys: &KeyPair, s: S) -> Result<S::Ok, S::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{SecretKey, pair_matches};
+    use crate::domain::keys::{SecretKey, pair_matches};
 
     #[test]
     fn a_fresh_pair_is_shown_whole_on_the_page_and_in_the_json() {

@@ -4,7 +4,7 @@
 //! is done by the services and handlers of `configs`, `instances` and `logs`. Invariants: no state of its own, no second
 //! supervisor; the instance is made by the first start and runs whatever is the active configuration when it is started.
 
-pub mod documented;
+pub mod openapi;
 pub mod routes;
 mod service;
 mod views;

@@ -1,12 +1,12 @@
 //! What the API's documentation says of the first generation's API.
 
 use super::views::{Kept, NoLog, Standing, ValidPage};
-use crate::configs::Outcome as Saved;
-use crate::configs::documented::alone;
-use crate::instances::Outcome;
-use crate::logs::documented::part;
-use crate::logs::views::LogPage;
-use crate::openapi::{LOG, Operation, PAGE, PROGRAMS, get, post, shape};
+use crate::domain::configs::Outcome as Saved;
+use crate::domain::configs::openapi::alone;
+use crate::domain::instances::Outcome;
+use crate::domain::logs::openapi::part;
+use crate::domain::logs::views::LogPage;
+use crate::web::openapi::{LOG, Operation, PAGE, PROGRAMS, get, post, shape};
 
 fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
     post(path, name, summary).acts([]).does::<Outcome>().fails(&[409])

@@ -8,14 +8,15 @@ use axum::{Extension, Json};
 
 use super::service::{FirstGeneration, Sent};
 use super::views::{Kept, NoLog, Standing, ValidPage};
-use crate::configs::form_to_value;
-use crate::configs::routes::author;
-use crate::error::Error;
-use crate::http::extract::Fields;
-use crate::http::want::Form;
-use crate::http::{Caller, Done, Frame, Id, Input, LogForms, Params, Problem, Reply, Want};
-use crate::instances::routes as instance;
-use crate::logs::routes::{self as logs, Pages};
+use crate::base::error::Error;
+use crate::domain::configs::form_to_value;
+use crate::domain::configs::routes::author;
+use crate::domain::instances::routes as instance;
+use crate::domain::logs::routes as logs;
+use crate::domain::logs::routes::Pages;
+use crate::web::extract::Fields;
+use crate::web::negotiation::Form;
+use crate::web::{Caller, Done, Frame, Id, Input, LogForms, Params, Problem, Reply, Want};
 
 /// `POST /jdc/start`.
 pub async fn start(State(first): State<FirstGeneration>, want: Want, fields: Fields) -> Reply {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::configs::{ClientConfig, ClientVersion, Configs, Findings, Outcome, Saved, render_masked};
-use crate::error::{Error, FieldError, Result};
-use crate::ids::InstanceId;
-use crate::instances::{Instance, Instances, Wishes};
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::configs::{ClientConfig, ClientVersion, Configs, Findings, Outcome, Saved, render_masked};
+use crate::domain::instances::{Instance, Instances, Wishes};
 
 /// The name of the instance that this API drives.
 pub const NAME: &str = "default";

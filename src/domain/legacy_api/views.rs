@@ -4,12 +4,12 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::configs::{ClientConfig, Findings, Saved};
-use crate::error::FieldError;
-use crate::http::Frame;
-use crate::ids::{ConfigId, InstanceId};
-use crate::instances::Instance;
+use crate::base::error::FieldError;
+use crate::base::ids::{ConfigId, InstanceId};
+use crate::domain::configs::{ClientConfig, Findings, Saved};
+use crate::domain::instances::Instance;
 use crate::keeper::machine::State;
+use crate::web::Frame;
 
 /// `GET /jdc/status`.
 #[derive(Debug, Default, JsonSchema, Serialize)]

@@ -3,7 +3,7 @@
 //! The files are the truth: nothing about a log is stored anywhere else. A record's sequence number is its place in the files, so
 //! paging and resuming survive every restart.
 
-pub mod documented;
+pub mod openapi;
 pub mod routes;
 mod service;
 pub mod views;

@@ -1,7 +1,7 @@
 //! What the API's documentation says of logs.
 
 use super::views::{InstancePage, LogPage};
-use crate::openapi::{Field, LOG, Operation, PAGE, TEXT, get, member, one_of, text, whole};
+use crate::web::openapi::{Field, LOG, Operation, PAGE, TEXT, get, member, one_of, text, whole};
 use serde_json::json;
 
 /// Which part of a log.

@@ -13,14 +13,14 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::service::{Logs, Place};
 use super::views::{InstancePage, Lines, LogPage, LogPart, Miners, Pending, Told, skipped_words};
-use crate::configs::views::notes::Doubts;
-use crate::configs::{ClientVersion, Configs};
-use crate::error::{Error, Result};
-use crate::http::want::Form;
-use crate::http::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
-use crate::ids::InstanceId;
-use crate::instances::{Instance, miner_urls, streams};
-use crate::logbuf::{Event, Filter, Record};
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::configs::views::notes::Doubts;
+use crate::domain::configs::{ClientVersion, Configs};
+use crate::domain::instances::{Instance, miner_urls, streams};
+use crate::infra::log_store::{Event, Filter, Record};
+use crate::web::negotiation::Form;
+use crate::web::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
 
 /// Records on a page without being asked for more.
 const COUNT: u64 = 100;
@@ -199,7 +199,7 @@ fn record_events(id: InstanceId, records: &[&Record], as_html: bool) -> Vec<SseE
             .filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok())
             .collect();
     }
-    match crate::http::html(&Lines { id, records }) {
+    match crate::web::html(&Lines { id, records }) {
         Ok(html) => vec![SseEvent::default().id(last.seq.to_string()).data(appended(&html))],
         Err(_) => Vec::new(),
     }

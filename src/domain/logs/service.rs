@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
-use crate::instances::{Instance, Instances};
-use crate::logbuf::{Filter, Follower, Hub, Page};
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::{Instance, Instances};
+use crate::infra::log_store::{Filter, Follower, Hub, Page};
 
 /// Everything that can be done with logs; cheap to clone.
 #[derive(Clone, Debug)]

@@ -5,17 +5,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::service::Place;
-use crate::clock::Timestamp;
-use crate::configs::views::notes::Doubts;
-use crate::configs::views::revisions::Change;
-use crate::configs::{ClientVersion, Comparison, Difference};
-use crate::http::Frame;
-use crate::ids::InstanceId;
-use crate::instances::{Instance, size_words};
-use crate::logbuf::ansi::{self, Span};
-use crate::logbuf::record::SHOWN_MAX;
-use crate::logbuf::{Filter, Level, Page, Record};
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::domain::configs::views::notes::Doubts;
+use crate::domain::configs::views::revisions::Change;
+use crate::domain::configs::{ClientVersion, Comparison, Difference};
+use crate::domain::instances::{Instance, size_words};
+use crate::infra::log_store::ansi::{self, Span};
+use crate::infra::log_store::record::SHOWN_MAX;
+use crate::infra::log_store::{Filter, Level, Page, Record};
 use crate::view;
+use crate::web::Frame;
 
 impl Record {
     /// The time of day in the machine's own zone, to the millisecond; empty if the record has no time.

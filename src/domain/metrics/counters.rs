@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::keeper::protocol::Lines;
-use crate::sampling::monitoring::{ClientChannel, Reading, ServerChannel};
+use crate::programs::jd_client::monitoring::{ClientChannel, Reading, ServerChannel};
 
 /// Series of so many miners are kept for each instance; further ones count in the sums only.
 const MINERS: usize = 64;
@@ -349,5 +349,4 @@ fn float_of(count: usize) -> f64 {
 }
 
 #[cfg(test)]
-#[path = "counting_tests.rs"]
 mod tests;

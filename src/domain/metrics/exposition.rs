@@ -15,10 +15,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::model::metric;
-use crate::clock::Timestamp;
-use crate::ids::InstanceId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::infra::procfs::Process;
 use crate::keeper::machine::State;
-use crate::sampling::procfs::Process;
 
 /// Reasons that are told of an instance's rejected or refused shares, the most frequent ones: a pool may word them as it likes.
 const MOST_REASONS: usize = 32;

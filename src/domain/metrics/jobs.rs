@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::queries::Level;
-use super::queries::settling;
+use super::queries::rollup;
 use super::range::Keep;
-use crate::clock::Timestamp;
-use crate::db::{Db, WriteMode};
-use crate::schedule::Schedule;
+use crate::base::clock::Timestamp;
+use crate::infra::db::{Db, WriteMode};
+use crate::infra::schedule::Schedule;
 
 /// Every night at a quarter past three, UTC.
 const NIGHTLY: &str = "0 15 3 * * *";
@@ -22,13 +22,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The database cannot be written; what was removed by then stays removed.
-pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::error::Result<()> {
+pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::base::error::Result<()> {
     let levels = [(Level::Raw, keep.raw), (Level::Minute, keep.minutes), (Level::Hour, keep.hours), (Level::Day, keep.hours)];
     for (level, kept) in levels {
         let before = now - kept;
         let mut after = 0;
         while let Some(next) =
-            db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::forget(c, level, before, after, ROWS)?)).await?
+            db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::forget(c, level, before, after, ROWS)?)).await?
         {
             after = next;
             tokio::time::sleep(PAUSE).await;
@@ -56,7 +56,7 @@ fn now() -> i64 {
     Timestamp::now().0.div_euclid(1000)
 }
 
-fn say(result: crate::error::Result<()>) {
+fn say(result: crate::base::error::Result<()>) {
     if let Err(e) = result {
         tracing::warn!(error = %e, "old metrics could not be forgotten; it is tried again next night");
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::ids::InstanceId;
-use crate::sampling::monitoring::Reading;
+use crate::base::ids::InstanceId;
+use crate::programs::jd_client::monitoring::Reading;
 
 /// The newest figures of an instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,7 +94,7 @@ pub(super) fn counts(reading: &Reading) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampling::monitoring::{Client, ClientChannel};
+    use crate::programs::jd_client::monitoring::{Client, ClientChannel};
 
     #[test]
     fn figures_stand_still_since_a_share_was_last_counted_whatever_the_monitorings_age() {

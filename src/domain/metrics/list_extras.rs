@@ -4,12 +4,12 @@ use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection;
 
 use super::average::{RecentHashrate, WINDOW};
-use super::counting::Samples;
+use super::counters::Samples;
 use super::queries::{self, Level};
 use super::range::{self, Marks, Spacing};
-use crate::chart::sparkline;
-use crate::ids::InstanceId;
-use crate::instances::Glance;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Glance;
+use crate::infra::chart::sparkline;
 
 /// What the small drawing shows, and the distance of its points, seconds.
 const SPARK: i64 = 6 * 3600;

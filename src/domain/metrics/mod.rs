@@ -17,29 +17,29 @@
 //! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
 //! * `scraping`: the figures of all instances at once. `exposition`: these as Prometheus reads them.
 
-mod answers;
-mod asked;
 mod average;
-mod board;
-mod counting;
-pub mod documented;
+mod counters;
 mod exposition;
-mod glancing;
 mod jobs;
-mod measured;
+mod latest;
+mod list_extras;
 pub mod model;
+pub mod openapi;
+mod page_builder;
 mod queries;
+mod query_params;
 mod range;
+mod responses;
 pub mod routes;
 mod sampler;
-mod scraping;
+mod samples;
+mod scrape;
 mod service;
-mod taking;
 mod uptime;
 pub mod views;
 
 pub use jobs::{forget, forget_nightly};
-pub use measured::{Answered, Board, Measured};
+pub use latest::{Answered, Board, Measured};
 pub use range::Keep;
 pub use sampler::Sampler;
 pub use service::Metrics;

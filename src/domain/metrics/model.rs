@@ -3,7 +3,7 @@
 //! Names are part of the API and never change. A name may end in `:` and a detail, such as the reason of a refusal or a miner's own name:
 //! `shares_rejected:stale-share`, `miner_hashrate:barn.rig1`.
 
-use crate::chart::{Kind, Unit};
+use crate::infra::chart::{Kind, Unit};
 
 /// How the values of a metric are to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,10 @@
 //! What the API's documentation says of metrics.
 
-use super::answers::{Figures, Rows, Summary, TimeSeries, Types, Uptime};
+use super::responses::{Figures, Rows, Summary, TimeSeries, Types, Uptime};
 use super::views::{ComparePage, RANGES};
-use crate::openapi::{CSV, Field, HTML, JSON, Operation, PROGRAMS, STREAM, TEXT, get, list, moment, one_of, shape, text, whole};
+use crate::web::openapi::{
+    CSV, Field, HTML, JSON, Operation, PROGRAMS, STREAM, TEXT, get, list, moment, one_of, shape, text, whole,
+};
 
 fn time() -> Vec<Field> {
     let names: Vec<&str> = RANGES.iter().map(|(name, ..)| *name).collect();

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::model::{metric, title};
 use super::service::{Metrics, Stretch};
 use super::views::{Choice, ComparePage, Drawn, GROUPS, Group, Latest, MetricsPage, MinerRow, SeriesPage};
-use crate::chart::{DISTINCT_LINES, Mark, Unit, format_value};
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::http::Frame;
-use crate::ids::InstanceId;
-use crate::instances::Instance;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Instance;
+use crate::infra::chart::{DISTINCT_LINES, Mark, Unit, format_value};
+use crate::web::Frame;
 
 /// More restarts than this are not marked: they would hide the figures.
 const MARKS: usize = 40;

@@ -4,10 +4,10 @@
 //! moved from the one to the other, and rolled up to minutes, hours and days on the way. So a round of all instances writes a handful of
 //! pages instead of one for each series, which is what SD cards wear out by, and what is read costs the points that are returned.
 
-pub mod present;
-pub mod settling;
+pub mod current;
+pub mod rollup;
 #[cfg(test)]
-mod steps;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +15,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
-use crate::db::statement::Statement;
-use crate::ids::InstanceId;
+use crate::base::ids::InstanceId;
+use crate::infra::db::statement::Statement;
 
 /// Samples stay in the order of their time for so long, seconds.
 pub const WINDOW: i64 = 300;

@@ -5,9 +5,9 @@ use super::queries::Level;
 use super::range::MOST_POINTS;
 use super::service::Stretch;
 use super::views::{Choice, INTERVALS, RANGES};
-use crate::clock::Timestamp;
-use crate::error::{Error, FieldError, Result};
-use crate::http::Params;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError, Result};
+use crate::web::Params;
 
 /// What a moment has to look like.
 pub const MOMENT: &str = "a moment such as 2026-11-22T14:00:00Z";

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use super::service::{self, Point, Row};
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// Samples. Not as a tree of JSON first, which a thousand of them would make large.
 #[derive(JsonSchema, Serialize)]

@@ -12,17 +12,17 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{Rows, Summary, TimeSeries, Types, Uptime};
-use super::asked::{Asked, MOMENT};
-use super::board;
 use super::exposition::Format;
+use super::page_builder;
+use super::query_params::{Asked, MOMENT};
+use super::responses::{Rows, Summary, TimeSeries, Types, Uptime};
 use super::service::{Metrics, Point, Row};
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::http::want::{MetricForms, ScrapeForms, SeriesForms};
-use crate::http::{Form, Frame, Id, Params, Reply, Want, sse};
-use crate::ids::InstanceId;
-use crate::instances::streams::status_part;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::streams::status_part;
+use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
+use crate::web::{Form, Frame, Id, Params, Reply, Want, sse};
 
 /// Points of a series that are answered if neither a limit nor times are given.
 const LIMIT: usize = 50;
@@ -64,7 +64,7 @@ pub async fn show(
         if want.form == Form::EventStream {
             return Ok(follow(board, frame, id, asked, want.asked.fragment).await?);
         }
-        let page = board::page(&board.metrics, frame, id, (asked.choice, asked.stretch), Timestamp::now()).await?;
+        let page = page_builder::page(&board.metrics, frame, id, (asked.choice, asked.stretch), Timestamp::now()).await?;
         return want.respond(&page);
     }
     let metric_type = params.text("metric_type").map(str::to_owned);
@@ -101,7 +101,7 @@ pub async fn compare(
     let chosen = ids.map(|(_, id)| id.parse().map_err(|_| Error::invalid("/ids", "ids must be ids of instances.")));
     let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
     let time = (asked.choice, asked.stretch);
-    want.respond(&board::compare(&board.metrics, frame, (metric_type, chosen), time, Timestamp::now()).await?)
+    want.respond(&page_builder::compare(&board.metrics, frame, (metric_type, chosen), time, Timestamp::now()).await?)
 }
 
 /// `GET /metrics/{id}/latest`.
@@ -140,7 +140,7 @@ pub async fn timeseries(
     params: Params,
 ) -> Reply {
     let (id, name) = named(&path)?;
-    let names = board::names(name, params.text("with"));
+    let names = page_builder::names(name, params.text("with"));
     let asked = Asked::read(params, Timestamp::now(), "24h")?;
     match want.form {
         Form::Csv => Ok(csv_of(&board.metrics, id, names.1, asked).await?),
@@ -150,7 +150,7 @@ pub async fn timeseries(
         }
         _ => {
             let time = (asked.choice, asked.stretch);
-            want.respond(&board::series_page(&board.metrics, frame, id, names, time, Timestamp::now()).await?)
+            want.respond(&page_builder::series_page(&board.metrics, frame, id, names, time, Timestamp::now()).await?)
         }
     }
 }
@@ -158,7 +158,7 @@ pub async fn timeseries(
 /// `GET /metrics/{id}/{type}/timeseries.csv`: the same as a file, since a browser's link cannot say `Accept: text/csv`.
 pub async fn csv(State(board): State<Board>, Path(path): Path<HashMap<String, String>>, params: Params) -> Reply {
     let (id, name) = named(&path)?;
-    let names = board::names(name, params.text("with"));
+    let names = page_builder::names(name, params.text("with"));
     let asked = Asked::read(params, Timestamp::now(), "24h")?;
     Ok(csv_of(&board.metrics, id, names.1, asked).await?)
 }
@@ -173,9 +173,9 @@ pub async fn chart(
     let (id, name) = named(&path)?;
     let width = u32::try_from(params.number("width", 160..=4000, 900)).unwrap_or(900);
     let height = u32::try_from(params.number("height", 80..=2000, 280)).unwrap_or(280);
-    let names = board::names(name, params.text("with"));
+    let names = page_builder::names(name, params.text("with"));
     let asked = Asked::read(params, Timestamp::now(), "24h")?;
-    let group = board::group(&board.metrics, id, names, &asked.choice, asked.stretch, Timestamp::now()).await?;
+    let group = page_builder::group(&board.metrics, id, names, &asked.choice, asked.stretch, Timestamp::now()).await?;
     Ok(svg_file(group.chart(width, height).standalone("chart"), &headers, board.metrics.interval_s()))
 }
 
@@ -287,8 +287,8 @@ async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, l
         (asked.choice.from, asked.choice.to) = (from, now);
         (asked.stretch.from, asked.stretch.to) = (from, now);
     }
-    let page = board::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
-    let html = crate::http::html(&page.as_charts()).map_err(Error::internal)?;
+    let page = page_builder::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
+    let html = crate::web::html(&page.as_charts()).map_err(Error::internal)?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
     Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }
@@ -301,7 +301,7 @@ async fn figures(board: &Board, id: InstanceId) -> Result<SseEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chart::{PAGE_RULES, STYLE};
+    use crate::infra::chart::{PAGE_RULES, STYLE};
     use miniscript::bitcoin::hashes::{Hash as Digest, sha256};
 
     fn base64(bytes: &[u8]) -> String {
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(base64(b"light w"), "bGlnaHQgdw==");
         let hash = base64(&<sha256::Hash as Digest>::hash(STYLE.as_bytes()).to_byte_array());
         assert!(CHART_POLICY.contains(&format!("'sha256-{hash}'")), "the hash of the style is {hash}");
-        assert!(include_str!("../../static/app.css").contains(PAGE_RULES));
+        assert!(include_str!("../../../static/app.css").contains(PAGE_RULES));
     }
 
     #[test]

@@ -8,22 +8,22 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::glancing;
-use super::measured::Board;
+use super::latest::Board;
+use super::list_extras;
 use super::model::{Measure, metric};
 use super::queries;
-use super::queries::settling;
-use super::scraping::fresh_seconds;
-use super::taking::{Looked, Watched};
-use crate::clock::Timestamp;
-use crate::db::{Db, WriteMode};
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
-use crate::instances::{Glance, Instance, Instances};
+use super::queries::rollup;
+use super::samples::{Looked, Watched};
+use super::scrape::fresh_seconds;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::{Glance, Instance, Instances};
+use crate::infra::db::{Db, WriteMode};
+use crate::infra::log_store::count::count;
+use crate::infra::procfs;
 use crate::keeper::machine::State;
-use crate::logbuf::count::count;
-use crate::sampling::monitoring::Monitoring;
-use crate::sampling::procfs;
+use crate::programs::jd_client::monitoring::Monitoring;
 
 /// So many instances are asked at a time.
 const AT_A_TIME: usize = 8;
@@ -138,7 +138,7 @@ impl Sampler {
             let watched = self.watched.entry(id).or_default();
             before.push((id, watched.baseline.clone(), watched.glance.clone()));
             let taken = watched.take(looked, now);
-            glancing::update(&mut watched.glance, &taken);
+            list_extras::update(&mut watched.glance, &taken);
             watched.remember(&taken, now, interval_s);
             if watched.baseline != before[before.len() - 1].1 {
                 baselines.push((id, serde_json::to_string(&watched.baseline).map_err(Error::internal)?));
@@ -181,7 +181,7 @@ impl Sampler {
     async fn draw(&mut self, now: i64) -> Result<()> {
         for (id, watched) in &mut self.watched {
             let id = *id;
-            watched.glance = self.db.read(move |c| Ok(glancing::draw(c, id, now)?)).await?;
+            watched.glance = self.db.read(move |c| Ok(list_extras::draw(c, id, now)?)).await?;
         }
         self.show(now);
         Ok(())
@@ -196,7 +196,7 @@ impl Sampler {
         let stored = self.db.read(move |c| {
             let mut stored = Vec::new();
             for id in new {
-                stored.push((id, queries::baseline(c, id)?, glancing::recent_hashrate(c, id, now)?));
+                stored.push((id, queries::baseline(c, id)?, list_extras::recent_hashrate(c, id, now)?));
             }
             Ok(stored)
         });
@@ -280,20 +280,20 @@ impl Sampler {
         if window == self.settled {
             return Ok(());
         }
-        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::settle(c, now)?)).await? {}
+        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::settle(c, now)?)).await? {}
         loop {
             let mut after = 0;
-            while let Some(last) = self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(settling::roll(c, now, after)?)).await? {
+            while let Some(last) = self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::roll(c, now, after)?)).await? {
                 after = last;
             }
-            if self.db.read(move |c| Ok(settling::is_rolled(c, now)?)).await? {
+            if self.db.read(move |c| Ok(rollup::is_rolled(c, now)?)).await? {
                 break;
             }
         }
         self.settled = window;
         self.draw(now).await?;
         for _ in 0..LOST_STEPS {
-            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(settling::forget_lost(c, LOST_ROWS)?)).await? {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::forget_lost(c, LOST_ROWS)?)).await? {
                 break;
             }
         }
@@ -301,7 +301,7 @@ impl Sampler {
         if day != self.swept {
             self.swept = day;
             // Series may be gone that are known by number here.
-            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(settling::forget_empty(c)?)).await? > 0 {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::forget_empty(c)?)).await? > 0 {
                 self.ids.clear();
             }
         }

@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::average::RecentHashrate;
-use super::counting::{Baseline, ProcessMark, Samples};
-use super::measured::{Answered, Measured, Watch, counts};
-use super::scraping::fresh_seconds;
-use crate::instances::{Glance, Instance};
+use super::counters::{Baseline, ProcessMark, Samples};
+use super::latest::{Answered, Measured, Watch, counts};
+use super::scrape::fresh_seconds;
+use crate::domain::instances::{Glance, Instance};
+use crate::infra::log_store::count::LineCounts;
+use crate::infra::procfs::{self, Process};
+use crate::keeper::level::Level;
 use crate::keeper::protocol::Lines;
-use crate::logbuf::count::LineCounts;
-use crate::logbuf::level::Level;
-use crate::sampling::monitoring::{Fault, Reading};
-use crate::sampling::procfs::{self, Process};
+use crate::programs::jd_client::monitoring::{Fault, Reading};
 
 /// What the sampler remembers of an instance between two rounds.
 #[derive(Debug, Default)]

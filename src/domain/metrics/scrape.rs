@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::counting;
+use super::counters;
 use super::exposition::{self, Client, Format, Manager};
-use super::queries::present;
+use super::queries::current;
 use super::service::Metrics;
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::ids::InstanceId;
-use crate::instances::Instance;
-use crate::sampling::procfs;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Instance;
+use crate::infra::procfs;
 
 /// The newest round counts as present for so many intervals, and never for less than so many seconds.
 const PRESENT_ROUNDS: i64 = 3;
@@ -30,12 +30,12 @@ impl Metrics {
         let (stored, readings) = self
             .db
             .read(move |c| {
-                let readings = round.map_or_else(|| Ok(Vec::new()), |at| present::readings(c, at))?;
-                Ok((present::baselines(c)?, readings))
+                let readings = round.map_or_else(|| Ok(Vec::new()), |at| current::readings(c, at))?;
+                Ok((current::baselines(c)?, readings))
             })
             .await?;
         let mut totals: HashMap<InstanceId, Values> =
-            stored.into_iter().map(|(id, state)| (id, counting::totals(&state))).collect();
+            stored.into_iter().map(|(id, state)| (id, counters::totals(&state))).collect();
         let mut present: HashMap<InstanceId, Values> = HashMap::new();
         for (id, name, value) in readings {
             present.entry(id).or_default().insert(name, value);

@@ -7,18 +7,18 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::sync::watch;
 
-use super::answers::Figures;
-use super::counting;
-use super::measured::{Board, Measured};
+use super::counters;
+use super::latest::{Board, Measured};
 use super::model::{Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Sample, Series};
 use super::range::{self, Keep, Marks, Spacing};
-use super::scraping::is_present;
-use crate::clock::Timestamp;
-use crate::db::{Db, WriteMode};
-use crate::error::Result;
-use crate::ids::InstanceId;
-use crate::instances::{Instance, Instances};
+use super::responses::Figures;
+use super::scrape::is_present;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::{Instance, Instances};
+use crate::infra::db::{Db, WriteMode};
 
 /// A series that has not had a sample for so long when its instance had is not among the latest, seconds.
 const LATEST: i64 = 300;
@@ -233,7 +233,7 @@ impl Metrics {
                 let newest = latest.iter().map(|(_, sample)| sample.at).max();
                 let is_late = |at: i64| newest.is_some_and(|newest| newest - at > LATEST);
                 let values = latest.into_iter().filter(|(_, sample)| !is_late(sample.at));
-                let totals = queries::baseline(c, id)?.map(|state| counting::totals(&state)).unwrap_or_default();
+                let totals = queries::baseline(c, id)?.map(|state| counters::totals(&state)).unwrap_or_default();
                 let metrics = values.map(|(name, sample)| (name, sample.value)).collect();
                 Ok(Figures { metrics, totals, timestamp: newest.map(moment) })
             })

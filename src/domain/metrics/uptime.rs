@@ -2,9 +2,9 @@
 
 use super::service::Metrics;
 use super::views::Choice;
-use crate::clock::{Timestamp, spoken};
-use crate::error::Result;
-use crate::ids::InstanceId;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
 
 /// For how much of a stretch of time an instance was running.
 #[derive(Clone, Copy, Debug, PartialEq)]

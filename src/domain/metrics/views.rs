@@ -6,16 +6,16 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::answers::Figures;
 use super::model::{Measure, metric, title};
+use super::responses::Figures;
 use super::service::{Point, Points, Row, Summary};
 use super::uptime::RunningShare;
-use crate::chart::{Chart, Kind, Line, Mark, Unit, format_value};
-use crate::clock::{Timestamp, spoken};
-use crate::http::Frame;
-use crate::ids::InstanceId;
-use crate::instances::Instance;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Instance;
+use crate::infra::chart::{Chart, Kind, Line, Mark, Unit, format_value};
 use crate::view;
+use crate::web::Frame;
 
 /// Stretches of time to choose from: as in an address, for people, seconds.
 pub const RANGES: [(&str, &str, i64); 6] = [
@@ -316,12 +316,12 @@ pub struct SeriesPage {
     pub time_series: Vec<Point>,
 }
 
-impl crate::http::View for SeriesPage {
+impl crate::web::View for SeriesPage {
     /// Beside the whole the figures alone, for whichever chart of a page asks for them.
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
         match name {
-            "main" => Some(crate::http::html(&self.as_main())),
-            name if name.starts_with("figures") => Some(crate::http::html(&self.as_figures())),
+            "main" => Some(crate::web::html(&self.as_main())),
+            name if name.starts_with("figures") => Some(crate::web::html(&self.as_figures())),
             _ => None,
         }
     }
@@ -386,5 +386,4 @@ pub struct Latest {
 }
 
 #[cfg(test)]
-#[path = "views_tests.rs"]
 mod tests;

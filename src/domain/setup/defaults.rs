@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::answers::{Answers, Change};
 use super::node::{NodeSocket, Standing};
+use super::responses::{Answers, Change};
 use super::service::{Setup, Setups};
 use super::step::Step;
-use super::whole::listeners;
-use crate::error::Result;
+use super::validate::listeners;
+use crate::base::error::Result;
 
 /// What a first instance is called, if nobody says otherwise.
 const USUAL_NAME: &str = "home";

@@ -6,11 +6,11 @@ use serde_json::Value;
 use std::net::SocketAddr;
 
 use super::service::Setups;
-use super::whole::{Judged, Whole, seen_from_the_body};
-use crate::configs::{Draft, lacking};
-use crate::error::{Error, FieldError, Result};
-use crate::ids::{ConfigId, InstanceId, SetupId};
-use crate::instances::{Instance, Wishes, miner_urls};
+use super::validate::{Judged, Whole, seen_from_the_body};
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::{ConfigId, InstanceId, SetupId};
+use crate::domain::configs::{Draft, lacking};
+use crate::domain::instances::{Instance, Wishes, miner_urls};
 use crate::keeper::machine::State;
 
 /// A setup that is gone through page by page goes on.

@@ -14,18 +14,18 @@
 //! * `service`, `proposals`, `making`: the use cases; what a step proposes; the end of it, which saves, makes and starts.
 //! * `node`, `reach`: is there a node, does somebody listen. They connect and say nothing.
 
-mod answers;
-pub mod documented;
-mod known;
-mod making;
+mod defaults;
+mod finish;
 mod node;
-mod proposals;
+pub mod openapi;
+mod pool_list;
+mod probe;
 mod queries;
-mod reach;
+mod responses;
 pub mod routes;
 mod service;
 mod step;
+mod validate;
 mod views;
-mod whole;
 
 pub use service::Setups;

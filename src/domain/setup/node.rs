@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use crate::configs::BitcoinNetwork;
+use crate::domain::configs::BitcoinNetwork;
 
 /// A socket's path has room for 107 bytes.
 const LONGEST_PATH: usize = 107;

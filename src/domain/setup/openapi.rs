@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::making::{Begun, Made};
+use super::finish::{Begun, Made};
 use super::step::Step;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
-use crate::configs::{Mode, Verdict};
-use crate::http::Told;
-use crate::openapi::{Operation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text};
+use crate::domain::configs::{Mode, Verdict};
+use crate::web::Told;
+use crate::web::openapi::{Operation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text};
 
 /// The operations.
 #[must_use]

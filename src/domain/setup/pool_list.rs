@@ -8,8 +8,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use crate::configs::BitcoinNetwork;
-use crate::files::open_regular;
+use crate::base::files::open_regular;
+use crate::domain::configs::BitcoinNetwork;
 
 /// A pool of the list.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ struct File {
 const LARGEST: u64 = 1024 * 1024;
 
 static POOLS: LazyLock<Vec<KnownPool>> = LazyLock::new(|| {
-    let file: File = toml::from_str(include_str!("../../data/pools.toml")).expect("the list of pools was read by a test");
+    let file: File = toml::from_str(include_str!("../../../data/pools.toml")).expect("the list of pools was read by a test");
     file.pool
 });
 
@@ -157,7 +157,7 @@ fn check(pools: &[KnownPool]) -> Result<(), String> {
         if pool.jds_address.is_some() != pool.jds_port.is_some() {
             return wrong("jds_address and jds_port go together.".into());
         }
-        if let Err(fault) = crate::keys::parse_public_key(&pool.authority_pubkey) {
+        if let Err(fault) = crate::domain::keys::parse_public_key(&pool.authority_pubkey) {
             return wrong(format!("authority_pubkey: {fault}"));
         }
     }
@@ -174,7 +174,12 @@ mod tests {
         check(&known.pools).unwrap();
         assert!(known.pools.iter().any(KnownPool::declares) && known.pools.is_sorted_by_key(|pool| !pool.declares()));
         for pool in &known.pools {
-            assert_eq!(crate::keys::parse_public_key(&pool.authority_pubkey).unwrap(), pool.authority_pubkey, "{}", pool.id);
+            assert_eq!(
+                crate::domain::keys::parse_public_key(&pool.authority_pubkey).unwrap(),
+                pool.authority_pubkey,
+                "{}",
+                pool.id
+            );
             assert!(pool.note.ends_with('.') && pool.source.contains('/'), "{pool:?}");
             assert_eq!(known.get(&pool.id), Some(pool));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::node;
-use crate::configs::{ClientConfig, TemplateProvider};
+use crate::domain::configs::{ClientConfig, TemplateProvider};
 
 /// So long whoever looks at the review waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(1500);

@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
-use crate::clock::Timestamp;
-use crate::db::schema::setups;
-use crate::ids::{InstanceId, SetupId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{InstanceId, SetupId};
+use crate::infra::db::schema::setups;
 
 /// A row of `setups`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::known::KnownPool;
+use super::pool_list::KnownPool;
 use super::step::Step;
-use crate::configs::{BitcoinNetwork, Mode};
-use crate::keys::without_secret_keys;
+use crate::domain::configs::{BitcoinNetwork, Mode};
+use crate::domain::keys::without_secret_keys;
 
 /// Pools that can be entered.
 const MOST_POOLS: usize = 16;
@@ -189,7 +189,7 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setup::known;
+    use crate::domain::setup::pool_list;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
         list.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn rows_of_pools_are_added_moved_and_removed() {
         let mut answers = Answers::default();
-        let known = known::built_in();
+        let known = pool_list::built_in();
         let sri = known.get("sri");
         answers.take_over(
             Step::Pools,

@@ -6,22 +6,22 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
-use super::answers::Answers;
-use super::known::KnownPools;
-use super::making::{Actor, Begun};
+use super::finish::{Actor, Begun};
+use super::pool_list::KnownPools;
+use super::responses::Answers;
 use super::service::{Next, Setup, Setups};
 use super::step::Step;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
-use crate::configs::routes::author;
-use crate::configs::{Findings, Verdict};
-use crate::error::{Error, FieldError, Result};
-use crate::http::extract::{MOST_UNKNOWN, unknown_field};
-use crate::http::want::{Form, Offer};
-use crate::http::{Caller, Done, Frame, Id, Input, PageOrStream, Params, Problem, Reply, Told, Want, html, sse};
-use crate::ids::{InstanceId, SetupId};
-use crate::instances::Instance;
-use crate::instances::streams::changes_of;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::{InstanceId, SetupId};
+use crate::domain::configs::routes::author;
+use crate::domain::configs::{Findings, Verdict};
+use crate::domain::instances::Instance;
+use crate::domain::instances::streams::changes_of;
+use crate::web::extract::{MOST_UNKNOWN, unknown_field};
+use crate::web::negotiation::{Form, Offer};
+use crate::web::{Caller, Done, Frame, Id, Input, PageOrStream, Params, Problem, Reply, Told, Want, html, sse};
 
 /// The query parameter of a page that a rejected form leads back to: it shows what is wrong.
 const REJECTED: &str = "rejected";

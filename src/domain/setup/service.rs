@@ -9,20 +9,20 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{Action, Answers, Change};
-use super::known::{self, KnownPools};
-use super::making::{Actor, Made};
+use super::finish::{Actor, Made};
 use super::node::{self, NodeSocket};
+use super::pool_list::{self, KnownPools};
+use super::probe::{self, Tried};
 use super::queries::{self, Row};
-use super::reach::{self, Tried};
+use super::responses::{Action, Answers, Change};
 use super::step::Step;
-use super::whole::{Judged, Whole, field_of};
-use crate::clock::Timestamp;
-use crate::configs::{ClientConfig, Configs, Findings, lacking};
-use crate::db::Db;
-use crate::error::{Error, FieldError, Result};
-use crate::ids::{InstanceId, SetupId};
-use crate::instances::{Instances, Program};
+use super::validate::{Judged, Whole, field_of};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::{InstanceId, SetupId};
+use crate::domain::configs::{ClientConfig, Configs, Findings, lacking};
+use crate::domain::instances::{Instances, Program};
+use crate::infra::db::Db;
 
 /// What nobody has worked on for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -104,7 +104,7 @@ impl Setups {
     /// A fault of ours.
     pub async fn pools(&self) -> Result<KnownPools> {
         let path = self.pools.clone();
-        let known = tokio::task::spawn_blocking(move || known::read(&path)).await.map_err(Error::internal)?;
+        let known = tokio::task::spawn_blocking(move || pool_list::read(&path)).await.map_err(Error::internal)?;
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         if *complained != known.problem {
             if let Some(problem) = &known.problem {
@@ -317,7 +317,7 @@ impl Setups {
     pub async fn preview(&self, answers: &Answers) -> Result<Option<(ClientConfig, Vec<Tried>)>> {
         let whole = Whole::of_answers(answers, Step::Review, &self.configs.starting().await?);
         let Some(config) = whole.judge().config else { return Ok(None) };
-        let tried = reach::try_all(&config).await;
+        let tried = probe::try_all(&config).await;
         Ok(Some((config, tried)))
     }
 

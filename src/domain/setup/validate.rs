@@ -5,14 +5,14 @@
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::answers::Answers;
-use super::known::KnownPools;
+use super::pool_list::KnownPools;
+use super::responses::Answers;
 use super::step::Step;
-use crate::configs::{
+use crate::base::error::{Error, FieldError, Result};
+use crate::domain::configs::{
     Accepted, BitcoinNetwork, ClientConfig, Findings, Mode, check_name, form_name, form_to_value, read, reward_script,
 };
-use crate::error::{Error, FieldError, Result};
-use crate::keys::without_secret_keys;
+use crate::domain::keys::without_secret_keys;
 
 /// Members of a program's body, and what they are in a configuration.
 const MEMBERS: [(&str, &str); 7] = [

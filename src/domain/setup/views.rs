@@ -8,20 +8,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::labels::{label, place_of};
-use super::answers::Answers;
-use super::known::{KnownPool, KnownPools};
 use super::node::{NodeSocket, Standing};
-use super::reach::Tried;
+use super::pool_list::{KnownPool, KnownPools};
+use super::probe::Tried;
+use super::responses::Answers;
 use super::service::Setup;
 use super::step::Step;
-use super::whole::field_of;
-use crate::clock::{Timestamp, spoken};
-use crate::configs::views::form::Field;
-use crate::configs::views::notes::FieldNotes;
-use crate::configs::{BitcoinNetwork, ClientConfig, Findings, Mode, TemplateProvider};
-use crate::error::FieldError;
-use crate::http::Frame;
-use crate::ids::{InstanceId, SetupId};
+use super::validate::field_of;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::FieldError;
+use crate::base::ids::{InstanceId, SetupId};
+use crate::domain::configs::views::form::Field;
+use crate::domain::configs::views::notes::FieldNotes;
+use crate::domain::configs::{BitcoinNetwork, ClientConfig, Findings, Mode, TemplateProvider};
+use crate::web::Frame;
 
 /// A step in the row at the top of each page.
 struct Place {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::model::{Asset, Release};
 use super::tags::{asset_name, is_name};
-use crate::verify::digest_of;
+use crate::infra::verify::digest_of;
 
 /// Notes are kept up to here, bytes.
 const NOTES: usize = 32 * 1024;

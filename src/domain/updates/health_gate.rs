@@ -4,12 +4,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::model::Gate;
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::health::Health;
-use crate::health::model::{Check, Checked, Grade};
-use crate::ids::InstanceId;
-use crate::instances::{Event, Instance, Instances, KEEPER_LOST};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::InstanceId;
+use crate::domain::health::Health;
+use crate::domain::health::model::{Check, Checked, Grade};
+use crate::domain::instances::{Event, Instance, Instances, KEEPER_LOST};
 use crate::keeper::machine::State;
 
 /// Between two looks.

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::model::{Job, Stage};
 use super::queries;
-use crate::clock::Timestamp;
-use crate::db::Db;
-use crate::error::{Error, Result};
-use crate::ids::JobId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::JobId;
+use crate::infra::db::Db;
 
 /// Progress is told so often at most.
 const TELL: Duration = Duration::from_millis(200);

@@ -5,15 +5,15 @@ use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
-use super::checking::News;
-use super::installing::{Order, With};
+use super::install::{Order, With};
 use super::model::{Installed, Job, Stage, Task};
+use super::release_check::News;
 use super::service::Updates;
 use super::settings::Wanted;
-use crate::clock::Timestamp;
-use crate::error::Result;
-use crate::notices::ManagerNotice;
-use crate::schedule::Schedule;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::infra::notices::ManagerNotice;
+use crate::infra::schedule::Schedule;
 
 /// Every day at an hour at which few others ask, UTC.
 const DAILY: &str = "0 37 4 * * *";

@@ -9,31 +9,31 @@
 //! * `switch`: instances from one version to another, one after the other; `gate`: whether one has come up well; `going_back`: what is done if not.
 //! * `board`: the piece of work under way. `service`: the use cases, those of `installing`, of `planning` a switch and of `taking_over` among them; `receiving`: files that come with a request; `orders`: what is asked for. `checking`: what is new. `calendar`: what happens by itself.
 
-mod answers;
-mod board;
-mod calendar;
-mod checking;
-pub mod documented;
-mod gate;
 mod github;
-mod going_back;
+mod health_gate;
+mod job_tracker;
+mod jobs;
+pub mod openapi;
+mod release_check;
+mod responses;
+mod revert;
+
 mod install;
-mod installing;
 pub mod model;
-mod obtain;
-mod orders;
-mod planning;
+mod plan;
 mod queries;
-mod receiving;
+mod recovery;
+mod requests;
 pub mod routes;
 mod service;
 mod settings;
+mod source;
 mod store;
 mod switch;
 mod tags;
-mod taking_over;
+mod upload;
 pub mod views;
 
-pub use calendar::begin;
+pub use jobs::begin;
 pub use service::{Place, Updates};
 pub use tags::client_of_tag;

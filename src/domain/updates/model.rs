@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tags::{client_of_tag, order_of_tag};
-use crate::clock::Timestamp;
-use crate::configs::ClientVersion;
-use crate::ids::{InstanceId, JobId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{InstanceId, JobId};
+use crate::domain::configs::ClientVersion;
 
 /// A release as its source describes it.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]

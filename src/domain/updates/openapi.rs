@@ -1,11 +1,11 @@
 //! What the API's documentation says of clients and their updates.
 
-use super::answers::{All, Begun, Cancelled, WantedSaved};
-use super::checking::News;
+use super::release_check::News;
+use super::responses::{All, Begun, Cancelled, WantedSaved};
 use super::service::Version;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
-use crate::http::Told;
-use crate::openapi::{
+use crate::web::Told;
+use crate::web::openapi::{
     Field, Operation, PAGE, PAGE_OR_STREAM, PROGRAMS, delete, flag, get, list, one_of, patch, post, text, whole,
 };
 

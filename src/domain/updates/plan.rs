@@ -2,11 +2,11 @@
 
 use super::model::{Gate, Job, Stage, Step, StepState, Switch, Task};
 use super::service::Updates;
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::failpoint;
-use crate::ids::InstanceId;
-use crate::instances::Instance;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::failpoint;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Instance;
 
 impl Updates {
     /// Whether a switch can be begun: every instance that is to go over could be started with the new version.

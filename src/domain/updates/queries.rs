@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::model::{Job, Release};
-use crate::clock::Timestamp;
-use crate::db::schema::{update_jobs, update_state, updates};
-use crate::db::statement::Statement;
-use crate::ids::JobId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::JobId;
+use crate::infra::db::schema::{update_jobs, update_state, updates};
+use crate::infra::db::statement::Statement;
 
 /// A row of `updates`, as programs get it.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]

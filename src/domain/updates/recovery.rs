@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::model::{Job, Stage, StepState, Task};
 use super::queries;
 use super::service::Updates;
-use crate::configs::ClientVersion;
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::domain::configs::ClientVersion;
 use crate::keeper::leftovers;
 
 /// The manager opens its doors after this at the latest.

@@ -4,16 +4,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-use super::calendar::{FAILED_UPDATE, failure};
 use super::github;
+use super::jobs::{FAILED_UPDATE, failure};
 use super::model::{InUse, Release, is_newer, newest};
 use super::queries;
 use super::service::Updates;
 use super::tags::is_name;
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::fetch::{Document, Failed};
-use crate::health::Latest;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::domain::health::Latest;
+use crate::infra::download::{Document, Failed};
 
 /// An answer is as good as new for so long.
 const FRESH: Duration = Duration::from_secs(30);

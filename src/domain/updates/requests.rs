@@ -3,12 +3,12 @@
 use serde_json::Value;
 use std::path::PathBuf;
 
-use super::installing::{Order, With, check_version};
+use super::install::{Order, With, check_version};
 use super::model::Gate;
-use crate::error::{FieldError, Result};
-use crate::http::Input;
-use crate::http::extract::Members;
-use crate::ids::InstanceId;
+use crate::base::error::{FieldError, Result};
+use crate::base::ids::InstanceId;
+use crate::web::Input;
+use crate::web::extract::Members;
 
 /// What is to be installed, and what goes with it.
 ///

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::queries::Known;
 use super::settings::Wanted;
-use crate::ids::JobId;
+use crate::base::ids::JobId;
 
 /// Every release that is known, and every client that was installed otherwise.
 #[derive(Debug, JsonSchema, Serialize)]

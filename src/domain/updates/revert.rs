@@ -1,14 +1,14 @@
 //! The way of one instance back to what it ran before, once it has shown that it does not come up well with the new version, or nobody wants that any more.
 
-use super::board::Ticket;
-use super::gate::{self, Verdict};
+use super::health_gate::{self, Verdict};
+use super::job_tracker::Ticket;
 use super::model::{Gate, Stage, Step, StepState};
 use super::service::Updates;
 use super::switch::{ACTOR, CANCELLED, Cut, RESTART_PATIENCE, insist, is_up, plan, so_far, step_of, told};
-use crate::failpoint;
-use crate::ids::InstanceId;
-use crate::logbuf::Filter;
-use crate::logs::Place;
+use crate::base::failpoint;
+use crate::base::ids::InstanceId;
+use crate::domain::logs::Place;
+use crate::infra::log_store::Filter;
 
 /// Lines of the log of an instance that did not come up.
 const EXCERPT: usize = 15;
@@ -78,7 +78,7 @@ impl Updates {
         }
         let gate = Gate { watch_s: 0, ..plan(&ticket.job())?.gate };
         let verdict = tokio::select! {
-            verdict = insist(ticket, || gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
+            verdict = insist(ticket, || health_gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
             () = ticket.stop().cancelled() => return Err(Cut::Stopped),
         };
         let runs = self.instance(ticket, step.id).await?.and_then(|instance| instance.running_version);
@@ -96,8 +96,8 @@ impl Updates {
     async fn excerpt(&self, id: InstanceId) -> Vec<String> {
         let page = self.logs().page(id, Place::End, Filter::default(), EXCERPT).await;
         let lines = page.map(|(_, page, _)| page.records).unwrap_or_default();
-        let line = |record: crate::logbuf::Record| {
-            let message = crate::logbuf::ansi::plain(&record.message);
+        let line = |record: crate::infra::log_store::Record| {
+            let message = crate::infra::log_store::ansi::plain(&record.message);
             let first: String = message.lines().next().unwrap_or_default().chars().take(300).collect();
             format!("{} {} {first}", record.timestamp.unwrap_or_default(), record.level)
         };

@@ -8,21 +8,21 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
-use super::answers::{All, Begun, Cancelled, WantedSaved};
-use super::checking::News;
-use super::installing::{Order, check_version};
+use super::install::{Order, check_version};
 use super::model::{Gate, Job, Task};
-use super::obtain::find_cargo;
-use super::orders::{chosen, read_gate, read_order};
-use super::receiving;
+use super::release_check::News;
+use super::requests::{chosen, read_gate, read_order};
+use super::responses::{All, Begun, Cancelled, WantedSaved};
 use super::service::{Updates, Version};
+use super::source::find_cargo;
+use super::upload;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
-use crate::clock::Timestamp;
-use crate::error::{Error, FieldError, Result};
-use crate::http::extract::{Fields, Id, MaybeInput, Members};
-use crate::http::want::{Form, Offer, PageOrStream};
-use crate::http::{Done, Frame, Input, Params, Problem, Reply, Told, Want, sse};
-use crate::ids::JobId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, FieldError, Result};
+use crate::base::ids::JobId;
+use crate::web::extract::{Fields, Id, MaybeInput, Members};
+use crate::web::negotiation::{Form, Offer, PageOrStream};
+use crate::web::{Done, Frame, Input, Params, Problem, Reply, Told, Want, sse};
 
 const HERE: &str = "/updates";
 
@@ -108,7 +108,7 @@ fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response 
     let (id, told) = (job.id, updates.follow());
     let event = move |job: Job| {
         if as_html {
-            let html = crate::http::html(&JobPage { frame: frame.clone(), job }.as_job()).ok()?;
+            let html = crate::web::html(&JobPage { frame: frame.clone(), job }.as_job()).ok()?;
             return Some(
                 Event::default().data(format!("<hx-partial hx-target=\"#job\" hx-swap=\"outerMorph\">{html}</hx-partial>")),
             );
@@ -198,9 +198,9 @@ pub async fn upload(State(updates): State<Updates>, want: Want, request: Request
     let job = if media_type.starts_with("multipart/form-data") {
         let form =
             Multipart::from_request(request, &()).await.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
-        receiving::by_form(&updates, form, actor(&want)).await?
+        upload::by_form(&updates, form, actor(&want)).await?
     } else if media_type.starts_with("application/octet-stream") || media_type.starts_with("application/gzip") {
-        receiving::by_body(&updates, request, actor(&want)).await?
+        upload::by_body(&updates, request, actor(&want)).await?
     } else {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -7,21 +7,21 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
+use super::job_tracker::Board;
 use super::model::{InUse, Installed, Job, Origin, Stage, Task, User};
 use super::queries::{self, Known};
 use super::settings::Wanted;
 use super::store::Store;
-use crate::clock::Timestamp;
-use crate::configs::ClientVersion;
-use crate::db::Db;
-use crate::error::{Error, Result};
-use crate::fetch::Fetcher;
-use crate::health::Health;
-use crate::ids::JobId;
-use crate::instances::{Instance, Instances};
-use crate::logs::Logs;
-use crate::notices::ManagerNotices;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::JobId;
+use crate::domain::configs::ClientVersion;
+use crate::domain::health::Health;
+use crate::domain::instances::{Instance, Instances};
+use crate::domain::logs::Logs;
+use crate::infra::db::Db;
+use crate::infra::download::Fetcher;
+use crate::infra::notices::ManagerNotices;
 
 /// Everything that can be done about clients; cheap to clone.
 #[derive(Clone, Debug)]
@@ -265,7 +265,7 @@ impl Updates {
         let (store, path, name) = (self.store().clone(), program.path.clone(), program.name.clone());
         let read = tokio::task::spawn_blocking(move || {
             let manifest = name.as_deref().and_then(|name| store.manifest(name));
-            Ok::<_, std::io::Error>((crate::verify::sha256(&path)?, manifest))
+            Ok::<_, std::io::Error>((crate::infra::verify::sha256(&path)?, manifest))
         });
         let (sha256, manifest) = read.await.map_err(Error::internal)??;
         let source = match (&program.name, &manifest) {

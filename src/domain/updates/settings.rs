@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::http::extract::Members;
-use crate::verify::public_key;
+use crate::base::error::{Error, Result};
+use crate::infra::verify::public_key;
+use crate::web::extract::Members;
 
 /// What the user wants of updates. By default releases are looked for daily and nothing is ever installed.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::model::Manifest;
 use super::tags::is_name;
-use crate::failpoint;
-use crate::instances::program::{CURRENT, NAME, installed};
-use crate::verify::sha256;
+use crate::base::failpoint;
+use crate::domain::instances::program::{CURRENT, NAME, installed};
+use crate::infra::verify::sha256;
 
 const INCOMING: &str = ".incoming";
 const MANIFEST: &str = "manifest.json";
@@ -198,8 +198,8 @@ fn remove_tree(dir: &Path) -> io::Result<()> {
 mod tests {
     use super::super::model::{Origin, Proof};
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::ids::JobId;
+    use crate::base::clock::Timestamp;
+    use crate::base::ids::JobId;
 
     fn manifest(file: &Path, client: &str) -> Manifest {
         Manifest {

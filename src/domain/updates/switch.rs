@@ -7,15 +7,15 @@
 
 use std::time::Duration;
 
-use super::board::Ticket;
-use super::gate::{self, Verdict, length};
+use super::health_gate::{self, Verdict, length};
+use super::job_tracker::Ticket;
 use super::model::{Job, Stage, Step, StepState, Switch};
 use super::service::Updates;
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::failpoint;
-use crate::ids::InstanceId;
-use crate::instances::Instance;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::failpoint;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::Instance;
 use crate::keeper::machine::State;
 
 /// Who acts, for the history.
@@ -172,7 +172,7 @@ impl Updates {
         let step = if is_resumed { step } else { self.begin_step(ticket, at, step, &instance, to).await? };
         let gate = plan(&ticket.job())?.gate;
         let verdict = tokio::select! {
-            verdict = insist(ticket, || gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
+            verdict = insist(ticket, || health_gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
             () = ticket.cancel.cancelled() => Verdict::Bad(CANCELLED.into()),
             () = ticket.stop().cancelled() => return Err(Cut::Stopped),
         };
@@ -191,7 +191,7 @@ impl Updates {
 
     /// Restarts an instance with the new version. What it is about to do stands in the job and in the timeline before.
     async fn begin_step(&self, ticket: &Ticket, at: usize, step: Step, instance: &Instance, to: &str) -> Result<Step, Cut> {
-        let ailing = gate::ailing(&self.health().results(step.id));
+        let ailing = health_gate::ailing(&self.health().results(step.id));
         let begun = Timestamp::now();
         let before = step.before.clone().or(instance.running_version.clone());
         insist(ticket, || {
@@ -233,7 +233,7 @@ impl Updates {
     pub(super) async fn measure(&self, ticket: &Ticket, at: usize, step: &Step) -> Result<(), Cut> {
         let Some(begun) = step.begun_at else { return Ok(()) };
         let events = insist(ticket, || self.instances().history(Some(step.id), None, 50)).await?;
-        if let Some((down, own)) = gate::measured(&events, begun) {
+        if let Some((down, own)) = health_gate::measured(&events, begun) {
             ticket.show(|job| {
                 if let Some(step) = step_of(job, at) {
                     (step.downtime_ms, step.own_start_ms) = (Some(down), Some(own));

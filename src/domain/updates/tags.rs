@@ -3,7 +3,7 @@
 //! Source: `jd_client_sv2 --version` prints the version of its crate; releases of `stratum-mining/sv2-apps` carry the tag of the whole repository. Which
 //! tag carries which crate is in that repository's history and issues (#359, #384, #487, #646).
 
-use crate::configs::ClientVersion;
+use crate::domain::configs::ClientVersion;
 
 /// Which client a release carries, oldest first.
 const TAGS: [(&str, ClientVersion); 12] = [

@@ -9,14 +9,14 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use std::path::PathBuf;
 use tokio::io::AsyncWriteExt;
 
-use super::board::Ticket;
-use super::install::check_room;
-use super::installing::With;
+use super::install::With;
+use super::install::pipeline::check_room;
+use super::job_tracker::Ticket;
 use super::model::{Job, Stage};
-use super::obtain::{Ended, LARGEST};
 use super::service::Updates;
-use crate::error::{Error, FieldError};
-use crate::http::Problem;
+use super::source::{Ended, LARGEST};
+use crate::base::error::{Error, FieldError};
+use crate::web::Problem;
 
 /// A tick in a form has at most so many bytes.
 const TICK: usize = 16;

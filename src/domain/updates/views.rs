@@ -5,16 +5,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
 
-use super::checking::News;
-use super::gate::length;
+use super::health_gate::length;
 use super::model::{Asset, Gate, Installed, Job, Manifest, Release, Stage, Step};
+use super::release_check::News;
 use super::settings::Wanted;
-use crate::clock::{Timestamp, spoken};
-use crate::error::FieldError;
-use crate::http::Frame;
-use crate::ids::InstanceId;
-use crate::instances::{Instance, size_words};
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::FieldError;
+use crate::base::ids::InstanceId;
+use crate::domain::instances::{Instance, size_words};
 use crate::view;
+use crate::web::Frame;
 
 /// `/updates`.
 #[derive(Debug, JsonSchema, Serialize, Template)]

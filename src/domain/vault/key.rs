@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::files::open_regular;
+use crate::base::files::open_regular;
 
 /// The file's name in the data directory.
 pub const KEY_FILE: &str = "secrets.key";

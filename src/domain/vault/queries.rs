@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
-use crate::clock::Timestamp;
-use crate::db::schema::vault;
+use crate::base::clock::Timestamp;
+use crate::infra::db::schema::vault;
 
 /// The proof that a key is the right one, and when the file was written anew; none: nothing was sealed yet.
 pub fn proof(db: &mut Db) -> QueryResult<Option<(String, Option<Timestamp>)>> {

@@ -6,7 +6,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 use super::key::Key;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// What a sealed value begins with. No secret of ours does: keys are base58, channels are JSON objects.
 const MARK: &str = "sealed:1:";

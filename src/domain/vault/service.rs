@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::key::{KEY_FILE, Key, KeyFault};
 use super::queries;
 use super::sealing::Vault;
-use crate::clock::Timestamp;
-use crate::db::{self, Db};
-use crate::error::{Error, Result};
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::infra::db::{self, Db};
 
 /// Seals what of a domain's rows is a secret and still in the clear, and opens the rest to see that it can. Returns how many were in the
 /// clear. Takes databases of every earlier version: a table may not be there yet.

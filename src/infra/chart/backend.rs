@@ -5,7 +5,7 @@
 //!
 //! Must not know: values, times, labels.
 
-use crate::chart::path::{PathData, Point};
+use crate::infra::chart::path::{PathData, Point};
 use plotters::style::RGBColor;
 
 /// What a shape is, written as a colour while plotters draws.

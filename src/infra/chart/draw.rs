@@ -4,11 +4,11 @@
 //!
 //! Must not know: how colours look.
 
-use crate::chart::labels::{self, Frame};
-use crate::chart::scale::ValueAxis;
-use crate::chart::theme::{DASHES, STYLE};
-use crate::chart::trace::{self, Ink, Shape};
-use crate::chart::{Chart, DISTINCT_LINES, Kind, drawable, stretches, time};
+use crate::infra::chart::backend::{self, Ink, Shape};
+use crate::infra::chart::labels::{self, Frame};
+use crate::infra::chart::scale::ValueAxis;
+use crate::infra::chart::theme::{DASHES, STYLE};
+use crate::infra::chart::{Chart, DISTINCT_LINES, Kind, drawable, stretches, time};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::fmt::Write;
@@ -98,7 +98,7 @@ impl<'a> Plot<'a> {
     fn shapes(&self) -> Vec<Shape> {
         let mut svg = String::with_capacity(16 * 1024);
         self.draw(&mut svg).expect("an SVG in memory takes every shape, and the frame is large enough to be divided");
-        trace::shapes(&svg)
+        backend::shapes(&svg)
     }
 
     fn draw<'b>(&self, svg: &'b mut String) -> Drawn<'b> {
@@ -163,12 +163,12 @@ impl<'a> Plot<'a> {
             Ink::Line(number) => {
                 let look = usize::from(number) % DISTINCT_LINES;
                 let class = match shape.form {
-                    trace::Form::Stroke => "",
-                    trace::Form::Area => " a",
-                    trace::Form::Dot => " d",
+                    backend::Form::Stroke => "",
+                    backend::Form::Area => " a",
+                    backend::Form::Dot => " d",
                 };
                 push(out, format_args!("<path class=\"s{look}{class}\""));
-                if shape.form == trace::Form::Stroke && look > 0 {
+                if shape.form == backend::Form::Stroke && look > 0 {
                     push(out, format_args!(" stroke-dasharray=\"{}\"", DASHES[look]));
                 }
                 push(out, format_args!(" d=\"{data}\"/>"));

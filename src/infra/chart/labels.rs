@@ -3,8 +3,8 @@
 //!
 //! Must not know: values, times; it is given finished labels.
 
-use crate::chart::theme::DASHES;
-use crate::chart::{Chart, DISTINCT_LINES, Line};
+use crate::infra::chart::theme::DASHES;
+use crate::infra::chart::{Chart, DISTINCT_LINES, Line};
 use std::fmt::Write;
 
 /// Width of a character in the mean, in pixels at 12 pixels of height. No font is asked: which one it is, is the reader's.
@@ -165,7 +165,7 @@ fn percent(part: f64) -> String {
 
 /// Adds text so that XML reads it as it is; characters that XML has no way to say become `�`.
 pub(super) fn escape(out: &mut String, text: &str) {
-    for character in crate::visible::in_log(text).chars() {
+    for character in crate::base::visible::in_log(text).chars() {
         match character {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

@@ -11,25 +11,23 @@
 //!
 //! Must not know: any domain, HTTP, the database.
 
+mod backend;
 mod draw;
 mod labels;
 mod path;
 mod scale;
-pub mod spark;
+pub mod sparkline;
 pub mod theme;
 mod time;
-mod trace;
-pub mod typed;
-pub mod units;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::base::quantity::{read_value, typed_value};
+pub use crate::base::units::{Unit, format_value};
 use jiff::tz::TimeZone;
-pub use spark::sparkline;
+pub use sparkline::sparkline;
 pub use theme::{PAGE_RULES, STYLE};
-pub use typed::{read_value, typed_value};
-pub use units::{Unit, format_value};
 
 /// How many lines can be told apart. More are drawn, but their looks repeat.
 pub const DISTINCT_LINES: usize = 8;
@@ -108,7 +106,7 @@ impl Chart {
 /// The points that can be drawn: within the range, finite, in order of time.
 fn drawable(points: &[(i64, f64)], from: i64, to: i64) -> Vec<(i64, f64)> {
     let inside = points.iter().filter(|(at, _)| (from..=to).contains(at));
-    let mut kept: Vec<_> = inside.filter_map(|&(at, value)| Some((at, units::clean(value)?))).collect();
+    let mut kept: Vec<_> = inside.filter_map(|&(at, value)| Some((at, crate::base::units::clean(value)?))).collect();
     if !kept.is_sorted_by_key(|point| point.0) {
         kept.sort_by_key(|point| point.0);
     }

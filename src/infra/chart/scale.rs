@@ -2,7 +2,7 @@
 //!
 //! Must not know: pixels, SVG.
 
-use crate::chart::{Kind, Unit};
+use crate::infra::chart::{Kind, Unit};
 
 /// An axis shows at least this part of the largest value, so that noise is not blown up into drama.
 const NARROWEST: f64 = 0.01;

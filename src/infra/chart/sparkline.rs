@@ -2,8 +2,8 @@
 //!
 //! Must not know: units, local time.
 
-use crate::chart::path::PathData;
-use crate::chart::{drawable, stretches};
+use crate::infra::chart::path::PathData;
+use crate::infra::chart::{drawable, stretches};
 
 /// Parts of a pixel that are told apart; finer would only be longer.
 const FINENESS: f64 = 2.0;

@@ -1,7 +1,7 @@
 //! What holds for every chart, and how the axes read.
 
-use crate::chart::scale::ValueAxis;
-use crate::chart::*;
+use crate::infra::chart::scale::ValueAxis;
+use crate::infra::chart::*;
 use proptest::prelude::*;
 
 const MINUTE: i64 = 60_000;
@@ -313,7 +313,7 @@ proptest! {
 
     #[test]
     fn ticks_enclose_what_they_are_for(values in prop::collection::vec(any_value(), 1..5), wanted in 1..9_usize) {
-        let values: Vec<f64> = values.into_iter().filter_map(units::clean).collect();
+        let values: Vec<f64> = values.into_iter().filter_map(crate::base::units::clean).collect();
         prop_assume!(!values.is_empty());
         let (low, high) = (values.iter().copied().fold(f64::MAX, f64::min), values.iter().copied().fold(f64::MIN, f64::max));
         for unit in [Unit::Bytes, Unit::HashesPerSecond, Unit::Percent, Unit::Count, Unit::Seconds] {

@@ -21,11 +21,11 @@ macro_rules! rules {
     };
 }
 
-/// What a page's style sheet needs for [`inline`](crate::chart::Chart::inline) charts. Uses the custom properties `--ink`,
+/// What a page's style sheet needs for [`inline`](crate::infra::chart::Chart::inline) charts. Uses the custom properties `--ink`,
 /// `--soft`, `--line`, `--panel` (the ground), `--accent`, `--good`, `--warn` and `--bad`.
 pub const PAGE_RULES: &str = rules!();
 
-/// What is between `<style>` and `</style>` of every [`standalone`](crate::chart::Chart::standalone) chart, to the byte. A
+/// What is between `<style>` and `</style>` of every [`standalone`](crate::infra::chart::Chart::standalone) chart, to the byte. A
 /// Content-Security-Policy can allow it by its hash.
 pub const STYLE: &str = concat!(
     ".chart{--panel:#fff;--line:#e3dfd8;--ink:#1d2025;--soft:#5d6470;--accent:#b4570a;--good:#1c7c45;--warn:#94650a;",
@@ -36,5 +36,5 @@ pub const STYLE: &str = concat!(
 );
 
 /// Dashes and gaps of the lines, in CSS pixels; the first line is drawn through.
-pub(super) const DASHES: [&str; crate::chart::DISTINCT_LINES] =
+pub(super) const DASHES: [&str; crate::infra::chart::DISTINCT_LINES] =
     ["", "6 3", "2 2", "10 3 2 3", "4 4", "14 4", "6 2 2 2 2 2", "2 5"];

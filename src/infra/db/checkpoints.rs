@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Db;
 use super::writer::WriteMode;
-use crate::error::Result;
+use crate::base::error::Result;
 
 /// From a change to its checkpoint, so that changes in a row share one.
 const DELAY: Duration = Duration::from_millis(300);

@@ -7,9 +7,9 @@ use diesel_migrations::MigrationHarness;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::opening::{OpenError, unknown};
+use super::open::{OpenError, unknown};
 use super::{has_table, integrity};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Puts a copy of the database in the file `path`, as it is at this moment, into the new file `to`, mode 0600. SQLite writes it: one
 /// transaction reads all of it, while others, also other processes, read and write.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::files::open_regular;
+use crate::base::clock::Timestamp;
+use crate::base::files::open_regular;
 
 /// The file's name in the data directory.
 pub const MARKER_FILE: &str = "jd-manager.changes";

@@ -11,7 +11,7 @@ mod checkpoints;
 mod copies;
 mod integrity;
 mod marker;
-mod opening;
+mod open;
 pub mod schema;
 pub mod statement;
 mod writer;
@@ -28,10 +28,10 @@ use tokio::sync::watch;
 
 pub use copies::{change_copy, check_copy, copy, read_copy};
 pub use marker::{LostChanges, MARKER_FILE};
-pub use opening::OpenError;
+pub use open::OpenError;
 pub use writer::WriteMode;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use marker::ChangeMarker;
 use writer::Writer;
 
@@ -96,13 +96,13 @@ impl Db {
         };
 
         let mut connection = SqliteConnection::establish(&url).map_err(|e| unusable(e.to_string()))?;
-        connection.batch_execute(WRITER).map_err(|e| opening::judge(&path, &e.to_string()))?;
-        opening::upgrade(&mut connection, &path, data_dir)?;
-        if let Err(e) = opening::allow_giving_back(&mut connection) {
+        connection.batch_execute(WRITER).map_err(|e| open::judge(&path, &e.to_string()))?;
+        open::upgrade(&mut connection, &path, data_dir)?;
+        if let Err(e) = open::allow_giving_back(&mut connection) {
             // It works without; only its file does not shrink.
             tracing::warn!(error = %e, "the database cannot be written anew now, so its file does not shrink yet");
         }
-        let changes = writer::count_changes(&mut connection).map_err(|e| opening::judge(&path, &e.to_string()))?;
+        let changes = writer::count_changes(&mut connection).map_err(|e| open::judge(&path, &e.to_string()))?;
         drop(connection);
         let writer = Writer::new(pool(1, WRITER), ChangeMarker::open(data_dir, changes));
         Ok(Self { readers: pool(READERS, READER), writer: writer.into(), path: path.as_path().into(), damage: Arc::default() })

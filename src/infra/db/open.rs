@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{copies, integrity};
-use crate::clock::Timestamp;
-use crate::failpoint;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint;
 
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -85,7 +85,7 @@ pub(super) fn upgrade(connection: &mut SqliteConnection, path: &Path, data_dir: 
 }
 
 /// Puts a copy of the database into `backups/`. It gets its name only when it is complete and synced, so a file of that name is never half a copy.
-fn keep_copy(path: &Path, data_dir: &Path) -> crate::error::Result<()> {
+fn keep_copy(path: &Path, data_dir: &Path) -> crate::base::error::Result<()> {
     let dir = data_dir.join("backups");
     fs::create_dir_all(&dir)?;
     for entry in fs::read_dir(&dir)? {

@@ -1,4 +1,4 @@
-use super::opening::MIGRATIONS;
+use super::open::MIGRATIONS;
 use super::*;
 use diesel::sql_types::{Integer, Text};
 use diesel_migrations::MigrationHarness;

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::marker::ChangeMarker;
 use super::{Db, busy, no_connection};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Waiting for writes of this process that come first.
 const TURN: Duration = Duration::from_secs(10);

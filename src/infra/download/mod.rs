@@ -12,8 +12,8 @@ use reqwest::{Client, Response, StatusCode, Url};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::outgoing;
+use crate::base::clock::Timestamp;
+use crate::infra::http_client;
 
 /// A server that sends nothing for so long is given up on.
 const IDLE: Duration = Duration::from_secs(20);
@@ -122,9 +122,9 @@ impl Fetcher {
             host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
         });
         let builder = if is_here {
-            outgoing::plain()
+            http_client::plain()
         } else {
-            let tls = outgoing::tls(outgoing::authorities()).map_err(|e| format!("TLS cannot be set up: {e}"))?;
+            let tls = http_client::tls(http_client::authorities()).map_err(|e| format!("TLS cannot be set up: {e}"))?;
             Client::builder().tls_backend_preconfigured(tls)
         };
         let base = self.base.clone();
@@ -137,7 +137,7 @@ impl Fetcher {
                 attempt.error("it sends on to an address without https")
             }
         });
-        let builder = builder.user_agent(outgoing::USER_AGENT).redirect(follow).connect_timeout(IDLE).read_timeout(IDLE);
+        let builder = builder.user_agent(http_client::USER_AGENT).redirect(follow).connect_timeout(IDLE).read_timeout(IDLE);
         // Questions are rare; by the next one the server would have closed the connection.
         builder.pool_max_idle_per_host(0).build().map_err(|e| e.without_url().to_string())
     }

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::visible;
+use crate::base::visible;
 
 /// A run of text in one style.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::level::{KEEPER_TARGET, Level, header};
-use super::segment;
+use crate::keeper::level::{KEEPER_TARGET, Level, header};
+use crate::keeper::segment;
 
 /// Bytes read at a time.
 const PIECE: usize = 64 * 1024;
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn lines_are_counted_by_level_over_several_files_and_the_keepers_own_left_out() {
         let dir = tempfile::tempdir().unwrap();
-        let log = include_str!("../../tests/data/jd-client/tp_unreachable.log");
+        let log = include_str!("../../../tests/data/jd-client/tp_unreachable.log");
         let note = "2026-11-22T21:28:39.731870Z  WARN jd_manager::keeper: the client ended\n";
         let first = format!("{log}{note}");
         std::fs::write(dir.path().join(segment::file_name(1000)), &first).unwrap();

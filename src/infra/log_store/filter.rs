@@ -4,8 +4,8 @@
 //! Must not know: files, pages, viewers.
 
 use super::ansi;
-use super::level::Level;
 use super::record::{Raw, Record};
+use crate::keeper::level::Level;
 
 /// Which records are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

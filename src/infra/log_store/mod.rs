@@ -16,20 +16,20 @@ pub mod ansi;
 pub mod count;
 pub mod filter;
 pub mod hub;
-pub mod level;
+
 pub mod mask;
 pub mod record;
 mod ring;
-pub mod segment;
+
 pub(crate) mod stream;
 pub mod tail;
 
 #[cfg(test)]
 mod test_writer;
 
+pub use crate::keeper::level::Level;
 pub use filter::Filter;
 pub use hub::{Event, Follower, Hub};
-pub use level::Level;
 pub use mask::SecretMask;
 pub use record::Record;
 pub use tail::{Log, Page};

@@ -11,8 +11,8 @@
 //! Must not know: files, segments, viewers.
 
 use super::ansi;
-use super::level::{self, KEEPER_TARGET, Level};
 use super::mask::{self, SecretMask};
+use crate::keeper::level::{self, KEEPER_TARGET, Level};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::ops::Range;

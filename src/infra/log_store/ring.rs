@@ -110,8 +110,8 @@ pub enum View {
 
 #[cfg(test)]
 mod tests {
-    use super::super::level::Level;
     use super::*;
+    use crate::keeper::level::Level;
 
     fn record(seq: u64, message: &str) -> Arc<Record> {
         let message = message.to_owned();

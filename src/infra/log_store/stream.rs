@@ -3,9 +3,9 @@
 //!
 //! Must not know: records, levels, filters. Everything here blocks on the disk.
 
-use super::level;
 use super::record::CELL;
-use super::segment::{self, Segment};
+use crate::keeper::level;
+use crate::keeper::segment::{self, Segment};
 use std::fs::File;
 use std::io;
 use std::ops::Range;

@@ -558,11 +558,11 @@ impl Iterator for Chunks {
 
 #[cfg(test)]
 mod tests {
-    use super::super::level::Level;
     use super::super::record::CELL;
-    use super::super::segment;
     use super::super::test_writer::{T, Writer, line};
     use super::*;
+    use crate::keeper::level::Level;
+    use crate::keeper::segment;
     use proptest::prelude::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! For tests: writes a log as the keeper does, in segments begun at the ends of lines, the oldest deleted.
 
-use super::segment;
+use crate::keeper::segment;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;

@@ -4,9 +4,9 @@
 //! receivers or for none.
 
 use super::channel::{Security, receivers};
-use super::failed::{self, Failed};
-use super::wire::MailServer;
-use super::wording::{clipped, one_line, within};
+use super::error::{self, Failed};
+use super::smtp_stream::MailServer;
+use super::text::{clipped, one_line, within};
 use super::{Attempt, Message};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, MessageBuilder};
@@ -37,7 +37,7 @@ pub(super) async fn send(
     let mail = written(from, to, message)?;
     let handing_in = handed_in(attempt, server, login, &mail);
     let Ok(handed_in) = timeout_at(attempt.deadline, handing_in).await else {
-        return Err(failed::too_late(&format!("The mail server {}", server.place()), attempt.sender.patience));
+        return Err(error::too_late(&format!("The mail server {}", server.place()), attempt.sender.patience));
     };
     let mut connection = handed_in?;
     // The server has the message, whatever it says now.
@@ -120,7 +120,7 @@ enum Stage {
 /// What it means that a conversation ended early.
 fn refusal(place: &str, stage: Stage, error: &lettre::transport::smtp::Error, secrets: &[String]) -> Failed {
     let said = error.source().map(ToString::to_string).unwrap_or_default();
-    let quote = failed::quote(&said, secrets);
+    let quote = error::quote(&said, secrets);
     let Some(status) = error.status() else {
         if error.is_response() && said == "incomplete response" {
             return Failed::for_now(format!("The mail server {place} closed the connection in the middle. Check the port."));
@@ -134,7 +134,7 @@ fn refusal(place: &str, stage: Stage, error: &lettre::transport::smtp::Error, se
             return Failed::for_good(format!("The mail server {place} cannot take this message{quote}. Check the addresses."));
         }
         // Authorities are a matter of the connection, which stood already.
-        return failed::unconnected(&format!("the mail server {place}"), error, true, secrets);
+        return error::unconnected(&format!("the mail server {place}"), error, true, secrets);
     };
     let words = match (stage, error.is_permanent()) {
         (Stage::Hello, _) => {

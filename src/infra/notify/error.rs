@@ -3,7 +3,7 @@
 //! Knows no kind of channel. Whatever comes from outside is a quotation: cleared of secrets, on one line and short.
 
 use super::addresses::MASK;
-use super::wording::{clipped, one_line};
+use super::text::{clipped, one_line};
 use std::error::Error;
 use std::io;
 use std::iter::successors;

@@ -2,7 +2,7 @@
 //!
 //! Knows HTTP and no kind of channel: what a body means is up to who posted.
 
-use super::failed::{self, Failed};
+use super::error::{self, Failed};
 use super::{Attempt, addresses};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
@@ -39,11 +39,11 @@ impl Attempt<'_> {
             request = request.header(AUTHORIZATION, bearer);
         }
         let response = match timeout_at(self.deadline, request.send()).await {
-            Err(_) => return Err(failed::too_late(&place, self.sender.patience)),
+            Err(_) => return Err(error::too_late(&place, self.sender.patience)),
             // Its words would have the whole address in them, and that of Telegram has the token.
             Ok(Err(error)) => {
                 let error = error.without_url();
-                return Err(failed::unconnected(&place, &error, self.sender.has_authorities, &self.secrets));
+                return Err(error::unconnected(&place, &error, self.sender.has_authorities, &self.secrets));
             }
             Ok(Ok(response)) => response,
         };
@@ -59,7 +59,7 @@ impl Attempt<'_> {
         let place = addresses::place(response.url());
         let (body, is_whole) = self.body(response).await;
         if !is_whole && body.len() < MAX_ANSWER {
-            return Err(failed::too_late(&place, self.sender.patience));
+            return Err(error::too_late(&place, self.sender.patience));
         }
         Ok(serde_json::from_slice(&body).unwrap_or_default())
     }
@@ -90,7 +90,7 @@ impl Attempt<'_> {
         if status.is_redirection() {
             let target = location.and_then(|text| url.join(&text).ok()).map(|target| addresses::masked(target.as_str()));
             let target =
-                target.map_or_else(String::new, |target| format!(" It leads on{}.", failed::quote(&target, &self.secrets)));
+                target.map_or_else(String::new, |target| format!(" It leads on{}.", error::quote(&target, &self.secrets)));
             return Failed::for_good(format!(
                 "{place} answered with a redirect (HTTP status {}), which is not followed.{target} Enter the address where messages \
                  are taken.",
@@ -102,7 +102,7 @@ impl Attempt<'_> {
         if status == StatusCode::TOO_MANY_REQUESTS {
             retry_after = retry_after.or(said.retry_after);
         }
-        let quote = failed::quote(&said.words, &self.secrets);
+        let quote = error::quote(&said.words, &self.secrets);
         let what = match status.as_u16() {
             429 => "It takes no more messages for now; send fewer or wait.",
             500.. => "The fault is on the side of the receiver: look there, if it stays.",

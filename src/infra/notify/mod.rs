@@ -9,20 +9,20 @@
 mod addresses;
 mod channel;
 mod email;
-mod failed;
+mod error;
+mod http;
 mod ntfy;
-mod posting;
+mod smtp_stream;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod text;
 mod webhook;
-mod wire;
-mod wording;
 
 pub use channel::{Channel, Security};
-pub use failed::Failed;
+pub use error::Failed;
 
-use crate::outgoing;
+use crate::infra::http_client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
@@ -148,15 +148,15 @@ impl Default for Sender {
 
 impl Ready {
     fn read(patience: Duration) -> Result<Self, Failed> {
-        Self::trusting(outgoing::authorities(), patience)
+        Self::trusting(http_client::authorities(), patience)
     }
 
     fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, Failed> {
         let has_authorities = !authorities.is_empty();
         let unusable = |error: &dyn std::error::Error| Failed::for_good(format!("TLS cannot be set up: {error}."));
-        let tls = outgoing::tls(authorities).map_err(|error| unusable(&error))?;
+        let tls = http_client::tls(authorities).map_err(|error| unusable(&error))?;
         let http = reqwest::Client::builder()
-            .user_agent(outgoing::USER_AGENT)
+            .user_agent(http_client::USER_AGENT)
             .tls_backend_preconfigured(tls.clone())
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -179,7 +179,7 @@ impl Ready {
             }
             Channel::Email { host, port, security, username, password, from, to } => {
                 let login = channel::filled(username.as_deref()).zip(channel::filled(password.as_deref()));
-                let server = wire::MailServer { host, port: *port, security: *security };
+                let server = smtp_stream::MailServer { host, port: *port, security: *security };
                 email::send(&attempt, &server, login, from, to, message).await
             }
             Channel::Telegram { server, token, chat_id } => telegram::send(&attempt, server, token, chat_id, message).await,

@@ -3,9 +3,9 @@
 //! Published as JSON to the server's root, since headers could not carry titles beyond ASCII.
 //! Source: <https://docs.ntfy.sh/publish/#publish-as-json>.
 
-use super::failed::Failed;
-use super::posting::Post;
-use super::wording::{clipped, one_line, within};
+use super::error::Failed;
+use super::http::Post;
+use super::text::{clipped, one_line, within};
 use super::{Attempt, Message, Mood, addresses};
 use reqwest::header::HeaderMap;
 use serde_json::json;

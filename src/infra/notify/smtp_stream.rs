@@ -4,7 +4,7 @@
 //! STARTTLS has to be thrown away with the connection (RFC 3207, section 6; the attack is CVE-2011-0411).
 
 use super::channel::Security;
-use super::failed::{self, Failed};
+use super::error::{self, Failed};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use std::error::Error;
 use std::io;
@@ -43,7 +43,7 @@ impl MailServer<'_> {
     /// Connects as far as the server's greeting, which is still to be read.
     pub(super) async fn connect(&self, tls: &Arc<ClientConfig>, has_authorities: bool) -> Result<Wire, Failed> {
         let unconnected =
-            |error: io::Error| failed::unconnected(&self.place(), &error as &(dyn Error + 'static), has_authorities, &[]);
+            |error: io::Error| error::unconnected(&self.place(), &error as &(dyn Error + 'static), has_authorities, &[]);
         let tcp = TcpStream::connect((self.host, self.port)).await.map_err(unconnected)?;
         let (peer, local) = (tcp.peer_addr().map_err(unconnected)?, tcp.local_addr().map_err(unconnected)?);
         let mut wire = Wire { line: Line::Plain(tcp), said: &[], left: MAX_INCOMING, peer, local };
@@ -83,9 +83,9 @@ enum Line {
 impl Wire {
     /// Reads the greeting and asks for TLS; with `Ok` the server waits for it.
     async fn ask_for_tls(&mut self, place: &str) -> Result<(), Failed> {
-        let broken = |error: io::Error| failed::unconnected(place, &error as &(dyn Error + 'static), true, &[]);
+        let broken = |error: io::Error| error::unconnected(place, &error as &(dyn Error + 'static), true, &[]);
         let unusable = |said: &str| {
-            Failed::for_now(format!("The mail server {place} does not take messages now{}.", failed::quote(said, &[])))
+            Failed::for_now(format!("The mail server {place} does not take messages now{}.", error::quote(said, &[])))
         };
         let greeting = self.reply().await.map_err(broken)?;
         if !greeting.starts_with("220") {
@@ -103,7 +103,7 @@ impl Wire {
         if !consent.starts_with("220") {
             let words = format!(
                 "The mail server {place} offers no STARTTLS at this port{}. Choose TLS and its port, mostly 465, or ask who runs it.",
-                failed::quote(&consent, &[])
+                error::quote(&consent, &[])
             );
             return Err(if consent.starts_with('4') { Failed::for_now(words) } else { Failed::for_good(words) });
         }

@@ -2,9 +2,9 @@
 //!
 //! The bot's token is a part of the address, so no error may show one. Source: <https://core.telegram.org/bots/api#sendmessage>.
 
-use super::failed::{self, Failed};
-use super::posting::Post;
-use super::wording::{clipped, one_line};
+use super::error::{self, Failed};
+use super::http::Post;
+use super::text::{clipped, one_line};
 use super::{Attempt, Message, Mood, addresses};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ pub(super) async fn send(
         Some(true) => Ok(()),
         Some(false) => {
             let said = answer.get("description").and_then(Value::as_str).unwrap_or_default();
-            let words = format!("{place} did not take the message{}. {advice}", failed::quote(said, &attempt.secrets));
+            let words = format!("{place} did not take the message{}. {advice}", error::quote(said, &attempt.secrets));
             Err(Failed::for_good(words))
         }
         None => Err(Failed::for_good(format!(

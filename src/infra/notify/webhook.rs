@@ -3,7 +3,7 @@
 //! The signature is over the time of sending and the body, so that a receiver can refuse what somebody recorded and sends again:
 //! `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over "timestamp.body">`.
 
-use super::posting::Post;
+use super::http::Post;
 use super::{Attempt, Failed, Message, addresses};
 use hmac::{Hmac, Mac as _};
 use reqwest::header::{HeaderMap, HeaderValue};

@@ -11,11 +11,12 @@ pub use parameters::refuse_unknown;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::access::Who;
-use crate::http::{Role, problem};
-use crate::openapi::{Document, Operation, PAGE, PROGRAMS, Part, get, shape};
-use crate::state::Wellness;
-use crate::{access, alerts, backups, configs, doors, first_generation, health, instances, keys, logs, metrics, setup, updates};
+use crate::domain::access::Who;
+use crate::domain::{access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, setup, updates};
+use crate::server::permissions;
+use crate::server::state::Wellness;
+use crate::web::openapi::{Document, Operation, PAGE, PROGRAMS, Part, get, shape};
+use crate::web::{Role, problem};
 
 /// What holds for all of it.
 const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\n\
@@ -32,23 +33,23 @@ fn part(tag: &'static str, about: &'static str, operations: impl IntoIterator<It
 
 fn parts() -> Vec<Part> {
     vec![
-        part("Instances", "JD Clients that are run.", [vec![logs::documented::instance()], instances::documented::operations()]),
-        part("Logs", "What clients say.", [logs::documented::operations()]),
+        part("Instances", "JD Clients that are run.", [vec![logs::openapi::instance()], instances::openapi::operations()]),
+        part("Logs", "What clients say.", [logs::openapi::operations()]),
         part(
             "Configurations",
             "What a client is told, kept in revisions.",
-            [configs::documented::operations(), vec![instances::documented::trial()]],
+            [configs::openapi::operations(), vec![instances::openapi::trial()]],
         ),
-        part("Setup", "From nothing to an instance that runs.", [setup::documented::operations()]),
-        part("Metrics", "Figures of clients over time.", [metrics::documented::operations()]),
-        part("Health", "How instances are, and what is done about it.", [health::documented::operations()]),
-        part("Updates", "Which clients there are and which is in use.", [updates::documented::operations()]),
-        part("Alerts", "Who is told of what.", [alerts::documented::operations()]),
-        part("Access", "Who asks, and what for.", [access::documented::own()]),
-        part("Users", "Who may do what, and who did what.", [access::documented::others()]),
-        part("Backups", "All there is in one file.", [backups::documented::operations()]),
-        part("Keys", "By which a client is recognised.", [keys::documented::operations()]),
-        part("First generation", "For programs that know one client and no ids.", [first_generation::documented::operations()]),
+        part("Setup", "From nothing to an instance that runs.", [setup::openapi::operations()]),
+        part("Metrics", "Figures of clients over time.", [metrics::openapi::operations()]),
+        part("Health", "How instances are, and what is done about it.", [health::openapi::operations()]),
+        part("Updates", "Which clients there are and which is in use.", [updates::openapi::operations()]),
+        part("Alerts", "Who is told of what.", [alerts::openapi::operations()]),
+        part("Access", "Who asks, and what for.", [access::openapi::own()]),
+        part("Users", "Who may do what, and who did what.", [access::openapi::others()]),
+        part("Backups", "All there is in one file.", [backups::openapi::operations()]),
+        part("Keys", "By which a client is recognised.", [keys::openapi::operations()]),
+        part("First generation", "For programs that know one client and no ids.", [legacy_api::openapi::operations()]),
         part("jd-manager", "The manager itself.", [house()]),
     ]
 }
@@ -67,7 +68,7 @@ fn house() -> Vec<Operation> {
 /// Which role an operation needs; none: nobody has to say who asks.
 fn needed(method: &str, path: &str) -> Option<Role> {
     let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap_or_default();
-    match doors::door(&method, Some(path)).who {
+    match permissions::door(&method, Some(path)).who {
         Who::Anybody => None,
         Who::From(role) => Some(role),
     }

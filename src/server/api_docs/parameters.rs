@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::error::{Error, FieldError};
-use crate::http::Problem;
-use crate::http::extract::{BodyFields, KnownField, MOST_UNKNOWN, unknown_field};
-use crate::openapi::{Body, Field};
+use crate::base::error::{Error, FieldError};
+use crate::web::Problem;
+use crate::web::extract::{BodyFields, KnownField, MOST_UNKNOWN, unknown_field};
+use crate::web::openapi::{Body, Field};
 
 /// The names that an operation knows.
 struct Parameters {
@@ -28,7 +28,7 @@ fn all() -> &'static HashMap<String, Parameters> {
     static ALL: OnceLock<HashMap<String, Parameters>> = OnceLock::new();
     ALL.get_or_init(|| {
         let operations = super::parts().into_iter().flat_map(|part| part.operations);
-        let entry = |operation: crate::openapi::Operation| {
+        let entry = |operation: crate::web::openapi::Operation| {
             // What somebody got and sends back changed has these as well.
             let given = matches!(operation.method, "put" | "patch").then_some(["id", "words", "created_at", "updated_at"]);
             let given = given.into_iter().flatten().map(|name| KnownField { name, alias: None });

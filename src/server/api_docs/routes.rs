@@ -4,7 +4,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 
 use super::views::ApiPage;
-use crate::http::{Frame, Reply, Want};
+use crate::web::{Frame, Reply, Want};
 
 /// `GET /openapi`: for people a page, for programs the document.
 pub async fn show(Extension(frame): Extension<Frame>, want: Want) -> Reply {

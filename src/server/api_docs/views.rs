@@ -4,8 +4,8 @@ use askama::Template;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::http::Frame;
-use crate::openapi::{Document, Field, Operation, curl, short_type};
+use crate::web::Frame;
+use crate::web::openapi::{Document, Field, Operation, curl, short_type};
 
 /// `GET /openapi`.
 #[derive(Debug, Template, Serialize)]

@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::connection::{Talk, linger};
+use super::limits::{Complaint, Seats};
 use super::proxies::{Proxies, Side};
-use super::seats::{Complaint, Seats};
 use super::socket::Socket;
-use super::stall::Stalling;
-use super::talk::{Talk, linger};
 use super::tls::Tls;
+use super::write_timeout::Stalling;
 
 /// A TLS handshake takes so long at most.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::http::Peer;
+use crate::web::Peer;
 
 /// Time between two lines in the log about the same trouble.
 const QUIET: Duration = Duration::from_secs(60);

@@ -1,16 +1,16 @@
 //! Where requests come in: the doors (TCP, TCP with TLS, a Unix socket), how many may stand in them, how long they may take, and who they are.
 //!
 //! An accept loop of our own on hyper. What it bounds: the time and the size of a request's head, silence in its body, a reader that takes
-//! nothing, idle connections, handshakes, connections in all and from one address. It puts an [`http::Peer`](crate::http::Peer) into each request.
+//! nothing, idle connections, handshakes, connections in all and from one address. It puts an [`http::Peer`](crate::web::Peer) into each request.
 //! Knows no domain and no address of a page.
 
-mod door;
+mod accept;
+mod connection;
+mod limits;
 mod proxies;
-mod seats;
 mod socket;
-mod stall;
-mod talk;
 mod tls;
+mod write_timeout;
 
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -23,8 +23,8 @@ pub use proxies::Proxies;
 pub use socket::reach;
 pub use tls::{Tls, TlsFiles};
 
-use door::{Door, Way};
-use seats::Seats;
+use accept::{Door, Way};
+use limits::Seats;
 use socket::Socket;
 
 /// Connections that the Unix socket takes at once, besides those over TCP: whoever fills these does not lock out the machine's own user.
@@ -113,7 +113,7 @@ impl Listener {
                 }
             },
         };
-        let max_connections = seats::bearable(plan.max_connections);
+        let max_connections = limits::bearable(plan.max_connections);
         let proxies = Arc::new(RwLock::new(Proxies::new(plan.proxies)));
         Ok(Self { tcp, address, tls: plan.tls, socket, proxies, max_connections })
     }

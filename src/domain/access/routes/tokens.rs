@@ -7,15 +7,15 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 
 use super::{in_person, mend};
-use crate::access::recognising::Proof;
-use crate::access::service::Access;
-use crate::access::tokens::Wish;
-use crate::access::views::{Again, DeletePage, TokenPage, TokensPage};
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
-use crate::http::extract::Members;
-use crate::http::{Caller, Done, Frame, Id, Input, Reply, Role, Told, Want};
-use crate::ids::TokenId;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::ids::TokenId;
+use crate::domain::access::authenticate::Proof;
+use crate::domain::access::service::Access;
+use crate::domain::access::tokens::Wish;
+use crate::domain::access::views::{Again, DeletePage, TokenPage, TokensPage};
+use crate::web::extract::Members;
+use crate::web::{Caller, Done, Frame, Id, Input, Reply, Role, Told, Want};
 
 const HERE: &str = "/tokens";
 
@@ -59,12 +59,12 @@ fn wish(value: serde_json::Value) -> Result<Wish> {
     if role.is_none() && !members.is_refused("role") {
         members.refuse("role", "role must be viewer, operator or admin.");
     }
-    let days = members.number("days", 1, crate::access::model::LONGEST_TOKEN);
+    let days = members.number("days", 1, crate::domain::access::model::LONGEST_TOKEN);
     let value = role.map(|role| Wish { name, role, days });
     members.finish(value)
 }
 
-async fn seen(access: &Access, caller: &Caller, id: TokenId) -> Result<crate::access::Token> {
+async fn seen(access: &Access, caller: &Caller, id: TokenId) -> Result<crate::domain::access::Token> {
     let mine = access.tokens(caller).await?;
     mine.into_iter().find(|token| token.id == id).ok_or_else(|| Error::not_found("token", id))
 }

@@ -4,14 +4,14 @@ use axum::Extension;
 use axum::extract::State;
 
 use super::{in_person, mend};
-use crate::access::answers::{UserChanged, UserMade};
-use crate::access::recognising::Proof;
-use crate::access::service::{Access, UserChange};
-use crate::access::views::{Again, DeletePage, UserPage, UsersPage};
-use crate::error::{Error, Result};
-use crate::http::extract::Members;
-use crate::http::{Done, Frame, Id, Input, Reply, Role, Told, Want};
-use crate::ids::UserId;
+use crate::base::error::{Error, Result};
+use crate::base::ids::UserId;
+use crate::domain::access::authenticate::Proof;
+use crate::domain::access::responses::{UserChanged, UserMade};
+use crate::domain::access::service::{Access, UserChange};
+use crate::domain::access::views::{Again, DeletePage, UserPage, UsersPage};
+use crate::web::extract::Members;
+use crate::web::{Done, Frame, Id, Input, Reply, Role, Told, Want};
 
 const HERE: &str = "/users";
 const ROLES: &str = "viewer, operator or admin";

@@ -4,9 +4,9 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::access::kept_form::KeptForm;
-use crate::http::Frame;
+use crate::domain::access::pending_form::KeptForm;
 use crate::view;
+use crate::web::Frame;
 
 /// `GET /login` and a login that was refused.
 #[derive(Debug, Template, JsonSchema, Serialize)]

@@ -3,18 +3,18 @@
 //!
 //! Knows neither rules nor instances: only what is to be said, and where.
 
-mod courier;
 pub(super) mod queries;
+mod worker;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::ids::ChannelId;
-use crate::notify::{Channel, Failed, Message};
+use crate::base::clock::Timestamp;
+use crate::base::ids::ChannelId;
+use crate::infra::notify::{Channel, Failed, Message};
 
-pub(super) use courier::Courier;
+pub(super) use worker::Courier;
 
 /// A delivery is held for so long before it is sent, so that one message can tell of all that a rule comes to hold of meanwhile: longer than
 /// from one look at everybody to the next.

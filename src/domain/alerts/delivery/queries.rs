@@ -5,15 +5,15 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
 
 use super::{Delivery, Parcel, Progress, Settled};
-use crate::alerts::model::Said;
-use crate::alerts::queries::target_of;
-use crate::clock::Timestamp;
-use crate::db::schema::{alert_channels, alert_deliveries};
-use crate::db::statement::Statement;
-use crate::error::Result;
-use crate::ids::ChannelId;
-use crate::notify::{Message, Mood};
-use crate::vault::Vault;
+use crate::base::clock::Timestamp;
+use crate::base::error::Result;
+use crate::base::ids::ChannelId;
+use crate::domain::alerts::model::Said;
+use crate::domain::alerts::queries::target_of;
+use crate::domain::vault::Vault;
+use crate::infra::db::schema::{alert_channels, alert_deliveries};
+use crate::infra::db::statement::Statement;
+use crate::infra::notify::{Message, Mood};
 
 /// Puts a notice of `at` on its way to a channel, to be sent from `due_at` on.
 pub fn insert_delivery(db: &mut Db, channel: ChannelId, at: Timestamp, due_at: Timestamp, said: &Said) -> QueryResult<usize> {

@@ -1,14 +1,14 @@
 //! The courier against a receiver on loopback.
 
 use super::*;
-use crate::alerts::model::Said;
-use crate::alerts::samples::{Receiver, World, until};
-use crate::notify::Mood;
+use crate::domain::alerts::model::Said;
+use crate::domain::alerts::samples::{Receiver, World, until};
+use crate::infra::notify::Mood;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 async fn post(world: &World, channel: ChannelId, titles: &[&str]) {
-    let at = crate::clock::Clock::now(&world.clock);
+    let at = crate::base::clock::Clock::now(&world.clock);
     let titles: Vec<String> = titles.iter().map(ToString::to_string).collect();
     let write = move |c: &mut diesel::SqliteConnection| {
         for title in titles {
@@ -196,7 +196,7 @@ async fn a_delivery_that_is_held_is_sent_when_it_is_due() {
     let world = World::new();
     let receiver = Receiver::start(&[]).await;
     let channel = world.channel("hook", &receiver.url).await;
-    let at = crate::clock::Clock::now(&world.clock);
+    let at = crate::base::clock::Clock::now(&world.clock);
     let write = move |c: &mut diesel::SqliteConnection| {
         let said = Said { title: "held".into(), text: String::new(), mood: Mood::Bad, data: json!({}) };
         Ok(queries::insert_delivery(c, channel.id, at, at.after(HOLD), &said)?)

@@ -9,11 +9,11 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{Parcel, Progress, Settled, queries};
-use crate::clock::Clock;
-use crate::db::Db;
-use crate::ids::ChannelId;
-use crate::notify::Sender;
-use crate::vault::Vault;
+use crate::base::clock::Clock;
+use crate::base::ids::ChannelId;
+use crate::domain::vault::Vault;
+use crate::infra::db::Db;
+use crate::infra::notify::Sender;
 
 /// It looks again after so long even if nobody calls and nothing is due: clocks are set, and databases have other writers.
 const LOOK: Duration = Duration::from_secs(60);
@@ -22,14 +22,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// Sends what waits.
 pub struct Courier {
-    pub(in crate::alerts) db: Db,
-    pub(in crate::alerts) vault: Vault,
-    pub(in crate::alerts) sender: Arc<Sender>,
-    pub(in crate::alerts) clock: Arc<dyn Clock>,
+    pub(in crate::domain::alerts) db: Db,
+    pub(in crate::domain::alerts) vault: Vault,
+    pub(in crate::domain::alerts) sender: Arc<Sender>,
+    pub(in crate::domain::alerts) clock: Arc<dyn Clock>,
     /// Called when something new waits.
-    pub(in crate::alerts) wake: Arc<Notify>,
+    pub(in crate::domain::alerts) wake: Arc<Notify>,
     /// Which deliveries it has taken up. Locked while it looks for more, so that nothing is added to one between the look and the sending.
-    pub(in crate::alerts) in_hand: Arc<Mutex<HashSet<i64>>>,
+    pub(in crate::domain::alerts) in_hand: Arc<Mutex<HashSet<i64>>>,
 }
 
 impl Courier {

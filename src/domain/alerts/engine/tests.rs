@@ -1,8 +1,8 @@
 //! From observations to deliveries, on a real database.
 
 use super::*;
-use crate::alerts::samples::{Receiver, World, check, until};
-use crate::clock::Clock as _;
+use crate::base::clock::Clock as _;
+use crate::domain::alerts::samples::{Receiver, World, check, until};
 use serde_json::json;
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
     let world = World::new();
     let barn = world.instance("barn").await;
     let phone = world.channel("phone", "http://127.0.0.1:9/").await;
-    let said = words::of_test();
+    let said = display::of_test();
     let (id, at) = (phone.id, world.clock.now());
     world
         .db

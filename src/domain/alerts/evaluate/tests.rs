@@ -1,9 +1,9 @@
 //! What holds when, and the words why.
 
 use super::*;
-use crate::alerts::samples::check;
-use crate::clock::Timestamp;
-use crate::ids::InstanceId;
+use crate::base::clock::Timestamp;
+use crate::base::ids::InstanceId;
+use crate::domain::alerts::samples::check;
 use std::collections::BTreeMap;
 
 fn seen(state: State, is_wanted: bool) -> Observation {

@@ -1,7 +1,7 @@
 //! What one message says of one instance and of many.
 
 use super::*;
-use crate::alerts::model::{Severity, Side, Trouble};
+use crate::domain::alerts::model::{Severity, Side, Trouble};
 
 fn rule(condition: Condition) -> Rule {
     Rule {

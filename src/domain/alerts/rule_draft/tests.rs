@@ -1,7 +1,7 @@
 //! What becomes of a rule that is sent.
 
 use super::*;
-use crate::error::Error;
+use crate::base::error::Error;
 use proptest::prelude::*;
 use serde_json::json;
 

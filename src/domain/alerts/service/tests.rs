@@ -1,7 +1,7 @@
 //! Channels, rules and silences on a real database.
 
 use super::*;
-use crate::alerts::samples::{Receiver, World};
+use crate::domain::alerts::samples::{Receiver, World};
 use serde_json::json;
 
 fn draft(body: serde_json::Value) -> ChannelDraft {

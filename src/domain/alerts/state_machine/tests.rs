@@ -1,8 +1,8 @@
 //! What is told when: single stories, and what holds for all of them.
 
 use super::*;
-use crate::alerts::model::{Condition, Quiet, Trouble};
-use crate::ids::RuleId;
+use crate::base::ids::RuleId;
+use crate::domain::alerts::model::{Condition, Quiet, Trouble};
 use proptest::prelude::*;
 
 fn rule(for_s: u32, clear_s: u32) -> Rule {

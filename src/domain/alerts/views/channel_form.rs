@@ -6,15 +6,15 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::ChannelView;
-use super::answers::ChannelKinds;
 use super::fields::{Input, Shown, error_of};
-use crate::alerts::kinds::{Field, How, KINDS, Kind, kind};
-use crate::alerts::model::SavedChannel;
-use crate::configs::MASK;
-use crate::error::FieldError;
-use crate::http::Frame;
-use crate::ids::ChannelId;
+use super::responses::ChannelKinds;
+use crate::base::error::FieldError;
+use crate::base::ids::ChannelId;
+use crate::domain::alerts::channel_kinds::{Field, How, KINDS, Kind, kind};
+use crate::domain::alerts::model::SavedChannel;
+use crate::domain::configs::MASK;
 use crate::view;
+use crate::web::Frame;
 
 /// `GET /alerts/channels/new`, `GET /alerts/channels/{id}`, and both again when something is wrong.
 #[derive(Debug, Template, Serialize)]

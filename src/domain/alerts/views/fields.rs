@@ -1,6 +1,6 @@
 //! A field of a form as a page shows it, for channels and rules alike.
 
-use crate::error::FieldError;
+use crate::base::error::FieldError;
 
 /// What a field is filled in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::ChannelView;
-use crate::alerts::kinds::KINDS;
-use crate::alerts::model::Rule;
-use crate::clock::Timestamp;
-use crate::ids::{ChannelId, InstanceId, RuleId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::alerts::channel_kinds::KINDS;
+use crate::domain::alerts::model::Rule;
 
 /// A channel was made or changed.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -66,7 +66,7 @@ impl ChannelKinds {
     /// All of them.
     #[must_use]
     pub fn all() -> Self {
-        let of = |kind: &'static crate::alerts::kinds::Kind| ChannelKind {
+        let of = |kind: &'static crate::domain::alerts::channel_kinds::Kind| ChannelKind {
             kind: kind.name,
             fields: kind.fields.iter().map(|field| field.name).collect(),
         };

@@ -6,17 +6,17 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::fields::{Input, Shown, error_of, time};
-use crate::alerts::judging::typed;
-use crate::alerts::model::{Condition, Rule};
-use crate::alerts::rule_draft::{USUAL, is_watched};
-use crate::alerts::service;
-use crate::alerts::views::answers::RuleKinds;
-use crate::error::FieldError;
-use crate::health::model::Check;
-use crate::http::Frame;
-use crate::ids::{ChannelId, InstanceId, RuleId};
-use crate::metrics::model::{CATALOGUE, title};
+use crate::base::error::FieldError;
+use crate::base::ids::{ChannelId, InstanceId, RuleId};
+use crate::domain::alerts::evaluate::typed;
+use crate::domain::alerts::model::{Condition, Rule};
+use crate::domain::alerts::rule_draft::{USUAL, is_watched};
+use crate::domain::alerts::service;
+use crate::domain::alerts::views::responses::RuleKinds;
+use crate::domain::health::model::Check;
+use crate::domain::metrics::model::{CATALOGUE, title};
 use crate::view;
+use crate::web::Frame;
 
 /// What a rule can be about: kind, title, and what that means.
 const KINDS: [(&str, &str, &str); 6] = [

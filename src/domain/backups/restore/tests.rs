@@ -1,9 +1,9 @@
 use super::*;
-use crate::backups::making::{Order, make};
-use crate::backups::manifest::{Member, hex};
-use crate::clock::Timestamp;
-use crate::db::Db;
-use crate::vault::{KEY_FILE, Vault};
+use crate::base::clock::Timestamp;
+use crate::domain::backups::create::{Order, make};
+use crate::domain::backups::manifest::{Member, hex};
+use crate::domain::vault::{KEY_FILE, Vault};
+use crate::infra::db::Db;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -76,7 +76,7 @@ fn with_key() -> Order {
 fn desired(data: &Path) -> String {
     use diesel::prelude::*;
     db::read_copy(&data.join(db::FILE), |c| {
-        Ok(crate::db::schema::instances::table.select(crate::db::schema::instances::desired).first(c)?)
+        Ok(crate::infra::db::schema::instances::table.select(crate::infra::db::schema::instances::desired).first(c)?)
     })
     .unwrap()
 }

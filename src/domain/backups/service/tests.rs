@@ -1,5 +1,5 @@
 use super::*;
-use crate::vault::Vault;
+use crate::domain::vault::Vault;
 
 async fn world() -> (tempfile::TempDir, Db, Backups) {
     let dir = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ async fn one_is_made_at_a_time_and_a_failure_is_remembered_until_the_next() {
     assert!(matches!(backups.nightly().await, Err(Error::Conflict(_))));
     first.await.unwrap();
     // Without the key there is none to put in.
-    let key = dir.path().join(crate::vault::KEY_FILE);
+    let key = dir.path().join(crate::domain::vault::KEY_FILE);
     std::fs::rename(&key, dir.path().join("kept")).unwrap();
     let error = backups.nightly().await.unwrap_err().to_string();
     assert!(error.contains("secrets.key"), "{error}");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::configs::samples;
+use crate::domain::configs::samples;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

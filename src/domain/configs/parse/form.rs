@@ -97,7 +97,8 @@ pub fn form_name(pointer: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::{reading::read, samples};
+    use crate::domain::configs::parse::read;
+    use crate::domain::configs::samples;
     use proptest::prelude::*;
     use serde_json::json;
 

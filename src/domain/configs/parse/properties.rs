@@ -1,7 +1,7 @@
 //! What holds for any JSON at all.
 
 use super::*;
-use crate::configs::samples;
+use crate::domain::configs::samples;
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! A JSON object being read field by field: where it stands, which of its keys have been read, and the words for what is
 //! missing.
 
-use crate::configs::rules::{Findings, scalar};
+use crate::domain::configs::rules::{Findings, scalar};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::configs::samples;
-use crate::keys::{EXAMPLE_PUBLIC_KEY, KeyPair};
+use crate::domain::configs::samples;
+use crate::domain::keys::{EXAMPLE_PUBLIC_KEY, KeyPair};
 use serde_json::json;
 
 /// A pool's configuration as sent, with `key` set to `value`; null takes the key out.

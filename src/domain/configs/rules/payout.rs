@@ -2,7 +2,7 @@
 
 use super::reward::{Chain, RewardScript, reward_script};
 use super::{Findings, scalar};
-use crate::configs::model::{BitcoinNetwork, TemplateProvider};
+use crate::domain::configs::model::{BitcoinNetwork, TemplateProvider};
 use std::sync::LazyLock;
 
 /// Where the payout is.
@@ -75,7 +75,7 @@ pub fn payout(reward: &RewardScript, provider: Option<&TemplateProvider>, found:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
 
     /// Kind and text of what is said about a payout.
     fn judge(text: &str, network: Option<BitcoinNetwork>) -> Vec<(char, String)> {
@@ -94,7 +94,7 @@ mod tests {
             payout(&reward_script(text).unwrap(), Some(&named), &mut same);
             assert_eq!(same, found);
         }
-        let told = |kind: char, list: Vec<crate::error::FieldError>| {
+        let told = |kind: char, list: Vec<crate::base::error::FieldError>| {
             list.into_iter().map(move |one| {
                 assert_eq!(one.pointer, AT);
                 (kind, one.detail)

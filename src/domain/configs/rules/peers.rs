@@ -1,8 +1,8 @@
 //! The pools and the template provider as peers of this client: whom it cannot mean, and whom it would trust blindly.
 
 use super::{Findings, address};
-use crate::configs::model::{ClientConfig, TemplateProvider, Upstream};
-use crate::keys::EXAMPLE_PUBLIC_KEY;
+use crate::domain::configs::model::{ClientConfig, TemplateProvider, Upstream};
+use crate::domain::keys::EXAMPLE_PUBLIC_KEY;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything doubtful about the peers of a configuration.
@@ -73,7 +73,7 @@ fn documentation(pointer: &str, host: &str, found: &mut Findings) {
 
 /// Whether a host is one of those that documents are written with (RFC 2606, 6761, 5737, 3849).
 #[must_use]
-pub(in crate::configs) fn is_for_documents(host: &str) -> bool {
+pub(in crate::domain::configs) fn is_for_documents(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => ip.is_documentation(),
         Ok(IpAddr::V6(ip)) => ip.segments()[..2] == [0x2001, 0xdb8],
@@ -85,7 +85,7 @@ pub(in crate::configs) fn is_for_documents(host: &str) -> bool {
 
 /// Whether a name is this machine's own by agreement (RFC 6761).
 #[must_use]
-pub(in crate::configs) fn is_localhost(host: &str) -> bool {
+pub(in crate::domain::configs) fn is_localhost(host: &str) -> bool {
     is_below(host, "localhost")
 }
 
@@ -97,7 +97,7 @@ fn is_below(host: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
 
     fn told(config: &ClientConfig) -> Vec<String> {
         let mut found = Findings::default();

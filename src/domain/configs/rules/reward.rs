@@ -5,7 +5,7 @@
 //! client never compares networks; [`RewardScript::fits`] is there so that we can.
 
 use super::scalar::shown;
-use crate::configs::model::BitcoinNetwork;
+use crate::domain::configs::model::BitcoinNetwork;
 use miniscript::bitcoin::address::NetworkUnchecked;
 use miniscript::bitcoin::{Address, Network, PrivateKey, PublicKey, ScriptBuf, ScriptHash, WScriptHash, XOnlyPublicKey};
 use miniscript::{DefiniteDescriptorKey, Descriptor};

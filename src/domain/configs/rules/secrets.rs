@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Findings;
-use crate::configs::model::ClientConfig;
+use crate::domain::configs::model::ClientConfig;
 
 /// No other value may hold the secret key of this configuration, also not between other letters.
 pub fn secret_elsewhere(config: &ClientConfig, found: &mut Findings) {
@@ -24,7 +24,7 @@ fn search(value: &Value, at: &str, secret: &str, found: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples;
+    use crate::domain::configs::samples;
 
     #[test]
     fn a_secret_key_in_any_other_field_is_named_and_not_quoted() {

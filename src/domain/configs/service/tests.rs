@@ -1,9 +1,9 @@
 use super::*;
-use crate::configs::importing::Import;
-use crate::configs::samples;
-use crate::http::Input;
-use crate::ids::InstanceId;
-use crate::keys::{MASK, pair_matches};
+use crate::base::ids::InstanceId;
+use crate::domain::configs::import_source::Import;
+use crate::domain::configs::samples;
+use crate::domain::keys::{MASK, pair_matches};
+use crate::web::Input;
 use diesel::RunQueryDsl;
 use diesel::sql_types::Text;
 use serde_json::{Value, json};
@@ -317,7 +317,7 @@ async fn an_imported_file_can_get_keys_of_its_own() {
     assert_eq!(pointers(refused), ["/authority_secret_key"]);
     let outcome = w.configs.import(Import { toml: masked, fresh_keys: true, ..Import::default() }).await.unwrap();
     let config = w.configs.get(outcome.config_id).await.unwrap().config;
-    assert_ne!(config.authority_public_key, crate::keys::EXAMPLE_PUBLIC_KEY);
+    assert_ne!(config.authority_public_key, crate::domain::keys::EXAMPLE_PUBLIC_KEY);
     assert!(pair_matches(&config.authority_public_key, &config.authority_secret_key));
 }
 
@@ -503,7 +503,7 @@ async fn the_secret_is_stored_sealed_for_its_configuration_and_revision() {
     }
     // Nothing is left to seal; one that was moved elsewhere does not open.
     let vault = Vault::of_a_test();
-    assert_eq!(w.db.write(move |c| crate::configs::seal(c, &vault)).await.unwrap(), 0);
+    assert_eq!(w.db.write(move |c| crate::domain::configs::seal(c, &vault)).await.unwrap(), 0);
     let moved = stored.iter().find(|(of, _, _)| *of == id).unwrap().2.clone();
     w.db.write(move |c| Ok(queries::set_stored(c, other, 1, &moved)?)).await.unwrap();
     let error = w.configs.get(other).await.unwrap_err().to_string();

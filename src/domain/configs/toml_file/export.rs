@@ -6,8 +6,8 @@
 
 use super::import::proper_name;
 use super::render::complete;
-use crate::configs::model::{ClientConfig, MASK};
-use crate::keys::without_secret_keys;
+use crate::domain::configs::model::{ClientConfig, MASK};
+use crate::domain::keys::without_secret_keys;
 use toml::Value as Ours;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike, Value};
 
@@ -173,9 +173,9 @@ fn single(value: &Ours) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::samples::{self, POOL_FILE, SOLO_FILE};
-    use crate::configs::toml_file::import;
-    use crate::configs::{Mode, read};
+    use crate::domain::configs::samples::{self, POOL_FILE, SOLO_FILE};
+    use crate::domain::configs::toml_file::import;
+    use crate::domain::configs::{Mode, read};
     use proptest::prelude::*;
 
     /// The file as it would be with its secret.

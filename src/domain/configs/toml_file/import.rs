@@ -4,10 +4,10 @@
 //! [`Parsed::locate`] then turns a complaint about that shape into key and line. [`import`] does both. Like the client's own
 //! reader it does not mind the case of keys and passes over keys it does not know, but says so.
 
-use crate::configs::model::{ClientConfig, Mode};
-use crate::configs::reading;
-use crate::configs::version::MATRIX;
-use crate::error::FieldError;
+use crate::base::error::FieldError;
+use crate::domain::configs::model::{ClientConfig, Mode};
+use crate::domain::configs::parse::read;
+use crate::programs::jd_client::version::MATRIX;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,7 +33,7 @@ pub struct Remark {
 /// A file that is TOML, in the shape of a configuration, not yet checked.
 #[derive(Clone, Debug)]
 pub struct Parsed {
-    /// What [`reading::read`] takes.
+    /// What [`read`] takes.
     pub value: Value,
     /// What was passed over or assumed.
     pub remarks: Vec<Remark>,
@@ -61,7 +61,7 @@ pub struct Imported {
 /// Reads a file and checks it; every problem comes with its key and line.
 pub fn import(text: &str) -> Result<Imported, Vec<Remark>> {
     let parsed = parse(text)?;
-    match reading::read(&parsed.value, None) {
+    match read(&parsed.value, None) {
         Ok(accepted) => {
             let mut remarks = parsed.remarks.clone();
             remarks.extend(accepted.warnings.iter().map(|warning| parsed.locate(warning)));

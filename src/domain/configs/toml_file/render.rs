@@ -1,8 +1,8 @@
 //! Writing the file for one version of the client.
 
-use crate::configs::model::{ClientConfig, MASK, Mode, TemplateProvider, Upstream};
-use crate::configs::version::ClientVersion;
-use crate::error::FieldError;
+use crate::base::error::FieldError;
+use crate::domain::configs::model::{ClientConfig, MASK, Mode, TemplateProvider, Upstream};
+use crate::programs::jd_client::version::ClientVersion;
 use toml::{Table, Value};
 
 /// The file for a client of `version`, with the secret in it; or why that version cannot run this configuration, by field.
@@ -196,7 +196,8 @@ impl Section {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs::{samples, toml_file::import};
+    use crate::domain::configs::samples;
+    use crate::domain::configs::toml_file::import;
     use proptest::prelude::*;
 
     fn v(text: &str) -> ClientVersion {
@@ -304,9 +305,9 @@ min_interval = 5
         for config in samples::all() {
             for version in ClientVersion::KNOWN.into_iter().filter(|version| lacking(&config, version).is_empty()) {
                 let file = Value::Table(parsed(&config, &version.to_string()));
-                for row in crate::configs::version::MATRIX
+                for row in crate::programs::jd_client::version::MATRIX
                     .iter()
-                    .filter(|row| version.presence(row.key) == crate::configs::Presence::Required)
+                    .filter(|row| version.presence(row.key) == crate::domain::configs::Presence::Required)
                 {
                     let present = match row.key.rsplit_once("[].") {
                         Some((list, key)) => file[list].as_array().unwrap().iter().all(|pool| pool.get(key).is_some()),

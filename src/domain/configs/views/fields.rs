@@ -1,7 +1,7 @@
 //! The fields of a configuration's form: names, labels, order, ids; and the way from a complaint's pointer to its field.
 
-use crate::configs::draft::OUTER_FIELDS;
-use crate::configs::form_name;
+use crate::domain::configs::draft::OUTER_FIELDS;
+use crate::domain::configs::form_name;
 
 /// What the fields are called on pages, by name, in the order of the form.
 pub(super) const LABELS: &[(&str, &str)] = &[

@@ -1,6 +1,6 @@
 //! The page of a configuration's form, with what is wrong beside each field.
 //!
-//! The fields' names are those of [`form_to_value`](crate::configs::form_to_value); a field's id is its name with dashes for dots. A
+//! The fields' names are those of [`form_to_value`](crate::domain::configs::form_to_value); a field's id is its name with dashes for dots. A
 //! secret key never gets into the form: whoever typed one types it again.
 
 use askama::Template;
@@ -11,13 +11,13 @@ use std::ops::Range;
 use super::fields::{LABELS, POOL_LABELS, field_name, id_of, is_rare, label_of, place_of};
 use super::values::{Pairs, Rearrangement, Values};
 use super::{mode_in_words, versions_in_words};
-use crate::configs::rules::{CORE_VERSIONS, MOST_UPSTREAMS};
-use crate::configs::saved::{Saved, User, judged};
-use crate::configs::{BitcoinNetwork, ClientConfig, Findings, MASK, Mode};
-use crate::error::{Error, FieldError};
-use crate::http::Frame;
-use crate::ids::ConfigId;
-use crate::keys::SecretKey;
+use crate::base::error::{Error, FieldError};
+use crate::base::ids::ConfigId;
+use crate::domain::configs::config_view::{Saved, User, judged};
+use crate::domain::configs::rules::{CORE_VERSIONS, MOST_UPSTREAMS};
+use crate::domain::configs::{BitcoinNetwork, ClientConfig, Findings, MASK, Mode};
+use crate::domain::keys::SecretKey;
+use crate::web::Frame;
 
 /// A field as the page shows it.
 #[derive(Clone, Debug)]

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::values::Pairs;
-use crate::error::{Error, FieldError};
-use crate::http::Frame;
-use crate::keys::{MASK, without_secret_keys};
+use crate::base::error::{Error, FieldError};
+use crate::domain::keys::{MASK, without_secret_keys};
+use crate::web::Frame;
 
 /// `GET /saved-configs/import`, and again when something is wrong.
 #[derive(Debug, Template, JsonSchema, Serialize)]

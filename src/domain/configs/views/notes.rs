@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::fields::{field_name, id_of, label};
 use super::form::Field;
-use crate::configs::{ClientConfig, Findings, judged};
-use crate::error::FieldError;
+use crate::base::error::FieldError;
+use crate::domain::configs::{ClientConfig, Findings, judged};
 
 /// All findings of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields;
-use crate::clock::{Timestamp, spoken};
-use crate::configs::saved::{Comparison, Revision, Saved};
-use crate::configs::{ClientVersion, Difference, Line};
-use crate::http::Frame;
-use crate::ids::ConfigId;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::ids::ConfigId;
+use crate::domain::configs::config_view::{Comparison, Revision, Saved};
+use crate::domain::configs::{ClientVersion, Difference, Line};
+use crate::web::Frame;
 
 /// What changed in a field, with the field's label.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::configs::Saved;
-use crate::http::Frame;
-use crate::ids::ConfigId;
+use crate::base::ids::ConfigId;
+use crate::domain::configs::Saved;
+use crate::web::Frame;
 
 /// `GET /saved-configs/{id}/secret`: what it means, and the button.
 #[derive(Debug, Template, JsonSchema, Serialize)]

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::notes::{Notes, notes};
 use super::{mode_in_words, values, versions_in_words};
-use crate::clock::{Timestamp, spoken};
-use crate::configs::model::TemplateProvider;
-use crate::configs::saved::{Saved, judged, versions_for};
-use crate::configs::service::revisions_in_words;
-use crate::configs::{ClientVersion, Findings, Support, render_masked, support};
-use crate::error::FieldError;
-use crate::http::Frame;
+use crate::base::clock::{Timestamp, spoken};
+use crate::base::error::FieldError;
+use crate::domain::configs::config_view::{Saved, judged, versions_for};
+use crate::domain::configs::model::TemplateProvider;
+use crate::domain::configs::service::revisions_in_words;
+use crate::domain::configs::{ClientVersion, Findings, Support, render_masked, support};
+use crate::web::Frame;
 
 /// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
 #[derive(Debug, Template, JsonSchema, Serialize)]

@@ -5,12 +5,12 @@ use super::revisions::{Change, ComparePage, RevisionsPage};
 use super::show::ShowPage;
 use super::values::Rearrangement;
 use super::*;
-use crate::configs::draft::Draft;
-use crate::configs::samples;
-use crate::configs::saved::{Comparison, Revision};
-use crate::configs::{Difference, differences};
-use crate::http::View;
-use crate::keys::MASK;
+use crate::domain::configs::config_view::{Comparison, Revision};
+use crate::domain::configs::draft::Draft;
+use crate::domain::configs::samples;
+use crate::domain::configs::{Difference, diff};
+use crate::domain::keys::MASK;
+use crate::web::View;
 use scraper::{ElementRef, Html, Selector};
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ fn saved(config: &ClientConfig) -> Saved {
         config: config.clone(),
         created_at: Timestamp(1_000),
         updated_at: Timestamp(61_000),
-        used_by: vec![User { id: crate::ids::InstanceId::random(), name: "barn".into() }],
+        used_by: vec![User { id: crate::base::ids::InstanceId::random(), name: "barn".into() }],
     }
 }
 
@@ -310,11 +310,13 @@ fn an_imported_file_comes_back_without_its_secrets() {
 #[test]
 fn versions_are_told_in_ranges() {
     let mut two_accounts = samples::pool();
-    two_accounts.upstreams.push(crate::configs::Upstream { user_identity: "bob".into(), ..two_accounts.upstreams[0].clone() });
+    two_accounts
+        .upstreams
+        .push(crate::domain::configs::Upstream { user_identity: "bob".into(), ..two_accounts.upstreams[0].clone() });
     let core = |version: u8| ClientConfig {
-        template_provider_type: crate::configs::TemplateProvider::BitcoinCoreIpc {
+        template_provider_type: crate::domain::configs::TemplateProvider::BitcoinCoreIpc {
             version,
-            network: crate::configs::BitcoinNetwork::Mainnet,
+            network: crate::domain::configs::BitcoinNetwork::Mainnet,
             data_dir: None,
             fee_threshold: 1,
             min_interval: 1,

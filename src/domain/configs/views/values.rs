@@ -6,9 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::fields::{LABELS, POOL_LABELS, is_rare, label_of};
-use crate::configs::ClientConfig;
-use crate::configs::rules::MOST_UPSTREAMS;
-use crate::keys::SecretKey;
+use crate::domain::configs::ClientConfig;
+use crate::domain::configs::rules::MOST_UPSTREAMS;
+use crate::domain::keys::SecretKey;
 
 /// The values a form offers for the kind of template provider that is not in use.
 const OTHER_KIND: [(&str, &str); 4] = [

@@ -1,12 +1,12 @@
 //! Looks and what is to be said of them; the real client's own logs among them.
 
-use super::super::look::Counted;
-use super::super::running::{Pool, Running};
+use super::super::running_config::{Pool, Running};
+use super::super::snapshot::Counted;
 use super::*;
-use crate::diagnosis::Standing;
-use crate::diagnosis::{Said, Upstream};
-use crate::instances::Instance;
-use crate::metrics::Measured;
+use crate::domain::instances::Instance;
+use crate::domain::metrics::Measured;
+use crate::programs::jd_client::diagnosis::Standing;
+use crate::programs::jd_client::diagnosis::{Said, Upstream};
 use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(1_795_400_000_000);
@@ -268,9 +268,10 @@ fn a_refused_certificate_says_whether_clock_or_key_is_wrong() {
         [(valid_from + 10, "key"), (valid_from - 3600, "clock is 1 h 0 min behind"), (not_valid_after + 60, "ahead")]
     {
         let mut scene = Scene::well();
-        let peer = crate::diagnosis::Peer::Provider;
+        let peer = crate::programs::jd_client::diagnosis::Peer::Provider;
         let at = Timestamp(at * 1000);
-        scene.standing.certificate = Some(crate::diagnosis::Certificate { at, peer, valid_from, not_valid_after });
+        scene.standing.certificate =
+            Some(crate::programs::jd_client::diagnosis::Certificate { at, peer, valid_from, not_valid_after });
         let found = scene.find(Check::Clock);
         assert_eq!(found.0, Grade::Unhealthy);
         assert!(found.1.contains(words), "{found:?}");
@@ -317,10 +318,10 @@ fn until<'a>(log: &'a str, words: &str) -> &'a str {
 
 #[test]
 fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
-    let pool = || Running::read(&include_str!("../../../tests/data/jd-client/pool.toml").parse().unwrap());
-    let solo = || Running::read(&include_str!("../../../tests/data/jd-client/solo.toml").parse().unwrap());
+    let pool = || Running::read(&include_str!("../../../../tests/data/jd-client/pool.toml").parse().unwrap());
+    let solo = || Running::read(&include_str!("../../../../tests/data/jd-client/solo.toml").parse().unwrap());
 
-    let log = include_str!("../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
+    let log = include_str!("../../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
     let before = after_log(until(log, "ERROR jd_client_sv2::io_task: Reader error"), pool());
     assert_eq!(before.find(Check::Upstream).0, Grade::Healthy, "{:?}", before.find(Check::Upstream));
     let after = after_log(until(log, "Ctrl+C received"), pool());
@@ -331,26 +332,26 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
         "{found:?}"
     );
 
-    let log = include_str!("../../../tests/data/jd-client/pool_unreachable_solo.log");
+    let log = include_str!("../../../../tests/data/jd-client/pool_unreachable_solo.log");
     let found = after_log(log, pool()).find(Check::Upstream);
     assert_eq!(found.0, Grade::Unhealthy);
     assert!(found.1.contains("pool 1 of 1") && found.1.contains("could not be used"), "{found:?}");
 
-    let log = include_str!("../../../tests/data/jd-client/declare_rejected.log");
+    let log = include_str!("../../../../tests/data/jd-client/declare_rejected.log");
     let found = after_log(log, pool()).find(Check::Upstream);
     assert_eq!(found.0, Grade::Unhealthy);
     assert!(found.1.contains("the pool refused its jobs"), "{found:?}");
 
-    let log = include_str!("../../../tests/data/jd-client/refresh0_panic.log");
+    let log = include_str!("../../../../tests/data/jd-client/refresh0_panic.log");
     let scene = after_log(until(log, "Ctrl+C received"), solo());
     assert_eq!(scene.find(Check::Monitoring).0, Grade::Unhealthy);
     assert!(scene.find(Check::Monitoring).1.contains("monitoring_cache_refresh_secs is 0"));
     assert_eq!(scene.find(Check::Process).0, Grade::Warning);
 
     for log in [
-        include_str!("../../../tests/data/jd-client/solo_shares_sigint.log"),
-        include_str!("../../../tests/data/jd-client/signature64_ok.log"),
-        include_str!("../../../tests/data/jd-client/block_found.log"),
+        include_str!("../../../../tests/data/jd-client/solo_shares_sigint.log"),
+        include_str!("../../../../tests/data/jd-client/signature64_ok.log"),
+        include_str!("../../../../tests/data/jd-client/block_found.log"),
     ] {
         let scene = after_log(log.split("Ctrl+C received").next().unwrap(), solo());
         for check in [Check::Process, Check::Template, Check::Upstream, Check::Clock] {
@@ -359,7 +360,7 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
     }
 
     // While a client that is about to end still runs.
-    let log = include_str!("../../../tests/data/jd-client/tp_wrong_pubkey.log");
+    let log = include_str!("../../../../tests/data/jd-client/tp_wrong_pubkey.log");
     let scene = after_log(log, solo());
     assert_eq!((scene.find(Check::Template).0, scene.find(Check::Clock).0), (Grade::Unhealthy, Grade::Unhealthy));
     let mut standing = Standing::default();
@@ -367,9 +368,9 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
         standing.hear(line.as_bytes());
     }
     assert_eq!(certificate_words(&standing.certificate.unwrap()).code, "provider-key");
-    let log = include_str!("../../../tests/data/jd-client/tp_lost.log");
+    let log = include_str!("../../../../tests/data/jd-client/tp_lost.log");
     assert!(after_log(log, solo()).find(Check::Template).1.contains("is lost"));
-    let log = include_str!("../../../tests/data/jd-client/tp_unreachable.log");
+    let log = include_str!("../../../../tests/data/jd-client/tp_unreachable.log");
     assert!(after_log(log, solo()).find(Check::Template).1.contains("cannot be used"));
 }
 

@@ -1,7 +1,7 @@
 //! Tests of `counting`.
 
-use super::*;
-use crate::sampling::monitoring::Client;
+use crate::domain::metrics::*;
+use crate::programs::jd_client::monitoring::Client;
 use proptest::prelude::*;
 
 const ONE: ProcessMark = ProcessMark { pid: 10, started_ticks: 5 };

@@ -1,7 +1,7 @@
 //! Tests of `exposition`.
 
 use super::*;
-use crate::metrics::model::{CATALOGUE, Measure};
+use crate::domain::metrics::model::{CATALOGUE, Measure};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -212,7 +212,7 @@ fn the_documentation_lists_every_name() {
     client.readings.insert("health:upstream".into(), 2.0);
     client.totals.extend(COUNTERS.iter().map(|series| ((*series).to_owned(), 1.0)));
     client.totals.extend(REASONED.iter().map(|series| (format!("{series}:stale-share"), 1.0)));
-    let docs = include_str!("../../../docs/API.md");
+    let docs = include_str!("../../../../docs/API.md");
     let text = text(&manager(), &[client], Format::Classic).unwrap();
     let names = |text: &str| -> BTreeSet<String> {
         text.split(['`', ' ', '{', '\n'])

@@ -5,7 +5,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Double, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
-use crate::ids::InstanceId;
+use crate::base::ids::InstanceId;
 
 /// What the counters of every instance stand at, as they are stored.
 pub fn baselines(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel::sqlite::SqliteConnection as Db;
 
 use super::{Level, MERGE, WINDOW, floor, fresh, set_until, until};
-use crate::db::statement::Statement;
+use crate::infra::db::statement::Statement;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;

@@ -2,9 +2,9 @@
 
 use diesel::connection::SimpleConnection;
 
-use super::settling::{forget, forget_lost, roll, settle};
+use super::rollup::{forget, forget_lost, roll, settle};
 use super::*;
-use crate::metrics::range::{self, Marks, Spacing};
+use crate::domain::metrics::range::{self, Marks, Spacing};
 
 const DAY: i64 = 86_400;
 /// A day's beginning.
@@ -13,8 +13,8 @@ const BEGIN: i64 = 20_000 * DAY;
 /// A new database; series have numbers from 1 to `series`.
 fn database(series: i64) -> (tempfile::TempDir, Db) {
     let dir = tempfile::tempdir().unwrap();
-    crate::db::Db::open(dir.path()).unwrap();
-    let mut db = Db::establish(dir.path().join(crate::db::FILE).to_str().unwrap()).unwrap();
+    crate::infra::db::Db::open(dir.path()).unwrap();
+    let mut db = Db::establish(dir.path().join(crate::infra::db::FILE).to_str().unwrap()).unwrap();
     let made = format!(
         "INSERT INTO configurations (id, name, description, config_json, created_at, updated_at) VALUES ('c', 'c', '', '{{}}', 0, 0);
          INSERT INTO instances (id, name, config_id, created_at, updated_at) VALUES ('i', 'i', 'c', 0, 0);
@@ -36,7 +36,7 @@ fn settle_all(db: &mut Db, now: i64) -> usize {
         while let Some(last) = roll(db, now, after).unwrap() {
             (after, steps) = (last, steps + 1);
         }
-        if super::settling::is_rolled(db, now).unwrap() {
+        if super::rollup::is_rolled(db, now).unwrap() {
             return steps;
         }
         after = 0;

@@ -1,8 +1,8 @@
 //! Samples through the tables: whatever is moved, rolled up and forgotten, what is read is what was written.
 
-use super::settling;
+use super::rollup;
 use super::*;
-use crate::metrics::range::{self, Marks, Spacing};
+use crate::domain::metrics::range::{self, Marks, Spacing};
 use diesel::connection::SimpleConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use proptest::prelude::*;
@@ -25,13 +25,13 @@ fn database() -> (Db, InstanceId) {
 }
 
 fn settle(db: &mut Db, now: i64) {
-    while settling::settle(db, now).unwrap() {}
+    while rollup::settle(db, now).unwrap() {}
     loop {
         let mut after = 0;
-        while let Some(last) = settling::roll(db, now, after).unwrap() {
+        while let Some(last) = rollup::roll(db, now, after).unwrap() {
             after = last;
         }
-        if settling::is_rolled(db, now).unwrap() {
+        if rollup::is_rolled(db, now).unwrap() {
             break;
         }
     }
@@ -159,7 +159,7 @@ fn a_wrong_clock_makes_no_bucket_smaller() {
     }
     settle(&mut db, MONDAY + 2 * 86_400);
     for level in [Level::Raw, Level::Minute] {
-        settling::forget(&mut db, level, MONDAY + 86_400, 0, 10_000).unwrap();
+        rollup::forget(&mut db, level, MONDAY + 86_400, 0, 10_000).unwrap();
     }
     // Years back, then into forgotten time, then right again.
     for now in [MONDAY - 2000 * 86_400, MONDAY + 5000, MONDAY + 2 * 86_400 + 60] {
@@ -181,7 +181,7 @@ fn what_is_too_old_goes_in_steps_and_days_stay() {
     let before = MONDAY + 2 * 86_400;
     for level in [Level::Raw, Level::Minute, Level::Hour] {
         let (mut steps, mut after) = (0, 0);
-        while let Some(next) = settling::forget(&mut db, level, before, after, 50).unwrap() {
+        while let Some(next) = rollup::forget(&mut db, level, before, after, 50).unwrap() {
             (after, steps) = (next, steps + 1);
             assert!(steps < 100, "it never ends");
         }
@@ -206,7 +206,7 @@ fn a_deleted_instance_leaves_nothing_and_others_keep_theirs() {
     db.batch_execute("DELETE FROM instances").unwrap();
     assert_eq!(rows(&mut db, "metrics"), 0, "at once");
     let mut steps = 0;
-    while !settling::forget_lost(&mut db, 100).unwrap() {
+    while !rollup::forget_lost(&mut db, 100).unwrap() {
         steps += 1;
         assert!(steps < 100, "it never ends");
     }
@@ -266,11 +266,11 @@ fn days_of_details_are_forgotten_and_days_of_the_whole_are_not() {
     day(&mut db, made[2], MONDAY);
     day(&mut db, made[2], MONDAY + 400 * 86_400);
     let mut after = 0;
-    while let Some(next) = settling::forget(&mut db, Level::Day, MONDAY + 365 * 86_400, after, 1).unwrap() {
+    while let Some(next) = rollup::forget(&mut db, Level::Day, MONDAY + 365 * 86_400, after, 1).unwrap() {
         after = next;
     }
     let left = |db: &mut Db, series| oldest(db, Level::Day, series).unwrap();
     assert_eq!(left(&mut db, made[0]), Some(MONDAY));
     assert_eq!((left(&mut db, made[1]), left(&mut db, made[2])), (None, Some(MONDAY + 400 * 86_400)));
-    assert_eq!(settling::forget_empty(&mut db).unwrap(), 1, "the series without a sample is gone");
+    assert_eq!(rollup::forget_empty(&mut db).unwrap(), 1, "the series without a sample is gone");
 }

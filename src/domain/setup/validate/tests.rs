@@ -1,8 +1,8 @@
 //! What setup takes and what it refuses.
 
 use super::*;
-use crate::keys::KeyPair;
-use crate::setup::known::built_in;
+use crate::domain::keys::KeyPair;
+use crate::domain::setup::pool_list::built_in;
 
 const PAYOUT: &str = "bc1q6lt2k7dv37r77waw3el0mcwyk9axu09599apuc";
 const POOL_KEY: &str = "9bwHCYnjhbHm4AS3pWg9MtAH83mzWohoJJJDELYBqZhDNqszDLc";
@@ -40,7 +40,7 @@ fn a_body_is_a_configuration_with_keys_of_its_own() {
     let judged = Whole::of_body(body(), &starting(), &built_in()).unwrap().judge();
     let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
     assert_eq!((config.mode, config.upstreams.len()), (Mode::FullTemplate, 1));
-    assert!(crate::keys::pair_matches(&config.authority_public_key, &config.authority_secret_key));
+    assert!(crate::domain::keys::pair_matches(&config.authority_public_key, &config.authority_secret_key));
 }
 
 #[test]
@@ -69,7 +69,10 @@ fn what_stands_in_examples_is_refused_though_saving_would_only_warn() {
     let provider = json!({ "Sv2Tp": { "address": "tp.example.com:8442", "public_key": POOL_KEY } });
     assert_eq!(with(|b| b["template_provider"] = provider), ["/template_provider/Sv2Tp/address"]);
     // The published key is that of real pools, too.
-    assert_eq!(with(|b| b["pools"][0]["authority_pubkey"] = crate::keys::EXAMPLE_PUBLIC_KEY.into()), Vec::<String>::new());
+    assert_eq!(
+        with(|b| b["pools"][0]["authority_pubkey"] = crate::domain::keys::EXAMPLE_PUBLIC_KEY.into()),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the fields of setup are called, and in which order they stand.
 
-use crate::configs::views::POOL_LABELS;
-use crate::setup::step::Step;
+use crate::domain::configs::views::POOL_LABELS;
+use crate::domain::setup::step::Step;
 
 /// What the fields are called, by the ends of their names.
 const LABELS: [(&str, &str); 13] = [

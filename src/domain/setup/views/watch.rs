@@ -4,9 +4,9 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::http::Frame;
-use crate::instances::Instance;
+use crate::domain::instances::Instance;
 use crate::keeper::machine::State;
+use crate::web::Frame;
 
 /// `GET /setup/watch/{id}`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -36,7 +36,7 @@ impl WatchPage {
     /// The changing part, to be put in the place of the one before.
     #[must_use]
     pub fn part(&self) -> Option<String> {
-        let html = crate::http::html(&self.as_standing()).ok()?;
+        let html = crate::web::html(&self.as_standing()).ok()?;
         Some(format!("<hx-partial hx-target=\"#standing\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
     }
 

@@ -1,20 +1,22 @@
 //! The use cases around an installation: an order is looked at, begun, carried out, and what follows on it.
 
+pub mod pipeline;
+
 use std::path::{Path, PathBuf};
 
-use super::board::Ticket;
-use super::install::bring_in;
+use super::install::pipeline::bring_in;
+use super::job_tracker::Ticket;
 use super::model::{Gate, Job, Stage, Task};
-use super::obtain::{Ended, FromCargo, FromFile, FromRelease, Obtain, find_cargo};
 use super::queries;
 use super::service::Updates;
 use super::settings::key_of;
+use super::source::{Ended, FromCargo, FromFile, FromRelease, Obtain, find_cargo};
 use super::store::Came;
 use super::tags::{client_of_tag, is_name};
-use crate::clock::Timestamp;
-use crate::configs::ClientVersion;
-use crate::error::{Error, Result};
-use crate::failpoint;
+use crate::base::clock::Timestamp;
+use crate::base::error::{Error, Result};
+use crate::base::failpoint;
+use crate::domain::configs::ClientVersion;
 
 /// What somebody wants installed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,17 +4,17 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::board::Ticket;
-use super::model::{Manifest, Stage};
-use super::obtain::{Ended, LARGEST, Obtain, Obtained};
-use super::store::{Came, Store};
-use crate::clock::Timestamp;
-use crate::configs::ClientVersion;
-use crate::executable::{self, Kind, Unfit};
-use crate::failpoint;
-use crate::ids::JobId;
-use crate::instances::program::ask_version;
-use crate::sampling::free_space;
+use crate::base::clock::Timestamp;
+use crate::base::failpoint;
+use crate::base::ids::JobId;
+use crate::domain::configs::ClientVersion;
+use crate::domain::instances::program::ask_version;
+use crate::domain::updates::job_tracker::Ticket;
+use crate::domain::updates::model::{Manifest, Stage};
+use crate::domain::updates::source::{Ended, LARGEST, Obtain, Obtained};
+use crate::domain::updates::store::{Came, Store};
+use crate::infra::disk::free_space;
+use crate::infra::executable::{self, Kind, Unfit};
 
 /// Left free in any case: the database and the logs of running clients need it more, bytes.
 const SPARE: u64 = 64 * 1024 * 1024;
@@ -37,7 +37,7 @@ pub async fn bring_in(store: &Store, source: &dyn Obtain, ticket: &Ticket) -> Re
         Ok((file, manifest)) => {
             let home = store.clone();
             let taken = tokio::task::spawn_blocking(move || -> std::io::Result<(Came, Manifest)> {
-                let sha256 = crate::verify::sha256(&file)?;
+                let sha256 = crate::infra::verify::sha256(&file)?;
                 let manifest = Manifest { sha256, size: std::fs::metadata(&file)?.len(), ..manifest };
                 Ok((home.take_in(&file, &manifest)?, manifest))
             });

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
-use crate::ids::{InstanceId, JobId};
+use crate::base::clock::Timestamp;
+use crate::base::ids::{InstanceId, JobId};
 
 /// How far a piece of work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]

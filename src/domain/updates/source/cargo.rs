@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::super::board::Ticket;
+use super::super::job_tracker::Ticket;
 use super::super::model::{Origin, Proof, Stage};
 use super::{Ended, Obtain, Obtained};
-use crate::instances::program::NAME;
+use crate::domain::instances::program::NAME;
 use crate::keeper::names;
 
 /// The last lines of a build that are kept.
@@ -39,7 +39,9 @@ pub fn find_cargo() -> Option<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let dirs = std::env::split_paths(&path).chain(home.map(|home| home.join("bin")));
-    dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join("cargo")).find(|cargo| crate::executable::inspect(cargo).is_ok())
+    dirs.filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join("cargo"))
+        .find(|cargo| crate::infra::executable::inspect(cargo).is_ok())
 }
 
 impl Obtain for FromCargo {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::super::board::Ticket;
+use super::super::job_tracker::Ticket;
 use super::super::model::{Origin, Proof, Stage};
 use super::{Ended, LARGEST, Obtain, Obtained, unpack};
 

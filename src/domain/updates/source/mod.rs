@@ -12,10 +12,10 @@ pub use release::FromRelease;
 use futures_util::future::BoxFuture;
 use std::path::{Path, PathBuf};
 
-use super::board::Ticket;
+use super::job_tracker::Ticket;
 use super::model::{Origin, Proof};
-use crate::archive::Limits;
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::infra::archive::Limits;
 
 /// A program may have so many bytes. The real one has 50 MB when it is not stripped.
 pub const LARGEST: u64 = 512 * 1024 * 1024;
@@ -103,10 +103,10 @@ async fn unpack(archive: PathBuf, dir: &Path) -> Result<PathBuf, Ended> {
     let into = dir.join("client");
     let file = into.clone();
     let unpacked =
-        tokio::task::spawn_blocking(move || crate::archive::extract(&archive, super::tags::MEMBER, &into, LIMITS)).await?;
+        tokio::task::spawn_blocking(move || crate::infra::archive::extract(&archive, super::tags::MEMBER, &into, LIMITS)).await?;
     match unpacked {
         Ok(_) => Ok(file),
-        Err(crate::archive::Refused::Disk(error)) => Err(error.into()),
+        Err(crate::infra::archive::Refused::Disk(error)) => Err(error.into()),
         Err(refused) => Err(Ended::failed(format!("Nothing was installed: {refused}."))),
     }
 }

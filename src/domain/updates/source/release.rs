@@ -5,12 +5,12 @@ use futures_util::future::BoxFuture;
 use minisign_verify::PublicKey;
 use std::path::Path;
 
-use super::super::board::Ticket;
+use super::super::job_tracker::Ticket;
 use super::super::model::{Asset, Origin, Proof, Release, Stage};
 use super::{Ended, LARGEST, Obtain, Obtained, unpack};
-use crate::failpoint;
-use crate::fetch::{Failed, Fetcher, Wanted};
-use crate::verify::check_signature;
+use crate::base::failpoint;
+use crate::infra::download::{Failed, Fetcher, Wanted};
+use crate::infra::verify::check_signature;
 
 /// A signature has a few hundred bytes.
 const SIGNATURE: u64 = 16 * 1024;

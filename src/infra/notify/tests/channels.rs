@@ -1,7 +1,7 @@
 //! Channels as values: what keeps them from being used, and where their secrets are to be seen.
 
 use super::*;
-use crate::notify::addresses::{masked, unmasked};
+use crate::infra::notify::addresses::{masked, unmasked};
 use proptest::prelude::*;
 use serde_json::json;
 

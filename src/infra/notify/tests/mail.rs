@@ -2,7 +2,7 @@
 
 use super::receivers::{Authority, MailHost, Rules};
 use super::*;
-use crate::notify::email::written;
+use crate::infra::notify::email::written;
 use std::time::Instant;
 use tokio::net::TcpListener;
 

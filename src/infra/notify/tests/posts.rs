@@ -2,7 +2,7 @@
 
 use super::receivers::{Authority, Receiver, Then, answer};
 use super::*;
-use crate::notify::webhook::signature;
+use crate::infra::notify::webhook::signature;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 

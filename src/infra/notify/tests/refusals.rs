@@ -2,7 +2,7 @@
 
 use super::receivers::{MailHost, Receiver, Rules, Then};
 use super::*;
-use crate::notify::posting::pause;
+use crate::infra::notify::http::pause;
 use std::time::Instant;
 use tokio::net::TcpListener;
 

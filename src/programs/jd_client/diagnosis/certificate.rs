@@ -4,7 +4,7 @@
 //! writes down the stretch. Must not know: the present time; what counts is the clock of the line that told it.
 
 use super::Cause;
-use crate::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, spoken};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

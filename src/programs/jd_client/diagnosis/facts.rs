@@ -3,8 +3,8 @@
 //! Nearly every line says nothing of the kind, and all of them come through here: a rule is looked for only among those whose text begins
 //! with the message's first byte, and nothing is allocated before one is found. Must not know: what was said before.
 
+mod build;
 mod details;
-mod making;
 mod table;
 
 use table::FACTS;

@@ -2,7 +2,7 @@
 //! (`tracing-subscriber`, full, without colours, in UTC) is known here; every line is read, so it is done by bytes, without allocation.
 //! Must not know: what a message means.
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 
 /// So many bytes behind a span's opening brace are searched for its end.
 const SPAN: usize = 2048;

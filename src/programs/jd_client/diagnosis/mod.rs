@@ -7,17 +7,17 @@ mod causes;
 mod certificate;
 mod facts;
 mod line;
-mod standing;
+mod status;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use causes::{RULES, Rule};
 
 pub use certificate::{Certificate, Peer, certificate_words};
-pub use standing::{OTHER, Provider, Said, Shares, Standing, Upstream, UpstreamState, Work};
+pub use status::{OTHER, Provider, Said, Shares, Standing, Upstream, UpstreamState, Work};
 
 /// Lines older than this when the client ended are history, not the cause of its end. The slowest known failure, a template provider that
 /// does not speak Stratum V2, takes 34 s (0.6.0, measured).
@@ -141,37 +141,37 @@ mod tests {
     fn the_real_clients_logs_lead_to_what_really_happened() {
         let table = [
             (
-                include_str!("../../tests/data/jd-client/tp_unreachable.log"),
+                include_str!("../../../../tests/data/jd-client/tp_unreachable.log"),
                 1,
                 "provider-refused",
                 "template provider refused the connection",
             ),
             (
-                include_str!("../../tests/data/jd-client/tp_wrong_pubkey.log"),
+                include_str!("../../../../tests/data/jd-client/tp_wrong_pubkey.log"),
                 1,
                 "provider-key",
                 "the key in the configuration is not that of the template provider",
             ),
             (
-                include_str!("../../tests/data/jd-client/tp_lost.log"),
+                include_str!("../../../../tests/data/jd-client/tp_lost.log"),
                 0,
                 "provider-lost",
                 "template provider closed the connection",
             ),
             (
-                include_str!("../../tests/data/jd-client/ipc_socket_missing.log"),
+                include_str!("../../../../tests/data/jd-client/ipc_socket_missing.log"),
                 0,
                 "node-socket-missing",
                 "Bitcoin Core's socket /nodata/regtest/node.sock does not exist",
             ),
             (
-                include_str!("../../tests/data/jd-client/listen_port_in_use.log"),
+                include_str!("../../../../tests/data/jd-client/listen_port_in_use.log"),
                 1,
                 "port-in-use",
                 "its address for miners, 127.0.0.1:25265, is taken by another program",
             ),
             (
-                include_str!("../../tests/data/jd-client/monitoring_port_in_use.log"),
+                include_str!("../../../../tests/data/jd-client/monitoring_port_in_use.log"),
                 0,
                 "monitoring-port-in-use",
                 "its address for monitoring is taken by another program",
@@ -185,9 +185,9 @@ mod tests {
     #[test]
     fn a_log_that_tells_no_cause_gets_none() {
         for log in [
-            include_str!("../../tests/data/jd-client/solo_shares_sigint.log"),
-            include_str!("../../tests/data/jd-client/block_found.log"),
-            include_str!("../../tests/data/jd-client/signature64_ok.log"),
+            include_str!("../../../../tests/data/jd-client/solo_shares_sigint.log"),
+            include_str!("../../../../tests/data/jd-client/block_found.log"),
+            include_str!("../../../../tests/data/jd-client/signature64_ok.log"),
         ] {
             assert_eq!(of_log(log, End::Code(0)), None);
         }
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn each_configuration_error_of_the_real_client_is_named() {
-        let errors = include_str!("../../tests/data/jd-client/config_errors.txt");
+        let errors = include_str!("../../../../tests/data/jd-client/config_errors.txt");
         let mut seen = 0;
         for line in errors.lines().filter(|line| line.starts_with("Job Declarator Client config error")) {
             let cause = cause(&[line.to_owned()], Timestamp(0), Some(End::Code(1))).unwrap();

@@ -9,7 +9,7 @@ mod pools;
 use super::certificate::{Certificate, Peer, certificate_words};
 use super::facts::{self, Fact, Validity, place_of_panic, words};
 use super::line::Line;
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use parts::say;
 pub use parts::{OTHER, Provider, Said, Shares, Upstream, UpstreamState, Work};
 use schemars::JsonSchema;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::outgoing;
+use crate::infra::http_client;
 
 /// Time for a whole reading. A client in good health needs a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -157,7 +157,7 @@ impl Monitoring {
     }
 
     fn with_patience(patience: Duration) -> Self {
-        let http = outgoing::plain()
+        let http = http_client::plain()
             .user_agent("jd-manager")
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(KEPT)

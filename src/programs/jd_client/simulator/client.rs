@@ -8,13 +8,13 @@
 use super::Simulate;
 use super::channels::Accounts;
 use super::config::{Config, Mode, TemplateProvider};
-use super::lines::{Level, Line, Log, script};
-use super::misbehave::{self, Ballast, Failure};
+use super::environment::{Plan, Pool, World};
+use super::faults::{self, Ballast, Failure};
+use super::line_counter::Numbered;
+use super::log_lines::{Level, Line, Log, script};
 use super::monitoring;
-use super::numbered::Numbered;
+use super::scripts as say;
 use super::services::Services;
-use super::wording as say;
-use super::world::{Plan, Pool, World};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -48,7 +48,7 @@ pub(super) async fn live(config: Config, args: Simulate, log: Log, seed: u64) ->
         tokio::spawn(async move { while terminations.recv().await.is_some() {} });
     }
     if wrong.fork_grandchild {
-        let pid = misbehave::start_grandchild()?;
+        let pid = faults::start_grandchild()?;
         log.say([Line::new(Level::Info, "jd_client_sv2::simulate", format!("grandchild pid={pid}"))]);
     }
     let death = async {
@@ -423,9 +423,9 @@ impl Client {
         if let Some(listener) = monitoring {
             let wrong = &self.args.misbehaviour;
             if wrong.refuse_monitoring {
-                services.monitor_by(misbehave::never_answer(listener));
+                services.monitor_by(faults::never_answer(listener));
             } else if let Some(kind) = wrong.monitoring_garbage {
-                services.monitor_by(misbehave::answer_with(listener, kind));
+                services.monitor_by(faults::answer_with(listener, kind));
             } else {
                 services.monitor(listener, self.accounts.subscribe(), wrong.freeze_monitoring_after);
             }

@@ -7,8 +7,8 @@
 
 use super::channels::{Accounts, Client, ClientChannel, ServerChannel, target_hex};
 use super::config::Mode;
-use super::lines::{Line, script};
-use super::{messages, wording};
+use super::log_lines::{Line, script};
+use super::{messages, scripts};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddr;
@@ -297,7 +297,7 @@ impl World {
                 changed = true;
             }
         }
-        let mut lines = script(wording::VARDIFF, &[]);
+        let mut lines = script(scripts::VARDIFF, &[]);
         if changed && let Some(upstream) = self.accounts.server.first_mut() {
             upstream.nominal_hashrate = Some(self.accounts.clients.iter().map(Client::total_hashrate).sum());
             lines.insert(1, messages::update_channel());

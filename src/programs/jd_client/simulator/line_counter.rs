@@ -2,7 +2,7 @@
 //!
 //! Knows only a rate and a clock reading; writing is the log's.
 
-use super::lines::Log;
+use super::log_lines::Log;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -1,10 +1,10 @@
 //! What the client says of single messages from miners, template provider, pool and job declarator server, in the wording of
 //! `jd_client_sv2` 0.6.0.
 //!
-//! Knows no state: every figure is handed in by [`super::world`].
+//! Knows no state: every figure is handed in by [`super::environment`].
 
 use super::channels::{ClientChannel, ServerChannel};
-use super::lines::{Level, Line};
+use super::log_lines::{Level, Line};
 use std::fmt::Display;
 use std::net::SocketAddr;
 

@@ -14,20 +14,20 @@
 mod channels;
 mod client;
 mod config;
-mod lines;
+mod environment;
+mod faults;
+mod line_counter;
+mod log_lines;
 mod messages;
-mod misbehave;
 mod monitoring;
-mod numbered;
+mod scripts;
 mod services;
-mod wording;
-mod world;
 
 use client::Ending;
+use faults::{Failure, Misbehaviour};
 use humantime::parse_duration as duration;
-use lines::{Level, Log};
-use misbehave::{Failure, Misbehaviour};
-use numbered::Rate;
+use line_counter::Rate;
+use log_lines::{Level, Log};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -116,7 +116,7 @@ fn percent(text: &str) -> Result<f64, String> {
 #[must_use]
 pub fn run(mut args: Simulate) -> ExitCode {
     if args.sleep_for_ever {
-        return misbehave::sleep_for_ever();
+        return faults::sleep_for_ever();
     }
     if args.version {
         return match writeln!(io::stdout(), "jd_client_sv2 {}", args.pretend_version) {

@@ -1,8 +1,8 @@
 //! What the client says when it starts, falls back, fails and ends: the wording and the order of `jd_client_sv2` 0.6.0, taken
 //! from logs of the real program and, where it was not seen running, from its source.
 //!
-//! Knows no time and no state: each text is one script for [`super::lines::script`]. What is said about miners, shares and
-//! templates comes from [`super::world`], which knows their figures.
+//! Knows no time and no state: each text is one script for [`super::log_lines::script`]. What is said about miners, shares and
+//! templates comes from [`super::environment`], which knows their figures.
 
 /// Declares the scripts, and for the tests the list of all of them.
 macro_rules! scripts {
@@ -319,7 +319,7 @@ pub(super) const BACKTRACE: &str = "   0: stratum_apps::config_helpers::logging:
 
 #[cfg(test)]
 mod tests {
-    use super::super::lines::{Level, script};
+    use super::super::log_lines::{Level, script};
     use super::ALL;
 
     #[test]

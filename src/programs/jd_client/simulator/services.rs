@@ -3,7 +3,7 @@
 //! Knows neither why they are opened nor what the client says about it; only the strangers' own lines are written here.
 
 use super::channels::Accounts;
-use super::lines::Log;
+use super::log_lines::Log;
 use super::{messages, monitoring};
 use std::sync::Arc;
 use std::time::Duration;

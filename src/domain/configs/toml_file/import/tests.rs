@@ -1,7 +1,7 @@
 use super::*;
-use crate::configs::model::TemplateProvider;
-use crate::configs::samples::{self, POOL_FILE, SOLO_FILE};
-use crate::keys::MASK;
+use crate::domain::configs::model::TemplateProvider;
+use crate::domain::configs::samples::{self, POOL_FILE, SOLO_FILE};
+use crate::domain::keys::MASK;
 use proptest::prelude::*;
 
 fn refused(text: &str) -> Vec<(String, Option<usize>)> {
@@ -215,7 +215,7 @@ proptest! {
 /// reaches a client.
 #[test]
 fn every_observed_refusal_of_the_client_comes_first_from_us() {
-    let observed: Vec<&str> = include_str!("../../../../tests/data/jd-client/config_errors.txt")
+    let observed: Vec<&str> = include_str!("../../../../../tests/data/jd-client/config_errors.txt")
         .lines()
         .filter_map(|line| line.strip_prefix("### "))
         .collect();
@@ -293,7 +293,9 @@ fn every_observed_refusal_of_the_client_comes_first_from_us() {
     for (case, file, key, written) in &settled {
         let imported = import(file).unwrap_or_else(|errors| panic!("{case}: {errors:?}"));
         assert!(imported.remarks.iter().any(|remark| remark.key == *key), "{case}: {:?}", imported.remarks);
-        let file = crate::configs::render(&imported.config, &crate::configs::ClientVersion::NEWEST_KNOWN).unwrap();
+        let file =
+            crate::domain::configs::toml_file::render(&imported.config, &crate::domain::configs::ClientVersion::NEWEST_KNOWN)
+                .unwrap();
         assert!(file.contains(written) && !file.contains("log_file"), "{case}: {file}");
     }
     // A client is never started without a file.

@@ -45,7 +45,7 @@ pub(super) fn number_after(text: &[u8], mark: &str) -> Option<u64> {
 
 /// Text to be kept and shown: without what steers a terminal or turns the direction of writing, and no longer than people read.
 pub(in super::super) fn words(text: &[u8]) -> String {
-    let is_shown = |c: &char| !c.is_control() && !crate::visible::is_hidden(*c, None);
+    let is_shown = |c: &char| !c.is_control() && !crate::base::visible::is_hidden(*c, None);
     let text = &text[..text.len().min(KEPT * 8)];
     String::from_utf8_lossy(text).trim().chars().filter(is_shown).take(KEPT).collect()
 }

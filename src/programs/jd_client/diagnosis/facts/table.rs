@@ -1,8 +1,8 @@
 //! The table of what the client says about how things stand. The texts are those of jd_client_sv2 0.6.0, as it was seen to run or from its
 //! source; they are the same in 0.1.0 to 0.5.0 where nothing else is said. Rules that begin with the same byte stand together.
 
+use super::build::{block, job_refused, lost, pool_tried, pool_try_failed, provider_given_up, provider_refused};
 use super::details::{after, certificate, code, error, node_error, number_after, panic_place, words};
-use super::making::{block, job_refused, lost, pool_tried, pool_try_failed, provider_given_up, provider_refused};
 use super::{Fact, Rule};
 
 type Means = fn(&[u8]) -> Option<Fact>;

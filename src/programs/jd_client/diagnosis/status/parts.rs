@@ -1,7 +1,7 @@
 //! What a [`Standing`](super::Standing) is made of: the states of template provider and work, the pool, shares, and what was said.
 //! Values only; how lines change them is not known here.
 
-use crate::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ mod recovery;
 
 macro_rules! log {
     ($name:literal) => {
-        ($name, include_bytes!(concat!("../../../tests/data/jd-client/", $name, ".log")).as_slice())
+        ($name, include_bytes!(concat!("../../../../../tests/data/jd-client/", $name, ".log")).as_slice())
     };
 }
 

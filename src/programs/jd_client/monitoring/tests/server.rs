@@ -1,6 +1,6 @@
 //! A server on loopback that answers as a test says, honestly or not. Knows no body.
 
-use crate::sampling::monitoring::{Fault, Monitoring, Reading};
+use crate::programs::jd_client::monitoring::{Fault, Monitoring, Reading};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
