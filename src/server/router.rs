@@ -1,6 +1,6 @@
 //! Every URL in one place, and the order of the layers around them.
 //!
-//! `/api/…` is the same router once more: what is different there (JSON first) is decided by `http::want` from the path.
+//! `/api/…` is the same router once more: what is different there (JSON first) is decided by `web::negotiation` from the path.
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;

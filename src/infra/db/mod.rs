@@ -1,6 +1,6 @@
 //! The database: one SQLite file, one writer, many readers.
 //!
-//! Layer 1: knows no domain. Domains hand in a function over a connection; it runs on a thread that may block, in one
+//! Knows no domain. Domains hand in a function over a connection; it runs on a thread that may block, in one
 //! transaction. `read` cannot write (the connection refuses), `write` begins IMMEDIATE so that it never fails half-way for want
 //! of a lock.
 //!

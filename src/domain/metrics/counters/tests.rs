@@ -1,4 +1,4 @@
-//! Tests of `counting`.
+//! Tests of `counters`.
 
 use super::*;
 use crate::programs::jd_client::monitoring::Client;
