@@ -5,12 +5,14 @@
 //! running was told by a keeper that is alive.
 //!
 //! * `ports`: are its ports free. `places`: the same and free names for those who make new ones. [`program`]: which client program, can it run here, which version is it.
-//! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
+//! * `preparation`: what a start needs on disk. `commands`: what an instance's task
+//!   can be asked. `supervisor`: all instances' tasks;
 //!   `minder`: one of them, which talks with the keeper. `trying`: whether a client takes a configuration, without an instance.
 //! * `miner_address`: what to enter in a miner. `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
 
 mod availability;
 mod bulk;
+mod commands;
 mod config_trial;
 mod conversation;
 mod deletion;
