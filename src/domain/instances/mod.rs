@@ -20,6 +20,7 @@ mod display;
 mod draft;
 mod history;
 mod list_extras;
+pub mod list_page;
 mod miner_address;
 pub mod model;
 pub mod openapi;
