@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
+use super::change::change;
 use super::confirm::Doomed;
 use super::error::Trouble;
 use super::instance::{Instance, all, find_in, named, names};
@@ -133,28 +134,6 @@ pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, pa
 
 fn path(one: &Named) -> String {
     format!("/api/instances/{}", one.id)
-}
-
-/// The answer to a change.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Changed {
-    message: String,
-}
-
-/// Asks for a change and says what the manager says of it.
-pub(super) async fn change(
-    manager: &Manager,
-    paper: &mut Paper,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<(), Trouble> {
-    let answer = manager.send(method, path, body).await?;
-    if paper.json {
-        return paper.answer(&answer.text);
-    }
-    paper.line(&in_line(&answer.read::<Changed>()?.message))
 }
 
 #[derive(Debug, Default, Deserialize)]

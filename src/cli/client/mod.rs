@@ -4,6 +4,7 @@
 //! terminal; what programs read (`--json`) is the API's JSON as it comes.
 
 mod alerts;
+mod change;
 mod commands;
 mod configs;
 mod confirm;
