@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::error::Trouble;
 use super::manager::Manager;
-use super::output::{Paper, in_line};
+use super::output::Paper;
+use super::text::in_line;
 
 /// The answer to a change.
 #[derive(Debug, Default, Deserialize)]

@@ -23,6 +23,7 @@ mod output;
 mod stream;
 mod table;
 mod target;
+mod text;
 mod time;
 mod token;
 mod updates;
