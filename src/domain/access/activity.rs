@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::authenticate::Proof;
+use super::model::Proof;
 use super::queries;
 use super::service::Access;
 use crate::base::clock::Timestamp;

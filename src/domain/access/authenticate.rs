@@ -4,23 +4,11 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use std::time::Duration;
 
-use super::model::Session;
+use super::model::{Proof, Session};
 use super::service::Access;
 use super::{queries, secret_token};
 use crate::base::error::Result;
-use crate::base::ids::{SessionId, TokenId};
 use crate::web::{Caller, Peer};
-
-/// By what somebody is known.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Proof {
-    /// A session.
-    Session(SessionId),
-    /// A token.
-    Token(TokenId),
-    /// The connection: the machine's own user.
-    Connection,
-}
 
 /// What a request shows of who sent it.
 #[derive(Clone, Debug, Default)]
