@@ -6,8 +6,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Measure, metric, title};
-use super::responses::Figures;
+use super::model::{Figures, Measure, metric, title};
 use super::service::{Point, Points, Row, Summary};
 use super::uptime::RunningShare;
 use crate::base::clock::{Timestamp, spoken};
