@@ -18,6 +18,7 @@
 //! * `scraping`: the figures of all instances at once. `exposition`: these as Prometheus reads them.
 
 mod average;
+mod chart_options;
 mod counters;
 mod exposition;
 mod jobs;
