@@ -11,6 +11,7 @@
 pub mod assets;
 pub mod caller;
 pub mod csp;
+pub mod error_pages;
 pub mod extract;
 pub mod negotiation;
 pub mod openapi;

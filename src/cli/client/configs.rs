@@ -8,13 +8,14 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::change::change;
 use super::confirm::Doomed;
 use super::error::{FAILED, Remark, Trouble, complain};
-use super::instances::change;
 use super::manager::Manager;
 use super::naming::{Named, find};
-use super::output::{Paper, in_line, plain};
+use super::output::Paper;
 use super::table::{Cell, Column, Table};
+use super::text::{in_line, plain};
 use super::time::age;
 
 /// The subcommands of `jd-manager configs`.

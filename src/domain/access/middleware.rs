@@ -13,8 +13,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
 use std::time::Duration;
 
-use super::authenticate::{Proof, Recognised, Shown};
-use super::model::Deed;
+use super::authenticate::{Recognised, Shown};
+use super::model::{Deed, Proof};
 use super::pending_form::KeptForm;
 use super::service::Access;
 use super::views::LoginPage;

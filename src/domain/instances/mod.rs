@@ -9,7 +9,7 @@
 //!
 //! Files:
 //!
-//! * `supervisor`: the tasks of all instances. `task`: one of them; the only one that starts
+//! * `supervisor`: the tasks of all instances. `commands`: what a task can be asked. `task`: one of them; the only one that starts
 //!   keepers and talks to them. `conversation`: its connection.
 //! * `preparation`: writes what a start needs. [`program`]: which client program, can it run here,
 //!   which version is it. `ports`: are the ports free.
@@ -23,6 +23,7 @@
 
 mod availability;
 mod bulk;
+mod commands;
 mod config_trial;
 mod conversation;
 mod deletion;
@@ -30,6 +31,7 @@ mod display;
 mod draft;
 mod history;
 mod list_extras;
+pub mod list_page;
 mod miner_address;
 pub mod model;
 pub mod openapi;

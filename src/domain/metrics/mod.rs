@@ -21,6 +21,7 @@
 //! * `scrape`, `exposition`: all instances for Prometheus. `service`: the use cases.
 
 mod average;
+mod chart_options;
 mod counters;
 mod exposition;
 mod jobs;

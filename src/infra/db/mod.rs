@@ -26,9 +26,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-pub use copies::{change_copy, check_copy, copy, read_copy};
+pub use copies::{change_copy, copy, read_copy};
 pub use marker::{LostChanges, MARKER_FILE};
-pub use open::OpenError;
+pub use open::{OpenError, check_copy};
 pub use writer::WriteMode;
 
 use crate::base::error::{Error, Result};
