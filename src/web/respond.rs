@@ -99,11 +99,17 @@ macro_rules! view {
 }
 
 /// Bytes of text in the entries of one page of a list.
-const LIST_BYTES: usize = 256 * 1024;
+pub const LIST_BYTES: usize = 256 * 1024;
+/// The same of a list that is mostly wanted as a whole, and whose entries are mostly small.
+pub const WHOLE_LIST_BYTES: usize = 1024 * 1024;
 
 /// How many of these entries fit on one page, at least one. `size` is about the bytes of text in an entry.
 pub fn count_fitting<T>(entries: &[T], size: impl Fn(&T) -> usize) -> usize {
-    let mut room = LIST_BYTES;
+    count_fitting_in(LIST_BYTES, entries, size)
+}
+
+/// The same with `room` bytes.
+pub fn count_fitting_in<T>(mut room: usize, entries: &[T], size: impl Fn(&T) -> usize) -> usize {
     let fits = |entry: &&T| {
         let left = room.checked_sub(size(entry));
         room = left.unwrap_or(0);

@@ -12,6 +12,7 @@ mod health;
 mod instances;
 mod instances_id;
 mod keys;
+mod list_limits;
 mod log_limits;
 mod logs;
 mod metrics;

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use reqwest::Method;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -73,11 +74,12 @@ pub enum ConfigsCommand {
     Delete(Doomed),
 }
 
-/// The answer to `GET /saved-configs`.
+/// The answer to `GET /saved-configs`, each configuration as it came.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct List {
-    configurations: Vec<Config>,
+    configurations: Vec<Box<RawValue>>,
+    total: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -144,20 +146,31 @@ impl Remark {
     }
 }
 
-async fn list(manager: &Manager, search: Option<&str>) -> Result<(String, List), Trouble> {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("limit", "1000");
-    if let Some(text) = search {
-        query.append_pair("q", text);
+/// All of them, or those with a text: as they came, and as they are read. Long ones come in several parts.
+async fn list(manager: &Manager, search: Option<&str>) -> Result<Vec<(Box<RawValue>, Config)>, Trouble> {
+    let mut all = Vec::new();
+    loop {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("limit", "1000").append_pair("offset", &all.len().to_string());
+        if let Some(text) = search {
+            query.append_pair("q", text);
+        }
+        let list: List = manager.get(&format!("/api/saved-configs?{}", query.finish())).await?.read()?;
+        let has_more = !list.configurations.is_empty() && all.len() + list.configurations.len() < list.total;
+        for raw in list.configurations {
+            let read = serde_json::from_str(raw.get())
+                .map_err(|e| Trouble::Failed(format!("a configuration cannot be understood: {e}")))?;
+            all.push((raw, read));
+        }
+        if !has_more {
+            return Ok(all);
+        }
     }
-    let answer = manager.get(&format!("/api/saved-configs?{}", query.finish())).await?;
-    let list = answer.read()?;
-    Ok((answer.text, list))
 }
 
 async fn names(manager: &Manager) -> Result<Vec<Named>, Trouble> {
-    let (_, list) = list(manager, None).await?;
-    Ok(list.configurations.into_iter().map(|one| Named { id: one.id, name: one.name }).collect())
+    let all = list(manager, None).await?;
+    Ok(all.into_iter().map(|(_, one)| Named { id: one.id, name: one.name }).collect())
 }
 
 fn find_in<'a>(all: &'a [Named], wanted: &str) -> Result<&'a Named, Trouble> {
@@ -227,11 +240,12 @@ pub(super) async fn run(command: Option<ConfigsCommand>, manager: &Manager, pape
 }
 
 async fn show_list(search: Option<&str>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
-    let (text, list) = list(manager, search).await?;
+    let all = list(manager, search).await?;
     if paper.json {
-        return paper.answer(&text);
+        let raw: Vec<&str> = all.iter().map(|(raw, _)| raw.get()).collect();
+        return paper.answer(&format!("{{\"configurations\":[{}],\"total\":{}}}", raw.join(","), raw.len()));
     }
-    if list.configurations.is_empty() {
+    if all.is_empty() {
         return paper.line(match search {
             Some(_) => "None of the configurations fits.",
             None => "There is no configuration yet. jd-manager configs import takes a client's file.",
@@ -245,7 +259,7 @@ async fn show_list(search: Option<&str>, manager: &Manager, paper: &mut Paper) -
         Column::new("CHANGED").goes(5).right(),
         Column::new("USED BY").goes(2).wrapped(),
     ]);
-    for one in &list.configurations {
+    for (_, one) in &all {
         let values = one.values();
         let mut users: Vec<&str> = one.used_by.iter().map(|user| user.name.as_str()).collect();
         if one.is_active {

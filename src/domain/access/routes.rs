@@ -370,5 +370,5 @@ pub async fn audit(
     let actor = params.text("actor").map(str::to_owned);
     params.finish()?;
     let (entries, actors) = access.entries(i64::try_from(limit).unwrap_or(100), before, actor.clone()).await?;
-    want.respond(&AuditPage::new(frame, entries, actors, actor, limit))
+    want.respond_blocking(AuditPage::new(frame, entries, actors, actor, limit)).await
 }

@@ -17,7 +17,7 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::web::extract::{Fields, Members};
-use crate::web::respond::{count_fitting, next_page};
+use crate::web::respond::next_page;
 use crate::web::{Done, Form, Frame, Id, Input, Params, Reply, Told, Want};
 
 /// Where all of it is.
@@ -27,7 +27,7 @@ const HERE: &str = "/alerts";
 pub async fn show(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
     let chosen = params.get::<InstanceId>("instance", "the id of an instance");
     params.finish()?;
-    want.respond(&AlertsPage::new(frame, alerts.everything().await?, chosen, Timestamp::now()))
+    want.respond_blocking(AlertsPage::new(frame, alerts.everything().await?, chosen, Timestamp::now())).await
 }
 
 /// `GET /alerts/channels/new?kind=`.
@@ -257,11 +257,8 @@ pub async fn deliveries(
     let limit = params.number("limit", 1..=1000, 100);
     let before = params.get::<i64>("before", "the number of a delivery");
     params.finish()?;
-    // One more says that there are more.
-    let found = alerts.deliveries(before, i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)).await?;
-    let fitting = count_fitting(&found, |one| 400 + one.title.len() + one.text.len() + one.data.to_string().len());
-    let limit = fitting.min(usize::try_from(limit).unwrap_or(usize::MAX));
-    want.respond(&DeliveriesPage::new(frame, found, limit, Timestamp::now()))
+    let found = alerts.deliveries(before, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+    want.respond_blocking(DeliveriesPage::new(frame, found, limit, Timestamp::now())).await
 }
 
 /// `POST /alerts/deliveries/{id}/again`.

@@ -119,7 +119,7 @@ impl World {
     /// The titles of all deliveries, oldest first.
     pub async fn titles(&self) -> Vec<String> {
         let mut titles: Vec<String> =
-            self.alerts.deliveries(None, 1000).await.unwrap().into_iter().map(|delivery| delivery.title).collect();
+            self.alerts.deliveries(None, 1000).await.unwrap().0.into_iter().map(|delivery| delivery.title).collect();
         titles.reverse();
         titles
     }

@@ -22,7 +22,7 @@ use crate::infra::notify::{Failed, Message, Sender};
 /// For how long an instance can be silenced, minutes.
 pub const SILENCES: [i64; 4] = [30, 120, 480, 1440];
 /// So many of the newest deliveries are on the page of alerts.
-const NEWEST: i64 = 50;
+const NEWEST: usize = 50;
 /// Deliveries are kept for so long.
 pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
@@ -99,7 +99,7 @@ impl Alerts {
                     channels: channels.read,
                     standing,
                     silences: queries::silences(c, now)?,
-                    deliveries: posted::deliveries(c, None, NEWEST)?,
+                    deliveries: posted::deliveries(c, None, NEWEST)?.0,
                     instances: queries::instance_names(c)?,
                 })
             })
@@ -299,11 +299,11 @@ impl Alerts {
             .await
     }
 
-    /// At most `limit` deliveries, newest first; `before`: only those with a smaller number.
+    /// At most `limit` deliveries, fewer if they are long, newest first, and whether there are more; `before`: only those with a smaller number.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn deliveries(&self, before: Option<i64>, limit: i64) -> Result<Vec<Delivery>> {
+    pub async fn deliveries(&self, before: Option<i64>, limit: usize) -> Result<(Vec<Delivery>, bool)> {
         self.db.read(move |c| Ok(posted::deliveries(c, before, limit)?)).await
     }
 

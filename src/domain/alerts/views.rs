@@ -148,16 +148,14 @@ pub struct DeliveriesPage {
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<i64>,
     #[serde(skip)]
-    limit: usize,
+    limit: u64,
 }
 view!(DeliveriesPage { "main" => as_main });
 
 impl DeliveriesPage {
-    /// At most `limit` of those given; one more of them says that there are more.
+    /// A part of them, and whether there are more; `limit`: how many were asked for.
     #[must_use]
-    pub fn new(frame: Frame, mut deliveries: Vec<Delivery>, limit: usize, now: Timestamp) -> Self {
-        let has_more = deliveries.len() > limit;
-        deliveries.truncate(limit);
+    pub fn new(frame: Frame, (deliveries, has_more): (Vec<Delivery>, bool), limit: u64, now: Timestamp) -> Self {
         let next = deliveries.last().map(|last| last.id).filter(|_| has_more);
         Self { frame, now, deliveries, next, limit }
     }

@@ -97,7 +97,7 @@ fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: To
     let snapshot = Draft(snapshot.to_owned());
     // First the snapshot, of one moment. The files that are read after it are only ever appended to, so they know what it knows, and more.
     db::copy(&data_dir.join(db::FILE), &snapshot.0)?;
-    let schema = db::check_copy(&snapshot.0).map_err(|e| Fault::refused(format!("{e}")))?;
+    let schema = db::check_copy(&snapshot.0).map_err(Fault::unavailable)?;
     let (configurations, instances, sealed) =
         db::read_copy(&snapshot.0, |c| Ok((queries::configurations(c)?, queries::instances(c)?, queries::is_sealed(c)?)))?;
     failpoint::reach("backup.snapshot");
@@ -138,7 +138,7 @@ fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: To
 /// the form of a secret key is covered.
 fn hide_secrets(data_dir: &Path, source: Option<SecretSource>, snapshot: &Path) -> Result<SecretMask, Fault> {
     let mask = SecretMask::default();
-    let vault = Vault::find(data_dir).map_err(|e| Fault::refused(e.to_string()))?;
+    let vault = Vault::find(data_dir).map_err(Fault::unavailable)?;
     if let (Some(learn), Some(vault)) = (source, vault) {
         db::read_copy(snapshot, |c| learn(c, &vault, &mask))?;
         let secrets = mask.all();
@@ -230,7 +230,7 @@ impl Pack<'_> {
         let header = header(size);
         let put = self.tar.append_data(&mut header.clone(), name, &mut watched);
         if watched.has_stopped {
-            return Err(Fault::refused("The backup was given up: jd-manager ends."));
+            return Err(Fault::unavailable("The backup was given up: jd-manager ends."));
         }
         put.map_err(|e| Fault::at("written", self.draft)(e))?;
         let left = watched.inner.limit();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::base::error::Error;
 use crate::infra::archive::Refused;
@@ -12,6 +13,14 @@ pub enum Fault {
     /// It is refused: what is wrong and what to do.
     #[error("{0}")]
     Refused(String),
+    /// It cannot be done at the moment, through no fault of whoever asked.
+    #[error("{detail}")]
+    Unavailable {
+        /// What is the matter and what to do about it.
+        detail: String,
+        /// When trying again may help.
+        retry_after: Option<Duration>,
+    },
     /// The disk or the system.
     #[error("{what}: {cause}")]
     Io {
@@ -39,6 +48,11 @@ impl Fault {
         Self::Refused(words.into())
     }
 
+    /// It cannot be done while this is so.
+    pub fn unavailable(detail: impl ToString) -> Self {
+        Self::Unavailable { detail: detail.to_string(), retry_after: None }
+    }
+
     /// For `map_err`: what was being done to which file.
     pub fn at<'p>(what: &'p str, path: &'p Path) -> impl FnOnce(io::Error) -> Self + 'p {
         move |cause| Self::Io { what: format!("{} cannot be {what}", path.display()), cause }
@@ -63,6 +77,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Internal(cause) => Self::Io { what: "the database".into(), cause: io::Error::other(cause) },
+            Error::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
             other => Self::Refused(other.to_string()),
         }
     }
@@ -72,11 +87,52 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Refused(words) => Self::Conflict(words),
+            Fault::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
             Fault::Io { cause, .. } if is_full(&cause) => Self::Unavailable {
                 detail: "The disk is full: no backup was made. Free some space, or delete older backups.".into(),
                 retry_after: None,
             },
             other => Self::internal(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(fault: Fault) -> Option<(String, Option<Duration>)> {
+        match Error::from(fault) {
+            Error::Unavailable { detail, retry_after } => Some((detail, retry_after)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_the_machine_refuses_is_unavailable_with_its_reason() {
+        let soon = Some(Duration::from_secs(5));
+        let database = |text: &str| {
+            let kind = diesel::result::DatabaseErrorKind::Unknown;
+            Fault::from(Error::from(diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned()))))
+        };
+        let (full, locked) = (database("database or disk is full"), database("database is locked"));
+        assert_eq!(full.text(), "The disk is full: nothing was saved. Free some space and try again.");
+        assert_eq!(said(full), Some(("The disk is full: nothing was saved. Free some space and try again.".into(), soon)));
+        assert_eq!(said(locked), Some(("Another program holds the database: nothing was saved. Try again.".into(), soon)));
+        let path = Path::new("/data/backups");
+        let on_disk = |number| Fault::at("written", path)(io::Error::from_raw_os_error(number));
+        assert_eq!(
+            on_disk(28).text(),
+            "/data/backups cannot be written: the disk is full. Free some space, or delete older backups."
+        );
+        let (detail, _) = said(on_disk(28)).unwrap();
+        assert_eq!(detail, "The disk is full: no backup was made. Free some space, or delete older backups.");
+        let (detail, _) = said(on_disk(30)).unwrap();
+        assert!(detail.starts_with("The disk is read-only: "), "{detail}");
+        // What contradicts the state of things stays a refusal, and what nobody expects a fault of ours.
+        assert!(
+            matches!(Error::from(Fault::from(Error::Conflict("Taken.".into()))), Error::Conflict(words) if words == "Taken.")
+        );
+        assert!(matches!(Error::from(Fault::from(Error::internal("odd"))), Error::Internal(_)));
     }
 }

@@ -248,7 +248,8 @@ impl Backups {
             let worker = this.clone();
             let path = this.dir().join(&told);
             let packed = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await;
-            let result = packed.unwrap_or_else(|e| Err(Fault::refused(format!("The backup was not made: {e}."))));
+            let result = packed
+                .unwrap_or_else(|e| Err(Fault::Io { what: "The backup was not made".into(), cause: std::io::Error::other(e) }));
             let ended = Ended {
                 at: Timestamp::now(),
                 name: result.is_ok().then(|| told.clone()),

@@ -6,6 +6,7 @@ use super::queries;
 use super::service::Configs;
 use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
+use crate::web::respond::LIST_BYTES;
 
 impl Configs {
     /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.
@@ -25,7 +26,7 @@ impl Configs {
             .await
     }
 
-    /// At most `limit` revisions, newest first, with what each changed; `before`: only those with a smaller number. The
+    /// At most `limit` revisions, fewer if they are long, newest first, with what each changed; `before`: only those with a smaller number. The
     /// configuration itself comes along.
     ///
     /// # Errors
@@ -37,12 +38,12 @@ impl Configs {
             .read(move |c| {
                 let saved = desk.load(c, id)?;
                 // One more, for what the oldest of them changed.
-                let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-                let rows = queries::revisions(c, id, before, more)?;
+                let (rows, has_more) = queries::revisions(c, id, before, limit.saturating_add(1), LIST_BYTES)?;
+                let told = rows.len().saturating_sub(usize::from(has_more)).clamp(1, limit.max(1));
                 let told = rows
                     .iter()
                     .enumerate()
-                    .take(limit)
+                    .take(told)
                     .map(|(at, row)| Revision::from_rows(&desk.vault, row.clone(), rows.get(at + 1)));
                 Ok((saved, told.collect::<Result<_>>()?))
             })

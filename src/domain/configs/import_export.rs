@@ -88,7 +88,7 @@ impl Configs {
         let desk = self.desk();
         self.db
             .read(move |c| {
-                let rows = queries::page(c, i64::MAX, 0)?;
+                let rows = queries::page(c, i64::MAX, 0, usize::MAX)?;
                 let pairs = rows.into_iter().map(|row| {
                     let config = Saved::from_row(&desk.vault, row, Vec::new())?.config;
                     Ok((config.authority_public_key, config.authority_secret_key))

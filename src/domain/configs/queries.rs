@@ -1,5 +1,6 @@
 //! The statements behind saved configurations and their history.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -7,6 +8,7 @@ use diesel::sqlite::SqliteConnection as Db;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ConfigId, InstanceId};
+use crate::infra::db::load_bounded;
 use crate::infra::db::schema::{configuration_files, configuration_revisions, configurations, instances};
 
 /// A row of `configurations`.
@@ -29,6 +31,13 @@ pub struct Row {
     pub created_at: Timestamp,
     /// When its newest revision was saved.
     pub updated_at: Timestamp,
+}
+
+impl Row {
+    /// About how many bytes it has in a list.
+    pub fn size(&self) -> usize {
+        500 + self.name.len() + self.description.len() + self.config_json.len()
+    }
 }
 
 /// A row of `configuration_revisions`.
@@ -56,14 +65,15 @@ pub fn count(db: &mut Db) -> QueryResult<i64> {
     configurations::table.count().get_result(db)
 }
 
-/// Some of them, newest first. Of several made in the same millisecond the one saved last comes first.
-pub fn page(db: &mut Db, limit: i64, offset: i64) -> QueryResult<Vec<Row>> {
-    configurations::table
+/// At most `limit` of them with at most `room` bytes of text, newest first. Of several made in the same millisecond the one saved last comes first.
+pub fn page(db: &mut Db, limit: i64, offset: i64, room: usize) -> QueryResult<Vec<Row>> {
+    let rows = configurations::table
         .order((configurations::created_at.desc(), sql::<BigInt>("configurations.rowid DESC")))
         .limit(limit)
         .offset(offset)
         .select(Row::as_select())
-        .load(db)
+        .load_iter::<Row, DefaultLoadingMode>(db)?;
+    Ok(load_bounded(rows, usize::MAX, room, Row::size)?.0)
 }
 
 /// One of them.
@@ -155,15 +165,23 @@ pub fn file(db: &mut Db, id: ConfigId) -> QueryResult<Option<String>> {
     configuration_files::table.find(id).select(configuration_files::text).first(db).optional()
 }
 
-/// Its revisions, newest first; `before`: only those with a smaller number.
-pub fn revisions(db: &mut Db, id: ConfigId, before: Option<i32>, limit: i64) -> QueryResult<Vec<RevisionRow>> {
-    configuration_revisions::table
+/// At most `limit` of its revisions with at most `room` bytes of text, newest first, and whether there are more; `before`: only those with a smaller
+/// number.
+pub fn revisions(
+    db: &mut Db,
+    id: ConfigId,
+    before: Option<i32>,
+    limit: usize,
+    room: usize,
+) -> QueryResult<(Vec<RevisionRow>, bool)> {
+    let rows = configuration_revisions::table
         .filter(configuration_revisions::configuration_id.eq(id))
         .filter(configuration_revisions::revision.lt(before.unwrap_or(i32::MAX)))
         .order(configuration_revisions::revision.desc())
-        .limit(limit)
         .select(RevisionRow::as_select())
-        .load(db)
+        .load_iter::<RevisionRow, DefaultLoadingMode>(db)?;
+    let size = |row: &RevisionRow| 500 + row.name.len() + row.description.len() + row.config_json.len();
+    load_bounded(rows, limit, room, size)
 }
 
 /// One revision.

@@ -36,7 +36,7 @@ pub async fn list(State(configs): State<Configs>, Extension(frame): Extension<Fr
     let q = params.text("q").map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
     params.finish()?;
     let found = configs.page(part.0, part.1, q.clone()).await?;
-    want.respond(&ListPage::new(frame, found, part, q, Timestamp::now()))
+    want.respond_blocking(ListPage::new(frame, found, part, q, Timestamp::now())).await
 }
 
 /// `GET /saved-configs/{id}`.
@@ -277,7 +277,8 @@ pub async fn revisions(
 ) -> Reply {
     let (limit, before) = (params.number("limit", 1..=1000, 50), params.get("before", "the number of a revision"));
     params.finish()?;
-    want.respond(&RevisionsPage::new(frame, configs.revisions(id, before, limit).await?, Timestamp::now()))
+    let page = RevisionsPage::new(frame, configs.revisions(id, before, limit).await?, Timestamp::now());
+    want.respond_blocking(page).await
 }
 
 /// `GET /saved-configs/{id}/compare?from=&to=&client_version=`.

@@ -19,6 +19,10 @@ use crate::domain::keys::KeyPair;
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
 use crate::infra::log_store::SecretMask;
+use crate::web::respond::WHOLE_LIST_BYTES;
+
+/// Rows that are looked through at a time.
+const BLOCK: i64 = 100;
 
 /// Everything that can be done with saved configurations; cheap to clone.
 #[derive(Clone, Debug)]
@@ -70,35 +74,59 @@ impl Configs {
     /// # Errors
     /// The database cannot be read.
     pub async fn list(&self) -> Result<Vec<Summary>> {
-        Ok(self.part(i64::MAX, 0).await?.0)
+        Ok(self.part(i64::MAX, 0, usize::MAX).await?.0)
     }
 
-    /// At most `limit` of them after the first `offset`, newest first, and how many there are in all. With `q` only those that hold
+    /// At most `limit` of them after the first `offset`, fewer if they are long, newest first, and how many there are in all. With `q` only those that hold
     /// this text, whatever the case: in name, description or any value but the secret.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn page(&self, limit: u64, offset: u64, q: Option<String>) -> Result<(Vec<Summary>, i64)> {
-        if let Some(q) = q {
-            let [limit, offset] = [limit, offset].map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-            let q = q.to_lowercase();
-            let found: Vec<Summary> = self.list().await?.into_iter().filter(|one| one.holds(&q)).collect();
-            let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
-            return Ok((found.into_iter().skip(offset).take(limit).collect(), total));
-        }
         let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        self.part(limit, offset).await
+        match q {
+            Some(q) => self.search(limit, offset, q.to_lowercase()).await,
+            None => self.part(limit, offset, WHOLE_LIST_BYTES).await,
+        }
     }
 
-    async fn part(&self, limit: i64, offset: i64) -> Result<(Vec<Summary>, i64)> {
+    /// A part of those that hold the text `q`, which is in small letters.
+    async fn search(&self, limit: i64, offset: i64, q: String) -> Result<(Vec<Summary>, i64)> {
         let desk = self.desk();
         self.db
             .read(move |c| {
-                let mut users: HashMap<ConfigId, Vec<User>> = HashMap::new();
-                for (config, id, name) in queries::users(c, None)? {
-                    users.entry(config).or_default().push(User { id, name });
+                let mut users = users_by_config(c)?;
+                let (mut found, mut total, mut from) = (Vec::new(), 0, 0);
+                let mut room = Some(WHOLE_LIST_BYTES);
+                loop {
+                    let rows = queries::page(c, BLOCK, from, usize::MAX)?;
+                    let Ok(count @ 1..) = i64::try_from(rows.len()) else { return Ok((found, total)) };
+                    from += count;
+                    for row in rows {
+                        let (id, size) = (row.id, row.size());
+                        let one = Summary::from(Saved::from_row(&desk.vault, row, Vec::new())?);
+                        if !one.holds(&q) {
+                            continue;
+                        }
+                        if (offset..offset.saturating_add(limit)).contains(&total) {
+                            room = room.and_then(|room| room.checked_sub(size));
+                            if room.is_some() || found.is_empty() {
+                                found.push(Summary { used_by: users.remove(&id).unwrap_or_default(), ..one });
+                            }
+                        }
+                        total += 1;
+                    }
                 }
-                let rows = queries::page(c, limit, offset)?;
+            })
+            .await
+    }
+
+    async fn part(&self, limit: i64, offset: i64, room: usize) -> Result<(Vec<Summary>, i64)> {
+        let desk = self.desk();
+        self.db
+            .read(move |c| {
+                let mut users = users_by_config(c)?;
+                let rows = queries::page(c, limit, offset, room)?;
                 let saved = rows.into_iter().map(|row| {
                     let used_by = users.remove(&row.id).unwrap_or_default();
                     Saved::from_row(&desk.vault, row, used_by).map(Summary::from)
@@ -267,7 +295,7 @@ impl Desk {
     /// The ports of all saved configurations.
     fn used_ports(&self, c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
         let mut used = BTreeSet::new();
-        for row in queries::page(c, i64::MAX, 0)? {
+        for row in queries::page(c, i64::MAX, 0, usize::MAX)? {
             used.extend(ports::of(&Saved::from_row(&self.vault, row, Vec::new())?.config));
         }
         Ok(used)
@@ -313,6 +341,15 @@ impl Desk {
         let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
         Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
     }
+}
+
+/// The instances that run each configuration.
+fn users_by_config(c: &mut SqliteConnection) -> Result<HashMap<ConfigId, Vec<User>>> {
+    let mut users: HashMap<ConfigId, Vec<User>> = HashMap::new();
+    for (config, id, name) in queries::users(c, None)? {
+        users.entry(config).or_default().push(User { id, name });
+    }
+    Ok(users)
 }
 
 pub(super) fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ConfigId>) -> Result<()> {

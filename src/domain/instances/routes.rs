@@ -252,7 +252,7 @@ async fn show_events(
         let resume = sse::last_event_id(headers).and_then(|id| i64::try_from(id).ok());
         return Ok(follow_events(lists, id, resume.or(after), want.asked.fragment));
     }
-    want.respond(&events_page(&lists.instances, frame, id, params).await?)
+    want.respond_blocking(events_page(&lists.instances, frame, id, params).await?).await
 }
 
 async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut params: Params) -> Result<EventsPage> {

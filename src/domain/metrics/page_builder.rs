@@ -13,6 +13,8 @@ use crate::domain::instances::Instance;
 use crate::infra::chart::{DISTINCT_LINES, Mark, Unit, format_value};
 use crate::web::Frame;
 
+/// Rows of the table of miners, connected ones first. An instance has series of 64 miners at a time, and of more in the course of days.
+const MINERS: usize = 256;
 /// More restarts than this are not marked: they would hide the figures.
 const MARKS: usize = 40;
 
@@ -104,17 +106,24 @@ pub async fn page(
         }
     }
     let uptime = if types.is_empty() { None } else { Some(metrics.uptime_within(id, stretch.from, stretch.to.min(now)).await?) };
-    let miners = miners(metrics, &instance, &types, stretch).await?;
-    Ok(MetricsPage { frame, instance, choice, groups, miners, uptime, metrics: Vec::new() })
+    let (miners, more_miners) = miners(metrics, &instance, &types, stretch).await?;
+    Ok(MetricsPage { frame, instance, choice, groups, miners, more_miners, uptime, metrics: Vec::new() })
 }
 
-/// The miners of an instance, by name.
-async fn miners(metrics: &Metrics, instance: &Instance, types: &[String], stretch: Stretch) -> Result<Vec<MinerRow>> {
+/// The miners of an instance by name, as many as are listed, and how many were not looked at.
+async fn miners(metrics: &Metrics, instance: &Instance, types: &[String], stretch: Stretch) -> Result<(Vec<MinerRow>, usize)> {
     let id = instance.id;
     // Without a client nobody is connected, whatever was measured last.
     let latest = if instance.running { metrics.latest(id).await?.metrics } else { BTreeMap::new() };
     let mut rows = Vec::new();
-    for name in types.iter().filter_map(|name| name.strip_prefix("miner_hashrate:")) {
+    let mut names: Vec<&str> = types.iter().filter_map(|name| name.strip_prefix("miner_hashrate:")).collect();
+    if names.len() > MINERS {
+        names.sort_by_key(|name| !latest.contains_key(&format!("miner_hashrate:{name}")));
+    }
+    let more = names.len().saturating_sub(MINERS);
+    names.truncate(MINERS);
+    names.sort_unstable();
+    for name in names {
         let mut counts = Vec::new();
         for of in ["accepted", "rejected"] {
             let found = metrics.summary(id, format!("miner_shares_{of}:{name}"), stretch.from, stretch.to).await?;
@@ -132,7 +141,7 @@ async fn miners(metrics: &Metrics, instance: &Instance, types: &[String], stretc
             path: path(id, &format!("miner_hashrate:{name}")),
         });
     }
-    Ok(rows)
+    Ok((rows, more))
 }
 
 /// The page of one chart.
@@ -168,7 +177,9 @@ pub async fn compare(
     let all = metrics.instances().list().await?;
     let mut instances = Vec::new();
     for instance in &all {
-        let latest = metrics.latest(instance.id).await?;
+        let mut latest = metrics.latest(instance.id).await?;
+        // Each instance may have many, and each of them a long name.
+        latest.metrics.retain(|name, _| !name.starts_with("miner_"));
         instances.push(Latest { instance_id: instance.id, name: instance.name.clone(), figures: latest });
     }
     let is_wanted = |id: InstanceId| if chosen.is_empty() { true } else { chosen.contains(&id) };

@@ -28,9 +28,12 @@ pub struct TimeSeries {
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "MetricTypes")]
 pub struct Types {
-    /// Names of metrics.
+    /// Names of metrics, those without a detail first.
     #[serde(rename = "metricTypes")]
     pub metric_types: Vec<String>,
+    /// How many more there are that are left out, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<usize>,
 }
 
 /// For how much of the last hours an instance served miners.

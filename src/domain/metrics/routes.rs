@@ -1,5 +1,6 @@
 //! Handlers of metrics: read what is asked for, ask the service, answer with a page struct.
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
@@ -22,6 +23,7 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::streams::status_part;
 use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
+use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
 use crate::web::{Form, Frame, Id, Params, Reply, Want, sse};
 
 /// Points of a series that are answered if neither a limit nor times are given.
@@ -31,6 +33,8 @@ const SAMPLES: u64 = 100;
 /// A chart that is a file of its own may use its own style, by the hash of it, and nothing else.
 const CHART_POLICY: &str =
     "default-src 'none'; style-src 'sha256-/0wIQZ5MZzUkHQz8uzriFxyNV+h0ZsQWc57lbK+Mk4Y='; frame-ancestors 'none'";
+/// Bytes of a table that are sent at once.
+const CSV_PART: usize = 64 * 1024;
 /// Series of several instances or names are asked for with so many at most.
 const CHOSEN: usize = 50;
 
@@ -65,14 +69,14 @@ pub async fn show(
             return Ok(follow(board, frame, id, asked, want.asked.fragment).await?);
         }
         let page = page_builder::page(&board.metrics, frame, id, (asked.choice, asked.stretch), Timestamp::now()).await?;
-        return want.respond(&page);
+        return want.respond_blocking(page).await;
     }
     let metric_type = params.text("metric_type").map(str::to_owned);
     let limit = params.number("limit", 1..=1000, SAMPLES);
     params.finish()?;
     let rows = board.metrics.newest(id, metric_type, usize::try_from(limit).unwrap_or(100)).await?;
     if want.form == Form::Csv {
-        return Ok(csv_file("id,timestamp,metric_type,value", rows.iter().map(of_row)));
+        return Ok(csv_file("id,timestamp,metric_type,value", rows.into_iter().map(of_row)));
     }
     Ok(Json(Rows { metrics: rows }).into_response())
 }
@@ -101,7 +105,8 @@ pub async fn compare(
     let chosen = ids.map(|(_, id)| id.parse().map_err(|_| Error::invalid("/ids", "ids must be ids of instances.")));
     let chosen = chosen.collect::<Result<Vec<InstanceId>>>()?;
     let time = (asked.choice, asked.stretch);
-    want.respond(&page_builder::compare(&board.metrics, frame, (metric_type, chosen), time, Timestamp::now()).await?)
+    let page = page_builder::compare(&board.metrics, frame, (metric_type, chosen), time, Timestamp::now()).await?;
+    want.respond_blocking(page).await
 }
 
 /// `GET /metrics/{id}/latest`.
@@ -111,7 +116,11 @@ pub async fn latest(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply
 
 /// `GET /metrics/{id}/types`.
 pub async fn types(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
-    Ok(Json(Types { metric_types: board.metrics.types(id).await? }).into_response())
+    let mut names = board.metrics.types(id).await?;
+    let all = names.len();
+    names.truncate(count_fitting_in(WHOLE_LIST_BYTES, &names, |name| name.len() + 3));
+    let omitted = Some(all - names.len()).filter(|omitted| *omitted > 0);
+    Ok(Json(Types { metric_types: names, omitted }).into_response())
 }
 
 /// `GET /metrics/{id}/uptime`.
@@ -150,7 +159,8 @@ pub async fn timeseries(
         }
         _ => {
             let time = (asked.choice, asked.stretch);
-            want.respond(&page_builder::series_page(&board.metrics, frame, id, names, time, Timestamp::now()).await?)
+            let page = page_builder::series_page(&board.metrics, frame, id, names, time, Timestamp::now()).await?;
+            want.respond_blocking(page).await
         }
     }
 }
@@ -176,7 +186,8 @@ pub async fn chart(
     let names = page_builder::names(name, params.text("with"));
     let asked = Asked::read(params, Timestamp::now(), "24h")?;
     let group = page_builder::group(&board.metrics, id, names, &asked.choice, asked.stretch, Timestamp::now()).await?;
-    Ok(svg_file(group.chart(width, height).standalone("chart"), &headers, board.metrics.interval_s()))
+    let drawn = tokio::task::spawn_blocking(move || group.chart(width, height).standalone("chart"));
+    Ok(svg_file(drawn.await.map_err(Error::internal)?, &headers, board.metrics.interval_s()))
 }
 
 /// The points of one series: of the stretch that was asked for, or the newest there are.
@@ -199,20 +210,19 @@ async fn newest(metrics: &Metrics, id: InstanceId, name: String, mut asked: Aske
 }
 
 async fn csv_of(metrics: &Metrics, id: InstanceId, names: Vec<String>, asked: Asked) -> Result<Response> {
-    let mut lines = Vec::new();
+    let mut series = Vec::new();
     for name in names {
         let (_, points) = newest(metrics, id, name.clone(), asked.clone()).await?;
-        let quoted = csv_text(&name);
-        lines.extend(
-            points
-                .into_iter()
-                .map(|point| format!("{},{quoted},{},{},{},{}", point.timestamp, point.value, point.count, point.min, point.max)),
-        );
+        series.push((csv_text(&name), points));
     }
-    Ok(csv_file("timestamp,metric_type,value,count,min,max", lines.into_iter()))
+    let lines = series.into_iter().flat_map(|(name, points)| {
+        let line = move |p: Point| format!("{},{name},{},{},{},{}", p.timestamp, p.value, p.count, p.min, p.max);
+        points.into_iter().map(line)
+    });
+    Ok(csv_file("timestamp,metric_type,value,count,min,max", lines))
 }
 
-fn of_row(row: &Row) -> String {
+fn of_row(row: Row) -> String {
     format!("{},{},{},{}", row.id, row.timestamp, csv_text(&row.metric_type), row.value)
 }
 
@@ -227,14 +237,23 @@ fn csv_text(text: &str) -> String {
     }
 }
 
-fn csv_file(head: &str, lines: impl Iterator<Item = String>) -> Response {
-    let mut text = format!("{head}\r\n");
-    for line in lines {
-        text.push_str(&line);
-        text.push_str("\r\n");
-    }
+/// A file that is written while it is sent.
+fn csv_file(head: &str, lines: impl Iterator<Item = String> + Send + 'static) -> Response {
+    let mut lines = std::iter::once(head.to_owned()).chain(lines).peekable();
+    let parts = std::iter::from_fn(move || {
+        lines.peek()?;
+        let mut part = String::new();
+        for line in lines.by_ref() {
+            part.push_str(&line);
+            part.push_str("\r\n");
+            if part.len() >= CSV_PART {
+                break;
+            }
+        }
+        Some(Ok::<_, std::convert::Infallible>(part))
+    });
     let headers = [(CONTENT_TYPE, "text/csv; charset=utf-8"), (CONTENT_DISPOSITION, "attachment; filename=\"metrics.csv\"")];
-    (headers, text).into_response()
+    (headers, Body::from_stream(stream::iter(parts))).into_response()
 }
 
 fn svg_file(svg: String, headers: &HeaderMap, fresh_s: i64) -> Response {
@@ -288,8 +307,9 @@ async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, l
         (asked.stretch.from, asked.stretch.to) = (from, now);
     }
     let page = page_builder::page(&board.metrics, frame, id, (asked.choice, asked.stretch), now).await?;
-    let html = crate::web::html(&page.as_charts()).map_err(Error::internal)?;
     let status = status_part(page.instance.clone()).unwrap_or_default();
+    let drawn = tokio::task::spawn_blocking(move || crate::web::html(&page.as_charts()));
+    let html = drawn.await.map_err(Error::internal)?.map_err(Error::internal)?;
     Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }
 

@@ -218,6 +218,9 @@ pub struct MetricsPage {
     pub(super) groups: Vec<Group>,
     #[serde(skip)]
     pub(super) miners: Vec<MinerRow>,
+    /// Miners that the table leaves out.
+    #[serde(skip)]
+    pub(super) more_miners: usize,
     #[serde(skip)]
     pub(super) uptime: Option<RunningShare>,
     /// The newest samples, newest first.
@@ -316,7 +319,7 @@ pub struct Latest {
     pub instance_id: InstanceId,
     /// Its name.
     pub name: String,
-    /// Its latest figures.
+    /// Its latest figures, without those of single miners.
     #[serde(flatten)]
     pub figures: Figures,
 }

@@ -6,7 +6,7 @@ use super::service::Version;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
 use crate::web::Told;
 use crate::web::openapi::{
-    Field, Operation, PAGE, PAGE_OR_STREAM, PROGRAMS, delete, flag, get, list, one_of, patch, post, text, whole,
+    Field, Operation, PAGE, PAGE_OR_STREAM, PROGRAMS, delete, flag, get, id, list, number, one_of, patch, post, text, whole,
 };
 
 fn gate() -> [Field; 2] {
@@ -47,10 +47,11 @@ pub fn operations() -> Vec<Operation> {
             .fails(&[409]),
         post("/updates/check", "checkUpdatesByForm", "The same as GET, for forms.").acts([]).does::<News>().fails(&[409]),
         get("/updates/all", "listUpdates", "Every release and client that was ever heard of, newest first.")
+            .asks([whole("limit", "At most so many.", 1, 1000).or(1000), number("before", "Those before this one.")])
             .gives::<All>(PROGRAMS),
         get("/updates/version", "getClientVersion", "The client in use.").gives::<Version>(PROGRAMS),
         get("/updates/history", "listUpdateHistory", "What was done about clients, newest first.")
-            .asks([whole("limit", "At most so many.", 1, 1000).or(100)])
+            .asks([whole("limit", "At most so many.", 1, 1000).or(100), id("before", "Those before this piece of work.")])
             .gives::<HistoryPage>(PAGE),
         get("/updates/install", "askInstall", "The question before an installation, for people.")
             .asks([version("Which release; without it the newest.")])

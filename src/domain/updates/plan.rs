@@ -44,9 +44,7 @@ impl Updates {
         for instance in &going {
             match self.instances().fits(instance.id, to).await {
                 Ok(()) => {}
-                Err(Error::Conflict(why) | Error::Unavailable { detail: why, .. }) => {
-                    obstacles.push(format!("{}: {why}", instance.name))
-                }
+                Err(Error::Conflict(why)) => obstacles.push(format!("{}: {why}", instance.name)),
                 Err(error) => return Err(error),
             }
         }

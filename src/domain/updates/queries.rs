@@ -1,5 +1,6 @@
 //! The statements behind updates: the releases that are known, the work that was done, and what is remembered and wished.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 use schemars::JsonSchema;
@@ -8,8 +9,10 @@ use serde::Serialize;
 use super::model::{Job, Release};
 use crate::base::clock::Timestamp;
 use crate::base::ids::JobId;
+use crate::infra::db::load_bounded;
 use crate::infra::db::schema::{update_jobs, update_state, updates};
 use crate::infra::db::statement::Statement;
+use crate::web::respond::{LIST_BYTES, WHOLE_LIST_BYTES};
 
 /// A row of `updates`, as programs get it.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
@@ -38,6 +41,16 @@ pub struct Known {
 pub fn known(db: &mut Db) -> QueryResult<Vec<Known>> {
     let rows: Vec<Row> = updates::table.order(updates::id.desc()).load(db)?;
     Ok(rows.into_iter().map(Known::from).collect())
+}
+
+/// At most `limit` of them, fewer if what changed in them is long, newest first; and whether there are more. `before`: only those with a smaller
+/// number.
+pub fn known_part(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult<(Vec<Known>, bool)> {
+    let wanted = updates::table.filter(updates::id.lt(before.unwrap_or(i64::MAX))).order(updates::id.desc());
+    let rows = wanted.load_iter::<Row, DefaultLoadingMode>(db)?;
+    let size = |row: &Row| 300 + row.download_url.len() + row.changelog.len();
+    let (rows, has_more) = load_bounded(rows, limit, WHOLE_LIST_BYTES, size)?;
+    Ok((rows.into_iter().map(Known::from).collect(), has_more))
 }
 
 #[derive(Queryable)]
@@ -139,6 +152,31 @@ pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<Job>> {
     let order = (update_jobs::created_at.desc(), update_jobs::id);
     let rows: Vec<String> = update_jobs::table.order(order).limit(limit).select(update_jobs::state).load(db)?;
     Ok(rows.into_iter().filter_map(|state| serde_json::from_str(&state).ok()).collect())
+}
+
+/// At most `limit` pieces of the work that was done before `before`, fewer if they are long, newest first; and whether there are more. `is_brief`:
+/// without the instances of a switch and the lines at its end.
+pub fn jobs_part(db: &mut Db, before: Option<JobId>, limit: usize, is_brief: bool) -> QueryResult<(Vec<Job>, bool)> {
+    let order = (update_jobs::created_at.desc(), update_jobs::id);
+    let mut wanted = update_jobs::table.order(order).select(update_jobs::state).into_boxed();
+    if let Some(id) = before {
+        let at = update_jobs::table.filter(update_jobs::id.eq(id)).select(update_jobs::created_at).first(db).optional()?;
+        // Whatever was older than one that is forgotten is forgotten, too.
+        let Some(at) = at.map(|at: Timestamp| at) else { return Ok((Vec::new(), false)) };
+        let is_as_old = update_jobs::created_at.eq(at).and(update_jobs::id.gt(id));
+        wanted = wanted.filter(update_jobs::created_at.lt(at).or(is_as_old));
+    }
+    let read = |row: QueryResult<String>| match row {
+        Ok(text) => serde_json::from_str::<Job>(&text).ok().map(|job| {
+            let brief = |job: Job| Job { switch: None, excerpt: Vec::new(), ..job };
+            let size = if is_brief { 400 + job.message.len() } else { text.len() };
+            Ok((if is_brief { brief(job) } else { job }, size))
+        }),
+        Err(error) => Some(Err(error)),
+    };
+    let rows = wanted.load_iter::<String, DefaultLoadingMode>(db)?.filter_map(read);
+    let (jobs, has_more) = load_bounded(rows, limit, LIST_BYTES, |(_, size)| *size)?;
+    Ok((jobs.into_iter().map(|(job, _)| job).collect(), has_more))
 }
 
 /// The work that was under way when the manager before this one ended, oldest first.

@@ -13,6 +13,9 @@ use crate::base::ids::JobId;
 pub struct All {
     /// The newest first.
     pub updates: Vec<Known>,
+    /// `before` for the next older ones, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
 }
 
 /// A piece of work has begun.

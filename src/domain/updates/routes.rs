@@ -28,10 +28,14 @@ const HERE: &str = "/updates";
 
 /// `GET /updates`.
 pub async fn show(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&page(&updates, frame, Vec::new()).await?)
+    want.respond(&show_page(&updates, frame, Vec::new(), want.form == Form::Html).await?)
 }
 
 async fn page(updates: &Updates, frame: Frame, errors: Vec<FieldError>) -> Result<UpdatesPage> {
+    show_page(updates, frame, errors, true).await
+}
+
+async fn show_page(updates: &Updates, frame: Frame, errors: Vec<FieldError>, is_html: bool) -> Result<UpdatesPage> {
     Ok(UpdatesPage {
         frame,
         now: Timestamp::now(),
@@ -42,7 +46,7 @@ async fn page(updates: &Updates, frame: Frame, errors: Vec<FieldError>) -> Resul
         installed: updates.installed().await?,
         previous: updates.previous().await?,
         job: updates.present(),
-        history: updates.history(10).await?,
+        history: updates.history_part(None, 10, is_html).await?.0,
         settings: updates.wanted().await?,
         has_cargo: find_cargo().is_some(),
         errors,
@@ -66,9 +70,14 @@ pub async fn look(State(updates): State<Updates>, want: Want, _: Fields) -> Repl
     }
 }
 
-/// `GET /updates/all`.
-pub async fn all(State(updates): State<Updates>) -> Result<Json<All>, Problem> {
-    Ok(Json(All { updates: updates.all().await? }))
+/// `GET /updates/all?limit=&before=`.
+pub async fn all(State(updates): State<Updates>, mut params: Params) -> Result<Json<All>, Problem> {
+    let limit = params.number("limit", 1..=1000, 1000);
+    let before = params.get::<i64>("before", "the number of an update");
+    params.finish()?;
+    let (found, has_more) = updates.all(before, usize::try_from(limit).unwrap_or(1000)).await?;
+    let next = found.last().map(|last| last.id).filter(|_| has_more);
+    Ok(Json(All { updates: found, next }))
 }
 
 /// `GET /updates/version`.
@@ -76,7 +85,7 @@ pub async fn version(State(updates): State<Updates>) -> Result<Json<Version>, Pr
     Ok(Json(updates.version().await?))
 }
 
-/// `GET /updates/history`.
+/// `GET /updates/history?limit=&before=`.
 pub async fn history(
     State(updates): State<Updates>,
     Extension(frame): Extension<Frame>,
@@ -84,9 +93,12 @@ pub async fn history(
     mut params: Params,
 ) -> Reply {
     let limit = params.number("limit", 1..=1000, 100);
+    let before = params.get::<JobId>("before", "the id of a piece of work");
     params.finish()?;
-    let history = updates.history(i64::try_from(limit).unwrap_or(1000)).await?;
-    want.respond(&HistoryPage { frame, now: Timestamp::now(), history })
+    let is_brief = want.form == Form::Html;
+    let (history, has_more) = updates.history_part(before, usize::try_from(limit).unwrap_or(1000), is_brief).await?;
+    let next = history.last().map(|last| last.id).filter(|_| has_more);
+    want.respond_blocking(HistoryPage { frame, now: Timestamp::now(), history, next, limit }).await
 }
 
 /// `GET /updates/jobs/{id}`: the page, its JSON, or its changes as they come.

@@ -187,6 +187,15 @@ impl Updates {
         self.0.db.read(move |c| Ok(queries::jobs(c, limit)?)).await
     }
 
+    /// At most `limit` pieces of the work that was done before `before`, fewer if they are long, newest first; and whether there are more.
+    /// `is_brief`: without the instances of a switch and the lines at its end.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn history_part(&self, before: Option<JobId>, limit: usize, is_brief: bool) -> Result<(Vec<Job>, bool)> {
+        self.0.db.read(move |c| Ok(queries::jobs_part(c, before, limit, is_brief)?)).await
+    }
+
     /// The jobs that ended, newest first. The last one is among them before it is written down.
     pub(super) async fn finished(&self) -> Vec<Job> {
         let mut jobs = self.history(200).await.unwrap_or_default();
@@ -198,12 +207,13 @@ impl Updates {
         jobs
     }
 
-    /// Every release and client that was ever heard of, newest first.
+    /// At most `limit` of the releases and clients that were ever heard of, fewer if what changed in them is long, newest first; and whether there
+    /// are more. `before`: only those with a smaller number.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn all(&self) -> Result<Vec<Known>> {
-        self.0.db.read(|c| Ok(queries::known(c)?)).await
+    pub async fn all(&self, before: Option<i64>, limit: usize) -> Result<(Vec<Known>, bool)> {
+        self.0.db.read(move |c| Ok(queries::known_part(c, before, limit)?)).await
     }
 
     /// What the user wants of updates.

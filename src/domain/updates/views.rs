@@ -11,7 +11,7 @@ use super::release_check::News;
 use super::settings::Wanted;
 use crate::base::clock::{Timestamp, spoken};
 use crate::base::error::FieldError;
-use crate::base::ids::InstanceId;
+use crate::base::ids::{InstanceId, JobId};
 use crate::domain::instances::{Instance, size_words};
 use crate::view;
 use crate::web::Frame;
@@ -109,6 +109,11 @@ pub struct HistoryPage {
     pub(super) now: Timestamp,
     /// What was done, newest first.
     pub(super) history: Vec<Job>,
+    /// `before` for the next older part, if there is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<JobId>,
+    #[serde(skip)]
+    pub(super) limit: u64,
 }
 view!(HistoryPage { "main" => as_main });
 

@@ -7,6 +7,7 @@
 //! Invariants: what `write` returns is on the disk (`writer`), and soon after in the database file itself, not only in the log beside it
 //! (`checkpoints`). Reads never wait for a writer, in this process or another one.
 
+mod bounded;
 mod checkpoints;
 mod copies;
 mod integrity;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+pub use bounded::load_bounded;
 pub use copies::{change_copy, copy, read_copy};
 pub use marker::{LostChanges, MARKER_FILE};
 pub use open::{OpenError, check_copy};

@@ -22,9 +22,11 @@ mod webhook;
 pub use channel::{Channel, Security};
 pub use error::Failed;
 
+use crate::base::visible;
 use crate::infra::http_client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -62,7 +64,7 @@ pub struct Message {
     pub link: Option<String>,
     /// For programs: the members of an object go into a webhook's body beside the others, which are not replaced. Anything
     /// else but null becomes the member `data`.
-    pub data: serde_json::Value,
+    pub data: Value,
 }
 
 impl Message {
@@ -76,6 +78,31 @@ impl Message {
     fn handle(&self) -> String {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         self.id.chars().take(100).map(|c| if fits(c) { c } else { '-' }).collect()
+    }
+
+    /// The same with hidden characters shown by their codes, also in its data: receivers show what they get.
+    fn visible(&self) -> Self {
+        let shown = |text: &String| visible::on_page(text).into_owned();
+        let mut data = self.data.clone();
+        show_hidden(&mut data);
+        Self {
+            title: shown(&self.title),
+            text: shown(&self.text),
+            link: self.link.as_ref().map(shown),
+            data,
+            id: self.id.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Shows hidden characters in all texts of a value by their codes.
+fn show_hidden(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = visible::on_page(text).into_owned(),
+        Value::Array(list) => list.iter_mut().for_each(show_hidden),
+        Value::Object(members) => members.values_mut().for_each(show_hidden),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -128,7 +155,7 @@ impl Sender {
         self.ready.get_or_init(|| Ready::read(self.patience)).as_ref().map_err(Clone::clone)
     }
 
-    /// Sends the message once, within 10 s.
+    /// Sends the message once, within 10 s. The only way out for messages: hidden characters in them are shown.
     ///
     /// # Errors
     /// It did not arrive, or nobody said that it did.
@@ -136,7 +163,7 @@ impl Sender {
         if let Some((_, words)) = channel.problems().into_iter().next() {
             return Err(Failed::for_good(words));
         }
-        self.ready().await?.send(channel, message).await
+        self.ready().await?.send(channel, &message.visible()).await
     }
 }
 

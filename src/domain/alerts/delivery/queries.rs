@@ -1,5 +1,6 @@
 //! The statements behind deliveries.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
@@ -11,9 +12,11 @@ use crate::base::ids::ChannelId;
 use crate::domain::alerts::model::Said;
 use crate::domain::alerts::queries::target_of;
 use crate::domain::vault::Vault;
+use crate::infra::db::load_bounded;
 use crate::infra::db::schema::{alert_channels, alert_deliveries};
 use crate::infra::db::statement::Statement;
 use crate::infra::notify::{Message, Mood};
+use crate::web::respond::LIST_BYTES;
 
 /// Puts a notice of `at` on its way to a channel, to be sent from `due_at` on.
 pub fn insert_delivery(db: &mut Db, channel: ChannelId, at: Timestamp, due_at: Timestamp, said: &Said) -> QueryResult<usize> {
@@ -76,21 +79,24 @@ fn mood_of(word: &str) -> Mood {
 type DeliveryRow =
     ((i64, String, String), (Timestamp, String, String, String), (String, i32, Timestamp), (Option<Timestamp>, Option<String>));
 
-/// Deliveries, newest first; `before`: only those with a smaller number.
-pub fn deliveries(db: &mut Db, before: Option<i64>, limit: i64) -> QueryResult<Vec<Delivery>> {
+/// At most `limit` deliveries, fewer if they are long, newest first, and whether there are more; `before`: only those with a smaller number.
+pub fn deliveries(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult<(Vec<Delivery>, bool)> {
     use alert_deliveries as d;
     let rows = d::table
         .inner_join(alert_channels::table)
         .filter(d::id.lt(before.unwrap_or(i64::MAX)))
         .order(d::id.desc())
-        .limit(limit)
         .select((
             (d::id, d::channel_id, alert_channels::name),
             (d::at, d::title, d::text, d::data),
             (d::state, d::tries, d::due_at),
             (d::done_at, d::last_error),
         ))
-        .load::<DeliveryRow>(db)?;
+        .load_iter::<DeliveryRow, DefaultLoadingMode>(db)?;
+    let size = |((_, _, channel), (_, title, text, data), _, (_, error)): &DeliveryRow| {
+        400 + channel.len() + title.len() + text.len() + data.len() + error.as_ref().map_or(0, String::len)
+    };
+    let (rows, has_more) = load_bounded(rows, limit, LIST_BYTES, size)?;
     let delivery =
         |((id, channel_id, channel), (at, title, text, data), (state, tries, due_at), (done_at, last_error)): DeliveryRow| {
             let state = match state.as_str() {
@@ -103,7 +109,7 @@ pub fn deliveries(db: &mut Db, before: Option<i64>, limit: i64) -> QueryResult<V
             let channel_id = channel_id.parse().ok()?;
             Some(Delivery { id, channel_id, channel, at, title, text, data, state, tries, next_try_at, done_at, last_error })
         };
-    Ok(rows.into_iter().filter_map(delivery).collect())
+    Ok((rows.into_iter().filter_map(delivery).collect(), has_more))
 }
 
 type ParcelRow = ((i64, String, String), (String, Timestamp, String, String), (String, String), (i32, Timestamp, Timestamp));

@@ -23,7 +23,7 @@ async fn post(world: &World, channel: ChannelId, titles: &[&str]) {
 
 async fn progress(world: &World) -> Vec<(Progress, i32)> {
     let mut all: Vec<_> =
-        world.alerts.deliveries(None, 100).await.unwrap().into_iter().map(|one| (one.state, one.tries)).collect();
+        world.alerts.deliveries(None, 100).await.unwrap().0.into_iter().map(|one| (one.state, one.tries)).collect();
     all.reverse();
     all
 }
@@ -81,7 +81,7 @@ async fn one_that_is_not_taken_is_tried_again_later_and_those_behind_it_wait() {
     world.pass(119);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(receiver.got().len(), 3, "the receiver asked for two minutes");
-    let error = world.alerts.deliveries(None, 10).await.unwrap()[1].last_error.clone().unwrap();
+    let error = world.alerts.deliveries(None, 10).await.unwrap().0[1].last_error.clone().unwrap();
     assert!(error.contains("429"), "{error}");
     world.pass(1);
     until_progress(&world, &[(Progress::Sent, 4), (Progress::Sent, 1)]).await;
@@ -99,7 +99,7 @@ async fn a_final_failure_is_given_up_at_once_and_can_be_sent_again() {
     let _ended = world.alerts.clone().run(stop.clone());
     post(&world, channel.id, &["one", "two"]).await;
     until_progress(&world, &[(Progress::Failed, 1), (Progress::Sent, 1)]).await;
-    let [second, first] = &world.alerts.deliveries(None, 10).await.unwrap()[..] else { panic!("there are two") };
+    let [second, first] = &world.alerts.deliveries(None, 10).await.unwrap().0[..] else { panic!("there are two") };
     assert!(first.last_error.as_ref().unwrap().contains("404") && first.next_try_at.is_none() && first.done_at.is_some());
     assert!(world.alerts.send_again(second.id).await.is_err(), "it was sent");
     world.alerts.send_again(first.id).await.unwrap();

@@ -24,7 +24,7 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
     world.pass(60);
     world.alerts.tick().await;
     assert_eq!(world.titles().await[1..], ["barn: over: not running though it should be"]);
-    let told = world.alerts.deliveries(None, 10).await.unwrap();
+    let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     assert!(
         told[0].text.starts_with("It lasted 1 min, from ") && told[0].text.ends_with("Rule: Instance is down."),
         "{}",
@@ -76,7 +76,7 @@ async fn every_channel_of_a_rule_is_told_and_no_other() {
     world.rule(json!({ "name": "To all", "condition": down, "for_s": 0 })).await;
     world.rule(json!({ "name": "To nobody", "condition": down, "for_s": 0, "enabled": false })).await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
-    let told = world.alerts.deliveries(None, 10).await.unwrap();
+    let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     let mut pairs: Vec<(&str, &str)> =
         told.iter().map(|one| (one.data["rule"]["name"].as_str().unwrap(), one.channel.as_str())).collect();
     pairs.sort_unstable();
@@ -183,7 +183,7 @@ async fn the_words_of_a_check_are_in_the_notice() {
             .unwrap();
         world.pass(60);
     }
-    let told = world.alerts.deliveries(None, 10).await.unwrap();
+    let told = world.alerts.deliveries(None, 10).await.unwrap().0;
     assert_eq!(told[0].title, "barn: Mining solo though a pool is configured");
     assert!(told[0].text.starts_with(words) && told[0].text.contains("\nSince 20"), "{}", told[0].text);
 }
@@ -286,7 +286,7 @@ async fn see(world: &World, herd: &[(InstanceId, String)], of: fn(&World, Instan
 
 async fn listed(world: &World) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> =
-        world.alerts.deliveries(None, 100).await.unwrap().iter().map(|one| names(&one.data)).collect();
+        world.alerts.deliveries(None, 100).await.unwrap().0.iter().map(|one| names(&one.data)).collect();
     all.reverse();
     all
 }
@@ -424,7 +424,7 @@ async fn nothing_is_added_to_a_message_that_is_being_sent() {
     }
     world.pass(12);
     until("all to be sent", || async {
-        let all = world.alerts.deliveries(None, 100).await.unwrap();
+        let all = world.alerts.deliveries(None, 100).await.unwrap().0;
         world.pass(1);
         all.iter().all(|one| one.done_at.is_some())
     })

@@ -189,7 +189,7 @@ async fn one_in_use_is_not_deleted_and_says_who_uses_it() {
     assert!(matches!(w.configs.get(id).await, Err(Error::NotFound { .. })));
     assert!(matches!(w.configs.delete(id).await, Err(Error::NotFound { .. })));
     // Nothing of it is left, revisions included.
-    let left = w.db.read(move |c| Ok(queries::revisions(c, id, None, 10)?.len())).await.unwrap();
+    let left = w.db.read(move |c| Ok(queries::revisions(c, id, None, 10, usize::MAX)?.0.len())).await.unwrap();
     assert_eq!(left, 0);
 }
 
@@ -509,4 +509,67 @@ async fn the_secret_is_stored_sealed_for_its_configuration_and_revision() {
     let error = w.configs.get(other).await.unwrap_err().to_string();
     assert!(error.contains("does not open") && !error.contains("sealed:1:"), "{error}");
     assert_eq!(w.configs.get(id).await.unwrap().config.authority_secret_key.reveal(), samples::SECRET);
+}
+
+/// A configuration of about 17 kB: as many pools as there may be, with long names.
+fn long(number: usize) -> Value {
+    let mut config = samples::pool().to_stored_value();
+    let host = format!("{}localhost", format!("{}.", "h".repeat(60)).repeat(4));
+    let mut pool = config["upstreams"][0].clone();
+    (pool["pool_address"], pool["jds_address"]) = (json!(host[10..]), json!(host[10..]));
+    pool["user_identity"] = json!("u".repeat(255));
+    config["upstreams"] = json!(vec![pool; 16]);
+    config["share_batch_size"] = json!(number + 1);
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_long_ones_comes_in_smaller_parts_without_gap_or_repeat() {
+    let w = world();
+    for number in 0..80 {
+        let text = "ü".repeat(1000);
+        let sent = json!({"name": format!("n{number}"), "description": text, "config": long(number)});
+        w.configs.create(body(sent)).await.unwrap();
+    }
+    let expected: Vec<String> = (0..80).rev().map(|number| format!("n{number}")).collect();
+    for q in [None, Some("ÜÜ".to_owned())] {
+        let (mut names, mut parts) = (Vec::new(), 0);
+        loop {
+            let (part, total) = w.configs.page(1000, names.len() as u64, q.clone()).await.unwrap();
+            let bytes = serde_json::to_string(&part).unwrap().len();
+            assert!(bytes < 1_300_000, "{bytes}");
+            names.extend(part.into_iter().map(|one| one.name));
+            parts += 1;
+            if names.len() as i64 == total {
+                break;
+            }
+        }
+        assert_eq!(names, expected, "{q:?}");
+        assert!(parts > 1, "{q:?}: {parts}");
+        let (part, total) = w.configs.page(3, 70, q).await.unwrap();
+        assert_eq!((part.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), total), (vec!["n9", "n8", "n7"], 80));
+    }
+    // What needs all of them gets all of them.
+    assert_eq!(w.configs.list().await.unwrap().len(), 80);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_of_long_revisions_comes_in_smaller_parts_that_know_what_changed() {
+    let w = world();
+    let id = w.configs.create(body(json!({"name": "one", "config": long(0)}))).await.unwrap().config_id;
+    for number in 1..50 {
+        w.configs.update(id, body(json!({ "config": long(number) }))).await.unwrap();
+    }
+    let (mut numbers, mut parts) = (Vec::new(), 0);
+    while numbers.last() != Some(&1) {
+        let (_, part) = w.configs.revisions(id, numbers.last().copied(), 1000).await.unwrap();
+        assert!(serde_json::to_string(&part).unwrap().len() < 400_000);
+        assert!(part.iter().all(|one| one.changes.len() == usize::from(one.revision > 1)), "{}", part.len());
+        numbers.extend(part.iter().map(|one| one.revision));
+        parts += 1;
+    }
+    assert_eq!(numbers, (1..=50).rev().collect::<Vec<_>>());
+    assert!(parts > 2, "{parts}");
+    let (_, part) = w.configs.revisions(id, Some(50), 3).await.unwrap();
+    assert_eq!(part.iter().map(|one| one.revision).collect::<Vec<_>>(), [49, 48, 47]);
 }

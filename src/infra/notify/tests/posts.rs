@@ -168,6 +168,36 @@ async fn hostile_titles_and_ids_stay_in_their_place() {
 }
 
 #[tokio::test]
+async fn hidden_characters_are_shown_to_every_receiver() {
+    let hidden = "pool\u{202e}moc.live\u{202c} \u{2066}x\u{2069}\u{200b}\u{1b}[2J\nZürich 👩\u{200d}🌾\tok";
+    let shown = "pool[U+202E]moc.live[U+202C] [U+2066]x[U+2069][U+200B][U+001B][2J\nZürich 👩\u{200d}🌾\tok";
+    let message = Message {
+        title: hidden.into(),
+        text: hidden.into(),
+        link: Some("https://manager.example/\u{202e}1".into()),
+        data: json!({ "instances": [{ "words": hidden, "figure": 1.5 }], "rule": { "name": hidden } }),
+        ..message()
+    };
+    let receiver = Receiver::with("200 OK", "", "").await;
+    sender().send(&webhook(format!("http://127.0.0.1:{}", receiver.port)), &message).await.unwrap();
+    let body = receiver.only().json();
+    assert_eq!((&body["title"], &body["text"]), (&json!(shown), &json!(shown)));
+    assert_eq!(body["link"], "https://manager.example/[U+202E]1");
+    assert_eq!(body["instances"], json!([{ "words": shown, "figure": 1.5 }]));
+    assert_eq!(body["rule"]["name"], shown);
+
+    let in_a_line = shown.replace(['\n', '\t'], " ");
+    let receiver = Receiver::with("200 OK", "", NTFY_OK).await;
+    sender().send(&ntfy(receiver.port, None), &message).await.unwrap();
+    let body = receiver.only().json();
+    assert_eq!((&body["title"], &body["message"]), (&json!(in_a_line), &json!(shown)));
+    let receiver = Receiver::with("200 OK", "", r#"{"ok":true}"#).await;
+    sender().send(&telegram(receiver.port), &message).await.unwrap();
+    let text = receiver.only().json()["text"].as_str().unwrap().to_owned();
+    assert!(text.contains(&in_a_line) && text.contains(shown) && !crate::base::visible::has_hidden(&text), "{text}");
+}
+
+#[tokio::test]
 async fn https_works_with_a_certificate_of_a_trusted_authority_only() {
     let own = Authority::of("localhost");
     let receiver = Receiver::start(&answer("200 OK", "", ""), Then::Close, Some(own.acceptor())).await;
