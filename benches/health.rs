@@ -2,7 +2,7 @@
 //!
 //! Run by `scripts/bench`; the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
 
-use jd_manager::programs::jd_client::diagnosis::Standing;
+use jd_manager::programs::jd_client::diagnosis::ClientStatus;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -26,11 +26,11 @@ fn understanding() {
         }
     }
     let lines: Vec<&[u8]> = logs.split(|b| *b == b'\n').collect();
-    let mut standing = Standing::default();
+    let mut standing = ClientStatus::default();
     let (mut heard, mut news, begun) = (0_u64, 0_u64, Instant::now());
     while begun.elapsed() < Duration::from_secs(3) {
         for line in &lines {
-            news += u64::from(standing.hear(line));
+            news += u64::from(standing.apply_line(line));
         }
         heard += lines.len() as u64;
     }

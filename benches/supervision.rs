@@ -4,8 +4,8 @@
 //! the figures kept are in `docs/PERFORMANCE.md`. Nothing here fails: it measures.
 
 use jd_manager::keeper::journal;
-use jd_manager::keeper::machine::{Policy, State};
-use jd_manager::keeper::protocol::{Command as Order, Request, Spec, VERSION, line};
+use jd_manager::keeper::machine::{InstanceState, RestartPolicy};
+use jd_manager::keeper::protocol::{KeeperCommand as Order, KeeperRequest, KeeperSpec, VERSION, line};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -18,13 +18,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_jd-manager");
 const LINE_BYTES: usize = 150;
 const LINES: usize = 4_000_000;
 
-fn spec(script: &str) -> Spec {
+fn spec(script: &str) -> KeeperSpec {
     let env = vec![("PATH".to_owned(), std::env::var("PATH").unwrap_or_default())];
-    Spec { policy: Policy::Never, ..Spec::new("/bin/sh".into(), vec!["-c".into(), script.into()], env) }
+    KeeperSpec { policy: RestartPolicy::Never, ..KeeperSpec::new("/bin/sh".into(), vec!["-c".into(), script.into()], env) }
 }
 
 /// A keeper in its own directory, told to start.
-fn keep(dir: &Path, spec: &Spec) -> Child {
+fn keep(dir: &Path, spec: &KeeperSpec) -> Child {
     fs::create_dir_all(dir).unwrap();
     fs::write(dir.join("keeper.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     let mut child = Command::new(PROGRAM).arg("keep").arg(dir).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -32,7 +32,9 @@ fn keep(dir: &Path, spec: &Spec) -> Child {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     assert_eq!(ready.trim(), "ready");
     let mut control = jd_manager::keeper::client::connect(dir).unwrap();
-    control.write_all(&line(&Request { v: VERSION, command: Order::Start, id: None, actor: None, ingested: None })).unwrap();
+    control
+        .write_all(&line(&KeeperRequest { v: VERSION, command: Order::Start, id: None, actor: None, ingested: None }))
+        .unwrap();
     child
 }
 
@@ -66,7 +68,7 @@ fn intake(root: &Path) {
         keeper.wait().unwrap();
         best[1] = best[1].min(begun.elapsed().as_secs_f64());
         let (entries, _) = journal::read_from(&dir, 0).unwrap();
-        assert_eq!(entries.last().unwrap().to, State::Failed);
+        assert_eq!(entries.last().unwrap().to, InstanceState::Failed);
         fs::remove_dir_all(dir).unwrap();
     }
     let rate = |seconds: f64| LINES as f64 / seconds;
@@ -81,14 +83,14 @@ fn intake(root: &Path) {
 /// From the moment the backoff ends to the moment the new client is there.
 fn respawn(root: &Path) {
     let dir = root.join("respawn");
-    let mut keeper = keep(&dir, &Spec { policy: Policy::Always, ..spec("exit 1") });
+    let mut keeper = keep(&dir, &KeeperSpec { policy: RestartPolicy::Always, ..spec("exit 1") });
     std::thread::sleep(Duration::from_secs(9));
     keeper.kill().unwrap();
     keeper.wait().unwrap();
     let (entries, _) = journal::read_from(&dir, 0).unwrap();
     let mut delays = Vec::new();
     for pair in entries.windows(2) {
-        if let (Some(due), State::Starting) = (pair[0].retry_at, pair[1].to) {
+        if let (Some(due), InstanceState::Starting) = (pair[0].retry_at, pair[1].to) {
             delays.push(pair[1].at - due);
         }
     }

@@ -4,8 +4,8 @@ mod harness;
 
 use axum::Extension;
 use harness::{Manager, PROGRAM, Plan, free_port, until};
-use jd_manager::server::listener::{self, Listener, Needed, Tls, TlsFiles};
-use jd_manager::web::Peer;
+use jd_manager::server::listener::{self, BoundListener, SocketRequirement, TlsFiles, TlsState};
+use jd_manager::web::PeerAddress;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -411,25 +411,25 @@ async fn an_event_stream_ends_with_the_manager_and_a_request_on_its_way_is_answe
 struct Echo {
     address: SocketAddr,
     socket: PathBuf,
-    control: listener::Control,
+    control: listener::ListenerControl,
     stop: CancellationToken,
     _dir: tempfile::TempDir,
 }
 
 impl Echo {
-    async fn open(proxies: &[&str], tls: Option<Arc<Tls>>) -> Self {
+    async fn open(proxies: &[&str], tls: Option<Arc<TlsState>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("echo.sock");
-        let plan = listener::Plan {
+        let plan = listener::ListenConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls,
-            socket: Some((socket.clone(), Needed::Yes)),
+            socket: Some((socket.clone(), SocketRequirement::Yes)),
             proxies: proxies.iter().map(|network| network.parse().unwrap()).collect(),
             max_connections: 64,
         };
-        let listener = Listener::open(plan).await.unwrap();
+        let listener = BoundListener::open(plan).await.unwrap();
         let (address, control, stop) = (listener.address(), listener.control(), CancellationToken::new());
-        let tell = |Extension(peer): Extension<Peer>| async move { format!("{peer:?}") };
+        let tell = |Extension(peer): Extension<PeerAddress>| async move { format!("{peer:?}") };
         tokio::spawn(listener.serve(axum::Router::new().route("/", axum::routing::get(tell)), stop.clone()));
         Self { address, socket, control, stop, _dir: dir }
     }
@@ -447,7 +447,7 @@ async fn seen(stream: impl AsyncRead + AsyncWrite + Unpin, headers: &str) -> Str
 
 fn peer(address: Option<&str>, socket: bool, secure: bool) -> String {
     let address: Option<IpAddr> = address.map(|address| address.parse().unwrap());
-    format!("{:?}", Peer { address, socket, secure })
+    format!("{:?}", PeerAddress { address, socket, secure })
 }
 
 #[tokio::test]
@@ -478,7 +478,7 @@ async fn a_certificate_can_be_changed_while_the_door_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (certify(dir.path(), "one"), certify(dir.path(), "two"));
     let files = |certified: &Certified| TlsFiles { certificate: certified.certificate.clone(), key: certified.key.clone() };
-    let echo = Echo::open(&[], Some(Arc::new(Tls::load(files(&one)).unwrap()))).await;
+    let echo = Echo::open(&[], Some(Arc::new(TlsState::load(files(&one)).unwrap()))).await;
     let secure = peer(Some("127.0.0.1"), false, true);
     let open = one.connect(echo.address).await.unwrap();
     assert_eq!(seen(one.connect(echo.address).await.unwrap(), "").await, secure);
@@ -540,13 +540,13 @@ async fn one_address_asks_no_faster_than_it_may_and_holds_up_nobody() {
 async fn a_port_that_is_taken_is_said() {
     let port = free_port();
     let _taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let plan = listener::Plan {
+    let plan = listener::ListenConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], port)),
         tls: None,
         socket: None,
         proxies: Vec::new(),
         max_connections: 64,
     };
-    let said = Listener::open(plan).await.unwrap_err();
+    let said = BoundListener::open(plan).await.unwrap_err();
     assert!(said.contains(&port.to_string()) && said.contains("--listen"), "{said}");
 }

@@ -17,7 +17,7 @@ const GUARDS: [(&str, &str); 6] = [
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
-    // Not `no-referrer`: browsers without `Sec-Fetch-Site` would send `Origin: null` with the page's own forms.
+    // Not `no-referrer`: browsers without `Sec-Fetch-Site` would send `ClientOrigin: null` with the page's own forms.
     ("referrer-policy", "same-origin"),
     ("x-frame-options", "DENY"),
     ("cross-origin-opener-policy", "same-origin"),

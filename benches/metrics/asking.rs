@@ -1,7 +1,7 @@
 //! Every question there is, asked one after the other over one connection; and what a chart costs by itself.
 
 use jd_manager::base::clock::Timestamp;
-use jd_manager::infra::chart::{Chart, Kind, Line, Unit};
+use jd_manager::infra::chart::{Chart, ChartKind, ChartLine, Unit};
 use std::time::{Duration, Instant};
 
 use crate::filling::{Filled, take};
@@ -14,12 +14,12 @@ const PASSES: usize = 3;
 /// A chart of 300 points: how long it takes to draw.
 pub fn drawing() {
     let points = |line: i64| (0..300).map(move |n| (n * 60_000, 1e12 + (n * 7919 + line * 104_729) as f64 % 1013.0 * 1e9));
-    let line = |n: i64| Line { label: format!("line {n}"), points: points(n).collect() };
+    let line = |n: i64| ChartLine { label: format!("line {n}"), points: points(n).collect() };
     let chart = Chart {
         title: "Hashrate".into(),
         description: "Five hours".into(),
         unit: Unit::HashesPerSecond,
-        kind: Kind::Area,
+        kind: ChartKind::Area,
         from: 0,
         to: 300 * 60_000,
         step: 60_000,

@@ -3,10 +3,10 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use jd_manager::domain::configs::Configs;
-use jd_manager::domain::instances::{ClientSource, Instances};
-use jd_manager::domain::metrics::model::{CATALOGUE, Measure};
-use jd_manager::domain::metrics::{Board, Sampler};
+use jd_manager::domain::configs::ConfigService;
+use jd_manager::domain::instances::{InstanceService, ProgramSource};
+use jd_manager::domain::metrics::model::{CATALOGUE, MetricMeasure};
+use jd_manager::domain::metrics::{LatestMetrics, Sampler};
 use jd_manager::infra::db::Db;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
                 diesel::sql_query("INSERT INTO metric_series (instance_id, metric_type, is_counter) VALUES (?, ?, ?)")
                     .bind::<Text, _>(id)
                     .bind::<Text, _>(metric.name)
-                    .bind::<BigInt, _>(i64::from(metric.measure == Measure::Counter))
+                    .bind::<BigInt, _>(i64::from(metric.measure == MetricMeasure::Counter))
                     .execute(db)
                     .unwrap();
             }
@@ -54,12 +54,13 @@ pub async fn fill(dir: &Path, is_small: bool) -> Filled {
     // A sampler of instances that are none does nothing but settle.
     let elsewhere = tempfile::tempdir().unwrap();
     let none = Db::open(elsewhere.path()).unwrap();
-    let source = ClientSource::new(None, elsewhere.path());
+    let source = ProgramSource::new(None, elsewhere.path());
     let vault = jd_manager::server::app::open_vault(elsewhere.path(), &none).await.unwrap();
-    let none = Instances::new(none.clone(), Configs::new(none, vault), source, elsewhere.path(), Duration::from_secs(60));
+    let none =
+        InstanceService::new(none.clone(), ConfigService::new(none, vault), source, elsewhere.path(), Duration::from_secs(60));
     let product = Db::open(dir).unwrap();
     let (told, _rounds) = tokio::sync::watch::channel(0);
-    let mut sampler = Sampler::new(product, none, Duration::from_secs(10), told, Board::default());
+    let mut sampler = Sampler::new(product, none, Duration::from_secs(10), told, LatestMetrics::default());
 
     let end = now() - now() % WINDOW;
     let mut settlings = Vec::new();

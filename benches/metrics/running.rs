@@ -1,7 +1,7 @@
 //! Fifty clients sampled by a manager that has ten million samples, read meanwhile; and a day of them forgotten.
 
 use diesel::connection::SimpleConnection;
-use jd_manager::domain::metrics::{Keep, forget};
+use jd_manager::domain::metrics::{Retention, forget};
 use jd_manager::infra::db::Db;
 use std::fs;
 use std::path::Path;
@@ -101,7 +101,7 @@ pub async fn forgetting(large: &Filled) {
         waits
     });
     let begun = Instant::now();
-    forget(&db, Keep::raw_days(7), now() + DAY).await.unwrap();
+    forget(&db, Retention::raw_days(7), now() + DAY).await.unwrap();
     let took = begun.elapsed();
     stop.send(()).unwrap();
     let mut waits = waits.await.unwrap();

@@ -143,7 +143,7 @@ impl Clock for SystemClock {
 
 /// A length of time as people say it: `12 s`, `4 min`, `3 h 5 min`, `3 d 4 h`.
 #[must_use]
-pub fn spoken(length: Duration) -> String {
+pub fn human_duration(length: Duration) -> String {
     let s = length.as_secs();
     match s {
         0..60 => format!("{s} s"),
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn lengths_are_said_in_the_two_largest_units() {
         for (seconds, said) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_900, "1 h 5 min"), (273_600, "3 d 4 h")] {
-            assert_eq!(spoken(Duration::from_secs(seconds)), said);
+            assert_eq!(human_duration(Duration::from_secs(seconds)), said);
         }
     }
 }

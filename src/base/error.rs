@@ -40,7 +40,7 @@ impl FieldError {
         let name = self.pointer.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap_or_default();
         match self.detail.strip_prefix(name) {
             Some(rest) if !name.is_empty() && rest.starts_with([' ', ':']) => {
-                Cow::Owned(format!("{}{}", name_as_words(name), rest.replace("true or false", "on or off")))
+                Cow::Owned(format!("{}{}", field_name_text(name), rest.replace("true or false", "on or off")))
             }
             _ => Cow::Borrowed(&self.detail),
         }
@@ -48,7 +48,7 @@ impl FieldError {
 }
 
 /// `memory_limit_mib` as `Memory limit (MiB)`.
-fn name_as_words(name: &str) -> String {
+fn field_name_text(name: &str) -> String {
     let units = [("_mib", "MiB"), ("_ms", "ms"), ("_s", "seconds"), ("_id", "")];
     let found = units.iter().find_map(|(end, unit)| name.strip_suffix(end).map(|rest| (rest, *unit)));
     let (stem, unit) = found.unwrap_or((name, ""));

@@ -9,11 +9,11 @@ use std::io::{BufRead, IsTerminal};
 use crate::base::clock::SystemClock;
 use crate::base::ids::TokenId;
 use crate::base::visible::on_terminal;
-use crate::domain::access::{Access, Deed, Wish};
+use crate::domain::access::{Access, AuditEntry, TokenRequest};
 use crate::infra::db::Db;
 use crate::server::app;
 use crate::server::settings::Settings;
-use crate::web::{Caller, Peer, Role};
+use crate::web::{Caller, PeerAddress, Role};
 
 /// The arguments of `jd-manager set-password`.
 #[derive(Args, Clone, Debug)]
@@ -64,7 +64,7 @@ async fn open(settings: &Settings) -> Result<Access, String> {
 
 /// Writes down what was done here.
 async fn note(access: &Access, deed: &str) -> Result<(), String> {
-    let deed = Deed {
+    let deed = AuditEntry {
         user: Caller::MACHINE.into(),
         actor: Caller::MACHINE.into(),
         role: Role::Admin.name().into(),
@@ -84,13 +84,13 @@ pub async fn set_password(settings: Settings, wanted: NewPassword) -> Result<(),
     let access = open(&settings).await?;
     let name = wanted.name.trim();
     if wanted.without_second_factor {
-        access.forget_second_factor(name).await.map_err(|e| e.to_string())?;
+        access.clear_second_factor(name).await.map_err(|e| e.to_string())?;
         note(&access, &format!("took the second factor of {name} away")).await?;
         println!("{} logs in with the password alone from now on.", on_terminal(name));
         return Ok(());
     }
     let password = if wanted.stdin { from_stdin()? } else { asked(name)? };
-    let changed = access.put_password(name, wanted.role, password).await.map_err(|e| e.to_string())?;
+    let changed = access.set_password(name, wanted.role, password).await.map_err(|e| e.to_string())?;
     let shown = on_terminal(name);
     if changed {
         note(&access, &format!("set the password of {name}")).await?;
@@ -125,11 +125,12 @@ fn asked(name: &str) -> Result<String, String> {
 /// Why it cannot be done, for the person at the terminal.
 pub async fn token(settings: Settings, command: TokenCommand) -> Result<(), String> {
     let access = open(&settings).await?;
-    let machine = Caller::machine(Peer::default());
+    let machine = Caller::machine(PeerAddress::default());
     let told = |e: crate::base::error::Error| e.to_string();
     match command {
         TokenCommand::Create { name, role, days } => {
-            let made = access.create_token(&machine, Wish { name: name.trim().into(), role, days }).await.map_err(told)?;
+            let made =
+                access.create_token(&machine, TokenRequest { name: name.trim().into(), role, days }).await.map_err(told)?;
             note(&access, &format!("made the token {}", made.token.name)).await?;
             println!("{}", made.secret);
         }

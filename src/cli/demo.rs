@@ -6,14 +6,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
 
 use crate::base::error::{Error, Result};
-use crate::domain::configs::Draft;
-use crate::domain::instances::ClientSource;
-use crate::domain::instances::Wishes;
+use crate::domain::configs::ConfigDraft;
+use crate::domain::instances::InstanceDraft;
+use crate::domain::instances::ProgramSource;
 use crate::domain::keys::KeyPair;
 use crate::server::app;
 use crate::server::settings::{OnShutdown, Settings};
 use crate::server::state::AppState;
-use crate::web::{Frame, Input};
+use crate::web::{PageFrame, RequestInput};
 
 /// What the demonstration shows: a name, and what is peculiar about it.
 const SHOWN: [(&str, bool); 3] = [("barn", true), ("garage", false), ("attic", false)];
@@ -34,10 +34,10 @@ pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
         .map_err(|e| format!("no directory for the demonstration: {}: {e}", dir.display()))?;
     settings.data_dir = dir.clone();
     settings.on_shutdown = OnShutdown::Stop;
-    let client = ClientSource::simulated(vec!["simulate".into()], &dir);
-    let frame = Frame { simulated: true, version: env!("CARGO_PKG_VERSION"), ..Frame::default() };
+    let client = ProgramSource::simulated(vec!["simulate".into()], &dir);
+    let frame = PageFrame { simulated: true, version: env!("CARGO_PKG_VERSION"), ..PageFrame::default() };
     let ready = |state: AppState| async move {
-        if let Err(e) = furnish(&state).await {
+        if let Err(e) = create_demo_data(&state).await {
             tracing::error!(error = %e, "the demonstration is incomplete");
         }
     };
@@ -47,7 +47,7 @@ pub async fn demo(mut settings: Settings) -> std::result::Result<(), String> {
 }
 
 /// Saves configurations and instances and starts all but one of them.
-async fn furnish(state: &AppState) -> Result<()> {
+async fn create_demo_data(state: &AppState) -> Result<()> {
     for (at, (name, is_pool)) in SHOWN.into_iter().enumerate() {
         let keys = KeyPair::generate().map_err(Error::internal)?;
         let pool_key = KeyPair::generate().map_err(Error::internal)?.public_key;
@@ -67,9 +67,9 @@ async fn furnish(state: &AppState) -> Result<()> {
             "template_provider_type": { "Sv2Tp": { "address": "127.0.0.1:8442" } },
         });
         let title = if is_pool { format!("{name}, with a pool") } else { format!("{name}, solo") };
-        let draft = Draft::of(Input { value: json!({ "name": title, "config": config }), form: None })?;
+        let draft = ConfigDraft::of(RequestInput { value: json!({ "name": title, "config": config }), form: None })?;
         let saved = state.configs.create(draft).await?;
-        let wishes = Wishes { name: Some(name.into()), config_id: Some(saved.config_id), ..Wishes::default() };
+        let wishes = InstanceDraft { name: Some(name.into()), config_id: Some(saved.config_id), ..InstanceDraft::default() };
         let id = state.instances.create(wishes).await?;
         if at < 2 {
             state.instances.start(id, "demo").await?;

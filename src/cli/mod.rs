@@ -23,8 +23,8 @@ use crate::domain::configs;
 use crate::infra::executable::trial::{self, TrialArgs};
 use crate::keeper;
 use crate::keeper::spawn::ExecArgs;
-use crate::programs::jd_client::simulator::Simulate;
-use crate::server::settings::{Given, Settings};
+use crate::programs::jd_client::simulator::SimulatorArgs;
+use crate::server::settings::{Settings, SettingsInput};
 use crate::server::{api_docs, app, logging};
 
 /// Threads that may block end after being idle for so long. A start with fifty instances needs many of them at once; the rounds of samples would
@@ -36,15 +36,15 @@ const IDLE_THREADS: Duration = Duration::from_secs(1);
 #[command(version, about, args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
-    command: Option<Subcommands>,
+    command: Option<CliCommand>,
     #[command(flatten)]
-    serve: Serve,
+    serve: ServeArgs,
 }
 
 #[derive(Debug, clap::Args)]
-struct Serve {
+struct ServeArgs {
     #[command(flatten)]
-    given: Given,
+    given: SettingsInput,
     /// Settings file [default: $XDG_CONFIG_HOME/jd-manager/settings.toml if it is there].
     #[arg(long, env = "JD_MANAGER_SETTINGS", value_name = "FILE")]
     settings: Option<PathBuf>,
@@ -52,7 +52,7 @@ struct Serve {
 
 /// Which manager's data, for what works on them without it.
 #[derive(Debug, clap::Args)]
-struct Place {
+struct DataDirArgs {
     /// Where database, instances, clients and backups are kept [default: $XDG_DATA_HOME/jd-manager].
     #[arg(long, env = "JD_MANAGER_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -61,20 +61,20 @@ struct Place {
     settings: Option<PathBuf>,
 }
 
-impl Place {
-    fn serve(self) -> Serve {
-        Serve { given: Given::in_dir(self.data_dir), settings: self.settings }
+impl DataDirArgs {
+    fn serve(self) -> ServeArgs {
+        ServeArgs { given: SettingsInput::in_dir(self.data_dir), settings: self.settings }
     }
 }
 
 #[derive(Debug, Subcommand)]
-enum Subcommands {
+enum CliCommand {
     /// Serve the pages and the API, and look after the instances. This is what happens without a subcommand.
-    Serve(Box<Serve>),
+    Serve(Box<ServeArgs>),
     /// Show the product with simulated clients and a throw-away data directory.
-    Demo(Box<Serve>),
+    Demo(Box<ServeArgs>),
     /// Ask a running manager whether it is well; exit code 0 if so.
-    Healthcheck(Box<Serve>),
+    Healthcheck(Box<ServeArgs>),
     /// Print the documentation of the API, OpenAPI 3.1 as JSON. Needs no data directory and no running manager.
     Openapi,
     /// Make a backup of every configuration, instance and figure, whether or not jd-manager runs.
@@ -82,31 +82,31 @@ enum Subcommands {
         #[command(flatten)]
         args: BackupArgs,
         #[command(flatten)]
-        place: Place,
+        place: DataDirArgs,
     },
     /// Restore a backup into the data directory. What is there is never deleted.
     Restore {
         #[command(flatten)]
         args: RestoreArgs,
         #[command(flatten)]
-        place: Place,
+        place: DataDirArgs,
     },
     /// Set the password of a user, who is made if need be. Whoever has one logs in from then on.
     SetPassword {
         #[command(flatten)]
-        place: Place,
+        place: DataDirArgs,
         #[command(flatten)]
         wanted: NewPassword,
     },
     /// Make, list and revoke what programs log in with.
     Token {
         #[command(flatten)]
-        place: Place,
+        place: DataDirArgs,
         #[command(subcommand)]
         command: TokenCommand,
     },
     #[command(flatten)]
-    Daily(client::Daily),
+    Daily(client::ClientCommand),
     /// Print what a shell needs to complete these commands: jd-manager completions bash > ~/.local/share/bash-completion/completions/jd-manager
     Completions {
         /// The shell.
@@ -126,7 +126,7 @@ enum Subcommands {
     Trial(TrialArgs),
     /// Internal: a stand-in for the client.
     #[command(hide = true, disable_version_flag = true)]
-    Simulate(Box<Simulate>),
+    Simulate(Box<SimulatorArgs>),
 }
 
 /// Reads the command line and does what it says.
@@ -134,27 +134,25 @@ enum Subcommands {
 pub fn run() -> ExitCode {
     let line = CommandLine::parse();
     match line.command {
-        Some(Subcommands::Openapi) => print(&api_docs::text()),
+        Some(CliCommand::Openapi) => print(&api_docs::text()),
         // These four are small processes of their own: no runtime, no settings.
-        Some(Subcommands::Keep { dir }) => keeper::keep::keep(&dir),
-        Some(Subcommands::Exec(args)) => keeper::spawn::exec(&args),
-        Some(Subcommands::Trial(args)) => trial::trial(&args),
-        Some(Subcommands::Simulate(args)) => crate::programs::jd_client::simulator::run(*args),
-        Some(Subcommands::Backup { args, place }) => {
-            at_data_dir(place.serve(), |dir| backups::backup(args, dir, configs::learn_secrets))
+        Some(CliCommand::Keep { dir }) => keeper::keep::keep(&dir),
+        Some(CliCommand::Exec(args)) => keeper::spawn::exec(&args),
+        Some(CliCommand::Trial(args)) => trial::trial(&args),
+        Some(CliCommand::Simulate(args)) => crate::programs::jd_client::simulator::run(*args),
+        Some(CliCommand::Backup { args, place }) => {
+            at_data_dir(place.serve(), |dir| backups::backup(args, dir, configs::add_secrets))
         }
-        Some(Subcommands::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
-        Some(Subcommands::Healthcheck(serve)) => with_settings(*serve, client::healthcheck),
-        Some(Subcommands::SetPassword { place, wanted }) => {
+        Some(CliCommand::Restore { args, place }) => at_data_dir(place.serve(), |dir| backups::restore(args, dir)),
+        Some(CliCommand::Healthcheck(serve)) => with_settings(*serve, client::healthcheck),
+        Some(CliCommand::SetPassword { place, wanted }) => {
             with_settings(place.serve(), |settings| accounts::set_password(settings, wanted))
         }
-        Some(Subcommands::Token { place, command }) => {
-            with_settings(place.serve(), |settings| accounts::token(settings, command))
-        }
-        Some(Subcommands::Completions { shell }) => print(&completions(shell)),
-        Some(Subcommands::Daily(daily)) => client::run(daily),
-        Some(Subcommands::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
-        Some(Subcommands::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
+        Some(CliCommand::Token { place, command }) => with_settings(place.serve(), |settings| accounts::token(settings, command)),
+        Some(CliCommand::Completions { shell }) => print(&completions(shell)),
+        Some(CliCommand::Daily(daily)) => client::run(daily),
+        Some(CliCommand::Demo(serve)) => with_settings_in_one_arena(*serve, demo::demo),
+        Some(CliCommand::Serve(serve)) => with_settings_in_one_arena(*serve, app::serve),
         None => with_settings_in_one_arena(line.serve, app::serve),
     }
 }
@@ -162,7 +160,7 @@ pub fn run() -> ExitCode {
 /// As [`with_settings`], by this program started once more in its own place with the GNU C library told to keep one pool of memory. By default it
 /// gives nearly each thread one, of which none gives back what others could use: fifty instances took 32.1 MB and crept upwards, with one
 /// pool 27.8 MB and no more (docs/PERFORMANCE.md). The library reads that at the start of a process alone.
-fn with_settings_in_one_arena<F, T>(serve: Serve, work: F) -> ExitCode
+fn with_settings_in_one_arena<F, T>(serve: ServeArgs, work: F) -> ExitCode
 where
     F: FnOnce(Settings) -> T,
     T: Future<Output = Result<(), String>>,
@@ -178,12 +176,12 @@ where
     with_settings(serve, work)
 }
 
-fn with_settings<F, T>(serve: Serve, work: F) -> ExitCode
+fn with_settings<F, T>(serve: ServeArgs, work: F) -> ExitCode
 where
     F: FnOnce(Settings) -> T,
     T: Future<Output = Result<(), String>>,
 {
-    let settings = match Settings::gather(serve.given, serve.settings.as_deref()) {
+    let settings = match Settings::collect(serve.given, serve.settings.as_deref()) {
         Ok(settings) => settings,
         Err(e) => return complain(&e.to_string(), 2),
     };
@@ -222,8 +220,8 @@ fn print(text: &str) -> ExitCode {
 }
 
 /// What needs the data directory alone: no runtime, no log.
-fn at_data_dir(serve: Serve, work: impl FnOnce(&Path) -> Result<(), String>) -> ExitCode {
-    let settings = match Settings::gather(serve.given, serve.settings.as_deref()) {
+fn at_data_dir(serve: ServeArgs, work: impl FnOnce(&Path) -> Result<(), String>) -> ExitCode {
+    let settings = match Settings::collect(serve.given, serve.settings.as_deref()) {
         Ok(settings) => settings,
         Err(e) => return complain(&e.to_string(), 2),
     };

@@ -15,7 +15,7 @@ use tar::{Archive, EntryType};
 
 /// What may come out of an archive.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ArchiveLimits {
     /// Bytes of the file that is wanted.
     pub file: u64,
     /// Bytes of everything, wanted or not.
@@ -26,7 +26,7 @@ pub struct Limits {
 
 /// Why an archive is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum ArchiveRefusal {
     /// It is damaged or incomplete.
     #[error("the archive is damaged or incomplete: {0}")]
     Damaged(io::Error),
@@ -46,15 +46,15 @@ pub enum Refused {
 ///
 /// # Errors
 /// The archive is damaged, hostile or does not hold the file; the disk.
-pub fn extract(archive: &Path, member: &str, into: &Path, limits: Limits) -> Result<u64, Refused> {
-    let file = File::open(archive).map_err(Refused::Damaged)?;
-    let unpacked = Bounded { inner: GzDecoder::new(BufReader::new(file)), left: limits.all };
+pub fn extract(archive: &Path, member: &str, into: &Path, limits: ArchiveLimits) -> Result<u64, ArchiveRefusal> {
+    let file = File::open(archive).map_err(ArchiveRefusal::Damaged)?;
+    let unpacked = BoundedReader { inner: GzDecoder::new(BufReader::new(file)), left: limits.all };
     let mut tar = Archive::new(unpacked);
     let mut found = None;
     // Raw: extension headers are passed over. They could make a name or a size of any length, and give our file's name to another.
     for (at, entry) in tar.entries().map_err(judged)?.raw(true).enumerate() {
         if at >= limits.entries {
-            return Err(Refused::Hostile(format!("it holds more than {} things", limits.entries)));
+            return Err(ArchiveRefusal::Hostile(format!("it holds more than {} things", limits.entries)));
         }
         let mut entry = entry.map_err(judged)?;
         let path = entry.path_bytes().into_owned();
@@ -66,23 +66,23 @@ pub fn extract(archive: &Path, member: &str, into: &Path, limits: Limits) -> Res
             continue;
         }
         let Some(name) = inner(&path) else {
-            return Err(Refused::Hostile(format!("\"{shown}\" leads out of it")));
+            return Err(ArchiveRefusal::Hostile(format!("\"{shown}\" leads out of it")));
         };
         if name != member {
             if matches!(kind, EntryType::Block | EntryType::Char | EntryType::Fifo) {
-                return Err(Refused::Hostile(format!("\"{shown}\" is a device")));
+                return Err(ArchiveRefusal::Hostile(format!("\"{shown}\" is a device")));
             }
             continue;
         }
         if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
-            return Err(Refused::Hostile(format!("{member} is a link or something else than a file")));
+            return Err(ArchiveRefusal::Hostile(format!("{member} is a link or something else than a file")));
         }
         if found.is_some() {
-            return Err(Refused::Hostile(format!("it holds {member} twice")));
+            return Err(ArchiveRefusal::Hostile(format!("it holds {member} twice")));
         }
-        let size = entry.header().entry_size().map_err(Refused::Damaged)?;
+        let size = entry.header().entry_size().map_err(ArchiveRefusal::Damaged)?;
         if size > limits.file {
-            return Err(Refused::Hostile(format!(
+            return Err(ArchiveRefusal::Hostile(format!(
                 "{member} is said to have {size} bytes, more than the {} it may have",
                 limits.file
             )));
@@ -92,12 +92,12 @@ pub fn extract(archive: &Path, member: &str, into: &Path, limits: Limits) -> Res
     // Zeroes may follow the last entry; what is missing behind them is missing all the same.
     let mut rest = tar.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(judged)?;
-    found.ok_or_else(|| Refused::Absent(member.to_owned()))
+    found.ok_or_else(|| ArchiveRefusal::Absent(member.to_owned()))
 }
 
 /// A file that came out of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unpacked {
+pub struct ArchiveMember {
     /// Its path in the archive, `./` taken off.
     pub path: String,
     /// Its size, bytes.
@@ -115,45 +115,47 @@ pub struct Unpacked {
 pub fn unpack(
     archive: impl Read,
     into: &Path,
-    limits: Limits,
+    limits: ArchiveLimits,
     largest: impl Fn(&str) -> Option<u64>,
-    mut on_file: impl FnMut(&Unpacked),
-) -> Result<Vec<Unpacked>, Refused> {
-    let mut tar = Archive::new(Bounded { inner: GzDecoder::new(archive), left: limits.all });
-    let mut found: Vec<Unpacked> = Vec::new();
+    mut on_file: impl FnMut(&ArchiveMember),
+) -> Result<Vec<ArchiveMember>, ArchiveRefusal> {
+    let mut tar = Archive::new(BoundedReader { inner: GzDecoder::new(archive), left: limits.all });
+    let mut found: Vec<ArchiveMember> = Vec::new();
     let mut names = HashSet::new();
     for (at, entry) in tar.entries().map_err(judged)?.raw(true).enumerate() {
         if at >= limits.entries {
-            return Err(Refused::Hostile(format!("it holds more than {} things", limits.entries)));
+            return Err(ArchiveRefusal::Hostile(format!("it holds more than {} things", limits.entries)));
         }
         let mut entry = entry.map_err(judged)?;
         let path = entry.path_bytes().into_owned();
         let shown = String::from_utf8_lossy(&path[..path.len().min(100)]).into_owned();
         let Some(name) = inner(&path) else {
-            return Err(Refused::Hostile(format!("\"{shown}\" leads out of it")));
+            return Err(ArchiveRefusal::Hostile(format!("\"{shown}\" leads out of it")));
         };
         if !matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
-            return Err(Refused::Hostile(format!("\"{shown}\" is a link or something else than a file")));
+            return Err(ArchiveRefusal::Hostile(format!("\"{shown}\" is a link or something else than a file")));
         }
         let Some(largest) = largest(&name) else {
-            return Err(Refused::Hostile(format!("it holds \"{shown}\", which does not belong there")));
+            return Err(ArchiveRefusal::Hostile(format!("it holds \"{shown}\", which does not belong there")));
         };
         if !names.insert(name.clone()) {
-            return Err(Refused::Hostile(format!("it holds {name} twice")));
+            return Err(ArchiveRefusal::Hostile(format!("it holds {name} twice")));
         }
-        let size = entry.header().entry_size().map_err(Refused::Damaged)?;
+        let size = entry.header().entry_size().map_err(ArchiveRefusal::Damaged)?;
         let largest = largest.min(limits.file);
         if size > largest {
-            return Err(Refused::Hostile(format!("{name} is said to have {size} bytes, more than the {largest} it may have")));
+            return Err(ArchiveRefusal::Hostile(format!(
+                "{name} is said to have {size} bytes, more than the {largest} it may have"
+            )));
         }
         let target = into.join(&name);
         if let Some(dir) = target.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Refused::Disk)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(ArchiveRefusal::Disk)?;
         }
-        let mut hashed = Hashed { inner: &mut entry, hash: Sha256::new() };
+        let mut hashed = HashingReader { inner: &mut entry, hash: Sha256::new() };
         write(&mut hashed, size, &target)?;
         let sha256 = hashed.hash.finalize().into();
-        let unpacked = Unpacked { path: name, size, sha256 };
+        let unpacked = ArchiveMember { path: name, size, sha256 };
         on_file(&unpacked);
         found.push(unpacked);
     }
@@ -163,12 +165,12 @@ pub fn unpack(
 }
 
 /// Reads on, and hashes what it read.
-struct Hashed<R> {
+struct HashingReader<R> {
     inner: R,
     hash: Sha256,
 }
 
-impl<R: Read> Read for Hashed<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.hash.update(&buffer[..n]);
@@ -176,21 +178,21 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-fn write(entry: &mut impl Read, size: u64, into: &Path) -> Result<u64, Refused> {
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(into).map_err(Refused::Disk)?;
+fn write(entry: &mut impl Read, size: u64, into: &Path) -> Result<u64, ArchiveRefusal> {
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(into).map_err(ArchiveRefusal::Disk)?;
     let mut buffer = vec![0; 64 * 1024];
     let mut written = 0;
     loop {
         match entry.read(&mut buffer).map_err(judged)? {
             0 => break,
             n => {
-                file.write_all(&buffer[..n]).map_err(Refused::Disk)?;
+                file.write_all(&buffer[..n]).map_err(ArchiveRefusal::Disk)?;
                 written += n as u64;
             }
         }
     }
     if written != size {
-        return Err(Refused::Damaged(io::ErrorKind::UnexpectedEof.into()));
+        return Err(ArchiveRefusal::Damaged(io::ErrorKind::UnexpectedEof.into()));
     }
     Ok(written)
 }
@@ -210,33 +212,34 @@ fn inner(path: &[u8]) -> Option<String> {
 }
 
 /// The limit on everything stands in the same place as the archive's own faults.
-fn judged(error: io::Error) -> Refused {
-    if error.get_ref().is_some_and(|e| e.is::<Endless>()) || std::error::Error::source(&error).is_some_and(is_endless) {
-        Refused::Hostile("it unpacks to more than it may".into())
+fn judged(error: io::Error) -> ArchiveRefusal {
+    if error.get_ref().is_some_and(|e| e.is::<EndlessReader>()) || std::error::Error::source(&error).is_some_and(is_endless) {
+        ArchiveRefusal::Hostile("it unpacks to more than it may".into())
     } else {
-        Refused::Damaged(error)
+        ArchiveRefusal::Damaged(error)
     }
 }
 
 fn is_endless(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |e| e.source()).any(|e| {
-        e.is::<Endless>() || e.downcast_ref::<io::Error>().is_some_and(|e| e.get_ref().is_some_and(|e| e.is::<Endless>()))
+        e.is::<EndlessReader>()
+            || e.downcast_ref::<io::Error>().is_some_and(|e| e.get_ref().is_some_and(|e| e.is::<EndlessReader>()))
     })
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("more than it may be")]
-struct Endless;
+struct EndlessReader;
 
-struct Bounded<R> {
+struct BoundedReader<R> {
     inner: R,
     left: u64,
 }
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for BoundedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(n as u64).ok_or_else(|| io::Error::other(Endless))?;
+        self.left = self.left.checked_sub(n as u64).ok_or_else(|| io::Error::other(EndlessReader))?;
         Ok(n)
     }
 }

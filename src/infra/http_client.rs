@@ -21,7 +21,7 @@ pub const USER_AGENT: &str = concat!("jd-manager/", env!("CARGO_PKG_VERSION"));
 /// # Panics
 /// Never: the provider of cryptography that is compiled in has the protocol versions that are asked of it.
 pub fn plain() -> reqwest::ClientBuilder {
-    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(nobody())
+    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_trusted_roots())
 }
 
 /// TLS that trusts nobody, for clients that speak plain HTTP.
@@ -29,7 +29,7 @@ pub fn plain() -> reqwest::ClientBuilder {
 /// # Panics
 /// Never, as [`plain`].
 #[must_use]
-pub fn nobody() -> ClientConfig {
+pub fn no_trusted_roots() -> ClientConfig {
     tls(RootCertStore::empty()).expect("ring knows the default versions of TLS")
 }
 
@@ -61,7 +61,7 @@ pub fn tls_also_to(mut authorities: RootCertStore, known: Vec<CertificateDer<'st
     Ok(ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Only { known, others: Some(others), provider }))
+        .with_custom_certificate_verifier(Arc::new(PinnedCertificates { known, others: Some(others), provider }))
         .with_no_client_auth())
 }
 
@@ -71,7 +71,7 @@ pub fn tls_also_to(mut authorities: RootCertStore, known: Vec<CertificateDer<'st
 /// The library refuses it.
 pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Arc::new(Only { known: vec![certificate], others: None, provider: provider.clone() });
+    let verifier = Arc::new(PinnedCertificates { known: vec![certificate], others: None, provider: provider.clone() });
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -81,13 +81,13 @@ pub fn tls_to(certificate: CertificateDer<'static>) -> Result<ClientConfig, TlsE
 
 /// The other side shows one of these certificates, or one that others vouch for, and proves by the handshake's signature that it has the key of it.
 #[derive(Debug)]
-struct Only {
+struct PinnedCertificates {
     known: Vec<CertificateDer<'static>>,
     others: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Only {
+impl ServerCertVerifier for PinnedCertificates {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 
 /// A problem of jd-manager itself.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
@@ -42,7 +42,7 @@ impl ManagerNotice {
     /// How long ago jd-manager noticed it, for people.
     #[must_use]
     pub fn age(&self) -> String {
-        spoken(Timestamp::now().since(self.since))
+        human_duration(Timestamp::now().since(self.since))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// One reading of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Process {
+pub struct ProcessReading {
     /// Processor time since it started, all its threads, user and system mode together; its children not counted.
     pub cpu_time: Duration,
     /// Physical memory it occupies, bytes, shared pages included. Linux 6.2 to 6.16 count it roughly: on many cores it may be
@@ -33,14 +33,14 @@ pub struct Process {
 /// # Errors
 /// [`io::ErrorKind::NotFound`] when there is no such process; [`io::ErrorKind::InvalidData`] when `/proc` is not what proc(5)
 /// says.
-pub fn process(pid: u32) -> io::Result<Process> {
+pub fn process(pid: u32) -> io::Result<ProcessReading> {
     let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).map_err(|e| gone(&e).unwrap_or(e));
     let foreign = || io::Error::new(io::ErrorKind::InvalidData, format!("the figures in /proc/{pid} are not as proc(5) says"));
-    let stat = Stat::parse(&read("stat")?, rustix::param::clock_ticks_per_second()).ok_or_else(foreign)?;
+    let stat = ProcessStat::parse(&read("stat")?, rustix::param::clock_ticks_per_second()).ok_or_else(foreign)?;
     // `stat` has the memory, too, but counted roughly: of a small process it may say nothing at all.
     let (rss_bytes, private_bytes) = memory(&read("statm")?, rustix::param::page_size() as u64).ok_or_else(foreign)?;
-    let Stat { cpu_time, threads, started_ticks } = stat;
-    Ok(Process {
+    let ProcessStat { cpu_time, threads, started_ticks } = stat;
+    Ok(ProcessReading {
         cpu_time,
         rss_bytes,
         private_bytes,
@@ -59,13 +59,13 @@ fn gone(error: &io::Error) -> Option<io::Error> {
 
 /// What is taken from `/proc/PID/stat`.
 #[derive(Debug, PartialEq)]
-struct Stat {
+struct ProcessStat {
     cpu_time: Duration,
     threads: u32,
     started_ticks: u64,
 }
 
-impl Stat {
+impl ProcessStat {
     /// Reads it; the name in it may contain blanks, parentheses, line ends and bytes that are no text.
     fn parse(stat: &[u8], ticks_per_second: u64) -> Option<Self> {
         let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
@@ -121,7 +121,7 @@ fn soft_limit(limits: &str) -> Option<u64> {
 /// when no time has passed. Never negative. The kernel counts in ticks of usually 10 ms: over 10 s the figure is true to about
 /// 0.1.
 #[must_use]
-pub fn cpu_percent(before: &(Duration, Process), after: &(Duration, Process)) -> Option<f64> {
+pub fn cpu_percent(before: &(Duration, ProcessReading), after: &(Duration, ProcessReading)) -> Option<f64> {
     let ((earlier, before), (later, after)) = (before, after);
     let passed = later.checked_sub(*earlier).filter(|passed| !passed.is_zero())?;
     let same = before.started_ticks == after.started_ticks;
@@ -156,22 +156,22 @@ mod tests {
 
     #[test]
     fn a_name_cannot_pretend_to_be_figures() {
-        let told = Some(Stat { cpu_time: Duration::from_millis(1570), threads: 12, started_ticks: 4711 });
+        let told = Some(ProcessStat { cpu_time: Duration::from_millis(1570), threads: 12, started_ticks: 4711 });
         for name in ["sh", "a b", "x) R 1 2 3 (y", ") ) )", "((", "", "a\nb"] {
-            assert_eq!(Stat::parse(line(name).as_bytes(), 100), told, "{name:?}");
+            assert_eq!(ProcessStat::parse(line(name).as_bytes(), 100), told, "{name:?}");
         }
         let mut no_text = line("@").into_bytes();
         no_text[4] = 0xff;
-        assert_eq!(Stat::parse(&no_text, 100), told);
+        assert_eq!(ProcessStat::parse(&no_text, 100), told);
     }
 
     #[test]
     fn a_cut_or_foreign_text_is_refused() {
         let whole = line("sh");
-        assert_eq!(Stat::parse(b"", 100), None);
-        assert_eq!(Stat::parse(&whole.as_bytes()[..whole.find("4711").unwrap()], 100), None);
-        assert_eq!(Stat::parse(whole.replace(" 150 ", " -1 ").as_bytes(), 100), None);
-        assert_eq!(Stat::parse(whole.replace(" 150 ", " 18446744073709551615 ").as_bytes(), 100), None);
+        assert_eq!(ProcessStat::parse(b"", 100), None);
+        assert_eq!(ProcessStat::parse(&whole.as_bytes()[..whole.find("4711").unwrap()], 100), None);
+        assert_eq!(ProcessStat::parse(whole.replace(" 150 ", " -1 ").as_bytes(), 100), None);
+        assert_eq!(ProcessStat::parse(whole.replace(" 150 ", " 18446744073709551615 ").as_bytes(), 100), None);
         assert_eq!(memory(b"5000 321 200 1 0 900 0\n", 4096), Some((321 * 4096, 900 * 4096)));
         for foreign in ["", "5000", "5000 many", "5000 18446744073709551615"] {
             assert_eq!(memory(foreign.as_bytes(), 4096), None, "{foreign}");
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn percent_is_of_one_core_and_only_of_the_same_process() {
-        let read = |cpu_ms: u64, started_ticks: u64| Process {
+        let read = |cpu_ms: u64, started_ticks: u64| ProcessReading {
             cpu_time: Duration::from_millis(cpu_ms),
             rss_bytes: 1,
             private_bytes: 1,
@@ -253,7 +253,7 @@ mod tests {
             started_ticks,
             open_files_limit: None,
         };
-        let at = |ms: u64, process: Process| (Duration::from_millis(ms), process);
+        let at = |ms: u64, process: ProcessReading| (Duration::from_millis(ms), process);
         let between = |after| cpu_percent(&at(1000, read(500, 9)), &after);
         assert_eq!(between(at(3000, read(1000, 9))), Some(25.0));
         assert_eq!(between(at(2000, read(3500, 9))), Some(300.0));

@@ -13,20 +13,20 @@ use tokio_util::sync::CancellationToken;
 const AFTER_START: Duration = Duration::from_secs(3600);
 
 /// The jobs of one running manager.
-pub struct Schedule {
+pub struct JobSchedule {
     jobs: JobScheduler,
     stop: CancellationToken,
     /// When nightly work is done for the first time.
     after_start: Duration,
 }
 
-impl std::fmt::Debug for Schedule {
+impl std::fmt::Debug for JobSchedule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Schedule")
     }
 }
 
-impl Schedule {
+impl JobSchedule {
     /// A schedule without jobs; everything ends with `stop`.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Schedule {
         self.recurring(cron, self.after_start, name, work).await
     }
 
-    /// As [`Schedule::nightly`], with another delay for the run after the start.
+    /// As [`JobSchedule::nightly`], with another delay for the run after the start.
     ///
     /// # Errors
     /// The text is no cron expression.
@@ -142,7 +142,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_job_runs_when_it_is_time_never_twice_at_once_and_not_after_the_end() {
         let stop = CancellationToken::new();
-        let schedule = Schedule::new(stop.clone()).await.unwrap();
+        let schedule = JobSchedule::new(stop.clone()).await.unwrap();
         let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let counts = (begun.clone(), ended.clone());
         schedule
@@ -182,9 +182,9 @@ mod tests {
             }
         };
         let (stop, runs, cut_off) = (CancellationToken::new(), Arc::default(), Arc::default());
-        assert_eq!(Schedule::new(stop.clone()).await.unwrap().after_start, Duration::from_secs(3600));
+        assert_eq!(JobSchedule::new(stop.clone()).await.unwrap().after_start, Duration::from_secs(3600));
         let delay = Duration::from_millis(300);
-        let schedule = Schedule::with_delay(stop.clone(), delay).await.unwrap();
+        let schedule = JobSchedule::with_delay(stop.clone(), delay).await.unwrap();
         schedule.nightly("0 10 4 * * *", "test", count(&runs)).await.unwrap();
         schedule.recurring("0 10 4 * * *", delay * 3, "test", count(&cut_off)).await.unwrap();
         assert_eq!(runs.load(Ordering::SeqCst), 0, "not at once");

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use super::protocol;
 
 /// A conversation on the control socket.
-pub struct Connection {
+pub struct ControlConnection {
     /// Does not block.
     pub stream: UnixStream,
     received: Vec<u8>,
@@ -18,7 +18,7 @@ pub struct Connection {
     pub over: bool,
 }
 
-impl Connection {
+impl ControlConnection {
     /// A conversation over a stream that does not block.
     #[must_use]
     pub fn new(stream: UnixStream) -> Self {

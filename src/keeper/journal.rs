@@ -13,21 +13,21 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::machine::{Exit, Reason, State};
+use super::machine::{ChangeReason, InstanceState, ProcessExit};
 use super::names;
 use crate::base::files::open_regular;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct JournalEntry {
     /// When, milliseconds since 1970.
     pub at: i64,
     /// From this state
-    pub from: State,
+    pub from: InstanceState,
     /// to this one,
-    pub to: State,
+    pub to: InstanceState,
     /// because of this.
-    pub reason: Reason,
+    pub reason: ChangeReason,
     /// Who asked, if somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
@@ -36,7 +36,7 @@ pub struct Entry {
     pub pid: Option<u32>,
     /// How the client ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit: Option<Exit>,
+    pub exit: Option<ProcessExit>,
     /// The last ERROR line of the run that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
@@ -108,7 +108,7 @@ impl JournalLayout {
 
 /// The keeper's end.
 #[derive(Debug)]
-pub struct Writer {
+pub struct JournalWriter {
     dir: PathBuf,
     file: File,
     layout: JournalLayout,
@@ -124,7 +124,7 @@ const WAITING: usize = 1000;
 /// Room that is set aside behind the end of the journal, bytes: a stop is written down on a full disk, too.
 const RESERVE: u64 = 64 * 1024;
 
-impl Writer {
+impl JournalWriter {
     /// Opens the journal of an instance. A line that was cut off when a keeper was killed is closed, so that the next one is whole.
     ///
     /// # Errors
@@ -161,14 +161,14 @@ impl Writer {
     ///
     /// # Errors
     /// The disk is full or gone.
-    pub fn append(&mut self, entry: &Entry) -> io::Result<()> {
+    pub fn append(&mut self, entry: &JournalEntry) -> io::Result<()> {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
         }
         self.waiting.push_back(if self.len < FULL {
             super::protocol::line(entry)
         } else {
-            super::protocol::line(&Entry { last_error: None, trouble: Vec::new(), ..entry.clone() })
+            super::protocol::line(&JournalEntry { last_error: None, trouble: Vec::new(), ..entry.clone() })
         });
         self.flush()
     }
@@ -250,7 +250,7 @@ impl Writer {
 ///
 /// # Errors
 /// The file exists but cannot be read.
-pub fn read_from(dir: &Path, offset: u64) -> io::Result<(Vec<Entry>, u64)> {
+pub fn read_from(dir: &Path, offset: u64) -> io::Result<(Vec<JournalEntry>, u64)> {
     let mut file = match open_regular(&dir.join(names::JOURNAL), File::options().read(true)) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
@@ -272,12 +272,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn entry(at: i64) -> Entry {
-        Entry {
+    fn entry(at: i64) -> JournalEntry {
+        JournalEntry {
             at,
-            from: State::Stopped,
-            to: State::Starting,
-            reason: Reason::Asked,
+            from: InstanceState::Stopped,
+            to: InstanceState::Starting,
+            reason: ChangeReason::Asked,
             actor: None,
             pid: None,
             exit: None,
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn entries_are_read_once_and_a_cut_off_line_costs_only_itself() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Writer::open(dir.path()).unwrap();
+        let mut journal = JournalWriter::open(dir.path()).unwrap();
         journal.append(&entry(1)).unwrap();
         let (first, offset) = read_from(dir.path(), 0).unwrap();
         assert_eq!(first, [entry(1)]);
@@ -305,7 +305,7 @@ mod tests {
             .write_all(b"{\"at\":2,\"fr")
             .unwrap();
         assert_eq!(read_from(dir.path(), offset).unwrap(), (vec![], offset));
-        Writer::open(dir.path()).unwrap().append(&entry(3)).unwrap();
+        JournalWriter::open(dir.path()).unwrap().append(&entry(3)).unwrap();
         let (rest, end) = read_from(dir.path(), offset).unwrap();
         assert_eq!(rest, [entry(3)]);
         assert_eq!(read_from(dir.path(), end).unwrap().0, []);
@@ -315,20 +315,20 @@ mod tests {
     fn a_missing_or_shorter_journal_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read_from(dir.path(), 99).unwrap(), (vec![], 0));
-        Writer::open(dir.path()).unwrap().append(&entry(1)).unwrap();
+        JournalWriter::open(dir.path()).unwrap().append(&entry(1)).unwrap();
         assert_eq!(read_from(dir.path(), 10_000).unwrap().0, [entry(1)]);
     }
 
     /// An entry of about `kib` KiB.
-    fn large(at: i64, kib: usize) -> Entry {
-        Entry { trouble: vec!["x".repeat(kib * 1024)], ..entry(at) }
+    fn large(at: i64, kib: usize) -> JournalEntry {
+        JournalEntry { trouble: vec!["x".repeat(kib * 1024)], ..entry(at) }
     }
 
     #[test]
     fn a_long_journal_is_shortened_to_what_may_be_needed_again() {
         let dir = tempfile::tempdir().unwrap();
         let size = || std::fs::metadata(dir.path().join(names::JOURNAL)).unwrap().len();
-        let mut journal = Writer::open(dir.path()).unwrap();
+        let mut journal = JournalWriter::open(dir.path()).unwrap();
         let mut read = 0;
         for at in 0..200 {
             journal.append(&large(at, 5)).unwrap();
@@ -385,7 +385,7 @@ mod tests {
         #[test]
         fn every_entry_is_ingested_once_whoever_is_killed_when(steps in steps()) {
             let dir = tempfile::tempdir().unwrap();
-            let mut journal = Writer::open(dir.path()).unwrap();
+            let mut journal = JournalWriter::open(dir.path()).unwrap();
             let (mut written, mut stored, mut offset, mut former) = (0, Vec::new(), 0, 0);
             for step in steps.into_iter().chain([Step::Ingest]) {
                 match step {
@@ -414,7 +414,7 @@ mod tests {
                         if draft {
                             std::fs::write(dir.path().join(DRAFT), "{\"base\":77}\n{\"at\":").unwrap();
                         }
-                        journal = Writer::open(dir.path()).unwrap();
+                        journal = JournalWriter::open(dir.path()).unwrap();
                     }
                 }
             }

@@ -15,11 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
-use super::journal::{Entry, Writer};
+use super::connection::ControlConnection;
+use super::journal::{JournalEntry, JournalWriter};
 use super::logfile::LogFile;
-use super::machine::{Action, Change, Exit, Input, Machine, Reason, State, StopSignal};
-use super::protocol::{self, Command, Lines, Request, Spec, Status};
+use super::machine::{
+    ChangeReason, InstanceState, LifecycleMachine, MachineAction, MachineInput, ProcessExit, StateChange, StopSignal,
+};
+use super::protocol::{self, KeeperCommand, KeeperRequest, KeeperSpec, KeeperStatus, LevelCounts};
 use super::watcher::LineWatcher;
 use super::{leftovers, names, spawn};
 use crate::base::clock::Timestamp;
@@ -38,7 +40,7 @@ pub fn keep(dir: &Path) -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // A session of its own: neither the manager's end nor a terminal's reaches it. It fails only for a process that leads one.
     let _ = rustix::process::setsid();
-    match Keeper::open(dir) {
+    match KeeperProcess::open(dir) {
         Ok(mut keeper) => {
             println!("ready");
             // The manager waits for the end of this pipe.
@@ -56,7 +58,7 @@ pub fn keep(dir: &Path) -> ExitCode {
 }
 
 /// The client while there is one.
-struct Client {
+struct ClientProcess {
     child: Child,
     pid: u32,
     /// Readable once the client has ended.
@@ -65,7 +67,7 @@ struct Client {
     output: Option<OwnedFd>,
 }
 
-struct Keeper {
+struct KeeperProcess {
     dir: PathBuf,
     /// Held, never read.
     _lock: File,
@@ -73,17 +75,17 @@ struct Keeper {
     signals: UnixStream,
     /// Readable once a child has ended.
     child_signals: UnixStream,
-    connections: Vec<Connection>,
-    spec: Spec,
-    machine: Machine,
-    client: Option<Client>,
+    connections: Vec<ControlConnection>,
+    spec: KeeperSpec,
+    machine: LifecycleMachine,
+    client: Option<ClientProcess>,
     log: LogFile,
-    journal: Writer,
-    status: Status,
+    journal: JournalWriter,
+    status: KeeperStatus,
     /// Who asked last, until the change it led to is written down.
     actor: Option<String>,
     /// A start that is not written down yet.
-    starting: Option<Change>,
+    starting: Option<StateChange>,
     /// What is learnt from the output: the unfinished line, this run's last errors, how many lines there were.
     watcher: LineWatcher,
     /// What went wrong last in the run that has just ended, until that end is written down.
@@ -96,12 +98,12 @@ struct Keeper {
     buffer: Vec<u8>,
 }
 
-impl Keeper {
+impl KeeperProcess {
     fn open(dir: &Path) -> Result<Self, String> {
         let told = |what: &str, e: &dyn std::fmt::Display| format!("{what} in {}: {e}", dir.display());
         std::env::set_current_dir(dir).map_err(|e| told("cannot work", &e))?;
         let lock = lock().map_err(|e| told("cannot hold the lock", &e))?;
-        let spec = Spec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
+        let spec = KeeperSpec::read(Path::new(".")).map_err(|e| told("cannot read keeper.json", &e))?;
         std::fs::create_dir_all(names::WORK).map_err(|e| told("cannot make the working directory", &e))?;
         // Whoever holds the lock owns the socket: one left by a killed keeper goes. It is bound by its short relative name, since a
         // socket's path may have 107 bytes only.
@@ -124,8 +126,8 @@ impl Keeper {
         if leftovers > 0 {
             log.note("WARN", &format!("killed {leftovers} processes that the keeper before left behind"));
         }
-        let journal = Writer::open(Path::new(".")).map_err(|e| told("cannot write the journal", &e))?;
-        let status = Status { journal: journal.end(), ..Status::blank(std::process::id(), Timestamp::now().0) };
+        let journal = JournalWriter::open(Path::new(".")).map_err(|e| told("cannot write the journal", &e))?;
+        let status = KeeperStatus { journal: journal.end(), ..KeeperStatus::blank(std::process::id(), Timestamp::now().0) };
         Ok(Self {
             dir: dir.into(),
             _lock: lock,
@@ -133,7 +135,7 @@ impl Keeper {
             signals,
             child_signals,
             connections: Vec::new(),
-            machine: Machine::new(spec.rules()),
+            machine: LifecycleMachine::new(spec.rules()),
             spec,
             client: None,
             log,
@@ -222,7 +224,7 @@ impl Keeper {
             leftovers::reap_children(self.client.as_ref().map(|client| client.pid));
         }
         if client_ended {
-            self.bury_client();
+            self.reap_client();
         }
         if signalled {
             // The machine is going down, or somebody ends the keeper: the client ends first.
@@ -231,7 +233,7 @@ impl Keeper {
                 self.done = true;
             }
             self.actor = Some("signal to the keeper".into());
-            self.feed(Input::Stop);
+            self.feed(MachineInput::Stop);
         }
         if knocked {
             self.accept();
@@ -241,40 +243,40 @@ impl Keeper {
         }
         self.connections.retain(|c| !c.over);
         if self.machine.alarm().is_some_and(|at| self.now() >= at) {
-            self.feed(Input::Tick);
+            self.feed(MachineInput::Tick);
         }
         if self.journal.is_behind() && self.last_flush.elapsed() >= JOURNAL_RETRY {
             self.last_flush = Instant::now();
             if self.journal.flush().is_ok() {
                 self.status.journal = self.journal.end();
-                self.tell_watchers();
+                self.publish_status();
             }
         }
     }
 
     /// Gives the machine an input and does what it wants done.
-    fn feed(&mut self, input: Input) {
+    fn feed(&mut self, input: MachineInput) {
         let mut chance = [0; 8];
         // Without randomness waits are merely not spread.
         let _ = getrandom::fill(&mut chance);
         for action in self.machine.take(input, self.now(), u64::from_le_bytes(chance)) {
             match action {
                 // A start is written down with the process id, which is known a moment later.
-                Action::Record(change) if change.to == State::Starting => self.starting = Some(change),
-                Action::Record(change) => self.record(change),
-                Action::Spawn => {
+                MachineAction::Record(change) if change.to == InstanceState::Starting => self.starting = Some(change),
+                MachineAction::Record(change) => self.record(change),
+                MachineAction::Spawn => {
                     // An order that came in the same moment as the end.
                     self.done = false;
                     self.spawn();
                 }
-                Action::Signal(signal) => self.signal(signal),
-                Action::Quit => self.done = true,
+                MachineAction::Signal(signal) => self.signal(signal),
+                MachineAction::Quit => self.done = true,
             }
         }
     }
 
     fn spawn(&mut self) {
-        match Spec::read(Path::new(".")) {
+        match KeeperSpec::read(Path::new(".")) {
             Ok(spec) => self.adopt(spec),
             Err(e) => complain(&format!("keeper.json cannot be read, the one before still holds: {e}")),
         }
@@ -289,7 +291,7 @@ impl Keeper {
                         .map_err(|e| format!("cannot watch the client: {e}"))
                 });
             match ended {
-                Ok(ended) => Ok(Client { child: started.child, pid, ended, output: Some(started.output) }),
+                Ok(ended) => Ok(ClientProcess { child: started.child, pid, ended, output: Some(started.output) }),
                 Err(e) => {
                     let mut child = started.child;
                     spawn::signal_group(pid, Signal::KILL);
@@ -305,21 +307,21 @@ impl Keeper {
                 self.log.note("INFO", &format!("started {program} pid={pid}"));
                 self.client = Some(client);
                 self.record_start(Some(pid));
-                self.feed(Input::Spawned { pid });
+                self.feed(MachineInput::Spawned { pid });
                 if self.spec.ready_when.is_empty() {
-                    self.feed(Input::Ready);
+                    self.feed(MachineInput::Ready);
                 }
             }
             Err(detail) => {
                 self.end_leftovers();
                 self.log.note("ERROR", &detail);
                 self.record_start(None);
-                self.feed(Input::SpawnFailed { detail });
+                self.feed(MachineInput::SpawnFailed { detail });
             }
         }
     }
 
-    fn adopt(&mut self, spec: Spec) {
+    fn adopt(&mut self, spec: KeeperSpec) {
         self.machine.set_rules(spec.rules());
         self.log.set_sizes(spec.log_segment_bytes, spec.log_segments);
         self.spec = spec;
@@ -365,12 +367,12 @@ impl Keeper {
             client.output = None;
         }
         if is_ready {
-            self.feed(Input::Ready);
+            self.feed(MachineInput::Ready);
         }
     }
 
     /// The client has ended: its group goes with it, its last output is read, the machine is told.
-    fn bury_client(&mut self) {
+    fn reap_client(&mut self) {
         let Some(client) = &self.client else { return };
         // The dead leader still holds the group's number, so this reaches nobody else.
         spawn::signal_group(client.pid, Signal::KILL);
@@ -378,27 +380,29 @@ impl Keeper {
         self.take_output(64 << 20);
         let Some(mut client) = self.client.take() else { return };
         let exit = match client.child.wait() {
-            Ok(status) => status.code().map(Exit::Code).or(status.signal().map(Exit::Signal)).unwrap_or(Exit::Code(-1)),
+            Ok(status) => {
+                status.code().map(ProcessExit::Code).or(status.signal().map(ProcessExit::Signal)).unwrap_or(ProcessExit::Code(-1))
+            }
             Err(e) => {
                 complain(&format!("the client's end cannot be learnt: {e}"));
-                Exit::Code(-1)
+                ProcessExit::Code(-1)
             }
         };
-        let asked = self.machine.state() == State::Stopping;
+        let asked = self.machine.state() == InstanceState::Stopping;
         self.log.note(
             if asked { "INFO" } else { "WARN" },
             &format!("the client ended with {exit}{}", if asked { "" } else { ", unasked" }),
         );
         self.end_leftovers();
         let last_error = self.watcher.take_last_error();
-        self.trouble = self.watcher.take_trouble();
-        self.feed(Input::Exited { exit, last_error });
+        self.trouble = self.watcher.take_problems();
+        self.feed(MachineInput::Exited { exit, last_error });
         self.trouble.clear();
     }
 
     /// No process of a client outlives it: only then is its instance stopped, and its ports are free.
     fn end_leftovers(&mut self) {
-        let leftovers::Cleanup { found, left } = leftovers::end_children();
+        let leftovers::CleanupResult { found, left } = leftovers::end_children();
         if found > 0 {
             self.log.note("WARN", &format!("ended {found} processes that the client left behind"));
         }
@@ -415,11 +419,11 @@ impl Keeper {
         }
     }
 
-    fn record(&mut self, change: Change) {
+    fn record(&mut self, change: StateChange) {
         let now = Timestamp::now();
         let retry_at = change.wait.map(|wait| now.after(wait).0);
-        let actor = if matches!(change.reason, Reason::Asked) { self.actor.clone() } else { None };
-        let entry = Entry {
+        let actor = if matches!(change.reason, ChangeReason::Asked) { self.actor.clone() } else { None };
+        let entry = JournalEntry {
             at: now.0,
             from: change.from,
             to: change.to,
@@ -428,7 +432,7 @@ impl Keeper {
             pid: self.status.pid,
             exit: change.exit,
             last_error: change.last_error.clone(),
-            trouble: if matches!(change.reason, Reason::EndedUnasked | Reason::GaveUp { .. }) {
+            trouble: if matches!(change.reason, ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }) {
                 std::mem::take(&mut self.trouble)
             } else {
                 Vec::new()
@@ -453,10 +457,10 @@ impl Keeper {
             self.status.started_at = None;
         }
         self.status.journal = self.journal.end();
-        self.tell_watchers();
+        self.publish_status();
     }
 
-    fn tell_watchers(&mut self) {
+    fn publish_status(&mut self) {
         let line = protocol::line(&self.status);
         for connection in self.connections.iter_mut().filter(|c| c.watches) {
             connection.send(&line);
@@ -466,7 +470,7 @@ impl Keeper {
     fn accept(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.connections.len() < CONNECTIONS && stream.set_nonblocking(true).is_ok() {
-                self.connections.push(Connection::new(stream));
+                self.connections.push(ControlConnection::new(stream));
             }
         }
     }
@@ -474,36 +478,36 @@ impl Keeper {
     /// Reads what a connection says, answers each line with the status it leads to.
     fn converse(&mut self, at: usize) {
         for line in self.connections[at].receive() {
-            let Ok(request) = serde_json::from_slice::<Request>(&line) else {
+            let Ok(request) = serde_json::from_slice::<KeeperRequest>(&line) else {
                 self.connections[at].over = true;
                 return;
             };
             if let Some(offset) = request.ingested {
                 self.journal.drop_ingested(offset);
             }
-            if request.command != Command::Watch {
+            if request.command != KeeperCommand::Watch {
                 self.actor = request.actor;
             }
             match request.command {
-                Command::Start => self.feed(Input::Start),
-                Command::Stop => {
-                    self.feed(Input::Stop);
+                KeeperCommand::Start => self.feed(MachineInput::Start),
+                KeeperCommand::Stop => {
+                    self.feed(MachineInput::Stop);
                     // Asked to stop before it was ever asked to start.
                     self.done |= self.machine.state().is_at_rest();
                 }
-                Command::Restart => self.feed(Input::Restart),
-                Command::Reload => match Spec::read(Path::new(".")) {
+                KeeperCommand::Restart => self.feed(MachineInput::Restart),
+                KeeperCommand::Reload => match KeeperSpec::read(Path::new(".")) {
                     Ok(spec) => self.adopt(spec),
                     Err(e) => complain(&format!("keeper.json cannot be read, the one before still holds: {e}")),
                 },
-                Command::Watch => self.connections[at].watches = true,
+                KeeperCommand::Watch => self.connections[at].watches = true,
             }
-            let lines = Lines {
+            let lines = LevelCounts {
                 from: self.log_start,
                 to: self.log.end().saturating_sub(self.watcher.unfinished()),
                 ..self.watcher.lines()
             };
-            let line = protocol::line(&Status { re: request.id, lines: Some(lines), ..self.status.clone() });
+            let line = protocol::line(&KeeperStatus { re: request.id, lines: Some(lines), ..self.status.clone() });
             self.connections[at].send(&line);
         }
         self.connections[at].flush();

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Result of [`end_children`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cleanup {
+pub struct CleanupResult {
     /// Processes that were told to end.
     pub found: usize,
     /// Processes that are still there.
@@ -34,13 +34,13 @@ pub struct Cleanup {
 
 /// Ends all children of this process and everything below them: SIGTERM, after a second SIGKILL, until none is left. Reaps them.
 #[must_use]
-pub fn end_children() -> Cleanup {
+pub fn end_children() -> CleanupResult {
     let begun = Instant::now();
     let mut found = BTreeSet::new();
     loop {
         let living = reap_children(None);
         if living.is_empty() || begun.elapsed() >= LIMIT {
-            return Cleanup { found: found.len(), left: living.len() };
+            return CleanupResult { found: found.len(), left: living.len() };
         }
         let signal = if begun.elapsed() < GRACE { Signal::TERM } else { Signal::KILL };
         let mut is_growing = false;
@@ -72,14 +72,14 @@ fn children() -> Vec<Pid> {
         // The kernel was built without CONFIG_PROC_CHILDREN.
         Err(_) => {
             let own = rustix::process::getpid();
-            all_processes().filter(|pid| Relations::read(*pid).is_some_and(|one| one.parent == Some(own))).collect()
+            all_processes().filter(|pid| ProcessRelations::read(*pid).is_some_and(|one| one.parent == Some(own))).collect()
         }
     }
 }
 
 /// Sends a signal to a child and to its whole group. A group gets it in one step, so no fork slips through.
 fn signal_with_group(child: Pid, signal: Signal) {
-    let group = Relations::read(child).and_then(|one| one.group).filter(|group| *group != rustix::process::getpgrp());
+    let group = ProcessRelations::read(child).and_then(|one| one.group).filter(|group| *group != rustix::process::getpgrp());
     if group.is_none_or(|group| kill_process_group(group, signal).is_err()) {
         let _ = kill_process(child, signal);
     }
@@ -126,7 +126,7 @@ fn marked(mark: &str) -> Vec<(Pid, OwnedFd)> {
 /// Whether a keeper other than this process is above a process. A copy of a data directory on the same machine has instances with the same
 /// ids, and with them the same marks.
 fn has_other_keeper(pid: Pid) -> bool {
-    let parent = |pid: &Pid| Relations::read(*pid).and_then(|one| one.parent);
+    let parent = |pid: &Pid| ProcessRelations::read(*pid).and_then(|one| one.parent);
     std::iter::successors(parent(&pid), parent).find(|pid| is_keeper(*pid)).is_some_and(|pid| pid != rustix::process::getpid())
 }
 
@@ -141,12 +141,12 @@ fn all_processes() -> impl Iterator<Item = Pid> {
 }
 
 /// Parent and group of a process.
-struct Relations {
+struct ProcessRelations {
     parent: Option<Pid>,
     group: Option<Pid>,
 }
 
-impl Relations {
+impl ProcessRelations {
     fn read(pid: Pid) -> Option<Self> {
         // proc_pid_stat(5): `pid (name) state ppid pgrp …`; the name may hold anything.
         let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;

@@ -20,7 +20,7 @@ pub const KEEPER_TARGET: &str = "jd_manager::keeper";
 
 /// How grave a line is; ordered, `Error` is the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
+pub enum LogLevel {
     /// Every step, spans included.
     Trace,
     /// For finding faults.
@@ -33,7 +33,7 @@ pub enum Level {
     Error,
 }
 
-impl Level {
+impl LogLevel {
     /// All levels, lowest first, so that `ALL[level as usize] == level`.
     pub const ALL: [Self; 5] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error];
 
@@ -61,7 +61,7 @@ impl Level {
     }
 }
 
-impl fmt::Display for Level {
+impl fmt::Display for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -80,14 +80,14 @@ impl fmt::Display for UnknownLevel {
 impl std::error::Error for UnknownLevel {}
 
 /// Reads a name in any case.
-impl FromStr for Level {
+impl FromStr for LogLevel {
     type Err = UnknownLevel;
     fn from_str(text: &str) -> Result<Self, UnknownLevel> {
         Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text)).ok_or(UnknownLevel)
     }
 }
 
-impl schemars::JsonSchema for Level {
+impl schemars::JsonSchema for LogLevel {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Level".into()
     }
@@ -97,14 +97,14 @@ impl schemars::JsonSchema for Level {
     }
 }
 
-impl Serialize for Level {
+impl Serialize for LogLevel {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(self.as_str())
     }
 }
 
 /// Accepts a name in any case.
-impl<'de> Deserialize<'de> for Level {
+impl<'de> Deserialize<'de> for LogLevel {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
@@ -112,11 +112,11 @@ impl<'de> Deserialize<'de> for Level {
 
 /// What stands before the message of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header<'a> {
+pub struct LineHeader<'a> {
     /// RFC 3339 as written, e.g. `2026-11-22T21:28:39.731870Z`; empty for the first line of a panic.
     pub timestamp: &'a str,
     /// The line's level.
-    pub level: Level,
+    pub level: LogLevel,
     /// The module that spoke, e.g. `jd_client_sv2::jdc_runtime`; empty if the line names none.
     pub target: &'a str,
     /// Where in the line the message begins, in bytes; the line's length if there is none.
@@ -128,38 +128,43 @@ pub struct Header<'a> {
 /// A single span without fields before the target (`span: target: message`) cannot be told from a target and is taken for
 /// one; the client's own spans have fields.
 #[must_use]
-pub fn header(line: &[u8]) -> Option<Header<'_>> {
+pub fn header(line: &[u8]) -> Option<LineHeader<'_>> {
     let parts = parts(line)?;
     // Both ranges were matched byte by byte against ASCII.
     let ascii = |range: Range<usize>| std::str::from_utf8(&line[range]).unwrap_or_default();
-    Some(Header { timestamp: ascii(parts.timestamp), level: parts.level, target: ascii(parts.target), message: parts.message })
+    Some(LineHeader {
+        timestamp: ascii(parts.timestamp),
+        level: parts.level,
+        target: ascii(parts.target),
+        message: parts.message,
+    })
 }
 
 /// The level of a line (without its newline); `None` exactly when [`header`] gives none. Looks at no more than the first
 /// [`PREFIX`] bytes, and for lines as the client writes them only at fixed positions.
 #[must_use]
-pub fn level_of_line(line: &[u8]) -> Option<Level> {
+pub fn level_of_line(line: &[u8]) -> Option<LogLevel> {
     prefix(line).map(|(_, level, _)| level)
 }
 
-/// A [`Header`] as positions in the line; a part that is missing is an empty range.
+/// A [`LineHeader`] as positions in the line; a part that is missing is an empty range.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct HeaderRanges {
     pub timestamp: Range<usize>,
-    pub level: Level,
+    pub level: LogLevel,
     pub target: Range<usize>,
     pub message: usize,
 }
 
-pub(crate) fn parts(line: &[u8]) -> Option<Parts> {
+pub(crate) fn parts(line: &[u8]) -> Option<HeaderRanges> {
     let (timestamp, level, after) = prefix(line)?;
     let text = skip_spaces(line, after);
     let (target, message) = if timestamp.is_empty() { None } else { target(line, text) }.unwrap_or((0..0, text));
-    Some(Parts { timestamp, level, target, message })
+    Some(HeaderRanges { timestamp, level, target, message })
 }
 
 /// Timestamp, level, and the position after the level.
-fn prefix(line: &[u8]) -> Option<(Range<usize>, Level, usize)> {
+fn prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     // A timestamp with six decimals in UTC, a space, the level in five columns.
     if let Some(head) = line.get(..33)
         && head[26] == b'Z'
@@ -167,7 +172,7 @@ fn prefix(line: &[u8]) -> Option<(Range<usize>, Level, usize)> {
         && ends_word(line, 33)
     {
         let word = head[28..33].strip_prefix(b" ").unwrap_or(&head[28..33]);
-        if let Some(level) = Level::from_word(word)
+        if let Some(level) = LogLevel::from_word(word)
             && is_date_and_time(&head[..19])
             && head[19] == b'.'
             && head[20..26].iter().all(u8::is_ascii_digit)
@@ -176,7 +181,7 @@ fn prefix(line: &[u8]) -> Option<(Range<usize>, Level, usize)> {
         }
     }
     let head = &line[..line.len().min(PREFIX)];
-    if begins_panic(head) { Some((0..0, Level::Error, 0)) } else { loose_prefix(head) }
+    if begins_panic(head) { Some((0..0, LogLevel::Error, 0)) } else { loose_prefix(head) }
 }
 
 /// `thread 'main' (2679) panicked at src/main.rs:33:18:`; the number is there since Rust 1.91.
@@ -186,7 +191,7 @@ fn begins_panic(line: &[u8]) -> bool {
 }
 
 /// The same with any number of decimals, an offset instead of `Z`, and colours around timestamp and level.
-fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, Level, usize)> {
+fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, LogLevel, usize)> {
     let start = skip_colours(line, 0);
     let mut at = start + 19;
     if !is_date_and_time(line.get(start..at)?) {
@@ -224,7 +229,7 @@ fn loose_prefix(line: &[u8]) -> Option<(Range<usize>, Level, usize)> {
         return None;
     }
     let letters = line[at..].iter().take_while(|b| b.is_ascii_uppercase()).count();
-    let level = Level::from_word(&line[at..at + letters])?;
+    let level = LogLevel::from_word(&line[at..at + letters])?;
     at = skip_colours(line, at + letters);
     ends_word(line, at).then_some((timestamp, level, at))
 }
@@ -331,7 +336,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn taken(line: &str) -> Option<(&str, Level, &str, &str)> {
+    fn taken(line: &str) -> Option<(&str, LogLevel, &str, &str)> {
         header(line.as_bytes()).map(|h| (h.timestamp, h.level, h.target, &line[h.message..]))
     }
 
@@ -343,9 +348,14 @@ mod tests {
             format!("{T}  WARN jd_client_sv2::template_receiver::sv2_tp: Failed: error attempt=1 error=Os {{ code: 111 }}");
         assert_eq!(
             taken(&line),
-            Some((T, Level::Warn, "jd_client_sv2::template_receiver::sv2_tp", "Failed: error attempt=1 error=Os { code: 111 }"))
+            Some((
+                T,
+                LogLevel::Warn,
+                "jd_client_sv2::template_receiver::sv2_tp",
+                "Failed: error attempt=1 error=Os { code: 111 }"
+            ))
         );
-        for level in Level::ALL {
+        for level in LogLevel::ALL {
             let line = format!("{T} {level:>5} jd_client_sv2: an error, ERROR");
             assert_eq!(taken(&line), Some((T, level, "jd_client_sv2", "an error, ERROR")));
             assert_eq!(level_of_line(line.as_bytes()), Some(level));
@@ -357,10 +367,10 @@ mod tests {
         for t in
             ["2026-11-22T21:28:39Z", "2026-11-22T21:28:39.7Z", "2026-11-22T21:28:39.731870123Z", "2026-11-22T22:28:39.731+01:00"]
         {
-            assert_eq!(taken(&format!("{t} ERROR a::b: c")), Some((t, Level::Error, "a::b", "c")));
+            assert_eq!(taken(&format!("{t} ERROR a::b: c")), Some((t, LogLevel::Error, "a::b", "c")));
         }
         let coloured = format!("\x1b[2m{T}\x1b[0m \x1b[32m INFO\x1b[0m \x1b[2ma::b\x1b[0m\x1b[2m:\x1b[0m up \x1b[3mn\x1b[0m=1");
-        assert_eq!(taken(&coloured), Some((T, Level::Info, "a::b", "up \x1b[3mn\x1b[0m=1")));
+        assert_eq!(taken(&coloured), Some((T, LogLevel::Info, "a::b", "up \x1b[3mn\x1b[0m=1")));
     }
 
     #[test]
@@ -371,16 +381,16 @@ mod tests {
             ("outer:inner{y=2}: ", "a::b"),
             ("\x1b[1mtask\x1b[0m\x1b[1m{\x1b[0m\x1b[3mn\x1b[0m\x1b[2m=\x1b[0m1\x1b[1m}\x1b[0m\x1b[2m:\x1b[0m ", "a::b"),
         ] {
-            assert_eq!(taken(&format!("{T} TRACE {spans}a::b: m: n")), Some((T, Level::Trace, target, "m: n")), "{spans}");
+            assert_eq!(taken(&format!("{T} TRACE {spans}a::b: m: n")), Some((T, LogLevel::Trace, target, "m: n")), "{spans}");
         }
     }
 
     #[test]
     fn a_header_without_target_or_message_still_has_its_level() {
-        assert_eq!(taken(&format!("{T}  INFO just words")), Some((T, Level::Info, "", "just words")));
-        assert_eq!(taken(&format!("{T}  INFO span{{open: x")), Some((T, Level::Info, "", "span{open: x")));
-        assert_eq!(taken(&format!("{T}  INFO a::b:")), Some((T, Level::Info, "a::b", "")));
-        assert_eq!(taken(&format!("{T} ERROR")), Some((T, Level::Error, "", "")));
+        assert_eq!(taken(&format!("{T}  INFO just words")), Some((T, LogLevel::Info, "", "just words")));
+        assert_eq!(taken(&format!("{T}  INFO span{{open: x")), Some((T, LogLevel::Info, "", "span{open: x")));
+        assert_eq!(taken(&format!("{T}  INFO a::b:")), Some((T, LogLevel::Info, "a::b", "")));
+        assert_eq!(taken(&format!("{T} ERROR")), Some((T, LogLevel::Error, "", "")));
     }
 
     #[test]
@@ -408,18 +418,18 @@ mod tests {
     #[test]
     fn a_panic_is_an_error_wherever_it_begins() {
         for line in ["thread 'main' (2679) panicked at x.rs:33:18:", "thread '<unnamed>' panicked at a: b:"] {
-            assert_eq!(taken(line), Some(("", Level::Error, "", line)));
-            assert_eq!(level_of_line(line.as_bytes()), Some(Level::Error));
+            assert_eq!(taken(line), Some(("", LogLevel::Error, "", line)));
+            assert_eq!(level_of_line(line.as_bytes()), Some(LogLevel::Error));
         }
     }
 
     #[test]
     fn names_are_read_in_any_case_and_written_in_capitals() {
-        assert_eq!("warn".parse(), Ok(Level::Warn));
-        assert_eq!("Error".parse(), Ok(Level::Error));
-        assert_eq!("warning".parse::<Level>(), Err(UnknownLevel));
-        assert!(Level::Trace < Level::Debug && Level::Warn < Level::Error);
-        assert_eq!(format!("{:>5}|{}", Level::Info, Level::Debug), " INFO|DEBUG");
+        assert_eq!("warn".parse(), Ok(LogLevel::Warn));
+        assert_eq!("Error".parse(), Ok(LogLevel::Error));
+        assert_eq!("warning".parse::<LogLevel>(), Err(UnknownLevel));
+        assert!(LogLevel::Trace < LogLevel::Debug && LogLevel::Warn < LogLevel::Error);
+        assert_eq!(format!("{:>5}|{}", LogLevel::Info, LogLevel::Debug), " INFO|DEBUG");
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 //!
 //! Both the keeper, which runs it, and the manager, which shows it, speak its vocabulary. Its rules:
 //!
-//! * There is never a second client: [`Action::Spawn`] comes only when none is there.
+//! * There is never a second client: [`MachineAction::Spawn`] comes only when none is there.
 //! * Every exit nobody asked for is a failure, even with code 0: that is how the real client ends when it loses its template
 //!   provider (measured on 0.6.0).
 //! * A stop is SIGINT, after the grace SIGTERM, then SIGKILL, to the whole group. The real client handles only SIGINT.
@@ -16,7 +16,7 @@ use super::backoff::Backoff;
 /// Where an instance is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum InstanceState {
     /// No client, and none is wanted.
     #[default]
     Stopped,
@@ -32,7 +32,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl InstanceState {
     /// All states.
     pub const ALL: [Self; 6] = [Self::Stopped, Self::Starting, Self::Running, Self::BackingOff, Self::Stopping, Self::Failed];
 
@@ -62,13 +62,13 @@ impl State {
     }
 }
 
-impl std::fmt::Display for State {
+impl std::fmt::Display for InstanceState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl std::str::FromStr for State {
+impl std::str::FromStr for InstanceState {
     type Err = ();
     /// `error` is what the first generation called `failed`.
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -79,7 +79,7 @@ impl std::str::FromStr for State {
 /// When a client that ended unasked is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
-pub enum Policy {
+pub enum RestartPolicy {
     /// Never: the first failure is final.
     Never,
     /// After every exit nobody asked for. A program that cannot be run at all is final.
@@ -89,7 +89,7 @@ pub enum Policy {
     Always,
 }
 
-impl Policy {
+impl RestartPolicy {
     /// As written in JSON, in the database and on pages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -101,7 +101,7 @@ impl Policy {
     }
 }
 
-impl std::str::FromStr for Policy {
+impl std::str::FromStr for RestartPolicy {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         [Self::Never, Self::OnFailure, Self::Always].into_iter().find(|p| p.as_str() == text).ok_or(())
@@ -111,14 +111,14 @@ impl std::str::FromStr for Policy {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Exit {
+pub enum ProcessExit {
     /// By itself, with this code.
     Code(i32),
     /// By this signal.
     Signal(i32),
 }
 
-impl std::fmt::Display for Exit {
+impl std::fmt::Display for ProcessExit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
@@ -140,7 +140,7 @@ impl std::fmt::Display for Exit {
 
 /// What the machine is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum MachineInput {
     /// Run; while backing off: try now.
     Start,
     /// End.
@@ -162,7 +162,7 @@ pub enum Input {
     /// The client has ended and its output has been read to the end.
     Exited {
         /// How.
-        exit: Exit,
+        exit: ProcessExit,
         /// The last ERROR line of this run.
         last_error: Option<String>,
     },
@@ -183,28 +183,28 @@ pub enum StopSignal {
 
 /// What the machine wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Start the client; answer with [`Input::Spawned`] or [`Input::SpawnFailed`].
+pub enum MachineAction {
+    /// Start the client; answer with [`MachineInput::Spawned`] or [`MachineInput::SpawnFailed`].
     Spawn,
     /// Send a signal to the client's whole group.
     Signal(StopSignal),
     /// The state has changed: write it down and tell whoever watches.
-    Record(Change),
+    Record(StateChange),
     /// The keeper's work is done.
     Quit,
 }
 
 /// A change of state and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct StateChange {
     /// From this state
-    pub from: State,
+    pub from: InstanceState,
     /// to this one,
-    pub to: State,
+    pub to: InstanceState,
     /// because of this.
-    pub reason: Reason,
+    pub reason: ChangeReason,
     /// How the client ended, if it did.
-    pub exit: Option<Exit>,
+    pub exit: Option<ProcessExit>,
     /// The last ERROR line of the run that ended.
     pub last_error: Option<String>,
     /// Until the next try.
@@ -214,7 +214,7 @@ pub struct Change {
 /// Why a state changed.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
+pub enum ChangeReason {
     /// Somebody asked for it.
     Asked,
     /// The wait is over.
@@ -246,7 +246,7 @@ pub enum Reason {
 
 /// When to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Limit {
+pub struct RestartLimit {
     /// So many failures
     pub failures: u32,
     /// within so many seconds.
@@ -255,13 +255,13 @@ pub struct Limit {
 
 /// What the machine goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct MachineRules {
     /// When to start again.
-    pub policy: Policy,
+    pub policy: RestartPolicy,
     /// How long to wait before.
     pub backoff: Backoff,
     /// When not to start again any more, whatever the policy.
-    pub limit: Option<Limit>,
+    pub limit: Option<RestartLimit>,
     /// After running this long, a failure counts as the first one again.
     pub healthy_after: Duration,
     /// From SIGINT to SIGTERM.
@@ -270,10 +270,10 @@ pub struct Rules {
     pub last_grace: Duration,
 }
 
-impl Default for Rules {
+impl Default for MachineRules {
     fn default() -> Self {
         Self {
-            policy: Policy::default(),
+            policy: RestartPolicy::default(),
             backoff: Backoff::default(),
             limit: None,
             healthy_after: Duration::from_secs(600),
@@ -286,16 +286,16 @@ impl Default for Rules {
 
 /// The machine. Times are milliseconds of any clock that does not go back.
 #[derive(Clone, Debug)]
-pub struct Machine {
-    rules: Rules,
-    state: State,
+pub struct LifecycleMachine {
+    rules: MachineRules,
+    state: InstanceState,
     /// Failures in a row.
     failures: u32,
     /// When the last failures were, oldest first; as many as the limit looks at.
     recent: Vec<u64>,
     /// When the present client was spawned.
     spawned_at: u64,
-    /// When the machine wants a [`Input::Tick`].
+    /// When the machine wants a [`MachineInput::Tick`].
     alarm: Option<u64>,
     /// While stopping: the last signal sent.
     sent: StopSignal,
@@ -303,13 +303,13 @@ pub struct Machine {
     run_again: bool,
 }
 
-impl Machine {
+impl LifecycleMachine {
     /// A machine at rest.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: MachineRules) -> Self {
         Self {
             rules,
-            state: State::Stopped,
+            state: InstanceState::Stopped,
             failures: 0,
             recent: Vec::new(),
             spawned_at: 0,
@@ -321,7 +321,7 @@ impl Machine {
 
     /// The present state.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> InstanceState {
         self.state
     }
 
@@ -331,54 +331,59 @@ impl Machine {
         self.failures
     }
 
-    /// When to send the next [`Input::Tick`], if one is wanted.
+    /// When to send the next [`MachineInput::Tick`], if one is wanted.
     #[must_use]
     pub fn alarm(&self) -> Option<u64> {
         self.alarm
     }
 
     /// Takes new rules; they hold from the next decision on.
-    pub fn set_rules(&mut self, rules: Rules) {
+    pub fn set_rules(&mut self, rules: MachineRules) {
         self.rules = rules;
     }
 
     /// Takes one input at the time `now`; `chance` is a random number for the spread of waits.
-    pub fn take(&mut self, input: Input, now: u64, chance: u64) -> Vec<Action> {
+    pub fn take(&mut self, input: MachineInput, now: u64, chance: u64) -> Vec<MachineAction> {
         match (self.state, input) {
-            (State::Stopped | State::Failed | State::BackingOff, Input::Start | Input::Restart) => {
+            (
+                InstanceState::Stopped | InstanceState::Failed | InstanceState::BackingOff,
+                MachineInput::Start | MachineInput::Restart,
+            ) => {
                 self.failures = 0;
                 self.recent.clear();
-                self.spawn(now, Reason::Asked)
+                self.spawn(now, ChangeReason::Asked)
             }
-            (State::BackingOff, Input::Tick) if self.is_due(now) => self.spawn(now, Reason::Retry),
-            (State::BackingOff, Input::Stop) => {
-                let change = self.change(State::Stopped, Reason::Asked);
-                vec![change, Action::Quit]
+            (InstanceState::BackingOff, MachineInput::Tick) if self.is_due(now) => self.spawn(now, ChangeReason::Retry),
+            (InstanceState::BackingOff, MachineInput::Stop) => {
+                let change = self.change(InstanceState::Stopped, ChangeReason::Asked);
+                vec![change, MachineAction::Quit]
             }
 
-            (State::Starting | State::Running, Input::Stop) => self.stop(now, false),
-            (State::Starting | State::Running, Input::Restart) => self.stop(now, true),
-            (State::Starting, Input::Ready) => vec![self.change(State::Running, Reason::Ready)],
-            (State::Starting, Input::SpawnFailed { detail }) => self.failed(Reason::CannotRun(detail), None, None, now, chance),
-            (State::Starting | State::Running, Input::Exited { exit, last_error }) => {
+            (InstanceState::Starting | InstanceState::Running, MachineInput::Stop) => self.stop(now, false),
+            (InstanceState::Starting | InstanceState::Running, MachineInput::Restart) => self.stop(now, true),
+            (InstanceState::Starting, MachineInput::Ready) => vec![self.change(InstanceState::Running, ChangeReason::Ready)],
+            (InstanceState::Starting, MachineInput::SpawnFailed { detail }) => {
+                self.failed(ChangeReason::CannotRun(detail), None, None, now, chance)
+            }
+            (InstanceState::Starting | InstanceState::Running, MachineInput::Exited { exit, last_error }) => {
                 if now.saturating_sub(self.spawned_at) >= millis(self.rules.healthy_after) {
                     self.failures = 0;
                 }
-                self.failed(Reason::EndedUnasked, Some(exit), last_error, now, chance)
+                self.failed(ChangeReason::EndedUnasked, Some(exit), last_error, now, chance)
             }
 
-            (State::Stopping, Input::Stop) => {
+            (InstanceState::Stopping, MachineInput::Stop) => {
                 self.run_again = false;
                 Vec::new()
             }
-            (State::Stopping, Input::Start | Input::Restart) => {
+            (InstanceState::Stopping, MachineInput::Start | MachineInput::Restart) => {
                 self.run_again = true;
                 Vec::new()
             }
-            (State::Stopping, Input::Tick) if self.is_due(now) => self.escalate(now),
-            (State::Stopping, Input::Exited { exit, last_error }) => self.ended(exit, last_error, now),
+            (InstanceState::Stopping, MachineInput::Tick) if self.is_due(now) => self.stop_harder(now),
+            (InstanceState::Stopping, MachineInput::Exited { exit, last_error }) => self.ended(exit, last_error, now),
             // The program turned out not to be runnable in the very moment it was to be stopped.
-            (State::Stopping, Input::SpawnFailed { .. }) => self.ended(Exit::Code(127), None, now),
+            (InstanceState::Stopping, MachineInput::SpawnFailed { .. }) => self.ended(ProcessExit::Code(127), None, now),
             _ => Vec::new(),
         }
     }
@@ -387,86 +392,93 @@ impl Machine {
         self.alarm.is_some_and(|at| now >= at)
     }
 
-    fn change(&mut self, to: State, reason: Reason) -> Action {
-        let change = Change { from: self.state, to, reason, exit: None, last_error: None, wait: None };
+    fn change(&mut self, to: InstanceState, reason: ChangeReason) -> MachineAction {
+        let change = StateChange { from: self.state, to, reason, exit: None, last_error: None, wait: None };
         self.state = to;
-        if to != State::BackingOff && to != State::Stopping {
+        if to != InstanceState::BackingOff && to != InstanceState::Stopping {
             self.alarm = None;
         }
-        Action::Record(change)
+        MachineAction::Record(change)
     }
 
-    fn spawn(&mut self, now: u64, reason: Reason) -> Vec<Action> {
+    fn spawn(&mut self, now: u64, reason: ChangeReason) -> Vec<MachineAction> {
         self.spawned_at = now;
-        let change = self.change(State::Starting, reason);
-        vec![change, Action::Spawn]
+        let change = self.change(InstanceState::Starting, reason);
+        vec![change, MachineAction::Spawn]
     }
 
-    fn stop(&mut self, now: u64, run_again: bool) -> Vec<Action> {
+    fn stop(&mut self, now: u64, run_again: bool) -> Vec<MachineAction> {
         self.run_again = run_again;
         self.sent = StopSignal::Interrupt;
         self.alarm = Some(now + millis(self.rules.grace));
-        let change = self.change(State::Stopping, Reason::Asked);
-        vec![change, Action::Signal(StopSignal::Interrupt)]
+        let change = self.change(InstanceState::Stopping, ChangeReason::Asked);
+        vec![change, MachineAction::Signal(StopSignal::Interrupt)]
     }
 
-    fn escalate(&mut self, now: u64) -> Vec<Action> {
+    fn stop_harder(&mut self, now: u64) -> Vec<MachineAction> {
         self.sent = if self.sent == StopSignal::Interrupt { StopSignal::Terminate } else { StopSignal::Kill };
         self.alarm = Some(now + millis(self.rules.last_grace));
-        vec![Action::Signal(self.sent)]
+        vec![MachineAction::Signal(self.sent)]
     }
 
-    fn ended(&mut self, exit: Exit, last_error: Option<String>, now: u64) -> Vec<Action> {
+    fn ended(&mut self, exit: ProcessExit, last_error: Option<String>, now: u64) -> Vec<MachineAction> {
         self.failures = 0;
         let reason = match self.sent {
-            StopSignal::Interrupt => Reason::EndedAsAsked,
-            StopSignal::Terminate => Reason::Terminated,
-            StopSignal::Kill => Reason::Killed,
+            StopSignal::Interrupt => ChangeReason::EndedAsAsked,
+            StopSignal::Terminate => ChangeReason::Terminated,
+            StopSignal::Kill => ChangeReason::Killed,
         };
-        let mut actions = vec![with_end(self.change(State::Stopped, reason), Some(exit), last_error)];
+        let mut actions = vec![with_end(self.change(InstanceState::Stopped, reason), Some(exit), last_error)];
         if self.run_again {
-            actions.extend(self.spawn(now, Reason::Asked));
+            actions.extend(self.spawn(now, ChangeReason::Asked));
         } else {
-            actions.push(Action::Quit);
+            actions.push(MachineAction::Quit);
         }
         actions
     }
 
-    fn failed(&mut self, reason: Reason, exit: Option<Exit>, last_error: Option<String>, now: u64, chance: u64) -> Vec<Action> {
+    fn failed(
+        &mut self,
+        reason: ChangeReason,
+        exit: Option<ProcessExit>,
+        last_error: Option<String>,
+        now: u64,
+        chance: u64,
+    ) -> Vec<MachineAction> {
         let retry = match (self.rules.policy, &reason) {
-            (Policy::Never, _) | (Policy::OnFailure, Reason::CannotRun(_)) => false,
-            (Policy::OnFailure | Policy::Always, _) => true,
+            (RestartPolicy::Never, _) | (RestartPolicy::OnFailure, ChangeReason::CannotRun(_)) => false,
+            (RestartPolicy::OnFailure | RestartPolicy::Always, _) => true,
         };
         self.failures = self.failures.saturating_add(1);
         if let Some(gave_up) = self.reached_limit(now).filter(|_| retry) {
-            return vec![with_end(self.change(State::Failed, gave_up), exit, last_error), Action::Quit];
+            return vec![with_end(self.change(InstanceState::Failed, gave_up), exit, last_error), MachineAction::Quit];
         }
         if !retry {
-            return vec![with_end(self.change(State::Failed, reason), exit, last_error), Action::Quit];
+            return vec![with_end(self.change(InstanceState::Failed, reason), exit, last_error), MachineAction::Quit];
         }
         let wait = self.rules.backoff.wait(self.failures, chance);
         self.alarm = Some(now + millis(wait));
-        let mut change = with_end(self.change(State::BackingOff, reason), exit, last_error);
-        if let Action::Record(change) = &mut change {
+        let mut change = with_end(self.change(InstanceState::BackingOff, reason), exit, last_error);
+        if let MachineAction::Record(change) = &mut change {
             change.wait = Some(wait);
         }
         vec![change]
     }
 
     /// Counts a failure; the reason to give up if it was one too many.
-    fn reached_limit(&mut self, now: u64) -> Option<Reason> {
+    fn reached_limit(&mut self, now: u64) -> Option<ChangeReason> {
         let limit = self.rules.limit?;
         let oldest = now.saturating_sub(limit.within_s.saturating_mul(1000));
         self.recent.retain(|at| *at >= oldest);
         self.recent.push(now);
         let failures = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
-        (failures >= limit.failures).then_some(Reason::GaveUp { failures, within_s: limit.within_s })
+        (failures >= limit.failures).then_some(ChangeReason::GaveUp { failures, within_s: limit.within_s })
     }
 }
 
-fn with_end(action: Action, exit: Option<Exit>, last_error: Option<String>) -> Action {
+fn with_end(action: MachineAction, exit: Option<ProcessExit>, last_error: Option<String>) -> MachineAction {
     match action {
-        Action::Record(change) => Action::Record(Change { exit, last_error, ..change }),
+        MachineAction::Record(change) => MachineAction::Record(StateChange { exit, last_error, ..change }),
         other => other,
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::machine::{Exit, Limit, Policy, Reason, Rules, State};
+use super::machine::{ChangeReason, InstanceState, MachineRules, ProcessExit, RestartLimit, RestartPolicy};
 use super::names;
 
 /// The version spoken here.
@@ -18,7 +18,7 @@ pub const LONGEST_LINE: usize = 64 * 1024;
 
 /// What a keeper is to run: `keeper.json`, read anew before every start of the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spec {
+pub struct KeeperSpec {
     /// The client's program.
     pub program: PathBuf,
     /// Its arguments.
@@ -27,10 +27,10 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// When to start it again.
     #[serde(default)]
-    pub policy: Policy,
+    pub policy: RestartPolicy,
     /// When to give up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Limit>,
+    pub limit: Option<RestartLimit>,
     /// Private memory the client may have, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
@@ -64,7 +64,7 @@ fn default_segments() -> usize {
     5
 }
 
-impl Spec {
+impl KeeperSpec {
     /// A specification with the product's defaults.
     #[must_use]
     pub fn new(program: PathBuf, args: Vec<String>, env: Vec<(String, String)>) -> Self {
@@ -72,7 +72,7 @@ impl Spec {
             program,
             args,
             env,
-            policy: Policy::default(),
+            policy: RestartPolicy::default(),
             limit: None,
             memory_bytes: None,
             open_files: None,
@@ -94,15 +94,20 @@ impl Spec {
 
     /// The rules for the state machine.
     #[must_use]
-    pub fn rules(&self) -> Rules {
-        Rules { policy: self.policy, limit: self.limit, grace: Duration::from_millis(self.grace_ms), ..Rules::default() }
+    pub fn rules(&self) -> MachineRules {
+        MachineRules {
+            policy: self.policy,
+            limit: self.limit,
+            grace: Duration::from_millis(self.grace_ms),
+            ..MachineRules::default()
+        }
     }
 }
 
 /// What the manager asks of a keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Command {
+pub enum KeeperCommand {
     /// Run the client; while backing off: now.
     Start,
     /// End the client, then the keeper.
@@ -117,11 +122,11 @@ pub enum Command {
 
 /// A request line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct KeeperRequest {
     /// [`VERSION`] of who asks.
     pub v: u32,
     /// What is asked.
-    pub command: Command,
+    pub command: KeeperCommand,
     /// Repeated in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
@@ -135,13 +140,13 @@ pub struct Request {
 
 /// A line from the keeper: how things are now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
+pub struct KeeperStatus {
     /// [`VERSION`] of the keeper.
     pub v: u32,
     /// The keeper's process id.
     pub keeper_pid: u32,
     /// The state.
-    pub state: State,
+    pub state: InstanceState,
     /// Since when, milliseconds since 1970.
     pub since: i64,
     /// The client's process id while there is one.
@@ -158,10 +163,10 @@ pub struct Status {
     pub retry_at: Option<i64>,
     /// Why the state is what it is.
     #[serde(default)]
-    pub reason: Option<Reason>,
+    pub reason: Option<ChangeReason>,
     /// How the last client ended.
     #[serde(default)]
-    pub exit: Option<Exit>,
+    pub exit: Option<ProcessExit>,
     /// The last ERROR line of the last client that ended.
     #[serde(default)]
     pub last_error: Option<String>,
@@ -170,20 +175,20 @@ pub struct Status {
     pub journal: u64,
     /// What the keeper has taken of the client's output so far; absent from a keeper that does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lines: Option<Lines>,
+    pub lines: Option<LevelCounts>,
     /// The request this answers; absent when it is told because something changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<u64>,
 }
 
-impl Status {
+impl KeeperStatus {
     /// Nothing has happened yet. `keeper_pid` is 0 where there is no keeper; `since`: milliseconds since 1970.
     #[must_use]
     pub fn blank(keeper_pid: u32, since: i64) -> Self {
         Self {
             v: VERSION,
             keeper_pid,
-            state: State::Stopped,
+            state: InstanceState::Stopped,
             since,
             pid: None,
             started_at: None,
@@ -201,7 +206,7 @@ impl Status {
 
 /// Lines of the client's output by level, counted where they come in, over the life of one keeper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lines {
+pub struct LevelCounts {
     /// The log's offset at which this keeper began to count, bytes.
     pub from: u64,
     /// The log's offset up to which it has counted, bytes.
@@ -236,11 +241,11 @@ mod tests {
     fn messages_of_another_version_are_understood_as_far_as_possible() {
         // A newer keeper says more, an older one less.
         let newer = r#"{"v":2,"keeper_pid":1,"state":"running","since":5,"pid":9,"mood":"fine"}"#;
-        let status: Status = serde_json::from_str(newer).unwrap();
-        assert_eq!((status.v, status.state, status.pid, status.failures), (2, State::Running, Some(9), 0));
-        let spec: Spec = serde_json::from_str(r#"{"program":"/bin/x","args":[],"env":[]}"#).unwrap();
-        assert_eq!((spec.grace_ms, spec.log_segments, spec.policy), (15_000, 5, Policy::OnFailure));
-        let request = Request { v: VERSION, command: Command::Restart, id: None, actor: None, ingested: None };
+        let status: KeeperStatus = serde_json::from_str(newer).unwrap();
+        assert_eq!((status.v, status.state, status.pid, status.failures), (2, InstanceState::Running, Some(9), 0));
+        let spec: KeeperSpec = serde_json::from_str(r#"{"program":"/bin/x","args":[],"env":[]}"#).unwrap();
+        assert_eq!((spec.grace_ms, spec.log_segments, spec.policy), (15_000, 5, RestartPolicy::OnFailure));
+        let request = KeeperRequest { v: VERSION, command: KeeperCommand::Restart, id: None, actor: None, ingested: None };
         assert_eq!(String::from_utf8(line(&request)).unwrap(), "{\"v\":1,\"command\":\"restart\"}\n");
     }
 }

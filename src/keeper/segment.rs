@@ -31,7 +31,7 @@ pub fn parse_file_name(name: &str) -> Option<u64> {
 
 /// One segment file as it was when looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment {
+pub struct LogSegment {
     /// Stream offset of its first byte.
     pub base: u64,
     /// Its length in bytes. Grows if this is the current segment.
@@ -40,7 +40,7 @@ pub struct Segment {
     pub path: PathBuf,
 }
 
-impl Segment {
+impl LogSegment {
     /// The stream offset just past its last byte, which is the base of the next segment.
     #[must_use]
     pub fn end(&self) -> u64 {
@@ -53,7 +53,7 @@ impl Segment {
 ///
 /// # Errors
 /// If the directory or a file in it cannot be looked at.
-pub fn list(dir: &Path) -> io::Result<Vec<Segment>> {
+pub fn list(dir: &Path) -> io::Result<Vec<LogSegment>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -70,7 +70,7 @@ pub fn list(dir: &Path) -> io::Result<Vec<Segment>> {
     for base in bases {
         let path = dir.join(OsStr::new(&file_name(base)));
         match std::fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() => segments.push(Segment { base, len: found.len(), path }),
+            Ok(found) if found.is_file() => segments.push(LogSegment { base, len: found.len(), path }),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),

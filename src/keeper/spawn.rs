@@ -38,7 +38,7 @@ pub struct ExecArgs {
 
 /// A client that has just been started.
 #[derive(Debug)]
-pub struct Started {
+pub struct StartedClient {
     /// The process, leader of its own group and session.
     pub child: Child,
     /// Its standard output and standard error in one pipe, in the order written.
@@ -49,7 +49,7 @@ pub struct Started {
 ///
 /// # Errors
 /// The program cannot be run; the text says which and why.
-pub fn start(spec: &super::protocol::Spec, dir: &Path) -> Result<Started, String> {
+pub fn start(spec: &super::protocol::KeeperSpec, dir: &Path) -> Result<StartedClient, String> {
     let program = spec.program.display();
     let told = |what: &str, e: io::Error| format!("{what} {program}: {e}");
     let (output, output_end) = io::pipe().map_err(|e| told("no pipe for", e))?;
@@ -86,21 +86,21 @@ pub fn start(spec: &super::protocol::Spec, dir: &Path) -> Result<Started, String
         let _ = child.wait();
         return Err(if reason.is_empty() { format!("cannot start {program}") } else { reason });
     }
-    Ok(Started { child, output: output.into() })
+    Ok(StartedClient { child, output: output.into() })
 }
 
 /// The subcommand `exec`: becomes the client. Returns only if it could not.
 #[must_use]
 pub fn exec(args: &ExecArgs) -> ExitCode {
     let verdict = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
-    let reason = become_client(args);
+    let reason = exec_client(args);
     if let Ok(verdict) = verdict {
         let _ = File::from(verdict).write_all(reason.as_bytes());
     }
     ExitCode::from(127)
 }
 
-fn become_client(args: &ExecArgs) -> String {
+fn exec_client(args: &ExecArgs) -> String {
     let [program, rest @ ..] = args.command.as_slice() else { return "no program to start".into() };
     let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what} for {}: {e}", Path::new(program).display());
     if let Err(e) = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::protocol::{self, Lines};
-use crate::keeper::level::{Level, level_of_line};
+use super::protocol::{self, LevelCounts};
+use crate::keeper::level::{LogLevel, level_of_line};
 
 /// So much of an ERROR line is kept, bytes.
 const LAST_ERROR_BYTES: usize = 2048;
@@ -27,9 +27,9 @@ pub struct LineWatcher {
     last_error: Option<Vec<u8>>,
     /// The first line of this run that is not in the client's format: what it says when it cannot even start.
     first_bare: Option<Vec<u8>>,
-    trouble: Ring<TROUBLE_LINES>,
-    bare: Ring<BARE_LINES>,
-    lines: Lines,
+    trouble: LineRing<TROUBLE_LINES>,
+    bare: LineRing<BARE_LINES>,
+    lines: LevelCounts,
 }
 
 impl LineWatcher {
@@ -51,17 +51,17 @@ impl LineWatcher {
             if self.unfinished == 0 {
                 is_ready |= self.line(&rest[..at]);
             } else {
-                self.keep_partial(&rest[..at]);
+                self.store_partial(&rest[..at]);
                 let line = std::mem::take(&mut self.partial);
                 is_ready |= self.line(&line);
             }
             rest = &rest[at + 1..];
         }
-        self.keep_partial(rest);
+        self.store_partial(rest);
         is_ready
     }
 
-    fn keep_partial(&mut self, bytes: &[u8]) {
+    fn store_partial(&mut self, bytes: &[u8]) {
         self.unfinished += bytes.len() as u64;
         let room = LAST_ERROR_BYTES.saturating_sub(self.partial.len()).min(bytes.len());
         self.partial.extend_from_slice(&bytes[..room]);
@@ -71,17 +71,17 @@ impl LineWatcher {
         self.unfinished = 0;
         let cut = &line[..line.len().min(LAST_ERROR_BYTES)];
         match level_of_line(line) {
-            Some(level @ (Level::Error | Level::Warn)) => {
+            Some(level @ (LogLevel::Error | LogLevel::Warn)) => {
                 self.trouble.push(cut, self.lines.total());
-                if level == Level::Error {
+                if level == LogLevel::Error {
                     self.last_error = Some(cut.to_vec());
                     self.lines.error += 1;
                 } else {
                     self.lines.warn += 1;
                 }
             }
-            Some(Level::Info) => self.lines.info += 1,
-            Some(Level::Debug | Level::Trace) => self.lines.debug += 1,
+            Some(LogLevel::Info) => self.lines.info += 1,
+            Some(LogLevel::Debug | LogLevel::Trace) => self.lines.debug += 1,
             None => {
                 if !line.iter().all(u8::is_ascii_whitespace) {
                     self.bare.push(cut, self.lines.total());
@@ -106,7 +106,7 @@ impl LineWatcher {
 
     /// Lines so far by level; the offsets are not known here.
     #[must_use]
-    pub fn lines(&self) -> Lines {
+    pub fn lines(&self) -> LevelCounts {
         self.lines
     }
 
@@ -128,7 +128,7 @@ impl LineWatcher {
 
     /// The last warnings, errors and lines outside the client's format of this run, oldest first, each cut to 400 bytes and all
     /// together to 5 KiB.
-    pub fn take_trouble(&mut self) -> Vec<String> {
+    pub fn take_problems(&mut self) -> Vec<String> {
         let mut lines: Vec<(u64, Vec<u8>)> = self.trouble.take().into_iter().chain(self.bare.take()).collect();
         lines.sort_by_key(|(number, _)| *number);
         let mut room = ALL_TROUBLE_BYTES;
@@ -145,7 +145,7 @@ impl LineWatcher {
     }
 }
 
-impl Lines {
+impl LevelCounts {
     fn total(&self) -> u64 {
         self.error + self.warn + self.info + self.debug + self.other
     }
@@ -153,9 +153,9 @@ impl Lines {
 
 /// The last `N` lines with their numbers. A storm of them costs a copy each and no allocation.
 #[derive(Debug, Default)]
-struct Ring<const N: usize>(VecDeque<(u64, Vec<u8>)>);
+struct LineRing<const N: usize>(VecDeque<(u64, Vec<u8>)>);
 
-impl<const N: usize> Ring<N> {
+impl<const N: usize> LineRing<N> {
     fn push(&mut self, line: &[u8], number: u64) {
         let mut kept = if self.0.len() == N { self.0.pop_front().map_or_else(Vec::new, |(_, old)| old) } else { Vec::new() };
         kept.clear();
@@ -186,7 +186,7 @@ mod tests {
             assert!(!log.chunks(size).any(|piece| watcher.look(piece)));
             let error = watcher.take_last_error().unwrap();
             assert!(error.ends_with("ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem"), "{error}");
-            let trouble = watcher.take_trouble();
+            let trouble = watcher.take_problems();
             assert!(trouble.iter().any(|line| line.contains("attempt=1 MAX_RETRIES=3 error=Os { code: 111")), "{trouble:?}");
             assert!(trouble.last().unwrap().contains("Graceful shutdown"), "{trouble:?}");
             let lines = watcher.lines();
@@ -218,7 +218,7 @@ mod tests {
                 format!("2026-11-22T21:28:39.731870Z  WARN jd_client_sv2: trouble {n}\n  {}\n", "x".repeat(1000)).as_bytes(),
             );
         }
-        let trouble = watcher.take_trouble();
+        let trouble = watcher.take_problems();
         assert_eq!(trouble.len(), TROUBLE_LINES + BARE_LINES);
         assert!(trouble[0].ends_with("trouble 84") && trouble[22].ends_with("trouble 99"), "{trouble:?}");
         assert!(trouble[23].starts_with("  x") && trouble[23].len() == TROUBLE_BYTES, "{trouble:?}");
@@ -232,7 +232,7 @@ mod tests {
             for n in 0..100 {
                 watcher.look(format!("2026-11-22T21:28:39.731870Z ERROR a: {n} {}\n", filling.repeat(1000)).as_bytes());
             }
-            let trouble = watcher.take_trouble();
+            let trouble = watcher.take_problems();
             assert!(trouble.len() >= at_least, "{filling:?}: {}", trouble.len());
             assert!(trouble.last().unwrap().contains(" a: 99 "), "the newest stay");
             assert!(serde_json::to_string(&trouble).unwrap().len() <= ALL_TROUBLE_BYTES + 100);

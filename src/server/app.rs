@@ -12,28 +12,28 @@ use tokio_util::sync::CancellationToken;
 use crate::base::clock::{SystemClock, Timestamp};
 use crate::base::files::open_regular;
 use crate::domain::access::{Access, FirstCode};
-use crate::domain::alerts::{Alerts, Feed};
+use crate::domain::alerts::{AlertFeed, Alerts};
 use crate::domain::backups::{self, Backups};
-use crate::domain::configs::{Configs, learn_secrets};
-use crate::domain::health::{self, Caretaker, Health};
-use crate::domain::instances::{ClientSource, Ending, Instances};
-use crate::domain::logs::Logs;
-use crate::domain::metrics::{self, Board, Keep, Metrics, Sampler};
-use crate::domain::setup::Setups;
-use crate::domain::updates::{self, Place, Updates};
+use crate::domain::configs::{ConfigService, add_secrets};
+use crate::domain::health::{self, HealthMonitor, HealthService};
+use crate::domain::instances::{InstanceService, ProgramSource, ShutdownMode};
+use crate::domain::logs::LogService;
+use crate::domain::metrics::{self, LatestMetrics, MetricService, Retention, Sampler};
+use crate::domain::setup::SetupService;
+use crate::domain::updates::{self, ReleaseSource, UpdateService};
 use crate::domain::vault::{self, Vault};
 use crate::infra::db::{Db, WriteMode};
 use crate::infra::notices::ManagerNotices;
-use crate::infra::notify::Sender;
-use crate::infra::schedule::Schedule;
-use crate::keeper::machine::State;
-use crate::server::listener::{Listener, Needed, Plan, Tls};
+use crate::infra::notify::NotifySender;
+use crate::infra::schedule::JobSchedule;
+use crate::keeper::machine::InstanceState;
+use crate::server::listener::{BoundListener, ListenConfig, SocketRequirement, TlsState};
 use crate::server::settings::{OnShutdown, Settings, SocketAt};
 use crate::server::state::AppState;
 use crate::server::{database_checks, reload, router, systemd};
-use crate::web::Frame;
-use crate::web::origin::Hosts;
-use crate::web::rate_limit::Pace;
+use crate::web::PageFrame;
+use crate::web::origin::AllowedHosts;
+use crate::web::rate_limit::RateLimiter;
 
 /// Requests get so long to finish when the manager ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
@@ -43,9 +43,15 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 /// # Errors
 /// Why it cannot serve, for the person at the terminal.
 pub async fn serve(settings: Settings) -> Result<(), String> {
-    let client = ClientSource::new(settings.client.clone(), &settings.data_dir);
+    let client = ProgramSource::new(settings.client.clone(), &settings.data_dir);
     let ready = |_: AppState| async {};
-    serve_with(settings, client, Frame { simulated: false, version: env!("CARGO_PKG_VERSION"), ..Frame::default() }, ready).await
+    serve_with(
+        settings,
+        client,
+        PageFrame { simulated: false, version: env!("CARGO_PKG_VERSION"), ..PageFrame::default() },
+        ready,
+    )
+    .await
 }
 
 /// Serves with a given source of clients; `ready` runs once everything is up.
@@ -54,8 +60,8 @@ pub async fn serve(settings: Settings) -> Result<(), String> {
 /// Why it cannot serve, for the person at the terminal.
 pub async fn serve_with<F>(
     mut settings: Settings,
-    client: ClientSource,
-    frame: Frame,
+    client: ProgramSource,
+    frame: PageFrame,
     ready: impl FnOnce(AppState) -> F,
 ) -> Result<(), String>
 where
@@ -63,7 +69,7 @@ where
 {
     let (begun, started_at) = (Instant::now(), Timestamp::now());
     // Before anything is opened.
-    let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    let tls = settings.tls.clone().map(TlsState::load).transpose()?.map(Arc::new);
     let _lock = own_data_dir(&settings.data_dir)?;
     backups::remove_stale_staging(&settings.data_dir);
     backups::check_for_half_restored(&settings.data_dir).map_err(|e| e.to_string())?;
@@ -71,7 +77,7 @@ where
     let vault = open_vault(&settings.data_dir, &db).await.map_err(|e| e.to_string())?;
     let access = locks(&db, &vault, &settings).await?;
     access.may_listen(settings.listen, &settings.data_dir).await?;
-    let listener = Listener::open(entrances(&settings, tls)).await?;
+    let listener = BoundListener::open(entrances(&settings, tls)).await?;
     let url = listener.url();
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| format!("cannot take signals: {e}"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| format!("cannot take signals: {e}"))?;
@@ -81,40 +87,40 @@ where
     let stop = CancellationToken::new();
     let notices = ManagerNotices::default();
     let checkpoints = tokio::spawn(db.clone().run_checkpoints(stop.clone()));
-    let configs = Configs::new(db.clone(), vault.clone());
+    let configs = ConfigService::new(db.clone(), vault.clone());
     configs.load_secrets().await.map_err(|e| format!("the configurations cannot be read: {e}"))?;
-    let instances = Instances::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
-    instances.take_charge().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
-    let logs = Logs::new(instances.clone(), stop.clone());
-    let schedule = Schedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
+    let instances = InstanceService::new(db.clone(), configs.clone(), client, &settings.data_dir, settings.slow_start);
+    instances.adopt_all().await.map_err(|e| format!("the instances cannot be taken charge of: {e}"))?;
+    let logs = LogService::new(instances.clone(), stop.clone());
+    let schedule = JobSchedule::new(stop.clone()).await.map_err(|e| format!("the schedule cannot be set up: {e}"))?;
     let metrics = measure(&db, &instances, &settings, &schedule, &stop).await?;
-    let health = Health::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
-    health::forget_daily(&schedule, db.clone(), settings.retention_days)
+    let health = HealthService::new(db.clone(), instances.clone(), metrics.clone(), settings.data_dir.clone());
+    health::schedule_pruning(&schedule, db.clone(), settings.retention_days)
         .await
         .map_err(|e| format!("the nightly clean-up of checks cannot be scheduled: {e}"))?;
-    let place = Place { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };
-    let updates = Updates::new(db.clone(), health.clone(), logs.clone(), place, notices.clone(), stop.clone())?;
+    let place = ReleaseSource { base: settings.release_api.clone(), token_file: settings.release_token_file.clone() };
+    let updates = UpdateService::new(db.clone(), health.clone(), logs.clone(), place, notices.clone(), stop.clone())?;
     updates::begin(&updates, &schedule, &stop)
         .await
         .map_err(|e| format!("the daily look for releases cannot be scheduled: {e}"))?;
     let alerts = alert(&db, vault, &schedule).await?;
-    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(learn_secrets);
+    let backups = Backups::new(db.clone(), &settings.data_dir, stop.clone()).hiding(add_secrets);
     backups::nightly(&backups, &schedule).await.map_err(|e| format!("the nightly backup cannot be scheduled: {e}"))?;
     tokio::spawn(backups.clone().follow_failures(notices.clone()));
     access
-        .forget_nightly(&schedule, settings.audit_days)
+        .schedule_pruning(&schedule, settings.audit_days)
         .await
         .map_err(|e| format!("the nightly clean-up of the audit log cannot be scheduled: {e}"))?;
     database_checks::begin(db.clone(), instances.clone(), notices.clone(), &schedule, &stop)
         .await
         .map_err(|e| format!("the nightly check of the database cannot be scheduled: {e}"))?;
     schedule.start().await.map_err(|e| format!("the schedule cannot be started: {e}"))?;
-    let caretaker = tokio::spawn(Caretaker::new(health.clone(), settings.health_interval).run(stop.clone()));
+    let caretaker = tokio::spawn(HealthMonitor::new(health.clone(), settings.health_interval).run(stop.clone()));
     let alerting = alerts.clone().run(stop.clone());
     // What the manager before this one left undone. A switch goes on once its instances are looked after again.
-    updates.take_over().await;
-    tokio::spawn(Feed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
-    let setups = Setups::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
+    updates.recover().await;
+    tokio::spawn(AlertFeed::new(alerts.clone(), health.clone(), metrics.clone()).run(stop.clone()));
+    let setups = SetupService::new(db.clone(), configs.clone(), instances.clone(), &settings.data_dir, stop.clone());
     let state = AppState {
         access,
         configs,
@@ -131,8 +137,8 @@ where
         started: begun,
         started_at,
     };
-    let hosts = Hosts::of(settings.listen, &own_name(), &settings.allow_hosts);
-    let app = router::router(state.clone(), frame, hosts, Pace::of(settings.max_requests));
+    let hosts = AllowedHosts::of(settings.listen, &own_name(), &settings.allow_hosts);
+    let app = router::router(state.clone(), frame, hosts, RateLimiter::of(settings.max_requests));
 
     let doors = listener.control();
     let socket = listener.socket().map(Path::to_path_buf);
@@ -146,14 +152,14 @@ where
     tokio::spawn(ready(state));
 
     let (cause, ending) = loop {
-        let asked = |on_shutdown| if on_shutdown == OnShutdown::Stop { Ending::Stop } else { Ending::Leave };
+        let asked = |on_shutdown| if on_shutdown == OnShutdown::Stop { ShutdownMode::Stop } else { ShutdownMode::Leave };
         tokio::select! {
             _ = terminate.recv() => break ("SIGTERM", asked(settings.on_shutdown)),
             _ = interrupt.recv() => break ("SIGINT", asked(settings.on_shutdown)),
             _ = hangup.recv() => {
                 if had_terminal && !std::io::stdin().is_terminal() {
                     // The window it ran in was closed: nobody has asked for an end of mining.
-                    break ("SIGHUP", Ending::Leave);
+                    break ("SIGHUP", ShutdownMode::Leave);
                 }
                 systemd::reloading();
                 let outcome = reload::reload_and_tell(&mut settings, &doors);
@@ -162,7 +168,7 @@ where
         }
     };
     tracing::info!(cause, "ending");
-    systemd::stopping(if ending == Ending::Stop { "stopping the clients" } else { "ending, the clients go on" });
+    systemd::stopping(if ending == ShutdownMode::Stop { "stopping the clients" } else { "ending, the clients go on" });
     // Streams end, no new requests come; then the clients.
     stop.cancel();
     let ended = instances.end(ending);
@@ -192,7 +198,7 @@ where
 ///
 /// # Errors
 /// Their key is missing, or another one.
-pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::Refusal> {
+pub async fn open_vault(data_dir: &Path, db: &Db) -> Result<Vault, vault::VaultRefusal> {
     Vault::begin(data_dir, db, &[crate::domain::configs::seal, crate::domain::alerts::seal]).await
 }
 
@@ -208,7 +214,7 @@ const ADMIN: &str = "admin";
 async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, String> {
     let access = Access::new(db.clone(), vault.clone(), SystemClock, None);
     if let Some(password) = &settings.password {
-        let changed = access.put_password(ADMIN, None, password.reveal().to_owned()).await;
+        let changed = access.set_password(ADMIN, None, password.reveal().to_owned()).await;
         if changed.map_err(|e| format!("the password of the settings cannot be used: {e}"))? {
             tracing::info!(user = ADMIN, "the password of the settings is in force");
         }
@@ -223,9 +229,9 @@ async fn locks(db: &Db, vault: &Vault, settings: &Settings) -> Result<Access, St
 }
 
 /// Where requests come in.
-fn entrances(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
-    let needed = if settings.socket == SocketAt::DataDir { Needed::No } else { Needed::Yes };
-    Plan {
+fn entrances(settings: &Settings, tls: Option<Arc<TlsState>>) -> ListenConfig {
+    let needed = if settings.socket == SocketAt::DataDir { SocketRequirement::No } else { SocketRequirement::Yes };
+    ListenConfig {
         listen: settings.listen,
         tls,
         socket: settings.socket_path().map(|path| (path, needed)),
@@ -235,8 +241,8 @@ fn entrances(settings: &Settings, tls: Option<Arc<Tls>>) -> Plan {
 }
 
 /// Signs of life for the service manager, as long as the runtime runs and the database answers; for ever.
-async fn show_life(instances: Instances, db: Db, serves: String) {
-    let Some(pulse) = systemd::pulse() else { return };
+async fn show_life(instances: InstanceService, db: Db, serves: String) {
+    let Some(pulse) = systemd::watchdog_loop() else { return };
     loop {
         // Reading and writing are different connections.
         let look = async {
@@ -249,7 +255,7 @@ async fn show_life(instances: Instances, db: Db, serves: String) {
         };
         match tokio::time::timeout(pulse * 2, look).await {
             Ok(Ok((all, trouble))) => {
-                let running = all.iter().filter(|instance| instance.status == State::Running).count();
+                let running = all.iter().filter(|instance| instance.status == InstanceState::Running).count();
                 systemd::alive(&format!("{serves}; {running} of {} instances run{trouble}", all.len()));
             }
             Ok(Err(error)) => tracing::error!(%error, "no sign of life for the service manager: the database fails"),
@@ -262,26 +268,26 @@ async fn show_life(instances: Instances, db: Db, serves: String) {
 /// Begins to sample, and to forget what is too old.
 async fn measure(
     db: &Db,
-    instances: &Instances,
+    instances: &InstanceService,
     settings: &Settings,
-    schedule: &Schedule,
+    schedule: &JobSchedule,
     stop: &CancellationToken,
-) -> Result<Metrics, String> {
+) -> Result<MetricService, String> {
     let (told, rounds) = tokio::sync::watch::channel(0);
-    let keep = Keep::raw_days(settings.retention_days);
-    let board = Board::default();
+    let keep = Retention::raw_days(settings.retention_days);
+    let board = LatestMetrics::default();
     let sampler = Sampler::new(db.clone(), instances.clone(), settings.sample_interval, told, board.clone());
     tokio::spawn(sampler.run(stop.clone()));
-    metrics::forget_nightly(schedule, db.clone(), keep)
+    metrics::schedule_pruning(schedule, db.clone(), keep)
         .await
         .map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
-    Ok(Metrics::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds, board))
+    Ok(MetricService::new(db.clone(), instances.clone(), settings.sample_interval, keep, rounds, board))
 }
 
 /// Sets up alerts, and what is forgotten of them.
-async fn alert(db: &Db, vault: Vault, schedule: &Schedule) -> Result<Alerts, String> {
-    let alerts = Alerts::new(db.clone(), vault, Sender::new(), SystemClock);
-    alerts.forget_nightly(schedule).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
+async fn alert(db: &Db, vault: Vault, schedule: &JobSchedule) -> Result<Alerts, String> {
+    let alerts = Alerts::new(db.clone(), vault, NotifySender::new(), SystemClock);
+    alerts.schedule_pruning(schedule).await.map_err(|e| format!("the nightly clean-up cannot be scheduled: {e}"))?;
     Ok(alerts)
 }
 

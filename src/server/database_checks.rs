@@ -4,10 +4,10 @@ use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::instances::Instances;
+use crate::domain::instances::InstanceService;
 use crate::infra::db::Db;
 use crate::infra::notices::{ManagerNotice, ManagerNotices};
-use crate::infra::schedule::Schedule;
+use crate::infra::schedule::JobSchedule;
 
 /// Twenty to three in the night, UTC: before old data is forgotten.
 const NIGHTLY: &str = "0 40 2 * * *";
@@ -23,9 +23,9 @@ const NAMED: usize = 5;
 /// The nightly check cannot be scheduled.
 pub async fn begin(
     db: Db,
-    instances: Instances,
+    instances: InstanceService,
     notices: ManagerNotices,
-    schedule: &Schedule,
+    schedule: &JobSchedule,
     stop: &CancellationToken,
 ) -> Result<(), JobSchedulerError> {
     report_lost_changes(&db, &notices);
@@ -40,7 +40,7 @@ pub async fn begin(
     schedule.recurring(NIGHTLY, first, "checking the database", work).await
 }
 
-async fn check(db: &Db, instances: &Instances, notices: &ManagerNotices) {
+async fn check(db: &Db, instances: &InstanceService, notices: &ManagerNotices) {
     if let Err(error) = db.check_integrity().await {
         tracing::warn!(%error, "the database could not be checked; it is tried again next night");
     }
@@ -82,7 +82,7 @@ fn report_lost_changes(db: &Db, notices: &ManagerNotices) {
     notices.set(ManagerNotice { since: lost.noticed_at, ..notice });
 }
 
-async fn report_unknown_directories(instances: &Instances, notices: &ManagerNotices) {
+async fn report_unknown_directories(instances: &InstanceService, notices: &ManagerNotices) {
     const ID: &str = "instance-directories-unknown";
     let unknown = match instances.unknown_directories().await {
         Ok(unknown) => unknown,

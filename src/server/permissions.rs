@@ -5,19 +5,19 @@
 
 use axum::http::Method;
 
-use crate::domain::access::{Door, Who};
+use crate::domain::access::{Permission, RequiredRole};
 use crate::web::Role;
 
-const ANYBODY: Who = Who::Anybody;
-const VIEWER: Who = Who::From(Role::Viewer);
-const OPERATOR: Who = Who::From(Role::Operator);
-const ADMIN: Who = Who::From(Role::Admin);
+const ANYBODY: RequiredRole = RequiredRole::Anybody;
+const VIEWER: RequiredRole = RequiredRole::From(Role::Viewer);
+const OPERATOR: RequiredRole = RequiredRole::From(Role::Operator);
+const ADMIN: RequiredRole = RequiredRole::From(Role::Admin);
 
 /// Nothing is changed, or only for the one who asks.
 const NOTHING: &str = "";
 
 /// Doors that are not what their method says: methods, pattern, who, what is written down.
-const TABLE: &[(&str, &str, Who, &str)] = &[
+const TABLE: &[(&str, &str, RequiredRole, &str)] = &[
     // Asked by those who are not known yet.
     ("GET", "/health", ANYBODY, NOTHING),
     ("GET", "/static/{name}", ANYBODY, NOTHING),
@@ -119,20 +119,20 @@ const TABLE: &[(&str, &str, Who, &str)] = &[
 
 /// The door of a method at a route's pattern, without `/api`; `None`: no route is there.
 #[must_use]
-pub fn door(method: &Method, pattern: Option<&str>) -> Door {
+pub fn permission(method: &Method, pattern: Option<&str>) -> Permission {
     // Whoever asks for the head of a page asks for the page.
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
     let found = TABLE.iter().find(|(methods, at, ..)| Some(*at) == pattern && methods.split(' ').any(|one| one == method));
     match found {
-        Some((_, _, who, deed)) => Door { who: *who, deed: Some(*deed).filter(|deed| !deed.is_empty()) },
-        None if method == "GET" => Door { who: VIEWER, deed: None },
+        Some((_, _, who, deed)) => Permission { who: *who, deed: Some(*deed).filter(|deed| !deed.is_empty()) },
+        None if method == "GET" => Permission { who: VIEWER, deed: None },
         // Methods that the address does not take, too: nothing happens there.
-        None => Door { who: if pattern.is_some() { ADMIN } else { VIEWER }, deed: pattern.map(|_| "changed something") },
+        None => Permission { who: if pattern.is_some() { ADMIN } else { VIEWER }, deed: pattern.map(|_| "changed something") },
     }
 }
 
 /// Every line of the table as method and pattern.
-pub fn doors() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub fn permissions() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().flat_map(|(methods, at, ..)| methods.split(' ').map(move |method| (method, *at)))
 }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn no_door_is_there_twice() {
-        let mut all: Vec<_> = doors().collect();
+        let mut all: Vec<_> = permissions().collect();
         all.sort_unstable();
         let known = all.len();
         all.dedup();
@@ -151,11 +151,14 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_is_shut_for_changes() {
-        let of = |method: Method, pattern| door(&method, pattern);
-        assert_eq!(of(Method::POST, Some("/new")), Door { who: ADMIN, deed: Some("changed something") });
-        assert_eq!(of(Method::GET, Some("/new")), Door { who: VIEWER, deed: None });
-        assert_eq!(of(Method::GET, None), Door { who: VIEWER, deed: None });
+        let of = |method: Method, pattern| permission(&method, pattern);
+        assert_eq!(of(Method::POST, Some("/new")), Permission { who: ADMIN, deed: Some("changed something") });
+        assert_eq!(of(Method::GET, Some("/new")), Permission { who: VIEWER, deed: None });
+        assert_eq!(of(Method::GET, None), Permission { who: VIEWER, deed: None });
         assert_eq!(of(Method::HEAD, Some("/users")).who, ADMIN);
-        assert_eq!(of(Method::POST, Some("/instances/{id}/start")), Door { who: OPERATOR, deed: Some("started an instance") });
+        assert_eq!(
+            of(Method::POST, Some("/instances/{id}/start")),
+            Permission { who: OPERATOR, deed: Some("started an instance") }
+        );
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! All or nothing: with a mistake anywhere everything stays as it is, and the log says what is wrong.
 
-use crate::server::listener::Control;
+use crate::server::listener::ListenerControl;
 use crate::server::logging;
 use crate::server::settings::Settings;
 
 /// What came of it, by the names of settings.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
+pub struct ReloadResult {
     /// In force from now on.
     pub changed: Vec<&'static str>,
     /// Different in the file, and in force after a restart only.
@@ -19,9 +19,9 @@ pub struct Reloaded {
 ///
 /// # Errors
 /// What is wrong; nothing was changed.
-pub fn reload(current: &mut Settings, doors: &Control) -> Result<Reloaded, String> {
+pub fn reload(current: &mut Settings, doors: &ListenerControl) -> Result<ReloadResult, String> {
     let new = current.read_again().map_err(|e| e.to_string())?;
-    let mut reloaded = Reloaded::default();
+    let mut reloaded = ReloadResult::default();
     // First of all, since it is the one that can fail. Files may be others under the same name.
     if let (Some(tls), Some(files)) = (doors.tls(), &new.tls)
         && tls.reload(files.clone())?
@@ -52,13 +52,13 @@ pub fn reload(current: &mut Settings, doors: &Control) -> Result<Reloaded, Strin
 }
 
 /// The same with what is said of it in the log; the words for the service manager.
-pub fn reload_and_tell(current: &mut Settings, doors: &Control) -> String {
+pub fn reload_and_tell(current: &mut Settings, doors: &ListenerControl) -> String {
     match reload(current, doors) {
         Err(reason) => {
             tracing::error!("SIGHUP: all settings stay as they are: {reason}");
             "settings were not read again: there is a mistake, see the log".into()
         }
-        Ok(Reloaded { changed, later }) => {
+        Ok(ReloadResult { changed, later }) => {
             let list = |names: &[&str]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
             tracing::info!("SIGHUP: settings were read again; changed: {}", list(&changed));
             if later.is_empty() {

@@ -18,11 +18,11 @@ use crate::domain::access::middleware::{Doors, gate};
 use crate::domain::{
     access, alerts, backups, configs, health as wards, instances, keys, legacy_api, logs, metrics, setup, updates,
 };
-use crate::server::state::{AppState, Wellness};
+use crate::server::state::{AppState, ManagerHealth};
 use crate::server::{api_docs, permissions};
-use crate::web::origin::Hosts;
-use crate::web::rate_limit::{self, Pace};
-use crate::web::{Frame, Problem, assets, csp, error_pages, origin, respond};
+use crate::web::origin::AllowedHosts;
+use crate::web::rate_limit::{self, RateLimiter};
+use crate::web::{PageFrame, ProblemResponse, assets, csp, error_pages, origin, respond};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -192,7 +192,7 @@ fn within(time: Duration) -> TimeoutLayer {
 }
 
 /// The whole application, which answers to the names `hosts`, and to one address at this `pace` at most.
-pub fn router(state: AppState, frame: Frame, hosts: Hosts, pace: Pace) -> Router {
+pub fn router(state: AppState, frame: PageFrame, hosts: AllowedHosts, pace: RateLimiter) -> Router {
     let hosts = Arc::new(hosts);
     let access = state.access.clone();
     let pages = Router::new()
@@ -210,9 +210,9 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts, pace: Pace) -> Router
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::new())
         .layer(middleware::from_fn(api_docs::refuse_unknown))
-        .layer(middleware::from_fn_with_state((access, permissions::door as Doors), gate))
+        .layer(middleware::from_fn_with_state((access, permissions::permission as Doors), gate))
         .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
-        .layer(middleware::from_fn(move |request: Request, next: Next| rate_limit::hold_back(pace.clone(), request, next)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| rate_limit::limit(pace.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| error_pages::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
@@ -225,8 +225,8 @@ fn compressible() -> impl Predicate {
     DefaultPredicate::new().and(not("application/gzip")).and(not("application/octet-stream"))
 }
 
-async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "There is nothing at this address.")
+async fn not_found() -> ProblemResponse {
+    ProblemResponse::new(StatusCode::NOT_FOUND, "There is nothing at this address.")
 }
 
 /// The `Allow` header is the framework's; only the words are ours.
@@ -235,6 +235,6 @@ async fn method_not_allowed() -> StatusCode {
 }
 
 /// `GET /health`: the manager itself is well, for containers and balancers.
-async fn health(State(state): State<AppState>) -> Json<Wellness> {
-    Json(state.wellness())
+async fn health(State(state): State<AppState>) -> Json<ManagerHealth> {
+    Json(state.manager_health())
 }

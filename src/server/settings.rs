@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use crate::server::listener::TlsFiles;
 
-pub use access::Password;
+pub use access::InitialPassword;
 use access::{host, password};
-pub use source::Given;
-pub use values::{Length, LogFormat, Networks, OnShutdown, SocketAt};
+pub use source::SettingsInput;
+pub use values::{DurationText, LogFormat, NetworkList, OnShutdown, SocketAt};
 
 /// GitHub's API for the repository that publishes the client.
 pub const RELEASE_API: &str = "https://api.github.com/repos/stratum-mining/sv2-apps";
@@ -46,7 +46,7 @@ pub struct Settings {
     /// While nobody has a password, the first one can be set in the browser with a code that is printed.
     pub setup: bool,
     /// The password that the user "admin" is given at the start.
-    pub password: Option<Password>,
+    pub password: Option<InitialPassword>,
     /// Names by which the manager is reached.
     pub allow_hosts: Vec<String>,
     /// Days that the audit log is kept.
@@ -67,13 +67,13 @@ pub struct Settings {
     pub max_connections: u32,
     /// Requests a second that one address may make; 0: as many as it likes.
     pub max_requests: u32,
-    source: Source,
+    source: SettingsSource,
 }
 
 /// Where settings came from: what was given at the start, and the file, which may be another by now.
 #[derive(Clone, Debug, Default)]
-struct Source {
-    flags: Given,
+struct SettingsSource {
+    flags: SettingsInput,
     file: Option<PathBuf>,
 }
 
@@ -88,13 +88,13 @@ impl Settings {
     ///
     /// # Errors
     /// Names the key and the source of what cannot be used.
-    pub fn gather(flags: Given, file: Option<&Path>) -> Result<Self, SettingsError> {
-        let source = Source { flags: flags.clone(), file: file.map(Path::to_owned) };
+    pub fn collect(flags: SettingsInput, file: Option<&Path>) -> Result<Self, SettingsError> {
+        let source = SettingsSource { flags: flags.clone(), file: file.map(Path::to_owned) };
         let given = match file {
             Some(path) => read(path)?,
             None => match directory("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("jd-manager/settings.toml")) {
                 Some(path) if path.exists() => read(&path)?,
-                _ => Given::default(),
+                _ => SettingsInput::default(),
             },
         };
         Ok(Self { source, ..Self::combine(flags, given)? })
@@ -105,7 +105,7 @@ impl Settings {
     /// # Errors
     /// Names the key and the source of what cannot be used.
     pub fn read_again(&self) -> Result<Self, SettingsError> {
-        Self::gather(self.source.flags.clone(), self.source.file.as_deref())
+        Self::collect(self.source.flags.clone(), self.source.file.as_deref())
     }
 
     /// The keys of settings that are not the same in both.
@@ -162,7 +162,7 @@ impl Settings {
         same.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
     }
 
-    fn combine(first: Given, second: Given) -> Result<Self, SettingsError> {
+    fn combine(first: SettingsInput, second: SettingsInput) -> Result<Self, SettingsError> {
         let listen = first.listen.or(second.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000)));
         let data_dir = match first.data_dir.or(second.data_dir) {
             Some(dir) => dir,
@@ -202,8 +202,9 @@ impl Settings {
         if !(16..=65_536).contains(&max_connections) {
             return Err(SettingsError(format!("max_connections: {max_connections} is not from 16 to 65536")));
         }
-        let length =
-            |one: Option<Length>, other: Option<Length>, default| one.or(other).map_or(Duration::from_secs(default), |l| l.0);
+        let length = |one: Option<DurationText>, other: Option<DurationText>, default| {
+            one.or(other).map_or(Duration::from_secs(default), |l| l.0)
+        };
         Ok(Self {
             listen,
             data_dir,
@@ -232,7 +233,7 @@ impl Settings {
             trusted_proxies: first.trusted_proxies.or(second.trusted_proxies).unwrap_or_default().0,
             max_connections,
             max_requests: first.max_requests.or(second.max_requests).unwrap_or(100),
-            source: Source::default(),
+            source: SettingsSource::default(),
         })
     }
 
@@ -258,7 +259,7 @@ fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsF
     }
 }
 
-fn read(path: &Path) -> Result<Given, SettingsError> {
+fn read(path: &Path) -> Result<SettingsInput, SettingsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| SettingsError(format!("the settings file {} cannot be read: {e}", path.display())))?;
     // The toml error shows line and key.
@@ -277,7 +278,7 @@ mod tests {
 
     fn from_file(text: &str) -> Result<Settings, String> {
         let given = toml::from_str(text).map_err(|e| e.to_string())?;
-        let flags = Given { data_dir: Some("/data".into()), ..Given::default() };
+        let flags = SettingsInput { data_dir: Some("/data".into()), ..SettingsInput::default() };
         Settings::combine(flags, given).map_err(|e| e.to_string())
     }
 
@@ -293,7 +294,11 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file() {
-        let flags = Given { listen: Some("127.0.0.1:1".parse().unwrap()), data_dir: Some("/data".into()), ..Given::default() };
+        let flags = SettingsInput {
+            listen: Some("127.0.0.1:1".parse().unwrap()),
+            data_dir: Some("/data".into()),
+            ..SettingsInput::default()
+        };
         let file = toml::from_str("listen = '127.0.0.1:2'\nsample_interval = '1m'\non_shutdown = 'leave'").unwrap();
         let s = Settings::combine(flags, file).unwrap();
         assert_eq!((s.listen.port(), s.sample_interval.as_secs(), s.on_shutdown), (1, 60, OnShutdown::Leave));
@@ -309,8 +314,8 @@ mod tests {
         assert_eq!(s.socket_path(), Some("/run/jd/m.sock".into()));
         assert_eq!(s.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
         assert_eq!(s.tls, Some(TlsFiles { certificate: "c".into(), key: "k".into() }));
-        assert_eq!("10.0.0.1, fd00::/8,".parse::<Networks>().unwrap().0.len(), 2);
-        assert_eq!("".parse(), Ok(Networks::default()));
+        assert_eq!("10.0.0.1, fd00::/8,".parse::<NetworkList>().unwrap().0.len(), 2);
+        assert_eq!("".parse(), Ok(NetworkList::default()));
     }
 
     #[test]

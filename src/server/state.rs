@@ -10,18 +10,18 @@ use crate::base::clock::Timestamp;
 use crate::domain::access::Access;
 use crate::domain::alerts::Alerts;
 use crate::domain::backups::Backups;
-use crate::domain::configs::Configs;
-use crate::domain::health::Health;
-use crate::domain::health::routes::Ward;
-use crate::domain::instances::Instances;
-use crate::domain::instances::list_page::Lists;
+use crate::domain::configs::ConfigService;
+use crate::domain::health::HealthService;
+use crate::domain::health::routes::HealthRoutesState;
+use crate::domain::instances::InstanceService;
+use crate::domain::instances::list_page::InstanceListState;
 use crate::domain::legacy_api::FirstGeneration;
-use crate::domain::logs::Logs;
-use crate::domain::logs::routes::Pages;
-use crate::domain::metrics::Metrics;
-use crate::domain::metrics::routes::Board;
-use crate::domain::setup::Setups;
-use crate::domain::updates::Updates;
+use crate::domain::logs::LogService;
+use crate::domain::logs::routes::LogPagesState;
+use crate::domain::metrics::MetricService;
+use crate::domain::metrics::routes::MetricsRoutesState;
+use crate::domain::setup::SetupService;
+use crate::domain::updates::UpdateService;
 use crate::infra::notices::ManagerNotices;
 
 /// The services of one running manager; cheap to clone.
@@ -30,19 +30,19 @@ pub struct AppState {
     /// Who may do what.
     pub access: Access,
     /// Saved configurations.
-    pub configs: Configs,
+    pub configs: ConfigService,
     /// Instances.
-    pub instances: Instances,
+    pub instances: InstanceService,
     /// Setups that were begun.
-    pub setups: Setups,
+    pub setups: SetupService,
     /// Their logs.
-    pub logs: Logs,
+    pub logs: LogService,
     /// Their metrics.
-    pub metrics: Metrics,
+    pub metrics: MetricService,
     /// Their health.
-    pub health: Health,
+    pub health: HealthService,
     /// Clients: which there are and which is in use.
-    pub updates: Updates,
+    pub updates: UpdateService,
     /// Alerts.
     pub alerts: Alerts,
     /// Backups.
@@ -60,7 +60,7 @@ pub struct AppState {
 /// How the manager itself is.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ManagerHealth")]
-pub struct Wellness {
+pub struct ManagerHealth {
     /// Always `ok`: one that is not well does not answer.
     status: &'static str,
     /// The machine's time.
@@ -74,9 +74,9 @@ pub struct Wellness {
 impl AppState {
     /// That the manager is well.
     #[must_use]
-    pub fn wellness(&self) -> Wellness {
+    pub fn manager_health(&self) -> ManagerHealth {
         let notices = self.notices.list().iter().map(|notice| notice.id).collect();
-        Wellness { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs(), notices }
+        ManagerHealth { status: "ok", timestamp: Timestamp::now(), uptime: self.started.elapsed().as_secs(), notices }
     }
 }
 
@@ -86,25 +86,25 @@ impl FromRef<AppState> for Access {
     }
 }
 
-impl FromRef<AppState> for Configs {
+impl FromRef<AppState> for ConfigService {
     fn from_ref(state: &AppState) -> Self {
         state.configs.clone()
     }
 }
 
-impl FromRef<AppState> for Instances {
+impl FromRef<AppState> for InstanceService {
     fn from_ref(state: &AppState) -> Self {
         state.instances.clone()
     }
 }
 
-impl FromRef<AppState> for Setups {
+impl FromRef<AppState> for SetupService {
     fn from_ref(state: &AppState) -> Self {
         state.setups.clone()
     }
 }
 
-impl FromRef<AppState> for Updates {
+impl FromRef<AppState> for UpdateService {
     fn from_ref(state: &AppState) -> Self {
         state.updates.clone()
     }
@@ -122,7 +122,7 @@ impl FromRef<AppState> for Backups {
     }
 }
 
-impl FromRef<AppState> for Lists {
+impl FromRef<AppState> for InstanceListState {
     fn from_ref(state: &AppState) -> Self {
         Self {
             instances: state.instances.clone(),
@@ -133,13 +133,13 @@ impl FromRef<AppState> for Lists {
     }
 }
 
-impl FromRef<AppState> for Board {
+impl FromRef<AppState> for MetricsRoutesState {
     fn from_ref(state: &AppState) -> Self {
         Self { metrics: state.metrics.clone(), stop: state.stop.clone(), started: state.started_at }
     }
 }
 
-impl FromRef<AppState> for Ward {
+impl FromRef<AppState> for HealthRoutesState {
     fn from_ref(state: &AppState) -> Self {
         Self { health: state.health.clone(), stop: state.stop.clone() }
     }
@@ -151,7 +151,7 @@ impl FromRef<AppState> for FirstGeneration {
     }
 }
 
-impl FromRef<AppState> for Pages {
+impl FromRef<AppState> for LogPagesState {
     fn from_ref(state: &AppState) -> Self {
         Self { logs: state.logs.clone(), configs: state.configs.clone() }
     }

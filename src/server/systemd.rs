@@ -7,34 +7,34 @@ use std::time::Duration;
 
 /// The program serves.
 pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    send_state(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// Settings are being read again; [`ready`] says when that is over.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Ok(now) => send_state(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(%error, "the monotonic clock cannot be read; the service manager is not told of the reload"),
     }
 }
 
 /// It is ending.
 pub fn stopping(status: &str) {
-    tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
+    send_state(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
 /// It is alive, and does this.
 pub fn alive(status: &str) {
-    tell(&[NotifyState::Watchdog, NotifyState::Status(status)]);
+    send_state(&[NotifyState::Watchdog, NotifyState::Status(status)]);
 }
 
 /// Time between two signs of life, if any are waited for: a third of what the watchdog bears, so that one may be late.
 #[must_use]
-pub fn pulse() -> Option<Duration> {
+pub fn watchdog_loop() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| (limit / 3).max(Duration::from_millis(50)))
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn send_state(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager cannot be told");
     }

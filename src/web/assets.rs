@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-struct Asset {
+struct StaticAsset {
     name: &'static str,
     media_type: &'static str,
     content: Bytes,
@@ -18,7 +18,7 @@ struct Asset {
     hash: String,
 }
 
-impl Asset {
+impl StaticAsset {
     fn new(name: &'static str, media_type: &'static str, content: Bytes) -> Self {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
@@ -32,21 +32,21 @@ macro_rules! content {
     };
 }
 
-static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[StaticAsset; 6]> = LazyLock::new(|| {
     // One file: htmx begins its work in a timer task when it is loaded late, and what of its extensions is not there by then is never
     // used on the page. As two files that happened on a busy machine.
     let htmx = [content!("htmx.min.js").as_slice(), b"\n", content!("hx-sse.min.js"), b"\n"].concat();
     [
-        Asset::new("app.css", "text/css; charset=utf-8", Bytes::from_static(content!("app.css"))),
-        Asset::new("roles.css", "text/css; charset=utf-8", Bytes::from_static(content!("roles.css"))),
-        Asset::new("app.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("app.js"))),
-        Asset::new("connection.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("connection.js"))),
-        Asset::new("htmx.js", "text/javascript; charset=utf-8", Bytes::from(htmx)),
-        Asset::new("favicon.svg", "image/svg+xml", Bytes::from_static(content!("favicon.svg"))),
+        StaticAsset::new("app.css", "text/css; charset=utf-8", Bytes::from_static(content!("app.css"))),
+        StaticAsset::new("roles.css", "text/css; charset=utf-8", Bytes::from_static(content!("roles.css"))),
+        StaticAsset::new("app.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("app.js"))),
+        StaticAsset::new("connection.js", "text/javascript; charset=utf-8", Bytes::from_static(content!("connection.js"))),
+        StaticAsset::new("htmx.js", "text/javascript; charset=utf-8", Bytes::from(htmx)),
+        StaticAsset::new("favicon.svg", "image/svg+xml", Bytes::from_static(content!("favicon.svg"))),
     ]
 });
 
-fn find(name: &str) -> Option<&'static Asset> {
+fn find(name: &str) -> Option<&'static StaticAsset> {
     ASSETS.iter().find(|asset| asset.name == name)
 }
 

@@ -9,12 +9,12 @@ use axum::http::{Extensions, StatusCode};
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use super::problem::Problem;
+use super::problem::ProblemResponse;
 pub use crate::base::role::Role;
 
 /// The other end of a connection. Put into each request by the listener.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
+pub struct PeerAddress {
     /// Its address; behind a trusted proxy the one the proxy names. `None` over the Unix socket.
     pub address: Option<IpAddr>,
     /// It came over the Unix socket, which only the manager's own user and root can open.
@@ -23,7 +23,7 @@ pub struct Peer {
     pub secure: bool,
 }
 
-impl Peer {
+impl PeerAddress {
     /// The one behind a request; one that nothing is known of where no listener has said anything, which is trusted with nothing.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
@@ -32,7 +32,7 @@ impl Peer {
 
     /// Who counts as one where something is counted by address: a network of IPv6 that one customer has (/64), and an IPv4 address in either form.
     #[must_use]
-    pub fn household(address: IpAddr) -> IpAddr {
+    pub fn client_network(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V6(six) => IpAddr::V6((six.to_bits() >> 64 << 64).into()),
             four => four,
@@ -40,7 +40,7 @@ impl Peer {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Peer {
+impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -67,7 +67,7 @@ impl Caller {
 
     /// The machine's own user, trusted without a password.
     #[must_use]
-    pub fn machine(peer: Peer) -> Self {
+    pub fn machine(peer: PeerAddress) -> Self {
         Self { name: Self::MACHINE.into(), token: None, role: Role::Admin, address: peer.address }
     }
 
@@ -82,11 +82,11 @@ impl Caller {
 
     /// # Errors
     /// 403 when the role is less than `needed`.
-    pub fn must_be(&self, needed: Role) -> Result<(), Problem> {
+    pub fn must_be(&self, needed: Role) -> Result<(), ProblemResponse> {
         if self.role >= needed {
             return Ok(());
         }
-        Err(Problem::new(
+        Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
             format!("This needs the role {needed}; {} has the role {}. An admin can change that.", self.title(), self.role),
         ))
@@ -94,10 +94,10 @@ impl Caller {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Problem;
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
         // Without the gate's word nobody is anybody: a route that was put outside it stays shut.
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "Log in first."))
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| ProblemResponse::new(StatusCode::UNAUTHORIZED, "Log in first."))
     }
 }

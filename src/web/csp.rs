@@ -1,8 +1,8 @@
 //! The headers that keep a page from doing what it has no need to do.
 //!
 //! No inline script or style anywhere, nothing from another host, no framing. The referrer policy is `same-origin` rather than
-//! `no-referrer`: under the latter browsers send `Origin: null` with the page's own forms (Fetch standard, "append a request
-//! `Origin` header"), and browsers too old for `Sec-Fetch-Site` could then not be told from another site.
+//! `no-referrer`: under the latter browsers send `ClientOrigin: null` with the page's own forms (Fetch standard, "append a request
+//! `ClientOrigin` header"), and browsers too old for `Sec-Fetch-Site` could then not be told from another site.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};

@@ -15,15 +15,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-use super::negotiation::{Asked, Form};
-use super::problem::Problem;
-use super::respond::{Frame, Written, html};
+use super::negotiation::{Representation, RequestedFormat};
+use super::problem::ProblemResponse;
+use super::respond::{FormattedError, PageFrame, html};
 use crate::base::error::FieldError;
 
 /// RFC 9457 members, and `success` and `error` for clients of the first generation.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Problem")]
-pub struct Details<'a> {
+pub struct ProblemDetails<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
@@ -40,7 +40,7 @@ pub struct Details<'a> {
 #[derive(Template)]
 #[template(path = "error.html", blocks = ["notice"])]
 struct ErrorPage<'a> {
-    frame: Frame,
+    frame: PageFrame,
     title: &'a str,
     detail: &'a str,
     errors: &'a [FieldError],
@@ -76,8 +76,8 @@ fn page_detail(status: StatusCode) -> Option<&'static str> {
 }
 
 /// Middleware: writes out every problem, whether a handler's or the framework's, in the form that was asked for.
-pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response {
-    let asked = Asked::read(request.uri().path(), request.headers());
+pub async fn render(frame: PageFrame, mut request: Request, next: Next) -> Response {
+    let asked = RequestedFormat::read(request.uri().path(), request.headers());
     let request_id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
     let has_body = request.headers().contains_key(TRANSFER_ENCODING)
         || request.headers().get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
@@ -88,16 +88,16 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
 
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    if !is_error || response.extensions().get::<Written>().is_some() {
+    if !is_error || response.extensions().get::<FormattedError>().is_some() {
         return response;
     }
     let (parts, body) = response.into_parts();
-    let Problem(problem) = match parts.extensions.get::<Problem>() {
+    let ProblemResponse(problem) = match parts.extensions.get::<ProblemResponse>() {
         Some(problem) => problem.clone(),
         None => {
             // Rejections of the framework carry their reason as short text.
             let text = axum::body::to_bytes(body, 4096).await.ok().and_then(|b| String::from_utf8(b.to_vec()).ok());
-            Problem::from_status(status, text.filter(|t| !t.is_empty()))
+            ProblemResponse::from_status(status, text.filter(|t| !t.is_empty()))
         }
     };
     let detail = if problem.detail.is_empty() {
@@ -107,7 +107,7 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
     };
     let title = problem.status.canonical_reason().unwrap_or("Error");
     // The gate knows who looks.
-    let frame = parts.extensions.get::<Frame>().cloned().unwrap_or(frame);
+    let frame = parts.extensions.get::<PageFrame>().cloned().unwrap_or(frame);
     // The sentence is that of the first one; where there is one, a list would say it again.
     let text =
         problem.errors.first().map_or(Cow::Borrowed(page_detail(problem.status).unwrap_or(&detail)), FieldError::page_text);
@@ -116,15 +116,15 @@ pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response 
     let page =
         ErrorPage { frame, title: page_title(problem.status), detail: &text, errors, request_id: &request_id, needs_login };
     let mut response = match asked.for_errors() {
-        Form::Html if asked.fragment => {
+        Representation::Html if asked.fragment => {
             let mut response = Html(html(&page.as_notice()).unwrap_or_default()).into_response();
             response.headers_mut().insert("HX-Retarget", HeaderValue::from_static("#notices"));
             response.headers_mut().insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
             response
         }
-        Form::Html => Html(html(&page).unwrap_or_default()).into_response(),
+        Representation::Html => Html(html(&page).unwrap_or_default()).into_response(),
         _ => {
-            let details = Details {
+            let details = ProblemDetails {
                 r#type: "about:blank",
                 title,
                 status: problem.status.as_u16(),

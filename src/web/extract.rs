@@ -13,18 +13,18 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::problem::Problem;
+use super::problem::ProblemResponse;
 use crate::base::error::{Error, FieldError};
 
 /// The id in the path. One that cannot be an id is simply not found.
 #[derive(Clone, Copy, Debug)]
-pub struct Id<T>(pub T);
+pub struct PathId<T>(pub T);
 
-impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
-    type Rejection = Problem;
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathId<T> {
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let not_found = || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this address.");
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
+        let not_found = || ProblemResponse::new(StatusCode::NOT_FOUND, "There is nothing at this address.");
         let Path(params) = Path::<HashMap<String, String>>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
         params.get("id").and_then(|text| text.parse().ok()).map(Self).ok_or_else(not_found)
     }
@@ -32,21 +32,21 @@ impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Id<T> {
 
 /// The query parameters, read one by one so that every wrong one is named.
 #[derive(Debug)]
-pub struct Params {
+pub struct QueryParams {
     given: HashMap<String, String>,
     errors: Vec<FieldError>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Params {
-    type Rejection = Problem;
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
         let given = form_pairs(parts.uri.query().unwrap_or_default().as_bytes()).into_iter().collect();
         Ok(Self { given, errors: Vec::new() })
     }
 }
 
-impl Params {
+impl QueryParams {
     /// The text of a parameter; empty counts as absent, as in a form whose field was left blank.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
@@ -116,24 +116,24 @@ pub fn unknown_field(kind: &str, name: &str, known: &[KnownField]) -> FieldError
 
 /// A body, JSON or form, as a JSON value. A form's fields are strings under their own names.
 #[derive(Debug)]
-pub struct Input {
+pub struct RequestInput {
     /// The body.
     pub value: Value,
     /// The pairs as they came, if it was a form.
     pub form: Option<Vec<(String, String)>>,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Input {
-    type Rejection = Problem;
+impl<S: Send + Sync> FromRequest<S> for RequestInput {
+    type Rejection = ProblemResponse;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ProblemResponse> {
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let is_form = match media_type.as_str() {
             "application/json" => false,
             "application/x-www-form-urlencoded" => true,
             _ => {
-                return Err(Problem::new(
+                return Err(ProblemResponse::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     "Send application/json or application/x-www-form-urlencoded.",
                 ));
@@ -147,7 +147,7 @@ impl<S: Send + Sync> FromRequest<S> for Input {
             return Ok(Self { value: Value::Object(value), form: Some(pairs) });
         }
         let value: Value = serde_json::from_slice(&body)
-            .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {e}.")))?;
+            .map_err(|e| ProblemResponse::new(StatusCode::BAD_REQUEST, format!("The body is not JSON: {e}.")))?;
         if let (Some(BodyFields(known)), Value::Object(members)) = (fields, &value) {
             let is_unknown = |name: &&String| !known.iter().any(|field| field.name == name.as_str());
             let unknown: Vec<FieldError> =
@@ -160,29 +160,32 @@ impl<S: Send + Sync> FromRequest<S> for Input {
     }
 }
 
-/// As [`Input`], where nothing at all may be said: no body is an empty object.
+/// As [`RequestInput`], where nothing at all may be said: no body is an empty object.
 #[derive(Debug)]
-pub struct MaybeInput(pub Input);
+pub struct MaybeInput(pub RequestInput);
 
 impl<S: Send + Sync> FromRequest<S> for MaybeInput {
-    type Rejection = Problem;
+    type Rejection = ProblemResponse;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ProblemResponse> {
         if request.headers().contains_key(CONTENT_TYPE) {
-            return Input::from_request(request, state).await.map(Self);
+            return RequestInput::from_request(request, state).await.map(Self);
         }
         if body(request).await?.is_empty() {
-            return Ok(Self(Input { value: Value::Object(Map::new()), form: None }));
+            return Ok(Self(RequestInput { value: Value::Object(Map::new()), form: None }));
         }
-        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send application/json or application/x-www-form-urlencoded."))
+        Err(ProblemResponse::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Send application/json or application/x-www-form-urlencoded.",
+        ))
     }
 }
 
 /// The body of an action that needs none: a plain form's hidden fields, or nothing.
 #[derive(Debug, Default)]
-pub struct Fields(HashMap<String, String>);
+pub struct EmptyForm(HashMap<String, String>);
 
-impl Fields {
+impl EmptyForm {
     /// The text of a field.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
@@ -190,10 +193,10 @@ impl Fields {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
-    type Rejection = Problem;
+impl<S: Send + Sync> FromRequest<S> for EmptyForm {
+    type Rejection = ProblemResponse;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ProblemResponse> {
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let is_form = media_type.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
         let body = body(request).await?;
@@ -203,15 +206,15 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
 /// A body of plain text, e.g. a TOML file.
 #[derive(Debug)]
-pub struct Text(pub String);
+pub struct PlainText(pub String);
 
-impl<S: Send + Sync> FromRequest<S> for Text {
-    type Rejection = Problem;
+impl<S: Send + Sync> FromRequest<S> for PlainText {
+    type Rejection = ProblemResponse;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ProblemResponse> {
         String::from_utf8(body(request).await?.to_vec())
             .map(Self)
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "The body is not UTF-8 text."))
+            .map_err(|_| ProblemResponse::new(StatusCode::BAD_REQUEST, "The body is not UTF-8 text."))
     }
 }
 
@@ -219,12 +222,12 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 ///
 /// # Errors
 /// 413 above the limit; 400 when the connection broke.
-pub async fn body(request: Request) -> Result<Bytes, Problem> {
+pub async fn body(request: Request) -> Result<Bytes, ProblemResponse> {
     request.extract::<Bytes, _>().await.map_err(|rejection: axum::extract::rejection::BytesRejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than the 1 MiB this takes.")
+            ProblemResponse::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than the 1 MiB this takes.")
         }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
+        _ => ProblemResponse::new(StatusCode::BAD_REQUEST, "The body did not arrive whole."),
     })
 }
 
@@ -234,12 +237,12 @@ fn form_pairs(bytes: &[u8]) -> Vec<(String, String)> {
 
 /// Reads the members of a JSON object one by one so that every wrong one is named.
 #[derive(Debug)]
-pub struct Members {
+pub struct MemberReader {
     members: Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
-impl Members {
+impl MemberReader {
     /// # Errors
     /// The value is not an object.
     pub fn of(value: Value) -> Result<Self, Error> {

@@ -21,8 +21,8 @@ pub mod rate_limit;
 pub mod respond;
 pub mod sse;
 
-pub use caller::{Caller, Peer, Role};
-pub use extract::{Id, Input, Params};
-pub use negotiation::{Form, LogForms, PageForms, PageOrStream, TextForms, Want};
-pub use problem::{Problem, Reply};
-pub use respond::{Done, Frame, Told, View, html};
+pub use caller::{Caller, PeerAddress, Role};
+pub use extract::{PathId, QueryParams, RequestInput};
+pub use negotiation::{LogForms, PageForms, PageOrStream, Representation, RequestContext, TextForms};
+pub use problem::{ProblemResponse, Reply};
+pub use respond::{ChangeResponse, MessageResponse, PageFrame, PageView, html};

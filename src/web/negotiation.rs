@@ -13,11 +13,11 @@ use headers_accept::Accept;
 use mediatype::{MediaType, MediaTypeBuf, Name, ReadParams, WriteParams, names};
 use std::marker::PhantomData;
 
-use super::problem::Problem;
+use super::problem::ProblemResponse;
 
 /// The forms a resource can be served in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Representation {
     /// A page, or a fragment of one for htmx.
     Html,
     /// `application/json`.
@@ -36,7 +36,7 @@ pub enum Form {
 
 const VERSION: Name<'static> = Name::new_unchecked("version");
 
-impl Form {
+impl Representation {
     /// Its media type without parameters.
     #[must_use]
     pub const fn media_type(self) -> MediaType<'static> {
@@ -64,7 +64,7 @@ impl Form {
 
 /// What a request said about the representation it wants; read once by [`super::error_pages::render`], which left it in the request's extensions.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct RequestedFormat {
     accept: Option<String>,
     /// The path is below `/api`: programs ask, JSON comes first.
     pub api: bool,
@@ -74,7 +74,7 @@ pub struct Asked {
     pub target: Option<String>,
 }
 
-impl Asked {
+impl RequestedFormat {
     /// Reads the path and the headers. A fragment is wanted iff `HX-Request: true` and neither a boosted link, nor a history
     /// restore, nor a request that htmx itself calls full.
     #[must_use]
@@ -97,15 +97,15 @@ impl Asked {
 
     /// The best of `offered` (in the server's order) for this request; `None`: nothing is acceptable.
     #[must_use]
-    pub fn choose(&self, offered: &[Form]) -> Option<Form> {
+    pub fn choose(&self, offered: &[Representation]) -> Option<Representation> {
         let mut order = offered.to_vec();
         let accept = self.accept.as_deref().map(str::parse::<Accept>);
         let is_scraper = accept.as_ref().is_some_and(|accept| accept.as_ref().is_ok_and(names_figures));
-        if is_scraper && order.contains(&Form::Prometheus) {
+        if is_scraper && order.contains(&Representation::Prometheus) {
             // For `*/*`, which all of them send last.
-            order.sort_by_key(|form| *form != Form::Prometheus);
-        } else if self.api && order.contains(&Form::Json) {
-            order.sort_by_key(|form| *form != Form::Json);
+            order.sort_by_key(|form| *form != Representation::Prometheus);
+        } else if self.api && order.contains(&Representation::Json) {
+            order.sort_by_key(|form| *form != Representation::Json);
         }
         let first = order.first().copied();
         let Some(Ok(accept)) = accept else { return first };
@@ -120,8 +120,8 @@ impl Asked {
 
     /// How an error is told to this request: as HTML or as JSON; as JSON if it would accept neither, since then a program asks.
     #[must_use]
-    pub fn for_errors(&self) -> Form {
-        self.choose(&[Form::Html, Form::Json]).unwrap_or(Form::Json)
+    pub fn for_errors(&self) -> Representation {
+        self.choose(&[Representation::Html, Representation::Json]).unwrap_or(Representation::Json)
     }
 }
 
@@ -131,14 +131,14 @@ fn names_figures(accept: &Accept) -> bool {
     accept.media_types().any(|range| {
         let essence = range.essence();
         formats.iter().any(|format| MediaType::parse(format).is_ok_and(|format| format == essence))
-            || essence == Form::Prometheus.media_type() && range.get_param(VERSION).is_some()
+            || essence == Representation::Prometheus.media_type() && range.get_param(VERSION).is_some()
     })
 }
 
 /// The ranges that may hold for one of the forms, as bare types with their q. A version that a form has must be the one that is asked for.
 /// A range with parameters that none of ours has counts only where there is none without for the same type: `text/html;level=1;q=0.3,
 /// text/html;q=0.7` says 0.7 of a page that has no level.
-fn relevant(accept: &Accept, offered: &[Form]) -> Accept {
+fn relevant(accept: &Accept, offered: &[Representation]) -> Accept {
     let version_of = |range: &MediaTypeBuf| {
         let form = offered.iter().find(|form| form.media_type() == range.essence());
         form.and_then(|form| form.version())
@@ -165,9 +165,9 @@ fn relevant(accept: &Accept, offered: &[Form]) -> Accept {
 }
 
 /// Which forms a handler offers, in the server's order.
-pub trait Offer: Send + Sync + 'static {
+pub trait Offers: Send + Sync + 'static {
     /// The forms, first choice first.
-    const FORMS: &'static [Form];
+    const FORMS: &'static [Representation];
 }
 
 macro_rules! offer {
@@ -175,8 +175,8 @@ macro_rules! offer {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name;
-        impl Offer for $name {
-            const FORMS: &'static [Form] = &[$(Form::$form),+];
+        impl Offers for $name {
+            const FORMS: &'static [Representation] = &[$(Representation::$form),+];
         }
     };
 }
@@ -211,32 +211,36 @@ offer! {
 
 /// Extractor: the representation this request gets. Being an extractor, a 406 comes before any side effect.
 #[derive(Clone, Debug)]
-pub struct Want<O: Offer = PageForms> {
+pub struct RequestContext<O: Offers = PageForms> {
     /// The chosen form.
-    pub form: Form,
+    pub form: Representation,
     /// What the request said.
-    pub asked: Asked,
+    pub asked: RequestedFormat,
     offer: PhantomData<O>,
 }
 
-impl<O: Offer> Want<O> {
+impl<O: Offers> RequestContext<O> {
     /// A fragment of a page is wanted, not a whole one.
     #[must_use]
     pub fn is_fragment(&self) -> bool {
-        self.form == Form::Html && self.asked.fragment
+        self.form == Representation::Html && self.asked.fragment
     }
 }
 
-impl<S: Send + Sync, O: Offer> FromRequestParts<S> for Want<O> {
-    type Rejection = Problem;
+impl<S: Send + Sync, O: Offers> FromRequestParts<S> for RequestContext<O> {
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let asked = parts.extensions.get::<Asked>().cloned().unwrap_or_else(|| Asked::read(parts.uri.path(), &parts.headers));
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
+        let asked = parts
+            .extensions
+            .get::<RequestedFormat>()
+            .cloned()
+            .unwrap_or_else(|| RequestedFormat::read(parts.uri.path(), &parts.headers));
         match asked.choose(O::FORMS) {
             Some(form) => Ok(Self { form, asked, offer: PhantomData }),
             None => {
                 let offered: Vec<String> = O::FORMS.iter().map(|form| form.media_type().to_string()).collect();
-                Err(Problem::new(
+                Err(ProblemResponse::new(
                     StatusCode::NOT_ACCEPTABLE,
                     format!("This is served as {}. Send an Accept header that allows one of these.", offered.join(", ")),
                 ))
@@ -249,17 +253,17 @@ impl<S: Send + Sync, O: Offer> FromRequestParts<S> for Want<O> {
 mod tests {
     use super::*;
 
-    fn asked(path: &str, accept: Option<&str>) -> Asked {
+    fn asked(path: &str, accept: Option<&str>) -> RequestedFormat {
         let mut headers = HeaderMap::new();
         if let Some(accept) = accept {
             headers.insert(ACCEPT, accept.parse().unwrap());
         }
-        Asked::read(path, &headers)
+        RequestedFormat::read(path, &headers)
     }
 
     #[test]
     fn the_servers_order_decides_where_the_client_does_not() {
-        use Form::{Html, Json};
+        use Representation::{Html, Json};
         for (path, accept, form) in [
             ("/instances", None, Some(Html)),
             ("/instances", Some("*/*"), Some(Html)),
@@ -286,7 +290,7 @@ mod tests {
 
     #[test]
     fn parameters_make_no_difference_but_the_version_of_a_form_that_has_one() {
-        use Form::{Html, Json, OpenMetrics, Prometheus, Text};
+        use Representation::{Html, Json, OpenMetrics, Prometheus, Text};
         let (pages, scrapes, logs) = (PageForms::FORMS, ScrapeForms::FORMS, LogForms::FORMS);
         for (offered, accept, form) in [
             (pages, "application/json;charset=utf-8", Some(Json)),
@@ -320,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_program_that_reads_figures_gets_figures_whatever_else_it_takes() {
-        use Form::{OpenMetrics, Prometheus};
+        use Representation::{OpenMetrics, Prometheus};
         const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
         for (accept, form) in [
             // Prometheus 1, 2.5, 2.37, 2.49 with native histograms, 3, and 3 told to take one format only.
@@ -357,9 +361,9 @@ mod tests {
 
     #[test]
     fn errors_reach_a_client_that_accepts_only_problem_details() {
-        assert_eq!(asked("/instances", Some("application/problem+json")).for_errors(), Form::Json);
-        assert_eq!(asked("/instances", Some("text/event-stream")).for_errors(), Form::Json);
-        assert_eq!(asked("/instances", None).for_errors(), Form::Html);
+        assert_eq!(asked("/instances", Some("application/problem+json")).for_errors(), Representation::Json);
+        assert_eq!(asked("/instances", Some("text/event-stream")).for_errors(), Representation::Json);
+        assert_eq!(asked("/instances", None).for_errors(), Representation::Html);
     }
 
     #[test]
@@ -369,7 +373,7 @@ mod tests {
             for (name, value) in pairs {
                 headers.insert(*name, value.parse().unwrap());
             }
-            Asked::read("/instances", &headers)
+            RequestedFormat::read("/instances", &headers)
         };
         assert!(with(&[("HX-Request", "true")]).fragment);
         assert_eq!(with(&[("HX-Request", "true"), ("HX-Target", "div#status")]).target.as_deref(), Some("status"));

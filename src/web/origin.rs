@@ -1,7 +1,7 @@
 //! Who may change things: the page itself and programs on this machine, not another site's page in the user's browser.
 //!
 //! Two checks, before anything else: a `Host` that is not ours is refused (DNS rebinding), and a change asked for by another site is
-//! refused (`Sec-Fetch-Site`, then `Origin` against `Host`).
+//! refused (`Sec-Fetch-Site`, then `ClientOrigin` against `Host`).
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
@@ -11,18 +11,18 @@ use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::problem::Problem;
+use super::problem::ProblemResponse;
 
 /// The names the manager answers to.
 #[derive(Clone, Debug, Default)]
-pub struct Hosts {
+pub struct AllowedHosts {
     /// Any address in place of a name is ours, not only loopback: it listens to other machines. Rebinding needs a name.
     pub any_address: bool,
     /// Names, in lower case, besides `localhost` and those below it.
     pub names: Vec<String>,
 }
 
-impl Hosts {
+impl AllowedHosts {
     /// Those of a manager that listens at `at`: the given ones and, if other machines can reach it, the machine's `own` name, plain and as the
     /// local network knows it (RFC 6762).
     #[must_use]
@@ -79,14 +79,14 @@ impl HostName {
 }
 
 /// Middleware: refuses requests with a foreign `Host` and changes from a foreign site.
-pub async fn same_site_only(hosts: Arc<Hosts>, request: Request, next: Next) -> Response {
+pub async fn same_site_only(hosts: Arc<AllowedHosts>, request: Request, next: Next) -> Response {
     match check(&hosts, request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn check(hosts: &AllowedHosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ProblemResponse> {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
     // One that is no text is none of ours.
     let host = match headers.get(HOST) {
@@ -95,10 +95,10 @@ fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Resu
     };
     // RFC 9112 §3.2: a server must answer 400 to a request with more than one.
     if headers.get_all(HOST).iter().count() > 1 {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "The request names more than one host."));
+        return Err(ProblemResponse::new(StatusCode::BAD_REQUEST, "The request names more than one host."));
     }
     if !hosts.is_ours(host) || uri.authority().is_some_and(|authority| !hosts.is_ours(authority.as_str())) {
-        return Err(Problem::new(
+        return Err(ProblemResponse::new(
             StatusCode::MISDIRECTED_REQUEST,
             "jd-manager does not answer to that host name. Use the machine's address (http://127.0.0.1 on the machine itself), or name the host \
              in the setting allow_hosts.",
@@ -116,7 +116,7 @@ fn check(hosts: &Hosts, method: &Method, uri: &Uri, headers: &HeaderMap) -> Resu
     if same {
         Ok(())
     } else {
-        Err(Problem::new(
+        Err(ProblemResponse::new(
             StatusCode::FORBIDDEN,
             "Another site asked for this change. Changes are taken from jd-manager's own pages only.",
         ))
@@ -132,12 +132,12 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        check(&Hosts::default(), method, &Uri::from_static("/x"), &headers).map_err(|p| p.status())
+        check(&AllowedHosts::default(), method, &Uri::from_static("/x"), &headers).map_err(|p| p.status())
     }
 
     #[test]
     fn one_that_others_can_reach_answers_to_addresses_and_its_own_names() {
-        let hosts = Hosts::of("0.0.0.0:3000".parse().unwrap(), "Farm", &["miner.example.org".into()]);
+        let hosts = AllowedHosts::of("0.0.0.0:3000".parse().unwrap(), "Farm", &["miner.example.org".into()]);
         for good in ["192.168.1.2:3000", "[fe80::1]", "localhost", "Miner.example.org.:3000", "farm:80", "FARM.LOCAL"] {
             assert!(hosts.is_ours(good), "{good}");
         }
@@ -146,9 +146,9 @@ mod tests {
         {
             assert!(!hosts.is_ours(bad), "{bad}");
         }
-        let hosts = Hosts::of("127.0.0.1:3000".parse().unwrap(), "farm", &["miner.example.org".into()]);
+        let hosts = AllowedHosts::of("127.0.0.1:3000".parse().unwrap(), "farm", &["miner.example.org".into()]);
         assert!(hosts.is_ours("miner.example.org") && !hosts.is_ours("192.168.1.2") && !hosts.is_ours("farm"));
-        assert!(!Hosts::of("0.0.0.0:1".parse().unwrap(), "", &[]).is_ours(".local"));
+        assert!(!AllowedHosts::of("0.0.0.0:1".parse().unwrap(), "", &[]).is_ours(".local"));
     }
 
     #[test]
@@ -219,7 +219,11 @@ mod tests {
             "127.0.0.1:80@evil.example",
         ] {
             assert_eq!(HostName::parse(bad), None, "{bad:?}");
-            assert!(!Hosts::default().is_ours(bad) && !Hosts { any_address: true, ..Hosts::default() }.is_ours(bad), "{bad:?}");
+            assert!(
+                !AllowedHosts::default().is_ours(bad)
+                    && !AllowedHosts { any_address: true, ..AllowedHosts::default() }.is_ours(bad),
+                "{bad:?}"
+            );
         }
     }
 
@@ -230,7 +234,7 @@ mod tests {
             if let Some(host) = host {
                 headers.insert(HOST, host.parse().unwrap());
             }
-            check(&Hosts::default(), &Method::GET, &Uri::from_static(uri), &headers).map_err(|p| p.status())
+            check(&AllowedHosts::default(), &Method::GET, &Uri::from_static(uri), &headers).map_err(|p| p.status())
         };
         for (uri, host, is_ours) in [
             ("http://localhost:3000/x", Some("localhost:3000"), true),

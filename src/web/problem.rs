@@ -1,4 +1,4 @@
-//! An error on its way to whoever asked. Handlers and middleware return a [`Problem`]; it travels in the response's extensions, and
+//! An error on its way to whoever asked. Handlers and middleware return a [`ProblemResponse`]; it travels in the response's extensions, and
 //! [`error_pages`](super::error_pages) writes it out in the form that was asked for. The cause of a 500 goes to the log once and to nobody
 //! else.
 
@@ -10,14 +10,14 @@ use serde_json::{Map, Value};
 use crate::base::error::{Error, FieldError};
 
 /// What a handler returns.
-pub type Reply = Result<Response, Problem>;
+pub type Reply = Result<Response, ProblemResponse>;
 
 /// An error on its way to the client. Boxed, since every handler's result carries room for one.
 #[derive(Clone, Debug)]
-pub struct Problem(pub(super) Box<Parts>);
+pub struct ProblemResponse(pub(super) Box<ProblemParts>);
 
 #[derive(Clone, Debug)]
-pub(super) struct Parts {
+pub(super) struct ProblemParts {
     pub(super) status: StatusCode,
     pub(super) detail: String,
     pub(super) errors: Vec<FieldError>,
@@ -25,10 +25,10 @@ pub(super) struct Parts {
     pub(super) members: Map<String, Value>,
 }
 
-impl Problem {
+impl ProblemResponse {
     /// A problem with a status and a sentence that says what happened and what to do.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts {
+        Self(Box::new(ProblemParts {
             status,
             detail: detail.into(),
             errors: Vec::new(),
@@ -80,7 +80,7 @@ impl Problem {
     }
 }
 
-impl From<Error> for Problem {
+impl From<Error> for ProblemResponse {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, sentence(&error.to_string())),
@@ -118,7 +118,7 @@ fn sentence(text: &str) -> String {
     format!("{first}{}{end}", letters.as_str())
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let mut response = self.0.status.into_response();
         response.extensions_mut().insert(self);

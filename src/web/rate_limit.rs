@@ -11,42 +11,42 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::caller::Peer;
-use super::problem::Problem;
+use super::caller::PeerAddress;
+use super::problem::ProblemResponse;
 
 /// After a rest an address may ask for so many seconds' worth at once: a page with all that belongs to it is a dozen requests.
 const BURST: u32 = 5;
 /// Those who rest are forgotten every so many requests.
 const SWEEP: u64 = 1024;
 
-type Addresses = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+type Addresses = governor::RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
 /// The count of everybody's requests; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Pace(Option<Arc<Counts>>);
+pub struct RateLimiter(Option<Arc<RequestCounts>>);
 
 #[derive(Debug)]
-struct Counts {
+struct RequestCounts {
     addresses: Addresses,
     asked: AtomicU64,
     rate: NonZeroU32,
 }
 
-impl Pace {
+impl RateLimiter {
     /// `rate` requests a second of one address, for long; 0: nobody is held back.
     #[must_use]
     pub fn of(rate: u32) -> Self {
         Self(NonZeroU32::new(rate).map(|rate| {
             let burst = NonZeroU32::new(rate.get().saturating_mul(BURST)).unwrap_or(rate);
             let quota = Quota::per_second(rate).allow_burst(burst);
-            let addresses = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
-            Arc::new(Counts { addresses, asked: AtomicU64::new(0), rate })
+            let addresses = governor::RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
+            Arc::new(RequestCounts { addresses, asked: AtomicU64::new(0), rate })
         }))
     }
 
@@ -54,12 +54,12 @@ impl Pace {
     ///
     /// # Errors
     /// 429 with `Retry-After`: there were too many.
-    pub fn count(&self, peer: Peer) -> Result<(), Problem> {
+    pub fn count(&self, peer: PeerAddress) -> Result<(), ProblemResponse> {
         let (Some(counts), Some(address)) = (&self.0, peer.address.filter(|address| !address.to_canonical().is_loopback()))
         else {
             return Ok(());
         };
-        let address = Peer::household(address);
+        let address = PeerAddress::client_network(address);
         if counts.asked.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
             counts.addresses.retain_recent();
             counts.addresses.shrink_to_fit();
@@ -70,14 +70,14 @@ impl Pace {
                 "{address} asks more often than {} times a second. Try again in {wait} s. An event stream tells of changes without being asked.",
                 counts.rate
             );
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, HeaderValue::from(wait))
+            ProblemResponse::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, HeaderValue::from(wait))
         })
     }
 }
 
 /// Middleware: turns away whoever asks too fast.
-pub async fn hold_back(pace: Pace, request: Request, next: Next) -> Response {
-    match pace.count(Peer::of(request.extensions())) {
+pub async fn limit(pace: RateLimiter, request: Request, next: Next) -> Response {
+    match pace.count(PeerAddress::of(request.extensions())) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -87,17 +87,17 @@ pub async fn hold_back(pace: Pace, request: Request, next: Next) -> Response {
 mod tests {
     use super::*;
 
-    fn from(address: &str) -> Peer {
-        Peer { address: Some(address.parse().unwrap()), ..Peer::default() }
+    fn from(address: &str) -> PeerAddress {
+        PeerAddress { address: Some(address.parse().unwrap()), ..PeerAddress::default() }
     }
 
-    fn passed(pace: &Pace, address: &str, times: usize) -> usize {
+    fn passed(pace: &RateLimiter, address: &str, times: usize) -> usize {
         (0..times).filter(|_| pace.count(from(address)).is_ok()).count()
     }
 
     #[test]
     fn each_address_has_a_burst_of_its_own() {
-        let pace = Pace::of(1);
+        let pace = RateLimiter::of(1);
         assert_eq!(passed(&pace, "192.0.2.7", 50), 5);
         assert_eq!(passed(&pace, "::ffff:192.0.2.7", 5), 0, "the same in another form");
         assert_eq!(passed(&pace, "192.0.2.8", 50), 5);
@@ -109,19 +109,19 @@ mod tests {
 
     #[test]
     fn this_machine_is_not_held_back_and_nobody_is_where_that_is_wished() {
-        let pace = Pace::of(1);
+        let pace = RateLimiter::of(1);
         for address in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(passed(&pace, address, 50), 50, "{address}");
         }
-        assert!((0..50).all(|_| pace.count(Peer { socket: true, ..Peer::default() }).is_ok()));
-        assert_eq!(passed(&Pace::of(0), "192.0.2.7", 50), 50);
+        assert!((0..50).all(|_| pace.count(PeerAddress { socket: true, ..PeerAddress::default() }).is_ok()));
+        assert_eq!(passed(&RateLimiter::of(0), "192.0.2.7", 50), 50);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let pace = Pace::of(u32::MAX);
+        let pace = RateLimiter::of(u32::MAX);
         for n in 0..20_000_u32 {
-            assert!(pace.count(Peer { address: Some(IpAddr::V4(n.into())), ..Peer::default() }).is_ok());
+            assert!(pace.count(PeerAddress { address: Some(IpAddr::V4(n.into())), ..PeerAddress::default() }).is_ok());
         }
         let counts = pace.0.unwrap();
         assert!(counts.addresses.len() <= 1024, "{}", counts.addresses.len());

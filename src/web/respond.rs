@@ -11,13 +11,13 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 use super::caller::{Caller, Role};
-use super::negotiation::{Form, Offer, Want};
-use super::problem::{Problem, Reply};
+use super::negotiation::{Offers, Representation, RequestContext};
+use super::problem::{ProblemResponse, Reply};
 use crate::base::error::Error;
 
 /// What the frame around every page needs to know; the same for all pages of one running manager.
 #[derive(Clone, Debug, Default)]
-pub struct Frame {
+pub struct PageFrame {
     /// Everything shown is simulated (`jd-manager demo`): said on every page.
     pub simulated: bool,
     /// The manager's own version.
@@ -28,7 +28,7 @@ pub struct Frame {
     pub has_session: bool,
 }
 
-impl Frame {
+impl PageFrame {
     /// Whether the one who looks may do what needs this role: what they may not is not offered.
     #[must_use]
     pub fn may(&self, needed: Role) -> bool {
@@ -62,7 +62,7 @@ impl Frame {
 
 /// Marks an error response whose body a handler has already written in the form that was asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Written;
+pub struct FormattedError;
 
 /// Renders a template for a browser. The only way out for HTML: whatever text of others is in it, characters that hide something are shown.
 ///
@@ -77,17 +77,17 @@ pub fn html(template: &impl askama::Template) -> askama::Result<String> {
 }
 
 /// A page: a template and, serialised, the JSON of the same resource.
-pub trait View: askama::Template + Serialize {
+pub trait PageView: askama::Template + Serialize {
     /// The named block alone (an htmx target's id); `None` when the page has no such block.
     fn block(&self, name: &str) -> Option<askama::Result<String>>;
 }
 
-/// Implements [`View`] for a page struct: which block answers for which target id. `main` is the whole of the page's content
+/// Implements [`PageView`] for a page struct: which block answers for which target id. `main` is the whole of the page's content
 /// and answers for every other id.
 #[macro_export]
 macro_rules! view {
     ($page:ty { $($id:literal => $block:ident),+ $(,)? }) => {
-        impl $crate::web::View for $page {
+        impl $crate::web::PageView for $page {
             fn block(&self, name: &str) -> Option<askama::Result<String>> {
                 match name {
                     $($id => Some($crate::web::html(&self.$block())),)+
@@ -118,12 +118,12 @@ pub fn count_fitting_in<T>(mut room: usize, entries: &[T], size: impl Fn(&T) -> 
     entries.iter().take_while(fits).count().max(1)
 }
 
-impl<O: Offer> Want<O> {
+impl<O: Offers> RequestContext<O> {
     /// The page in the form that was asked for.
     ///
     /// # Errors
     /// A template that fails to render is a fault of ours.
-    pub fn respond(&self, view: &impl View) -> Reply {
+    pub fn respond(&self, view: &impl PageView) -> Reply {
         self.respond_with(StatusCode::OK, view)
     }
 
@@ -132,7 +132,7 @@ impl<O: Offer> Want<O> {
     ///
     /// # Errors
     /// A template that fails to render is a fault of ours.
-    pub async fn respond_blocking(self, view: impl View + Send + 'static) -> Reply
+    pub async fn respond_blocking(self, view: impl PageView + Send + 'static) -> Reply
     where
         O: Send + 'static,
     {
@@ -143,9 +143,9 @@ impl<O: Offer> Want<O> {
     ///
     /// # Errors
     /// A template that fails to render is a fault of ours.
-    pub fn respond_with(&self, status: StatusCode, view: &impl View) -> Reply {
+    pub fn respond_with(&self, status: StatusCode, view: &impl PageView) -> Reply {
         let mut response = match self.form {
-            Form::Html => {
+            Representation::Html => {
                 let page = if self.asked.fragment {
                     let target = self.asked.target.as_deref().unwrap_or("main");
                     view.block(target).or_else(|| view.block("main")).unwrap_or_else(|| html(view))
@@ -154,19 +154,22 @@ impl<O: Offer> Want<O> {
                 };
                 Html(page.map_err(Error::internal)?).into_response()
             }
-            Form::Json | Form::EventStream | Form::Text | Form::Csv | Form::OpenMetrics | Form::Prometheus => {
-                Json(view).into_response()
-            }
+            Representation::Json
+            | Representation::EventStream
+            | Representation::Text
+            | Representation::Csv
+            | Representation::OpenMetrics
+            | Representation::Prometheus => Json(view).into_response(),
         };
         *response.status_mut() = status;
-        response.extensions_mut().insert(Written);
+        response.extensions_mut().insert(FormattedError);
         Ok(response)
     }
 }
 
 /// A change that was made: what programs are told and where people are sent.
 #[derive(Debug)]
-pub struct Done<J> {
+pub struct ChangeResponse<J> {
     /// The JSON, e.g. `{success: true, …}`.
     pub json: J,
     /// The URL of a thing that was made: 201 and `Location` for programs.
@@ -175,19 +178,19 @@ pub struct Done<J> {
     pub next: String,
 }
 
-impl<J: Serialize> Done<J> {
+impl<J: Serialize> ChangeResponse<J> {
     /// For programs the JSON (201 with `Location` for something made, else 200), for a plain form a 303 to the next page, for htmx
     /// the order to go there.
     ///
     /// # Errors
     /// None in practice; the type is that of a handler.
-    pub fn respond<O: Offer>(self, want: &Want<O>) -> Reply {
+    pub fn respond<O: Offers>(self, want: &RequestContext<O>) -> Reply {
         Ok(match (want.form, self.created) {
-            (Form::Html, _) if want.asked.fragment => {
+            (Representation::Html, _) if want.asked.fragment => {
                 let to = HeaderValue::try_from(self.next).map_err(Error::internal)?;
                 ([(HeaderName::from_static("hx-redirect"), to)], StatusCode::OK).into_response()
             }
-            (Form::Html, _) => Redirect::to(&self.next).into_response(),
+            (Representation::Html, _) => Redirect::to(&self.next).into_response(),
             (_, Some(at)) => {
                 // Below `/api` the new thing's address is below `/api` as well.
                 let at = if want.asked.api { format!("/api{at}") } else { at };
@@ -201,13 +204,13 @@ impl<J: Serialize> Done<J> {
 /// What a program is told of a change that has nothing else to say.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "Done")]
-pub struct Told {
+pub struct MessageResponse {
     success: bool,
     /// What was done, for people.
     message: String,
 }
 
-impl Told {
+impl MessageResponse {
     /// It was done.
     pub fn new(message: impl Into<String>) -> Self {
         Self { success: true, message: message.into() }
@@ -240,7 +243,7 @@ pub fn next_page(given: Option<&str>, otherwise: &str) -> String {
     }
 }
 
-impl From<askama::Error> for Problem {
+impl From<askama::Error> for ProblemResponse {
     fn from(error: askama::Error) -> Self {
         Error::internal(error).into()
     }

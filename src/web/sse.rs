@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The `Last-Event-ID` a browser or program sends when it comes back, as a position.
+/// The `BackupOutcomes-Event-ID` a browser or program sends when it comes back, as a position.
 #[must_use]
 pub fn last_event_id(headers: &axum::http::HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.trim().parse().ok()

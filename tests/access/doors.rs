@@ -116,7 +116,7 @@ fn the_lists_name_routes_that_there_are() {
 fn the_house_has_a_line_for_every_change_and_none_for_what_is_not_there() {
     let all = all();
     let lines: BTreeSet<(String, String)> =
-        jd_manager::server::permissions::doors().map(|(method, path)| (method.to_lowercase(), path.to_owned())).collect();
+        jd_manager::server::permissions::permissions().map(|(method, path)| (method.to_lowercase(), path.to_owned())).collect();
     for door in &lines {
         assert!(all.contains(door), "there is no {door:?}");
     }

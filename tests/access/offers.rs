@@ -3,8 +3,8 @@
 use crate::harness::routes;
 use crate::{Visitor, ada, user, with_admin};
 use axum::http::Method;
-use jd_manager::domain::access::Who;
-use jd_manager::server::permissions::door;
+use jd_manager::domain::access::RequiredRole;
+use jd_manager::server::permissions::permission;
 use jd_manager::web::Role;
 use serde_json::json;
 
@@ -82,9 +82,9 @@ async fn forms_are_shown_to_those_who_may_send_them_and_to_nobody_else() {
             assert_eq!(page.count("link[href*='roles']"), 1, "{path}");
             for (action, is_hidden) in page.posts(&hidden()) {
                 let action = if action.is_empty() { path.clone() } else { action };
-                let may = match door(&Method::POST, Some(&pattern(&action))).who {
-                    Who::Anybody => true,
-                    Who::From(needed) => *role >= needed,
+                let may = match permission(&Method::POST, Some(&pattern(&action))).who {
+                    RequiredRole::Anybody => true,
+                    RequiredRole::From(needed) => *role >= needed,
                 };
                 if may == is_hidden {
                     wrong.push(format!("{role} at {path}: {action} is {}", if is_hidden { "hidden" } else { "shown" }));

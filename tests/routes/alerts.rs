@@ -4,10 +4,10 @@ use super::harness::answer::Answer;
 use super::harness::{Manager, until};
 use super::{NOBODY, bare, form, send, swap};
 use jd_manager::base::clock::{SystemClock, Timestamp};
-use jd_manager::domain::alerts::{Alerts, Observation};
+use jd_manager::domain::alerts::{Alerts, InstanceObservation};
 use jd_manager::infra::db::Db;
-use jd_manager::infra::notify::Sender;
-use jd_manager::keeper::machine::State;
+use jd_manager::infra::notify::NotifySender;
+use jd_manager::keeper::machine::InstanceState;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -338,15 +338,15 @@ async fn an_instance_is_silenced_for_a_while() {
 async fn seen_down(manager: &Manager, id: &str) {
     let db = Db::open(&manager.data_dir()).unwrap();
     let vault = jd_manager::server::app::open_vault(&manager.data_dir(), &db).await.unwrap();
-    let alerts = Alerts::new(db, vault, Sender::new(), SystemClock);
+    let alerts = Alerts::new(db, vault, NotifySender::new(), SystemClock);
     for seconds in [70, 30, 0] {
-        let seen = Observation {
+        let seen = InstanceObservation {
             instance: id.parse().unwrap(),
             name: "barn".into(),
             at: Timestamp(Timestamp::now().0 - seconds * 1000),
             is_wanted: true,
             is_at_rest: false,
-            state: State::Failed,
+            state: InstanceState::Failed,
             checks: Vec::new(),
             figures: BTreeMap::new(),
             blocks: 0,

@@ -2,25 +2,25 @@
 
 use serde::Deserialize;
 
-use super::error::Trouble;
-use super::manager::Manager;
-use super::output::Paper;
-use super::table::{Cell, Column, Table};
+use super::error::CommandError;
+use super::manager::RemoteManager;
+use super::output::TerminalOutput;
+use super::table::{OutputTable, TableCell, TableColumn};
 use super::text::in_line;
 use super::time::{age, when};
 
 /// The answer to `GET /alerts`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Alerts {
-    standing: Vec<Standing>,
-    silences: Vec<Silence>,
+struct ApiAlerts {
+    standing: Vec<ApiActiveAlert>,
+    silences: Vec<ApiSilence>,
     channels: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Standing {
+struct ApiActiveAlert {
     rule: String,
     instance: String,
     since: Option<String>,
@@ -29,33 +29,33 @@ struct Standing {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Silence {
+struct ApiSilence {
     instance: String,
     until: Option<String>,
 }
 
 /// Writes what holds now.
-pub(super) async fn run(manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+pub(super) async fn run(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let answer = manager.get("/api/alerts").await?;
     if paper.json {
         return paper.answer(&answer.text);
     }
-    let alerts: Alerts = answer.read()?;
+    let alerts: ApiAlerts = answer.read()?;
     if alerts.standing.is_empty() {
         paper.line("Nothing is to be told of.")?;
     } else {
-        let mut table = Table::new(&[
-            Column::new("INSTANCE").wrapped(),
-            Column::new("RULE").wrapped(),
-            Column::new("FOR").right(),
-            Column::new("TOLD").goes(1).right(),
+        let mut table = OutputTable::new(&[
+            TableColumn::new("INSTANCE").wrapped(),
+            TableColumn::new("RULE").wrapped(),
+            TableColumn::new("FOR").right(),
+            TableColumn::new("TOLD").goes(1).right(),
         ]);
         for one in &alerts.standing {
             table.row(vec![
-                Cell::new(&one.instance),
-                Cell::new(&one.rule),
-                Cell::or_dash(age(one.since.as_deref())),
-                Cell::new(age(one.told.as_deref()).map_or_else(|| "not yet".into(), |age| format!("{age} ago"))),
+                TableCell::new(&one.instance),
+                TableCell::new(&one.rule),
+                TableCell::or_dash(age(one.since.as_deref())),
+                TableCell::new(age(one.told.as_deref()).map_or_else(|| "not yet".into(), |age| format!("{age} ago"))),
             ]);
         }
         table.write(paper)?;

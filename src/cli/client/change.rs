@@ -4,29 +4,29 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::Trouble;
-use super::manager::Manager;
-use super::output::Paper;
+use super::error::CommandError;
+use super::manager::RemoteManager;
+use super::output::TerminalOutput;
 use super::text::in_line;
 
 /// The answer to a change.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Changed {
+struct ApiChangeResponse {
     message: String,
 }
 
 /// Asks for a change and says what the manager says of it.
 pub(super) async fn change(
-    manager: &Manager,
-    paper: &mut Paper,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
     method: Method,
     path: &str,
     body: Option<&Value>,
-) -> Result<(), Trouble> {
+) -> Result<(), CommandError> {
     let answer = manager.send(method, path, body).await?;
     if paper.json {
         return paper.answer(&answer.text);
     }
-    paper.line(&in_line(&answer.read::<Changed>()?.message))
+    paper.line(&in_line(&answer.read::<ApiChangeResponse>()?.message))
 }

@@ -4,12 +4,12 @@ use clap::Subcommand;
 use std::process::ExitCode;
 
 use super::configs::ConfigsCommand;
-use super::error::Trouble;
+use super::error::CommandError;
 use super::health::HealthArgs;
 use super::instances::InstancesCommand;
 use super::logs::LogsArgs;
-use super::output::Paper;
-use super::target::Way;
+use super::output::TerminalOutput;
+use super::target::TargetArgs;
 use super::updates::UpdatesCommand;
 use super::{alerts, configs, health, instances, logs, updates};
 
@@ -18,7 +18,7 @@ const CODES: &str = "Exit codes: 0 done; 1 not done, or one of several failed; 2
 
 /// Subcommands that speak to a running manager.
 #[derive(Debug, Subcommand)]
-pub enum Daily {
+pub enum ClientCommand {
     /// List, show, start, stop, make and delete instances.
     #[command(after_help = format!("{CODES}\n\nExamples:
   jd-manager instances
@@ -31,7 +31,7 @@ pub enum Daily {
         command: Option<InstancesCommand>,
         /// Which manager.
         #[command(flatten)]
-        way: Way,
+        way: TargetArgs,
     },
     /// List, show, check, import, export and delete saved configurations.
     #[command(after_help = format!("{CODES}\n\nExamples:
@@ -43,7 +43,7 @@ pub enum Daily {
         command: Option<ConfigsCommand>,
         /// Which manager.
         #[command(flatten)]
-        way: Way,
+        way: TargetArgs,
     },
     /// Tell how instances are, what is wrong with them and what to do.
     #[command(
@@ -61,7 +61,7 @@ Examples:
         args: HealthArgs,
         /// Which manager.
         #[command(flatten)]
-        way: Way,
+        way: TargetArgs,
     },
     /// Show the log of an instance, or follow it.
     #[command(after_help = format!("{CODES}\nWith --json: a record a line, each as the API tells it.\n\nExamples:
@@ -73,7 +73,7 @@ Examples:
         args: LogsArgs,
         /// Which manager.
         #[command(flatten)]
-        way: Way,
+        way: TargetArgs,
     },
     /// Show which clients are installed, look for newer ones, install them and switch to them.
     #[command(after_help = format!("{CODES}\nCtrl-C ends the waiting, not the work: jd-manager updates cancel does that.\n\nExamples:
@@ -86,7 +86,7 @@ Examples:
         command: Option<UpdatesCommand>,
         /// Which manager.
         #[command(flatten)]
-        way: Way,
+        way: TargetArgs,
     },
     /// Tell what holds now by the rules of alerts.
     #[command(after_help = format!("{CODES}\n\nExample:
@@ -94,12 +94,12 @@ Examples:
     Alerts {
         /// Which manager.
         #[command(flatten)]
-        way: Way,
+        way: TargetArgs,
     },
 }
 
-impl Daily {
-    const fn way(&self) -> &Way {
+impl ClientCommand {
+    const fn way(&self) -> &TargetArgs {
         match self {
             Self::Instances { way, .. }
             | Self::Configs { way, .. }
@@ -113,24 +113,24 @@ impl Daily {
 
 /// Does what a subcommand says.
 #[must_use]
-pub fn run(daily: Daily) -> ExitCode {
+pub fn run(daily: ClientCommand) -> ExitCode {
     let way = daily.way().clone();
     let json = way.json;
     // One conversation needs no threads.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return Trouble::Failed(format!("no runtime: {e}")).say(json),
+        Err(e) => return CommandError::Failed(format!("no runtime: {e}")).message(json),
     };
     let work = async {
         let manager = way.manager()?;
-        let mut paper = Paper::new(json);
+        let mut paper = TerminalOutput::new(json);
         let done = match daily {
-            Daily::Instances { command, .. } => instances::run(command, &manager, &mut paper).await,
-            Daily::Configs { command, .. } => configs::run(command, &manager, &mut paper).await,
-            Daily::Health { args, .. } => health::run(args, &manager, &mut paper).await,
-            Daily::Logs { args, .. } => logs::run(&args, &manager, &mut paper).await,
-            Daily::Updates { command, .. } => updates::run(command, &manager, &mut paper).await,
-            Daily::Alerts { .. } => alerts::run(&manager, &mut paper).await,
+            ClientCommand::Instances { command, .. } => instances::run(command, &manager, &mut paper).await,
+            ClientCommand::Configs { command, .. } => configs::run(command, &manager, &mut paper).await,
+            ClientCommand::Health { args, .. } => health::run(args, &manager, &mut paper).await,
+            ClientCommand::Logs { args, .. } => logs::run(&args, &manager, &mut paper).await,
+            ClientCommand::Updates { command, .. } => updates::run(command, &manager, &mut paper).await,
+            ClientCommand::Alerts { .. } => alerts::run(&manager, &mut paper).await,
         };
         // What was written before something went wrong is to be seen.
         let flushed = paper.flush();
@@ -138,6 +138,6 @@ pub fn run(daily: Daily) -> ExitCode {
     };
     match runtime.block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(trouble) => trouble.say(json),
+        Err(trouble) => trouble.message(json),
     }
 }

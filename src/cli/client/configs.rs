@@ -10,12 +10,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::change::change;
-use super::confirm::Doomed;
-use super::error::{FAILED, Remark, Trouble, complain};
-use super::manager::Manager;
-use super::naming::{Named, find};
-use super::output::Paper;
-use super::table::{Cell, Column, Table};
+use super::confirm::DeletionTarget;
+use super::error::{ApiFieldRemark, CommandError, FAILED, complain};
+use super::manager::RemoteManager;
+use super::naming::{NamedResource, find};
+use super::output::TerminalOutput;
+use super::table::{OutputTable, TableCell, TableColumn};
 use super::text::{in_line, plain};
 use super::time::age;
 
@@ -71,40 +71,40 @@ pub enum ConfigsCommand {
     },
     /// Delete saved configurations with all their revisions.
     #[command(visible_alias = "rm")]
-    Delete(Doomed),
+    Delete(DeletionTarget),
 }
 
 /// The answer to `GET /saved-configs`, each configuration as it came.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct List {
+struct ApiConfigList {
     configurations: Vec<Box<RawValue>>,
     total: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Config {
+struct ApiConfig {
     id: String,
     name: String,
     config_json: String,
     is_active: bool,
     revision: u64,
     updated_at: Option<String>,
-    used_by: Vec<Named>,
+    used_by: Vec<NamedResource>,
 }
 
 /// Of a configuration what a list shows.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Values {
+struct ApiConfigValues {
     mode: Option<String>,
     listening_address: Option<String>,
     authority_public_key: Option<String>,
 }
 
-impl Config {
-    fn values(&self) -> Values {
+impl ApiConfig {
+    fn values(&self) -> ApiConfigValues {
         serde_json::from_str(&self.config_json).unwrap_or_default()
     }
 }
@@ -112,18 +112,18 @@ impl Config {
 /// What there is to say of a file or a configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Remarks {
+struct ApiFindings {
     message: String,
     toml: Option<String>,
     valid: Option<bool>,
     accepted: Option<bool>,
     advice: Option<String>,
-    errors: Vec<Remark>,
-    warnings: Vec<Remark>,
-    hints: Vec<Remark>,
+    errors: Vec<ApiFieldRemark>,
+    warnings: Vec<ApiFieldRemark>,
+    hints: Vec<ApiFieldRemark>,
 }
 
-impl Remarks {
+impl ApiFindings {
     /// Errors and warnings beside the output, one a line.
     fn complain(&self) {
         for (kind, remarks) in [("error", &self.errors), ("warning", &self.warnings)] {
@@ -134,7 +134,7 @@ impl Remarks {
     }
 }
 
-impl Remark {
+impl ApiFieldRemark {
     fn line(&self, kind: &str) -> String {
         let key =
             in_line(self.pointer.strip_prefix("/config").unwrap_or(&self.pointer)).trim_start_matches('/').replace('/', ".");
@@ -147,7 +147,7 @@ impl Remark {
 }
 
 /// All of them, or those with a text: as they came, and as they are read. Long ones come in several parts.
-async fn list(manager: &Manager, search: Option<&str>) -> Result<Vec<(Box<RawValue>, Config)>, Trouble> {
+async fn list(manager: &RemoteManager, search: Option<&str>) -> Result<Vec<(Box<RawValue>, ApiConfig)>, CommandError> {
     let mut all = Vec::new();
     loop {
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -155,11 +155,11 @@ async fn list(manager: &Manager, search: Option<&str>) -> Result<Vec<(Box<RawVal
         if let Some(text) = search {
             query.append_pair("q", text);
         }
-        let list: List = manager.get(&format!("/api/saved-configs?{}", query.finish())).await?.read()?;
+        let list: ApiConfigList = manager.get(&format!("/api/saved-configs?{}", query.finish())).await?.read()?;
         let has_more = !list.configurations.is_empty() && all.len() + list.configurations.len() < list.total;
         for raw in list.configurations {
             let read = serde_json::from_str(raw.get())
-                .map_err(|e| Trouble::Failed(format!("a configuration cannot be understood: {e}")))?;
+                .map_err(|e| CommandError::Failed(format!("a configuration cannot be understood: {e}")))?;
             all.push((raw, read));
         }
         if !has_more {
@@ -168,22 +168,26 @@ async fn list(manager: &Manager, search: Option<&str>) -> Result<Vec<(Box<RawVal
     }
 }
 
-async fn names(manager: &Manager) -> Result<Vec<Named>, Trouble> {
+async fn names(manager: &RemoteManager) -> Result<Vec<NamedResource>, CommandError> {
     let all = list(manager, None).await?;
-    Ok(all.into_iter().map(|(_, one)| Named { id: one.id, name: one.name }).collect())
+    Ok(all.into_iter().map(|(_, one)| NamedResource { id: one.id, name: one.name }).collect())
 }
 
-fn find_in<'a>(all: &'a [Named], wanted: &str) -> Result<&'a Named, Trouble> {
+fn find_in<'a>(all: &'a [NamedResource], wanted: &str) -> Result<&'a NamedResource, CommandError> {
     find(all, wanted, "configuration", "jd-manager configs")
 }
 
 /// The saved configuration that is meant.
-pub(super) async fn named(manager: &Manager, wanted: &str) -> Result<Named, Trouble> {
+pub(super) async fn named(manager: &RemoteManager, wanted: &str) -> Result<NamedResource, CommandError> {
     find_in(&names(manager).await?, wanted).cloned()
 }
 
 /// Does what a subcommand says.
-pub(super) async fn run(command: Option<ConfigsCommand>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+pub(super) async fn run(
+    command: Option<ConfigsCommand>,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     match command.unwrap_or(ConfigsCommand::List { search: None }) {
         ConfigsCommand::List { search } => show_list(search.as_deref(), manager, paper).await,
         ConfigsCommand::Show { name, client_version } => show(&name, client_version.as_deref(), manager, paper).await,
@@ -209,7 +213,7 @@ pub(super) async fn run(command: Option<ConfigsCommand>, manager: &Manager, pape
             if paper.json {
                 return paper.answer(&answer.text);
             }
-            let remarks: Remarks = answer.read()?;
+            let remarks: ApiFindings = answer.read()?;
             remarks.complain();
             paper.line(&in_line(&remarks.message))
         }
@@ -217,18 +221,18 @@ pub(super) async fn run(command: Option<ConfigsCommand>, manager: &Manager, pape
         ConfigsCommand::Try { name } => {
             let one = named(manager, &name).await?;
             let answer = manager.send(Method::POST, &format!("/api/saved-configs/{}/trial", one.id), None).await?;
-            let remarks: Remarks = answer.read()?;
+            let remarks: ApiFindings = answer.read()?;
             if paper.json {
                 paper.answer(&answer.text)?;
             } else {
                 paper.line(&in_line(&remarks.message))?;
                 remarks.advice.iter().try_for_each(|advice| paper.line(&in_line(advice)))?;
             }
-            if remarks.accepted == Some(true) { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+            if remarks.accepted == Some(true) { Ok(()) } else { Err(CommandError::Told(FAILED)) }
         }
-        ConfigsCommand::Delete(Doomed { names: wanted, consent }) => {
+        ConfigsCommand::Delete(DeletionTarget { names: wanted, consent }) => {
             let all = names(manager).await?;
-            let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let meant: Vec<&NamedResource> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| format!("\"{}\"", in_line(&one.name))).collect();
             consent.to(&format!("Delete {} with all revisions?", shown.join(", ")))?;
             for one in meant {
@@ -239,7 +243,7 @@ pub(super) async fn run(command: Option<ConfigsCommand>, manager: &Manager, pape
     }
 }
 
-async fn show_list(search: Option<&str>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn show_list(search: Option<&str>, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let all = list(manager, search).await?;
     if paper.json {
         let raw: Vec<&str> = all.iter().map(|(raw, _)| raw.get()).collect();
@@ -251,13 +255,13 @@ async fn show_list(search: Option<&str>, manager: &Manager, paper: &mut Paper) -
             None => "There is no configuration yet. jd-manager configs import takes a client's file.",
         });
     }
-    let mut table = Table::new(&[
-        Column::new("NAME").wrapped(),
-        Column::new("MODE").goes(1),
-        Column::new("LISTENS AT").goes(3),
-        Column::new("REVISION").goes(4).right(),
-        Column::new("CHANGED").goes(5).right(),
-        Column::new("USED BY").goes(2).wrapped(),
+    let mut table = OutputTable::new(&[
+        TableColumn::new("NAME").wrapped(),
+        TableColumn::new("MODE").goes(1),
+        TableColumn::new("LISTENS AT").goes(3),
+        TableColumn::new("REVISION").goes(4).right(),
+        TableColumn::new("CHANGED").goes(5).right(),
+        TableColumn::new("USED BY").goes(2).wrapped(),
     ]);
     for (_, one) in &all {
         let values = one.values();
@@ -266,18 +270,23 @@ async fn show_list(search: Option<&str>, manager: &Manager, paper: &mut Paper) -
             users.push("(active)");
         }
         table.row(vec![
-            Cell::new(&one.name),
-            Cell::or_dash(values.mode.as_deref()),
-            Cell::or_dash(values.listening_address.as_deref()),
-            Cell::new(one.revision.to_string()),
-            Cell::or_dash(age(one.updated_at.as_deref()).map(|age| format!("{age} ago"))),
-            Cell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
+            TableCell::new(&one.name),
+            TableCell::or_dash(values.mode.as_deref()),
+            TableCell::or_dash(values.listening_address.as_deref()),
+            TableCell::new(one.revision.to_string()),
+            TableCell::or_dash(age(one.updated_at.as_deref()).map(|age| format!("{age} ago"))),
+            TableCell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
         ]);
     }
     table.write(paper)
 }
 
-async fn show(name: &str, version: Option<&str>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn show(
+    name: &str,
+    version: Option<&str>,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let one = named(manager, name).await?;
     let mut path = format!("/api/saved-configs/{}/toml", one.id);
     if let Some(version) = version {
@@ -285,7 +294,7 @@ async fn show(name: &str, version: Option<&str>, manager: &Manager, paper: &mut 
         path = format!("{path}?{query}");
     }
     let answer = manager.get(&path).await?;
-    let remarks: Remarks = answer.read()?;
+    let remarks: ApiFindings = answer.read()?;
     if paper.json {
         paper.answer(&answer.text)?;
     } else {
@@ -295,15 +304,15 @@ async fn show(name: &str, version: Option<&str>, manager: &Manager, paper: &mut 
         }
         remarks.complain();
         // What is doubtful whatever the version.
-        let saved: Remarks = manager.get(&format!("/api/saved-configs/{}", one.id)).await?.read()?;
+        let saved: ApiFindings = manager.get(&format!("/api/saved-configs/{}", one.id)).await?.read()?;
         saved.complain();
     }
     // That version cannot run it.
-    if remarks.toml.is_some() { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+    if remarks.toml.is_some() { Ok(()) } else { Err(CommandError::Told(FAILED)) }
 }
 
 /// What a file holds; `-` is standard input.
-fn read(file: &Path) -> Result<String, Trouble> {
+fn read(file: &Path) -> Result<String, CommandError> {
     let is_input = file.as_os_str() == "-";
     let read = if is_input {
         let mut text = String::new();
@@ -312,24 +321,24 @@ fn read(file: &Path) -> Result<String, Trouble> {
         std::fs::read_to_string(file)
     };
     let shown = if is_input { "standard input".into() } else { file.display().to_string() };
-    read.map_err(|e| Trouble::Failed(format!("{shown} cannot be read: {e}")))
+    read.map_err(|e| CommandError::Failed(format!("{shown} cannot be read: {e}")))
 }
 
 /// Writes a file that was not there before and only its owner may read: it may hold a secret key.
-fn put(file: &Path, text: &str) -> Result<(), Trouble> {
+fn put(file: &Path, text: &str) -> Result<(), CommandError> {
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     made.and_then(|mut to| to.write_all(text.as_bytes()))
-        .map_err(|e| Trouble::Failed(format!("{} cannot be written: {e}", file.display())))
+        .map_err(|e| CommandError::Failed(format!("{} cannot be written: {e}", file.display())))
 }
 
 /// What the API shows in the place of a secret key.
 const MASK: &str = "********";
 
-async fn check(file: &Path, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn check(file: &Path, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let text = read(file)?;
     let config: Value = match serde_json::from_str(&text) {
         Ok(config) => config,
-        Err(_) => toml::from_str(&text).map_err(|e| Trouble::Failed(format!("{} is no TOML: {e}", file.display())))?,
+        Err(_) => toml::from_str(&text).map_err(|e| CommandError::Failed(format!("{} is no TOML: {e}", file.display())))?,
     };
     // A file that was exported has its key here.
     let known = if config["authority_secret_key"] == MASK {
@@ -346,15 +355,15 @@ async fn check(file: &Path, manager: &Manager, paper: &mut Paper) -> Result<(), 
         }
         None => manager.send(Method::POST, "/api/config/validate", Some(&config)).await,
     };
-    let remarks: Remarks = match asked {
+    let remarks: ApiFindings = match asked {
         Ok(answer) if paper.json => {
             paper.answer(&answer.text)?;
             answer.read()?
         }
         Ok(answer) => answer.read()?,
         // Being wrong is an answer, too.
-        Err(Trouble::Refused(refusal)) if refusal.status == 422 && !paper.json => {
-            serde_json::from_str(&refusal.body).map_err(|_| Trouble::Refused(refusal))?
+        Err(CommandError::Refused(refusal)) if refusal.status == 422 && !paper.json => {
+            serde_json::from_str(&refusal.body).map_err(|_| CommandError::Refused(refusal))?
         }
         Err(trouble) => return Err(trouble),
     };
@@ -372,5 +381,5 @@ async fn check(file: &Path, manager: &Manager, paper: &mut Paper) -> Result<(), 
             paper.line(&format!("It is valid{but}."))?;
         }
     }
-    if is_valid { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+    if is_valid { Ok(()) } else { Err(CommandError::Told(FAILED)) }
 }

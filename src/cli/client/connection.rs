@@ -13,7 +13,7 @@ use crate::server::listener::{TlsFiles, reach};
 
 /// A manager that can be asked.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct ApiConnection {
     http: reqwest::Client,
     /// Without a slash at its end.
     base: String,
@@ -30,7 +30,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The largest answer that is read into memory, bytes: no manager's JSON is near that.
 const LARGEST: usize = 128 << 20;
 
-impl Connection {
+impl ApiConnection {
     /// By the Unix socket. `None` if nobody listens there.
     pub(super) fn by_socket(path: &Path) -> Result<Option<Self>, String> {
         let Ok((dir, short)) = reach(path) else { return Ok(None) };
@@ -99,7 +99,7 @@ impl Connection {
             let tls = http_client::tls_also_to(http_client::authorities(), certificates).map_err(|e| e.to_string())?;
             reqwest::Client::builder().tls_backend_preconfigured(tls)
         } else {
-            reqwest::Client::builder().tls_backend_preconfigured(http_client::nobody())
+            reqwest::Client::builder().tls_backend_preconfigured(http_client::no_trusted_roots())
         };
         let is_here = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
         // A proxy of the environment has nothing to do with this machine.

@@ -15,9 +15,9 @@ pub(super) const UNHEALTHY: u8 = 3;
 
 /// What kept a command from doing what it was told to.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum CommandError {
     /// The manager said no.
-    Refused(Box<Refusal>),
+    Refused(Box<ApiRefusal>),
     /// Anything else, in a sentence.
     Failed(String),
     /// The command line makes no sense, in a sentence.
@@ -30,7 +30,7 @@ pub(super) enum Trouble {
 
 /// A refusal of the manager: problem details, or what something in between said instead.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ApiRefusal {
     /// The HTTP status.
     pub(super) status: u16,
     /// The whole answer, as it came.
@@ -42,27 +42,27 @@ pub(super) struct Refusal {
 /// Of problem details what people are told.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Problem {
+struct ApiProblem {
     detail: Option<String>,
     /// A test message that was not taken, for one, is no problem detail.
     message: Option<String>,
-    errors: Vec<Remark>,
+    errors: Vec<ApiFieldRemark>,
 }
 
 /// Something to be said of a field: what is wrong, doubtful, or good to know.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Remark {
+pub(super) struct ApiFieldRemark {
     /// Where, as a JSON pointer.
     pub(super) pointer: String,
     /// What, in a sentence.
     pub(super) detail: String,
 }
 
-impl Refusal {
+impl ApiRefusal {
     /// All that is to be said, one thing a line.
-    pub(super) fn words(&self) -> Vec<String> {
-        let problem: Problem = serde_json::from_str(&self.body).unwrap_or_default();
+    pub(super) fn text(&self) -> Vec<String> {
+        let problem: ApiProblem = serde_json::from_str(&self.body).unwrap_or_default();
         let mut lines = match problem.detail.or(problem.message) {
             Some(detail) => vec![detail],
             None => vec![format!("the manager answered {} and did not say why", self.status)],
@@ -76,9 +76,9 @@ impl Refusal {
     }
 }
 
-impl Trouble {
+impl CommandError {
     /// Says it on standard error: to people in sentences, to programs as problem details, those of the manager unchanged.
-    pub(super) fn say(&self, as_json: bool) -> ExitCode {
+    pub(super) fn message(&self, as_json: bool) -> ExitCode {
         let (code, title) = match self {
             Self::Refused(_) | Self::Failed(_) => (FAILED, "Not done"),
             Self::Misused(_) => (MISUSED, "Misused"),
@@ -86,7 +86,7 @@ impl Trouble {
             Self::Told(code) => (*code, ""),
         };
         let lines = match self {
-            Self::Refused(refusal) => refusal.words(),
+            Self::Refused(refusal) => refusal.text(),
             Self::Failed(sentence) | Self::Misused(sentence) => vec![sentence.clone()],
             Self::Unread | Self::Told(_) => Vec::new(),
         };

@@ -5,12 +5,12 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::error::{Trouble, UNHEALTHY};
+use super::error::{CommandError, UNHEALTHY};
 use super::instance::{all, find_in, named, names};
-use super::manager::Manager;
-use super::naming::Named;
-use super::output::Paper;
-use super::table::{Cell, Column, Table};
+use super::manager::RemoteManager;
+use super::naming::NamedResource;
+use super::output::TerminalOutput;
+use super::table::{OutputTable, TableCell, TableColumn};
 use super::text::in_line;
 use super::time::age;
 
@@ -41,17 +41,17 @@ pub enum HealthCommand {
 /// The answer to `GET /health/{id}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Report {
+struct ApiHealthReport {
     status: String,
     score: u64,
     place: Option<String>,
-    results: Vec<Checked>,
+    results: Vec<ApiCheckResult>,
 }
 
 /// What a check found.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Checked {
+struct ApiCheckResult {
     check_type: String,
     status: String,
     message: String,
@@ -59,11 +59,11 @@ struct Checked {
 }
 
 /// Tells how instances are; the exit code says whether they are well.
-pub(super) async fn run(args: HealthArgs, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+pub(super) async fn run(args: HealthArgs, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let found = match (args.command, args.name) {
         (Some(HealthCommand::Check { names: wanted }), _) => {
             let all = names(manager).await?;
-            let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let meant: Vec<&NamedResource> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
             let mut found = Vec::new();
             for one in meant {
                 manager.send(Method::POST, &format!("/api/health/{}/check", one.id), None).await?;
@@ -78,13 +78,13 @@ pub(super) async fn run(args: HealthArgs, manager: &Manager, paper: &mut Paper) 
         (None, None) => overview(manager, paper).await?,
     };
     let is_bad = |status: &String| status == "unhealthy" || (args.strict && status == "warning");
-    if found.iter().any(is_bad) { Err(Trouble::Told(UNHEALTHY)) } else { Ok(()) }
+    if found.iter().any(is_bad) { Err(CommandError::Told(UNHEALTHY)) } else { Ok(()) }
 }
 
 /// Writes every check of an instance; returns how it is.
-async fn checks(one: &Named, manager: &Manager, paper: &mut Paper) -> Result<String, Trouble> {
+async fn checks(one: &NamedResource, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<String, CommandError> {
     let answer = manager.get(&format!("/api/health/{}", one.id)).await?;
-    let report: Report = answer.read()?;
+    let report: ApiHealthReport = answer.read()?;
     if paper.json {
         paper.answer(&answer.text)?;
         return Ok(report.status);
@@ -92,18 +92,18 @@ async fn checks(one: &Named, manager: &Manager, paper: &mut Paper) -> Result<Str
     let place = report.place.as_deref().map(|place| format!(", works for {}", in_line(place))).unwrap_or_default();
     let score = if report.status == "unknown" { String::new() } else { format!(", {} of 100", report.score) };
     paper.line(&format!("{} is {}{score}{place}", in_line(&one.name), words(&report.status)))?;
-    let mut table = Table::new(&[
-        Column::new("CHECK"),
-        Column::new("STATUS"),
-        Column::new("FOR").goes(1).right(),
-        Column::new("FINDING").wrapped(),
+    let mut table = OutputTable::new(&[
+        TableColumn::new("CHECK"),
+        TableColumn::new("STATUS"),
+        TableColumn::new("FOR").goes(1).right(),
+        TableColumn::new("FINDING").wrapped(),
     ]);
     for check in &report.results {
         table.row(vec![
-            Cell::new(&check.check_type),
-            Cell::state(&check.status),
-            Cell::or_dash(age(check.since.as_deref())),
-            Cell::new(&check.message),
+            TableCell::new(&check.check_type),
+            TableCell::state(&check.status),
+            TableCell::or_dash(age(check.since.as_deref())),
+            TableCell::new(&check.message),
         ]);
     }
     table.write(paper)?;
@@ -116,52 +116,52 @@ fn words(status: &str) -> String {
 }
 
 /// Writes how everybody is, and what is wrong; returns how each is.
-async fn overview(manager: &Manager, paper: &mut Paper) -> Result<Vec<String>, Trouble> {
+async fn overview(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<Vec<String>, CommandError> {
     let mut statuses = Vec::new();
     let mut raw = Vec::new();
-    let mut table = Table::new(&[
-        Column::new("NAME").wrapped(),
-        Column::new("STATE").goes(2),
-        Column::new("HEALTH"),
-        Column::new("SCORE").goes(1).right(),
-        Column::new("WORKS FOR").goes(3),
+    let mut table = OutputTable::new(&[
+        TableColumn::new("NAME").wrapped(),
+        TableColumn::new("STATE").goes(2),
+        TableColumn::new("HEALTH"),
+        TableColumn::new("SCORE").goes(1).right(),
+        TableColumn::new("WORKS FOR").goes(3),
     ]);
-    let mut findings = Table::new(&[
-        Column::new("NAME").wrapped(),
-        Column::new("HEALTH"),
-        Column::new("CHECK").goes(1),
-        Column::new("FOR").goes(2).right(),
-        Column::new("WHAT IS THE CASE, AND WHAT TO DO").wrapped(),
+    let mut findings = OutputTable::new(&[
+        TableColumn::new("NAME").wrapped(),
+        TableColumn::new("HEALTH"),
+        TableColumn::new("CHECK").goes(1),
+        TableColumn::new("FOR").goes(2).right(),
+        TableColumn::new("WHAT IS THE CASE, AND WHAT TO DO").wrapped(),
     ]);
     let mut has_findings = false;
     for (_, one) in all(manager).await? {
         let answer = match manager.get(&format!("/api/health/{}", one.id)).await {
             Ok(answer) => answer,
             // Deleted since the list was made.
-            Err(Trouble::Refused(refusal)) if refusal.status == 404 => continue,
+            Err(CommandError::Refused(refusal)) if refusal.status == 404 => continue,
             Err(trouble) => return Err(trouble),
         };
-        let report: Report = answer.read()?;
+        let report: ApiHealthReport = answer.read()?;
         if paper.json {
             let (id, name, status) = (json!(one.id), json!(one.name), json!(one.status));
             raw.push(format!("{{\"id\":{id},\"name\":{name},\"status\":{status},\"health\":{}}}", answer.text.trim()));
         }
         let is_judged = report.status != "unknown";
         table.row(vec![
-            Cell::new(&one.name),
-            Cell::state(&one.status),
-            Cell::state(&report.status),
-            Cell::or_dash(is_judged.then(|| report.score.to_string())),
-            Cell::or_dash(report.place.filter(|_| is_judged)),
+            TableCell::new(&one.name),
+            TableCell::state(&one.status),
+            TableCell::state(&report.status),
+            TableCell::or_dash(is_judged.then(|| report.score.to_string())),
+            TableCell::or_dash(report.place.filter(|_| is_judged)),
         ]);
         for check in report.results.iter().filter(|check| ["warning", "unhealthy"].contains(&check.status.as_str())) {
             has_findings = true;
             findings.row(vec![
-                Cell::new(&one.name),
-                Cell::state(&check.status),
-                Cell::new(&check.check_type),
-                Cell::or_dash(age(check.since.as_deref())),
-                Cell::new(&check.message),
+                TableCell::new(&one.name),
+                TableCell::state(&check.status),
+                TableCell::new(&check.check_type),
+                TableCell::or_dash(age(check.since.as_deref())),
+                TableCell::new(&check.message),
             ]);
         }
         statuses.push(report.status);

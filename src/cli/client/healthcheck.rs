@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Connection, because, read_text};
+use super::connection::{ApiConnection, because, read_text};
 use crate::server::settings::Settings;
 
 /// A manager that takes longer to answer is not well.
@@ -14,12 +14,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// It does not answer, or not well.
 pub async fn healthcheck(settings: Settings) -> Result<(), String> {
     let by_socket = match settings.socket_path() {
-        Some(path) => Connection::by_socket(&path).ok().flatten(),
+        Some(path) => ApiConnection::by_socket(&path).ok().flatten(),
         None => None,
     };
     let connection = match by_socket {
         Some(connection) => connection,
-        None => Connection::by_port(settings.listen, settings.tls.as_ref())?,
+        None => ApiConnection::by_port(settings.listen, settings.tls.as_ref())?,
     };
     let at = format!("{} (/health)", connection.shown);
     let response = connection

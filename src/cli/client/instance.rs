@@ -3,21 +3,21 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::Trouble;
-use super::manager::Manager;
-use super::naming::{Named, find};
+use super::error::CommandError;
+use super::manager::RemoteManager;
+use super::naming::{NamedResource, find};
 
 /// An instance as the API tells it, as far as it matters here.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Instance {
+pub(super) struct ApiInstance {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) status: String,
     pub(super) since: Option<String>,
     pub(super) last_error: Option<String>,
-    pub(super) cause: Option<Cause>,
-    pub(super) health: Option<Glance>,
+    pub(super) cause: Option<ApiCause>,
+    pub(super) health: Option<ApiInstanceStats>,
     pub(super) hashrate: Option<f64>,
     pub(super) uptime: Option<u64>,
     pub(super) port: Option<u16>,
@@ -27,7 +27,7 @@ pub(super) struct Instance {
     pub(super) desired: String,
     pub(super) autostart: bool,
     pub(super) restart_policy: String,
-    pub(super) restart_limit: Option<RestartLimit>,
+    pub(super) restart_limit: Option<ApiRestartLimit>,
     pub(super) memory_limit_mib: Option<u64>,
     pub(super) open_files_limit: Option<u64>,
     pub(super) nice: Option<i64>,
@@ -46,7 +46,7 @@ pub(super) struct Instance {
 /// Why a client ended.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Cause {
+pub(super) struct ApiCause {
     pub(super) what: String,
     pub(super) advice: String,
 }
@@ -54,7 +54,7 @@ pub(super) struct Cause {
 /// How an instance is, in short.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Glance {
+pub(super) struct ApiInstanceStats {
     pub(super) status: String,
     pub(super) score: Option<u64>,
     pub(super) place: Option<String>,
@@ -64,14 +64,14 @@ pub(super) struct Glance {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct RestartLimit {
+pub(super) struct ApiRestartLimit {
     pub(super) failures: u64,
     pub(super) within_s: u64,
 }
 
 /// The answer to `GET /instances`, each instance as it came.
 #[derive(Deserialize)]
-struct List {
+struct ApiInstanceList {
     instances: Vec<Box<RawValue>>,
 }
 
@@ -79,14 +79,14 @@ struct List {
 const PAGE: usize = 1000;
 
 /// Every instance: as it came, and as it is read.
-pub(super) async fn all(manager: &Manager) -> Result<Vec<(Box<RawValue>, Instance)>, Trouble> {
+pub(super) async fn all(manager: &RemoteManager) -> Result<Vec<(Box<RawValue>, ApiInstance)>, CommandError> {
     let mut all = Vec::new();
     loop {
-        let list: List = manager.get(&format!("/api/instances?limit={PAGE}&offset={}", all.len())).await?.read()?;
+        let list: ApiInstanceList = manager.get(&format!("/api/instances?limit={PAGE}&offset={}", all.len())).await?.read()?;
         let is_last = list.instances.len() < PAGE;
         for raw in list.instances {
-            let read =
-                serde_json::from_str(raw.get()).map_err(|e| Trouble::Failed(format!("an instance cannot be understood: {e}")))?;
+            let read = serde_json::from_str(raw.get())
+                .map_err(|e| CommandError::Failed(format!("an instance cannot be understood: {e}")))?;
             all.push((raw, read));
         }
         if is_last {
@@ -96,16 +96,16 @@ pub(super) async fn all(manager: &Manager) -> Result<Vec<(Box<RawValue>, Instanc
 }
 
 /// What every instance is called.
-pub(super) async fn names(manager: &Manager) -> Result<Vec<Named>, Trouble> {
-    Ok(all(manager).await?.into_iter().map(|(_, one)| Named { id: one.id, name: one.name }).collect())
+pub(super) async fn names(manager: &RemoteManager) -> Result<Vec<NamedResource>, CommandError> {
+    Ok(all(manager).await?.into_iter().map(|(_, one)| NamedResource { id: one.id, name: one.name }).collect())
 }
 
 /// The one of them that is meant.
-pub(super) fn find_in<'a>(all: &'a [Named], wanted: &str) -> Result<&'a Named, Trouble> {
+pub(super) fn find_in<'a>(all: &'a [NamedResource], wanted: &str) -> Result<&'a NamedResource, CommandError> {
     find(all, wanted, "instance", "jd-manager instances")
 }
 
 /// The instance that is meant.
-pub(super) async fn named(manager: &Manager, wanted: &str) -> Result<Named, Trouble> {
+pub(super) async fn named(manager: &RemoteManager, wanted: &str) -> Result<NamedResource, CommandError> {
     find_in(&names(manager).await?, wanted).cloned()
 }

@@ -8,36 +8,36 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 use super::change::change;
-use super::confirm::Doomed;
-use super::error::Trouble;
-use super::instance::{Instance, all, find_in, named, names};
-use super::lifecycle::{self, Deed, Targets};
-use super::manager::Manager;
-use super::naming::Named;
-use super::output::Paper;
-use super::table::{Cell, Column, Table};
+use super::confirm::DeletionTarget;
+use super::error::CommandError;
+use super::instance::{ApiInstance, all, find_in, named, names};
+use super::lifecycle::{self, LifecycleAction, LifecycleTargets};
+use super::manager::RemoteManager;
+use super::naming::NamedResource;
+use super::output::TerminalOutput;
+use super::table::{OutputTable, TableCell, TableColumn};
 use super::text::in_line;
 use super::time::{age, length, when};
 use crate::infra::chart::{Unit, format_value};
-use crate::keeper::machine::State;
+use crate::keeper::machine::InstanceState;
 
 /// The subcommands of `jd-manager instances`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum InstancesCommand {
     /// List the instances. This is what happens without a subcommand.
     #[command(visible_alias = "ls")]
-    List(Which),
+    List(InstanceSelection),
     /// Show one with everything that is known of it.
     Show {
         /// Its name, its id, or the beginning of its id.
         name: String,
     },
     /// Start instances and wait until they serve miners.
-    Start(Targets),
+    Start(LifecycleTargets),
     /// Stop instances and wait until their clients are gone.
-    Stop(Targets),
+    Stop(LifecycleTargets),
     /// Restart instances, which takes up the newest configuration, and wait until they serve miners.
-    Restart(Targets),
+    Restart(LifecycleTargets),
     /// Make an instance of a saved configuration. It is not started.
     Create {
         /// What it shall be called.
@@ -71,14 +71,14 @@ pub enum InstancesCommand {
     },
     /// Stop instances and remove them with their history, log and files.
     #[command(visible_alias = "rm")]
-    Delete(Doomed),
+    Delete(DeletionTarget),
 }
 
 /// Which of them are listed.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Which {
+pub struct InstanceSelection {
     /// Only those in this state; can be given several times.
-    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(State::ALL.map(State::as_str)))]
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(InstanceState::ALL.map(InstanceState::as_str)))]
     state: Vec<String>,
     /// Only those with this text in their name or that of their configuration, whatever the case.
     #[arg(long, value_name = "TEXT")]
@@ -95,13 +95,17 @@ pub enum OnOff {
 }
 
 /// Does what a subcommand says.
-pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
-    match command.unwrap_or_else(|| InstancesCommand::List(Which::default())) {
+pub(super) async fn run(
+    command: Option<InstancesCommand>,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
+    match command.unwrap_or_else(|| InstancesCommand::List(InstanceSelection::default())) {
         InstancesCommand::List(which) => list(&which, manager, paper).await,
         InstancesCommand::Show { name } => show(&name, manager, paper).await,
-        InstancesCommand::Start(targets) => lifecycle::run(Deed::Start, &targets, manager, paper).await,
-        InstancesCommand::Stop(targets) => lifecycle::run(Deed::Stop, &targets, manager, paper).await,
-        InstancesCommand::Restart(targets) => lifecycle::run(Deed::Restart, &targets, manager, paper).await,
+        InstancesCommand::Start(targets) => lifecycle::run(LifecycleAction::Start, &targets, manager, paper).await,
+        InstancesCommand::Stop(targets) => lifecycle::run(LifecycleAction::Stop, &targets, manager, paper).await,
+        InstancesCommand::Restart(targets) => lifecycle::run(LifecycleAction::Restart, &targets, manager, paper).await,
         InstancesCommand::Create { name, config, autostart, restart_policy, client_version } => {
             let config = super::configs::named(manager, &config).await?;
             let mut body = json!({ "name": name, "config_id": config.id, "autostart": autostart });
@@ -120,9 +124,9 @@ pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, pa
             let one = named(manager, &name).await?;
             change(manager, paper, Method::PATCH, &path(&one), Some(&json!({ "autostart": value == OnOff::On }))).await
         }
-        InstancesCommand::Delete(Doomed { names: wanted, consent }) => {
+        InstancesCommand::Delete(DeletionTarget { names: wanted, consent }) => {
             let all = names(manager).await?;
-            let meant: Vec<&Named> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
+            let meant: Vec<&NamedResource> = wanted.iter().map(|name| find_in(&all, name)).collect::<Result<_, _>>()?;
             let shown: Vec<String> = meant.iter().map(|one| in_line(&one.name)).collect();
             consent.to(&format!("Delete {} with history, log and files?", shown.join(", ")))?;
             for one in meant {
@@ -133,34 +137,34 @@ pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, pa
     }
 }
 
-fn path(one: &Named) -> String {
+fn path(one: &NamedResource) -> String {
     format!("/api/instances/{}", one.id)
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Figures {
-    instances: Vec<Figure>,
+struct ApiFigures {
+    instances: Vec<ApiFigure>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Figure {
+struct ApiFigure {
     instance_id: String,
     metrics: HashMap<String, f64>,
 }
 
 /// The newest figures of every instance, by id.
-async fn figures(manager: &Manager) -> Result<HashMap<String, HashMap<String, f64>>, Trouble> {
-    let figures: Figures = manager.get("/api/metrics").await?.read()?;
+async fn figures(manager: &RemoteManager) -> Result<HashMap<String, HashMap<String, f64>>, CommandError> {
+    let figures: ApiFigures = manager.get("/api/metrics").await?.read()?;
     Ok(figures.instances.into_iter().map(|one| (one.instance_id, one.metrics)).collect())
 }
 
-async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn list(which: &InstanceSelection, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let all = all(manager).await?;
     let total = all.len();
     let wanted = which.search.as_deref().map(str::to_lowercase);
-    let is_wanted = |one: &Instance| {
+    let is_wanted = |one: &ApiInstance| {
         let state = which.state.is_empty() || which.state.contains(&one.status);
         let has = |text: &str| wanted.as_ref().is_none_or(|wanted| text.to_lowercase().contains(wanted));
         state && (has(&one.name) || has(&one.config_name))
@@ -178,16 +182,16 @@ async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(),
         });
     }
     let figures = figures(manager).await?;
-    let mut table = Table::new(&[
-        Column::new("NAME").wrapped(),
-        Column::new("STATE"),
-        Column::new("HEALTH").goes(1),
-        Column::new("WORKS FOR").goes(3),
-        Column::new("UPTIME").goes(2).right(),
-        Column::new("HASHRATE 10 MIN").goes(4).right(),
-        Column::new("MINERS").goes(6).right(),
-        Column::new("PORT").goes(5).right(),
-        Column::new("CONFIGURATION").goes(7).wrapped(),
+    let mut table = OutputTable::new(&[
+        TableColumn::new("NAME").wrapped(),
+        TableColumn::new("STATE"),
+        TableColumn::new("HEALTH").goes(1),
+        TableColumn::new("WORKS FOR").goes(3),
+        TableColumn::new("UPTIME").goes(2).right(),
+        TableColumn::new("HASHRATE 10 MIN").goes(4).right(),
+        TableColumn::new("MINERS").goes(6).right(),
+        TableColumn::new("PORT").goes(5).right(),
+        TableColumn::new("CONFIGURATION").goes(7).wrapped(),
     ]);
     for (_, one) in &shown {
         let health = one.health.clone().unwrap_or_default();
@@ -195,32 +199,32 @@ async fn list(which: &Which, manager: &Manager, paper: &mut Paper) -> Result<(),
         // What is not there has no figures, even if some were measured a moment ago.
         let figure = |name: &str| figures.get(&one.id).and_then(|all| all.get(name)).filter(|_| is_up);
         table.row(vec![
-            Cell::new(&one.name),
-            Cell::state(&one.status),
-            if health.status.is_empty() { Cell::new("-") } else { Cell::state(&health.status) },
-            Cell::or_dash(health.place.filter(|_| is_up)),
-            Cell::or_dash(one.uptime.map(length)),
-            Cell::or_dash(one.hashrate.map(|rate| format_value(Unit::HashesPerSecond, rate))),
-            Cell::or_dash(figure("miners").map(|count| format!("{count:.0}"))),
-            Cell::or_dash(one.port.map(|port| port.to_string())),
-            Cell::new(&one.config_name),
+            TableCell::new(&one.name),
+            TableCell::state(&one.status),
+            if health.status.is_empty() { TableCell::new("-") } else { TableCell::state(&health.status) },
+            TableCell::or_dash(health.place.filter(|_| is_up)),
+            TableCell::or_dash(one.uptime.map(length)),
+            TableCell::or_dash(one.hashrate.map(|rate| format_value(Unit::HashesPerSecond, rate))),
+            TableCell::or_dash(figure("miners").map(|count| format!("{count:.0}"))),
+            TableCell::or_dash(one.port.map(|port| port.to_string())),
+            TableCell::new(&one.config_name),
         ]);
     }
     table.write(paper)
 }
 
-async fn show(name: &str, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn show(name: &str, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let one = named(manager, name).await?;
     let answer = manager.get(&path(&one)).await?;
     if paper.json {
         return paper.answer(&answer.text);
     }
-    let one: Instance = answer.read()?;
+    let one: ApiInstance = answer.read()?;
     let health = one.health.clone().unwrap_or_default();
-    let mut table = Table::of_facts();
+    let mut table = OutputTable::of_facts();
     table.fact("name", Some(&one.name));
     table.fact("id", Some(&one.id));
-    table.row(vec![Cell::new("state"), Cell::state(&one.status)]);
+    table.row(vec![TableCell::new("state"), TableCell::state(&one.status)]);
     table.fact("since", when(one.since.as_deref()));
     table.fact("warning", one.warning.as_ref());
     table.fact("next try", when(one.retry_at.as_deref()));
@@ -230,7 +234,7 @@ async fn show(name: &str, manager: &Manager, paper: &mut Paper) -> Result<(), Tr
     }
     table.fact("last error", one.last_error.as_ref());
     if !health.status.is_empty() {
-        table.row(vec![Cell::new("health"), Cell::state(&health.status)]);
+        table.row(vec![TableCell::new("health"), TableCell::state(&health.status)]);
         table.fact("score", health.score.map(|score| format!("{score} of 100")));
         table.fact("look first at", health.trouble);
         table.fact(

@@ -4,15 +4,15 @@ use serde::Deserialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use super::error::{FAILED, Trouble, complain};
-use super::manager::Manager;
-use super::output::Paper;
+use super::error::{CommandError, FAILED, complain};
+use super::manager::RemoteManager;
+use super::output::TerminalOutput;
 use super::text::in_line;
 
 /// A piece of work as the API tells it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Job {
+pub(super) struct ApiJob {
     pub(super) id: String,
     task: String,
     version: String,
@@ -22,24 +22,24 @@ pub(super) struct Job {
     ended_at: Option<String>,
     excerpt: Vec<String>,
     next: Option<String>,
-    switch: Option<Switch>,
+    switch: Option<ApiSwitch>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Switch {
-    steps: Vec<Step>,
+struct ApiSwitch {
+    steps: Vec<ApiSwitchStep>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Step {
+struct ApiSwitchStep {
     name: String,
     state: String,
     words: String,
 }
 
-impl Job {
+impl ApiJob {
     /// What it does, and how far it is.
     pub(super) fn words(&self) -> String {
         let progress = self.progress.map(|progress| format!(" ({progress} %)")).unwrap_or_default();
@@ -56,7 +56,7 @@ impl Job {
 const PATIENCE: u32 = 60;
 
 /// Follows a piece of work, and what follows on it, to the end. Progress stands on standard error, the result on the paper.
-pub(super) async fn follow(id: &str, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+pub(super) async fn follow(id: &str, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let mut next = Some(id.to_owned());
     while let Some(id) = next {
         let (raw, job) = end(&id, manager, paper).await?;
@@ -70,7 +70,7 @@ pub(super) async fn follow(id: &str, manager: &Manager, paper: &mut Paper) -> Re
         }
         paper.flush()?;
         if !job.is_good() {
-            return Err(Trouble::Told(FAILED));
+            return Err(CommandError::Told(FAILED));
         }
         next = job.next;
     }
@@ -78,9 +78,10 @@ pub(super) async fn follow(id: &str, manager: &Manager, paper: &mut Paper) -> Re
 }
 
 /// How a piece of work ended: as it came, and as it is read.
-async fn end(id: &str, manager: &Manager, paper: &Paper) -> Result<(String, Job), Trouble> {
+async fn end(id: &str, manager: &RemoteManager, paper: &TerminalOutput) -> Result<(String, ApiJob), CommandError> {
     let path = format!("/api/updates/jobs/{id}");
-    let mut progress = Progress { is_live: std::io::stderr().is_terminal() && !paper.json, said: Vec::new(), is_shown: false };
+    let mut progress =
+        JobProgressPrinter { is_live: std::io::stderr().is_terminal() && !paper.json, said: Vec::new(), is_shown: false };
     let mut tries = 0;
     loop {
         let mut lost = "the manager has ended".to_owned();
@@ -94,7 +95,7 @@ async fn end(id: &str, manager: &Manager, paper: &Paper) -> Result<(String, Job)
                     if event.name != "job" {
                         continue;
                     }
-                    let Ok(job) = serde_json::from_str::<Job>(&event.data) else { continue };
+                    let Ok(job) = serde_json::from_str::<ApiJob>(&event.data) else { continue };
                     if !paper.json {
                         progress.show(&job);
                     }
@@ -104,13 +105,13 @@ async fn end(id: &str, manager: &Manager, paper: &Paper) -> Result<(String, Job)
                     }
                 }
             }
-            Err(Trouble::Failed(why)) => lost = why,
+            Err(CommandError::Failed(why)) => lost = why,
             Err(trouble) => return Err(trouble),
         }
         tries += 1;
         if tries > PATIENCE {
             progress.wipe();
-            return Err(Trouble::Failed(format!(
+            return Err(CommandError::Failed(format!(
                 "{lost}. The next manager goes on with it; jd-manager updates says how far it is."
             )));
         }
@@ -119,15 +120,15 @@ async fn end(id: &str, manager: &Manager, paper: &Paper) -> Result<(String, Job)
 }
 
 /// What was shown of the way to the end.
-struct Progress {
+struct JobProgressPrinter {
     /// A line that is written over again and again; else a line for each thing that is new.
     is_live: bool,
     said: Vec<String>,
     is_shown: bool,
 }
 
-impl Progress {
-    fn show(&mut self, job: &Job) {
+impl JobProgressPrinter {
+    fn show(&mut self, job: &ApiJob) {
         let steps =
             job.switch.iter().flat_map(|switch| &switch.steps).filter(|step| step.state != "waiting" && step.state != "trying");
         for step in steps {

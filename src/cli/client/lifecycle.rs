@@ -8,17 +8,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::error::{FAILED, Trouble, complain};
-use super::instance::{Instance, all, find_in, names};
-use super::manager::Manager;
-use super::output::Paper;
-use super::stream::Stream;
+use super::error::{CommandError, FAILED, complain};
+use super::instance::{ApiInstance, all, find_in, names};
+use super::manager::RemoteManager;
+use super::output::TerminalOutput;
+use super::stream::ApiStream;
 use super::text::in_line;
 use super::time::length;
 
 /// Which instances, and how long to wait for them.
 #[derive(Args, Clone, Debug)]
-pub struct Targets {
+pub struct LifecycleTargets {
     /// Their names, ids, or the beginnings of their ids.
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "NAME")]
     names: Vec<String>,
@@ -35,13 +35,13 @@ pub struct Targets {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum LifecycleAction {
     Start,
     Stop,
     Restart,
 }
 
-impl Deed {
+impl LifecycleAction {
     const fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -54,13 +54,13 @@ impl Deed {
 /// The answer to `POST /instances/actions`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Outcome {
-    results: Vec<Done>,
+struct ApiActionResult {
+    results: Vec<ApiActionOutcome>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Done {
+struct ApiActionOutcome {
     id: String,
     name: String,
     success: bool,
@@ -69,19 +69,24 @@ struct Done {
 }
 
 /// Does it, says what came of each, and fails if one of them failed.
-pub(super) async fn run(deed: Deed, targets: &Targets, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+pub(super) async fn run(
+    deed: LifecycleAction,
+    targets: &LifecycleTargets,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let body = if targets.all {
         json!({ "action": deed.word(), "all": true })
     } else {
         let all = names(manager).await?;
         let ids: Vec<&str> =
-            targets.names.iter().map(|name| Ok(find_in(&all, name)?.id.as_str())).collect::<Result<_, Trouble>>()?;
+            targets.names.iter().map(|name| Ok(find_in(&all, name)?.id.as_str())).collect::<Result<_, CommandError>>()?;
         json!({ "action": deed.word(), "ids": ids })
     };
     // Before it is done, so that nothing is missed.
     let changes = manager.listen("/api/instances", None).await?;
     let answer = manager.send(Method::POST, "/api/instances/actions", Some(&body)).await?;
-    let outcome: Outcome = answer.read()?;
+    let outcome: ApiActionResult = answer.read()?;
     if paper.json {
         paper.answer(&answer.text)?;
         paper.flush()?;
@@ -99,11 +104,11 @@ pub(super) async fn run(deed: Deed, targets: &Targets, manager: &Manager, paper:
         }
     }
     is_well &= wait(deed, waited, changes, targets.timeout, manager, paper).await?;
-    if is_well { Ok(()) } else { Err(Trouble::Told(FAILED)) }
+    if is_well { Ok(()) } else { Err(CommandError::Told(FAILED)) }
 }
 
 /// A line about one instance: what went well on the paper, what did not beside it. Programs have the answer already.
-fn said(paper: &mut Paper, name: &str, words: &str, is_bad: bool) -> Result<(), Trouble> {
+fn said(paper: &mut TerminalOutput, name: &str, words: &str, is_bad: bool) -> Result<(), CommandError> {
     // The manager's sentences begin with the name.
     let line = if words.starts_with(name) { words.to_owned() } else { format!("{name}: {words}") };
     if is_bad {
@@ -118,15 +123,15 @@ fn said(paper: &mut Paper, name: &str, words: &str, is_bad: bool) -> Result<(), 
 }
 
 /// Whether an instance has come to where it shall be: how that is said, and whether it is bad. None: not yet.
-fn verdict(deed: Deed, one: &Instance) -> Option<(String, bool)> {
+fn verdict(deed: LifecycleAction, one: &ApiInstance) -> Option<(String, bool)> {
     let why = || {
         let cause = one.cause.as_ref().map(|cause| format!("{}. {}", cause.what, cause.advice)).filter(|words| words != ". ");
         cause.or_else(|| one.last_error.clone()).unwrap_or_else(|| "its log says more".into())
     };
     match (deed, one.status.as_str()) {
-        (Deed::Stop, "stopped") => Some(("is stopped.".into(), false)),
-        (Deed::Stop, "starting" | "running" | "backing-off") => Some(("was started again meanwhile.".into(), true)),
-        (Deed::Stop, "failed") => Some(("has failed, and does not run.".into(), false)),
+        (LifecycleAction::Stop, "stopped") => Some(("is stopped.".into(), false)),
+        (LifecycleAction::Stop, "starting" | "running" | "backing-off") => Some(("was started again meanwhile.".into(), true)),
+        (LifecycleAction::Stop, "failed") => Some(("has failed, and does not run.".into(), false)),
         (_, "running") => Some(("runs and serves miners.".into(), false)),
         (_, "failed") => Some((format!("has failed: {}", why()), true)),
         (_, "backing-off") => Some((format!("ended and will be tried again: {}", why()), true)),
@@ -137,18 +142,18 @@ fn verdict(deed: Deed, one: &Instance) -> Option<(String, bool)> {
 
 /// Waits for those in `left`, ids and names; says of each what came of it, and returns whether all went well.
 async fn wait(
-    deed: Deed,
+    deed: LifecycleAction,
     mut left: Vec<(String, String)>,
-    mut changes: Stream,
+    mut changes: ApiStream,
     timeout: u64,
-    manager: &Manager,
-    paper: &mut Paper,
-) -> Result<bool, Trouble> {
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<bool, CommandError> {
     let end = Instant::now() + Duration::from_secs(timeout);
     let mut is_well = true;
     while !left.is_empty() {
         // An event may be older than what was asked for in between, so it only says that it is time to look.
-        let now: HashMap<String, Instance> = all(manager).await?.into_iter().map(|(_, one)| (one.id.clone(), one)).collect();
+        let now: HashMap<String, ApiInstance> = all(manager).await?.into_iter().map(|(_, one)| (one.id.clone(), one)).collect();
         let mut waiting = Vec::new();
         for (id, name) in left {
             let found = match now.get(&id) {
@@ -170,12 +175,14 @@ async fn wait(
         match tokio::time::timeout_at(end, changes.next()).await {
             Ok(Ok(Some(_))) => while changes.ready().is_some() {},
             Ok(Ok(None) | Err(_)) => {
-                return Err(Trouble::Failed("the manager went away while this waited; what was begun goes on without it".into()));
+                return Err(CommandError::Failed(
+                    "the manager went away while this waited; what was begun goes on without it".into(),
+                ));
             }
             Err(_) => {
                 for (_, name) in &left {
                     let words = match deed {
-                        Deed::Stop => "its client has not ended",
+                        LifecycleAction::Stop => "its client has not ended",
                         _ => "it does not serve miners yet; it goes on starting, and its log says what it waits for",
                     };
                     said(paper, name, &format!("after {} {words}.", length(timeout)), true)?;

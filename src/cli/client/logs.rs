@@ -6,13 +6,13 @@ use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::error::{Trouble, complain};
-use super::instance::{Instance, named};
-use super::manager::Manager;
-use super::naming::Named;
-use super::output::Paper;
-use super::stream::Event;
-use super::table::{Mood, coloured};
+use super::error::{CommandError, complain};
+use super::instance::{ApiInstance, named};
+use super::manager::RemoteManager;
+use super::naming::NamedResource;
+use super::output::TerminalOutput;
+use super::stream::StreamEvent;
+use super::table::{CellColor, coloured};
 use super::text::{in_line, plain};
 use super::time::of_log;
 
@@ -38,7 +38,7 @@ pub struct LogsArgs {
 /// The answer to `GET /instances/{id}/logs`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Page {
+struct ApiLogPage {
     logs: Vec<Box<RawValue>>,
     first: Option<u64>,
     last: u64,
@@ -47,7 +47,7 @@ struct Page {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Record {
+struct ApiLogRecord {
     timestamp: Option<String>,
     level: String,
     target: Option<String>,
@@ -58,7 +58,7 @@ struct Record {
 /// Records that were not told.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Skipped {
+struct ApiSkippedRecords {
     lines: u64,
 }
 
@@ -68,7 +68,7 @@ const PAGE: usize = 1000;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Writes the end of a log, and with `--follow` what comes.
-pub(super) async fn run(args: &LogsArgs, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+pub(super) async fn run(args: &LogsArgs, manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let one = named(manager, &args.name).await?;
     let last = newest(args, &one, manager, paper).await?;
     if args.follow {
@@ -78,7 +78,7 @@ pub(super) async fn run(args: &LogsArgs, manager: &Manager, paper: &mut Paper) -
     Ok(())
 }
 
-fn path(args: &LogsArgs, one: &Named, more: &[(&str, String)]) -> String {
+fn path(args: &LogsArgs, one: &NamedResource, more: &[(&str, String)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in [("level", &args.level), ("q", &args.grep)] {
         if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
@@ -92,7 +92,12 @@ fn path(args: &LogsArgs, one: &Named, more: &[(&str, String)]) -> String {
 }
 
 /// Writes the newest records; returns where the log ends.
-async fn newest(args: &LogsArgs, one: &Named, manager: &Manager, paper: &mut Paper) -> Result<u64, Trouble> {
+async fn newest(
+    args: &LogsArgs,
+    one: &NamedResource,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<u64, CommandError> {
     let wanted = args.lines.unwrap_or(if args.follow { 10 } else { 100 });
     let mut found: VecDeque<Box<RawValue>> = VecDeque::new();
     let mut last = None;
@@ -101,7 +106,7 @@ async fn newest(args: &LogsArgs, one: &Named, manager: &Manager, paper: &mut Pap
         let count = (wanted - found.len()).clamp(1, PAGE);
         let mut more = vec![("count", count.to_string())];
         more.extend(before.map(|before: u64| ("before", before.to_string())));
-        let page: Page = manager.get(&path(args, one, &more)).await?.read()?;
+        let page: ApiLogPage = manager.get(&path(args, one, &more)).await?.read()?;
         last.get_or_insert(page.last);
         page.logs.into_iter().rev().for_each(|record| found.push_front(record));
         match page.first.filter(|_| page.more) {
@@ -116,16 +121,17 @@ async fn newest(args: &LogsArgs, one: &Named, manager: &Manager, paper: &mut Pap
     Ok(last.unwrap_or_default())
 }
 
-fn write(raw: &str, paper: &mut Paper) -> Result<(), Trouble> {
+fn write(raw: &str, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     if paper.json {
         return paper.answer(raw);
     }
-    let record: Record = serde_json::from_str(raw).unwrap_or_else(|_| Record { message: raw.to_owned(), ..Record::default() });
+    let record: ApiLogRecord =
+        serde_json::from_str(raw).unwrap_or_else(|_| ApiLogRecord { message: raw.to_owned(), ..ApiLogRecord::default() });
     let level = in_line(&record.level);
     let mood = match level.as_str() {
-        "ERROR" => Some(Mood::Bad),
-        "WARN" => Some(Mood::Doubtful),
-        "DEBUG" | "TRACE" => Some(Mood::Quiet),
+        "ERROR" => Some(CellColor::Bad),
+        "WARN" => Some(CellColor::Doubtful),
+        "DEBUG" | "TRACE" => Some(CellColor::Quiet),
         _ => None,
     };
     let target = record.target.as_deref().map(in_line).unwrap_or_default();
@@ -146,7 +152,13 @@ fn write(raw: &str, paper: &mut Paper) -> Result<(), Trouble> {
 }
 
 /// Writes what comes, for ever. A connection that is lost is made again, and goes on behind the last record that was heard.
-async fn follow(args: &LogsArgs, one: &Named, last: u64, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn follow(
+    args: &LogsArgs,
+    one: &NamedResource,
+    last: u64,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let mut last = last.to_string();
     let mut status: Option<String> = None;
     let mut wait = Duration::from_secs(1);
@@ -174,8 +186,8 @@ async fn follow(args: &LogsArgs, one: &Named, last: u64, manager: &Manager, pape
                 }
             }
             // It is gone, or is not to be seen any more: no wait changes that.
-            Err(trouble @ (Trouble::Refused(_) | Trouble::Misused(_))) => return Err(trouble),
-            Err(Trouble::Failed(why)) => why,
+            Err(trouble @ (CommandError::Refused(_) | CommandError::Misused(_))) => return Err(trouble),
+            Err(CommandError::Failed(why)) => why,
             Err(trouble) => return Err(trouble),
         };
         if !std::mem::replace(&mut is_lost, true) {
@@ -186,7 +198,12 @@ async fn follow(args: &LogsArgs, one: &Named, last: u64, manager: &Manager, pape
     }
 }
 
-fn told(event: &Event, last: &mut String, status: &mut Option<String>, paper: &mut Paper) -> Result<(), Trouble> {
+fn told(
+    event: &StreamEvent,
+    last: &mut String,
+    status: &mut Option<String>,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     match event.name.as_str() {
         "" => {
             if let Some(id) = &event.id {
@@ -196,13 +213,13 @@ fn told(event: &Event, last: &mut String, status: &mut Option<String>, paper: &m
         }
         _ if paper.json => Ok(()),
         "instance" => {
-            let now: Instance = serde_json::from_str(&event.data).unwrap_or_default();
+            let now: ApiInstance = serde_json::from_str(&event.data).unwrap_or_default();
             let is_news = status.as_ref().is_some_and(|before| *before != now.status);
             *status = Some(now.status.clone());
             if is_news { paper.line(&format!("-- {} is {} --", in_line(&now.name), in_line(&now.status))) } else { Ok(()) }
         }
         "skipped" => {
-            let skipped: Skipped = serde_json::from_str(&event.data).unwrap_or_default();
+            let skipped: ApiSkippedRecords = serde_json::from_str(&event.data).unwrap_or_default();
             paper.line(&format!("-- {} lines came too fast and are left out --", skipped.lines))
         }
         _ => Ok(()),

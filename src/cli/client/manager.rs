@@ -5,63 +5,63 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::connection::{Connection, because, read_text};
-use super::error::{Refusal, Trouble};
-use super::stream::Stream;
-use super::token::Token;
+use super::connection::{ApiConnection, because, read_text};
+use super::error::{ApiRefusal, CommandError};
+use super::stream::ApiStream;
+use super::token::BearerToken;
 
 /// The manager itself gives up after a minute.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A running manager.
 #[derive(Debug)]
-pub(super) struct Manager {
-    connection: Connection,
-    token: Option<Token>,
+pub(super) struct RemoteManager {
+    connection: ApiConnection,
+    token: Option<BearerToken>,
 }
 
 /// What it answered, which went well.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     /// As it came.
     pub(super) text: String,
 }
 
-impl Answer {
+impl ApiResponse {
     /// What of it matters here.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Trouble> {
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, CommandError> {
         serde_json::from_str(&self.text).map_err(|e| {
-            Trouble::Failed(format!(
+            CommandError::Failed(format!(
                 "the answer cannot be understood, perhaps because that jd-manager is of another version: {e}"
             ))
         })
     }
 }
 
-impl Manager {
+impl RemoteManager {
     /// The manager at the other end of a connection, shown this token.
-    pub(super) const fn new(connection: Connection, token: Option<Token>) -> Self {
+    pub(super) const fn new(connection: ApiConnection, token: Option<BearerToken>) -> Self {
         Self { connection, token }
     }
 
     /// Asks for something.
-    pub(super) async fn get(&self, path: &str) -> Result<Answer, Trouble> {
+    pub(super) async fn get(&self, path: &str) -> Result<ApiResponse, CommandError> {
         self.answer(self.request(Method::GET, path)).await
     }
 
     /// Asks for a change.
-    pub(super) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, Trouble> {
+    pub(super) async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<ApiResponse, CommandError> {
         let request = self.request(method, path);
         self.answer(if let Some(body) = body { request.json(body) } else { request }).await
     }
 
     /// Listens from now on; `after`: where the last stream ended.
-    pub(super) async fn listen(&self, path: &str, after: Option<&str>) -> Result<Stream, Trouble> {
+    pub(super) async fn listen(&self, path: &str, after: Option<&str>) -> Result<ApiStream, CommandError> {
         let request = self.request_for(Method::GET, path, "text/event-stream");
         let request = if let Some(id) = after { request.header("last-event-id", id) } else { request };
         let asked = tokio::time::timeout(LIMIT, request.send()).await;
         let response = asked.map_err(|_| self.silent())?.map_err(|e| self.unreached(&e))?;
-        Ok(Stream::new(self.accepted(response).await?))
+        Ok(ApiStream::new(self.accepted(response).await?))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -76,15 +76,15 @@ impl Manager {
         }
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
+    async fn answer(&self, request: RequestBuilder) -> Result<ApiResponse, CommandError> {
         let response = request.timeout(LIMIT).send().await.map_err(|e| self.unreached(&e))?;
         let text = read_text(self.accepted(response).await?).await.map_err(|e| self.unreached(&e))?;
-        let too_large = || Trouble::Failed(format!("{} sent more than jd-manager ever answers.", self.connection.shown));
-        Ok(Answer { text: text.ok_or_else(too_large)? })
+        let too_large = || CommandError::Failed(format!("{} sent more than jd-manager ever answers.", self.connection.shown));
+        Ok(ApiResponse { text: text.ok_or_else(too_large)? })
     }
 
     /// The response if it is one of a manager that does what it was asked for.
-    async fn accepted(&self, response: Response) -> Result<Response, Trouble> {
+    async fn accepted(&self, response: Response) -> Result<Response, CommandError> {
         let status = response.status();
         let at = &self.connection.shown;
         if status.is_redirection() {
@@ -95,13 +95,13 @@ impl Manager {
             } else {
                 "Name with --url the address that jd-manager itself is reached at"
             };
-            return Err(Trouble::Failed(format!("{at} sends us on to {to}. {advice}.")));
+            return Err(CommandError::Failed(format!("{at} sends us on to {to}. {advice}.")));
         }
         if status.is_success() {
             return Ok(response);
         }
         let body = read_text(response).await.ok().flatten().unwrap_or_default();
-        Err(Trouble::Refused(Box::new(Refusal { status: status.as_u16(), body, advice: self.advice(status) })))
+        Err(CommandError::Refused(Box::new(ApiRefusal { status: status.as_u16(), body, advice: self.advice(status) })))
     }
 
     fn advice(&self, status: StatusCode) -> Option<String> {
@@ -127,13 +127,13 @@ impl Manager {
         Some(advice)
     }
 
-    fn unreached(&self, error: &reqwest::Error) -> Trouble {
+    fn unreached(&self, error: &reqwest::Error) -> CommandError {
         let at = &self.connection.shown;
         if error.is_timeout() {
             return self.silent();
         }
         let because = because(without_address(error));
-        Trouble::Failed(if error.is_connect() && because.contains("refused") {
+        CommandError::Failed(if error.is_connect() && because.contains("refused") {
             format!("nobody answers at {at}. Is jd-manager running there? ({because})")
         } else if because.contains("certificate") {
             format!("{at} cannot be trusted: {because}. If it has a certificate of its own, name that file with --tls-ca.")
@@ -142,8 +142,8 @@ impl Manager {
         })
     }
 
-    fn silent(&self) -> Trouble {
-        Trouble::Failed(format!("{} does not answer", self.connection.shown))
+    fn silent(&self) -> CommandError {
+        CommandError::Failed(format!("{} does not answer", self.connection.shown))
     }
 }
 

@@ -28,5 +28,5 @@ mod time;
 mod token;
 mod updates;
 
-pub use commands::{Daily, run};
+pub use commands::{ClientCommand, run};
 pub use healthcheck::healthcheck;

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::error::Trouble;
+use super::error::CommandError;
 
 /// What something is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct Named {
+pub(super) struct NamedResource {
     /// Its id.
     pub(super) id: String,
     /// Its name.
@@ -18,7 +18,12 @@ pub(super) struct Named {
 const SHOWN: usize = 8;
 
 /// The one of `all` that is meant by `wanted`; `kind` is what they are, for messages, `list` the command that shows them.
-pub(super) fn find<'a>(all: &'a [Named], wanted: &str, kind: &str, list: &str) -> Result<&'a Named, Trouble> {
+pub(super) fn find<'a>(
+    all: &'a [NamedResource],
+    wanted: &str,
+    kind: &str,
+    list: &str,
+) -> Result<&'a NamedResource, CommandError> {
     // A name wins over an id: it is what people typed on purpose. Names are unique whatever the case.
     let exactly = all.iter().find(|one| one.name == wanted || one.id == wanted);
     if let Some(one) = exactly.or_else(|| all.iter().find(|one| one.name.to_lowercase() == wanted.to_lowercase())) {
@@ -26,16 +31,16 @@ pub(super) fn find<'a>(all: &'a [Named], wanted: &str, kind: &str, list: &str) -
     }
     let is_beginning = !wanted.is_empty() && wanted.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let beginning = wanted.to_ascii_lowercase();
-    let found: Vec<&Named> = all.iter().filter(|one| is_beginning && one.id.starts_with(&beginning)).collect();
+    let found: Vec<&NamedResource> = all.iter().filter(|one| is_beginning && one.id.starts_with(&beginning)).collect();
     match found[..] {
         [one] => Ok(one),
-        [] => Err(Trouble::Failed(format!("there is no {kind} \"{wanted}\". {}", known(all, list)))),
+        [] => Err(CommandError::Failed(format!("there is no {kind} \"{wanted}\". {}", known(all, list)))),
         _ => {
             let mut candidates: Vec<String> = found.iter().take(SHOWN).map(|one| format!("{} ({})", one.id, one.name)).collect();
             if found.len() > SHOWN {
                 candidates.push(format!("{} more", found.len() - SHOWN));
             }
-            Err(Trouble::Failed(format!(
+            Err(CommandError::Failed(format!(
                 "\"{wanted}\" is the beginning of several ids: {}. Give more of it.",
                 candidates.join(", ")
             )))
@@ -43,7 +48,7 @@ pub(super) fn find<'a>(all: &'a [Named], wanted: &str, kind: &str, list: &str) -
     }
 }
 
-fn known(all: &[Named], list: &str) -> String {
+fn known(all: &[NamedResource], list: &str) -> String {
     match all.len() {
         0 => "There is none yet.".into(),
         1..=SHOWN => {
@@ -58,8 +63,8 @@ fn known(all: &[Named], list: &str) -> String {
 mod tests {
     use super::*;
 
-    fn named(id: &str, name: &str) -> Named {
-        Named { id: id.into(), name: name.into() }
+    fn named(id: &str, name: &str) -> NamedResource {
+        NamedResource { id: id.into(), name: name.into() }
     }
 
     #[test]
@@ -73,7 +78,7 @@ mod tests {
         // It is a name, and the beginning of two ids besides.
         assert_eq!(found("f9").unwrap(), "f9");
         let said = |wanted: &str| match found(wanted) {
-            Err(Trouble::Failed(said)) => said,
+            Err(CommandError::Failed(said)) => said,
             other => panic!("{other:?}"),
         };
         let ambiguous = said("f91");

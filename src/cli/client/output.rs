@@ -2,11 +2,11 @@
 
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
 
-use super::error::Trouble;
+use super::error::CommandError;
 
 /// Standard output.
 #[derive(Debug)]
-pub(super) struct Paper {
+pub(super) struct TerminalOutput {
     to: BufWriter<Stdout>,
     /// What programs read is wanted: the API's JSON.
     pub(super) json: bool,
@@ -16,7 +16,7 @@ pub(super) struct Paper {
     pub(super) is_coloured: bool,
 }
 
-impl Paper {
+impl TerminalOutput {
     /// Standard output as it is.
     pub(super) fn new(json: bool) -> Self {
         let stdout = std::io::stdout();
@@ -34,29 +34,29 @@ impl Paper {
     }
 
     /// A line for people. What came from the manager has to be [`plain`](super::text::plain).
-    pub(super) fn line(&mut self, text: &str) -> Result<(), Trouble> {
+    pub(super) fn line(&mut self, text: &str) -> Result<(), CommandError> {
         writeln!(self.to, "{text}").map_err(|e| lost(&e))
     }
 
     /// An answer for programs, as it came.
-    pub(super) fn answer(&mut self, json: &str) -> Result<(), Trouble> {
+    pub(super) fn answer(&mut self, json: &str) -> Result<(), CommandError> {
         self.line(json.trim_end())
     }
 
     /// Text as it is, without a line's end of ours.
-    pub(super) fn text(&mut self, text: &str) -> Result<(), Trouble> {
+    pub(super) fn text(&mut self, text: &str) -> Result<(), CommandError> {
         self.to.write_all(text.as_bytes()).map_err(|e| lost(&e))
     }
 
     /// Everything written so far is to be seen now.
-    pub(super) fn flush(&mut self) -> Result<(), Trouble> {
+    pub(super) fn flush(&mut self) -> Result<(), CommandError> {
         self.to.flush().map_err(|e| lost(&e))
     }
 }
 
-fn lost(error: &std::io::Error) -> Trouble {
+fn lost(error: &std::io::Error) -> CommandError {
     match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Trouble::Unread,
-        _ => Trouble::Failed(format!("standard output: {error}")),
+        std::io::ErrorKind::BrokenPipe => CommandError::Unread,
+        _ => CommandError::Failed(format!("standard output: {error}")),
     }
 }

@@ -11,7 +11,7 @@ const LONGEST: usize = 32 << 20;
 
 /// One event.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct StreamEvent {
     /// Its kind; empty for the usual one of its stream.
     pub(super) name: String,
     /// Where a new stream goes on behind it, if it says so.
@@ -22,19 +22,19 @@ pub(super) struct Event {
 
 /// An event stream that is open.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct ApiStream {
     response: reqwest::Response,
-    unread: Unread,
+    unread: UnreadBytes,
 }
 
-impl Stream {
+impl ApiStream {
     /// The stream in an answer.
     pub(super) fn new(response: reqwest::Response) -> Self {
-        Self { response, unread: Unread::default() }
+        Self { response, unread: UnreadBytes::default() }
     }
 
     /// An event that is here already.
-    pub(super) fn ready(&mut self) -> Option<Event> {
+    pub(super) fn ready(&mut self) -> Option<StreamEvent> {
         self.unread.take()
     }
 
@@ -42,7 +42,7 @@ impl Stream {
     ///
     /// # Errors
     /// Why it was torn off.
-    pub(super) async fn next(&mut self) -> Result<Option<Event>, String> {
+    pub(super) async fn next(&mut self) -> Result<Option<StreamEvent>, String> {
         loop {
             if let Some(event) = self.unread.take() {
                 return Ok(Some(event));
@@ -61,15 +61,15 @@ impl Stream {
 
 /// What came and was not told yet.
 #[derive(Debug, Default)]
-struct Unread {
+struct UnreadBytes {
     bytes: Vec<u8>,
     /// Up to here it was told.
     read: usize,
 }
 
-impl Unread {
+impl UnreadBytes {
     /// The next whole event.
-    fn take(&mut self) -> Option<Event> {
+    fn take(&mut self) -> Option<StreamEvent> {
         loop {
             let rest = &self.bytes[self.read..];
             let Some(end) = memchr::memmem::find(rest, b"\n\n") else {
@@ -77,7 +77,7 @@ impl Unread {
                 self.read = 0;
                 return None;
             };
-            let event = Event::of(&String::from_utf8_lossy(&rest[..end]));
+            let event = StreamEvent::of(&String::from_utf8_lossy(&rest[..end]));
             self.read += end + 2;
             // A comment keeps the connection alive.
             if event.is_some() {
@@ -87,7 +87,7 @@ impl Unread {
     }
 }
 
-impl Event {
+impl StreamEvent {
     fn of(block: &str) -> Option<Self> {
         let mut event = Self::default();
         let mut has_data = false;
@@ -119,15 +119,15 @@ mod tests {
     fn events_are_whole_however_they_come() {
         let text = ": hello\n\nevent: instance\ndata: {\"a\":1}\n\nid: 7\ndata: x\ndata: y\n\n:\n\ndata: rest";
         for size in 1..text.len() {
-            let mut unread = Unread::default();
+            let mut unread = UnreadBytes::default();
             let mut heard = Vec::new();
             for piece in text.as_bytes().chunks(size) {
                 unread.bytes.extend_from_slice(piece);
                 heard.extend(std::iter::from_fn(|| unread.take()));
             }
             let expected = [
-                Event { name: "instance".into(), id: None, data: "{\"a\":1}".into() },
-                Event { name: String::new(), id: Some("7".into()), data: "x\ny".into() },
+                StreamEvent { name: "instance".into(), id: None, data: "{\"a\":1}".into() },
+                StreamEvent { name: String::new(), id: Some("7".into()), data: "x\ny".into() },
             ];
             assert_eq!(heard, expected, "in pieces of {size}");
             assert_eq!(&unread.bytes[unread.read..], b"data: rest");

@@ -2,8 +2,8 @@
 
 use comfy_table::{Cell as Place, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, TableStyle};
 
-use super::error::Trouble;
-use super::output::Paper;
+use super::error::CommandError;
+use super::output::TerminalOutput;
 use super::text::in_line;
 
 /// Between two columns.
@@ -13,7 +13,7 @@ const NARROWEST: u16 = 24;
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
+pub(super) struct TableColumn {
     title: &'static str,
     /// Where there is no room, those with the highest number go first; 0: never.
     goes: u8,
@@ -21,7 +21,7 @@ pub(super) struct Column {
     is_wrapped: bool,
 }
 
-impl Column {
+impl TableColumn {
     /// A column that always stays.
     pub(super) const fn new(title: &'static str) -> Self {
         Self { title, goes: 0, is_right: false, is_wrapped: false }
@@ -45,14 +45,14 @@ impl Column {
 
 /// How something is, as a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum CellColor {
     Good,
     Doubtful,
     Bad,
     Quiet,
 }
 
-impl Mood {
+impl CellColor {
     /// The mood of a state or a health in the API's words.
     pub(super) fn of(word: &str) -> Option<Self> {
         match word {
@@ -90,7 +90,7 @@ impl Mood {
 const END: char = '\u{2060}';
 
 /// A word in the colour of its mood; without colours the word alone.
-pub(super) fn coloured(word: &str, mood: Option<Mood>, paper: &Paper) -> String {
+pub(super) fn coloured(word: &str, mood: Option<CellColor>, paper: &TerminalOutput) -> String {
     match mood {
         Some(mood) if paper.is_coloured => format!("{}{word}\u{1b}[0m", mood.escape()),
         _ => word.to_owned(),
@@ -99,12 +99,12 @@ pub(super) fn coloured(word: &str, mood: Option<Mood>, paper: &Paper) -> String 
 
 /// What stands in a table.
 #[derive(Clone, Debug)]
-pub(super) struct Cell {
+pub(super) struct TableCell {
     text: String,
-    mood: Option<Mood>,
+    mood: Option<CellColor>,
 }
 
-impl Cell {
+impl TableCell {
     /// Text of anybody.
     pub(super) fn new(text: impl AsRef<str>) -> Self {
         Self { text: in_line(text.as_ref()), mood: None }
@@ -112,7 +112,7 @@ impl Cell {
 
     /// A state or health in the API's words, which has a colour.
     pub(super) fn state(word: &str) -> Self {
-        Self { mood: Mood::of(word), ..Self::new(word) }
+        Self { mood: CellColor::of(word), ..Self::new(word) }
     }
 
     /// Nothing is known: a dash.
@@ -123,37 +123,37 @@ impl Cell {
 
 /// A table that is filled row by row.
 #[derive(Debug)]
-pub(super) struct Table {
-    columns: Vec<Column>,
-    rows: Vec<Vec<Cell>>,
+pub(super) struct OutputTable {
+    columns: Vec<TableColumn>,
+    rows: Vec<Vec<TableCell>>,
     has_titles: bool,
 }
 
-impl Table {
+impl OutputTable {
     /// A table with titles.
-    pub(super) fn new(columns: &[Column]) -> Self {
+    pub(super) fn new(columns: &[TableColumn]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new(), has_titles: true }
     }
 
     /// What something is, line by line: a word and what it says.
     pub(super) fn of_facts() -> Self {
-        Self { columns: vec![Column::new(""), Column::new("").wrapped()], rows: Vec::new(), has_titles: false }
+        Self { columns: vec![TableColumn::new(""), TableColumn::new("").wrapped()], rows: Vec::new(), has_titles: false }
     }
 
     /// Another row.
-    pub(super) fn row(&mut self, cells: Vec<Cell>) {
+    pub(super) fn row(&mut self, cells: Vec<TableCell>) {
         self.rows.push(cells);
     }
 
     /// Another fact, if there is something to say.
     pub(super) fn fact(&mut self, word: &str, says: Option<impl AsRef<str>>) {
         if let Some(says) = says.filter(|says| !says.as_ref().is_empty()) {
-            self.row(vec![Cell::new(word), Cell::new(says)]);
+            self.row(vec![TableCell::new(word), TableCell::new(says)]);
         }
     }
 
     /// Writes it.
-    pub(super) fn write(&self, paper: &mut Paper) -> Result<(), Trouble> {
+    pub(super) fn write(&self, paper: &mut TerminalOutput) -> Result<(), CommandError> {
         for line in self.lines(paper.width, paper.is_coloured) {
             paper.line(&line)?;
         }
@@ -197,7 +197,7 @@ impl Table {
         }
         for row in &self.rows {
             grid.add_row(shown.iter().map(|at| match row.get(*at) {
-                Some(Cell { text, mood: Some(mood) }) if is_coloured => Place::new(format!("{}{text}{END}", mood.mark())),
+                Some(TableCell { text, mood: Some(mood) }) if is_coloured => Place::new(format!("{}{text}{END}", mood.mark())),
                 Some(cell) => Place::new(&cell.text),
                 None => Place::new(""),
             }));
@@ -217,7 +217,7 @@ impl Table {
 /// The marks as the terminal's colours.
 fn painted(line: &str) -> String {
     let mut line = line.replace(END, "\u{1b}[0m");
-    for mood in Mood::ALL {
+    for mood in CellColor::ALL {
         line = line.replace(mood.mark(), mood.escape());
     }
     line
@@ -227,16 +227,21 @@ fn painted(line: &str) -> String {
 mod tests {
     use super::*;
 
-    fn table() -> Table {
-        let mut table = Table::new(&[
-            Column::new("NAME").wrapped(),
-            Column::new("STATE"),
-            Column::new("PORT").goes(2).right(),
-            Column::new("WHAT").goes(1).wrapped(),
+    fn table() -> OutputTable {
+        let mut table = OutputTable::new(&[
+            TableColumn::new("NAME").wrapped(),
+            TableColumn::new("STATE"),
+            TableColumn::new("PORT").goes(2).right(),
+            TableColumn::new("WHAT").goes(1).wrapped(),
         ]);
         let words = "this is a long sentence that has no room in a narrow place and is wrapped there";
-        table.row(vec![Cell::new("barn\u{1b}[2J"), Cell::state("running"), Cell::new("34265"), Cell::new(words)]);
-        table.row(vec![Cell::new("日本"), Cell::state("failed"), Cell::or_dash(None::<&str>), Cell::new("")]);
+        table.row(vec![
+            TableCell::new("barn\u{1b}[2J"),
+            TableCell::state("running"),
+            TableCell::new("34265"),
+            TableCell::new(words),
+        ]);
+        table.row(vec![TableCell::new("日本"), TableCell::state("failed"), TableCell::or_dash(None::<&str>), TableCell::new("")]);
         table
     }
 

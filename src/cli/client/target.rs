@@ -4,17 +4,17 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::connection::Connection;
-use super::error::{Trouble, complain};
-use super::manager::Manager;
+use super::connection::ApiConnection;
+use super::error::{CommandError, complain};
+use super::manager::RemoteManager;
 use super::text::plain;
-use super::token::Token;
-use crate::server::settings::{Given, Settings};
+use super::token::BearerToken;
+use crate::server::settings::{Settings, SettingsInput};
 
 /// Which manager is asked, and who reads the answer.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Which manager, and who reads the answer")]
-pub struct Way {
+pub struct TargetArgs {
     /// Ask the manager at this address, as http://127.0.0.1:3000/ [env: JD_MANAGER_URL]. Its token is in JD_MANAGER_TOKEN or --token-file.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["data_dir", "settings"])]
     url: Option<String>,
@@ -39,9 +39,9 @@ fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-impl Way {
+impl TargetArgs {
     /// Connects. A flag says more than any variable: with JD_MANAGER_URL in the environment, --data-dir still means that directory.
-    pub(super) fn manager(self) -> Result<Manager, Trouble> {
+    pub(super) fn manager(self) -> Result<RemoteManager, CommandError> {
         let is_here = self.data_dir.is_some() || self.settings.is_some();
         let url = match self.url {
             Some(url) => Some(url),
@@ -49,11 +49,11 @@ impl Way {
             None => set("JD_MANAGER_URL")
                 .map(OsString::into_string)
                 .transpose()
-                .map_err(|_| Trouble::Misused("JD_MANAGER_URL is no address".into()))?,
+                .map_err(|_| CommandError::Misused("JD_MANAGER_URL is no address".into()))?,
         };
-        let by_file = self.token_file.map(|file| Token::from_file(&file)).transpose().map_err(Trouble::Misused)?;
+        let by_file = self.token_file.map(|file| BearerToken::from_file(&file)).transpose().map_err(CommandError::Misused)?;
         if let Some(url) = url {
-            let connection = Connection::by_url(&url, self.tls_ca.as_deref()).map_err(Trouble::Misused)?;
+            let connection = ApiConnection::by_url(&url, self.tls_ca.as_deref()).map_err(CommandError::Misused)?;
             let token = or_environment(by_file)?;
             if token.is_some() && connection.is_open && !self.json {
                 complain(&format!(
@@ -61,38 +61,38 @@ impl Way {
                     plain(&connection.shown)
                 ));
             }
-            return Ok(Manager::new(connection, token));
+            return Ok(RemoteManager::new(connection, token));
         }
-        let given = Given::in_dir(self.data_dir.or_else(|| set("JD_MANAGER_DATA_DIR").map(PathBuf::from)));
+        let given = SettingsInput::in_dir(self.data_dir.or_else(|| set("JD_MANAGER_DATA_DIR").map(PathBuf::from)));
         let file = self.settings.or_else(|| set("JD_MANAGER_SETTINGS").map(PathBuf::from));
-        let settings = Settings::gather(given, file.as_deref()).map_err(|e| Trouble::Misused(e.to_string()))?;
+        let settings = Settings::collect(given, file.as_deref()).map_err(|e| CommandError::Misused(e.to_string()))?;
         match settings.socket_path() {
-            Some(path) => match Connection::by_socket(&path).map_err(Trouble::Failed)? {
+            Some(path) => match ApiConnection::by_socket(&path).map_err(CommandError::Failed)? {
                 // Whoever may open the socket is trusted. A token in the environment is for other doors and may be a lesser one.
-                Some(connection) => Ok(Manager::new(connection, by_file)),
+                Some(connection) => Ok(RemoteManager::new(connection, by_file)),
                 None => Err(nobody(&settings, &path.display().to_string())),
             },
             // Only where there is to be no socket: behind the port may be the manager of another directory, with instances of the same names.
             None => {
-                let connection = Connection::by_port(settings.listen, settings.tls.as_ref()).map_err(Trouble::Failed)?;
-                Ok(Manager::new(connection, or_environment(by_file)?))
+                let connection = ApiConnection::by_port(settings.listen, settings.tls.as_ref()).map_err(CommandError::Failed)?;
+                Ok(RemoteManager::new(connection, or_environment(by_file)?))
             }
         }
     }
 }
 
-fn or_environment(by_file: Option<Token>) -> Result<Option<Token>, Trouble> {
+fn or_environment(by_file: Option<BearerToken>) -> Result<Option<BearerToken>, CommandError> {
     match by_file {
         Some(token) => Ok(Some(token)),
         None => match set("JD_MANAGER_TOKEN_FILE") {
-            Some(file) => Token::from_file(Path::new(&file)).map(Some).map_err(Trouble::Misused),
-            None => Token::from_environment().map_err(Trouble::Misused),
+            Some(file) => BearerToken::from_file(Path::new(&file)).map(Some).map_err(CommandError::Misused),
+            None => BearerToken::from_environment().map_err(CommandError::Misused),
         },
     }
 }
 
-fn nobody(settings: &Settings, socket: &str) -> Trouble {
-    Trouble::Failed(format!(
+fn nobody(settings: &Settings, socket: &str) -> CommandError {
+    CommandError::Failed(format!(
         "no jd-manager runs on {} (nobody listens at {socket}). Start it there with: jd-manager --data-dir {}; or, if it is a service: systemctl start \
          jd-manager. One that runs elsewhere is asked with --data-dir DIR or --url http://127.0.0.1:3000/.",
         settings.data_dir.display(),

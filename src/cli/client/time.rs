@@ -1,6 +1,6 @@
 //! Moments of the API as people read them: how long ago in tables, date and time of day where one thing is shown.
 
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 
 fn read(moment: &str) -> Option<Timestamp> {
     moment.parse().ok()
@@ -8,20 +8,21 @@ fn read(moment: &str) -> Option<Timestamp> {
 
 /// How long ago that was, `4 min`; nothing that can be read: nothing.
 pub(super) fn age(moment: Option<&str>) -> Option<String> {
-    Some(spoken(Timestamp::now().since(read(moment?)?)))
+    Some(human_duration(Timestamp::now().since(read(moment?)?)))
 }
 
 /// Date and time of day here, and how long ago: `2026-11-22 14:02:11 (4 min ago)`.
 pub(super) fn when(moment: Option<&str>) -> Option<String> {
     let at = read(moment?)?;
     let now = Timestamp::now();
-    let distance = if at > now { format!("in {}", spoken(at.since(now))) } else { format!("{} ago", spoken(now.since(at))) };
+    let distance =
+        if at > now { format!("in {}", human_duration(at.since(now))) } else { format!("{} ago", human_duration(now.since(at))) };
     Some(format!("{} ({distance})", at.local()))
 }
 
 /// A length of time in seconds.
 pub(super) fn length(seconds: u64) -> String {
-    spoken(std::time::Duration::from_secs(seconds))
+    human_duration(std::time::Duration::from_secs(seconds))
 }
 
 /// Date and time of day here, to the millisecond, as a line of a log begins; empty for nothing that can be read.

@@ -4,19 +4,19 @@ use std::path::Path;
 
 /// A token, which nothing prints.
 #[derive(Clone)]
-pub(super) struct Token {
+pub(super) struct BearerToken {
     secret: String,
     /// Where it came from, for messages.
     pub(super) whence: String,
 }
 
-impl std::fmt::Debug for Token {
+impl std::fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Token from {}", self.whence)
     }
 }
 
-impl Token {
+impl BearerToken {
     /// The variable with a token in it.
     const VARIABLE: &str = "JD_MANAGER_TOKEN";
 

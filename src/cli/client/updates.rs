@@ -6,15 +6,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-use super::confirm::Consent;
-use super::error::Trouble;
+use super::confirm::DeletionConsent;
+use super::error::CommandError;
 use super::instance::{find_in, names};
 use super::instances::change;
-use super::jobs::{Job, follow};
-use super::manager::Manager;
-use super::naming::Named;
-use super::output::Paper;
-use super::table::{Cell, Column, Table};
+use super::jobs::{ApiJob, follow};
+use super::manager::RemoteManager;
+use super::naming::NamedResource;
+use super::output::TerminalOutput;
+use super::table::{OutputTable, TableCell, TableColumn};
 use super::text::in_line;
 use super::time::{age, when};
 use crate::infra::chart::{Unit, format_value};
@@ -43,7 +43,7 @@ pub enum UpdatesCommand {
         #[arg(long)]
         accept_unverified: bool,
         #[command(flatten)]
-        patience: Patience,
+        patience: WaitArgs,
     },
     /// Take instances to an installed client, one after the other; one that does not come up well goes back.
     Switch {
@@ -53,18 +53,18 @@ pub enum UpdatesCommand {
         #[arg(value_name = "NAME")]
         names: Vec<String>,
         #[command(flatten)]
-        gate: Gate,
+        gate: GateArgs,
         #[command(flatten)]
-        patience: Patience,
+        patience: WaitArgs,
     },
     /// Take instances back to the client that was in use before.
     Rollback {
         /// To this installed client instead.
         version: Option<String>,
         #[command(flatten)]
-        gate: Gate,
+        gate: GateArgs,
         #[command(flatten)]
-        patience: Patience,
+        patience: WaitArgs,
     },
     /// Cancel the work under way; an instance that is being tried goes back first.
     Cancel,
@@ -74,13 +74,13 @@ pub enum UpdatesCommand {
         /// The installed client.
         version: String,
         #[command(flatten)]
-        consent: Consent,
+        consent: DeletionConsent,
     },
 }
 
 /// Whether to wait for the end of the work.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Patience {
+pub struct WaitArgs {
     /// Only begin it.
     #[arg(long)]
     no_wait: bool,
@@ -88,7 +88,7 @@ pub struct Patience {
 
 /// How an instance shows that it has come up well.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Gate {
+pub struct GateArgs {
     /// Each instance must serve miners within so many seconds [default: 90].
     #[arg(long, value_name = "SECONDS")]
     ready_within: Option<u64>,
@@ -97,7 +97,7 @@ pub struct Gate {
     watch: Option<u64>,
 }
 
-impl Gate {
+impl GateArgs {
     fn into(self, body: &mut Value) {
         for (member, seconds) in [("ready_within_s", self.ready_within), ("watch_s", self.watch)] {
             if let Some(seconds) = seconds {
@@ -110,7 +110,7 @@ impl Gate {
 /// The answer to `GET /updates`, of which that to `GET /updates/check` is a part.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Updates {
+struct ApiUpdates {
     fixed: Option<String>,
     no_client: Option<String>,
     available: bool,
@@ -119,24 +119,24 @@ struct Updates {
     latest_client: Option<String>,
     checked_at: Option<String>,
     problem: Option<String>,
-    releases: Vec<Release>,
-    installed: Vec<Installed>,
+    releases: Vec<ApiRelease>,
+    installed: Vec<ApiInstalledClient>,
     previous: Option<String>,
-    job: Option<Job>,
+    job: Option<ApiJob>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Release {
+struct ApiRelease {
     tag: String,
     published_at: Option<String>,
     prerelease: bool,
-    asset: Asset,
+    asset: ApiReleaseAsset,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Asset {
+struct ApiReleaseAsset {
     state: String,
     size: Option<f64>,
     why: Option<String>,
@@ -144,16 +144,16 @@ struct Asset {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Installed {
+struct ApiInstalledClient {
     name: String,
     in_use: bool,
-    instances: Vec<Named>,
-    manifest: Option<Manifest>,
+    instances: Vec<NamedResource>,
+    manifest: Option<ApiClientManifest>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Manifest {
+struct ApiClientManifest {
     origin: String,
     tag: Option<String>,
     installed_at: Option<String>,
@@ -162,13 +162,17 @@ struct Manifest {
 /// The answer to work that has begun.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Begun {
+struct ApiJobResponse {
     job: String,
     message: String,
 }
 
 /// Does what a subcommand says.
-pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+pub(super) async fn run(
+    command: Option<UpdatesCommand>,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     match command.unwrap_or(UpdatesCommand::List) {
         UpdatesCommand::List => list(manager, paper).await,
         UpdatesCommand::Check => {
@@ -176,7 +180,7 @@ pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, pape
             if paper.json {
                 return paper.answer(&answer.text);
             }
-            let found: Updates = answer.read()?;
+            let found: ApiUpdates = answer.read()?;
             paper.line(&headline(&found))?;
             releases(&found, paper)
         }
@@ -184,8 +188,8 @@ pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, pape
             let mut body = json!({ "switch": switch, "accept_unverified": accept_unverified });
             if let Some(file) = file {
                 let whole =
-                    std::path::absolute(&file).map_err(|e| Trouble::Misused(format!("--file: {}: {e}", file.display())))?;
-                let whole = whole.to_str().ok_or_else(|| Trouble::Misused("--file: the path is no text".into()))?;
+                    std::path::absolute(&file).map_err(|e| CommandError::Misused(format!("--file: {}: {e}", file.display())))?;
+                let whole = whole.to_str().ok_or_else(|| CommandError::Misused("--file: the path is no text".into()))?;
                 body["source"] = "file".into();
                 body["path"] = whole.into();
             } else if build {
@@ -200,7 +204,8 @@ pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, pape
             let mut body = json!({ "version": version });
             if !wanted.is_empty() {
                 let all = names(manager).await?;
-                let ids = wanted.iter().map(|name| Ok(find_in(&all, name)?.id.clone())).collect::<Result<Vec<_>, Trouble>>()?;
+                let ids =
+                    wanted.iter().map(|name| Ok(find_in(&all, name)?.id.clone())).collect::<Result<Vec<_>, CommandError>>()?;
                 body["instances"] = json!(ids);
             }
             gate.into(&mut body);
@@ -215,14 +220,14 @@ pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, pape
             begin("/api/updates/rollback", &body, patience, manager, paper).await
         }
         UpdatesCommand::Cancel => {
-            let now: Updates = manager.get("/api/updates").await?.read()?;
-            let job = now.job.ok_or_else(|| Trouble::Failed("no work is under way".into()))?;
+            let now: ApiUpdates = manager.get("/api/updates").await?.read()?;
+            let job = now.job.ok_or_else(|| CommandError::Failed("no work is under way".into()))?;
             change(manager, paper, Method::POST, &format!("/api/updates/jobs/{}/cancel", job.id), None).await
         }
         UpdatesCommand::Remove { version, consent } => {
             consent.to(&format!("Remove the installed client {}?", in_line(&version)))?;
             let mut url =
-                reqwest::Url::parse("http://localhost/api/updates/installed").map_err(|e| Trouble::Failed(e.to_string()))?;
+                reqwest::Url::parse("http://localhost/api/updates/installed").map_err(|e| CommandError::Failed(e.to_string()))?;
             if let Ok(mut path) = url.path_segments_mut() {
                 path.push(&version);
             }
@@ -232,19 +237,25 @@ pub(super) async fn run(command: Option<UpdatesCommand>, manager: &Manager, pape
 }
 
 /// Begins a piece of work and follows it to its end.
-async fn begin(path: &str, body: &Value, patience: Patience, manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn begin(
+    path: &str,
+    body: &Value,
+    patience: WaitArgs,
+    manager: &RemoteManager,
+    paper: &mut TerminalOutput,
+) -> Result<(), CommandError> {
     let answer = manager.send(Method::POST, path, Some(body)).await?;
     if patience.no_wait && paper.json {
         return paper.answer(&answer.text);
     }
-    let begun: Begun = answer.read()?;
+    let begun: ApiJobResponse = answer.read()?;
     if patience.no_wait {
         return paper.line(&in_line(&begun.message));
     }
     follow(&begun.job, manager, paper).await
 }
 
-fn headline(updates: &Updates) -> String {
+fn headline(updates: &ApiUpdates) -> String {
     let newest = |latest: &String| match &updates.latest_client {
         Some(client) => format!("{latest} (client {client})"),
         None => latest.clone(),
@@ -265,12 +276,12 @@ fn headline(updates: &Updates) -> String {
     in_line(&line)
 }
 
-async fn list(manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
+async fn list(manager: &RemoteManager, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     let answer = manager.get("/api/updates").await?;
     if paper.json {
         return paper.answer(&answer.text);
     }
-    let updates: Updates = answer.read()?;
+    let updates: ApiUpdates = answer.read()?;
     paper.line(&headline(&updates))?;
     // With a client in the store or with --client, that is a fault of its own.
     if let Some(why) = updates.no_client.as_ref().filter(|_| updates.fixed.is_some() || !updates.installed.is_empty()) {
@@ -290,13 +301,13 @@ async fn list(manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
     }
     if !updates.installed.is_empty() {
         paper.line("")?;
-        let mut table = Table::new(&[
-            Column::new("INSTALLED"),
-            Column::new("USE"),
-            Column::new("RELEASE").goes(1),
-            Column::new("FROM").goes(3),
-            Column::new("AGE").goes(2).right(),
-            Column::new("NEEDED BY").goes(4).wrapped(),
+        let mut table = OutputTable::new(&[
+            TableColumn::new("INSTALLED"),
+            TableColumn::new("USE"),
+            TableColumn::new("RELEASE").goes(1),
+            TableColumn::new("FROM").goes(3),
+            TableColumn::new("AGE").goes(2).right(),
+            TableColumn::new("NEEDED BY").goes(4).wrapped(),
         ]);
         for one in &updates.installed {
             let manifest = one.manifest.as_ref();
@@ -307,12 +318,12 @@ async fn list(manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
                 (false, false) => "-",
             };
             table.row(vec![
-                Cell::new(&one.name),
-                Cell::new(part),
-                Cell::or_dash(manifest.and_then(|manifest| manifest.tag.as_deref())),
-                Cell::or_dash(manifest.map(|manifest| manifest.origin.as_str())),
-                Cell::or_dash(manifest.and_then(|manifest| age(manifest.installed_at.as_deref()))),
-                Cell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
+                TableCell::new(&one.name),
+                TableCell::new(part),
+                TableCell::or_dash(manifest.and_then(|manifest| manifest.tag.as_deref())),
+                TableCell::or_dash(manifest.map(|manifest| manifest.origin.as_str())),
+                TableCell::or_dash(manifest.and_then(|manifest| age(manifest.installed_at.as_deref()))),
+                TableCell::or_dash(Some(users.join(", ")).filter(|users| !users.is_empty())),
             ]);
         }
         table.write(paper)?;
@@ -323,13 +334,16 @@ async fn list(manager: &Manager, paper: &mut Paper) -> Result<(), Trouble> {
 /// As many releases are shown.
 const SHOWN: usize = 5;
 
-fn releases(updates: &Updates, paper: &mut Paper) -> Result<(), Trouble> {
+fn releases(updates: &ApiUpdates, paper: &mut TerminalOutput) -> Result<(), CommandError> {
     if updates.releases.is_empty() {
         return Ok(());
     }
     paper.line("")?;
-    let mut table =
-        Table::new(&[Column::new("RELEASE"), Column::new("AGE").goes(1).right(), Column::new("FILE FOR THIS MACHINE").wrapped()]);
+    let mut table = OutputTable::new(&[
+        TableColumn::new("RELEASE"),
+        TableColumn::new("AGE").goes(1).right(),
+        TableColumn::new("FILE FOR THIS MACHINE").wrapped(),
+    ]);
     for one in updates.releases.iter().take(SHOWN) {
         let file = match (one.asset.state.as_str(), one.asset.size) {
             ("ready", Some(size)) => format_value(Unit::Bytes, size),
@@ -338,7 +352,7 @@ fn releases(updates: &Updates, paper: &mut Paper) -> Result<(), Trouble> {
             _ => one.asset.why.clone().unwrap_or_else(|| "none".into()),
         };
         let tag = if one.prerelease { format!("{} (not for everybody yet)", one.tag) } else { one.tag.clone() };
-        table.row(vec![Cell::new(tag), Cell::or_dash(age(one.published_at.as_deref())), Cell::new(file)]);
+        table.row(vec![TableCell::new(tag), TableCell::or_dash(age(one.published_at.as_deref())), TableCell::new(file)]);
     }
     table.write(paper)?;
     if updates.releases.len() > SHOWN {

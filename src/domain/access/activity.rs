@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::model::Proof;
+use super::model::LoginMethod;
 use super::queries;
 use crate::base::clock::Timestamp;
 use crate::infra::db::{Db, WriteMode};
@@ -13,7 +13,7 @@ use crate::infra::db::{Db, WriteMode};
 #[derive(Debug)]
 pub(super) struct LastUses {
     db: Db,
-    pending: Mutex<HashMap<Proof, Timestamp>>,
+    pending: Mutex<HashMap<LoginMethod, Timestamp>>,
     is_writing: AtomicBool,
 }
 
@@ -22,17 +22,17 @@ impl LastUses {
         Self { db, pending: Mutex::default(), is_writing: AtomicBool::new(false) }
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<Proof, Timestamp>> {
+    fn pending(&self) -> MutexGuard<'_, HashMap<LoginMethod, Timestamp>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When it was last used: as stored, or later.
-    pub(super) fn latest(&self, proof: &Proof, stored: Option<Timestamp>) -> Option<Timestamp> {
+    pub(super) fn latest(&self, proof: &LoginMethod, stored: Option<Timestamp>) -> Option<Timestamp> {
         stored.max(self.pending().get(proof).copied())
     }
 
     /// Remembers that it was used now.
-    pub(super) fn set(self: &Arc<Self>, proof: Proof, now: Timestamp) {
+    pub(super) fn set(self: &Arc<Self>, proof: LoginMethod, now: Timestamp) {
         self.pending().insert(proof, now);
         if !self.is_writing.swap(true, Ordering::AcqRel) {
             let this = Arc::clone(self);
@@ -54,9 +54,9 @@ impl LastUses {
             let written = self.db.write_as(WriteMode::UNSYNCED.prompt(), move |c| {
                 for (proof, at) in rows {
                     match proof {
-                        Proof::Session(id) => queries::touch_session(c, id, at)?,
-                        Proof::Token(id) => queries::touch_token(c, id, at)?,
-                        Proof::Connection => 0,
+                        LoginMethod::Session(id) => queries::touch_session(c, id, at)?,
+                        LoginMethod::Token(id) => queries::touch_token(c, id, at)?,
+                        LoginMethod::Connection => 0,
                     };
                 }
                 Ok(())

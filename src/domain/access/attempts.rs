@@ -8,12 +8,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
-use crate::web::Peer;
+use crate::web::PeerAddress;
 
 /// Of one address: so many without a wait, then a wait that doubles up to the longest.
-const OF_AN_ADDRESS: Limit = Limit { free: 5, longest: Duration::from_secs(900) };
+const OF_AN_ADDRESS: AttemptLimit = AttemptLimit { free: 5, longest: Duration::from_secs(900) };
 /// At one name, whatever the addresses. The longest wait is short, since anybody could keep a user out by it.
-const AT_A_NAME: Limit = Limit { free: 20, longest: Duration::from_secs(30) };
+const AT_A_NAME: AttemptLimit = AttemptLimit { free: 20, longest: Duration::from_secs(30) };
 /// Of all that are not known, a minute.
 const IN_A_MINUTE: usize = 60;
 /// After so long without an attempt an address or a name starts anew.
@@ -22,20 +22,20 @@ const FORGOTTEN: Duration = Duration::from_secs(3600);
 const MOST: usize = 10_000;
 
 #[derive(Clone, Copy, Debug)]
-struct Limit {
+struct AttemptLimit {
     free: u32,
     longest: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Tally {
+struct AttemptCount {
     count: u32,
     last: Timestamp,
 }
 
-impl Limit {
+impl AttemptLimit {
     /// How long the next attempt has to wait.
-    fn wait(self, tally: Option<&Tally>, now: Timestamp) -> Duration {
+    fn wait(self, tally: Option<&AttemptCount>, now: Timestamp) -> Duration {
         let Some(tally) = tally.filter(|tally| now.since(tally.last) < FORGOTTEN && tally.count >= self.free) else {
             return Duration::ZERO;
         };
@@ -46,9 +46,9 @@ impl Limit {
 
 /// The attempts of late.
 #[derive(Debug, Default)]
-pub struct Attempts {
-    addresses: HashMap<IpAddr, Tally>,
-    names: HashMap<String, Tally>,
+pub struct LoginAttempts {
+    addresses: HashMap<IpAddr, AttemptCount>,
+    names: HashMap<String, AttemptCount>,
     /// Of everybody, the oldest first.
     lately: VecDeque<Timestamp>,
     /// From where a name has logged in before: others cannot keep it out there.
@@ -59,13 +59,13 @@ fn plain(name: &str) -> String {
     name.chars().take(64).collect::<String>().to_lowercase()
 }
 
-impl Attempts {
-    /// Takes up an attempt, counted as failed until [`Attempts::succeeded`] says otherwise.
+impl LoginAttempts {
+    /// Takes up an attempt, counted as failed until [`LoginAttempts::succeeded`] says otherwise.
     ///
     /// # Errors
     /// It may not be made now; for how long not.
     pub fn begin(&mut self, address: Option<IpAddr>, name: &str, now: Timestamp) -> Result<(), Duration> {
-        let (address, name) = (address.map(Peer::household), plain(name));
+        let (address, name) = (address.map(PeerAddress::client_network), plain(name));
         let mut wait = address.map_or(Duration::ZERO, |address| OF_AN_ADDRESS.wait(self.addresses.get(&address), now));
         let is_known = address.is_some_and(|address| self.known.contains(&(name.clone(), address)));
         if !is_known {
@@ -92,7 +92,7 @@ impl Attempts {
 
     /// The attempt was right: the address and the name start anew.
     pub fn succeeded(&mut self, address: Option<IpAddr>, name: &str) {
-        let (address, name) = (address.map(Peer::household), plain(name));
+        let (address, name) = (address.map(PeerAddress::client_network), plain(name));
         self.names.remove(&name);
         self.lately.pop_back();
         if let Some(address) = address {
@@ -104,7 +104,7 @@ impl Attempts {
     }
 }
 
-fn count<K: std::hash::Hash + Eq>(tallies: &mut HashMap<K, Tally>, key: K, now: Timestamp) {
+fn count<K: std::hash::Hash + Eq>(tallies: &mut HashMap<K, AttemptCount>, key: K, now: Timestamp) {
     if tallies.len() >= MOST && !tallies.contains_key(&key) {
         tallies.retain(|_, tally| now.since(tally.last) < FORGOTTEN);
         // Then the limit of everybody together is what holds.
@@ -112,7 +112,7 @@ fn count<K: std::hash::Hash + Eq>(tallies: &mut HashMap<K, Tally>, key: K, now: 
             return;
         }
     }
-    let tally = tallies.entry(key).or_insert(Tally { count: 0, last: now });
+    let tally = tallies.entry(key).or_insert(AttemptCount { count: 0, last: now });
     tally.count = if now.since(tally.last) >= FORGOTTEN { 1 } else { tally.count + 1 };
     tally.last = now;
 }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_address_waits_longer_and_longer_and_a_right_one_starts_anew() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         for _ in 0..5 {
             assert_eq!(attempts.begin(ip("192.0.2.1"), "ada", at(0.0)), Ok(()));
         }
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_wait_ends_at_a_quarter_of_an_hour_and_is_forgotten_after_an_hour() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         let mut now = 0.0;
         for _ in 0..40 {
             if let Err(wait) = attempts.begin(ip("192.0.2.1"), "ada", at(now)) {
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn many_addresses_at_one_name_are_slowed_but_not_where_it_is_known() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         assert_eq!(attempts.begin(ip("192.0.2.250"), "ada", at(0.0)), Ok(()));
         attempts.succeeded(ip("192.0.2.250"), "ada");
         for n in 0..20 {
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn everybody_together_has_a_limit_a_minute() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         let from = |n: usize| Some(IpAddr::from([10, 0, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()]));
         for n in 0..IN_A_MINUTE {
             assert_eq!(attempts.begin(from(n), &format!("user{n}"), at(0.0)), Ok(()));
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn ipv6_neighbours_are_one() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         for n in 0..5 {
             assert_eq!(attempts.begin(ip(&format!("2001:db8::{n}")), &format!("{n}"), at(0.0)), Ok(()));
         }
@@ -200,7 +200,7 @@ mod tests {
         /// Whatever happens in an hour, one address gets few guesses, and waiting as told always helps.
         #[test]
         fn guesses_of_an_address_are_few(pauses in proptest::collection::vec(0.0..30.0_f64, 1..400)) {
-            let mut attempts = Attempts::default();
+            let mut attempts = LoginAttempts::default();
             let (mut now, mut made) = (0.0, 0);
             for pause in pauses {
                 now += pause;

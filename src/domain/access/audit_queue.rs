@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::model::Deed;
+use super::model::AuditEntry;
 use super::queries;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct AuditQueue {
     db: Db,
-    waiting: Mutex<VecDeque<(Deed, Timestamp)>>,
+    waiting: Mutex<VecDeque<(AuditEntry, Timestamp)>>,
     /// Held by whoever writes, so that no entry is written twice.
     writing: tokio::sync::Mutex<()>,
     is_retrying: AtomicBool,
@@ -32,12 +32,12 @@ impl AuditQueue {
         Self { db, waiting: Mutex::default(), writing: tokio::sync::Mutex::default(), is_retrying: AtomicBool::new(false) }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Deed, Timestamp)>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(AuditEntry, Timestamp)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes an entry into the audit log, within 300 ms; otherwise jd-manager goes on trying.
-    pub(super) async fn record(self: &Arc<Self>, deed: Deed, now: Timestamp) {
+    pub(super) async fn record(self: &Arc<Self>, deed: AuditEntry, now: Timestamp) {
         {
             let mut waiting = self.waiting();
             if waiting.len() < LONGEST {
@@ -63,7 +63,7 @@ impl AuditQueue {
 
     async fn write_entries(&self) -> Result<()> {
         let _writing = self.writing.lock().await;
-        let batch: Vec<(Deed, Timestamp)> = self.waiting().iter().cloned().collect();
+        let batch: Vec<(AuditEntry, Timestamp)> = self.waiting().iter().cloned().collect();
         if batch.is_empty() {
             return Ok(());
         }

@@ -4,15 +4,15 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use std::time::Duration;
 
-use super::model::{Proof, Session};
+use super::model::{LoginMethod, LoginSession};
 use super::service::Access;
 use super::{queries, secret_token};
 use crate::base::error::Result;
-use crate::web::{Caller, Peer};
+use crate::web::{Caller, PeerAddress};
 
 /// What a request shows of who sent it.
 #[derive(Clone, Debug, Default)]
-pub struct Shown {
+pub struct Credentials {
     /// The token in `Authorization: Bearer …`.
     pub token: Option<String>,
     /// The session in the cookie.
@@ -27,10 +27,10 @@ pub fn cookie_name(secure: bool) -> &'static str {
     if secure { "__Host-jd-manager" } else { "jd-manager" }
 }
 
-impl Shown {
+impl Credentials {
     /// Reads the headers of a request.
     #[must_use]
-    pub fn of(headers: &HeaderMap, peer: Peer) -> Self {
+    pub fn of(headers: &HeaderMap, peer: PeerAddress) -> Self {
         let text = |name| headers.get(name).and_then(|v: &axum::http::HeaderValue| v.to_str().ok());
         let token = text(AUTHORIZATION).map(|value| match value.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim().to_owned(),
@@ -52,9 +52,9 @@ impl Shown {
 
 /// Who sent a request.
 #[derive(Clone, Debug)]
-pub enum Recognised {
+pub enum Authentication {
     /// Somebody.
-    As(Caller, Proof),
+    As(Caller, LoginMethod),
     /// Nobody who is known. Whether there is anybody who could log in.
     Nobody {
         /// There are users.
@@ -72,55 +72,55 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub async fn recognise(&self, shown: Shown, peer: Peer) -> Result<Recognised> {
+    pub async fn recognise(&self, shown: Credentials, peer: PeerAddress) -> Result<Authentication> {
         if let Some(token) = shown.token {
-            return Ok(self.by_token(token, peer).await?.unwrap_or(Recognised::Nobody { can_log_in: true }));
+            return Ok(self.by_token(token, peer).await?.unwrap_or(Authentication::Nobody { can_log_in: true }));
         }
         if let Some(session) = shown.session
             && let Some(known) = self.by_session(session, peer).await?
         {
             return Ok(known);
         }
-        let machine = || Recognised::As(Caller::machine(peer), Proof::Connection);
+        let machine = || Authentication::As(Caller::machine(peer), LoginMethod::Connection);
         if peer.socket {
             return Ok(machine());
         }
         if self.has_users().await? {
-            return Ok(Recognised::Nobody { can_log_in: true });
+            return Ok(Authentication::Nobody { can_log_in: true });
         }
         Ok(match peer.address {
-            Some(address) if address.to_canonical().is_loopback() && shown.is_forwarded => Recognised::Forwarded,
+            Some(address) if address.to_canonical().is_loopback() && shown.is_forwarded => Authentication::Forwarded,
             Some(address) if address.to_canonical().is_loopback() => machine(),
-            _ => Recognised::Nobody { can_log_in: false },
+            _ => Authentication::Nobody { can_log_in: false },
         })
     }
 
-    async fn by_token(&self, token: String, peer: Peer) -> Result<Option<Recognised>> {
+    async fn by_token(&self, token: String, peer: PeerAddress) -> Result<Option<Authentication>> {
         let (hash, now) = (secret_token::hash(&token), self.now());
         let found = self.db.read(move |c| Ok(queries::token(c, &hash, now)?)).await?;
         let Some(token) = found.filter(|token| !token.expired) else { return Ok(None) };
-        let proof = Proof::Token(token.id);
+        let proof = LoginMethod::Token(token.id);
         if self.last_uses.latest(&proof, token.used_at).is_none_or(|used| now.since(used) >= TO_THE) {
             self.last_uses.set(proof.clone(), now);
         }
         let name = token.user.unwrap_or_else(|| Caller::MACHINE.into());
         let caller = Caller { name, token: Some(token.name), role: token.role, address: peer.address };
-        Ok(Some(Recognised::As(caller, proof)))
+        Ok(Some(Authentication::As(caller, proof)))
     }
 
-    async fn by_session(&self, cookie: String, peer: Peer) -> Result<Option<Recognised>> {
+    async fn by_session(&self, cookie: String, peer: PeerAddress) -> Result<Option<Authentication>> {
         let (hash, now) = (secret_token::hash(&cookie), self.now());
         let found = self.db.read(move |c| Ok(queries::session(c, &hash)?)).await?;
         let Some(found) = found else { return Ok(None) };
-        let proof = Proof::Session(found.id);
+        let proof = LoginMethod::Session(found.id);
         let used_at = self.last_uses.latest(&proof, Some(found.used_at)).unwrap_or(found.used_at);
-        if Session::is_over(found.created_at, used_at, now) {
+        if LoginSession::is_over(found.created_at, used_at, now) {
             return Ok(None);
         }
         if now.since(used_at) >= TO_THE {
             self.last_uses.set(proof.clone(), now);
         }
         let caller = Caller { name: found.user.name, token: None, role: found.user.role, address: peer.address };
-        Ok(Some(Recognised::As(caller, proof)))
+        Ok(Some(Authentication::As(caller, proof)))
     }
 }

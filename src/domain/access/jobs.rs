@@ -8,7 +8,7 @@ use super::service::Access;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::infra::db::WriteMode;
-use crate::infra::schedule::Schedule;
+use crate::infra::schedule::JobSchedule;
 
 /// Ten past four in the night, UTC: after what else is forgotten.
 const WHEN: &str = "0 10 4 * * *";
@@ -20,13 +20,13 @@ impl Access {
     ///
     /// # Errors
     /// It could not be scheduled.
-    pub async fn forget_nightly(&self, schedule: &Schedule, audit_days: u32) -> Result<(), JobSchedulerError> {
+    pub async fn schedule_pruning(&self, schedule: &JobSchedule, audit_days: u32) -> Result<(), JobSchedulerError> {
         let access = self.clone();
         schedule
             .nightly(WHEN, "forgetting old logins", move || {
                 let access = access.clone();
                 async move {
-                    if let Err(error) = access.forget(audit_days).await {
+                    if let Err(error) = access.prune(audit_days).await {
                         tracing::error!(%error, "old logins and deeds could not be forgotten");
                     }
                 }
@@ -34,18 +34,18 @@ impl Access {
             .await
     }
 
-    async fn forget(&self, audit_days: u32) -> Result<()> {
-        self.forget_sessions().await?;
+    async fn prune(&self, audit_days: u32) -> Result<()> {
+        self.prune_sessions().await?;
         let length = Duration::from_secs(u64::from(audit_days) * 86_400);
         let before = Timestamp(self.now().0 - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
-        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget_entries(c, before, AT_ONCE)?)).await? > 0 {}
+        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::prune_entries(c, before, AT_ONCE)?)).await? > 0 {}
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Deed, Session};
+    use super::super::model::{AuditEntry, LoginSession};
     use super::*;
     use crate::base::clock::SystemClock;
     use crate::base::ids::SessionId;
@@ -54,9 +54,9 @@ mod tests {
     use crate::infra::db::Db;
     use tokio_util::sync::CancellationToken;
 
-    fn entry(deed: &str) -> Deed {
+    fn entry(deed: &str) -> AuditEntry {
         let text = String::new;
-        Deed {
+        AuditEntry {
             user: "ada".into(),
             actor: "ada".into(),
             role: "admin".into(),
@@ -79,7 +79,14 @@ mod tests {
         let session = |days: i64| {
             let at = Timestamp(now - days * day);
             let text = String::new;
-            Session { id: SessionId::random(), address: text(), program: text(), created_at: at, used_at: at, current: false }
+            LoginSession {
+                id: SessionId::random(),
+                address: text(),
+                program: text(),
+                created_at: at,
+                used_at: at,
+                current: false,
+            }
         };
         let (old, new) = (session(8), session(6));
         let kept = new.id;
@@ -90,8 +97,8 @@ mod tests {
             Ok(queries::note(c, &entry("new"), Timestamp(now - 364 * day))?)
         });
         made.await.unwrap();
-        let schedule = Schedule::with_delay(CancellationToken::new(), Duration::from_millis(50)).await.unwrap();
-        access.forget_nightly(&schedule, 365).await.unwrap();
+        let schedule = JobSchedule::with_delay(CancellationToken::new(), Duration::from_millis(50)).await.unwrap();
+        access.schedule_pruning(&schedule, 365).await.unwrap();
         let rest = || async {
             let sessions = db.read(move |c| Ok(queries::sessions_of(c, user, None)?)).await.unwrap();
             let (entries, _) = access.entries(10, None, None).await.unwrap();

@@ -13,18 +13,18 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
 use std::time::Duration;
 
-use super::authenticate::{Recognised, Shown};
-use super::model::{Deed, Proof};
+use super::authenticate::{Authentication, Credentials};
+use super::model::{AuditEntry, LoginMethod};
 use super::pending_form::KeptForm;
 use super::service::Access;
 use super::views::LoginPage;
-use crate::web::negotiation::{Asked, Form};
-use crate::web::respond::Written;
-use crate::web::{Caller, Frame, Peer, Problem, Role};
+use crate::web::negotiation::{Representation, RequestedFormat};
+use crate::web::respond::FormattedError;
+use crate::web::{Caller, PageFrame, PeerAddress, ProblemResponse, Role};
 
 /// Who may pass a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum RequiredRole {
     /// Whoever can reach the manager.
     Anybody,
     /// Those with at least this role.
@@ -33,15 +33,15 @@ pub enum Who {
 
 /// What the house says of a method at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Door {
+pub struct Permission {
     /// Who may pass.
-    pub who: Who,
+    pub who: RequiredRole,
     /// What happens behind it, in the past tense, for the audit log; `None` where nothing is changed.
     pub deed: Option<&'static str>,
 }
 
 /// The house's table of doors: by method, and the route's pattern without `/api`; `None` where no route is.
-pub type Doors = fn(&Method, Option<&str>) -> Door;
+pub type Doors = fn(&Method, Option<&str>) -> Permission;
 
 /// Streams look at least so often whether they may go on.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -51,28 +51,28 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
     let pattern = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let pattern = pattern.as_deref().map(|path| path.strip_prefix("/api").filter(|rest| rest.starts_with('/')).unwrap_or(path));
     let door = doors(request.method(), pattern);
-    if door.who == Who::Anybody {
+    if door.who == RequiredRole::Anybody {
         return next.run(request).await;
     }
-    let peer = Peer::of(request.extensions());
-    let shown = Shown::of(request.headers(), peer);
+    let peer = PeerAddress::of(request.extensions());
+    let shown = Credentials::of(request.headers(), peer);
     let known = match access.recognise(shown.clone(), peer).await {
         Ok(known) => known,
-        Err(error) => return Problem::from(error).into_response(),
+        Err(error) => return ProblemResponse::from(error).into_response(),
     };
     let (caller, proof) = match known {
-        Recognised::As(caller, proof) => (caller, proof),
-        Recognised::Nobody { can_log_in } => {
-            let wish = Wish::of(&request);
+        Authentication::As(caller, proof) => (caller, proof),
+        Authentication::Nobody { can_log_in } => {
+            let wish = UnauthenticatedRequest::of(&request);
             let awaits = !can_log_in && access.awaits_first_visit().await.unwrap_or(false);
-            if can_log_in && !request.method().is_safe() && wish.asked.for_errors() == Form::Html {
-                return keep_form(request, wish.asked.fragment).await;
+            if can_log_in && !request.method().is_safe() && wish.asked.for_errors() == Representation::Html {
+                return store_form(request, wish.asked.fragment).await;
             }
-            return turn_away(&wish, can_log_in, awaits);
+            return refuse_unauthenticated(&wish, can_log_in, awaits);
         }
-        Recognised::Forwarded => return forwarded().into_response(),
+        Authentication::Forwarded => return forwarded().into_response(),
     };
-    let mut deed = door.deed.map(|deed| Deed {
+    let mut deed = door.deed.map(|deed| AuditEntry {
         user: caller.name.clone(),
         actor: caller.title(),
         role: caller.role.name().into(),
@@ -83,7 +83,7 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
     });
     let frame = framed(&mut request, &caller, &proof);
     let response = match door.who {
-        Who::From(needed) if caller.role < needed => {
+        RequiredRole::From(needed) if caller.role < needed => {
             caller.must_be(needed).map_or_else(IntoResponse::into_response, |()| StatusCode::FORBIDDEN.into_response())
         }
         _ => {
@@ -105,25 +105,25 @@ pub async fn gate(State((access, doors)): State<(Access, Doors)>, mut request: R
 }
 
 /// Tells the pages who is looking at them; an error's page, too, which is made further out.
-fn framed(request: &mut Request, caller: &Caller, proof: &Proof) -> Option<Frame> {
-    let frame = request.extensions_mut().get_mut::<Frame>()?;
+fn framed(request: &mut Request, caller: &Caller, proof: &LoginMethod) -> Option<PageFrame> {
+    let frame = request.extensions_mut().get_mut::<PageFrame>()?;
     frame.caller = Some(caller.clone());
-    frame.has_session = matches!(proof, Proof::Session(_));
+    frame.has_session = matches!(proof, LoginMethod::Session(_));
     Some(frame.clone())
 }
 
 /// What somebody who is not known asked for, as far as the answer depends on it.
-struct Wish {
-    asked: Asked,
+struct UnauthenticatedRequest {
+    asked: RequestedFormat,
     /// Where they wanted to go, and may go once they are known. What was sent with a form is lost, so it is no form's address.
     next: String,
 }
 
-impl Wish {
+impl UnauthenticatedRequest {
     fn of(request: &Request) -> Self {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         Self {
-            asked: request.extensions().get::<Asked>().cloned().unwrap_or_default(),
+            asked: request.extensions().get::<RequestedFormat>().cloned().unwrap_or_default(),
             next: if request.method().is_safe() { path.into() } else { "/".into() },
         }
     }
@@ -131,26 +131,27 @@ impl Wish {
 
 /// The answer to a form that was sent without a valid session: the login page, which carries the input along. htmx shows a notice on the page
 /// that the form is on.
-async fn keep_form(request: Request, is_fragment: bool) -> Response {
+async fn store_form(request: Request, is_fragment: bool) -> Response {
     if is_fragment {
-        return Problem::new(StatusCode::UNAUTHORIZED, "Your session has ended. Sign in, then try again.").into_response();
+        return ProblemResponse::new(StatusCode::UNAUTHORIZED, "Your session has ended. Sign in, then try again.")
+            .into_response();
     }
-    let frame = request.extensions().get::<Frame>().cloned().unwrap_or_default();
+    let frame = request.extensions().get::<PageFrame>().cloned().unwrap_or_default();
     let page = LoginPage::keeping(frame, KeptForm::of(request).await);
     match crate::web::html(&page) {
         Ok(html) => {
             let mut response = (StatusCode::UNAUTHORIZED, Html(html)).into_response();
-            response.extensions_mut().insert(Written);
+            response.extensions_mut().insert(FormattedError);
             response
         }
-        Err(error) => Problem::from(error).into_response(),
+        Err(error) => ProblemResponse::from(error).into_response(),
     }
 }
 
 /// The answer to whoever is not known: people are sent to the login, programs are told.
-fn turn_away(wish: &Wish, can_log_in: bool, awaits: bool) -> Response {
+fn refuse_unauthenticated(wish: &UnauthenticatedRequest, can_log_in: bool, awaits: bool) -> Response {
     let login = if awaits { "/login/first" } else { "/login" };
-    if wish.asked.for_errors() == Form::Html && (can_log_in || awaits) {
+    if wish.asked.for_errors() == Representation::Html && (can_log_in || awaits) {
         if wish.asked.fragment {
             let to = HeaderValue::from_static(login);
             return ([(HeaderName::from_static("hx-redirect"), to)], StatusCode::OK).into_response();
@@ -168,12 +169,12 @@ fn turn_away(wish: &Wish, can_log_in: bool, awaits: bool) -> Response {
         }
         _ => "Nobody has a password yet, so jd-manager answers only to its own machine. Set one there: jd-manager set-password.",
     };
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+    let problem = ProblemResponse::new(StatusCode::UNAUTHORIZED, detail);
     problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"jd-manager\"")).into_response()
 }
 
-fn forwarded() -> Problem {
-    Problem::new(
+fn forwarded() -> ProblemResponse {
+    ProblemResponse::new(
         StatusCode::FORBIDDEN,
         "This request came through a proxy, and nobody has a password yet: whoever reaches the proxy could redirect the mining income. Set \
          a password (jd-manager set-password), and name the proxy in the setting trusted_proxies.",
@@ -181,7 +182,13 @@ fn forwarded() -> Problem {
 }
 
 /// An event stream that ends when its listener may not listen any more: logged out, revoked, expired, or of another role.
-fn while_let_in(access: Access, response: Response, shown: Shown, peer: Peer, was: (Caller, Proof)) -> Response {
+fn while_let_in(
+    access: Access,
+    response: Response,
+    shown: Credentials,
+    peer: PeerAddress,
+    was: (Caller, LoginMethod),
+) -> Response {
     let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/event-stream"));
     if !is_stream {
         return response;
@@ -191,8 +198,8 @@ fn while_let_in(access: Access, response: Response, shown: Shown, peer: Peer, wa
         loop {
             let _ = tokio::time::timeout(LOOK_AGAIN, changed.changed()).await;
             match access.recognise(shown.clone(), peer).await {
-                Ok(Recognised::As(caller, proof)) if (&caller.name, caller.role, &proof) == (&was.0.name, was.0.role, &was.1) => {
-                }
+                Ok(Authentication::As(caller, proof))
+                    if (&caller.name, caller.role, &proof) == (&was.0.name, was.0.role, &was.1) => {}
                 // A database that does not answer now takes nothing from anybody.
                 Err(_) => {}
                 Ok(_) => return,

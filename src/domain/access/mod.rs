@@ -51,7 +51,7 @@ mod tests;
 mod tokens;
 pub mod views;
 
-pub use middleware::{Door, Who};
-pub use model::{Deed, Entry, Session, Token, User};
+pub use middleware::{Permission, RequiredRole};
+pub use model::{ApiToken, AuditEntry, AuditRow, LoginSession, UserAccount};
 pub use service::{Access, FirstCode};
-pub use tokens::Wish;
+pub use tokens::TokenRequest;

@@ -20,7 +20,7 @@ pub const LONGEST_TOKEN: i64 = 3650;
 
 /// By what somebody is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Proof {
+pub enum LoginMethod {
     /// A session.
     Session(SessionId),
     /// A token.
@@ -31,7 +31,7 @@ pub enum Proof {
 
 /// Somebody who may log in.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct User {
+pub struct UserAccount {
     /// Its id.
     pub id: UserId,
     /// The name it logs in with; unique, whatever the case.
@@ -48,9 +48,9 @@ pub struct User {
 
 /// What is known of a user to judge a login.
 #[derive(Clone, Debug)]
-pub struct Credentials {
+pub struct StoredCredentials {
     /// The user.
-    pub user: User,
+    pub user: UserAccount,
     /// The argon2id hash of the password, in PHC form.
     pub password: String,
     /// The secret of the second factor, sealed.
@@ -61,7 +61,7 @@ pub struct Credentials {
 
 /// A login that lasts.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct Session {
+pub struct LoginSession {
     /// Its id; not what the cookie holds.
     pub id: SessionId,
     /// From where the login came.
@@ -76,7 +76,7 @@ pub struct Session {
     pub current: bool,
 }
 
-impl Session {
+impl LoginSession {
     /// Whether a session that began and was last used then is over.
     #[must_use]
     pub fn is_over(created_at: Timestamp, used_at: Timestamp, now: Timestamp) -> bool {
@@ -86,7 +86,7 @@ impl Session {
 
 /// What a program logs in with.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct Token {
+pub struct ApiToken {
     /// Its id; not the token.
     pub id: TokenId,
     /// What it is called; unique, whatever the case.
@@ -107,7 +107,7 @@ pub struct Token {
 
 /// Something that was done, for the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct AuditEntry {
     /// The user behind the actor: a token's owner.
     pub user: String,
     /// By whom: a user, a token of one, the machine's own user; for a refused login the name that was tried, if it is a user's.
@@ -127,7 +127,7 @@ pub struct Deed {
 /// A line of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "AuditEntry")]
-pub struct Entry {
+pub struct AuditRow {
     /// Its number; later ones are larger.
     pub id: i64,
     /// When; the last time if `times` is more than 1.
@@ -150,7 +150,7 @@ pub struct Entry {
     pub times: u32,
 }
 
-impl Entry {
+impl AuditRow {
     /// It was done, not refused.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -250,9 +250,9 @@ mod tests {
     #[test]
     fn a_session_ends_unused_and_used() {
         let day = |n: u64| Timestamp(0).after(Duration::from_secs(n * 86_400));
-        assert!(!Session::is_over(day(0), day(6), day(12)));
-        assert!(Session::is_over(day(0), day(6), day(13)));
-        assert!(Session::is_over(day(0), day(29), day(30)));
-        assert!(!Session::is_over(day(5), day(5), day(0)), "a clock that was set back ends nothing");
+        assert!(!LoginSession::is_over(day(0), day(6), day(12)));
+        assert!(LoginSession::is_over(day(0), day(6), day(13)));
+        assert!(LoginSession::is_over(day(0), day(29), day(30)));
+        assert!(!LoginSession::is_over(day(5), day(5), day(0)), "a clock that was set back ends nothing");
     }
 }

@@ -2,34 +2,34 @@
 
 use super::model::LONGEST_TOKEN;
 use super::password::SHORTEST;
-use super::responses::{UserChanged, UserMade, Welcome};
+use super::responses::{LoginResponse, UserChanged, UserMade};
 use super::views::{
-    AccountPage, AuditPage, DeletePage, FirstPage, LoginPage, SecondFactorPage, TokenPage, TokensPage, UserPage, UsersPage,
+    AccessDeletePage, AccountPage, AuditPage, FirstPage, LoginPage, SecondFactorPage, TokenPage, TokensPage, UserPage, UsersPage,
 };
 use crate::web::openapi::{
-    Field, HTML, JSON, Operation, PAGE, delete, flag, get, number, one_of, patch, post, shape, text, whole,
+    ApiOperation, HTML, JSON, PAGE, RequestField, delete, flag, get, number, one_of, patch, post, shape, text, whole,
 };
-use crate::web::{Role, Told};
+use crate::web::{MessageResponse, Role};
 
-fn name() -> Field {
+fn name() -> RequestField {
     text("name", "The name of the user.").longest(64).like("ada")
 }
 
-fn password(about: &'static str) -> Field {
+fn password(about: &'static str) -> RequestField {
     text("password", about).with("minLength", SHORTEST).like("a long sentence of your own")
 }
 
-fn current() -> Field {
+fn current() -> RequestField {
     text("current", "The present password.").like("the present one").required()
 }
 
-fn role(about: &'static str) -> Field {
+fn role(about: &'static str) -> RequestField {
     one_of("role", about, &Role::ALL.map(Role::name))
 }
 
 /// The operations of the login and of one's own account.
 #[must_use]
-pub fn own() -> Vec<Operation> {
+pub fn own() -> Vec<ApiOperation> {
     let not_by_token = "Not with a token.";
     vec![
         get("/login", "showLogin", "The login, for people.")
@@ -42,21 +42,21 @@ pub fn own() -> Vec<Operation> {
                 text("code", "The code of the second factor, for those who have one."),
                 text("next", "The page a browser is sent to then, a path on this site.").like("/"),
             ])
-            .does::<Welcome>()
+            .does::<LoginResponse>()
             .fails(&[401, 409, 429]),
         get("/login/first", "showFirstVisit", "The form of the first visit, for people.").gives::<FirstPage>(PAGE).fails(&[404]),
         post("/login/first", "makeFirstVisit", "Makes the first user, an admin, with the code that jd-manager printed.")
             .takes([text("code", "The code.").like("…").required(), name().required(), password("The password.").required()])
-            .does::<Welcome>()
+            .does::<LoginResponse>()
             .fails(&[404, 409, 429]),
-        post("/logout", "logOut", "Ends the session that asks.").does::<Told>(),
+        post("/logout", "logOut", "Ends the session that asks.").does::<MessageResponse>(),
         get("/account", "getAccount", "Who asks, with what may be done and where else there is a session.")
             .gives::<AccountPage>(PAGE)
             .fails(&[404]),
         post("/account/password", "changePassword", "Changes the own password and ends all other sessions.")
             .about(not_by_token)
             .takes([current(), password("The new one.").required()])
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[404, 409, 429]),
         get(
             "/account/second-factor",
@@ -73,29 +73,32 @@ pub fn own() -> Vec<Operation> {
                 text("code", "A code of it.").like("123456").required(),
                 current(),
             ])
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[404, 409, 429]),
         post("/account/second-factor/remove", "removeSecondFactor", "Takes the own second factor away.")
             .about(not_by_token)
             .takes([current(), text("code", "A code of it.").like("123456")])
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[404, 409, 429]),
         post("/account/sessions/end", "endOtherSessions", "Ends all own sessions but the one that asks.")
             .about(not_by_token)
             .acts([])
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[404, 409]),
-        delete("/account/sessions/{id}", "endSession", "Ends an own session.").about(not_by_token).does::<Told>().fails(&[409]),
+        delete("/account/sessions/{id}", "endSession", "Ends an own session.")
+            .about(not_by_token)
+            .does::<MessageResponse>()
+            .fails(&[409]),
         post("/account/sessions/{id}/delete", "endSessionByForm", "The same as DELETE, for forms.")
             .about(not_by_token)
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409]),
     ]
 }
 
 /// The operations of users, tokens and the audit log.
 #[must_use]
-pub fn others() -> Vec<Operation> {
+pub fn others() -> Vec<ApiOperation> {
     vec![
         get("/users", "listUsers", "Who may log in.").gives::<UsersPage>(PAGE),
         post("/users", "createUser", "Makes a user; the first one has to be an admin.")
@@ -121,10 +124,12 @@ pub fn others() -> Vec<Operation> {
             ])
             .does::<UserChanged>()
             .fails(&[409]),
-        delete("/users/{id}", "deleteUser", "Deletes a user with its sessions and tokens.").does::<Told>().fails(&[409]),
+        delete("/users/{id}", "deleteUser", "Deletes a user with its sessions and tokens.")
+            .does::<MessageResponse>()
+            .fails(&[409]),
         get("/users/{id}/delete", "askDeleteUser", "The question before a user is deleted, for people.")
-            .gives::<DeletePage>(PAGE),
-        post("/users/{id}/delete", "deleteUserByForm", "The same as DELETE, for forms.").does::<Told>().fails(&[409]),
+            .gives::<AccessDeletePage>(PAGE),
+        post("/users/{id}/delete", "deleteUserByForm", "The same as DELETE, for forms.").does::<MessageResponse>().fails(&[409]),
         get("/tokens", "listTokens", "The tokens that one may see: the own ones, an admin all, a token below admin itself.")
             .gives::<TokensPage>(PAGE),
         post("/tokens", "createToken", "Makes a token for a program; the answer shows it, this once.")
@@ -136,12 +141,12 @@ pub fn others() -> Vec<Operation> {
             ])
             .answer(201, "It is made.", &[JSON, HTML], Some(shape::<TokenPage>()))
             .fails(&[409]),
-        delete("/tokens/{id}", "revokeToken", "Revokes a token.").about("With a token only itself.").does::<Told>(),
+        delete("/tokens/{id}", "revokeToken", "Revokes a token.").about("With a token only itself.").does::<MessageResponse>(),
         get("/tokens/{id}/delete", "askRevokeToken", "The question before a token is revoked, for people.")
-            .gives::<DeletePage>(PAGE),
+            .gives::<AccessDeletePage>(PAGE),
         post("/tokens/{id}/delete", "revokeTokenByForm", "The same as DELETE, for forms.")
             .about("With a token only itself.")
-            .does::<Told>(),
+            .does::<MessageResponse>(),
         get("/audit", "listAudit", "What was done by whom, newest first.")
             .asks([
                 whole("limit", "At most so many.", 1, 1000).or(100),

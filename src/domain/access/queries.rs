@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::model::{Credentials, Deed, Entry, Session, Token, User};
+use super::model::{ApiToken, AuditEntry, AuditRow, LoginSession, StoredCredentials, UserAccount};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{SessionId, TokenId, UserId};
 use crate::base::role::Role;
@@ -17,9 +17,9 @@ fn role(text: &str) -> Role {
     text.parse().unwrap_or(Role::Viewer)
 }
 
-fn credentials((id, name, role_name, password, second_factor, step, created_at, password_at): UserRow) -> Credentials {
-    let user = User { id, name, role: role(&role_name), second_factor: second_factor.is_some(), created_at, password_at };
-    Credentials { user, password, second_factor, step }
+fn credentials((id, name, role_name, password, second_factor, step, created_at, password_at): UserRow) -> StoredCredentials {
+    let user = UserAccount { id, name, role: role(&role_name), second_factor: second_factor.is_some(), created_at, password_at };
+    StoredCredentials { user, password, second_factor, step }
 }
 
 /// Whether there is anybody who may log in.
@@ -28,22 +28,22 @@ pub fn has_users(db: &mut Db) -> QueryResult<bool> {
 }
 
 /// All users, by name.
-pub fn all_users(db: &mut Db) -> QueryResult<Vec<User>> {
+pub fn all_users(db: &mut Db) -> QueryResult<Vec<UserAccount>> {
     Ok(users::table.order(users::name).load::<UserRow>(db)?.into_iter().map(|row| credentials(row).user).collect())
 }
 
 /// A user with what proves who it is.
-pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<Credentials>> {
+pub fn user(db: &mut Db, id: UserId) -> QueryResult<Option<StoredCredentials>> {
     Ok(users::table.find(id).first::<UserRow>(db).optional()?.map(credentials))
 }
 
 /// The same by name, whatever the case.
-pub fn user_called(db: &mut Db, name: &str) -> QueryResult<Option<Credentials>> {
+pub fn user_called(db: &mut Db, name: &str) -> QueryResult<Option<StoredCredentials>> {
     Ok(users::table.filter(users::name.eq(name)).first::<UserRow>(db).optional()?.map(credentials))
 }
 
 /// Saves a new user.
-pub fn insert_user(db: &mut Db, user: &User, password: &str) -> QueryResult<usize> {
+pub fn insert_user(db: &mut Db, user: &UserAccount, password: &str) -> QueryResult<usize> {
     diesel::insert_into(users::table)
         .values((
             users::id.eq(user.id),
@@ -89,11 +89,11 @@ pub fn admins(db: &mut Db) -> QueryResult<i64> {
 
 /// A session that is found by what the cookie holds.
 #[derive(Debug)]
-pub struct Found {
+pub struct SessionLookup {
     /// Its id.
     pub id: SessionId,
     /// Whose.
-    pub user: User,
+    pub user: UserAccount,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last used.
@@ -101,7 +101,7 @@ pub struct Found {
 }
 
 /// The session of this hash.
-pub fn session(db: &mut Db, hash: &str) -> QueryResult<Option<Found>> {
+pub fn session(db: &mut Db, hash: &str) -> QueryResult<Option<SessionLookup>> {
     let columns = (sessions::id, sessions::created_at, sessions::used_at, users::all_columns);
     let row = sessions::table
         .inner_join(users::table)
@@ -109,15 +109,15 @@ pub fn session(db: &mut Db, hash: &str) -> QueryResult<Option<Found>> {
         .select(columns)
         .first::<(SessionId, Timestamp, Timestamp, UserRow)>(db)
         .optional()?;
-    Ok(row.map(|(id, created_at, used_at, user)| Found { id, user: credentials(user).user, created_at, used_at }))
+    Ok(row.map(|(id, created_at, used_at, user)| SessionLookup { id, user: credentials(user).user, created_at, used_at }))
 }
 
 /// The sessions of a user, the last used first; `current`: the one that asks.
-pub fn sessions_of(db: &mut Db, user: UserId, current: Option<SessionId>) -> QueryResult<Vec<Session>> {
+pub fn sessions_of(db: &mut Db, user: UserId, current: Option<SessionId>) -> QueryResult<Vec<LoginSession>> {
     let columns = (sessions::id, sessions::address, sessions::program, sessions::created_at, sessions::used_at);
     let rows = sessions::table.filter(sessions::user_id.eq(user)).order(sessions::used_at.desc()).select(columns);
     let rows = rows.load::<(SessionId, String, String, Timestamp, Timestamp)>(db)?;
-    let session = |(id, address, program, created_at, used_at)| Session {
+    let session = |(id, address, program, created_at, used_at)| LoginSession {
         id,
         address,
         program,
@@ -129,7 +129,7 @@ pub fn sessions_of(db: &mut Db, user: UserId, current: Option<SessionId>) -> Que
 }
 
 /// Saves a new session.
-pub fn insert_session(db: &mut Db, session: &Session, hash: &str, user: UserId) -> QueryResult<usize> {
+pub fn insert_session(db: &mut Db, session: &LoginSession, hash: &str, user: UserId) -> QueryResult<usize> {
     diesel::insert_into(sessions::table)
         .values((
             sessions::id.eq(session.id),
@@ -175,19 +175,19 @@ pub fn end_sessions(db: &mut Db, user: UserId, but: Option<SessionId>) -> QueryR
 }
 
 /// Forgets sessions that ended by themselves: last used before `used`, or begun before `begun`.
-pub fn forget_sessions(db: &mut Db, used: Timestamp, begun: Timestamp) -> QueryResult<usize> {
+pub fn prune_sessions(db: &mut Db, used: Timestamp, begun: Timestamp) -> QueryResult<usize> {
     diesel::delete(sessions::table.filter(sessions::used_at.lt(used).or(sessions::created_at.lt(begun)))).execute(db)
 }
 
 /// A row of `tokens` with its user's name and role.
 type TokenRow = (TokenId, String, String, Timestamp, Option<Timestamp>, Option<Timestamp>, Option<String>, Option<String>);
 
-fn found_token(row: TokenRow, now: Timestamp) -> Token {
+fn found_token(row: TokenRow, now: Timestamp) -> ApiToken {
     let (id, name, own, created_at, expires_at, used_at, user, of_user) = row;
     // It never may more than its user may now.
     let role = of_user.map_or(role(&own), |of_user| role(&own).min(role(&of_user)));
     let expired = expires_at.is_some_and(|end| end <= now);
-    Token { id, name, user, role, created_at, expires_at, used_at, expired }
+    ApiToken { id, name, user, role, created_at, expires_at, used_at, expired }
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]
@@ -205,13 +205,13 @@ fn tokens_with_users() -> _ {
 }
 
 /// The token of this hash.
-pub fn token(db: &mut Db, hash: &str, now: Timestamp) -> QueryResult<Option<Token>> {
+pub fn token(db: &mut Db, hash: &str, now: Timestamp) -> QueryResult<Option<ApiToken>> {
     let row = tokens_with_users().filter(tokens::hash.eq(hash)).first::<TokenRow>(db).optional()?;
     Ok(row.map(|row| found_token(row, now)))
 }
 
 /// All tokens, by name.
-pub fn all_tokens(db: &mut Db, now: Timestamp) -> QueryResult<Vec<Token>> {
+pub fn all_tokens(db: &mut Db, now: Timestamp) -> QueryResult<Vec<ApiToken>> {
     let rows = tokens_with_users().order(tokens::name).load::<TokenRow>(db)?;
     Ok(rows.into_iter().map(|row| found_token(row, now)).collect())
 }
@@ -230,7 +230,7 @@ pub fn tokens_of(db: &mut Db, user: Option<UserId>) -> QueryResult<i64> {
 }
 
 /// Saves a new token.
-pub fn insert_token(db: &mut Db, token: &Token, hash: &str, user: Option<UserId>) -> QueryResult<usize> {
+pub fn insert_token(db: &mut Db, token: &ApiToken, hash: &str, user: Option<UserId>) -> QueryResult<usize> {
     diesel::insert_into(tokens::table)
         .values((
             tokens::id.eq(token.id),
@@ -263,7 +263,7 @@ const MOST_DONE: i64 = 1000;
 
 /// Adds an entry to the audit log. A refusal like an earlier one of the same actor within an hour is counted in that entry. So is everything
 /// beyond the number of entries a user may cause.
-pub fn note(db: &mut Db, deed: &Deed, at: Timestamp) -> QueryResult<()> {
+pub fn note(db: &mut Db, deed: &AuditEntry, at: Timestamp) -> QueryResult<()> {
     let since = Timestamp(at.0 - COUNTED_WITHIN);
     let older =
         audit::table.filter(audit::at.le(since)).order((audit::at.desc(), audit::id.desc())).select(audit::id).first::<i64>(db);
@@ -307,12 +307,12 @@ pub fn note(db: &mut Db, deed: &Deed, at: Timestamp) -> QueryResult<()> {
 /// The newest entry with number above `after` that began after `since` and is equal but for its path, and for its address if none is given.
 fn equal_entry(
     db: &mut Db,
-    deed: &Deed,
+    deed: &AuditEntry,
     actor: &str,
     address: Option<&str>,
     after: i64,
     since: Timestamp,
-) -> QueryResult<Option<Entry>> {
+) -> QueryResult<Option<AuditRow>> {
     let mut equal = audit::table
         .filter(audit::actor.eq(actor))
         .filter(audit::id.gt(after))
@@ -324,7 +324,7 @@ fn equal_entry(
     if let Some(address) = address {
         equal = equal.filter(audit::address.eq(address.to_owned()));
     }
-    Ok(equal.first::<AuditRow>(db).optional()?.map(entry))
+    Ok(equal.first::<AuditColumns>(db).optional()?.map(entry))
 }
 
 /// How many entries with a number above `after` a user and the user's tokens have caused.
@@ -347,15 +347,15 @@ fn common_path(one: &str, other: &str) -> String {
 }
 
 /// A row of `audit`.
-type AuditRow = (i64, Timestamp, String, String, String, String, String, i32, i32, Timestamp);
+type AuditColumns = (i64, Timestamp, String, String, String, String, String, i32, i32, Timestamp);
 
-fn entry((id, at, actor, role, address, deed, path, status, times, first_at): AuditRow) -> Entry {
+fn entry((id, at, actor, role, address, deed, path, status, times, first_at): AuditColumns) -> AuditRow {
     let (status, times) = (u16::try_from(status).unwrap_or_default(), u32::try_from(times).unwrap_or(1));
-    Entry { id, at, first_at, actor, role, address, deed, path, status, times }
+    AuditRow { id, at, first_at, actor, role, address, deed, path, status, times }
 }
 
 /// Lines of the audit log, the newest first: those before the line `before`, of one actor.
-pub fn entries(db: &mut Db, limit: i64, before: Option<i64>, actor: Option<&str>) -> QueryResult<Vec<Entry>> {
+pub fn entries(db: &mut Db, limit: i64, before: Option<i64>, actor: Option<&str>) -> QueryResult<Vec<AuditRow>> {
     let mut wanted = audit::table.order(audit::id.desc()).limit(limit).into_boxed();
     if let Some(before) = before {
         wanted = wanted.filter(audit::id.lt(before));
@@ -372,7 +372,7 @@ pub fn actors(db: &mut Db) -> QueryResult<Vec<String>> {
 }
 
 /// Forgets lines from before a moment, at most `limit` of them; how many.
-pub fn forget_entries(db: &mut Db, before: Timestamp, limit: i64) -> QueryResult<usize> {
+pub fn prune_entries(db: &mut Db, before: Timestamp, limit: i64) -> QueryResult<usize> {
     let old = audit::table.filter(audit::at.lt(before)).order(audit::id).limit(limit).select(audit::id).load::<i64>(db)?;
     diesel::delete(audit::table.filter(audit::id.eq_any(old))).execute(db)
 }

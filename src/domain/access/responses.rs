@@ -3,18 +3,18 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::model::User;
+use super::model::UserAccount;
 use crate::base::ids::UserId;
 
 /// Somebody was let in.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Welcome {
+pub struct LoginResponse {
     /// It was.
     pub success: bool,
     /// That in a sentence.
     pub message: String,
     /// Who.
-    pub user: User,
+    pub user: UserAccount,
 }
 
 /// A user was made.
@@ -27,7 +27,7 @@ pub struct UserMade {
     /// That in a sentence.
     pub message: String,
     /// As it is now.
-    pub user: User,
+    pub user: UserAccount,
 }
 
 /// A user was changed.
@@ -38,5 +38,5 @@ pub struct UserChanged {
     /// That in a sentence.
     pub message: String,
     /// As it is now.
-    pub user: User,
+    pub user: UserAccount,
 }

@@ -9,42 +9,49 @@ use axum::http::header::{RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 
-use super::authenticate::{Recognised, Shown, cookie_name};
-use super::model::Proof;
+use super::authenticate::{Authentication, Credentials, cookie_name};
+use super::model::LoginMethod;
 use super::pending_form::KeptForm;
-use super::responses::Welcome;
+use super::responses::LoginResponse;
 use super::service::Access;
-use super::sessions::{Begun, Refused, Typed};
-use super::views::{AccountPage, Again, AuditPage, FirstPage, KeptPage, LoginPage, SecondFactorPage};
+use super::sessions::{LoginInput, LoginRefusal, NewSession};
+use super::views::{AccountPage, AuditPage, FirstPage, FormInput, KeptPage, LoginPage, SecondFactorPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::SessionId;
-use crate::web::extract::Fields;
+use crate::web::extract::EmptyForm;
 use crate::web::respond::next_page;
-use crate::web::{Caller, Done, Form, Frame, Id, Input, Params, Peer, Problem, Reply, Role, Told, Want};
+use crate::web::{
+    Caller, ChangeResponse, MessageResponse, PageFrame, PathId, PeerAddress, ProblemResponse, QueryParams, Reply, Representation,
+    RequestContext, RequestInput, Role,
+};
 
 /// How long a browser keeps the cookie, seconds: as long as a session can last.
 const KEPT: u64 = super::model::LONGEST.as_secs();
 
 /// A form that a person can mend: shown again with what is wrong. Any other error, and every one of a program, goes on.
-pub(super) fn mend(want: &Want, form: Option<Vec<(String, String)>>, error: Error) -> Result<(StatusCode, Again), Error> {
+pub(super) fn fix_form(
+    want: &RequestContext,
+    form: Option<Vec<(String, String)>>,
+    error: Error,
+) -> Result<(StatusCode, FormInput), Error> {
     let (status, errors) = match (want.form, error) {
-        (Form::Html, Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
-        (Form::Html, Error::Conflict(detail)) => (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)]),
+        (Representation::Html, Error::Invalid(errors)) => (StatusCode::UNPROCESSABLE_ENTITY, errors),
+        (Representation::Html, Error::Conflict(detail)) => (StatusCode::CONFLICT, vec![FieldError::new("/name", detail)]),
         (_, error) => return Err(error),
     };
     let is_secret = |name: &str| ["password", "current", "code"].contains(&name);
     let given = form.unwrap_or_default().into_iter().filter(|(name, _)| !is_secret(name)).collect();
-    Ok((status, Again { given, errors }))
+    Ok((status, FormInput { given, errors }))
 }
 
-pub(super) fn text(input: &Input, name: &str) -> String {
+pub(super) fn text(input: &RequestInput, name: &str) -> String {
     // A form of several pages in one browser sends what it sends; only text counts.
     input.value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The text of a name: without the blanks that get in by copying.
-pub(super) fn name(input: &Input, field: &str) -> String {
+pub(super) fn name(input: &RequestInput, field: &str) -> String {
     text(input, field).trim().to_owned()
 }
 
@@ -52,41 +59,41 @@ fn program_of(headers: &HeaderMap) -> String {
     headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-fn cookie(value: &str, kept: u64, peer: Peer) -> HeaderValue {
+fn cookie(value: &str, kept: u64, peer: PeerAddress) -> HeaderValue {
     let secure = if peer.secure { "; Secure" } else { "" };
     let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={kept}{secure}", cookie_name(peer.secure));
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// The answer to whoever is let in.
-fn welcome(want: &Want, begun: Begun, next: String, peer: Peer) -> Reply {
+fn welcome(want: &RequestContext, begun: NewSession, next: String, peer: PeerAddress) -> Reply {
     let message = format!("Welcome, {}.", begun.user.name);
-    let json = Welcome { success: true, message, user: begun.user };
-    let mut response = Done { json, created: None, next }.respond(want)?;
+    let json = LoginResponse { success: true, message, user: begun.user };
+    let mut response = ChangeResponse { json, created: None, next }.respond(want)?;
     response.headers_mut().append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
     Ok(response)
 }
 
 /// Why nobody was let in, with its status.
-fn why(refused: Refused) -> Result<(StatusCode, String, Option<u64>), Error> {
+fn why(refused: LoginRefusal) -> Result<(StatusCode, String, Option<u64>), Error> {
     match refused {
-        Refused::Wrong => Ok((
+        LoginRefusal::Wrong => Ok((
             StatusCode::UNAUTHORIZED,
             "Name, password or code is wrong. The code is needed by those who set up a second factor.".into(),
             None,
         )),
-        Refused::Wait(wait) => {
+        LoginRefusal::Wait(wait) => {
             let seconds = wait.as_secs() + 1;
             Ok((StatusCode::TOO_MANY_REQUESTS, format!("Too many attempts. Try again in {seconds} s."), Some(seconds)))
         }
-        Refused::Because(error) => Err(error),
+        LoginRefusal::Because(error) => Err(error),
     }
 }
 
-pub(super) fn problem(refused: Refused) -> Problem {
+pub(super) fn problem(refused: LoginRefusal) -> ProblemResponse {
     match why(refused) {
         Ok((status, detail, wait)) => {
-            let problem = Problem::new(status, detail);
+            let problem = ProblemResponse::new(status, detail);
             wait.map_or(problem.clone(), |wait| problem.with_header(RETRY_AFTER, HeaderValue::from(wait)))
         }
         Err(error) => error.into(),
@@ -96,15 +103,15 @@ pub(super) fn problem(refused: Refused) -> Problem {
 /// `GET /login`.
 pub async fn login_page(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    peer: Peer,
+    Extension(frame): Extension<PageFrame>,
+    peer: PeerAddress,
     headers: HeaderMap,
-    want: Want,
-    params: Params,
+    want: RequestContext,
+    params: QueryParams,
 ) -> Reply {
     let next = next_page(params.text("next"), "/");
-    let known = access.recognise(Shown::of(&headers, peer), peer).await?;
-    if matches!(known, Recognised::As(_, Proof::Session(_))) && want.form == Form::Html {
+    let known = access.recognise(Credentials::of(&headers, peer), peer).await?;
+    if matches!(known, Authentication::As(_, LoginMethod::Session(_))) && want.form == Representation::Html {
         return Ok(Redirect::to(&next).into_response());
     }
     let is_led = headers.get("sec-fetch-site").is_some_and(|site| site.as_bytes() == b"cross-site");
@@ -115,18 +122,18 @@ pub async fn login_page(
 /// `POST /login`.
 pub async fn log_in(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    peer: Peer,
+    Extension(frame): Extension<PageFrame>,
+    peer: PeerAddress,
     headers: HeaderMap,
-    want: Want,
-    input: Input,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
-    let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: text(&input, "code") };
+    let typed = LoginInput { name: name(&input, "name"), password: text(&input, "password"), code: text(&input, "code") };
     let next = next_page(Some(text(&input, "next").as_str()), "/");
-    let former = Shown::of(&headers, peer).session;
+    let former = Credentials::of(&headers, peer).session;
     let kept = input.form.as_deref().and_then(KeptForm::read);
     match access.log_in(typed.clone(), peer, program_of(&headers), former).await {
-        Ok(begun) => match kept.filter(|_| want.form == Form::Html) {
+        Ok(begun) => match kept.filter(|_| want.form == Representation::Html) {
             Some(kept) => {
                 let mut response = want.respond(&KeptPage::new(frame, kept))?;
                 response.headers_mut().append(SET_COOKIE, cookie(&begun.cookie, KEPT, peer));
@@ -134,7 +141,7 @@ pub async fn log_in(
             }
             None => welcome(&want, begun, next, peer),
         },
-        Err(refused) if want.form == Form::Html => {
+        Err(refused) if want.form == Representation::Html => {
             let (status, detail, wait) = why(refused)?;
             let mut response = want.respond_with(status, &LoginPage::refused(frame, next, typed.name, detail, kept))?;
             if let Some(wait) = wait {
@@ -147,15 +154,15 @@ pub async fn log_in(
 }
 
 /// `GET /login/first`: the first visit.
-pub async fn first_page(State(access): State<Access>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+pub async fn first_page(State(access): State<Access>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
     }
-    want.respond(&FirstPage::new(frame, Again::default()))
+    want.respond(&FirstPage::new(frame, FormInput::default()))
 }
 
-fn no_first_visit() -> Problem {
-    Problem::new(
+fn no_first_visit() -> ProblemResponse {
+    ProblemResponse::new(
         StatusCode::NOT_FOUND,
         "There is no first visit: either somebody has a password already, or jd-manager was not started with --setup.",
     )
@@ -164,45 +171,45 @@ fn no_first_visit() -> Problem {
 /// `POST /login/first`.
 pub async fn first_visit(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    peer: Peer,
+    Extension(frame): Extension<PageFrame>,
+    peer: PeerAddress,
     headers: HeaderMap,
-    want: Want,
-    input: Input,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
     if !access.awaits_first_visit().await? {
         return Err(no_first_visit());
     }
-    let typed = Typed { name: name(&input, "name"), password: text(&input, "password"), code: String::new() };
+    let typed = LoginInput { name: name(&input, "name"), password: text(&input, "password"), code: String::new() };
     let error = match access.first_visit(&text(&input, "code"), typed, peer, program_of(&headers)).await {
         Ok(begun) => return welcome(&want, begun, "/".into(), peer),
-        Err(Refused::Wrong) => Error::invalid("/code", "That is not the code that jd-manager printed when it was started."),
-        Err(Refused::Because(error)) => error,
+        Err(LoginRefusal::Wrong) => Error::invalid("/code", "That is not the code that jd-manager printed when it was started."),
+        Err(LoginRefusal::Because(error)) => error,
         Err(wait) => return Err(problem(wait)),
     };
-    let (status, again) = mend(&want, input.form, error)?;
+    let (status, again) = fix_form(&want, input.form, error)?;
     want.respond_with(status, &FirstPage::new(frame, again))
 }
 
 /// `POST /logout`.
-pub async fn log_out(State(access): State<Access>, peer: Peer, headers: HeaderMap, want: Want) -> Reply {
-    if let Some(session) = Shown::of(&headers, peer).session {
+pub async fn log_out(State(access): State<Access>, peer: PeerAddress, headers: HeaderMap, want: RequestContext) -> Reply {
+    if let Some(session) = Credentials::of(&headers, peer).session {
         access.log_out(session).await?;
     }
-    let json = Told::new("Logged out.");
-    let mut response = Done { json, created: None, next: "/login".into() }.respond(&want)?;
+    let json = MessageResponse::new("Logged out.");
+    let mut response = ChangeResponse { json, created: None, next: "/login".into() }.respond(&want)?;
     response.headers_mut().append(SET_COOKIE, cookie("", 0, peer));
     Ok(response)
 }
 
-fn session_of(proof: &Proof) -> Option<SessionId> {
+fn session_of(proof: &LoginMethod) -> Option<SessionId> {
     match proof {
-        Proof::Session(id) => Some(*id),
+        LoginMethod::Session(id) => Some(*id),
         _ => None,
     }
 }
 
-async fn account_page(access: &Access, frame: Frame, caller: &Caller, proof: &Proof) -> Result<AccountPage, Error> {
+async fn account_page(access: &Access, frame: PageFrame, caller: &Caller, proof: &LoginMethod) -> Result<AccountPage, Error> {
     let has_users = access.has_users().await?;
     let user = match caller.name == Caller::MACHINE {
         true => None,
@@ -222,45 +229,45 @@ async fn account_page(access: &Access, frame: Frame, caller: &Caller, proof: &Pr
 /// `GET /account`.
 pub async fn account(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
     caller: Caller,
-    want: Want,
+    want: RequestContext,
 ) -> Reply {
     want.respond(&account_page(&access, frame, &caller, &proof).await?)
 }
 
 /// A person at a page changes what protects them; a token of theirs, which may have been stolen, does not.
-pub(super) fn in_person(proof: &Proof) -> Result<(), Problem> {
+pub(super) fn in_person(proof: &LoginMethod) -> Result<(), ProblemResponse> {
     match proof {
-        Proof::Token(_) => {
-            Err(Problem::new(StatusCode::FORBIDDEN, "This cannot be done with a token. Log in with name and password."))
+        LoginMethod::Token(_) => {
+            Err(ProblemResponse::new(StatusCode::FORBIDDEN, "This cannot be done with a token. Log in with name and password."))
         }
         _ => Ok(()),
     }
 }
 
-fn done(want: &Want, message: impl Into<String>, next: &str) -> Reply {
-    Done { json: Told::new(message), created: None, next: next.into() }.respond(want)
+fn done(want: &RequestContext, message: impl Into<String>, next: &str) -> Reply {
+    ChangeResponse { json: MessageResponse::new(message), created: None, next: next.into() }.respond(want)
 }
 
 /// `POST /account/password`.
 pub async fn change_password(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
-    peer: Peer,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
+    peer: PeerAddress,
     caller: Caller,
-    want: Want,
-    input: Input,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     let at = (peer, session_of(&proof));
     match access.change_password(me.id, text(&input, "current"), text(&input, "password"), at).await {
         Ok(()) => done(&want, "The password is changed. All other sessions have ended.", "/account"),
-        Err(Refused::Because(error)) => {
-            let (status, again) = mend(&want, input.form, error)?;
+        Err(LoginRefusal::Because(error)) => {
+            let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &account_page(&access, frame, &caller, &proof).await?.again(again))
         }
         Err(refused) => Err(problem(refused)),
@@ -270,10 +277,10 @@ pub async fn change_password(
 /// `DELETE /account/sessions/{id}`, and `POST /account/sessions/{id}/delete` for forms.
 pub async fn end_session(
     State(access): State<Access>,
-    Extension(proof): Extension<Proof>,
+    Extension(proof): Extension<LoginMethod>,
     caller: Caller,
-    want: Want,
-    Id(id): Id<SessionId>,
+    want: RequestContext,
+    PathId(id): PathId<SessionId>,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
@@ -284,10 +291,10 @@ pub async fn end_session(
 /// `POST /account/sessions/end`: all but this one.
 pub async fn end_sessions(
     State(access): State<Access>,
-    Extension(proof): Extension<Proof>,
+    Extension(proof): Extension<LoginMethod>,
     caller: Caller,
-    want: Want,
-    _: Fields,
+    want: RequestContext,
+    _: EmptyForm,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
@@ -299,35 +306,35 @@ pub async fn end_sessions(
 /// `GET /account/second-factor`.
 pub async fn second_factor(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
     caller: Caller,
-    want: Want,
+    want: RequestContext,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
-    want.respond(&SecondFactorPage::new(frame, access.fresh_second_factor()?, &me.name, Again::default())?)
+    want.respond(&SecondFactorPage::new(frame, access.fresh_second_factor()?, &me.name, FormInput::default())?)
 }
 
 /// `POST /account/second-factor`.
 pub async fn set_second_factor(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
-    peer: Peer,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
+    peer: PeerAddress,
     caller: Caller,
-    want: Want,
-    input: Input,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     let secret: String = text(&input, "secret").chars().filter(|c| !c.is_whitespace()).collect();
-    let typed = Typed { name: String::new(), password: text(&input, "current"), code: text(&input, "code") };
+    let typed = LoginInput { name: String::new(), password: text(&input, "current"), code: text(&input, "code") };
     match access.set_second_factor(me.id, typed, secret.clone(), peer).await {
         Ok(()) => done(&want, "From now on a login needs a code of the authenticator, too.", "/account"),
         // A secret that cannot be one is not worth a picture.
-        Err(Refused::Because(error)) if super::second_factor::is_secret(&secret) => {
-            let (status, again) = mend(&want, input.form, error)?;
+        Err(LoginRefusal::Because(error)) if super::second_factor::is_secret(&secret) => {
+            let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &SecondFactorPage::new(frame, secret, &me.name, again)?)
         }
         Err(refused) => Err(problem(refused)),
@@ -337,19 +344,19 @@ pub async fn set_second_factor(
 /// `POST /account/second-factor/remove`.
 pub async fn remove_second_factor(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
-    peer: Peer,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
+    peer: PeerAddress,
     caller: Caller,
-    want: Want,
-    input: Input,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
     in_person(&proof)?;
     let me = access.me(&caller).await?;
     match access.remove_second_factor(me.id, text(&input, "current"), peer).await {
         Ok(()) => done(&want, "A login needs the password alone from now on.", "/account"),
-        Err(Refused::Because(error)) => {
-            let (status, again) = mend(&want, input.form, error)?;
+        Err(LoginRefusal::Because(error)) => {
+            let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &account_page(&access, frame, &caller, &proof).await?.again(again))
         }
         Err(refused) => Err(problem(refused)),
@@ -359,10 +366,10 @@ pub async fn remove_second_factor(
 /// `GET /audit`.
 pub async fn audit(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
+    Extension(frame): Extension<PageFrame>,
     caller: Caller,
-    want: Want,
-    mut params: Params,
+    want: RequestContext,
+    mut params: QueryParams,
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     let limit = params.number("limit", 1..=1000, 100);

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
 use super::activity::LastUses;
-use super::attempts::Attempts;
+use super::attempts::LoginAttempts;
 use super::audit_queue::AuditQueue;
-use super::model::{Credentials, Deed, Entry, Session, User, check_user_name};
+use super::model::{AuditEntry, AuditRow, LoginSession, StoredCredentials, UserAccount, check_user_name};
 use super::{password, queries, second_factor, secret_token};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::error::{Error, Result};
@@ -48,7 +48,7 @@ pub struct Access {
     pub(super) vault: Vault,
     pub(super) clock: Arc<dyn Clock>,
     /// Guesses of late; in memory, since a restart of the manager is not in a guesser's hand.
-    pub(super) attempts: Arc<Mutex<Attempts>>,
+    pub(super) attempts: Arc<Mutex<LoginAttempts>>,
     pub(super) looking: Arc<Semaphore>,
     /// The code of the first visit, until it was used.
     pub(super) code: Arc<Mutex<Option<FirstCode>>>,
@@ -86,7 +86,7 @@ impl Access {
     }
 
     /// Writes an entry into the audit log, now or as soon as the database can be written.
-    pub(super) async fn record(&self, deed: Deed) {
+    pub(super) async fn record(&self, deed: AuditEntry) {
         self.audit.record(deed, self.now()).await;
     }
 
@@ -130,7 +130,7 @@ impl Access {
     }
 
     /// Streams look whether they may go on.
-    pub(super) fn tell(&self) {
+    pub(super) fn notify_streams(&self) {
         self.changed.send_replace(());
     }
 
@@ -138,11 +138,11 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub async fn users(&self) -> Result<Vec<User>> {
+    pub async fn users(&self) -> Result<Vec<UserAccount>> {
         self.db.read(|c| Ok(queries::all_users(c)?)).await
     }
 
-    pub(super) async fn credentials(&self, id: UserId) -> Result<Credentials> {
+    pub(super) async fn credentials(&self, id: UserId) -> Result<StoredCredentials> {
         self.db.read(move |c| queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))).await
     }
 
@@ -150,7 +150,7 @@ impl Access {
     ///
     /// # Errors
     /// There is none of this id.
-    pub async fn user(&self, id: UserId) -> Result<User> {
+    pub async fn user(&self, id: UserId) -> Result<UserAccount> {
         Ok(self.credentials(id).await?.user)
     }
 
@@ -158,7 +158,7 @@ impl Access {
     ///
     /// # Errors
     /// It is the machine's own, who is none.
-    pub async fn me(&self, caller: &Caller) -> Result<User> {
+    pub async fn me(&self, caller: &Caller) -> Result<UserAccount> {
         let none = || Error::Conflict("The machine's own user has no account. Make a user first.".into());
         let name = Some(caller.name.clone()).filter(|name| name != Caller::MACHINE).ok_or_else(none)?;
         self.db.read(move |c| Ok(queries::user_called(c, &name)?.ok_or_else(none)?.user)).await
@@ -168,7 +168,7 @@ impl Access {
     ///
     /// # Errors
     /// A name that is taken or none, a password that is too weak.
-    pub async fn create_user(&self, name: String, role: Role, typed: String) -> Result<User> {
+    pub async fn create_user(&self, name: String, role: Role, typed: String) -> Result<UserAccount> {
         let mut errors: Vec<_> = check_user_name(&name).err().into_iter().collect();
         errors
             .extend(password::check(&typed, &name).err().map(|detail| crate::base::error::FieldError::new("/password", detail)));
@@ -177,7 +177,7 @@ impl Access {
         }
         let hash = self.hashed(typed).await?;
         let at = self.now();
-        let user = User { id: UserId::random(), name, role, second_factor: false, created_at: at, password_at: at };
+        let user = UserAccount { id: UserId::random(), name, role, second_factor: false, created_at: at, password_at: at };
         let made = self
             .db
             .write(move |c| {
@@ -192,7 +192,7 @@ impl Access {
                 Ok(user)
             })
             .await?;
-        self.tell();
+        self.notify_streams();
         Ok(made)
     }
 
@@ -201,7 +201,7 @@ impl Access {
     ///
     /// # Errors
     /// There is none of this id; the name is taken; it is the last admin; the password is too weak.
-    pub async fn change_user(&self, id: UserId, change: UserChange) -> Result<User> {
+    pub async fn change_user(&self, id: UserId, change: UserChange) -> Result<UserAccount> {
         let former = self.user(id).await?;
         let name = change.name.clone().unwrap_or_else(|| former.name.clone());
         // A name of before there were these rules may stay.
@@ -242,7 +242,7 @@ impl Access {
                 Ok(queries::user(c, id)?.ok_or_else(|| Error::not_found("user", id))?.user)
             })
             .await?;
-        self.tell();
+        self.notify_streams();
         Ok(changed)
     }
 
@@ -250,7 +250,7 @@ impl Access {
     ///
     /// # Errors
     /// There is none of this id; it is the last admin.
-    pub async fn delete_user(&self, id: UserId) -> Result<User> {
+    pub async fn delete_user(&self, id: UserId) -> Result<UserAccount> {
         let gone = self
             .db
             .write(move |c| {
@@ -262,7 +262,7 @@ impl Access {
                 Ok(user)
             })
             .await?;
-        self.tell();
+        self.notify_streams();
         Ok(gone)
     }
 
@@ -270,10 +270,10 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub async fn sessions(&self, user: UserId, current: Option<SessionId>) -> Result<Vec<Session>> {
+    pub async fn sessions(&self, user: UserId, current: Option<SessionId>) -> Result<Vec<LoginSession>> {
         let now = self.now();
         let all = self.db.read(move |c| Ok(queries::sessions_of(c, user, current)?)).await?;
-        Ok(all.into_iter().filter(|s| !Session::is_over(s.created_at, s.used_at, now)).collect())
+        Ok(all.into_iter().filter(|s| !LoginSession::is_over(s.created_at, s.used_at, now)).collect())
     }
 
     /// Ends one session of a user.
@@ -282,7 +282,7 @@ impl Access {
     /// There is none of this id.
     pub async fn end_session(&self, user: UserId, id: SessionId) -> Result<()> {
         let ended = self.db.write(move |c| Ok(queries::end_session(c, user, id)?)).await?;
-        self.tell();
+        self.notify_streams();
         if ended == 0 { Err(Error::not_found("session", id)) } else { Ok(()) }
     }
 
@@ -292,7 +292,7 @@ impl Access {
     /// The database.
     pub async fn end_other_sessions(&self, user: UserId, current: Option<SessionId>) -> Result<usize> {
         let ended = self.db.write(move |c| Ok(queries::end_sessions(c, user, current)?)).await?;
-        self.tell();
+        self.notify_streams();
         Ok(ended)
     }
 
@@ -300,7 +300,7 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub async fn note(&self, deed: Deed) -> Result<()> {
+    pub async fn note(&self, deed: AuditEntry) -> Result<()> {
         let at = self.now();
         self.db.write(move |c| Ok(queries::note(c, &deed, at)?)).await
     }
@@ -309,7 +309,7 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub async fn entries(&self, limit: i64, before: Option<i64>, actor: Option<String>) -> Result<(Vec<Entry>, Vec<String>)> {
+    pub async fn entries(&self, limit: i64, before: Option<i64>, actor: Option<String>) -> Result<(Vec<AuditRow>, Vec<String>)> {
         self.db.read(move |c| Ok((queries::entries(c, limit, before, actor.as_deref())?, queries::actors(c)?))).await
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::model::{Deed, Session, User};
+use super::model::{AuditEntry, LoginSession, UserAccount};
 use super::service::{Access, UserChange};
 use super::{model, password, queries, second_factor, secret_token};
 use crate::base::clock::Timestamp;
@@ -12,14 +12,14 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::{SessionId, UserId};
 use crate::base::role::Role;
 use crate::infra::db::WriteMode;
-use crate::web::Peer;
+use crate::web::PeerAddress;
 
 /// A user has at most this many sessions. A further login ends the one that was not used for the longest time.
 const MOST_SESSIONS: i64 = 100;
 
 /// What was typed into the login.
 #[derive(Clone, Default)]
-pub struct Typed {
+pub struct LoginInput {
     /// The name.
     pub name: String,
     /// The password.
@@ -28,21 +28,21 @@ pub struct Typed {
     pub code: String,
 }
 
-impl std::fmt::Debug for Typed {
+impl std::fmt::Debug for LoginInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Typed").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 /// A session that began, with what its cookie holds.
-pub struct Begun {
+pub struct NewSession {
     /// Who it is.
-    pub user: User,
+    pub user: UserAccount,
     /// What the cookie holds; shown this once.
     pub cookie: String,
 }
 
-impl std::fmt::Debug for Begun {
+impl std::fmt::Debug for NewSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Begun").field("user", &self.user).finish_non_exhaustive()
     }
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Begun {
 
 /// Why nobody was let in.
 #[derive(Debug)]
-pub enum Refused {
+pub enum LoginRefusal {
     /// Wrong, whatever of it. Says no more.
     Wrong,
     /// Too many guesses; for so long none is looked at.
@@ -59,7 +59,7 @@ pub enum Refused {
     Because(Error),
 }
 
-impl From<Error> for Refused {
+impl From<Error> for LoginRefusal {
     fn from(error: Error) -> Self {
         Self::Because(error)
     }
@@ -69,8 +69,14 @@ impl Access {
     /// Logs somebody in: a session of its own begins, and the one that was shown ends.
     ///
     /// # Errors
-    /// `Refused`: what exactly was wrong is not said.
-    pub async fn log_in(&self, typed: Typed, peer: Peer, program: String, former: Option<String>) -> Result<Begun, Refused> {
+    /// `LoginRefusal`: what exactly was wrong is not said.
+    pub async fn log_in(
+        &self,
+        typed: LoginInput,
+        peer: PeerAddress,
+        program: String,
+        former: Option<String>,
+    ) -> Result<NewSession, LoginRefusal> {
         self.begin_attempt(peer.address, &typed.name)?;
         let name = typed.name.clone();
         let known = self.db.read(move |c| Ok(queries::user_called(c, &name)?)).await?;
@@ -95,28 +101,34 @@ impl Access {
         Ok(begun)
     }
 
-    fn begin_attempt(&self, address: Option<IpAddr>, name: &str) -> Result<(), Refused> {
+    fn begin_attempt(&self, address: Option<IpAddr>, name: &str) -> Result<(), LoginRefusal> {
         let now = self.now();
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).begin(address, name, now).map_err(Refused::Wait)
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).begin(address, name, now).map_err(LoginRefusal::Wait)
     }
 
     /// Writes a refused login down. A name that nobody has may be a password in the wrong field, so it is not written.
-    async fn refuse_login(&self, name: &str, peer: Peer) -> Result<Refused> {
+    async fn refuse_login(&self, name: &str, peer: PeerAddress) -> Result<LoginRefusal> {
         let name = name.to_owned();
         let known = self.db.read(move |c| Ok(queries::user_called(c, &name)?)).await?;
         let actor = known.map_or_else(|| "unknown name".into(), |known| known.user.name);
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
         tracing::warn!(address, "a login was refused");
         let (deed, path) = ("tried to log in".into(), "/login".into());
-        self.record(Deed { user: actor.clone(), actor, role: String::new(), address, deed, path, status: 401 }).await;
-        Ok(Refused::Wrong)
+        self.record(AuditEntry { user: actor.clone(), actor, role: String::new(), address, deed, path, status: 401 }).await;
+        Ok(LoginRefusal::Wrong)
     }
 
-    async fn begin_session(&self, user: User, peer: Peer, program: String, former: Option<String>) -> Result<Begun> {
+    async fn begin_session(
+        &self,
+        user: UserAccount,
+        peer: PeerAddress,
+        program: String,
+        former: Option<String>,
+    ) -> Result<NewSession> {
         let (cookie, now) = (secret_token::fresh("")?, self.now());
         let program: String = program.chars().filter(|c| !c.is_control()).take(200).collect();
         let address = peer.address.map(|a| a.to_string()).unwrap_or_default();
-        let deed = Deed {
+        let deed = AuditEntry {
             user: user.name.clone(),
             actor: user.name.clone(),
             role: user.role.name().into(),
@@ -125,7 +137,7 @@ impl Access {
             path: "/login".into(),
             status: 200,
         };
-        let session = Session { id: SessionId::random(), address, program, created_at: now, used_at: now, current: true };
+        let session = LoginSession { id: SessionId::random(), address, program, created_at: now, used_at: now, current: true };
         let (hash, former, id) = (secret_token::hash(&cookie), former.map(|text| secret_token::hash(&text)), user.id);
         self.db
             .write(move |c| {
@@ -137,7 +149,7 @@ impl Access {
                 Ok(queries::note(c, &deed, now)?)
             })
             .await?;
-        Ok(Begun { user, cookie })
+        Ok(NewSession { user, cookie })
     }
 
     /// Ends the session that was shown.
@@ -147,7 +159,7 @@ impl Access {
     pub async fn log_out(&self, cookie: String) -> Result<()> {
         let hash = secret_token::hash(&cookie);
         self.db.write(move |c| Ok(queries::end_session_of(c, &hash)?)).await?;
-        self.tell();
+        self.notify_streams();
         Ok(())
     }
 
@@ -163,8 +175,14 @@ impl Access {
     /// The first visit: with the code of the terminal, the first admin is made and logged in.
     ///
     /// # Errors
-    /// `Refused`; a weak password and a bad name are told only to those who have the code.
-    pub async fn first_visit(&self, code: &str, typed: Typed, peer: Peer, program: String) -> Result<Begun, Refused> {
+    /// `LoginRefusal`; a weak password and a bad name are told only to those who have the code.
+    pub async fn first_visit(
+        &self,
+        code: &str,
+        typed: LoginInput,
+        peer: PeerAddress,
+        program: String,
+    ) -> Result<NewSession, LoginRefusal> {
         self.begin_attempt(peer.address, "")?;
         let known = self.code.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if !known.is_some_and(|known| secret_token::is_code(code, &known.0)) || self.has_users().await? {
@@ -185,8 +203,8 @@ impl Access {
         user: UserId,
         old: String,
         new: String,
-        at: (Peer, Option<SessionId>),
-    ) -> Result<(), Refused> {
+        at: (PeerAddress, Option<SessionId>),
+    ) -> Result<(), LoginRefusal> {
         let known = self.proven(user, old, at.0).await?;
         password::check(&new, &known.name).map_err(|detail| Error::invalid("/password", detail))?;
         let (hash, now) = (self.hashed(new).await?, self.now());
@@ -196,16 +214,16 @@ impl Access {
                 Ok(queries::end_sessions(c, user, at.1)?)
             })
             .await?;
-        self.tell();
+        self.notify_streams();
         Ok(())
     }
 
     /// One's own password, asked for again before what it protects is changed.
-    async fn proven(&self, user: UserId, typed: String, peer: Peer) -> Result<User, Refused> {
+    async fn proven(&self, user: UserId, typed: String, peer: PeerAddress) -> Result<UserAccount, LoginRefusal> {
         let known = self.credentials(user).await?;
         self.begin_attempt(peer.address, &known.user.name)?;
         if !self.is_right(clipped(typed), Some(known.password)).await? {
-            return Err(Refused::Because(Error::invalid("/current", "That is not your password.")));
+            return Err(LoginRefusal::Because(Error::invalid("/current", "That is not your password.")));
         }
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).succeeded(peer.address, &known.user.name);
         Ok(known.user)
@@ -215,7 +233,13 @@ impl Access {
     ///
     /// # Errors
     /// The password or the code is wrong; too many guesses.
-    pub async fn set_second_factor(&self, user: UserId, typed: Typed, secret: String, peer: Peer) -> Result<(), Refused> {
+    pub async fn set_second_factor(
+        &self,
+        user: UserId,
+        typed: LoginInput,
+        secret: String,
+        peer: PeerAddress,
+    ) -> Result<(), LoginRefusal> {
         self.proven(user, typed.password, peer).await?;
         let step = Some(&secret)
             .filter(|secret| second_factor::is_secret(secret))
@@ -231,7 +255,7 @@ impl Access {
     ///
     /// # Errors
     /// The password is wrong; too many guesses.
-    pub async fn remove_second_factor(&self, user: UserId, typed: String, peer: Peer) -> Result<(), Refused> {
+    pub async fn remove_second_factor(&self, user: UserId, typed: String, peer: PeerAddress) -> Result<(), LoginRefusal> {
         self.proven(user, typed, peer).await?;
         self.db.write(move |c| Ok(queries::set_second_factor(c, user, None, 0)?)).await?;
         Ok(())
@@ -242,7 +266,7 @@ impl Access {
     ///
     /// # Errors
     /// A name or a password that cannot be one.
-    pub async fn put_password(&self, name: &str, role: Option<Role>, typed: String) -> Result<bool> {
+    pub async fn set_password(&self, name: &str, role: Option<Role>, typed: String) -> Result<bool> {
         let wanted = name.to_owned();
         let Some(known) = self.db.read(move |c| Ok(queries::user_called(c, &wanted)?)).await? else {
             self.create_user(name.to_owned(), role.unwrap_or(Role::Admin), typed).await?;
@@ -262,7 +286,7 @@ impl Access {
     ///
     /// # Errors
     /// There is nobody called so.
-    pub async fn forget_second_factor(&self, name: &str) -> Result<()> {
+    pub async fn clear_second_factor(&self, name: &str) -> Result<()> {
         let wanted = name.to_owned();
         let known = self.db.read(move |c| Ok(queries::user_called(c, &wanted)?)).await?;
         let id = known.ok_or_else(|| Error::not_found("user", name))?.user.id;
@@ -288,10 +312,10 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub(super) async fn forget_sessions(&self) -> Result<usize> {
+    pub(super) async fn prune_sessions(&self) -> Result<usize> {
         let now = self.now().0;
         let before = |length: Duration| Timestamp(now - i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
         let (used, begun) = (before(model::IDLE), before(model::LONGEST));
-        self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget_sessions(c, used, begun)?)).await
+        self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::prune_sessions(c, used, begun)?)).await
     }
 }

@@ -1,15 +1,15 @@
 //! What one user can put into the database is bounded, whatever the user does.
 
-use super::model::{Deed, Entry};
+use super::model::{AuditEntry, AuditRow};
 use super::service::Access;
-use super::sessions::Typed;
-use super::tokens::Wish;
-use super::{User, queries};
+use super::sessions::LoginInput;
+use super::tokens::TokenRequest;
+use super::{UserAccount, queries};
 use crate::base::clock::{SystemClock, Timestamp};
 use crate::base::role::Role;
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
-use crate::web::{Caller, Peer};
+use crate::web::{Caller, PeerAddress};
 use std::time::Duration;
 
 const PASSWORD: &str = "correct horse battery";
@@ -17,7 +17,7 @@ const PASSWORD: &str = "correct horse battery";
 struct World {
     _dir: tempfile::TempDir,
     access: Access,
-    viewer: User,
+    viewer: UserAccount,
 }
 
 impl World {
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Adds these entries, all at once.
-    async fn note(&self, deeds: Vec<Deed>, at: Timestamp) {
+    async fn note(&self, deeds: Vec<AuditEntry>, at: Timestamp) {
         let add = move |c: &mut diesel::SqliteConnection| {
             deeds.iter().try_for_each(|deed| queries::note(c, deed, at))?;
             Ok(())
@@ -40,13 +40,13 @@ impl World {
         self.access.db.write(add).await.unwrap();
     }
 
-    async fn entries(&self) -> Vec<Entry> {
+    async fn entries(&self) -> Vec<AuditRow> {
         self.access.entries(10_000, None, None).await.unwrap().0
     }
 }
 
-fn entry(role: Role, token: usize, address: usize, status: u16) -> Deed {
-    Deed {
+fn entry(role: Role, token: usize, address: usize, status: u16) -> AuditEntry {
+    AuditEntry {
         user: "eve".into(),
         actor: format!("eve (token {token})"),
         role: role.name().into(),
@@ -69,7 +69,7 @@ async fn refusals_of_a_user_fill_few_entries_whatever_differs_in_them() {
     assert_eq!((rest.actor.as_str(), rest.address.as_str(), rest.path.as_str()), ("eve", "several", "/instances/…"));
     assert_eq!(entries.iter().map(|entry| entry.times).sum::<u32>(), 2000, "every one is counted");
     // Another user has a share of their own.
-    let other = Deed { user: "mallory".into(), actor: "mallory".into(), ..entry(Role::Viewer, 0, 0, 403) };
+    let other = AuditEntry { user: "mallory".into(), actor: "mallory".into(), ..entry(Role::Viewer, 0, 0, 403) };
     world.note(vec![other.clone(), other], now.after(Duration::from_secs(60))).await;
     let entries = world.entries().await;
     assert_eq!((entries.len(), entries[0].times, entries[0].address.as_str()), (102, 2, "192.0.2.0"));
@@ -89,7 +89,7 @@ async fn changes_are_entries_of_their_own_up_to_a_thousand_in_an_hour_for_all_bu
     world.note((0..1500).map(|n| entry(Role::Operator, n, 0, 200)).collect(), Timestamp::now()).await;
     let entries = world.entries().await;
     assert_eq!((entries.len(), entries[0].times, entries[0].actor.as_str()), (1001, 500, "eve"));
-    let admin = |n| Deed { user: "ada".into(), actor: "ada".into(), ..entry(Role::Admin, n, 0, 200) };
+    let admin = |n| AuditEntry { user: "ada".into(), actor: "ada".into(), ..entry(Role::Admin, n, 0, 200) };
     world.note((0..1500).map(admin).collect(), Timestamp::now()).await;
     assert_eq!(world.entries().await.len(), 2501);
 }
@@ -98,7 +98,7 @@ async fn changes_are_entries_of_their_own_up_to_a_thousand_in_an_hour_for_all_bu
 async fn a_user_has_a_bounded_number_of_tokens_and_sessions() {
     let world = World::new().await;
     let caller = Caller { name: "eve".into(), token: None, role: Role::Viewer, address: None };
-    let wish = |n: usize| Wish { name: format!("t{n}"), role: Role::Viewer, days: None };
+    let wish = |n: usize| TokenRequest { name: format!("t{n}"), role: Role::Viewer, days: None };
     for n in 0..100 {
         world.access.create_token(&caller, wish(n)).await.unwrap();
     }
@@ -107,13 +107,16 @@ async fn a_user_has_a_bounded_number_of_tokens_and_sessions() {
     assert_eq!(world.access.tokens(&caller).await.unwrap().len(), 100);
     let mut cookies = Vec::new();
     for _ in 0..102 {
-        let typed = Typed { name: "eve".into(), password: PASSWORD.into(), code: String::new() };
-        cookies.push(world.access.log_in(typed, Peer::default(), String::new(), None).await.unwrap().cookie);
+        let typed = LoginInput { name: "eve".into(), password: PASSWORD.into(), code: String::new() };
+        cookies.push(world.access.log_in(typed, PeerAddress::default(), String::new(), None).await.unwrap().cookie);
     }
     assert_eq!(world.access.sessions(world.viewer.id, None).await.unwrap().len(), 100);
     let known = async |cookie: &String| {
-        let shown = super::authenticate::Shown { session: Some(cookie.clone()), ..Default::default() };
-        matches!(world.access.recognise(shown, Peer::default()).await.unwrap(), super::authenticate::Recognised::As(..))
+        let shown = super::authenticate::Credentials { session: Some(cookie.clone()), ..Default::default() };
+        matches!(
+            world.access.recognise(shown, PeerAddress::default()).await.unwrap(),
+            super::authenticate::Authentication::As(..)
+        )
     };
     assert!(!known(&cookies[0]).await && known(&cookies[101]).await, "the oldest ends");
 }

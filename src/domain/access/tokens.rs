@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::{LONGEST_TOKEN, Token, check_token_name};
+use super::model::{ApiToken, LONGEST_TOKEN, check_token_name};
 use super::queries;
 use super::secret_token;
 use super::service::Access;
@@ -15,14 +15,14 @@ use crate::web::Caller;
 const MOST_TOKENS: i64 = 100;
 
 /// A token that was made, with itself.
-pub struct Made {
+pub struct NewToken {
     /// What is kept of it.
-    pub token: Token,
+    pub token: ApiToken,
     /// The token; shown this once.
     pub secret: String,
 }
 
-impl std::fmt::Debug for Made {
+impl std::fmt::Debug for NewToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Made").field("token", &self.token).finish_non_exhaustive()
     }
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Made {
 
 /// What a token is to be.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct TokenRequest {
     /// What it is called.
     pub name: String,
     /// What it may do.
@@ -44,7 +44,7 @@ impl Access {
     ///
     /// # Errors
     /// The database.
-    pub async fn tokens(&self, caller: &Caller) -> Result<Vec<Token>> {
+    pub async fn tokens(&self, caller: &Caller) -> Result<Vec<ApiToken>> {
         let (now, caller) = (self.now(), caller.clone());
         let all = self.db.read(move |c| Ok(queries::all_tokens(c, now)?)).await?;
         Ok(all.into_iter().filter(|token| may_see(&caller, token)).collect())
@@ -54,7 +54,7 @@ impl Access {
     ///
     /// # Errors
     /// A name that is taken or none; a role above one's own; a time that is none.
-    pub async fn create_token(&self, caller: &Caller, wish: Wish) -> Result<Made> {
+    pub async fn create_token(&self, caller: &Caller, wish: TokenRequest) -> Result<NewToken> {
         let mut errors: Vec<FieldError> = check_token_name(&wish.name).err().into_iter().collect();
         if wish.role > caller.role {
             errors.push(FieldError::new("/role", format!("You are {}: a token of yours cannot be {}.", caller.role, wish.role)));
@@ -72,7 +72,7 @@ impl Access {
         let (secret, now) = (secret_token::fresh(secret_token::TOKEN)?, self.now());
         let hash = secret_token::hash(&secret);
         let days = |days: i64| now.after(Duration::from_secs(days.unsigned_abs() * 86_400));
-        let token = Token {
+        let token = ApiToken {
             id: TokenId::random(),
             name: wish.name,
             user: user.map(|_| caller.name.clone()),
@@ -98,23 +98,23 @@ impl Access {
                 Ok(token)
             })
             .await?;
-        Ok(Made { token, secret })
+        Ok(NewToken { token, secret })
     }
 
     /// Revokes a token that the caller may see.
     ///
     /// # Errors
     /// There is none of this id that they may see.
-    pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<Token> {
+    pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<ApiToken> {
         let mine = self.tokens(caller).await?;
         let token = mine.into_iter().find(|token| token.id == id).ok_or_else(|| Error::not_found("token", id))?;
         self.db.write(move |c| Ok(queries::delete_token(c, id)?)).await?;
-        self.tell();
+        self.notify_streams();
         Ok(token)
     }
 }
 
-fn may_see(caller: &Caller, token: &Token) -> bool {
+fn may_see(caller: &Caller, token: &ApiToken) -> bool {
     match &caller.token {
         _ if caller.role == Role::Admin => true,
         Some(own) => token.name == *own,

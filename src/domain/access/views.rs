@@ -7,25 +7,25 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
 
-use super::model::{Entry, Session, Token, User};
+use super::model::{ApiToken, AuditRow, LoginSession, UserAccount};
 use super::{password, second_factor};
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::view;
-use crate::web::{Frame, Role};
+use crate::web::{PageFrame, Role};
 
 pub use login::{KeptPage, LoginPage};
 
 /// What was typed into a form that is shown again, without passwords, and what is wrong with it.
 #[derive(Clone, Debug, Default)]
-pub struct Again {
+pub struct FormInput {
     /// The pairs that were sent.
     pub given: Vec<(String, String)>,
     /// What is wrong where.
     pub errors: Vec<FieldError>,
 }
 
-impl Again {
+impl FormInput {
     /// The text of a field; never of one that holds a secret.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
@@ -45,18 +45,18 @@ impl Again {
 #[schemars(rename = "FirstVisit")]
 pub struct FirstPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The fewest characters of a password.
     shortest_password: usize,
     #[serde(skip)]
-    again: Again,
+    again: FormInput,
 }
 view!(FirstPage { "main" => as_main });
 
 impl FirstPage {
     /// The form, empty or again.
     #[must_use]
-    pub fn new(frame: Frame, again: Again) -> Self {
+    pub fn new(frame: PageFrame, again: FormInput) -> Self {
         Self { frame, shortest_password: password::SHORTEST, again }
     }
 }
@@ -67,7 +67,7 @@ impl FirstPage {
 #[schemars(rename = "Account")]
 pub struct AccountPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     /// The name; "this machine" for the machine's own user.
@@ -75,13 +75,13 @@ pub struct AccountPage {
     /// What may be done.
     role: Role,
     /// The user, unless it is the machine's own.
-    user: Option<User>,
+    user: Option<UserAccount>,
     /// Its sessions, the last used first.
-    sessions: Vec<Session>,
+    sessions: Vec<LoginSession>,
     /// Somebody has a password.
     has_users: bool,
     #[serde(skip)]
-    again: Again,
+    again: FormInput,
     #[serde(skip)]
     shortest_password: usize,
 }
@@ -91,39 +91,49 @@ impl AccountPage {
     /// Of whoever asks.
     #[must_use]
     pub fn new(
-        frame: Frame,
+        frame: PageFrame,
         caller: (String, Role),
-        user: Option<(User, Vec<Session>)>,
+        user: Option<(UserAccount, Vec<LoginSession>)>,
         has_users: bool,
         now: Timestamp,
     ) -> Self {
         let (user, sessions) = user.map_or((None, Vec::new()), |(user, sessions)| (Some(user), sessions));
         let shortest_password = password::SHORTEST;
-        Self { frame, now, name: caller.0, role: caller.1, user, sessions, has_users, again: Again::default(), shortest_password }
+        Self {
+            frame,
+            now,
+            name: caller.0,
+            role: caller.1,
+            user,
+            sessions,
+            has_users,
+            again: FormInput::default(),
+            shortest_password,
+        }
     }
 
     /// With what is wrong with a form of it.
     #[must_use]
-    pub fn again(self, again: Again) -> Self {
+    pub fn again(self, again: FormInput) -> Self {
         Self { again, ..self }
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 }
 
 /// A picture that was drawn here, of nothing but squares: it goes into a page as it is.
 #[derive(Debug)]
-struct Picture(String);
+struct QrImage(String);
 
-impl std::fmt::Display for Picture {
+impl std::fmt::Display for QrImage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl askama::filters::HtmlSafe for Picture {}
+impl askama::filters::HtmlSafe for QrImage {}
 
 /// `GET /account/second-factor`: a fresh secret, in force once a code of it is sent back.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -131,15 +141,15 @@ impl askama::filters::HtmlSafe for Picture {}
 #[schemars(rename = "SecondFactor")]
 pub struct SecondFactorPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The secret in base32.
     secret: String,
     /// The same as authenticators read it.
     address: String,
     #[serde(skip)]
-    picture: Picture,
+    picture: QrImage,
     #[serde(skip)]
-    again: Again,
+    again: FormInput,
 }
 view!(SecondFactorPage { "main" => as_main });
 
@@ -148,9 +158,9 @@ impl SecondFactorPage {
     ///
     /// # Errors
     /// The picture cannot be drawn.
-    pub fn new(frame: Frame, secret: String, name: &str, again: Again) -> crate::base::error::Result<Self> {
+    pub fn new(frame: PageFrame, secret: String, name: &str, again: FormInput) -> crate::base::error::Result<Self> {
         let address = second_factor::address(&secret, name);
-        let picture = Picture(second_factor::picture(&address)?);
+        let picture = QrImage(second_factor::picture(&address)?);
         Ok(Self { frame, secret, address, picture, again })
     }
 
@@ -166,11 +176,11 @@ impl SecondFactorPage {
 #[schemars(rename = "Users")]
 pub struct UsersPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// All users, by name.
-    users: Vec<User>,
+    users: Vec<UserAccount>,
     #[serde(skip)]
-    again: Again,
+    again: FormInput,
     #[serde(skip)]
     shortest_password: usize,
 }
@@ -179,7 +189,7 @@ view!(UsersPage { "main" => as_main });
 impl UsersPage {
     /// All users, and the form for another.
     #[must_use]
-    pub fn new(frame: Frame, users: Vec<User>, again: Again) -> Self {
+    pub fn new(frame: PageFrame, users: Vec<UserAccount>, again: FormInput) -> Self {
         Self { frame, users, again, shortest_password: password::SHORTEST }
     }
 
@@ -201,11 +211,11 @@ impl UsersPage {
 #[schemars(rename = "UserInFull")]
 pub struct UserPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(flatten)]
-    user: User,
+    user: UserAccount,
     #[serde(skip)]
-    again: Again,
+    again: FormInput,
     #[serde(skip)]
     shortest_password: usize,
 }
@@ -214,7 +224,7 @@ view!(UserPage { "main" => as_main });
 impl UserPage {
     /// The user and the form to change it.
     #[must_use]
-    pub fn new(frame: Frame, user: User, again: Again) -> Self {
+    pub fn new(frame: PageFrame, user: UserAccount, again: FormInput) -> Self {
         Self { frame, user, again, shortest_password: password::SHORTEST }
     }
 
@@ -231,9 +241,9 @@ impl UserPage {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "access/delete.html", blocks = ["main"])]
 #[schemars(rename = "AccessDeletion")]
-pub struct DeletePage {
+pub struct AccessDeletePage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// What it is called.
     name: String,
     /// What goes with it.
@@ -245,19 +255,19 @@ pub struct DeletePage {
     #[serde(skip)]
     word: &'static str,
 }
-view!(DeletePage { "main" => as_main });
+view!(AccessDeletePage { "main" => as_main });
 
-impl DeletePage {
+impl AccessDeletePage {
     /// Of a user.
     #[must_use]
-    pub fn of_user(frame: Frame, user: User) -> Self {
+    pub fn of_user(frame: PageFrame, user: UserAccount) -> Self {
         let lost = "Its sessions and tokens end at once. What it did stays in the audit log.".into();
         Self { frame, at: format!("/users/{}/delete", user.id), name: user.name, lost, back: "/users", word: "Delete" }
     }
 
     /// Of a token.
     #[must_use]
-    pub fn of_token(frame: Frame, token: Token) -> Self {
+    pub fn of_token(frame: PageFrame, token: ApiToken) -> Self {
         let lost =
             "Programs that use it are turned away from now on. A token cannot be brought back, only a new one made.".into();
         Self { frame, at: format!("/tokens/{}/delete", token.id), name: token.name, lost, back: "/tokens", word: "Revoke" }
@@ -270,20 +280,20 @@ impl DeletePage {
 #[schemars(rename = "Tokens")]
 pub struct TokensPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     /// The tokens one may see, by name.
-    tokens: Vec<Token>,
+    tokens: Vec<ApiToken>,
     #[serde(skip)]
-    again: Again,
+    again: FormInput,
 }
 view!(TokensPage { "main" => as_main });
 
 impl TokensPage {
     /// The tokens, and the form for another.
     #[must_use]
-    pub fn new(frame: Frame, tokens: Vec<Token>, again: Again, now: Timestamp) -> Self {
+    pub fn new(frame: PageFrame, tokens: Vec<ApiToken>, again: FormInput, now: Timestamp) -> Self {
         Self { frame, now, tokens, again }
     }
 
@@ -297,7 +307,7 @@ impl TokensPage {
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
     /// Times to choose from, days; an empty one for ever.
@@ -312,11 +322,11 @@ impl TokensPage {
 #[schemars(rename = "TokenMade")]
 pub struct TokenPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     success: bool,
     message: String,
     /// What is kept of it.
-    token_info: Token,
+    token_info: ApiToken,
     /// The token itself.
     token: String,
 }
@@ -325,7 +335,7 @@ view!(TokenPage { "main" => as_main });
 impl TokenPage {
     /// The token `secret` and what is kept of it.
     #[must_use]
-    pub fn new(frame: Frame, token_info: Token, secret: String) -> Self {
+    pub fn new(frame: PageFrame, token_info: ApiToken, secret: String) -> Self {
         let message = format!("\"{}\" is made. Copy the token now: it is not shown again.", token_info.name);
         Self { frame, success: true, message, token_info, token: secret }
     }
@@ -337,9 +347,9 @@ impl TokenPage {
 #[schemars(rename = "Audit")]
 pub struct AuditPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The lines, the newest first.
-    entries: Vec<Entry>,
+    entries: Vec<AuditRow>,
     /// Everybody who is in the log.
     actors: Vec<String>,
     #[serde(skip)]
@@ -352,7 +362,7 @@ view!(AuditPage { "main" => as_main });
 impl AuditPage {
     /// Lines of the log; `actor`: only those of one.
     #[must_use]
-    pub fn new(frame: Frame, entries: Vec<Entry>, actors: Vec<String>, actor: Option<String>, limit: u64) -> Self {
+    pub fn new(frame: PageFrame, entries: Vec<AuditRow>, actors: Vec<String>, actor: Option<String>, limit: u64) -> Self {
         Self { frame, entries, actors, actor: actor.unwrap_or_default(), limit }
     }
 

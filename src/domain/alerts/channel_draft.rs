@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::channel_kinds::{Field, How, KINDS, kind, usual_port};
+use super::channel_kinds::{ChannelField, ChannelFieldInput, KINDS, kind, usual_port};
 use super::model::SavedChannel;
 use crate::base::error::{Error, Result};
 use crate::domain::configs::{MASK, check_name};
-use crate::infra::notify::Channel;
-use crate::web::extract::Members;
+use crate::infra::notify::NotifyChannel;
+use crate::web::extract::MemberReader;
 
 /// A body that should become a channel.
 #[derive(Clone)]
@@ -24,8 +24,8 @@ impl ChannelDraft {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub fn check(self, former: Option<&SavedChannel>) -> Result<(String, Channel)> {
-        let mut members = Members::of(self.0)?;
+    pub fn check(self, former: Option<&SavedChannel>) -> Result<(String, NotifyChannel)> {
+        let mut members = MemberReader::of(self.0)?;
         let name = match members.text("name") {
             None if !members.has("name") && former.is_some() => former.map(|former| former.name.clone()),
             None => {
@@ -54,11 +54,11 @@ impl ChannelDraft {
             let kept = stored.as_ref().and_then(|stored| stored.get(field.name)).filter(|_| !members.has(field.name));
             let value = match kept {
                 // Not the secret itself: whether it may go where the channel leads now is judged below.
-                Some(Value::String(_)) if field.how == How::Secret => Value::from(""),
+                Some(Value::String(_)) if field.how == ChannelFieldInput::Secret => Value::from(""),
                 Some(kept) => kept.clone(),
                 None => read(&mut members, field, former.is_some()),
             };
-            if former.is_none() && field.how == How::Secret && value == MASK {
+            if former.is_none() && field.how == ChannelFieldInput::Secret && value == MASK {
                 members.refuse(field.name, "Type it in full: there is none yet that could be kept.");
             }
             target.insert(field.name.to_owned(), value);
@@ -72,7 +72,7 @@ impl ChannelDraft {
             None
         } else {
             // The cause would quote what was sent, and that may be a secret.
-            let read = serde_json::from_value::<Channel>(Value::Object(target));
+            let read = serde_json::from_value::<NotifyChannel>(Value::Object(target));
             let mut channel = read.map_err(|_| Error::internal("a channel's fields do not fit its kind"))?;
             if let Some(former) = former {
                 channel.keep_secrets_of(former);
@@ -87,13 +87,13 @@ impl ChannelDraft {
 }
 
 /// A field's value as it stands in a channel's JSON. `has_former`: an empty secret stands for the one there is; only null takes that away.
-fn read(members: &mut Members, field: &Field, has_former: bool) -> Value {
-    let is_kept = has_former && field.how == How::Secret && members.is_empty_text(field.name);
+fn read(members: &mut MemberReader, field: &ChannelField, has_former: bool) -> Value {
+    let is_kept = has_former && field.how == ChannelFieldInput::Secret && members.is_empty_text(field.name);
     match &field.how {
-        How::Port => members.number(field.name, 1, 65_535).map_or(Value::Null, Value::from),
+        ChannelFieldInput::Port => members.number(field.name, 1, 65_535).map_or(Value::Null, Value::from),
         how => {
             let given = members.text(field.name);
-            if let (How::Choice(options), Some(given)) = (how, &given)
+            if let (ChannelFieldInput::Choice(options), Some(given)) = (how, &given)
                 && !options.iter().any(|(value, _)| value == given)
             {
                 let names: Vec<&str> = options.iter().map(|(value, _)| *value).collect();
@@ -116,18 +116,18 @@ mod tests {
     use crate::base::ids::ChannelId;
     use serde_json::json;
 
-    fn pointers(result: Result<(String, Channel)>) -> Vec<String> {
+    fn pointers(result: Result<(String, NotifyChannel)>) -> Vec<String> {
         match result {
             Err(Error::Invalid(errors)) => errors.into_iter().map(|error| error.pointer).collect(),
             other => panic!("{other:?}"),
         }
     }
 
-    fn check(body: Value, former: Option<&SavedChannel>) -> Result<(String, Channel)> {
+    fn check(body: Value, former: Option<&SavedChannel>) -> Result<(String, NotifyChannel)> {
         ChannelDraft::of(body).check(former)
     }
 
-    fn saved(name: &str, target: Channel) -> SavedChannel {
+    fn saved(name: &str, target: NotifyChannel) -> SavedChannel {
         SavedChannel { id: ChannelId::random(), name: name.into(), target, created_at: Timestamp(0) }
     }
 

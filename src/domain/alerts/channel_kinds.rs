@@ -2,7 +2,7 @@
 
 /// A kind of channel.
 #[derive(Debug)]
-pub struct Kind {
+pub struct ChannelKind {
     /// As in JSON.
     pub name: &'static str,
     /// What people call it.
@@ -10,12 +10,12 @@ pub struct Kind {
     /// For whom it is, and what it needs.
     pub about: &'static str,
     /// In the order of the form.
-    pub fields: &'static [Field],
+    pub fields: &'static [ChannelField],
 }
 
 /// A field of a channel.
 #[derive(Debug)]
-pub struct Field {
+pub struct ChannelField {
     /// As in JSON.
     pub name: &'static str,
     /// What people call it.
@@ -23,7 +23,7 @@ pub struct Field {
     /// What belongs there.
     pub help: &'static str,
     /// What it is filled in as.
-    pub how: How,
+    pub how: ChannelFieldInput,
     /// What an empty one stands for; empty: nothing.
     pub default: &'static str,
     /// It may be left out: null in JSON.
@@ -32,7 +32,7 @@ pub struct Field {
 
 /// How a field is filled in.
 #[derive(Debug, PartialEq, Eq)]
-pub enum How {
+pub enum ChannelFieldInput {
     /// A line of text.
     Text,
     /// A line that is never shown again.
@@ -43,17 +43,17 @@ pub enum How {
     Choice(&'static [(&'static str, &'static str)]),
 }
 
-const fn text(name: &'static str, label: &'static str, help: &'static str) -> Field {
-    Field { name, label, help, how: How::Text, default: "", is_optional: false }
+const fn text(name: &'static str, label: &'static str, help: &'static str) -> ChannelField {
+    ChannelField { name, label, help, how: ChannelFieldInput::Text, default: "", is_optional: false }
 }
 
-const fn secret(name: &'static str, label: &'static str, help: &'static str) -> Field {
-    Field { name, label, help, how: How::Secret, default: "", is_optional: true }
+const fn secret(name: &'static str, label: &'static str, help: &'static str) -> ChannelField {
+    ChannelField { name, label, help, how: ChannelFieldInput::Secret, default: "", is_optional: true }
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 4] = [
-    Kind {
+pub const KINDS: [ChannelKind; 4] = [
+    ChannelKind {
         name: "ntfy",
         title: "ntfy, to a phone",
         about: "A push message to the ntfy app. Nothing to register: subscribe to a topic in the app and type the same topic here.",
@@ -63,16 +63,16 @@ pub const KINDS: [Kind; 4] = [
                 "Topic",
                 "As subscribed to in the app. Whoever knows it can read along, so make it long and hard to guess.",
             ),
-            Field { default: "https://ntfy.sh", ..text("server", "Server", "The public one, or your own.") },
+            ChannelField { default: "https://ntfy.sh", ..text("server", "Server", "The public one, or your own.") },
             secret("token", "Access token (optional)", "Needed only if the server protects the topic. It begins with tk_."),
         ],
     },
-    Kind {
+    ChannelKind {
         name: "telegram",
         title: "Telegram",
         about: "A message from a bot of your own. Ask @BotFather for a bot, then write to it once so that it may answer.",
         fields: &[
-            Field {
+            ChannelField {
                 is_optional: false,
                 ..secret("token", "Token of the bot", "As @BotFather gave it: digits, a colon, letters.")
             },
@@ -81,13 +81,13 @@ pub const KINDS: [Kind; 4] = [
                 "Chat",
                 "The number of the chat, negative for a group, or @name of a channel. The bot @userinfobot tells yours.",
             ),
-            Field {
+            ChannelField {
                 default: "https://api.telegram.org",
                 ..text("server", "Server", "Another only if you run a Bot API server of your own.")
             },
         ],
     },
-    Kind {
+    ChannelKind {
         name: "email",
         title: "E-mail",
         about: "Through the mail server of your provider. Many want a password made for this use alone (an app password).",
@@ -95,21 +95,24 @@ pub const KINDS: [Kind; 4] = [
             text("to", "To", "Where it is read. Several addresses with commas."),
             text("from", "From", "An address that the server lets you send from, mostly your own."),
             text("host", "Mail server", "For sending (SMTP), such as smtp.example.org."),
-            Field {
+            ChannelField {
                 default: "tls",
-                how: How::Choice(&[
+                how: ChannelFieldInput::Choice(&[
                     ("tls", "TLS, mostly on port 465"),
                     ("starttls", "STARTTLS, mostly on port 587"),
                     ("none", "None, for a server on this machine or network"),
                 ]),
                 ..text("security", "Encryption", "As your provider says.")
             },
-            Field { how: How::Port, ..text("port", "Port", "Empty: 465 with TLS, 587 with STARTTLS, 25 without encryption.") },
-            Field { is_optional: true, ..text("username", "User name (optional)", "Often the whole address.") },
+            ChannelField {
+                how: ChannelFieldInput::Port,
+                ..text("port", "Port", "Empty: 465 with TLS, 587 with STARTTLS, 25 without encryption.")
+            },
+            ChannelField { is_optional: true, ..text("username", "User name (optional)", "Often the whole address.") },
             secret("password", "Password (optional)", "Sent only encrypted, unless you choose no encryption above."),
         ],
     },
-    Kind {
+    ChannelKind {
         name: "webhook",
         title: "Webhook, to a program",
         about: "JSON by POST to an address of yours: a home automation, a script, another service.",
@@ -126,7 +129,7 @@ pub const KINDS: [Kind; 4] = [
 
 /// The kind of this name.
 #[must_use]
-pub fn kind(name: &str) -> Option<&'static Kind> {
+pub fn kind(name: &str) -> Option<&'static ChannelKind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 

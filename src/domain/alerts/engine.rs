@@ -7,14 +7,14 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::delivery::{Courier, HOLD, queries as posted};
+use super::delivery::{DeliveryWorker, HOLD, queries as posted};
 use super::display;
-use super::evaluate::{Verdict, judge};
-use super::grouping::{Event, Item, MOST, items_of, rule_of, said};
-use super::model::{Observation, Rule};
+use super::evaluate::{ConditionResult, evaluate};
+use super::grouping::{MOST, NotificationEvent, NotificationItem, items_of, rule_of, said};
+use super::model::{AlertRule, InstanceObservation};
 use super::queries;
 use super::service::Alerts;
-use super::state_machine::{Memory, grown, step};
+use super::state_machine::{RuleState, grown, step};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
@@ -25,34 +25,34 @@ const GAP: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_secs(5);
 
 /// What rules are judged with.
-struct Desk {
+struct RuleContext {
     /// Instances that were not looked at for a while: what had not held for long enough by then begins anew.
     is_new: HashSet<InstanceId>,
-    rules: Vec<Rule>,
-    memories: HashMap<(RuleId, InstanceId), Memory>,
+    rules: Vec<AlertRule>,
+    memories: HashMap<(RuleId, InstanceId), RuleState>,
     silences: HashMap<InstanceId, Timestamp>,
     channels: Vec<ChannelId>,
 }
 
 /// What judging came to.
 #[derive(Default)]
-struct Outcome {
-    memories: Vec<((RuleId, InstanceId), Memory)>,
-    notices: Vec<Told>,
+struct EvaluationResult {
+    memories: Vec<((RuleId, InstanceId), RuleState)>,
+    notices: Vec<RuleNotice>,
 }
 
 /// What a rule tells of an instance.
-struct Told {
-    rule: Rule,
+struct RuleNotice {
+    rule: AlertRule,
     receivers: Vec<ChannelId>,
     at: Timestamp,
-    event: Event,
-    item: Item,
+    event: NotificationEvent,
+    item: NotificationItem,
 }
 
-impl Desk {
+impl RuleContext {
     /// Judges all rules by what was seen of an instance.
-    fn look(&self, seen: &Observation, now: Timestamp, outcome: &mut Outcome) {
+    fn evaluate_rules(&self, seen: &InstanceObservation, now: Timestamp, outcome: &mut EvaluationResult) {
         let minute = now.minute_of_day();
         let is_silenced = self.silences.get(&seen.instance).is_some_and(|until| now < *until);
         for rule in self.rules.iter().filter(|rule| rule.enabled && rule.is_about(seen.instance)) {
@@ -60,25 +60,25 @@ impl Desk {
             let before = self.memories.get(&key).cloned().unwrap_or_default();
             let mut memory = before.clone();
             let receivers = self.receivers(rule);
-            let verdict = judge(&rule.condition, seen);
+            let verdict = evaluate(&rule.condition, seen);
             if self.is_new.contains(&seen.instance) {
-                memory.forget_unseen(rule, now);
+                memory.prune_unseen(rule, now);
             }
             let told = match &verdict {
-                Verdict::Holds(_) | Verdict::Not | Verdict::Unknown if seen.is_at_rest => {
+                ConditionResult::Holds(_) | ConditionResult::Not | ConditionResult::Unknown if seen.is_at_rest => {
                     memory.rest();
                     None
                 }
-                Verdict::Unknown => {
-                    memory.forget_pending();
+                ConditionResult::Unknown => {
+                    memory.clear_pending();
                     None
                 }
-                Verdict::Figure(figure) => {
+                ConditionResult::Figure(figure) => {
                     let from = grown(rule, &mut memory, *figure, minute, is_silenced);
-                    from.map(|from| (Event::Happened, display::of_growth(rule, seen, from, *figure)))
+                    from.map(|from| (NotificationEvent::Happened, display::of_growth(rule, seen, from, *figure)))
                 }
-                Verdict::Holds(_) | Verdict::Not => {
-                    let why = if let Verdict::Holds(why) = &verdict { Some(why) } else { None };
+                ConditionResult::Holds(_) | ConditionResult::Not => {
+                    let why = if let ConditionResult::Holds(why) = &verdict { Some(why) } else { None };
                     // What lasts is told to the first channel there will be.
                     let may_not = is_silenced || receivers.is_empty();
                     let notice = step(rule, &mut memory, why.map(|why| why.words.as_str()), now, minute, may_not);
@@ -89,13 +89,13 @@ impl Desk {
                 outcome.memories.push((key, memory));
             }
             if let Some((event, item)) = told {
-                outcome.notices.push(Told { rule: rule.clone(), receivers, at: now, event, item });
+                outcome.notices.push(RuleNotice { rule: rule.clone(), receivers, at: now, event, item });
             }
         }
     }
 
     /// The channels a rule sends to.
-    fn receivers(&self, rule: &Rule) -> Vec<ChannelId> {
+    fn receivers(&self, rule: &AlertRule) -> Vec<ChannelId> {
         let is_chosen = |id: &&ChannelId| rule.channels.is_empty() || rule.channels.contains(id);
         self.channels.iter().filter(is_chosen).copied().collect()
     }
@@ -106,36 +106,40 @@ impl Alerts {
     ///
     /// # Errors
     /// The database cannot be read or written: nothing is remembered or told then, and the next observation or tick makes up for it.
-    pub async fn observe(&self, seen: Vec<Observation>) -> Result<()> {
+    pub async fn observe(&self, seen: Vec<InstanceObservation>) -> Result<()> {
         let mut latest = self.latest.lock().await;
-        let looks: Vec<(Observation, Timestamp)> = seen.into_iter().map(|seen| (seen.clone(), seen.at)).collect();
-        let is_late = |seen: &Observation| latest.get(&seen.instance).is_none_or(|last| seen.at.since(last.at) > GAP);
+        let looks: Vec<(InstanceObservation, Timestamp)> = seen.into_iter().map(|seen| (seen.clone(), seen.at)).collect();
+        let is_late = |seen: &InstanceObservation| latest.get(&seen.instance).is_none_or(|last| seen.at.since(last.at) > GAP);
         let is_new = looks.iter().filter(|(seen, _)| is_late(seen)).map(|(seen, _)| seen.instance).collect();
         latest.extend(looks.iter().map(|(seen, _)| (seen.instance, seen.clone())));
-        self.weigh(looks, is_new).await
+        self.evaluate_observations(looks, is_new).await
     }
 
     /// Looks again at what was last seen of each instance: what has lasted for long enough, and quiet times and silences that have ended.
     pub async fn tick(&self) {
-        if let Err(e) = self.look_again().await {
+        if let Err(e) = self.reevaluate().await {
             tracing::warn!(error = %e, "alerts cannot be decided now; it is tried again");
         }
     }
 
-    async fn look_again(&self) -> Result<()> {
+    async fn reevaluate(&self) -> Result<()> {
         let latest = self.latest.lock().await;
         let now = self.clock.now();
-        self.weigh(latest.values().map(|seen| (seen.clone(), now)).collect(), HashSet::new()).await
+        self.evaluate_observations(latest.values().map(|seen| (seen.clone(), now)).collect(), HashSet::new()).await
     }
 
     /// Forgets an instance that is deleted. What is on its way is still sent.
-    pub async fn forget(&self, id: InstanceId) {
+    pub async fn clear_instance(&self, id: InstanceId) {
         // Its rows go with the instance's own.
         self.latest.lock().await.remove(&id);
     }
 
     /// Judges what was seen, each as of its moment. The caller holds `latest`, so that one judgement follows the other.
-    async fn weigh(&self, looks: Vec<(Observation, Timestamp)>, is_new: HashSet<InstanceId>) -> Result<()> {
+    async fn evaluate_observations(
+        &self,
+        looks: Vec<(InstanceObservation, Timestamp)>,
+        is_new: HashSet<InstanceId>,
+    ) -> Result<()> {
         if looks.is_empty() {
             return Ok(());
         }
@@ -143,20 +147,20 @@ impl Alerts {
         let read = self.db.read(move |c| {
             let silences = queries::silences(c, Timestamp(i64::MIN))?;
             let (rules, channels) = (queries::rules(c)?, queries::channels(c, &vault)?);
-            let desk = Desk {
+            let desk = RuleContext {
                 is_new,
                 rules: rules.read,
-                memories: queries::memories(c)?,
+                memories: queries::rule_states(c)?,
                 silences: silences.into_iter().map(|silence| (silence.instance_id, silence.until)).collect(),
                 channels: channels.read.into_iter().map(|channel| channel.id).collect(),
             };
             Ok((desk, [rules.unreadable, channels.unreadable].concat()))
         });
         let (desk, unreadable) = read.await?;
-        self.complain(&unreadable);
-        let mut outcome = Outcome::default();
+        self.report(&unreadable);
+        let mut outcome = EvaluationResult::default();
         for (seen, now) in &looks {
-            desk.look(seen, *now, &mut outcome);
+            desk.evaluate_rules(seen, *now, &mut outcome);
         }
         if outcome.memories.is_empty() && outcome.notices.is_empty() {
             return Ok(());
@@ -190,7 +194,7 @@ impl Alerts {
 
     /// Ticks and sends until `stop`, in a task of its own; it ends when what is on its way then has arrived or failed.
     pub fn run(self, stop: CancellationToken) -> JoinHandle<()> {
-        let courier = Courier {
+        let courier = DeliveryWorker {
             db: self.db.clone(),
             vault: self.vault.clone(),
             sender: self.sender.clone(),
@@ -216,21 +220,21 @@ impl Alerts {
 }
 
 /// What one rule tells of one kind, of one instance or several at once.
-struct Bundle {
-    rule: Rule,
+struct NoticeBundle {
+    rule: AlertRule,
     receivers: Vec<ChannelId>,
     at: Timestamp,
-    event: Event,
-    items: Vec<Item>,
+    event: NotificationEvent,
+    items: Vec<NotificationItem>,
 }
 
 /// Puts together what is of one rule and one kind, at most [`MOST`] instances in one.
-fn bundles(notices: Vec<Told>) -> Vec<Bundle> {
-    let mut bundles: Vec<Bundle> = Vec::new();
-    for Told { rule, receivers, at, event, item } in notices {
+fn bundles(notices: Vec<RuleNotice>) -> Vec<NoticeBundle> {
+    let mut bundles: Vec<NoticeBundle> = Vec::new();
+    for RuleNotice { rule, receivers, at, event, item } in notices {
         match bundles.iter_mut().rfind(|bundle| bundle.rule.id == rule.id && bundle.event == event) {
             Some(bundle) if bundle.items.len() < MOST => bundle.items.push(item),
-            _ => bundles.push(Bundle { rule, receivers, at, event, items: vec![item] }),
+            _ => bundles.push(NoticeBundle { rule, receivers, at, event, items: vec![item] }),
         }
     }
     bundles
@@ -238,12 +242,18 @@ fn bundles(notices: Vec<Told>) -> Vec<Bundle> {
 
 /// Puts a bundle on its way to a channel: with what is held there, if the newest of the rule is of the same kind and speaks of other instances, so that
 /// what is told of each stays in order; otherwise by itself.
-fn post(c: &mut SqliteConnection, bundle: &Bundle, channel: ChannelId, now: Timestamp, taken: &HashSet<i64>) -> QueryResult<()> {
-    let Bundle { rule, at, event, items, .. } = bundle;
+fn post(
+    c: &mut SqliteConnection,
+    bundle: &NoticeBundle,
+    channel: ChannelId,
+    now: Timestamp,
+    taken: &HashSet<i64>,
+) -> QueryResult<()> {
+    let NoticeBundle { rule, at, event, items, .. } = bundle;
     let held = posted::held(c, channel, now, now.after(HOLD))?;
     let newest = held.into_iter().find(|held| rule_of(&held.data) == Some(rule.id)).filter(|held| !taken.contains(&held.id));
     let former = newest.and_then(|held| Some((held.id, held.at, items_of(&held.data, rule, *event)?)));
-    let is_other = |former: &[Item]| !former.iter().any(|former| items.iter().any(|item| item.id == former.id));
+    let is_other = |former: &[NotificationItem]| !former.iter().any(|former| items.iter().any(|item| item.id == former.id));
     match former.filter(|(.., former)| former.len() + items.len() <= MOST && is_other(former)) {
         Some((id, first, mut all)) => {
             all.extend(items.iter().cloned());

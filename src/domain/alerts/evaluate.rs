@@ -1,18 +1,18 @@
 //! Whether a condition holds of what was seen of an instance, and the words why. Pure.
 
-use super::model::{Condition, Observation, Seen, Severity, Side, Trouble};
+use super::model::{AlertSeverity, InstanceObservation, InstanceProblem, ObservedCheck, RuleCondition, ThresholdSide};
 use crate::domain::metrics::model::{metric, title};
 use crate::infra::chart::{format_value, typed_value};
-use crate::keeper::machine::State;
+use crate::keeper::machine::InstanceState;
 
 /// A line has at most so many characters before it is cut.
 const LONGEST_LINE: usize = 160;
 
 /// What a condition comes to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum ConditionResult {
     /// It holds.
-    Holds(Why),
+    Holds(ConditionReason),
     /// It does not.
     Not,
     /// Nobody knows: it neither comes nor goes.
@@ -23,7 +23,7 @@ pub enum Verdict {
 
 /// Why a condition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
+pub struct ConditionReason {
     /// In a few words, as they stand behind the instance's name: `not running`.
     pub words: String,
     /// In sentences, with what to do.
@@ -32,76 +32,83 @@ pub struct Why {
 
 /// Judges a condition by what was seen.
 #[must_use]
-pub fn judge(condition: &Condition, seen: &Observation) -> Verdict {
+pub fn evaluate(condition: &RuleCondition, seen: &InstanceObservation) -> ConditionResult {
     match condition {
-        Condition::State { is } => {
+        RuleCondition::State { is } => {
             let holds = match is {
-                Trouble::Failed => seen.state == State::Failed,
-                Trouble::BackingOff => seen.state == State::BackingOff,
-                Trouble::NotRunning => seen.is_wanted && seen.state != State::Running,
+                InstanceProblem::Failed => seen.state == InstanceState::Failed,
+                InstanceProblem::BackingOff => seen.state == InstanceState::BackingOff,
+                InstanceProblem::NotRunning => seen.is_wanted && seen.state != InstanceState::Running,
             };
-            if holds { Verdict::Holds(why_state(*is, seen.state)) } else { Verdict::Not }
+            if holds { ConditionResult::Holds(why_state(*is, seen.state)) } else { ConditionResult::Not }
         }
-        Condition::Check { check, at_least } => judge_checks(check.as_deref(), *at_least, &seen.checks),
-        Condition::Metric { metric, side, threshold } => {
+        RuleCondition::Check { check, at_least } => evaluate_checks(check.as_deref(), *at_least, &seen.checks),
+        RuleCondition::Metric { metric, side, threshold } => {
             match seen.figures.get(metric).copied().filter(|value| value.is_finite()) {
-                None => Verdict::Unknown,
+                None => ConditionResult::Unknown,
                 Some(value) if is_beyond(value, *side, *threshold) => {
-                    Verdict::Holds(why_metric(metric, value, *side, *threshold))
+                    ConditionResult::Holds(why_metric(metric, value, *side, *threshold))
                 }
-                Some(_) => Verdict::Not,
+                Some(_) => ConditionResult::Not,
             }
         }
-        Condition::UpdateAvailable => match &seen.available_update {
-            None => Verdict::Unknown,
-            Some(None) => Verdict::Not,
+        RuleCondition::UpdateAvailable => match &seen.available_update {
+            None => ConditionResult::Unknown,
+            Some(None) => ConditionResult::Not,
             Some(Some(text)) => {
                 let words = first_sentence(text).unwrap_or_else(|| "A newer client is available".into());
-                Verdict::Holds(Why { words, text: text.clone() })
+                ConditionResult::Holds(ConditionReason { words, text: text.clone() })
             }
         },
         #[allow(clippy::cast_precision_loss, reason = "nobody finds 2^53 blocks")]
-        Condition::BlockFound => Verdict::Figure(seen.blocks as f64),
-        Condition::BestDifficulty => match seen.best_difficulty.filter(|value| value.is_finite()) {
-            Some(best) => Verdict::Figure(best),
-            None => Verdict::Unknown,
+        RuleCondition::BlockFound => ConditionResult::Figure(seen.blocks as f64),
+        RuleCondition::BestDifficulty => match seen.best_difficulty.filter(|value| value.is_finite()) {
+            Some(best) => ConditionResult::Figure(best),
+            None => ConditionResult::Unknown,
         },
     }
 }
 
-const fn is_beyond(value: f64, side: Side, threshold: f64) -> bool {
+const fn is_beyond(value: f64, side: ThresholdSide, threshold: f64) -> bool {
     match side {
-        Side::Above => value > threshold,
-        Side::Below => value < threshold,
+        ThresholdSide::Above => value > threshold,
+        ThresholdSide::Below => value < threshold,
     }
 }
 
-fn why_state(trouble: Trouble, state: State) -> Why {
+fn why_state(trouble: InstanceProblem, state: InstanceState) -> ConditionReason {
     let words = match trouble {
-        Trouble::Failed => "failed",
-        Trouble::BackingOff => "ended, waits to be started again",
-        Trouble::NotRunning => "not running though it should be",
+        InstanceProblem::Failed => "failed",
+        InstanceProblem::BackingOff => "ended, waits to be started again",
+        InstanceProblem::NotRunning => "not running though it should be",
     };
     let text = match state {
-        State::Failed => "It failed and is not started again by itself. Its page says why; start it again when that is mended.",
-        State::BackingOff => "Its client ended and is started again after a wait. Its page says why it ended.",
-        State::Starting => "It is starting and does not serve miners yet. If that goes on, its log says what it waits for.",
-        State::Stopped | State::Stopping => "It is stopped. Its page says by whom.",
-        State::Running => "It is running.",
+        InstanceState::Failed => {
+            "It failed and is not started again by itself. Its page says why; start it again when that is mended."
+        }
+        InstanceState::BackingOff => "Its client ended and is started again after a wait. Its page says why it ended.",
+        InstanceState::Starting => {
+            "It is starting and does not serve miners yet. If that goes on, its log says what it waits for."
+        }
+        InstanceState::Stopped | InstanceState::Stopping => "It is stopped. Its page says by whom.",
+        InstanceState::Running => "It is running.",
     };
-    Why { words: words.into(), text: text.into() }
+    ConditionReason { words: words.into(), text: text.into() }
 }
 
-fn judge_checks(only: Option<&str>, at_least: Severity, checks: &[Seen]) -> Verdict {
+fn evaluate_checks(only: Option<&str>, at_least: AlertSeverity, checks: &[ObservedCheck]) -> ConditionResult {
     let mut known =
         checks.iter().filter(|seen| only.is_none_or(|only| seen.check == only)).filter(|seen| seen.status != "unknown");
-    let mut bad: Vec<(Severity, &Seen)> =
-        known.clone().filter_map(|seen| Some((Severity::of(&seen.status)?, seen))).filter(|(how, _)| *how >= at_least).collect();
+    let mut bad: Vec<(AlertSeverity, &ObservedCheck)> = known
+        .clone()
+        .filter_map(|seen| Some((AlertSeverity::of(&seen.status)?, seen)))
+        .filter(|(how, _)| *how >= at_least)
+        .collect();
     // The worst first; the order of checks otherwise.
     bad.sort_by_key(|(how, _)| std::cmp::Reverse(*how));
     match bad.first() {
-        None if known.next().is_some() => Verdict::Not,
-        None => Verdict::Unknown,
+        None if known.next().is_some() => ConditionResult::Not,
+        None => ConditionResult::Unknown,
         Some((_, worst)) => {
             let more = match bad.len() {
                 1 => String::new(),
@@ -115,16 +122,16 @@ fn judge_checks(only: Option<&str>, at_least: Severity, checks: &[Seen]) -> Verd
                 "" => format!("{} is {}.", seen.check, seen.status),
                 message => message.to_owned(),
             });
-            Verdict::Holds(Why { words, text: texts.collect::<Vec<_>>().join("\n") })
+            ConditionResult::Holds(ConditionReason { words, text: texts.collect::<Vec<_>>().join("\n") })
         }
     }
 }
 
-fn why_metric(name: &str, value: f64, side: Side, threshold: f64) -> Why {
+fn why_metric(name: &str, value: f64, side: ThresholdSide, threshold: f64) -> ConditionReason {
     let (value, threshold) = (figure(name, value), typed(name, threshold));
-    let side = if side == Side::Above { "above" } else { "below" };
+    let side = if side == ThresholdSide::Above { "above" } else { "below" };
     let about = metric(name).map_or("", |(metric, _)| metric.help);
-    Why { words: format!("{} is {value}, {side} {threshold}", title(name)), text: about.into() }
+    ConditionReason { words: format!("{} is {value}, {side} {threshold}", title(name)), text: about.into() }
 }
 
 /// A figure of a metric as people read it.

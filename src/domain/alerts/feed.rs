@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Observation, Seen};
+use super::model::{InstanceObservation, ObservedCheck};
 use super::service::Alerts;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
-use crate::domain::health::Health;
+use crate::domain::health::HealthService;
 use crate::domain::health::model::score;
 use crate::domain::instances::Instance;
-use crate::domain::metrics::Metrics;
-use crate::keeper::machine::State;
+use crate::domain::metrics::MetricService;
+use crate::keeper::machine::InstanceState;
 
 /// Everybody is looked at so often, for figures that rise and fall without anybody telling.
 const ROUND: Duration = Duration::from_secs(10);
@@ -25,10 +25,10 @@ const COALESCE: Duration = Duration::from_millis(300);
 
 /// Looks at instances and tells the alerts.
 #[derive(Debug)]
-pub struct Feed {
+pub struct AlertFeed {
     alerts: Alerts,
-    health: Health,
-    metrics: Metrics,
+    health: HealthService,
+    metrics: MetricService,
     /// Blocks that each instance has found, as of the last round.
     blocks: HashMap<InstanceId, u64>,
     known: HashSet<InstanceId>,
@@ -36,10 +36,10 @@ pub struct Feed {
     resting: HashMap<InstanceId, Instant>,
 }
 
-impl Feed {
+impl AlertFeed {
     /// Nothing is looked at yet.
     #[must_use]
-    pub fn new(alerts: Alerts, health: Health, metrics: Metrics) -> Self {
+    pub fn new(alerts: Alerts, health: HealthService, metrics: MetricService) -> Self {
         Self { alerts, health, metrics, blocks: HashMap::new(), known: HashSet::new(), resting: HashMap::new() }
     }
 
@@ -72,7 +72,7 @@ impl Feed {
                 }
             }
             let only = std::mem::take(&mut changed);
-            if let Err(error) = self.look((!is_round).then_some(&only)).await
+            if let Err(error) = self.observe((!is_round).then_some(&only)).await
                 && !stop.is_cancelled()
             {
                 tracing::warn!(%error, "alerts cannot be told how instances are; it is tried again");
@@ -81,7 +81,7 @@ impl Feed {
     }
 
     /// Tells how all instances are, or only these.
-    async fn look(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
+    async fn observe(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
         let instances = self.health.instances().list().await?;
         if only.is_none() {
             let told = self.metrics.clients(Timestamp::now()).await?.into_iter();
@@ -91,7 +91,7 @@ impl Feed {
             self.blocks = blocks.collect();
             let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
             for gone in self.known.difference(&present) {
-                self.alerts.forget(*gone).await;
+                self.alerts.clear_instance(*gone).await;
             }
             self.resting.retain(|id, _| present.contains(id));
             self.known = present;
@@ -105,19 +105,20 @@ impl Feed {
         self.alerts.observe(seen).await
     }
 
-    fn observe(&mut self, instance: Instance) -> Observation {
+    fn observe(&mut self, instance: Instance) -> InstanceObservation {
         let id = instance.id;
         let results = self.health.results(id);
         let found = results.iter().filter_map(|r| Some((format!("health:{}", r.check_type.as_str()), r.status.value()?)));
         let score = score(&results).map(|score| ("health_score".to_owned(), f64::from(score)));
         let judged: Vec<(String, f64)> = found.chain(score).collect();
-        let checks = results.into_iter().map(|result| Seen {
+        let checks = results.into_iter().map(|result| ObservedCheck {
             check: result.check_type.as_str().to_owned(),
             status: result.status.as_str().to_owned(),
             message: result.message,
         });
         // Between the wish and the start, and between two clients of a restart, it rests for a moment as a matter of course.
-        let is_resting = instance.desired == "running" && matches!(instance.status, State::Stopped | State::Stopping);
+        let is_resting =
+            instance.desired == "running" && matches!(instance.status, InstanceState::Stopped | InstanceState::Stopping);
         let is_wanted = if is_resting {
             self.resting.entry(id).or_insert_with(Instant::now).elapsed() >= REST
         } else {
@@ -125,17 +126,21 @@ impl Feed {
             instance.desired == "running"
         };
         // One that is tried again and again does not run in between.
-        let state = if instance.status == State::Starting && instance.failures > 0 { State::BackingOff } else { instance.status };
+        let state = if instance.status == InstanceState::Starting && instance.failures > 0 {
+            InstanceState::BackingOff
+        } else {
+            instance.status
+        };
         // What was measured of a client that is gone says nothing of now.
         let measured = self.metrics.current(id).filter(|_| instance.running);
         let mut figures: BTreeMap<String, f64> = measured.map(|measured| measured.figures).unwrap_or_default();
         figures.extend(judged);
-        Observation {
+        InstanceObservation {
             instance: id,
             name: instance.name,
             at: Timestamp::now(),
             is_wanted,
-            is_at_rest: instance.desired != "running" && instance.status == State::Stopped,
+            is_at_rest: instance.desired != "running" && instance.status == InstanceState::Stopped,
             state,
             checks: checks.collect(),
             available_update: self.health.available_update(id),

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::evaluate::cut;
-use super::model::{Condition, Rule, Said};
-use super::state_machine::Kind;
-use crate::base::clock::{Timestamp, spoken};
+use super::model::{AlertRule, Notification, RuleCondition};
+use super::state_machine::NoticeKind;
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{InstanceId, RuleId};
-use crate::infra::notify::Mood;
+use crate::infra::notify::Tone;
 
 /// Instances in one message at most: receivers take no messages of any size.
 pub const MOST: usize = 50;
@@ -20,7 +20,7 @@ const ADVICE: usize = 4;
 
 /// What a message tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum NotificationEvent {
     /// The condition holds.
     Raised,
     /// It still holds.
@@ -31,7 +31,7 @@ pub enum Event {
     Happened,
 }
 
-impl Event {
+impl NotificationEvent {
     /// As in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -44,19 +44,19 @@ impl Event {
     }
 }
 
-impl From<Kind> for Event {
-    fn from(kind: Kind) -> Self {
+impl From<NoticeKind> for NotificationEvent {
+    fn from(kind: NoticeKind) -> Self {
         match kind {
-            Kind::Raised => Self::Raised,
-            Kind::Again => Self::Again,
-            Kind::Cleared => Self::Cleared,
+            NoticeKind::Raised => Self::Raised,
+            NoticeKind::Again => Self::Again,
+            NoticeKind::Cleared => Self::Cleared,
         }
     }
 }
 
 /// What is told of one instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Item {
+pub struct NotificationItem {
     /// Of which.
     pub id: InstanceId,
     /// Its name.
@@ -81,15 +81,15 @@ pub struct Item {
 
 /// The message of one or more items. `at`: when the first of them was noticed.
 #[must_use]
-pub fn said(rule: &Rule, event: Event, items: &[Item], at: Timestamp) -> Said {
+pub fn said(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem], at: Timestamp) -> Notification {
     let (title, text) = match items {
         [item] => (alone(event, item, at), text_alone(event, item)),
         _ => (together(rule, event, items), text_together(event, items)),
     };
     let mood = match (event, &rule.condition) {
-        (Event::Raised | Event::Again, _) => Mood::Bad,
-        (Event::Cleared, _) | (Event::Happened, Condition::BlockFound) => Mood::Good,
-        (Event::Happened, _) => Mood::Plain,
+        (NotificationEvent::Raised | NotificationEvent::Again, _) => Tone::Bad,
+        (NotificationEvent::Cleared, _) | (NotificationEvent::Happened, RuleCondition::BlockFound) => Tone::Good,
+        (NotificationEvent::Happened, _) => Tone::Plain,
     };
     let mut data = json!({
         "event": event.as_str(),
@@ -109,12 +109,12 @@ pub fn said(rule: &Rule, event: Event, items: &[Item], at: Timestamp) -> Said {
         }
     }
     let text = [text, format!("Rule: {}.", rule.name)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
-    Said { title: cut(&title), text, mood, data }
+    Notification { title: cut(&title), text, mood, data }
 }
 
 /// The items of a message that was made by [`said`] for this rule and event; none for any other.
 #[must_use]
-pub fn items_of(data: &Value, rule: &Rule, event: Event) -> Option<Vec<Item>> {
+pub fn items_of(data: &Value, rule: &AlertRule, event: NotificationEvent) -> Option<Vec<NotificationItem>> {
     // Of a condition the kind is enough: figures need not come back to the last digit, and each item has its own in words.
     let is_of_kind = data["condition"]["kind"] == rule.condition.kind();
     let is_same = is_of_kind && rule_of(data) == Some(rule.id) && data["event"] == event.as_str();
@@ -127,24 +127,24 @@ pub fn rule_of(data: &Value) -> Option<RuleId> {
     data["rule"]["id"].as_str()?.parse().ok()
 }
 
-fn alone(event: Event, item: &Item, at: Timestamp) -> String {
-    let Item { name, words, .. } = item;
+fn alone(event: NotificationEvent, item: &NotificationItem, at: Timestamp) -> String {
+    let NotificationItem { name, words, .. } = item;
     match event {
-        Event::Raised | Event::Happened => format!("{name}: {words}"),
-        Event::Again => {
-            let length = item.since.map(|since| format!(" (for {})", spoken(at.since(since)))).unwrap_or_default();
+        NotificationEvent::Raised | NotificationEvent::Happened => format!("{name}: {words}"),
+        NotificationEvent::Again => {
+            let length = item.since.map(|since| format!(" (for {})", human_duration(at.since(since)))).unwrap_or_default();
             format!("{name}: {words}{length}")
         }
-        Event::Cleared => format!("{name}: over: {words}"),
+        NotificationEvent::Cleared => format!("{name}: over: {words}"),
     }
 }
 
-fn text_alone(event: Event, item: &Item) -> String {
+fn text_alone(event: NotificationEvent, item: &NotificationItem) -> String {
     let since = item.since.map(Timestamp::local).unwrap_or_default();
     let time = match (event, item.since.zip(item.until)) {
-        (Event::Happened, _) => String::new(),
-        (Event::Cleared, Some((begun, until))) => {
-            format!("It lasted {}, from {since} to {}.", spoken(until.since(begun)), until.local())
+        (NotificationEvent::Happened, _) => String::new(),
+        (NotificationEvent::Cleared, Some((begun, until))) => {
+            format!("It lasted {}, from {since} to {}.", human_duration(until.since(begun)), until.local())
         }
         _ => format!("Since {since}."),
     };
@@ -152,22 +152,22 @@ fn text_alone(event: Event, item: &Item) -> String {
 }
 
 /// The words that all items have in common.
-fn common(items: &[Item]) -> Option<&str> {
+fn common(items: &[NotificationItem]) -> Option<&str> {
     let first = items.first()?.words.as_str();
     items.iter().all(|item| item.words == first).then_some(first)
 }
 
-fn together(rule: &Rule, event: Event, items: &[Item]) -> String {
+fn together(rule: &AlertRule, event: NotificationEvent, items: &[NotificationItem]) -> String {
     let lead = match event {
-        Event::Raised | Event::Happened => "",
-        Event::Again => "still: ",
-        Event::Cleared => "over: ",
+        NotificationEvent::Raised | NotificationEvent::Happened => "",
+        NotificationEvent::Again => "still: ",
+        NotificationEvent::Cleared => "over: ",
     };
     format!("{} instances: {lead}{}", items.len(), common(items).unwrap_or(&rule.name))
 }
 
 /// Who, then what to do, then since when: on a phone the end may be cut off.
-fn text_together(event: Event, items: &[Item]) -> String {
+fn text_together(event: NotificationEvent, items: &[NotificationItem]) -> String {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for item in items {
         match groups.iter_mut().find(|(words, _)| *words == item.words) {
@@ -181,7 +181,7 @@ fn text_together(event: Event, items: &[Item]) -> String {
         false => format!("{}: {words}", names.join(", ")),
     };
     let mut lines: Vec<String> = groups.into_iter().map(who).collect();
-    if matches!(event, Event::Raised | Event::Again) {
+    if matches!(event, NotificationEvent::Raised | NotificationEvent::Again) {
         let mut advice: Vec<&str> = Vec::new();
         for text in items.iter().map(|item| item.text.as_str()).filter(|text| !text.is_empty()) {
             if !advice.contains(&text) {
@@ -197,8 +197,8 @@ fn text_together(event: Event, items: &[Item]) -> String {
     let first = items.iter().filter_map(|item| item.since).min().map(Timestamp::local);
     let last = items.iter().filter_map(|item| item.until).max().map(Timestamp::local);
     match (event, first, last) {
-        (Event::Raised | Event::Again, Some(first), _) => lines.push(format!("The first since {first}.")),
-        (Event::Cleared, Some(first), Some(last)) => lines.push(format!("It lasted from {first} to {last}.")),
+        (NotificationEvent::Raised | NotificationEvent::Again, Some(first), _) => lines.push(format!("The first since {first}.")),
+        (NotificationEvent::Cleared, Some(first), Some(last)) => lines.push(format!("It lasted from {first} to {last}.")),
         _ => {}
     }
     lines.join("\n")

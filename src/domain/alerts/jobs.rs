@@ -6,7 +6,7 @@ use super::service::{Alerts, KEPT};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::infra::db::WriteMode;
-use crate::infra::schedule::Schedule;
+use crate::infra::schedule::JobSchedule;
 
 /// Every night at twenty past three, UTC.
 const NIGHTLY: &str = "0 20 3 * * *";
@@ -16,13 +16,13 @@ impl Alerts {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn forget_old(&self) -> Result<()> {
+    pub async fn prune(&self) -> Result<()> {
         let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp(self.clock.now().0.saturating_sub(kept));
         self.db
             .write_as(WriteMode::UNSYNCED, move |c| {
-                queries::forget_silences(c, before)?;
-                posted::forget_before(c, before)?;
+                queries::prune_silences(c, before)?;
+                posted::prune_before(c, before)?;
                 Ok(())
             })
             .await
@@ -32,17 +32,20 @@ impl Alerts {
     ///
     /// # Errors
     /// The job cannot be scheduled.
-    pub async fn forget_nightly(&self, schedule: &Schedule) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
+    pub async fn schedule_pruning(
+        &self,
+        schedule: &JobSchedule,
+    ) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
         let this = self.clone();
         let work = move || {
             let this = this.clone();
-            async move { this.forget_and_say().await }
+            async move { this.prune_and_log().await }
         };
         schedule.nightly(NIGHTLY, "forgetting old alerts", work).await
     }
 
-    async fn forget_and_say(&self) {
-        if let Err(e) = self.forget_old().await {
+    async fn prune_and_log(&self) {
+        if let Err(e) = self.prune().await {
             tracing::warn!(error = %e, "old alerts could not be forgotten; it is tried again next night");
         }
     }

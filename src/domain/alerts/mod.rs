@@ -41,10 +41,11 @@ mod state_machine;
 pub mod views;
 
 pub use channel_draft::ChannelDraft;
-pub use feed::Feed;
+pub use feed::AlertFeed;
 pub use model::{
-    Condition, Observation, Place, Quiet, Rule, SavedChannel, Seen, Severity, Side, Silence, Standing, Trouble, Unreadable,
+    ActiveAlert, AlertRowId, AlertRule, AlertSeverity, InstanceObservation, InstanceProblem, InstanceSilence, ObservedCheck,
+    QuietHours, RuleCondition, SavedChannel, ThresholdSide, UnreadableAlertRow,
 };
 pub use queries::seal;
 pub use rule_draft::RuleDraft;
-pub use service::{Alerts, Everything, SILENCES};
+pub use service::{AlertOverview, Alerts, SILENCES};

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
-use crate::infra::notify::{Channel, Mood};
-use crate::keeper::machine::State;
+use crate::infra::notify::{NotifyChannel, Tone};
+use crate::keeper::machine::InstanceState;
 
 /// What a rule is about.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Condition {
+pub enum RuleCondition {
     /// The instance is not as it should be.
     State {
         /// In which way.
-        is: Trouble,
+        is: InstanceProblem,
     },
     /// A health check is bad.
     Check {
@@ -24,14 +24,14 @@ pub enum Condition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         check: Option<String>,
         /// From here on.
-        at_least: Severity,
+        at_least: AlertSeverity,
     },
     /// A figure is beyond a threshold.
     Metric {
         /// Which, by the name it has under `/metrics`.
         metric: String,
         /// On which side of it.
-        side: Side,
+        side: ThresholdSide,
         /// In the metric's own unit.
         threshold: f64,
     },
@@ -43,7 +43,7 @@ pub enum Condition {
     UpdateAvailable,
 }
 
-impl Condition {
+impl RuleCondition {
     /// The names of all kinds, as in JSON.
     pub const KINDS: [&'static str; 6] = ["state", "check", "metric", "block-found", "best-difficulty", "update-available"];
 
@@ -70,7 +70,7 @@ impl Condition {
 /// In which way an instance is not as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Trouble {
+pub enum InstanceProblem {
     /// Given up on.
     Failed,
     /// Ended, waiting to be started again.
@@ -82,14 +82,14 @@ pub enum Trouble {
 /// How bad a health check has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Severity {
+pub enum AlertSeverity {
     /// At least a warning.
     Warning,
     /// Unhealthy.
     Unhealthy,
 }
 
-impl Severity {
+impl AlertSeverity {
     /// How bad the status of a check is; none: healthy, unknown, or a word nobody knows.
     #[must_use]
     pub fn of(status: &str) -> Option<Self> {
@@ -104,7 +104,7 @@ impl Severity {
 /// On which side of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Side {
+pub enum ThresholdSide {
     /// More than it.
     Above,
     /// Less than it.
@@ -113,14 +113,14 @@ pub enum Side {
 
 /// A part of every day in which nothing is sent, in minutes of the machine's local day, 0 to 1439. It may go over midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Quiet {
+pub struct QuietHours {
     /// Its first minute.
     pub from: u16,
     /// The first minute after it.
     pub to: u16,
 }
 
-impl Quiet {
+impl QuietHours {
     /// Whether a minute of the day lies in it.
     #[must_use]
     pub const fn holds(self, minute: u16) -> bool {
@@ -130,13 +130,13 @@ impl Quiet {
 
 /// When somebody is to be told of what.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
-pub struct Rule {
+pub struct AlertRule {
     /// Its id.
     pub id: RuleId,
     /// What it is called.
     pub name: String,
     /// What it is about.
-    pub condition: Condition,
+    pub condition: RuleCondition,
     /// Of which instance; none: of each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<InstanceId>,
@@ -151,14 +151,14 @@ pub struct Rule {
     pub tell_cleared: bool,
     /// When nothing is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quiet: Option<Quiet>,
+    pub quiet: Option<QuietHours>,
     /// Where to; empty: to all channels.
     pub channels: Vec<ChannelId>,
     /// It is watched for.
     pub enabled: bool,
 }
 
-impl Rule {
+impl AlertRule {
     /// Whether it is about this instance.
     #[must_use]
     pub fn is_about(&self, instance: InstanceId) -> bool {
@@ -168,7 +168,7 @@ impl Rule {
 
 /// What somebody who watches an instance saw of it at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Observation {
+pub struct InstanceObservation {
     /// Of which instance.
     pub instance: InstanceId,
     /// Its name.
@@ -180,9 +180,9 @@ pub struct Observation {
     /// It was stopped as asked: nothing about it holds, and that is no news.
     pub is_at_rest: bool,
     /// Its state.
-    pub state: State,
+    pub state: InstanceState,
     /// What its health checks found.
-    pub checks: Vec<Seen>,
+    pub checks: Vec<ObservedCheck>,
     /// The newer client that is available for it; outer none: the version of its client is unknown.
     pub available_update: Option<Option<String>>,
     /// The newest value of each metric; one that is not known is not there.
@@ -195,7 +195,7 @@ pub struct Observation {
 
 /// What one health check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedCheck {
     /// Its name.
     pub check: String,
     /// `healthy`, `warning`, `unhealthy` or `unknown`.
@@ -212,14 +212,14 @@ pub struct SavedChannel {
     /// What it is called.
     pub name: String,
     /// Where it goes.
-    pub target: Channel,
+    pub target: NotifyChannel,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
 /// An instance of which nothing is told for a while.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct Silence {
+pub struct InstanceSilence {
     /// Which.
     pub instance_id: InstanceId,
     /// Its name.
@@ -231,7 +231,7 @@ pub struct Silence {
 /// Something that holds now, long enough to count.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "StandingAlert")]
-pub struct Standing {
+pub struct ActiveAlert {
     /// By which rule.
     pub rule_id: RuleId,
     /// Its name.
@@ -249,9 +249,9 @@ pub struct Standing {
 
 /// A row of the database that this program cannot read, as one that a newer version wrote. It is left out of everything else.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct Unreadable {
+pub struct UnreadableAlertRow {
     /// Where it is.
-    pub place: Place,
+    pub place: AlertRowId,
     /// The id that stands there.
     pub id: String,
     /// What it is called.
@@ -260,23 +260,23 @@ pub struct Unreadable {
 
 /// Where a row is, whatever stands in it: `rule-3`, `channel-1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct AlertRowId {
     /// What should be there.
-    pub kind: Stored,
+    pub kind: AlertRowKind,
     /// Its number in its table.
     pub number: i64,
 }
 
 /// What is stored in rows of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stored {
+pub enum AlertRowKind {
     /// A rule.
     Rule,
     /// A channel.
     Channel,
 }
 
-impl Stored {
+impl AlertRowKind {
     /// What it is called, also in addresses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -287,22 +287,22 @@ impl Stored {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for AlertRowId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}-{}", self.kind.as_str(), self.number)
     }
 }
 
-impl std::str::FromStr for Place {
+impl std::str::FromStr for AlertRowId {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
         let (kind, number) = text.split_once('-').ok_or(())?;
-        let kind = [Stored::Rule, Stored::Channel].into_iter().find(|known| known.as_str() == kind).ok_or(())?;
+        let kind = [AlertRowKind::Rule, AlertRowKind::Channel].into_iter().find(|known| known.as_str() == kind).ok_or(())?;
         Ok(Self { kind, number: number.parse().map_err(|_| ())? })
     }
 }
 
-impl schemars::JsonSchema for Place {
+impl schemars::JsonSchema for AlertRowId {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Place".into()
     }
@@ -312,7 +312,7 @@ impl schemars::JsonSchema for Place {
     }
 }
 
-impl Serialize for Place {
+impl Serialize for AlertRowId {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
     }
@@ -320,13 +320,13 @@ impl Serialize for Place {
 
 /// What is said to people and programs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Said {
+pub struct Notification {
     /// In one line.
     pub title: String,
     /// The rest, in sentences.
     pub text: String,
     /// How it is meant.
-    pub mood: Mood,
+    pub mood: Tone,
     /// For programs.
     pub data: serde_json::Value,
 }
@@ -337,29 +337,32 @@ mod tests {
 
     #[test]
     fn a_quiet_time_may_go_over_midnight() {
-        let night = Quiet { from: 22 * 60, to: 7 * 60 };
+        let night = QuietHours { from: 22 * 60, to: 7 * 60 };
         let held: Vec<bool> = [21 * 60 + 59, 22 * 60, 1439, 0, 6 * 60 + 59, 7 * 60].map(|m| night.holds(m)).into();
         assert_eq!(held, [false, true, true, true, true, false]);
-        let noon = Quiet { from: 720, to: 780 };
+        let noon = QuietHours { from: 720, to: 780 };
         assert_eq!([719, 720, 779, 780].map(|m| noon.holds(m)), [false, true, true, false]);
     }
 
     #[test]
     fn conditions_are_written_under_their_kinds() {
         let all = [
-            (Condition::State { is: Trouble::NotRunning }, r#"{"kind":"state","is":"not-running"}"#),
-            (Condition::Check { check: None, at_least: Severity::Unhealthy }, r#"{"kind":"check","at_least":"unhealthy"}"#),
+            (RuleCondition::State { is: InstanceProblem::NotRunning }, r#"{"kind":"state","is":"not-running"}"#),
             (
-                Condition::Metric { metric: "miners".into(), side: Side::Below, threshold: 1.0 },
+                RuleCondition::Check { check: None, at_least: AlertSeverity::Unhealthy },
+                r#"{"kind":"check","at_least":"unhealthy"}"#,
+            ),
+            (
+                RuleCondition::Metric { metric: "miners".into(), side: ThresholdSide::Below, threshold: 1.0 },
                 r#"{"kind":"metric","metric":"miners","side":"below","threshold":1.0}"#,
             ),
-            (Condition::BlockFound, r#"{"kind":"block-found"}"#),
-            (Condition::BestDifficulty, r#"{"kind":"best-difficulty"}"#),
-            (Condition::UpdateAvailable, r#"{"kind":"update-available"}"#),
+            (RuleCondition::BlockFound, r#"{"kind":"block-found"}"#),
+            (RuleCondition::BestDifficulty, r#"{"kind":"best-difficulty"}"#),
+            (RuleCondition::UpdateAvailable, r#"{"kind":"update-available"}"#),
         ];
-        for ((condition, text), kind) in all.into_iter().zip(Condition::KINDS) {
+        for ((condition, text), kind) in all.into_iter().zip(RuleCondition::KINDS) {
             assert_eq!(serde_json::to_string(&condition).unwrap(), text);
-            assert_eq!(serde_json::from_str::<Condition>(text).unwrap(), condition);
+            assert_eq!(serde_json::from_str::<RuleCondition>(text).unwrap(), condition);
             assert_eq!(condition.kind(), kind);
         }
     }

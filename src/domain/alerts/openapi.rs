@@ -3,21 +3,21 @@
 use serde_json::json;
 
 use super::channel_kinds::KINDS;
-use super::model::{Condition, Rule};
+use super::model::{AlertRule, RuleCondition};
 use super::rule_draft::{LONGEST, SHORTEST_REPEAT};
-use super::views::responses::{ChannelKinds, ChannelSaved, RuleKinds, RuleSaved, Silenced};
-use super::views::{AlertsPage, ChannelView, DeletePage, DeliveriesPage, TestPage};
-use crate::web::Told;
+use super::views::responses::{ChannelKinds, ChannelSaved, RuleKinds, RuleSaved, SilenceResponse};
+use super::views::{AlertDeletePage, AlertsPage, ChannelView, DeliveriesPage, TestPage};
+use crate::web::MessageResponse;
 use crate::web::openapi::{
-    Field, Operation, PAGE, delete, flag, get, id, list, member, number, one_of, post, put, shape, text, whole,
+    ApiOperation, PAGE, RequestField, delete, flag, get, id, list, member, number, one_of, post, put, shape, text, whole,
 };
 
-fn channel(is_new: bool) -> Vec<Field> {
+fn channel(is_new: bool) -> Vec<RequestField> {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let mut all =
         vec![text("name", "What it is called.").longest(64).like("phone"), one_of("kind", "What takes its messages.", &kinds)];
     if is_new {
-        all = all.into_iter().map(Field::required).collect();
+        all = all.into_iter().map(RequestField::required).collect();
     }
     let of_ntfy = "With `ntfy`, `telegram`: the server; without it theirs.";
     all.extend([
@@ -38,12 +38,12 @@ fn channel(is_new: bool) -> Vec<Field> {
     all
 }
 
-fn rule(is_new: bool) -> Vec<Field> {
+fn rule(is_new: bool) -> Vec<RequestField> {
     let mut condition = member(
         "condition",
         "What it watches for.",
         json!({ "type": "object", "properties": {
-        "kind": { "type": "string", "enum": Condition::KINDS },
+        "kind": { "type": "string", "enum": RuleCondition::KINDS },
         "is": { "type": "string", "enum": ["not-running", "failed", "backing-off"] },
         "at_least": { "type": "string", "enum": ["warning", "unhealthy"] },
         "check": { "type": "string" }, "metric": { "type": "string" }, "side": { "type": "string", "enum": ["above", "below"] },
@@ -69,13 +69,13 @@ fn rule(is_new: bool) -> Vec<Field> {
     ]
 }
 
-fn next() -> Field {
+fn next() -> RequestField {
     text("next", "The page a browser is sent to afterwards, a path on this site.").like("/alerts")
 }
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
     let place = || text("id", "Its `place`.").like("rule-3");
     let delivery = || number("id", "Its number.").like(7);
@@ -100,12 +100,14 @@ pub fn operations() -> Vec<Operation> {
             .takes(channel(false))
             .does::<ChannelSaved>()
             .fails(&[409]),
-        delete("/alerts/channels/{id}", "deleteChannel", "Deletes a channel and what waits for it.").does::<Told>().fails(&[409]),
+        delete("/alerts/channels/{id}", "deleteChannel", "Deletes a channel and what waits for it.")
+            .does::<MessageResponse>()
+            .fails(&[409]),
         get("/alerts/channels/{id}/delete", "askDeleteChannel", "The question before a channel is deleted, for people.")
-            .gives::<DeletePage>(PAGE)
+            .gives::<AlertDeletePage>(PAGE)
             .fails(&[409]),
         post("/alerts/channels/{id}/delete", "deleteChannelByForm", "The same as DELETE, for forms.")
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409]),
         post("/alerts/channels/{id}/test", "testChannel", "Sends a test message at once.")
             .gives::<TestPage>(PAGE)
@@ -116,9 +118,9 @@ pub fn operations() -> Vec<Operation> {
             .makes::<RuleSaved>()
             .fails(&[409]),
         get("/alerts/rules/new", "showNewRule", "The form of a new rule, for people.")
-            .asks([one_of("kind", "Of this kind.", &Condition::KINDS), id("instance", "Of this instance.")])
+            .asks([one_of("kind", "Of this kind.", &RuleCondition::KINDS), id("instance", "Of this instance.")])
             .gives::<RuleKinds>(PAGE),
-        get("/alerts/rules/{id}", "getRule", "A rule; for people its form.").gives::<Rule>(PAGE).fails(&[409]),
+        get("/alerts/rules/{id}", "getRule", "A rule; for people its form.").gives::<AlertRule>(PAGE).fails(&[409]),
         put("/alerts/rules/{id}", "changeRule", "Changes what is mentioned of a rule.")
             .takes(rule(false))
             .does::<RuleSaved>()
@@ -127,21 +129,23 @@ pub fn operations() -> Vec<Operation> {
             .takes(rule(false))
             .does::<RuleSaved>()
             .fails(&[409]),
-        delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.").does::<Told>().fails(&[409]),
+        delete("/alerts/rules/{id}", "deleteRule", "Deletes a rule.").does::<MessageResponse>().fails(&[409]),
         get("/alerts/rules/{id}/delete", "askDeleteRule", "The question before a rule is deleted, for people.")
-            .gives::<DeletePage>(PAGE)
+            .gives::<AlertDeletePage>(PAGE)
             .fails(&[409]),
-        post("/alerts/rules/{id}/delete", "deleteRuleByForm", "The same as DELETE, for forms.").does::<Told>().fails(&[409]),
+        post("/alerts/rules/{id}/delete", "deleteRuleByForm", "The same as DELETE, for forms.")
+            .does::<MessageResponse>()
+            .fails(&[409]),
         delete("/alerts/unreadable/{id}", "deleteUnreadable", "Deletes a rule or a channel that cannot be read.")
             .named(place())
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409]),
         get("/alerts/unreadable/{id}/delete", "askDeleteUnreadable", "The question before that, for people.")
             .named(place())
-            .gives::<DeletePage>(PAGE),
+            .gives::<AlertDeletePage>(PAGE),
         post("/alerts/unreadable/{id}/delete", "deleteUnreadableByForm", "The same as DELETE, for forms.")
             .named(place())
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409]),
         post("/alerts/silences", "silence", "Tells nothing of an instance for a while.")
             .takes([
@@ -150,16 +154,18 @@ pub fn operations() -> Vec<Operation> {
                     .required(),
                 next(),
             ])
-            .does::<Silenced>(),
-        delete("/alerts/silences/{id}", "endSilence", "Ends the silence of an instance.").does::<Told>(),
-        post("/alerts/silences/{id}/delete", "endSilenceByForm", "The same as DELETE, for forms.").acts([next()]).does::<Told>(),
+            .does::<SilenceResponse>(),
+        delete("/alerts/silences/{id}", "endSilence", "Ends the silence of an instance.").does::<MessageResponse>(),
+        post("/alerts/silences/{id}/delete", "endSilenceByForm", "The same as DELETE, for forms.")
+            .acts([next()])
+            .does::<MessageResponse>(),
         get("/alerts/deliveries", "listDeliveries", "Messages on their way and what became of them, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(100), number("before", "Those before this one.")])
             .gives::<DeliveriesPage>(PAGE),
         post("/alerts/deliveries/{id}/again", "sendAgain", "Tries a message that was given up once more.")
             .named(delivery())
             .acts([next()])
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409]),
     ]
 }

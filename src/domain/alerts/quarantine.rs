@@ -3,7 +3,7 @@
 use diesel::SqliteConnection;
 use std::sync::PoisonError;
 
-use super::model::{Place, Stored, Unreadable};
+use super::model::{AlertRowId, AlertRowKind, UnreadableAlertRow};
 use super::queries;
 use super::service::{Alerts, check_unused};
 use crate::base::error::{Error, Result};
@@ -14,7 +14,7 @@ impl Alerts {
     ///
     /// # Errors
     /// There is nothing there, or it can be read.
-    pub async fn unreadable(&self, place: Place) -> Result<Unreadable> {
+    pub async fn unreadable(&self, place: AlertRowId) -> Result<UnreadableAlertRow> {
         let vault = self.vault.clone();
         self.db.read(move |c| unreadable(c, &vault, place)).await
     }
@@ -23,13 +23,13 @@ impl Alerts {
     ///
     /// # Errors
     /// There is nothing there, or it can be read; it is a channel and a rule sends to it alone.
-    pub async fn delete_unreadable(&self, place: Place) -> Result<Unreadable> {
+    pub async fn delete_unreadable(&self, place: AlertRowId) -> Result<UnreadableAlertRow> {
         let _turn = self.latest.lock().await;
         let vault = self.vault.clone();
         self.db
             .write(move |c| {
                 let gone = unreadable(c, &vault, place)?;
-                if let (Stored::Channel, Ok(id)) = (place.kind, gone.id.parse()) {
+                if let (AlertRowKind::Channel, Ok(id)) = (place.kind, gone.id.parse()) {
                     check_unused(c, id, &gone.name)?;
                 }
                 queries::delete_row(c, place)?;
@@ -39,7 +39,7 @@ impl Alerts {
     }
 
     /// Says in the log what cannot be read, once for each.
-    pub(super) fn complain(&self, unreadable: &[Unreadable]) {
+    pub(super) fn report(&self, unreadable: &[UnreadableAlertRow]) {
         let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
         for row in unreadable {
             if complained.insert(row.place) {
@@ -55,10 +55,10 @@ impl Alerts {
     }
 }
 
-fn unreadable(c: &mut SqliteConnection, vault: &Vault, place: Place) -> Result<Unreadable> {
+fn unreadable(c: &mut SqliteConnection, vault: &Vault, place: AlertRowId) -> Result<UnreadableAlertRow> {
     let rows = match place.kind {
-        Stored::Rule => queries::rules(c)?.unreadable,
-        Stored::Channel => queries::channels(c, vault)?.unreadable,
+        AlertRowKind::Rule => queries::rules(c)?.unreadable,
+        AlertRowKind::Channel => queries::channels(c, vault)?.unreadable,
     };
     let found = rows.into_iter().find(|row| row.place == place);
     found.ok_or_else(|| Error::not_found("row that cannot be read", place))
@@ -67,16 +67,16 @@ fn unreadable(c: &mut SqliteConnection, vault: &Vault, place: Place) -> Result<U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::alerts::samples::{Receiver, World, until};
-    use crate::domain::alerts::{Condition, RuleDraft};
+    use crate::domain::alerts::samples::{AlertTestBed, TestReceiver, until};
+    use crate::domain::alerts::{RuleCondition, RuleDraft};
     use serde_json::json;
     use tokio_util::sync::CancellationToken;
 
     const MOOD: &str = r#"{"kind":"mood","is":"gloomy"}"#;
 
     /// A rule, a channel and what they remember that no version of this program has written.
-    async fn spoilt() -> World {
-        let world = World::new().without_rules().await;
+    async fn spoilt() -> AlertTestBed {
+        let world = AlertTestBed::new().without_rules().await;
         world.channel("pigeon", "http://127.0.0.1:9/").await;
         for text in [
             "UPDATE alert_channels SET target = '{\"kind\":\"pigeon\",\"secret\":\"s3cret\"}'".to_owned(),
@@ -97,7 +97,7 @@ mod tests {
         world
             .sql("INSERT INTO alert_memories (rule_id, instance_id, since, counts, words) SELECT r.id, i.id, 0, 1, '' FROM alert_rules r, instances i")
             .await;
-        let receiver = Receiver::start(&[]).await;
+        let receiver = TestReceiver::start(&[]).await;
         world.channel("hook", &receiver.url).await;
         let rule = world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
         let stop = CancellationToken::new();
@@ -130,7 +130,7 @@ mod tests {
         })
         .await;
         assert_eq!(receiver.titles(), ["barn: not running though it should be"]);
-        assert!(matches!(rule.condition, Condition::State { .. }));
+        assert!(matches!(rule.condition, RuleCondition::State { .. }));
         stop.cancel();
     }
 
@@ -155,10 +155,10 @@ mod tests {
         }
         let all = world.alerts.everything().await.unwrap();
         assert_eq!((all.unreadable.len(), all.channels, all.rules.len()), (0, vec![hook], 1));
-        for kind in [Stored::Rule, Stored::Channel] {
+        for kind in [AlertRowKind::Rule, AlertRowKind::Channel] {
             for number in 0..9 {
                 assert!(
-                    world.alerts.delete_unreadable(Place { kind, number }).await.is_err(),
+                    world.alerts.delete_unreadable(AlertRowId { kind, number }).await.is_err(),
                     "what can be read is not deleted like this"
                 );
             }

@@ -6,24 +6,26 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
 use std::collections::HashMap;
 
-use super::model::{Place, Quiet, Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
-use super::state_machine::Memory;
+use super::model::{
+    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceSilence, QuietHours, SavedChannel, UnreadableAlertRow,
+};
+use super::state_machine::RuleState;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::vault::{Vault, is_sealed};
 use crate::infra::db::has_table;
 use crate::infra::db::schema::{alert_channels, alert_memories, alert_rule_channels, alert_rules, alert_silences, instances};
-use crate::infra::db::statement::Statement;
-use crate::infra::notify::Channel;
+use crate::infra::db::statement::CachedStatement;
+use crate::infra::notify::NotifyChannel;
 
 /// What a table holds: what can be read, and what cannot and must not stop the rest.
 #[derive(Debug)]
-pub struct Rows<T> {
+pub struct AlertRows<T> {
     /// What can be read.
     pub read: Vec<T>,
     /// What cannot.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableAlertRow>,
 }
 
 /// A row of `alert_channels` after its number.
@@ -40,7 +42,7 @@ fn place(id: &str) -> String {
 }
 
 /// A channel's target as it is stored. Why it cannot be read is not said: the cause would quote it, and it may be a secret.
-pub fn target_of(vault: &Vault, id: &str, text: &str) -> Option<Channel> {
+pub fn target_of(vault: &Vault, id: &str, text: &str) -> Option<NotifyChannel> {
     serde_json::from_str(&vault.open(&place(id), text).ok()?).ok()
 }
 
@@ -65,25 +67,28 @@ pub fn seal(db: &mut Db, vault: &Vault) -> Result<usize> {
             continue;
         }
         let target = vault.seal(&place(&id), &target)?;
-        Statement::<()>::new("UPDATE alert_channels SET target = ? WHERE rowid = ?").text(target).number(number).execute(db)?;
+        CachedStatement::<()>::new("UPDATE alert_channels SET target = ? WHERE rowid = ?")
+            .text(target)
+            .number(number)
+            .execute(db)?;
         sealed += 1;
     }
     Ok(sealed)
 }
 
 /// All channels, oldest first.
-pub fn channels(db: &mut Db, vault: &Vault) -> QueryResult<Rows<SavedChannel>> {
+pub fn channels(db: &mut Db, vault: &Vault) -> QueryResult<AlertRows<SavedChannel>> {
     use alert_channels as c;
     let number = || sql::<BigInt>("alert_channels.rowid");
     let columns = (number(), (c::id, c::name, c::target, c::created_at));
     let rows = c::table.order((c::created_at, number())).select(columns).load::<(i64, ChannelRow)>(db)?;
-    let mut found = Rows { read: Vec::new(), unreadable: Vec::new() };
+    let mut found = AlertRows { read: Vec::new(), unreadable: Vec::new() };
     for (number, row) in rows {
         match saved_channel(vault, &row) {
             Some(channel) => found.read.push(channel),
             None => {
-                let place = Place { kind: Stored::Channel, number };
-                found.unreadable.push(Unreadable { place, id: row.0, name: row.1 });
+                let place = AlertRowId { kind: AlertRowKind::Channel, number };
+                found.unreadable.push(UnreadableAlertRow { place, id: row.0, name: row.1 });
             }
         }
     }
@@ -91,12 +96,12 @@ pub fn channels(db: &mut Db, vault: &Vault) -> QueryResult<Rows<SavedChannel>> {
 }
 
 /// Removes a row, whatever stands in it.
-pub fn delete_row(db: &mut Db, place: Place) -> QueryResult<usize> {
+pub fn delete_row(db: &mut Db, place: AlertRowId) -> QueryResult<usize> {
     let text = match place.kind {
-        Stored::Rule => "DELETE FROM alert_rules WHERE rowid = ?",
-        Stored::Channel => "DELETE FROM alert_channels WHERE rowid = ?",
+        AlertRowKind::Rule => "DELETE FROM alert_rules WHERE rowid = ?",
+        AlertRowKind::Channel => "DELETE FROM alert_channels WHERE rowid = ?",
     };
-    Statement::<()>::new(text).number(place.number).execute(db)
+    CachedStatement::<()>::new(text).number(place.number).execute(db)
 }
 
 /// Whether another channel has this name, whatever the case.
@@ -147,7 +152,7 @@ struct RuleRow {
 }
 
 impl RuleRow {
-    fn of(rule: &Rule) -> Result<Self> {
+    fn of(rule: &AlertRule) -> Result<Self> {
         let whole = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         Ok(Self {
             id: rule.id.to_string(),
@@ -165,10 +170,10 @@ impl RuleRow {
     }
 
     /// The rule, if all of it can be read: one that has lost its instance or its channels must not be about all.
-    fn rule(&self, channels: &[String]) -> Option<Rule> {
+    fn rule(&self, channels: &[String]) -> Option<AlertRule> {
         let seconds = |number: i32| u32::try_from(number).unwrap_or(0);
         let minute = |number: i32| u16::try_from(number).unwrap_or(0);
-        Some(Rule {
+        Some(AlertRule {
             condition: serde_json::from_str(&self.condition).ok()?,
             id: self.id.parse().ok()?,
             name: self.name.clone(),
@@ -177,7 +182,7 @@ impl RuleRow {
             clear_s: seconds(self.clear_s),
             repeat_s: self.repeat_s.map(seconds),
             tell_cleared: self.tell_cleared,
-            quiet: self.quiet_from.zip(self.quiet_to).map(|(from, to)| Quiet { from: minute(from), to: minute(to) }),
+            quiet: self.quiet_from.zip(self.quiet_to).map(|(from, to)| QuietHours { from: minute(from), to: minute(to) }),
             channels: channels.iter().map(|id| id.parse().ok()).collect::<Option<_>>()?,
             enabled: self.enabled,
         })
@@ -185,7 +190,7 @@ impl RuleRow {
 }
 
 /// All rules, oldest first.
-pub fn rules(db: &mut Db) -> QueryResult<Rows<Rule>> {
+pub fn rules(db: &mut Db) -> QueryResult<AlertRows<AlertRule>> {
     let mut channels: HashMap<String, Vec<String>> = HashMap::new();
     for (rule, channel) in alert_rule_channels::table.load::<(String, String)>(db)? {
         channels.entry(rule).or_default().push(channel);
@@ -193,13 +198,13 @@ pub fn rules(db: &mut Db) -> QueryResult<Rows<Rule>> {
     let number = || sql::<BigInt>("alert_rules.rowid");
     let columns = (number(), RuleRow::as_select());
     let rows = alert_rules::table.order((alert_rules::created_at, number())).select(columns).load::<(i64, RuleRow)>(db)?;
-    let mut found = Rows { read: Vec::new(), unreadable: Vec::new() };
+    let mut found = AlertRows { read: Vec::new(), unreadable: Vec::new() };
     for (number, row) in rows {
         match row.rule(channels.get(&row.id).map_or(&[], Vec::as_slice)) {
             Some(rule) => found.read.push(rule),
             None => {
-                let place = Place { kind: Stored::Rule, number };
-                found.unreadable.push(Unreadable { place, id: row.id, name: row.name });
+                let place = AlertRowId { kind: AlertRowKind::Rule, number };
+                found.unreadable.push(UnreadableAlertRow { place, id: row.id, name: row.name });
             }
         }
     }
@@ -207,18 +212,18 @@ pub fn rules(db: &mut Db) -> QueryResult<Rows<Rule>> {
 }
 
 /// Saves a new rule.
-pub fn insert_rule(db: &mut Db, rule: &Rule, now: Timestamp) -> Result<()> {
+pub fn insert_rule(db: &mut Db, rule: &AlertRule, now: Timestamp) -> Result<()> {
     diesel::insert_into(alert_rules::table).values((RuleRow::of(rule)?, alert_rules::created_at.eq(now))).execute(db)?;
     Ok(set_rule_channels(db, rule)?)
 }
 
 /// Saves a changed rule.
-pub fn update_rule(db: &mut Db, rule: &Rule) -> Result<()> {
+pub fn update_rule(db: &mut Db, rule: &AlertRule) -> Result<()> {
     diesel::update(alert_rules::table.filter(alert_rules::id.eq(rule.id))).set(RuleRow::of(rule)?).execute(db)?;
     Ok(set_rule_channels(db, rule)?)
 }
 
-fn set_rule_channels(db: &mut Db, rule: &Rule) -> QueryResult<()> {
+fn set_rule_channels(db: &mut Db, rule: &AlertRule) -> QueryResult<()> {
     diesel::delete(alert_rule_channels::table.filter(alert_rule_channels::rule_id.eq(rule.id))).execute(db)?;
     for channel in &rule.channels {
         let values = (alert_rule_channels::rule_id.eq(rule.id), alert_rule_channels::channel_id.eq(channel));
@@ -233,7 +238,7 @@ pub fn delete_rule(db: &mut Db, id: RuleId) -> QueryResult<usize> {
 }
 
 /// Removes what a rule remembers.
-pub fn forget_rule(db: &mut Db, id: RuleId) -> QueryResult<usize> {
+pub fn delete_rule_state(db: &mut Db, id: RuleId) -> QueryResult<usize> {
     diesel::delete(alert_memories::table.filter(alert_memories::rule_id.eq(id))).execute(db)
 }
 
@@ -246,19 +251,19 @@ type Moment = Option<Timestamp>;
 type MemoryRow = (String, String, Moment, bool, Moment, Moment, Moment, Moment, String, Option<f64>);
 
 /// All that rules remember. What cannot be read belongs to a rule that cannot be read either.
-pub fn memories(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), Memory>> {
+pub fn rule_states(db: &mut Db) -> QueryResult<HashMap<(RuleId, InstanceId), RuleState>> {
     let rows = alert_memories::table.load::<MemoryRow>(db)?;
     let memory = |(rule, instance, since, counts, gone, told, told_since, ended, words, count): MemoryRow| {
         let key = (rule.parse().ok()?, instance.parse().ok()?);
-        Some((key, Memory { since, counts, gone, told, told_since, ended, words, count }))
+        Some((key, RuleState { since, counts, gone, told, told_since, ended, words, count }))
     };
     Ok(rows.into_iter().filter_map(memory).collect())
 }
 
 /// Stores what a rule remembers of an instance.
-pub fn set_memory(db: &mut Db, (rule, instance): (RuleId, InstanceId), memory: &Memory) -> QueryResult<()> {
+pub fn set_memory(db: &mut Db, (rule, instance): (RuleId, InstanceId), memory: &RuleState) -> QueryResult<()> {
     use alert_memories as m;
-    if *memory == Memory::default() {
+    if *memory == RuleState::default() {
         diesel::delete(m::table.filter(m::rule_id.eq(rule).and(m::instance_id.eq(instance)))).execute(db)?;
         return Ok(());
     }
@@ -276,7 +281,7 @@ pub fn set_memory(db: &mut Db, (rule, instance): (RuleId, InstanceId), memory: &
 }
 
 /// What counts now, the longest first.
-pub fn standing(db: &mut Db) -> QueryResult<Vec<Standing>> {
+pub fn standing(db: &mut Db) -> QueryResult<Vec<ActiveAlert>> {
     let rows = alert_memories::table
         .inner_join(alert_rules::table)
         .inner_join(instances::table)
@@ -285,7 +290,7 @@ pub fn standing(db: &mut Db) -> QueryResult<Vec<Standing>> {
         .select((alert_rules::id, alert_rules::name, instances::id, instances::name, alert_memories::since, alert_memories::told))
         .load::<(String, String, String, String, Moment, Moment)>(db)?;
     let standing = |(rule_id, rule, instance_id, instance, since, told): (String, _, String, _, Moment, _)| {
-        Some(Standing {
+        Some(ActiveAlert {
             rule_id: rule_id.parse().ok()?,
             rule,
             instance_id: instance_id.parse().ok()?,
@@ -298,14 +303,14 @@ pub fn standing(db: &mut Db) -> QueryResult<Vec<Standing>> {
 }
 
 /// The silences that last beyond `now`, the first to end first.
-pub fn silences(db: &mut Db, now: Timestamp) -> QueryResult<Vec<Silence>> {
+pub fn silences(db: &mut Db, now: Timestamp) -> QueryResult<Vec<InstanceSilence>> {
     let rows = alert_silences::table
         .inner_join(instances::table)
         .filter(alert_silences::until.gt(now))
         .order(alert_silences::until)
         .select((instances::id, instances::name, alert_silences::until))
         .load(db)?;
-    Ok(rows.into_iter().map(|(instance_id, instance, until)| Silence { instance_id, instance, until }).collect())
+    Ok(rows.into_iter().map(|(instance_id, instance, until)| InstanceSilence { instance_id, instance, until }).collect())
 }
 
 /// Silences an instance.
@@ -320,6 +325,6 @@ pub fn end_silence(db: &mut Db, instance: InstanceId) -> QueryResult<usize> {
 }
 
 /// Removes silences that were over before a moment.
-pub fn forget_silences(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
+pub fn prune_silences(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
     diesel::delete(alert_silences::table.filter(alert_silences::until.lt(before))).execute(db)
 }

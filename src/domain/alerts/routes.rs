@@ -6,32 +6,39 @@ use axum::http::StatusCode;
 
 use super::channel_draft::ChannelDraft;
 use super::channel_kinds::{KINDS, kind};
-use super::model::{Condition, Place, Rule, SavedChannel};
+use super::model::{AlertRowId, AlertRule, RuleCondition, SavedChannel};
 use super::rule_draft::RuleDraft;
 use super::service::Alerts;
 use super::views::channel_form::ChannelPage;
-use super::views::responses::{ChannelSaved, RuleSaved, Silenced};
+use super::views::responses::{ChannelSaved, RuleSaved, SilenceResponse};
 use super::views::rule_form::{RulePage, known_kind};
-use super::views::{AlertsPage, DeletePage, DeliveriesPage, TestPage};
+use super::views::{AlertDeletePage, AlertsPage, DeliveriesPage, TestPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
-use crate::web::extract::{Fields, Members};
+use crate::web::extract::{EmptyForm, MemberReader};
 use crate::web::respond::next_page;
-use crate::web::{Done, Form, Frame, Id, Input, Params, Reply, Told, Want};
+use crate::web::{
+    ChangeResponse, MessageResponse, PageFrame, PathId, QueryParams, Reply, Representation, RequestContext, RequestInput,
+};
 
 /// Where all of it is.
 const HERE: &str = "/alerts";
 
 /// `GET /alerts`.
-pub async fn show(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
+pub async fn show(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    mut params: QueryParams,
+) -> Reply {
     let chosen = params.get::<InstanceId>("instance", "the id of an instance");
     params.finish()?;
     want.respond_blocking(AlertsPage::new(frame, alerts.everything().await?, chosen, Timestamp::now())).await
 }
 
 /// `GET /alerts/channels/new?kind=`.
-pub async fn new_channel(Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+pub async fn new_channel(Extension(frame): Extension<PageFrame>, want: RequestContext, params: QueryParams) -> Reply {
     let chosen = match params.text("kind") {
         None => None,
         Some(name) => Some(kind(name).ok_or_else(|| not_a_kind(KINDS.iter().map(|kind| kind.name)))?),
@@ -47,19 +54,24 @@ fn not_a_kind(names: impl IntoIterator<Item = &'static str>) -> Error {
 /// `GET /alerts/channels/{id}`: the channel for programs, its form for people.
 pub async fn channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ChannelId>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ChannelId>,
 ) -> Reply {
     want.respond(&ChannelPage::edit(frame, alerts.channel(id).await?))
 }
 
 /// `POST /alerts/channels`.
-pub async fn create_channel(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+pub async fn create_channel(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
     match alerts.create_channel(ChannelDraft::of(input.value)).await {
         Ok(saved) => saved_channel(&want, saved, true),
         Err(error) => {
-            let (pairs, status, errors) = mend(&want, input.form, error)?;
+            let (pairs, status, errors) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &ChannelPage::refused(frame, None, &pairs, errors))
         }
     }
@@ -68,15 +80,15 @@ pub async fn create_channel(State(alerts): State<Alerts>, Extension(frame): Exte
 /// `PUT /alerts/channels/{id}`, and `POST` for forms.
 pub async fn update_channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ChannelId>,
-    input: Input,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ChannelId>,
+    input: RequestInput,
 ) -> Reply {
     match alerts.update_channel(id, ChannelDraft::of(input.value)).await {
         Ok(saved) => saved_channel(&want, saved, false),
         Err(error) => {
-            let (pairs, status, errors) = mend(&want, input.form, error)?;
+            let (pairs, status, errors) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &ChannelPage::refused(frame, Some(alerts.channel(id).await?), &pairs, errors))
         }
     }
@@ -86,8 +98,8 @@ pub async fn update_channel(
 type Mendable = (Vec<(String, String)>, StatusCode, Vec<FieldError>);
 
 /// Takes up an error that a person can mend in the form. Any other, and every one of a program, goes on.
-fn mend(want: &Want, pairs: Option<Vec<(String, String)>>, error: Error) -> Result<Mendable, Error> {
-    match (pairs.filter(|_| want.form == Form::Html), error) {
+fn fix_form(want: &RequestContext, pairs: Option<Vec<(String, String)>>, error: Error) -> Result<Mendable, Error> {
+    match (pairs.filter(|_| want.form == Representation::Html), error) {
         (Some(pairs), Error::Invalid(errors)) => Ok((pairs, StatusCode::UNPROCESSABLE_ENTITY, errors)),
         // The one thing that can be in the way is another of the same name.
         (Some(pairs), Error::Conflict(detail)) => Ok((pairs, StatusCode::CONFLICT, vec![FieldError::new("/name", detail)])),
@@ -95,40 +107,40 @@ fn mend(want: &Want, pairs: Option<Vec<(String, String)>>, error: Error) -> Resu
     }
 }
 
-fn saved_channel(want: &Want, saved: SavedChannel, is_new: bool) -> Reply {
+fn saved_channel(want: &RequestContext, saved: SavedChannel, is_new: bool) -> Reply {
     let at = format!("{HERE}/channels/{}", saved.id);
     let message = format!("\"{}\" is saved. Send a test to see whether it works.", saved.name);
     let json = ChannelSaved { success: true, channel_id: saved.id, message, channel: saved.into() };
-    Done { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
+    ChangeResponse { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
 }
 
 /// `GET /alerts/channels/{id}/delete`: the question.
 pub async fn ask_delete_channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ChannelId>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ChannelId>,
 ) -> Reply {
     let (channel, users) = alerts.channel_with_users(id).await?;
-    want.respond(&DeletePage::of_channel(frame, channel, users))
+    want.respond(&AlertDeletePage::of_channel(frame, channel, users))
 }
 
 /// `DELETE /alerts/channels/{id}`, and `POST /alerts/channels/{id}/delete` for forms.
-pub async fn delete_channel(State(alerts): State<Alerts>, want: Want, Id(id): Id<ChannelId>) -> Reply {
+pub async fn delete_channel(State(alerts): State<Alerts>, want: RequestContext, PathId(id): PathId<ChannelId>) -> Reply {
     let gone = alerts.delete_channel(id).await?;
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
 
-fn done(want: &Want, message: String, next: String) -> Reply {
-    Done { json: Told::new(message), created: None, next }.respond(want)
+fn done(want: &RequestContext, message: String, next: String) -> Reply {
+    ChangeResponse { json: MessageResponse::new(message), created: None, next }.respond(want)
 }
 
 /// `POST /alerts/channels/{id}/test`: a message at once, and what became of it.
 pub async fn test_channel(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ChannelId>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ChannelId>,
 ) -> Reply {
     let (channel, result) = alerts.test_channel(id).await?;
     let page = TestPage::new(frame, channel, result.err().map(|failed| failed.words));
@@ -136,29 +148,44 @@ pub async fn test_channel(
 }
 
 /// `GET /alerts/rules/new?kind=&instance=`.
-pub async fn new_rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
+pub async fn new_rule(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    mut params: QueryParams,
+) -> Reply {
     let instance = params.get::<InstanceId>("instance", "the id of an instance");
     let kind = match params.text("kind") {
         None => None,
-        Some(name) => Some(known_kind(name).ok_or_else(|| not_a_kind(Condition::KINDS))?),
+        Some(name) => Some(known_kind(name).ok_or_else(|| not_a_kind(RuleCondition::KINDS))?),
     };
     params.finish()?;
     want.respond(&RulePage::for_instance(frame, kind, instance, alerts.choices().await?.into()))
 }
 
 /// `GET /alerts/rules/{id}`: the rule for programs, its form for people.
-pub async fn rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<RuleId>) -> Reply {
+pub async fn rule(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<RuleId>,
+) -> Reply {
     let rule = alerts.rule(id).await?;
     want.respond(&RulePage::edit(frame, &rule, alerts.choices().await?.into()))
 }
 
 /// `POST /alerts/rules`.
-pub async fn create_rule(State(alerts): State<Alerts>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+pub async fn create_rule(
+    State(alerts): State<Alerts>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
     let pairs = input.form.clone();
     match alerts.create_rule(RuleDraft::of(input)).await {
         Ok(saved) => saved_rule(&want, saved, true),
         Err(error) => {
-            let (pairs, status, errors) = mend(&want, pairs, error)?;
+            let (pairs, status, errors) = fix_form(&want, pairs, error)?;
             want.respond_with(status, &RulePage::refused(frame, None, &pairs, errors, alerts.choices().await?.into()))
         }
     }
@@ -167,41 +194,41 @@ pub async fn create_rule(State(alerts): State<Alerts>, Extension(frame): Extensi
 /// `PUT /alerts/rules/{id}`, and `POST` for forms.
 pub async fn update_rule(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<RuleId>,
-    input: Input,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<RuleId>,
+    input: RequestInput,
 ) -> Reply {
     let pairs = input.form.clone();
     match alerts.update_rule(id, RuleDraft::of(input)).await {
         Ok(saved) => saved_rule(&want, saved, false),
         Err(error) => {
-            let (pairs, status, errors) = mend(&want, pairs, error)?;
+            let (pairs, status, errors) = fix_form(&want, pairs, error)?;
             let (saved, choices) = (alerts.rule(id).await?, alerts.choices().await?.into());
             want.respond_with(status, &RulePage::refused(frame, Some(&saved), &pairs, errors, choices))
         }
     }
 }
 
-fn saved_rule(want: &Want, saved: Rule, is_new: bool) -> Reply {
+fn saved_rule(want: &RequestContext, saved: AlertRule, is_new: bool) -> Reply {
     let at = format!("{HERE}/rules/{}", saved.id);
     let message = format!("\"{}\" is saved{}.", saved.name, if saved.enabled { "" } else { ", switched off" });
     let json = RuleSaved { success: true, rule_id: saved.id, message, rule: saved };
-    Done { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
+    ChangeResponse { json, created: is_new.then_some(at), next: HERE.into() }.respond(want)
 }
 
 /// `GET /alerts/rules/{id}/delete`: the question.
 pub async fn ask_delete_rule(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<RuleId>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<RuleId>,
 ) -> Reply {
-    want.respond(&DeletePage::of_rule(frame, alerts.rule(id).await?))
+    want.respond(&AlertDeletePage::of_rule(frame, alerts.rule(id).await?))
 }
 
 /// `DELETE /alerts/rules/{id}`, and `POST /alerts/rules/{id}/delete` for forms.
-pub async fn delete_rule(State(alerts): State<Alerts>, want: Want, Id(id): Id<RuleId>) -> Reply {
+pub async fn delete_rule(State(alerts): State<Alerts>, want: RequestContext, PathId(id): PathId<RuleId>) -> Reply {
     let gone = alerts.delete_rule(id).await?;
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
@@ -209,22 +236,22 @@ pub async fn delete_rule(State(alerts): State<Alerts>, want: Want, Id(id): Id<Ru
 /// `GET /alerts/unreadable/{id}/delete`: the question.
 pub async fn ask_delete_unreadable(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(place): Id<Place>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(place): PathId<AlertRowId>,
 ) -> Reply {
-    want.respond(&DeletePage::of_unreadable(frame, alerts.unreadable(place).await?))
+    want.respond(&AlertDeletePage::of_unreadable(frame, alerts.unreadable(place).await?))
 }
 
 /// `DELETE /alerts/unreadable/{id}`, and `POST /alerts/unreadable/{id}/delete` for forms.
-pub async fn delete_unreadable(State(alerts): State<Alerts>, want: Want, Id(place): Id<Place>) -> Reply {
+pub async fn delete_unreadable(State(alerts): State<Alerts>, want: RequestContext, PathId(place): PathId<AlertRowId>) -> Reply {
     let gone = alerts.delete_unreadable(place).await?;
     done(&want, format!("\"{}\" is deleted.", gone.name), HERE.into())
 }
 
 /// `POST /alerts/silences`.
-pub async fn silence(State(alerts): State<Alerts>, want: Want, input: Input) -> Reply {
-    let mut members = Members::of(input.value)?;
+pub async fn silence(State(alerts): State<Alerts>, want: RequestContext, input: RequestInput) -> Reply {
+    let mut members = MemberReader::of(input.value)?;
     let next = next_page(members.text("next").as_deref(), HERE);
     let instance = members.parsed::<InstanceId>("instance_id", "the id of an instance");
     if instance.is_none() && !members.is_refused("instance_id") {
@@ -237,12 +264,17 @@ pub async fn silence(State(alerts): State<Alerts>, want: Want, input: Input) -> 
     let (instance, minutes) = members.finish(instance.zip(minutes))?;
     let made = alerts.silence(instance, minutes).await?;
     let message = format!("Nothing is told of {} until {}.", made.instance, made.until.local());
-    let json = Silenced { success: true, message, instance_id: instance, until: made.until };
-    Done { json, created: None, next }.respond(&want)
+    let json = SilenceResponse { success: true, message, instance_id: instance, until: made.until };
+    ChangeResponse { json, created: None, next }.respond(&want)
 }
 
 /// `DELETE /alerts/silences/{id}`, and `POST /alerts/silences/{id}/delete` for forms.
-pub async fn end_silence(State(alerts): State<Alerts>, want: Want, Id(id): Id<InstanceId>, fields: Fields) -> Reply {
+pub async fn end_silence(
+    State(alerts): State<Alerts>,
+    want: RequestContext,
+    PathId(id): PathId<InstanceId>,
+    fields: EmptyForm,
+) -> Reply {
     alerts.end_silence(id).await?;
     done(&want, "The silence is over.".into(), next_page(fields.text("next"), HERE))
 }
@@ -250,9 +282,9 @@ pub async fn end_silence(State(alerts): State<Alerts>, want: Want, Id(id): Id<In
 /// `GET /alerts/deliveries?limit=&before=`.
 pub async fn deliveries(
     State(alerts): State<Alerts>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    mut params: Params,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    mut params: QueryParams,
 ) -> Reply {
     let limit = params.number("limit", 1..=1000, 100);
     let before = params.get::<i64>("before", "the number of a delivery");
@@ -262,7 +294,7 @@ pub async fn deliveries(
 }
 
 /// `POST /alerts/deliveries/{id}/again`.
-pub async fn again(State(alerts): State<Alerts>, want: Want, Id(id): Id<i64>, fields: Fields) -> Reply {
+pub async fn again(State(alerts): State<Alerts>, want: RequestContext, PathId(id): PathId<i64>, fields: EmptyForm) -> Reply {
     alerts.send_again(id).await?;
     done(&want, "It is sent again.".into(), next_page(fields.text("next"), HERE))
 }

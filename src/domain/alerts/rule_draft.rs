@@ -5,15 +5,15 @@
 use serde_json::Value;
 
 use super::display::of_condition;
-use super::model::{Condition, Quiet, Rule, Severity, Side, Trouble};
+use super::model::{AlertRule, AlertSeverity, InstanceProblem, QuietHours, RuleCondition, ThresholdSide};
 use crate::base::error::{FieldError, Result};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::configs::{LONGEST_NAME, check_name};
-use crate::domain::health::model::Check;
+use crate::domain::health::model::HealthCheck;
 use crate::domain::metrics::model::metric;
 use crate::infra::chart::{Unit, read_value};
-use crate::web::Input;
-use crate::web::extract::Members;
+use crate::web::RequestInput;
+use crate::web::extract::MemberReader;
 
 /// The longest time a rule waits, seconds: a week.
 pub const LONGEST: i64 = 7 * 86_400;
@@ -34,7 +34,7 @@ pub struct RuleDraft {
 
 /// What a rule may name.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct RuleReferences {
     /// The instances there are.
     pub instances: Vec<InstanceId>,
     /// The channels there are.
@@ -44,7 +44,7 @@ pub struct Known {
 impl RuleDraft {
     /// Of a body.
     #[must_use]
-    pub fn of(input: Input) -> Self {
+    pub fn of(input: RequestInput) -> Self {
         Self { value: input.value, pairs: input.form }
     }
 
@@ -52,8 +52,8 @@ impl RuleDraft {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub fn check(self, former: Option<&Rule>, known: &Known) -> Result<Rule> {
-        let mut members = Members::of(self.value)?;
+    pub fn check(self, former: Option<&AlertRule>, known: &RuleReferences) -> Result<AlertRule> {
+        let mut members = MemberReader::of(self.value)?;
         let pairs = self.pairs;
         let condition = match (&pairs, former) {
             (Some(_), _) => read_condition(&mut members),
@@ -70,7 +70,7 @@ impl RuleDraft {
             },
         };
         let name = name(&mut members, former, condition.as_ref());
-        let lasts = condition.as_ref().is_none_or(Condition::lasts);
+        let lasts = condition.as_ref().is_none_or(RuleCondition::lasts);
         let mut seconds = |name: &str, from: i64, otherwise: Option<u32>| {
             if !lasts {
                 return None;
@@ -101,7 +101,7 @@ impl RuleDraft {
         let quiet = quiet(&mut members, pairs.is_some(), former);
         let channels = channels(&mut members, pairs.as_deref(), former, known);
         let id = former.map_or_else(RuleId::random, |former| former.id);
-        let rule = condition.zip(name).map(|(condition, name)| Rule {
+        let rule = condition.zip(name).map(|(condition, name)| AlertRule {
             id,
             name,
             condition,
@@ -119,7 +119,7 @@ impl RuleDraft {
 }
 
 /// The name that was given, or one made from the condition.
-fn name(members: &mut Members, former: Option<&Rule>, condition: Option<&Condition>) -> Option<String> {
+fn name(members: &mut MemberReader, former: Option<&AlertRule>, condition: Option<&RuleCondition>) -> Option<String> {
     let has = members.has("name");
     let name = match members.text("name") {
         Some(name) => name,
@@ -139,8 +139,8 @@ fn name(members: &mut Members, former: Option<&Rule>, condition: Option<&Conditi
     }
 }
 
-fn nested_condition(members: &mut Members, given: Value) -> Option<Condition> {
-    let mut inner = match Members::of(given) {
+fn nested_condition(members: &mut MemberReader, given: Value) -> Option<RuleCondition> {
+    let mut inner = match MemberReader::of(given) {
         Ok(inner) => inner,
         Err(_) => {
             members.refuse("condition", "condition must be an object.");
@@ -157,13 +157,13 @@ fn nested_condition(members: &mut Members, given: Value) -> Option<Condition> {
     condition.filter(|_| is_right)
 }
 
-fn read_condition(members: &mut Members) -> Option<Condition> {
+fn read_condition(members: &mut MemberReader) -> Option<RuleCondition> {
     let kind = members.text("kind");
     match kind.as_deref() {
-        Some("state") => Some(Condition::State { is: one_of(members, "is", &TROUBLES)? }),
+        Some("state") => Some(RuleCondition::State { is: one_of(members, "is", &TROUBLES)? }),
         Some("check") => {
             let check = check(members);
-            Some(Condition::Check { check, at_least: one_of(members, "at_least", &SEVERITIES)? })
+            Some(RuleCondition::Check { check, at_least: one_of(members, "at_least", &SEVERITIES)? })
         }
         Some("metric") => {
             let name = members.text("metric");
@@ -179,26 +179,29 @@ fn read_condition(members: &mut Members) -> Option<Condition> {
             let side = one_of(members, "side", &SIDES);
             let unit = name.as_deref().and_then(metric).map_or(Unit::Count, |(metric, _)| metric.unit);
             let threshold = threshold(members, unit);
-            Some(Condition::Metric { metric: name?, side: side?, threshold: threshold? })
+            Some(RuleCondition::Metric { metric: name?, side: side?, threshold: threshold? })
         }
-        Some("block-found") => Some(Condition::BlockFound),
-        Some("best-difficulty") => Some(Condition::BestDifficulty),
-        Some("update-available") => Some(Condition::UpdateAvailable),
+        Some("block-found") => Some(RuleCondition::BlockFound),
+        Some("best-difficulty") => Some(RuleCondition::BestDifficulty),
+        Some("update-available") => Some(RuleCondition::UpdateAvailable),
         _ => {
             if !members.is_refused("kind") {
-                members.refuse("kind", format!("kind must be one of {}.", Condition::KINDS.join(", ")));
+                members.refuse("kind", format!("kind must be one of {}.", RuleCondition::KINDS.join(", ")));
             }
             None
         }
     }
 }
 
-const TROUBLES: [(&str, Trouble); 3] =
-    [("not-running", Trouble::NotRunning), ("failed", Trouble::Failed), ("backing-off", Trouble::BackingOff)];
-const SEVERITIES: [(&str, Severity); 2] = [("warning", Severity::Warning), ("unhealthy", Severity::Unhealthy)];
-const SIDES: [(&str, Side); 2] = [("above", Side::Above), ("below", Side::Below)];
+const TROUBLES: [(&str, InstanceProblem); 3] = [
+    ("not-running", InstanceProblem::NotRunning),
+    ("failed", InstanceProblem::Failed),
+    ("backing-off", InstanceProblem::BackingOff),
+];
+const SEVERITIES: [(&str, AlertSeverity); 2] = [("warning", AlertSeverity::Warning), ("unhealthy", AlertSeverity::Unhealthy)];
+const SIDES: [(&str, ThresholdSide); 2] = [("above", ThresholdSide::Above), ("below", ThresholdSide::Below)];
 
-fn one_of<T: Copy>(members: &mut Members, name: &str, options: &[(&str, T)]) -> Option<T> {
+fn one_of<T: Copy>(members: &mut MemberReader, name: &str, options: &[(&str, T)]) -> Option<T> {
     let given = members.text(name);
     let found = options.iter().find(|(word, _)| given.as_deref() == Some(*word));
     if found.is_none() && !members.is_refused(name) {
@@ -209,12 +212,13 @@ fn one_of<T: Copy>(members: &mut Members, name: &str, options: &[(&str, T)]) -> 
 }
 
 /// A health check, by the name programs know or the one on pages; none: any of them.
-fn check(members: &mut Members) -> Option<String> {
+fn check(members: &mut MemberReader) -> Option<String> {
     let word = members.text("check")?;
-    let found =
-        Check::ALL.into_iter().find(|check| [check.as_str(), check.title()].iter().any(|name| word.eq_ignore_ascii_case(name)));
+    let found = HealthCheck::ALL
+        .into_iter()
+        .find(|check| [check.as_str(), check.title()].iter().any(|name| word.eq_ignore_ascii_case(name)));
     if found.is_none() {
-        let names: Vec<&str> = Check::ALL.iter().map(|check| check.as_str()).collect();
+        let names: Vec<&str> = HealthCheck::ALL.iter().map(|check| check.as_str()).collect();
         members.refuse("check", format!("check must be one of {}, or empty for any.", names.join(", ")));
     }
     found.map(|check| check.as_str().to_owned())
@@ -225,13 +229,13 @@ fn check(members: &mut Members) -> Option<String> {
 pub fn is_watched(name: &str) -> bool {
     match metric(name) {
         Some((metric, None)) => !ONLY_WITH_DETAIL.contains(&metric.name),
-        Some((metric, Some(detail))) => metric.name == "health" && detail.parse::<Check>().is_ok(),
+        Some((metric, Some(detail))) => metric.name == "health" && detail.parse::<HealthCheck>().is_ok(),
         None => false,
     }
 }
 
 /// A number, or one as people type it in the unit of the metric: `1.5 TH/s`, `64 MiB`, `90 %`.
-fn threshold(members: &mut Members, unit: Unit) -> Option<f64> {
+fn threshold(members: &mut MemberReader, unit: Unit) -> Option<f64> {
     let number = match members.take("threshold") {
         Some(Value::Number(number)) => number.as_f64(),
         Some(Value::String(text)) => read_value(unit, &text),
@@ -252,7 +256,7 @@ fn threshold(members: &mut Members, unit: Unit) -> Option<f64> {
 }
 
 /// A program sends an object or null, a form two times of day.
-fn quiet(members: &mut Members, is_form: bool, former: Option<&Rule>) -> Option<Quiet> {
+fn quiet(members: &mut MemberReader, is_form: bool, former: Option<&AlertRule>) -> Option<QuietHours> {
     let (given, prefix, names) = if is_form {
         let taken = ["quiet_from", "quiet_to"].map(|name| members.take(name).filter(|value| value != ""));
         (taken, "", ["quiet_from", "quiet_to"])
@@ -275,7 +279,7 @@ fn quiet(members: &mut Members, is_form: bool, former: Option<&Rule>) -> Option<
     if let [Some(from), Some(to)] = minutes
         && from != to
     {
-        return Some(Quiet { from, to });
+        return Some(QuietHours { from, to });
     }
     let is_same = minutes.iter().all(Option::is_some);
     let wrong = names.iter().zip(minutes).filter(|(_, minute)| is_same || minute.is_none());
@@ -304,7 +308,12 @@ fn minute(value: &Value) -> Option<u16> {
     minute.filter(|minute| *minute < 1440).and_then(|minute| u16::try_from(minute).ok())
 }
 
-fn channels(members: &mut Members, pairs: Option<&[(String, String)]>, former: Option<&Rule>, known: &Known) -> Vec<ChannelId> {
+fn channels(
+    members: &mut MemberReader,
+    pairs: Option<&[(String, String)]>,
+    former: Option<&AlertRule>,
+    known: &RuleReferences,
+) -> Vec<ChannelId> {
     let given: Vec<Value> = match pairs {
         Some(pairs) => pairs.iter().filter(|(name, _)| name == "channels").map(|(_, id)| Value::from(id.as_str())).collect(),
         None if !members.has("channels") => return former.map(|former| former.channels.clone()).unwrap_or_default(),

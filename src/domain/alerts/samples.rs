@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::model::{Observation, SavedChannel, Seen};
-use super::{Alerts, ChannelDraft, Rule, RuleDraft};
+use super::model::{InstanceObservation, ObservedCheck, SavedChannel};
+use super::{AlertRule, Alerts, ChannelDraft, RuleDraft};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
-use crate::infra::notify::Sender;
-use crate::keeper::machine::State;
+use crate::infra::notify::NotifySender;
+use crate::keeper::machine::InstanceState;
 
 /// A clock that stands still until it is moved.
 #[derive(Clone)]
@@ -31,26 +31,26 @@ impl Clock for HandClock {
 }
 
 /// Alerts over a database of the test's own.
-pub struct World {
+pub struct AlertTestBed {
     pub dir: tempfile::TempDir,
     pub db: Db,
     pub alerts: Alerts,
     pub clock: HandClock,
 }
 
-impl World {
+impl AlertTestBed {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = HandClock(Arc::new(AtomicI64::new(1_800_000_000_000)));
         let db = Db::open(dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), Sender::new(), clock.clone());
+        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), NotifySender::new(), clock.clone());
         Self { dir, db, alerts, clock }
     }
 
     /// As after a restart of the manager: only the database is left.
     pub fn restarted(self) -> Self {
         let db = Db::open(self.dir.path()).unwrap();
-        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), Sender::new(), self.clock.clone());
+        let alerts = Alerts::new(db.clone(), Vault::of_a_test(), NotifySender::new(), self.clock.clone());
         Self { db, alerts, ..self }
     }
 
@@ -84,7 +84,7 @@ impl World {
         self.alerts.create_channel(ChannelDraft::of(body)).await.unwrap()
     }
 
-    pub async fn rule(&self, body: Value) -> Rule {
+    pub async fn rule(&self, body: Value) -> AlertRule {
         self.alerts.create_rule(RuleDraft::from(body)).await.unwrap()
     }
 
@@ -95,14 +95,14 @@ impl World {
     }
 
     /// Of an instance that runs and is well, as of now.
-    pub fn well(&self, instance: InstanceId) -> Observation {
-        Observation {
+    pub fn well(&self, instance: InstanceId) -> InstanceObservation {
+        InstanceObservation {
             instance,
             name: "barn".into(),
             at: self.clock.now(),
             is_wanted: true,
             is_at_rest: false,
-            state: State::Running,
+            state: InstanceState::Running,
             checks: vec![check("upstream", "healthy", "")],
             available_update: Some(None),
             figures: BTreeMap::from([("miners".into(), 3.0)]),
@@ -112,8 +112,8 @@ impl World {
     }
 
     /// Of one that is down, as of now.
-    pub fn down(&self, instance: InstanceId) -> Observation {
-        Observation { state: State::BackingOff, ..self.well(instance) }
+    pub fn down(&self, instance: InstanceId) -> InstanceObservation {
+        InstanceObservation { state: InstanceState::BackingOff, ..self.well(instance) }
     }
 
     /// The titles of all deliveries, oldest first.
@@ -125,8 +125,8 @@ impl World {
     }
 }
 
-pub fn check(check: &str, status: &str, message: &str) -> Seen {
-    Seen { check: check.into(), status: status.into(), message: message.into() }
+pub fn check(check: &str, status: &str, message: &str) -> ObservedCheck {
+    ObservedCheck { check: check.into(), status: status.into(), message: message.into() }
 }
 
 /// An answer: status, and seconds of `Retry-After`.
@@ -134,14 +134,14 @@ type Scripted = (u16, Option<u64>);
 
 /// A receiver of webhooks that answers as it is told, then with 200.
 #[derive(Clone, Default)]
-pub struct Receiver {
+pub struct TestReceiver {
     pub url: String,
     got: Arc<Mutex<Vec<Value>>>,
     script: Arc<Mutex<VecDeque<Scripted>>>,
     pub pause: Arc<Mutex<Duration>>,
 }
 
-impl Receiver {
+impl TestReceiver {
     /// `script`: the first answers.
     pub async fn start(script: &[Scripted]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -167,7 +167,7 @@ impl Receiver {
     }
 }
 
-async fn take(Extracted(receiver): Extracted<Receiver>, axum::Json(body): axum::Json<Value>) -> impl IntoResponse {
+async fn take(Extracted(receiver): Extracted<TestReceiver>, axum::Json(body): axum::Json<Value>) -> impl IntoResponse {
     receiver.got.lock().unwrap().push(body);
     let pause = *receiver.pause.lock().unwrap();
     tokio::time::sleep(pause).await;

@@ -7,17 +7,19 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 
 use super::channel_draft::ChannelDraft;
-use super::delivery::{Delivery, Progress, queries as posted};
+use super::delivery::{Delivery, DeliveryProgress, queries as posted};
 use super::display;
-use super::model::{Observation, Place, Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
+use super::model::{
+    ActiveAlert, AlertRowId, AlertRowKind, AlertRule, InstanceObservation, InstanceSilence, SavedChannel, UnreadableAlertRow,
+};
 use super::queries;
-use super::rule_draft::{Known, RuleDraft};
+use super::rule_draft::{RuleDraft, RuleReferences};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
-use crate::infra::notify::{Failed, Message, Sender};
+use crate::infra::notify::{NotifyMessage, NotifySender, SendError};
 
 /// For how long an instance can be silenced, minutes.
 pub const SILENCES: [i64; 4] = [30, 120, 480, 1440];
@@ -31,16 +33,16 @@ pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
 pub struct Alerts {
     pub(super) db: Db,
     pub(super) vault: Vault,
-    pub(super) sender: Arc<Sender>,
+    pub(super) sender: Arc<NotifySender>,
     pub(super) clock: Arc<dyn Clock>,
     /// Called when a delivery waits.
     pub(super) wake: Arc<Notify>,
     /// What was last seen of each instance. Held while rules are judged, and while they are changed.
-    pub(super) latest: Arc<Mutex<HashMap<InstanceId, Observation>>>,
+    pub(super) latest: Arc<Mutex<HashMap<InstanceId, InstanceObservation>>>,
     /// Which deliveries the courier has taken up: nothing is added to them any more.
     pub(super) in_hand: Arc<Mutex<HashSet<i64>>>,
     /// Of which rows the log says already that they cannot be read.
-    pub(super) complained: Arc<std::sync::Mutex<HashSet<Place>>>,
+    pub(super) complained: Arc<std::sync::Mutex<HashSet<AlertRowId>>>,
 }
 
 impl std::fmt::Debug for Alerts {
@@ -51,21 +53,21 @@ impl std::fmt::Debug for Alerts {
 
 /// All there is about alerts.
 #[derive(Debug)]
-pub struct Everything {
+pub struct AlertOverview {
     /// The rules, oldest first.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<AlertRule>,
     /// The channels, oldest first.
     pub channels: Vec<SavedChannel>,
     /// What holds now, the longest first.
-    pub standing: Vec<Standing>,
+    pub standing: Vec<ActiveAlert>,
     /// Which instances are silenced, the first to end first.
-    pub silences: Vec<Silence>,
+    pub silences: Vec<InstanceSilence>,
     /// The newest deliveries, newest first.
     pub deliveries: Vec<Delivery>,
     /// Ids and names of all instances, by name.
     pub instances: Vec<(InstanceId, String)>,
     /// What cannot be read and is left out of all of this.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableAlertRow>,
 }
 
 /// Ids and names of all instances, by name, and of all channels, oldest first.
@@ -74,7 +76,7 @@ pub type Choices = (Vec<(InstanceId, String)>, Vec<(ChannelId, String)>);
 impl Alerts {
     /// Over the tables in `db`, secrets sealed by `vault`.
     #[must_use]
-    pub fn new(db: Db, vault: Vault, sender: Sender, clock: impl Clock) -> Self {
+    pub fn new(db: Db, vault: Vault, sender: NotifySender, clock: impl Clock) -> Self {
         let (sender, clock) = (Arc::new(sender), Arc::new(clock));
         let (wake, latest, in_hand, complained) = <(Arc<_>, Arc<_>, Arc<_>, Arc<_>)>::default();
         Self { db, vault, sender, clock, wake, latest, in_hand, complained }
@@ -84,7 +86,7 @@ impl Alerts {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn everything(&self) -> Result<Everything> {
+    pub async fn everything(&self) -> Result<AlertOverview> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
         let all = self
             .db
@@ -93,7 +95,7 @@ impl Alerts {
                 let mut standing = queries::standing(c)?;
                 // Of a rule that is left out nobody knows.
                 standing.retain(|one| rules.read.iter().any(|rule| rule.id == one.rule_id));
-                Ok(Everything {
+                Ok(AlertOverview {
                     unreadable: [rules.unreadable, channels.unreadable].concat(),
                     rules: rules.read,
                     channels: channels.read,
@@ -104,7 +106,7 @@ impl Alerts {
                 })
             })
             .await?;
-        self.complain(&all.unreadable);
+        self.report(&all.unreadable);
         Ok(all)
     }
 
@@ -121,7 +123,7 @@ impl Alerts {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn channel_with_users(&self, id: ChannelId) -> Result<(SavedChannel, Vec<Rule>)> {
+    pub async fn channel_with_users(&self, id: ChannelId) -> Result<(SavedChannel, Vec<AlertRule>)> {
         let vault = self.vault.clone();
         self.db.read(move |c| Ok((channel(c, &vault, id)?, only_users(c, id)?))).await
     }
@@ -184,10 +186,10 @@ impl Alerts {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn test_channel(&self, id: ChannelId) -> Result<(SavedChannel, Result<(), Failed>)> {
+    pub async fn test_channel(&self, id: ChannelId) -> Result<(SavedChannel, Result<(), SendError>)> {
         let saved = self.channel(id).await?;
         let said = display::of_test();
-        let message = Message {
+        let message = NotifyMessage {
             id: uuid::Uuid::new_v4().to_string(),
             at: self.clock.now().0,
             title: said.title,
@@ -204,7 +206,7 @@ impl Alerts {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn rule(&self, id: RuleId) -> Result<Rule> {
+    pub async fn rule(&self, id: RuleId) -> Result<AlertRule> {
         self.db.read(move |c| rule(c, id)).await
     }
 
@@ -221,7 +223,7 @@ impl Alerts {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn create_rule(&self, draft: RuleDraft) -> Result<Rule> {
+    pub async fn create_rule(&self, draft: RuleDraft) -> Result<AlertRule> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
         self.db
             .write(move |c| {
@@ -236,7 +238,7 @@ impl Alerts {
     ///
     /// # Errors
     /// There is none with this id; names every wrong field.
-    pub async fn update_rule(&self, id: RuleId, draft: RuleDraft) -> Result<Rule> {
+    pub async fn update_rule(&self, id: RuleId, draft: RuleDraft) -> Result<AlertRule> {
         let _turn = self.latest.lock().await;
         let vault = self.vault.clone();
         self.db
@@ -245,7 +247,7 @@ impl Alerts {
                 let rule = draft.check(Some(&former), &known(c, &vault)?)?;
                 queries::update_rule(c, &rule)?;
                 if !rule.enabled || (&rule.condition, rule.instance_id) != (&former.condition, former.instance_id) {
-                    queries::forget_rule(c, id)?;
+                    queries::delete_rule_state(c, id)?;
                 }
                 Ok(rule)
             })
@@ -256,7 +258,7 @@ impl Alerts {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn delete_rule(&self, id: RuleId) -> Result<Rule> {
+    pub async fn delete_rule(&self, id: RuleId) -> Result<AlertRule> {
         let _turn = self.latest.lock().await;
         self.db
             .write(move |c| {
@@ -271,7 +273,7 @@ impl Alerts {
     ///
     /// # Errors
     /// There is no such instance; another number of minutes.
-    pub async fn silence(&self, instance: InstanceId, minutes: i64) -> Result<Silence> {
+    pub async fn silence(&self, instance: InstanceId, minutes: i64) -> Result<InstanceSilence> {
         if !SILENCES.contains(&minutes) {
             return Err(Error::invalid("/minutes", "minutes must be 30, 120, 480 or 1440."));
         }
@@ -281,7 +283,7 @@ impl Alerts {
                 let name = queries::instance_names(c)?.into_iter().find(|(id, _)| *id == instance);
                 let Some((_, name)) = name else { return Err(Error::invalid("/instance_id", "There is no such instance.")) };
                 queries::set_silence(c, instance, until)?;
-                Ok(Silence { instance_id: instance, instance: name, until })
+                Ok(InstanceSilence { instance_id: instance, instance: name, until })
             })
             .await
     }
@@ -316,8 +318,8 @@ impl Alerts {
         self.db
             .write(move |c| match posted::progress(c, id)?.as_deref() {
                 None => Err(Error::not_found("delivery", id)),
-                Some(state) if state == Progress::Failed.as_str() => Ok(posted::requeue(c, id, now)?),
-                Some(state) if state == Progress::Sent.as_str() => Err(Error::Conflict("It was sent already.".into())),
+                Some(state) if state == DeliveryProgress::Failed.as_str() => Ok(posted::requeue(c, id, now)?),
+                Some(state) if state == DeliveryProgress::Sent.as_str() => Err(Error::Conflict("It was sent already.".into())),
                 Some(_) => Err(Error::Conflict("It waits to be sent already.".into())),
             })
             .await?;
@@ -327,14 +329,19 @@ impl Alerts {
 }
 
 fn channel(c: &mut SqliteConnection, vault: &Vault, id: ChannelId) -> Result<SavedChannel> {
-    pick(queries::channels(c, vault)?, Stored::Channel, id, |channel| channel.id)
+    find_row(queries::channels(c, vault)?, AlertRowKind::Channel, id, |channel| channel.id)
 }
 
-fn rule(c: &mut SqliteConnection, id: RuleId) -> Result<Rule> {
-    pick(queries::rules(c)?, Stored::Rule, id, |rule| rule.id)
+fn rule(c: &mut SqliteConnection, id: RuleId) -> Result<AlertRule> {
+    find_row(queries::rules(c)?, AlertRowKind::Rule, id, |rule| rule.id)
 }
 
-fn pick<T, I: PartialEq + ToString>(rows: queries::Rows<T>, kind: Stored, id: I, of: impl Fn(&T) -> I) -> Result<T> {
+fn find_row<T, I: PartialEq + ToString>(
+    rows: queries::AlertRows<T>,
+    kind: AlertRowKind,
+    id: I,
+    of: impl Fn(&T) -> I,
+) -> Result<T> {
     if let Some(found) = rows.read.into_iter().find(|row| of(row) == id) {
         return Ok(found);
     }
@@ -357,7 +364,7 @@ fn channel_names(c: &mut SqliteConnection, vault: &Vault) -> Result<Vec<(Channel
     Ok(channels.read.into_iter().map(|channel| (channel.id, channel.name)).chain(unreadable).collect())
 }
 
-fn only_users(c: &mut SqliteConnection, id: ChannelId) -> Result<Vec<Rule>> {
+fn only_users(c: &mut SqliteConnection, id: ChannelId) -> Result<Vec<AlertRule>> {
     Ok(queries::rules(c)?.read.into_iter().filter(|rule| rule.channels == [id]).collect())
 }
 
@@ -379,9 +386,9 @@ fn check_free(c: &mut SqliteConnection, name: &str, own: Option<ChannelId>) -> R
     }
 }
 
-fn known(c: &mut SqliteConnection, vault: &Vault) -> Result<Known> {
+fn known(c: &mut SqliteConnection, vault: &Vault) -> Result<RuleReferences> {
     let instances = queries::instance_names(c)?.into_iter().map(|(id, _)| id).collect();
-    Ok(Known { instances, channels: channel_names(c, vault)?.into_iter().map(|(id, _)| id).collect() })
+    Ok(RuleReferences { instances, channels: channel_names(c, vault)?.into_iter().map(|(id, _)| id).collect() })
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@
 
 use std::time::Duration;
 
-use super::model::Rule;
+use super::model::AlertRule;
 use crate::base::clock::Timestamp;
 
 /// What is remembered between two looks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Memory {
+pub struct RuleState {
     /// Since when it holds, gaps that do not matter included.
     pub since: Option<Timestamp>,
     /// It has held long enough to count.
@@ -33,7 +33,7 @@ pub struct Memory {
 
 /// What a notice says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NoticeKind {
     /// It holds.
     Raised,
     /// It still holds.
@@ -44,9 +44,9 @@ pub enum Kind {
 
 /// Something that is to be told now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct RuleTransition {
     /// What it says.
-    pub kind: Kind,
+    pub kind: NoticeKind,
     /// Why: of what is over, the words in which it was told.
     pub words: String,
     /// Since when it holds, or held.
@@ -59,13 +59,13 @@ pub struct Notice {
 /// quiet time; `is_silenced`: nothing may be told now for another reason. When nothing is known of the condition this is not called, so
 /// that it neither comes nor goes.
 pub fn step(
-    rule: &Rule,
-    memory: &mut Memory,
+    rule: &AlertRule,
+    memory: &mut RuleState,
     holds: Option<&str>,
     now: Timestamp,
     minute_of_day: u16,
     is_silenced: bool,
-) -> Option<Notice> {
+) -> Option<RuleTransition> {
     memory.set_back_to(now);
     match holds {
         Some(_) => {
@@ -90,11 +90,16 @@ pub fn step(
         (None, Some(why)) if memory.counts && may_speak => {
             let since = memory.since.unwrap_or(now);
             (memory.told, memory.told_since, memory.words) = (Some(now), Some(since), why.to_owned());
-            Some(Notice { kind: Kind::Raised, words: why.to_owned(), since, until: None })
+            Some(RuleTransition { kind: NoticeKind::Raised, words: why.to_owned(), since, until: None })
         }
         (Some(told), Some(why)) if memory.counts && may_speak && is_due(rule, told, now) => {
             (memory.told, memory.words) = (Some(now), why.to_owned());
-            Some(Notice { kind: Kind::Again, words: why.to_owned(), since: memory.told_since.unwrap_or(now), until: None })
+            Some(RuleTransition {
+                kind: NoticeKind::Again,
+                words: why.to_owned(),
+                since: memory.told_since.unwrap_or(now),
+                until: None,
+            })
         }
         (Some(_), _) if !memory.counts && (may_speak || !rule.tell_cleared) => {
             Some(memory.clear(now)).filter(|_| rule.tell_cleared)
@@ -110,7 +115,7 @@ pub fn step(
 
 /// Takes in a figure that only grows, such as how many blocks were found. Some: it has grown since it was last told, from this. The first
 /// figure is only remembered; growth at a time when nothing may be told is told afterwards.
-pub fn grown(rule: &Rule, memory: &mut Memory, figure: f64, minute_of_day: u16, is_silenced: bool) -> Option<f64> {
+pub fn grown(rule: &AlertRule, memory: &mut RuleState, figure: f64, minute_of_day: u16, is_silenced: bool) -> Option<f64> {
     let Some(before) = memory.count else {
         memory.count = Some(figure);
         return None;
@@ -122,7 +127,7 @@ pub fn grown(rule: &Rule, memory: &mut Memory, figure: f64, minute_of_day: u16, 
     Some(before)
 }
 
-impl Memory {
+impl RuleState {
     /// A clock that was set back must not make anything wait for as long as that.
     fn set_back_to(&mut self, now: Timestamp) {
         for moment in [&mut self.since, &mut self.gone, &mut self.told, &mut self.told_since, &mut self.ended] {
@@ -131,16 +136,16 @@ impl Memory {
     }
 
     /// What held, but not for long enough to count, is forgotten, since nothing is known of it any more.
-    pub fn forget_pending(&mut self) {
+    pub fn clear_pending(&mut self) {
         if !self.counts {
             self.since = None;
         }
     }
 
     /// The same if it would count by now only because nobody looked for a while.
-    pub fn forget_unseen(&mut self, rule: &Rule, now: Timestamp) {
+    pub fn prune_unseen(&mut self, rule: &AlertRule, now: Timestamp) {
         if self.since.is_some_and(|since| now.since(since) >= seconds(rule.for_s)) {
-            self.forget_pending();
+            self.clear_pending();
         }
     }
 
@@ -150,19 +155,19 @@ impl Memory {
     }
 
     /// Nobody believes any more that it lasts.
-    fn clear(&mut self, now: Timestamp) -> Notice {
+    fn clear(&mut self, now: Timestamp) -> RuleTransition {
         let until = self.ended.take().unwrap_or(now);
         let since = self.told_since.take().unwrap_or(until);
         self.told = None;
-        Notice { kind: Kind::Cleared, words: std::mem::take(&mut self.words), since, until: Some(until) }
+        RuleTransition { kind: NoticeKind::Cleared, words: std::mem::take(&mut self.words), since, until: Some(until) }
     }
 }
 
-fn is_quiet(rule: &Rule, minute_of_day: u16) -> bool {
+fn is_quiet(rule: &AlertRule, minute_of_day: u16) -> bool {
     rule.quiet.is_some_and(|quiet| quiet.holds(minute_of_day))
 }
 
-fn is_due(rule: &Rule, told: Timestamp, now: Timestamp) -> bool {
+fn is_due(rule: &AlertRule, told: Timestamp, now: Timestamp) -> bool {
     rule.repeat_s.is_some_and(|every| now.since(told) >= seconds(every))
 }
 

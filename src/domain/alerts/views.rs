@@ -10,16 +10,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::channel_kinds::{KINDS, Kind};
-use super::delivery::{Delivery, Progress};
+use super::channel_kinds::{ChannelKind, KINDS};
+use super::delivery::{Delivery, DeliveryProgress};
 use super::display::of_condition;
-use super::model::{Rule, SavedChannel, Silence, Standing, Stored, Unreadable};
-use super::service::{Everything, SILENCES};
-use crate::base::clock::{Timestamp, spoken};
+use super::model::{ActiveAlert, AlertRowKind, AlertRule, InstanceSilence, SavedChannel, UnreadableAlertRow};
+use super::service::{AlertOverview, SILENCES};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
-use crate::infra::notify::Channel as Target;
+use crate::infra::notify::NotifyChannel as Target;
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// A channel for everybody: without its secrets.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
@@ -52,17 +52,17 @@ impl From<SavedChannel> for ChannelView {
 #[schemars(rename = "Alerts")]
 pub struct AlertsPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
-    rules: Vec<Rule>,
+    rules: Vec<AlertRule>,
     channels: Vec<ChannelView>,
     /// What holds now, whether it was told or not.
-    standing: Vec<Standing>,
-    silences: Vec<Silence>,
+    standing: Vec<ActiveAlert>,
+    silences: Vec<InstanceSilence>,
     deliveries: Vec<Delivery>,
     /// What cannot be read and is left out.
-    unreadable: Vec<Unreadable>,
+    unreadable: Vec<UnreadableAlertRow>,
     #[serde(skip)]
     instances: Vec<(InstanceId, String)>,
     /// The instance that somebody came here to silence.
@@ -74,8 +74,8 @@ view!(AlertsPage { "main" => as_main });
 impl AlertsPage {
     /// All there is; `chosen`: the instance that somebody came here to silence.
     #[must_use]
-    pub fn new(frame: Frame, all: Everything, chosen: Option<InstanceId>, now: Timestamp) -> Self {
-        let Everything { rules, channels, standing, silences, deliveries, instances, unreadable } = all;
+    pub fn new(frame: PageFrame, all: AlertOverview, chosen: Option<InstanceId>, now: Timestamp) -> Self {
+        let AlertOverview { rules, channels, standing, silences, deliveries, instances, unreadable } = all;
         let channels = channels.into_iter().map(ChannelView::from).collect();
         Self { frame, now, rules, channels, standing, silences, deliveries, unreadable, instances, chosen }
     }
@@ -84,26 +84,26 @@ impl AlertsPage {
         self.chosen.as_ref() == Some(id)
     }
 
-    fn kinds(&self) -> &'static [Kind] {
+    fn kinds(&self) -> &'static [ChannelKind] {
         &KINDS
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
-    fn condition(&self, rule: &Rule) -> String {
+    fn condition(&self, rule: &AlertRule) -> String {
         of_condition(&rule.condition)
     }
 
     /// Of which instances a rule is.
-    fn whose(&self, rule: &Rule) -> &str {
+    fn whose(&self, rule: &AlertRule) -> &str {
         let only = rule.instance_id.and_then(|id| self.instances.iter().find(|(known, _)| *known == id));
         only.map_or("all", |(_, name)| name)
     }
 
     /// Where a rule sends.
-    fn receivers(&self, rule: &Rule) -> String {
+    fn receivers(&self, rule: &AlertRule) -> String {
         if rule.channels.is_empty() {
             return "all".into();
         }
@@ -119,8 +119,8 @@ impl AlertsPage {
     }
 
     /// When a rule tells: `after 60 s, again every 1 h 0 min, not from 22:00 to 07:00`.
-    fn when(&self, rule: &Rule) -> String {
-        let seconds = |number: u32| spoken(std::time::Duration::from_secs(u64::from(number)));
+    fn when(&self, rule: &AlertRule) -> String {
+        let seconds = |number: u32| human_duration(std::time::Duration::from_secs(u64::from(number)));
         let mut parts = vec![if rule.for_s == 0 { "at once".into() } else { format!("after {}", seconds(rule.for_s)) }];
         parts.extend(rule.repeat_s.map(|every| format!("again every {}", seconds(every))));
         parts.extend(rule.quiet.map(|quiet| format!("not from {} to {}", fields::time(quiet.from), fields::time(quiet.to))));
@@ -139,7 +139,7 @@ impl AlertsPage {
 #[schemars(rename = "Deliveries")]
 pub struct DeliveriesPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     /// Newest first.
@@ -155,13 +155,13 @@ view!(DeliveriesPage { "main" => as_main });
 impl DeliveriesPage {
     /// A part of them, and whether there are more; `limit`: how many were asked for.
     #[must_use]
-    pub fn new(frame: Frame, (deliveries, has_more): (Vec<Delivery>, bool), limit: u64, now: Timestamp) -> Self {
+    pub fn new(frame: PageFrame, (deliveries, has_more): (Vec<Delivery>, bool), limit: u64, now: Timestamp) -> Self {
         let next = deliveries.last().map(|last| last.id).filter(|_| has_more);
         Self { frame, now, deliveries, next, limit }
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 }
 
@@ -171,7 +171,7 @@ impl DeliveriesPage {
 #[schemars(rename = "ChannelTest")]
 pub struct TestPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The receiver took it.
     pub success: bool,
     message: String,
@@ -183,7 +183,7 @@ view!(TestPage { "main" => as_main });
 impl TestPage {
     /// `wrong`: why it was not taken; none: it was.
     #[must_use]
-    pub fn new(frame: Frame, channel: SavedChannel, wrong: Option<String>) -> Self {
+    pub fn new(frame: PageFrame, channel: SavedChannel, wrong: Option<String>) -> Self {
         let channel = ChannelView::from(channel);
         let success = wrong.is_none();
         let message =
@@ -196,9 +196,9 @@ impl TestPage {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "alerts/delete.html", blocks = ["main"])]
 #[schemars(rename = "AlertDeletion")]
-pub struct DeletePage {
+pub struct AlertDeletePage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     id: String,
     name: String,
     /// Its address.
@@ -208,22 +208,22 @@ pub struct DeletePage {
     #[serde(skip)]
     lost: String,
     /// The rules that are in the way.
-    used_by: Vec<Named>,
+    used_by: Vec<RuleName>,
 }
-view!(DeletePage { "main" => as_main });
+view!(AlertDeletePage { "main" => as_main });
 
 /// A rule by its name.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "RuleName")]
-pub struct Named {
+pub struct RuleName {
     id: RuleId,
     name: String,
 }
 
-impl DeletePage {
+impl AlertDeletePage {
     /// Of a channel; `users`: the rules that send to it alone.
     #[must_use]
-    pub fn of_channel(frame: Frame, channel: SavedChannel, users: Vec<Rule>) -> Self {
+    pub fn of_channel(frame: PageFrame, channel: SavedChannel, users: Vec<AlertRule>) -> Self {
         Self {
             frame,
             at: format!("/alerts/channels/{}", channel.id),
@@ -233,16 +233,18 @@ impl DeletePage {
             ),
             id: channel.id.to_string(),
             name: channel.name,
-            used_by: users.into_iter().map(|rule| Named { id: rule.id, name: rule.name }).collect(),
+            used_by: users.into_iter().map(|rule| RuleName { id: rule.id, name: rule.name }).collect(),
         }
     }
 
     /// Of what cannot be read.
     #[must_use]
-    pub fn of_unreadable(frame: Frame, row: Unreadable) -> Self {
+    pub fn of_unreadable(frame: PageFrame, row: UnreadableAlertRow) -> Self {
         let lost = match row.place.kind {
-            Stored::Rule => "This rule cannot be read, so it tells nothing. A newer jd-manager that wrote it may read it again.",
-            Stored::Channel => {
+            AlertRowKind::Rule => {
+                "This rule cannot be read, so it tells nothing. A newer jd-manager that wrote it may read it again."
+            }
+            AlertRowKind::Channel => {
                 "This channel cannot be read, so nothing is sent there. A newer jd-manager that wrote it may read it again, and send what waits for it. \
                  The list of what was sent there goes, too."
             }
@@ -259,7 +261,7 @@ impl DeletePage {
 
     /// Of a rule.
     #[must_use]
-    pub fn of_rule(frame: Frame, rule: Rule) -> Self {
+    pub fn of_rule(frame: PageFrame, rule: AlertRule) -> Self {
         Self {
             frame,
             at: format!("/alerts/rules/{}", rule.id),

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::create::{Order, Progress, SecretSource, make};
-use super::encryption::Passphrase;
-use super::restore::{self, RestoreProgress, RestoreStage, Restored, Way, is_encrypted};
+use super::create::{BackupProgress, BackupRequest, SecretSource, make};
+use super::encryption::BackupPassphrase;
+use super::restore::{self, RestoreOptions, RestoreProgress, RestoreStage, RestoreSummary, is_encrypted};
 use crate::domain::vault::KEY_FILE;
 
 /// The variable that may hold the passphrase.
@@ -60,11 +60,11 @@ pub fn backup(args: BackupArgs, data_dir: &Path, secrets: SecretSource) -> Resul
         (None, true) => Some(asked_twice()?),
         (given, _) => given,
     };
-    let passphrase = given.map(Passphrase::new).transpose()?;
-    let order = Order { with_key: !args.without_key, with_logs: args.with_logs, passphrase, secrets: Some(secrets) };
+    let passphrase = given.map(BackupPassphrase::new).transpose()?;
+    let order = BackupRequest { with_key: !args.without_key, with_logs: args.with_logs, passphrase, secrets: Some(secrets) };
     let file = std::path::absolute(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?;
     let interrupted = catch_signals()?;
-    let goes_on = |_: Progress| !interrupted.load(Ordering::Relaxed);
+    let goes_on = |_: BackupProgress| !interrupted.load(Ordering::Relaxed);
     let manifest = make(data_dir, &order, &file, &goes_on).map_err(|e| e.to_string())?;
     println!(
         "{}: {} configurations, {} instances, {} the key of their secrets{}{}.",
@@ -100,7 +100,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
         }
         None => None,
     };
-    let way = Way { passphrase: passphrase.map(Passphrase::given), force: args.force };
+    let way = RestoreOptions { passphrase: passphrase.map(BackupPassphrase::given), force: args.force };
     let interrupted = catch_signals()?;
     let display = ProgressDisplay::new();
     let observer = |progress: RestoreProgress| {
@@ -109,7 +109,7 @@ pub fn restore(args: RestoreArgs, data_dir: &Path) -> Result<(), String> {
     };
     let restored = restore::restore(&args.file, data_dir, &way, &observer);
     display.end();
-    let Restored { manifest, aside, ran, tokens } = restored.map_err(|e| e.to_string())?;
+    let RestoreSummary { manifest, aside, ran, tokens } = restored.map_err(|e| e.to_string())?;
     println!(
         "Restored into {}: {} configurations, {} instances, as of {}.",
         data_dir.display(),

@@ -10,9 +10,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tar::{Builder, Header};
 
-use super::encryption::{Passphrase, Sink};
-use super::error::Fault;
-use super::manifest::{FILE, Manifest, Member, POOLS, hex};
+use super::encryption::{BackupPassphrase, BackupSink};
+use super::error::BackupError;
+use super::manifest::{BackupManifest, BackupMember, FILE, POOLS, hex};
 use super::queries;
 use crate::base::clock::Timestamp;
 use crate::base::error::Error;
@@ -28,20 +28,20 @@ pub type SecretSource = fn(&mut SqliteConnection, &Vault, &SecretMask) -> Result
 
 /// What a backup is to be.
 #[derive(Clone, Debug, Default)]
-pub struct Order {
+pub struct BackupRequest {
     /// With what opens its secrets.
     pub with_key: bool,
     /// With the clients' logs.
     pub with_logs: bool,
     /// Encrypted with this.
-    pub passphrase: Option<Passphrase>,
+    pub passphrase: Option<BackupPassphrase>,
     /// Where secret keys are learned that clients may have printed. A backup without the key has asterisks in their place.
     pub secrets: Option<SecretSource>,
 }
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
-pub struct Progress {
+pub struct BackupProgress {
     /// Bytes that are in it by now, before they were compressed.
     pub bytes: u64,
     /// Files that are in it.
@@ -49,27 +49,27 @@ pub struct Progress {
 }
 
 /// Who is told how far it is, and says whether to go on.
-type Told<'t> = &'t dyn Fn(Progress) -> bool;
+type Told<'t> = &'t dyn Fn(BackupProgress) -> bool;
 
 /// Makes a backup of `data_dir` in the new file `to`, mode 0600. The file has its name only once it is whole and on the disk.
 /// `told` hears of each step and says whether to go on.
 ///
 /// # Errors
 /// There is no database, its key is missing, `to` exists; the disk; it was told not to go on.
-pub fn make(data_dir: &Path, order: &Order, to: &Path, told: Told<'_>) -> Result<Manifest, Fault> {
-    let name = to.file_name().ok_or_else(|| Fault::refused(format!("{} is not the name of a file.", to.display())))?;
+pub fn make(data_dir: &Path, order: &BackupRequest, to: &Path, told: Told<'_>) -> Result<BackupManifest, BackupError> {
+    let name = to.file_name().ok_or_else(|| BackupError::refused(format!("{} is not the name of a file.", to.display())))?;
     if to.symlink_metadata().is_ok() {
-        return Err(Fault::refused(format!("{} exists already. Choose another name, or delete it first.", to.display())));
+        return Err(BackupError::refused(format!("{} exists already. Choose another name, or delete it first.", to.display())));
     }
     let beside = |ending: &str| to.with_file_name(format!(".{}.{ending}", name.to_string_lossy()));
     // What a maker that was killed left.
     let _ = fs::remove_file(beside("part"));
-    let draft = Draft(beside("part"));
+    let draft = BackupDraft(beside("part"));
     let manifest = write(data_dir, order, &draft.0, &beside("db"), told)?;
     failpoint::reach("backup.written");
     let flags = rustix::fs::RenameFlags::NOREPLACE;
     rustix::fs::renameat_with(rustix::fs::CWD, &draft.0, rustix::fs::CWD, to, flags)
-        .map_err(|e| Fault::at("written", to)(e.into()))?;
+        .map_err(|e| BackupError::at("written", to)(e.into()))?;
     sync_dir(to)?;
     Ok(manifest)
 }
@@ -78,48 +78,54 @@ pub fn make(data_dir: &Path, order: &Order, to: &Path, told: Told<'_>) -> Result
 ///
 /// # Errors
 /// The disk.
-pub fn sync_dir(of: &Path) -> Result<(), Fault> {
+pub fn sync_dir(of: &Path) -> Result<(), BackupError> {
     let dir = of.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Fault::at("written", dir))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(BackupError::at("written", dir))
 }
 
 /// A file that goes unless it was renamed.
-struct Draft(PathBuf);
+struct BackupDraft(PathBuf);
 
-impl Drop for Draft {
+impl Drop for BackupDraft {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
 }
 
-fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: Told<'_>) -> Result<Manifest, Fault> {
+fn write(
+    data_dir: &Path,
+    order: &BackupRequest,
+    draft: &Path,
+    snapshot: &Path,
+    told: Told<'_>,
+) -> Result<BackupManifest, BackupError> {
     let _ = fs::remove_file(snapshot);
-    let snapshot = Draft(snapshot.to_owned());
+    let snapshot = BackupDraft(snapshot.to_owned());
     // First the snapshot, of one moment. The files that are read after it are only ever appended to, so they know what it knows, and more.
     db::copy(&data_dir.join(db::FILE), &snapshot.0)?;
-    let schema = db::check_copy(&snapshot.0).map_err(Fault::unavailable)?;
+    let schema = db::check_copy(&snapshot.0).map_err(BackupError::unavailable)?;
     let (configurations, instances, sealed) =
         db::read_copy(&snapshot.0, |c| Ok((queries::configurations(c)?, queries::instances(c)?, queries::is_sealed(c)?)))?;
     failpoint::reach("backup.snapshot");
     let key = data_dir.join(KEY_FILE);
     if order.with_key && sealed && !key.exists() {
-        return Err(Fault::refused(format!(
+        return Err(BackupError::refused(format!(
             "{} is missing, so the backup could not hold it. Put it back, or make a backup without the key.",
             key.display()
         )));
     }
-    let file = File::options().write(true).create_new(true).mode(0o600).open(draft).map_err(Fault::at("written", draft))?;
-    let sink = Sink::new(file, order.passphrase.as_ref()).map_err(Fault::at("written", draft))?;
+    let file = File::options().write(true).create_new(true).mode(0o600).open(draft).map_err(BackupError::at("written", draft))?;
+    let sink = BackupSink::new(file, order.passphrase.as_ref()).map_err(BackupError::at("written", draft))?;
     let tar = Builder::new(GzEncoder::new(sink, Compression::default()));
-    let manifest = Manifest {
+    let manifest = BackupManifest {
         configurations,
         instances: i64::try_from(instances.len()).unwrap_or(i64::MAX),
         sealed,
-        ..Manifest::new(Timestamp::now(), schema)
+        ..BackupManifest::new(Timestamp::now(), schema)
     };
-    let manifest = Manifest { with_logs: order.with_logs, ..manifest };
-    let mask = if order.with_key { None } else { Some(hide_secrets(data_dir, order.secrets, &snapshot.0)?) };
-    let mut pack = Pack { tar, manifest, mask, progress: Progress::default(), told, draft };
+    let manifest = BackupManifest { with_logs: order.with_logs, ..manifest };
+    let mask = if order.with_key { None } else { Some(mask_secrets(data_dir, order.secrets, &snapshot.0)?) };
+    let mut pack = BackupArchive { tar, manifest, mask, progress: BackupProgress::default(), told, draft };
     pack.file(db::FILE, &snapshot.0)?;
     failpoint::reach("backup.database");
     if order.with_key {
@@ -136,91 +142,91 @@ fn write(data_dir: &Path, order: &Order, draft: &Path, snapshot: &Path, told: To
 
 /// What covers the secrets that clients printed; they are removed from the history in the snapshot. Without the key file only what has
 /// the form of a secret key is covered.
-fn hide_secrets(data_dir: &Path, source: Option<SecretSource>, snapshot: &Path) -> Result<SecretMask, Fault> {
+fn mask_secrets(data_dir: &Path, source: Option<SecretSource>, snapshot: &Path) -> Result<SecretMask, BackupError> {
     let mask = SecretMask::default();
-    let vault = Vault::find(data_dir).map_err(Fault::unavailable)?;
+    let vault = Vault::find(data_dir).map_err(BackupError::unavailable)?;
     if let (Some(learn), Some(vault)) = (source, vault) {
         db::read_copy(snapshot, |c| learn(c, &vault, &mask))?;
         let secrets = mask.all();
-        if db::read_copy(snapshot, |c| Ok(queries::holds_any(c, &secrets)?))? {
-            db::change_copy(snapshot, |c| Ok(queries::hide(c, &secrets)?))?;
+        if db::read_copy(snapshot, |c| Ok(queries::has_secrets(c, &secrets)?))? {
+            db::change_copy(snapshot, |c| Ok(queries::mask(c, &secrets)?))?;
         }
     }
     Ok(mask)
 }
 
 /// An archive that is being written.
-struct Pack<'p> {
-    tar: Builder<GzEncoder<Sink>>,
-    manifest: Manifest,
+struct BackupArchive<'p> {
+    tar: Builder<GzEncoder<BackupSink>>,
+    manifest: BackupManifest,
     /// Covers secrets in what clients wrote.
     mask: Option<SecretMask>,
-    progress: Progress,
+    progress: BackupProgress,
     told: Told<'p>,
     draft: &'p Path,
 }
 
-impl Pack<'_> {
+impl BackupArchive<'_> {
     /// Puts a file in as long as it is now; false: there is none.
-    fn file(&mut self, name: &str, path: &Path) -> Result<bool, Fault> {
+    fn file(&mut self, name: &str, path: &Path) -> Result<bool, BackupError> {
         let file = match File::open(path) {
             Ok(file) => file,
             // An instance that was deleted meanwhile, a segment that has gone.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(Fault::at("read", path)(e)),
+            Err(e) => return Err(BackupError::at("read", path)(e)),
         };
-        let size = file.metadata().map_err(Fault::at("read", path))?.len();
-        self.put(name, size, file)?;
+        let size = file.metadata().map_err(BackupError::at("read", path))?.len();
+        self.append_file(name, size, file)?;
         Ok(true)
     }
 
     /// Puts a client's output in as long as it is now, without secrets.
-    fn segment(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
+    fn segment(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
         let Some(mask) = self.mask.clone() else { return self.file(name, path).map(drop) };
         let file = match File::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(Fault::at("read", path)(e)),
+            Err(e) => return Err(BackupError::at("read", path)(e)),
         };
-        let size = file.metadata().map_err(Fault::at("read", path))?.len();
-        self.put(name, size, MaskReader::new(file.take(size), mask))
+        let size = file.metadata().map_err(BackupError::at("read", path))?.len();
+        self.append_file(name, size, MaskReader::new(file.take(size), mask))
     }
 
     /// Puts a journal in up to its last whole line: the one after it is being written.
-    fn journal(&mut self, name: &str, path: &Path) -> Result<(), Fault> {
+    fn journal(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(Fault::at("read", path)(e)),
+            Err(e) => return Err(BackupError::at("read", path)(e)),
         };
-        let size = whole_lines(&file).map_err(Fault::at("read", path))?;
-        let Some(mask) = self.mask.clone() else { return self.put(name, size, file) };
+        let size = whole_lines(&file).map_err(BackupError::at("read", path))?;
+        let Some(mask) = self.mask.clone() else { return self.append_file(name, size, file) };
         let mut bytes = Vec::new();
-        file.take(size).read_to_end(&mut bytes).map_err(Fault::at("read", path))?;
+        file.take(size).read_to_end(&mut bytes).map_err(BackupError::at("read", path))?;
         mask.cover(&mut bytes);
         // Last words are cut at a length, perhaps within a key.
         for text in bytes.split_mut(|b| *b == b'"') {
             mask.cover_start(text);
             mask.cover_end(text);
         }
-        self.put(name, bytes.len() as u64, bytes.as_slice())
+        self.append_file(name, bytes.len() as u64, bytes.as_slice())
     }
 
     /// Puts the segments of a log in, or only where its stream goes on: offsets in the database hold on both sides.
-    fn logs(&mut self, name: &str, dir: &Path, with_content: bool) -> Result<(), Fault> {
-        let segments = segment::list(dir).map_err(Fault::at("read", dir))?;
+    fn logs(&mut self, name: &str, dir: &Path, with_content: bool) -> Result<(), BackupError> {
+        let segments = segment::list(dir).map_err(BackupError::at("read", dir))?;
         if with_content {
             for one in &segments {
                 self.segment(&format!("{name}/{}", segment::file_name(one.base)), &one.path)?;
             }
         } else if let Some(last) = segments.last() {
-            self.put(&format!("{name}/{}", segment::file_name(last.end())), 0, io::empty())?;
+            self.append_file(&format!("{name}/{}", segment::file_name(last.end())), 0, io::empty())?;
         }
         Ok(())
     }
 
-    fn put(&mut self, name: &str, size: u64, content: impl Read) -> Result<(), Fault> {
-        let mut watched = Watched {
+    fn append_file(&mut self, name: &str, size: u64, content: impl Read) -> Result<(), BackupError> {
+        let mut watched = ProgressReader {
             inner: content.take(size),
             hash: Sha256::new(),
             progress: &mut self.progress,
@@ -230,21 +236,21 @@ impl Pack<'_> {
         let header = header(size);
         let put = self.tar.append_data(&mut header.clone(), name, &mut watched);
         if watched.has_stopped {
-            return Err(Fault::unavailable("The backup was given up: jd-manager ends."));
+            return Err(BackupError::unavailable("The backup was given up: jd-manager ends."));
         }
-        put.map_err(|e| Fault::at("written", self.draft)(e))?;
+        put.map_err(|e| BackupError::at("written", self.draft)(e))?;
         let left = watched.inner.limit();
         let sha256 = hex(&watched.hash.finalize());
         if left > 0 {
-            return Err(Fault::refused(format!("{name} became shorter while it was read; make the backup again.")));
+            return Err(BackupError::refused(format!("{name} became shorter while it was read; make the backup again.")));
         }
         self.progress.files += 1;
-        self.manifest.files.push(Member { path: name.into(), size, sha256 });
+        self.manifest.files.push(BackupMember { path: name.into(), size, sha256 });
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Manifest, Fault> {
-        let failed = Fault::at("written", self.draft);
+    fn finish(mut self) -> Result<BackupManifest, BackupError> {
+        let failed = BackupError::at("written", self.draft);
         let text = serde_json::to_vec_pretty(&self.manifest).expect("a manifest is texts and numbers");
         let finish = || -> io::Result<()> {
             self.tar.append_data(&mut header(text.len() as u64), FILE, text.as_slice())?;
@@ -279,15 +285,15 @@ fn header(size: u64) -> Header {
 }
 
 /// Reads on, hashes, and tells how far it is.
-struct Watched<'w, R> {
+struct ProgressReader<'w, R> {
     inner: io::Take<R>,
     hash: Sha256,
-    progress: &'w mut Progress,
+    progress: &'w mut BackupProgress,
     told: Told<'w>,
     has_stopped: bool,
 }
 
-impl<R: Read> Read for Watched<'_, R> {
+impl<R: Read> Read for ProgressReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.hash.update(&buffer[..n]);

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::rc::Rc;
 
-use super::error::Fault;
+use super::error::BackupError;
 
 /// Characters a passphrase has at least.
 const SHORTEST: usize = 8;
@@ -22,15 +22,15 @@ pub const MAGIC: &[u8] = b"age-encryption.org/v1\n";
 
 /// What opens an encrypted backup. Neither printed nor stored.
 #[derive(Clone)]
-pub struct Passphrase(SecretString);
+pub struct BackupPassphrase(SecretString);
 
-impl std::fmt::Debug for Passphrase {
+impl std::fmt::Debug for BackupPassphrase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Passphrase")
     }
 }
 
-impl Passphrase {
+impl BackupPassphrase {
     /// One to encrypt with.
     ///
     /// # Errors
@@ -52,19 +52,19 @@ impl Passphrase {
 }
 
 /// Where an archive is written to.
-pub enum Sink {
+pub enum BackupSink {
     /// As it is.
     Plain(BufWriter<File>),
     /// Encrypted on the way.
     Sealed(Box<StreamWriter<BufWriter<File>>>),
 }
 
-impl Sink {
+impl BackupSink {
     /// Into `file`, encrypted if there is a passphrase.
     ///
     /// # Errors
     /// The disk.
-    pub fn new(file: File, passphrase: Option<&Passphrase>) -> io::Result<Self> {
+    pub fn new(file: File, passphrase: Option<&BackupPassphrase>) -> io::Result<Self> {
         let out = BufWriter::new(file);
         let Some(passphrase) = passphrase else { return Ok(Self::Plain(out)) };
         let mut recipient = age::scrypt::Recipient::new(passphrase.0.clone());
@@ -87,7 +87,7 @@ impl Sink {
     }
 }
 
-impl Write for Sink {
+impl Write for BackupSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(out) => out.write(bytes),
@@ -107,8 +107,8 @@ impl Write for Sink {
 ///
 /// # Errors
 /// The passphrase is wrong, or the file is damaged.
-pub fn opened<R: Read>(input: R, passphrase: &Passphrase) -> Result<impl Read + use<R>, Fault> {
-    let damaged = |e: age::DecryptError| Fault::refused(format!("The backup is damaged: {e}."));
+pub fn opened<R: Read>(input: R, passphrase: &BackupPassphrase) -> Result<impl Read + use<R>, BackupError> {
+    let damaged = |e: age::DecryptError| BackupError::refused(format!("The backup is damaged: {e}."));
     let left = Rc::new(Cell::new(LONGEST_HEADER));
     let decryptor = age::Decryptor::new(HeaderLimit { inner: input, left: left.clone() }).map_err(damaged)?;
     left.set(u64::MAX);
@@ -116,7 +116,7 @@ pub fn opened<R: Read>(input: R, passphrase: &Passphrase) -> Result<impl Read + 
     identity.set_max_work_factor(MOST_WORK);
     decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|e| match e {
         age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed | age::DecryptError::NoMatchingKeys => {
-            Fault::refused("This is not the passphrase of the backup.")
+            BackupError::refused("This is not the passphrase of the backup.")
         }
         other => damaged(other),
     })

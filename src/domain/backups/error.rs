@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::base::error::Error;
-use crate::infra::archive::Refused;
+use crate::infra::archive::ArchiveRefusal;
 
 /// Why a backup was not made or not restored. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum BackupError {
     /// It is refused: what is wrong and what to do.
     #[error("{0}")]
     Refused(String),
@@ -32,7 +32,7 @@ pub enum Fault {
     },
 }
 
-impl Fault {
+impl BackupError {
     /// The problem and, on a full disk, its fix.
     pub fn text(&self) -> String {
         match self {
@@ -64,16 +64,16 @@ fn is_full(cause: &io::Error) -> bool {
     cause.kind() == io::ErrorKind::StorageFull || cause.to_string().contains("disk is full")
 }
 
-impl From<Refused> for Fault {
-    fn from(refused: Refused) -> Self {
+impl From<ArchiveRefusal> for BackupError {
+    fn from(refused: ArchiveRefusal) -> Self {
         Self::Refused(match refused {
-            Refused::Disk(cause) => return Self::Io { what: "what is unpacked cannot be written".into(), cause },
+            ArchiveRefusal::Disk(cause) => return Self::Io { what: "what is unpacked cannot be written".into(), cause },
             other => format!("This is no backup that can be restored: {other}."),
         })
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for BackupError {
     fn from(error: Error) -> Self {
         match error {
             Error::Internal(cause) => Self::Io { what: "the database".into(), cause: io::Error::other(cause) },
@@ -83,12 +83,12 @@ impl From<Error> for Fault {
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+impl From<BackupError> for Error {
+    fn from(fault: BackupError) -> Self {
         match fault {
-            Fault::Refused(words) => Self::Conflict(words),
-            Fault::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
-            Fault::Io { cause, .. } if is_full(&cause) => Self::Unavailable {
+            BackupError::Refused(words) => Self::Conflict(words),
+            BackupError::Unavailable { detail, retry_after } => Self::Unavailable { detail, retry_after },
+            BackupError::Io { cause, .. } if is_full(&cause) => Self::Unavailable {
                 detail: "The disk is full: no backup was made. Free some space, or delete older backups.".into(),
                 retry_after: None,
             },
@@ -101,7 +101,7 @@ impl From<Fault> for Error {
 mod tests {
     use super::*;
 
-    fn said(fault: Fault) -> Option<(String, Option<Duration>)> {
+    fn said(fault: BackupError) -> Option<(String, Option<Duration>)> {
         match Error::from(fault) {
             Error::Unavailable { detail, retry_after } => Some((detail, retry_after)),
             _ => None,
@@ -113,14 +113,14 @@ mod tests {
         let soon = Some(Duration::from_secs(5));
         let database = |text: &str| {
             let kind = diesel::result::DatabaseErrorKind::Unknown;
-            Fault::from(Error::from(diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned()))))
+            BackupError::from(Error::from(diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned()))))
         };
         let (full, locked) = (database("database or disk is full"), database("database is locked"));
         assert_eq!(full.text(), "The disk is full: nothing was saved. Free some space and try again.");
         assert_eq!(said(full), Some(("The disk is full: nothing was saved. Free some space and try again.".into(), soon)));
         assert_eq!(said(locked), Some(("Another program holds the database: nothing was saved. Try again.".into(), soon)));
         let path = Path::new("/data/backups");
-        let on_disk = |number| Fault::at("written", path)(io::Error::from_raw_os_error(number));
+        let on_disk = |number| BackupError::at("written", path)(io::Error::from_raw_os_error(number));
         assert_eq!(
             on_disk(28).text(),
             "/data/backups cannot be written: the disk is full. Free some space, or delete older backups."
@@ -131,8 +131,8 @@ mod tests {
         assert!(detail.starts_with("The disk is read-only: "), "{detail}");
         // What contradicts the state of things stays a refusal, and what nobody expects a fault of ours.
         assert!(
-            matches!(Error::from(Fault::from(Error::Conflict("Taken.".into()))), Error::Conflict(words) if words == "Taken.")
+            matches!(Error::from(BackupError::from(Error::Conflict("Taken.".into()))), Error::Conflict(words) if words == "Taken.")
         );
-        assert!(matches!(Error::from(Fault::from(Error::internal("odd"))), Error::Internal(_)));
+        assert!(matches!(Error::from(BackupError::from(Error::internal("odd"))), Error::Internal(_)));
     }
 }

@@ -4,7 +4,7 @@ use tokio_cron_scheduler::JobSchedulerError;
 
 use super::service::Backups;
 use crate::base::clock::Timestamp;
-use crate::infra::schedule::Schedule;
+use crate::infra::schedule::JobSchedule;
 
 /// Whether it is its hour is looked at every full hour, since the hour is one of the machine's own day and the schedule's is UTC.
 const HOURLY: &str = "0 0 * * * *";
@@ -13,7 +13,7 @@ const HOURLY: &str = "0 0 * * * *";
 ///
 /// # Errors
 /// The job cannot be scheduled.
-pub async fn nightly(backups: &Backups, schedule: &Schedule) -> Result<(), JobSchedulerError> {
+pub async fn nightly(backups: &Backups, schedule: &JobSchedule) -> Result<(), JobSchedulerError> {
     let backups = backups.clone();
     let work = move || {
         let backups = backups.clone();

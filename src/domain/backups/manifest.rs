@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-use super::error::Fault;
+use super::error::BackupError;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::domain::vault::KEY_FILE;
-use crate::infra::archive::Unpacked;
+use crate::infra::archive::ArchiveMember;
 use crate::infra::db;
 use crate::keeper::segment;
 
@@ -28,7 +28,7 @@ pub fn largest_for(files: usize) -> u64 {
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct BackupManifest {
     /// The version of the format: 1.
     pub format: u32,
     /// Which jd-manager made it.
@@ -48,12 +48,12 @@ pub struct Manifest {
     /// How many instances.
     pub instances: i64,
     /// Every file but this one.
-    pub files: Vec<Member>,
+    pub files: Vec<BackupMember>,
 }
 
 /// A file in a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
+pub struct BackupMember {
     /// Its path.
     pub path: String,
     /// Its size, bytes.
@@ -62,7 +62,7 @@ pub struct Member {
     pub sha256: String,
 }
 
-impl Manifest {
+impl BackupManifest {
     /// One of today.
     #[must_use]
     pub fn new(created_at: Timestamp, schema: String) -> Self {
@@ -84,16 +84,17 @@ impl Manifest {
     ///
     /// # Errors
     /// It is none, or of a newer format.
-    pub fn read(text: &[u8]) -> Result<Self, Fault> {
+    pub fn read(text: &[u8]) -> Result<Self, BackupError> {
         #[derive(Deserialize)]
-        struct Head {
+        struct ManifestHeader {
             format: u32,
             version: String,
         }
-        let head: Head = serde_json::from_slice(text)
-            .map_err(|e| Fault::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}.")))?;
+        let head: ManifestHeader = serde_json::from_slice(text).map_err(|e| {
+            BackupError::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}."))
+        })?;
         if head.format != FORMAT {
-            return Err(Fault::refused(format!(
+            return Err(BackupError::refused(format!(
                 "This backup was made by jd-manager {} in a format ({}) that this one, {}, does not know. Use that version, or one newer.",
                 head.version.chars().take(40).collect::<String>(),
                 head.format,
@@ -101,17 +102,18 @@ impl Manifest {
             )));
         }
         serde_json::from_slice(text)
-            .map_err(|e| Fault::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}.")))
+            .map_err(|e| BackupError::refused(format!("This is no backup that can be restored: its {FILE} cannot be read: {e}.")))
     }
 
     /// Whether what came out of the archive is what the manifest says, file by file.
     ///
     /// # Errors
     /// Names the first file that is missing, too many or other than it was.
-    pub fn check(&self, unpacked: &[Unpacked]) -> Result<(), Fault> {
-        let wrong =
-            |words: String| Err(Fault::refused(format!("The backup is damaged or was altered: {words}. Nothing was changed.")));
-        let mut rest: HashMap<&str, &Unpacked> = unpacked.iter().map(|one| (one.path.as_str(), one)).collect();
+    pub fn check(&self, unpacked: &[ArchiveMember]) -> Result<(), BackupError> {
+        let wrong = |words: String| {
+            Err(BackupError::refused(format!("The backup is damaged or was altered: {words}. Nothing was changed.")))
+        };
+        let mut rest: HashMap<&str, &ArchiveMember> = unpacked.iter().map(|one| (one.path.as_str(), one)).collect();
         rest.remove(FILE);
         for member in &self.files {
             let Some(found) = rest.remove(member.path.as_str()) else {
@@ -190,21 +192,21 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let file = |path: &str, byte: u8| Unpacked { path: path.into(), size: 3, sha256: [byte; 32] };
-        let mut manifest = Manifest::new(Timestamp(0), "20261128050000".into());
-        manifest.files = vec![Member { path: "jd-manager.sqlite3".into(), size: 3, sha256: hex(&[1; 32]) }];
+        let file = |path: &str, byte: u8| ArchiveMember { path: path.into(), size: 3, sha256: [byte; 32] };
+        let mut manifest = BackupManifest::new(Timestamp(0), "20261128050000".into());
+        manifest.files = vec![BackupMember { path: "jd-manager.sqlite3".into(), size: 3, sha256: hex(&[1; 32]) }];
         let all = [file("jd-manager.sqlite3", 1), file(FILE, 9)];
         manifest.check(&all).unwrap();
-        let said = |manifest: &Manifest, files: &[Unpacked]| manifest.check(files).unwrap_err().to_string();
+        let said = |manifest: &BackupManifest, files: &[ArchiveMember]| manifest.check(files).unwrap_err().to_string();
         assert!(said(&manifest, &all[1..]).contains("jd-manager.sqlite3 is missing"));
         assert!(said(&manifest, &[file("jd-manager.sqlite3", 2)]).contains("is not what it was"));
         assert!(said(&manifest, &[all[0].clone(), file("pools.toml", 1)]).contains("pools.toml does not belong"));
-        let keyed = Manifest { holds_key: true, ..manifest.clone() };
+        let keyed = BackupManifest { holds_key: true, ..manifest.clone() };
         assert!(said(&keyed, &all).contains("does not hold the key"));
         let text = serde_json::to_vec(&manifest).unwrap();
-        assert_eq!(Manifest::read(&text).unwrap(), manifest);
+        assert_eq!(BackupManifest::read(&text).unwrap(), manifest);
         let newer = String::from_utf8(text).unwrap().replace("\"format\":1", "\"format\":2");
-        assert!(Manifest::read(newer.as_bytes()).unwrap_err().to_string().contains("does not know"));
-        assert!(Manifest::read(b"{}").is_err() && Manifest::read(b"\xff").is_err());
+        assert!(BackupManifest::read(newer.as_bytes()).unwrap_err().to_string().contains("does not know"));
+        assert!(BackupManifest::read(b"{}").is_err() && BackupManifest::read(b"\xff").is_err());
     }
 }

@@ -9,7 +9,7 @@ use crate::base::clock::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "BackupKind")]
-pub enum Kind {
+pub enum BackupKind {
     /// Somebody asked for it.
     Manual,
     /// It is made every night, and goes when there are newer ones.
@@ -19,9 +19,9 @@ pub enum Kind {
 /// A backup by its name: `nightly-20261128T031000123Z-with-key-logs.tar.gz.age`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "BackupNamed")]
-pub struct Named {
+pub struct BackupName {
     /// What made it.
-    pub kind: Kind,
+    pub kind: BackupKind,
     /// When.
     pub created_at: Timestamp,
     /// Whether what opens its secrets is in it.
@@ -32,9 +32,9 @@ pub struct Named {
     pub encrypted: bool,
 }
 
-impl std::fmt::Display for Named {
+impl std::fmt::Display for BackupName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = if self.kind == Kind::Nightly { "nightly" } else { "manual" };
+        let kind = if self.kind == BackupKind::Nightly { "nightly" } else { "manual" };
         let stamp: String = self.created_at.to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
         let key = if self.holds_key { "with" } else { "without" };
         let logs = if self.with_logs { "-logs" } else { "" };
@@ -42,7 +42,7 @@ impl std::fmt::Display for Named {
     }
 }
 
-impl std::str::FromStr for Named {
+impl std::str::FromStr for BackupName {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
@@ -55,8 +55,8 @@ impl std::str::FromStr for Named {
             _ => return Err(()),
         };
         let (kind, stamp) = match (rest.strip_prefix("nightly-"), rest.strip_prefix("manual-")) {
-            (Some(stamp), _) => (Kind::Nightly, stamp),
-            (_, Some(stamp)) => (Kind::Manual, stamp),
+            (Some(stamp), _) => (BackupKind::Nightly, stamp),
+            (_, Some(stamp)) => (BackupKind::Manual, stamp),
             _ => return Err(()),
         };
         if !stamp.is_ascii() || stamp.len() != 19 {
@@ -85,15 +85,15 @@ mod tests {
 
     #[test]
     fn a_name_says_what_it_is_and_nothing_else_is_one() {
-        for kind in [Kind::Manual, Kind::Nightly] {
+        for kind in [BackupKind::Manual, BackupKind::Nightly] {
             for bits in 0..8_u8 {
                 let [holds_key, with_logs, encrypted] = [1, 2, 4].map(|bit| bits & bit != 0);
-                let named = Named { kind, created_at: Timestamp(1_795_835_400_123), holds_key, with_logs, encrypted };
+                let named = BackupName { kind, created_at: Timestamp(1_795_835_400_123), holds_key, with_logs, encrypted };
                 assert_eq!(named.to_string().parse(), Ok(named));
             }
         }
         let good = "nightly-20261128T031000123Z-with-key.tar.gz";
-        assert!(good.parse::<Named>().is_ok());
+        assert!(good.parse::<BackupName>().is_ok());
         for bad in [
             "",
             ".part",
@@ -107,7 +107,7 @@ mod tests {
             "nightly-2026112éT03100012Z-with-key.tar.gz",
             "before-upgrade-1.sqlite3",
         ] {
-            assert!(bad.parse::<Named>().is_err(), "{bad}");
+            assert!(bad.parse::<BackupName>().is_err(), "{bad}");
         }
     }
 }

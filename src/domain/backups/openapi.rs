@@ -1,15 +1,15 @@
 //! What the API's documentation says of backups.
 
-use super::responses::{Begun, Saved};
-use super::views::{BackupsPage, DeletePage};
-use crate::web::Told;
-use crate::web::openapi::{Field, Operation, PAGE, delete, flag, get, patch, post, text, whole};
+use super::responses::{BackupSettingsResponse, BackupStartResponse};
+use super::views::{BackupDeletePage, BackupsPage};
+use crate::web::MessageResponse;
+use crate::web::openapi::{ApiOperation, PAGE, RequestField, delete, flag, get, patch, post, text, whole};
 
-fn name() -> Field {
+fn name() -> RequestField {
     text("id", "Its name.").like("nightly-20261128T030000123Z-with-key.tar.gz")
 }
 
-fn wanted() -> [Field; 3] {
+fn wanted() -> [RequestField; 3] {
     [
         flag("nightly", "One is made every night.").or(true),
         whole("hour", "At this hour of the machine's day.", 0, 23).or(3),
@@ -19,7 +19,7 @@ fn wanted() -> [Field; 3] {
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     vec![
         get("/backups", "getBackups", "The backups there are, newest first, and what is wanted every night.")
             .gives::<BackupsPage>(PAGE),
@@ -30,24 +30,24 @@ pub fn operations() -> Vec<Operation> {
                 text("passphrase", "It is encrypted with this.").with("minLength", 8),
                 text("repeat", "For forms: the passphrase once more."),
             ])
-            .begins::<Begun>()
+            .begins::<BackupStartResponse>()
             .fails(&[409]),
         get("/backups/{id}", "downloadBackup", "A backup as a file.")
             .named(name())
             .gives_file(&["application/gzip", "application/octet-stream"]),
-        delete("/backups/{id}", "deleteBackup", "Deletes a backup.").named(name()).does::<Told>().fails(&[409]),
+        delete("/backups/{id}", "deleteBackup", "Deletes a backup.").named(name()).does::<MessageResponse>().fails(&[409]),
         get("/backups/{id}/delete", "askDeleteBackup", "The question before a backup is deleted, for people.")
             .named(name())
-            .gives::<DeletePage>(PAGE),
+            .gives::<BackupDeletePage>(PAGE),
         post("/backups/{id}/delete", "deleteBackupByForm", "The same as DELETE, for forms.")
             .named(name())
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409]),
         patch("/backups/settings", "changeBackupSettings", "Changes what is mentioned of what is wanted every night.")
             .takes(wanted())
-            .does::<Saved>(),
+            .does::<BackupSettingsResponse>(),
         post("/backups/settings", "changeBackupSettingsByForm", "The same as PATCH, for forms: what is not ticked is off.")
             .takes(wanted())
-            .does::<Saved>(),
+            .does::<BackupSettingsResponse>(),
     ]
 }

@@ -3,15 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::naming::Kind;
-use super::settings::Wanted;
+use super::naming::BackupKind;
+use super::settings::BackupSettings;
 use crate::base::clock::Timestamp;
 use crate::infra::notices::ManagerNotice;
 
 /// How the last backup of a kind ended.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "BackupEnded")]
-pub struct Ended {
+pub struct BackupOutcome {
     /// When.
     pub at: Timestamp,
     /// The backup, if it was made.
@@ -26,14 +26,14 @@ pub struct Ended {
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "LastBackups")]
-pub struct Last {
+pub struct BackupOutcomes {
     /// Of those that were asked for.
-    pub manual: Option<Ended>,
+    pub manual: Option<BackupOutcome>,
     /// Of those of the nights.
-    pub nightly: Option<Ended>,
+    pub nightly: Option<BackupOutcome>,
 }
 
-impl Last {
+impl BackupOutcomes {
     /// Takes over what is newer in `other`.
     #[must_use]
     pub fn merged(self, other: Self) -> Self {
@@ -42,18 +42,18 @@ impl Last {
 
     /// The failures that no success came after. A manual backup also counts as repeated by a nightly one.
     #[must_use]
-    pub fn failures(&self, wanted: &Wanted) -> Vec<(Kind, &Ended)> {
-        let has_failed = |ended: &&Ended| ended.error.is_some();
+    pub fn failures(&self, wanted: &BackupSettings) -> Vec<(BackupKind, &BackupOutcome)> {
+        let has_failed = |ended: &&BackupOutcome| ended.error.is_some();
         let made = [&self.manual, &self.nightly].into_iter().flatten().filter(|ended| ended.error.is_none());
         let newest = made.map(|ended| ended.at).max();
         let nightly = self.nightly.as_ref().filter(has_failed).filter(|_| wanted.nightly);
         let manual = self.manual.as_ref().filter(has_failed).filter(|ended| newest.is_none_or(|newest| newest < ended.at));
-        let nightly = nightly.map(|ended| (Kind::Nightly, ended));
-        nightly.into_iter().chain(manual.map(|ended| (Kind::Manual, ended))).collect()
+        let nightly = nightly.map(|ended| (BackupKind::Nightly, ended));
+        nightly.into_iter().chain(manual.map(|ended| (BackupKind::Manual, ended))).collect()
     }
 }
 
-impl Kind {
+impl BackupKind {
     /// Names the notice about a failed backup of this kind.
     pub(super) const fn notice_id(self) -> &'static str {
         match self {
@@ -65,11 +65,11 @@ impl Kind {
 
 /// The notice about a failure, with what to do.
 #[must_use]
-pub fn failure_notice(kind: Kind, ended: &Ended) -> ManagerNotice {
+pub fn failure_notice(kind: BackupKind, ended: &BackupOutcome) -> ManagerNotice {
     let error = ended.error.as_deref().unwrap_or_default().trim_end_matches('.');
     let (title, then) = match kind {
-        Kind::Nightly => ("The nightly backup failed", " jd-manager tries again every hour."),
-        Kind::Manual => ("The requested backup failed", ""),
+        BackupKind::Nightly => ("The nightly backup failed", " jd-manager tries again every hour."),
+        BackupKind::Manual => ("The requested backup failed", ""),
     };
     let notice = ManagerNotice::new(kind.notice_id(), title, format!("{error}.{then}")).with_link("/backups", "Backups");
     ManagerNotice { since: ended.at, ..notice }
@@ -81,21 +81,24 @@ mod tests {
 
     #[test]
     fn a_failure_stands_until_a_success() {
-        let ended = |at: i64, error: Option<&str>| Some(Ended { at: Timestamp(at), name: None, error: error.map(str::to_owned) });
-        let wanted = Wanted::default();
-        let kinds = |last: &Last, wanted: &Wanted| -> Vec<Kind> { last.failures(wanted).iter().map(|(kind, _)| *kind).collect() };
-        let both = Last { manual: ended(1, Some("Full.")), nightly: ended(2, Some("Full.")) };
-        assert_eq!(kinds(&both, &wanted), [Kind::Nightly, Kind::Manual]);
-        assert_eq!(kinds(&both, &Wanted { nightly: false, ..wanted.clone() }), [Kind::Manual]);
+        let ended =
+            |at: i64, error: Option<&str>| Some(BackupOutcome { at: Timestamp(at), name: None, error: error.map(str::to_owned) });
+        let wanted = BackupSettings::default();
+        let kinds = |last: &BackupOutcomes, wanted: &BackupSettings| -> Vec<BackupKind> {
+            last.failures(wanted).iter().map(|(kind, _)| *kind).collect()
+        };
+        let both = BackupOutcomes { manual: ended(1, Some("Full.")), nightly: ended(2, Some("Full.")) };
+        assert_eq!(kinds(&both, &wanted), [BackupKind::Nightly, BackupKind::Manual]);
+        assert_eq!(kinds(&both, &BackupSettings { nightly: false, ..wanted.clone() }), [BackupKind::Manual]);
         // A nightly backup has everything that a manual one would have had, but not the other way round.
-        assert_eq!(kinds(&Last { nightly: ended(3, None), ..both.clone() }, &wanted), Vec::<Kind>::new());
-        assert_eq!(kinds(&Last { manual: ended(3, None), ..both.clone() }, &wanted), [Kind::Nightly]);
-        let older = Last { manual: ended(3, Some("Full.")), nightly: ended(2, None) };
-        assert_eq!(kinds(&older, &wanted), [Kind::Manual]);
-        let notice = failure_notice(Kind::Nightly, both.nightly.as_ref().unwrap());
+        assert_eq!(kinds(&BackupOutcomes { nightly: ended(3, None), ..both.clone() }, &wanted), Vec::<BackupKind>::new());
+        assert_eq!(kinds(&BackupOutcomes { manual: ended(3, None), ..both.clone() }, &wanted), [BackupKind::Nightly]);
+        let older = BackupOutcomes { manual: ended(3, Some("Full.")), nightly: ended(2, None) };
+        assert_eq!(kinds(&older, &wanted), [BackupKind::Manual]);
+        let notice = failure_notice(BackupKind::Nightly, both.nightly.as_ref().unwrap());
         assert_eq!((notice.id, notice.since), ("nightly-backup-failed", Timestamp(2)));
         assert_eq!(notice.detail, "Full. jd-manager tries again every hour.");
-        let merged = both.merged(Last { manual: None, nightly: ended(3, None) });
+        let merged = both.merged(BackupOutcomes { manual: None, nightly: ended(3, None) });
         assert!(merged.manual.unwrap().error.is_some() && merged.nightly.unwrap().error.is_none());
     }
 }

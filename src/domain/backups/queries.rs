@@ -7,7 +7,7 @@ use diesel::sqlite::SqliteConnection as Db;
 use crate::base::ids::InstanceId;
 use crate::infra::db::has_table;
 use crate::infra::db::schema::{backup_state, configurations, instances, sessions, tokens, vault};
-use crate::infra::db::statement::Statement;
+use crate::infra::db::statement::CachedStatement;
 
 /// How many saved configurations there are.
 pub fn configurations(db: &mut Db) -> QueryResult<i64> {
@@ -28,7 +28,7 @@ pub fn is_sealed(db: &mut Db) -> QueryResult<bool> {
 }
 
 /// Nothing is to run until somebody starts it. Returns how many were to run.
-pub fn want_nothing(db: &mut Db) -> QueryResult<usize> {
+pub fn clear_desired(db: &mut Db) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::desired.eq("running"))).set(instances::desired.eq("stopped")).execute(db)
 }
 
@@ -52,15 +52,15 @@ pub fn tokens(db: &mut Db) -> QueryResult<i64> {
 fn text_columns(db: &mut Db) -> QueryResult<Vec<(String, String)>> {
     let statement = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
                      WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND upper(c.type) = 'TEXT'";
-    Statement::<(Text, Text)>::new(statement).load(db)
+    CachedStatement::<(Text, Text)>::new(statement).load(db)
 }
 
 /// Whether one of `secrets` is in the clear somewhere in the database.
-pub fn holds_any(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
+pub fn has_secrets(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
     for (table, column) in text_columns(db)? {
         for secret in secrets {
             let statement = format!("SELECT count(*) FROM \"{table}\" WHERE instr(\"{column}\", ?) > 0");
-            if Statement::<BigInt>::new(statement).text(secret).get_result::<i64>(db)? > 0 {
+            if CachedStatement::<BigInt>::new(statement).text(secret).get_result::<i64>(db)? > 0 {
                 return Ok(true);
             }
         }
@@ -69,12 +69,12 @@ pub fn holds_any(db: &mut Db, secrets: &[String]) -> QueryResult<bool> {
 }
 
 /// Puts asterisks in the place of `secrets`, wherever they are in the clear.
-pub fn hide(db: &mut Db, secrets: &[String]) -> QueryResult<()> {
+pub fn mask(db: &mut Db, secrets: &[String]) -> QueryResult<()> {
     for (table, column) in text_columns(db)? {
         for secret in secrets {
             let statement =
                 format!("UPDATE \"{table}\" SET \"{column}\" = replace(\"{column}\", ?, ?) WHERE instr(\"{column}\", ?) > 0");
-            Statement::<()>::new(statement).text(secret).text("*".repeat(secret.len())).text(secret).execute(db)?;
+            CachedStatement::<()>::new(statement).text(secret).text("*".repeat(secret.len())).text(secret).execute(db)?;
         }
     }
     Ok(())

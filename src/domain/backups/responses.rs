@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::settings::Wanted;
+use super::settings::BackupSettings;
 
 /// A backup is being made.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupBegun")]
-pub struct Begun {
+pub struct BackupStartResponse {
     /// It is.
     pub success: bool,
     /// What it will be called.
@@ -20,9 +20,9 @@ pub struct Begun {
 /// What is wanted every night was changed.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupSettingsSaved")]
-pub struct Saved {
+pub struct BackupSettingsResponse {
     /// It was.
     pub success: bool,
     /// As it is now.
-    pub settings: Wanted,
+    pub settings: BackupSettings,
 }

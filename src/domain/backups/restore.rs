@@ -5,15 +5,15 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::encryption::{MAGIC, Passphrase, opened};
-use super::error::Fault;
-use super::manifest::{self, FILE, Manifest, is_member};
+use super::encryption::{BackupPassphrase, MAGIC, opened};
+use super::error::BackupError;
+use super::manifest::{self, BackupManifest, FILE, is_member};
 use super::queries;
-use super::swap::Place;
+use super::swap::DataDirLock;
 use crate::base::error::Error;
 use crate::base::failpoint;
 use crate::domain::vault;
-use crate::infra::archive::{self, Limits, Unpacked};
+use crate::infra::archive::{self, ArchiveLimits, ArchiveMember};
 use crate::infra::db;
 
 /// Files in a backup: several for each of thousands of instances.
@@ -23,9 +23,9 @@ const MOST_BYTES: u64 = 1 << 40;
 
 /// How it is to be restored.
 #[derive(Clone, Debug, Default)]
-pub struct Way {
+pub struct RestoreOptions {
     /// What opens it, if it is encrypted.
-    pub passphrase: Option<Passphrase>,
+    pub passphrase: Option<BackupPassphrase>,
     /// What is in the data directory is moved aside.
     pub force: bool,
 }
@@ -61,9 +61,9 @@ type Observer<'o> = &'o dyn Fn(RestoreProgress) -> bool;
 
 /// What was restored.
 #[derive(Debug)]
-pub struct Restored {
+pub struct RestoreSummary {
     /// What the backup said of itself.
-    pub manifest: Manifest,
+    pub manifest: BackupManifest,
     /// Where what was there before is now.
     pub aside: Option<PathBuf>,
     /// How many instances ran, and stay stopped until somebody starts them or they have `autostart`.
@@ -76,10 +76,10 @@ pub struct Restored {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn is_encrypted(backup: &Path) -> Result<bool, Fault> {
+pub fn is_encrypted(backup: &Path) -> Result<bool, BackupError> {
     let mut head = Vec::new();
-    let file = File::open(backup).map_err(Fault::at("read", backup))?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(Fault::at("read", backup))?;
+    let file = File::open(backup).map_err(BackupError::at("read", backup))?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(BackupError::at("read", backup))?;
     Ok(head == MAGIC)
 }
 
@@ -88,34 +88,39 @@ pub fn is_encrypted(backup: &Path) -> Result<bool, Fault> {
 ///
 /// # Errors
 /// The place is used; the backup is damaged, hostile, of a newer version, or does not open; the disk; it was interrupted.
-pub fn restore(backup: &Path, data_dir: &Path, way: &Way, observer: Observer<'_>) -> Result<Restored, Fault> {
-    let place = Place::hold(data_dir)?;
+pub fn restore(
+    backup: &Path,
+    data_dir: &Path,
+    way: &RestoreOptions,
+    observer: Observer<'_>,
+) -> Result<RestoreSummary, BackupError> {
+    let place = DataDirLock::lock(data_dir)?;
     if place.is_used() && !way.force {
-        return Err(Fault::refused(format!(
+        return Err(BackupError::refused(format!(
             "{} is not empty. Restore into another directory with --data-dir, or say --force: what is there is then moved aside, not deleted.",
             data_dir.display()
         )));
     }
     let staging = place.staging()?;
-    let size = fs::metadata(backup).map_err(Fault::at("read", backup))?.len();
+    let size = fs::metadata(backup).map_err(BackupError::at("read", backup))?.len();
     let progress = RestoreProgress { stage: RestoreStage::Unpacking, files: 0, bytes: 0, read: 0, size };
-    let watch = Watch { progress: Cell::new(progress), observer };
+    let watch = RestoreWatch { progress: Cell::new(progress), observer };
     let manifest = unpack(backup, staging.path(), way, &watch).map_err(|fault| watch.interruption().unwrap_or(fault))?;
     failpoint::reach("restore.unpacked");
     watch.enter(RestoreStage::Checking)?;
     let database = staging.path().join(db::FILE);
-    db::check_copy(&database).map_err(|e| Fault::refused(format!("This backup cannot be restored: {e}")))?;
+    db::check_copy(&database).map_err(|e| BackupError::refused(format!("This backup cannot be restored: {e}")))?;
     if manifest.holds_key {
         let fits = db::read_copy(&database, |c| vault::fits(staging.path(), c).map_err(Error::internal))?;
         if !fits {
-            return Err(Fault::refused(
+            return Err(BackupError::refused(
                 "The key in this backup is not the one that its secrets were sealed with. Nothing was changed.",
             ));
         }
     }
     let (mut ran, mut tokens) = (0, 0);
     db::change_copy(&database, |c| {
-        ran = queries::want_nothing(c)?;
+        ran = queries::clear_desired(c)?;
         queries::end_sessions(c)?;
         tokens = queries::tokens(c)?;
         Ok(())
@@ -124,23 +129,23 @@ pub fn restore(backup: &Path, data_dir: &Path, way: &Way, observer: Observer<'_>
     staging.sync()?;
     watch.enter(RestoreStage::Syncing)?;
     let aside = place.replace(&staging)?;
-    Ok(Restored { manifest, aside, ran, tokens })
+    Ok(RestoreSummary { manifest, aside, ran, tokens })
 }
 
 /// Keeps how far a restore is, and asks whether to go on.
-struct Watch<'o> {
+struct RestoreWatch<'o> {
     progress: Cell<RestoreProgress>,
     observer: Observer<'o>,
 }
 
-impl Watch<'_> {
+impl RestoreWatch<'_> {
     /// The fault if it is not to go on.
-    fn interruption(&self) -> Option<Fault> {
+    fn interruption(&self) -> Option<BackupError> {
         let goes_on = (self.observer)(self.progress.get());
-        (!goes_on).then(|| Fault::refused("The restore was interrupted. Nothing was changed."))
+        (!goes_on).then(|| BackupError::refused("The restore was interrupted. Nothing was changed."))
     }
 
-    fn enter(&self, stage: RestoreStage) -> Result<(), Fault> {
+    fn enter(&self, stage: RestoreStage) -> Result<(), BackupError> {
         self.progress.set(RestoreProgress { stage, ..self.progress.get() });
         self.interruption().map_or(Ok(()), Err)
     }
@@ -149,7 +154,7 @@ impl Watch<'_> {
 /// The backup as it is read.
 struct WatchedFile<'w> {
     file: File,
-    watch: &'w Watch<'w>,
+    watch: &'w RestoreWatch<'w>,
 }
 
 impl Read for WatchedFile<'_> {
@@ -161,38 +166,40 @@ impl Read for WatchedFile<'_> {
     }
 }
 
-fn unpack(backup: &Path, into: &Path, way: &Way, watch: &Watch<'_>) -> Result<Manifest, Fault> {
+fn unpack(backup: &Path, into: &Path, way: &RestoreOptions, watch: &RestoreWatch<'_>) -> Result<BackupManifest, BackupError> {
     let encrypted = is_encrypted(backup)?;
-    let file = File::open(backup).map_err(Fault::at("read", backup))?;
+    let file = File::open(backup).map_err(BackupError::at("read", backup))?;
     let input = BufReader::new(WatchedFile { file, watch });
     let room = rustix::fs::statvfs(into).map_or(MOST_BYTES, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     let most = MOST_BYTES.min(room);
-    let limits = Limits { file: most, all: most, entries: MOST_FILES };
+    let limits = ArchiveLimits { file: most, all: most, entries: MOST_FILES };
     let largest = |name: &str| is_member(name).then_some(if name == FILE { manifest::LARGEST } else { u64::MAX });
-    let on_file = |unpacked: &Unpacked| {
+    let on_file = |unpacked: &ArchiveMember| {
         let progress = watch.progress.get();
         watch.progress.set(RestoreProgress { files: progress.files + 1, bytes: progress.bytes + unpacked.size, ..progress });
     };
     let unpacked = match (encrypted, &way.passphrase) {
         (false, _) => archive::unpack(input, into, limits, largest, on_file)?,
         (true, Some(passphrase)) => archive::unpack(opened(input, passphrase)?, into, limits, largest, on_file)?,
-        (true, None) => return Err(Fault::refused("The backup is encrypted: its passphrase is needed.")),
+        (true, None) => return Err(BackupError::refused("The backup is encrypted: its passphrase is needed.")),
     };
     check(into, &unpacked)
 }
 
-fn check(into: &Path, unpacked: &[Unpacked]) -> Result<Manifest, Fault> {
+fn check(into: &Path, unpacked: &[ArchiveMember]) -> Result<BackupManifest, BackupError> {
     let path = into.join(FILE);
     let Some(found) = unpacked.iter().find(|one| one.path == FILE) else {
-        return Err(Fault::refused(format!("This is no backup of jd-manager's, or its end is missing: it holds no {FILE}.")));
+        return Err(BackupError::refused(format!(
+            "This is no backup of jd-manager's, or its end is missing: it holds no {FILE}."
+        )));
     };
     if found.size > manifest::largest_for(unpacked.len()) {
         let words = format!("its {FILE} is too large for {} files", unpacked.len());
-        return Err(Fault::refused(format!("This is no backup that can be restored: {words}.")));
+        return Err(BackupError::refused(format!("This is no backup that can be restored: {words}.")));
     }
-    let manifest = Manifest::read(&fs::read(&path).map_err(Fault::at("read", &path))?)?;
+    let manifest = BackupManifest::read(&fs::read(&path).map_err(BackupError::at("read", &path))?)?;
     manifest.check(unpacked)?;
-    fs::remove_file(&path).map_err(Fault::at("removed", &path))?;
+    fs::remove_file(&path).map_err(BackupError::at("removed", &path))?;
     Ok(manifest)
 }
 

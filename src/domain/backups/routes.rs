@@ -6,34 +6,39 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 
-use super::create::Order;
-use super::encryption::Passphrase;
-use super::responses::{Begun, Saved};
+use super::create::BackupRequest;
+use super::encryption::BackupPassphrase;
+use super::responses::{BackupSettingsResponse, BackupStartResponse};
 use super::service::Backups;
-use super::views::{BackupsPage, DeletePage};
+use super::views::{BackupDeletePage, BackupsPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
-use crate::web::extract::{MaybeInput, Members};
-use crate::web::negotiation::Form;
-use crate::web::{Caller, Done, Frame, Input, Reply, Role, Told, Want};
+use crate::web::extract::{MaybeInput, MemberReader};
+use crate::web::negotiation::Representation;
+use crate::web::{Caller, ChangeResponse, MessageResponse, PageFrame, Reply, RequestContext, RequestInput, Role};
 
 const HERE: &str = "/backups";
 
 /// `GET /backups`.
-pub async fn show(State(backups): State<Backups>, Extension(frame): Extension<Frame>, want: Want, caller: Caller) -> Reply {
+pub async fn show(
+    State(backups): State<Backups>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    caller: Caller,
+) -> Reply {
     caller.must_be(Role::Admin)?;
     want.respond(&page(&backups, frame, Vec::new()).await?)
 }
 
-async fn page(backups: &Backups, frame: Frame, errors: Vec<FieldError>) -> Result<BackupsPage> {
+async fn page(backups: &Backups, frame: PageFrame, errors: Vec<FieldError>) -> Result<BackupsPage> {
     Ok(BackupsPage::new(frame, backups.everything().await?, errors, Timestamp::now()))
 }
 
 /// `POST /backups`: begins to make one.
 pub async fn create(
     State(backups): State<Backups>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     caller: Caller,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
@@ -41,25 +46,25 @@ pub async fn create(
     let begun = read_order(input).and_then(|order| backups.begin(order));
     let name = match begun {
         Ok(name) => name,
-        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+        Err(Error::Invalid(errors)) if want.form == Representation::Html => {
             return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&backups, frame, errors).await?);
         }
         Err(other) => return Err(other.into()),
     };
     tracing::info!(who = caller.title(), backup = name, "a backup was asked for");
-    if want.form == Form::Html {
-        return Done { json: (), created: None, next: HERE.into() }.respond(&want);
+    if want.form == Representation::Html {
+        return ChangeResponse { json: (), created: None, next: HERE.into() }.respond(&want);
     }
     let at = format!("{}{HERE}/{name}", if want.asked.api { "/api" } else { "" });
     let message = "The backup is being made. It is in the list of /backups once it is whole.";
-    let json = Begun { success: true, name, message };
+    let json = BackupStartResponse { success: true, name, message };
     Ok((StatusCode::ACCEPTED, [(LOCATION, at)], Json(json)).into_response())
 }
 
 /// What a body says of a backup to be made. A form ticks `with_key`; a program that says nothing of it gets one with the key.
-fn read_order(input: Input) -> Result<Order> {
+fn read_order(input: RequestInput) -> Result<BackupRequest> {
     let is_form = input.form.is_some();
-    let mut body = Members::of(input.value)?;
+    let mut body = MemberReader::of(input.value)?;
     let with_key = body.flag("with_key").unwrap_or(!is_form);
     let with_logs = body.flag("with_logs").unwrap_or(false);
     // As it was typed: white space may be part of it.
@@ -68,11 +73,11 @@ fn read_order(input: Input) -> Result<Order> {
     if repeated.is_some_and(|repeated| repeated != given.clone().unwrap_or_default()) {
         body.refuse("repeat", "The two passphrases differ.");
     }
-    let passphrase = given.filter(|text| !text.is_empty()).map(Passphrase::new).transpose().unwrap_or_else(|wrong| {
+    let passphrase = given.filter(|text| !text.is_empty()).map(BackupPassphrase::new).transpose().unwrap_or_else(|wrong| {
         body.refuse("passphrase", wrong);
         None
     });
-    body.finish(Some(Order { with_key, with_logs, passphrase, secrets: None }))
+    body.finish(Some(BackupRequest { with_key, with_logs, passphrase, secrets: None }))
 }
 
 /// `GET /backups/{name}`: the file.
@@ -95,37 +100,40 @@ pub async fn download(State(backups): State<Backups>, Path(name): Path<String>, 
 /// `GET /backups/{name}/delete`: the question.
 pub async fn ask_delete(
     State(backups): State<Backups>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     Path(name): Path<String>,
     caller: Caller,
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     let (backup, all) = (backups.get(&name).await?, backups.list().await?);
-    want.respond(&DeletePage::new(frame, backup, all.len().saturating_sub(1)))
+    want.respond(&BackupDeletePage::new(frame, backup, all.len().saturating_sub(1)))
 }
 
 /// `DELETE /backups/{name}`, and `POST /backups/{name}/delete` for forms.
-pub async fn delete(State(backups): State<Backups>, want: Want, Path(name): Path<String>, caller: Caller) -> Reply {
+pub async fn delete(State(backups): State<Backups>, want: RequestContext, Path(name): Path<String>, caller: Caller) -> Reply {
     caller.must_be(Role::Admin)?;
     let gone = backups.delete(&name).await?;
     tracing::info!(who = caller.title(), backup = gone.name, "a backup was deleted");
-    let json = Told::new(format!("{} is deleted.", gone.name));
-    Done { json, created: None, next: HERE.into() }.respond(&want)
+    let json = MessageResponse::new(format!("{} is deleted.", gone.name));
+    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
 }
 
 /// `PATCH /backups/settings`, and `POST` for forms: what is wanted every night.
 pub async fn settings(
     State(backups): State<Backups>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     caller: Caller,
-    input: Input,
+    input: RequestInput,
 ) -> Reply {
     caller.must_be(Role::Admin)?;
     match backups.change(input.value, input.form.is_some()).await {
-        Ok(settings) => Done { json: Saved { success: true, settings }, created: None, next: HERE.into() }.respond(&want),
-        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+        Ok(settings) => {
+            ChangeResponse { json: BackupSettingsResponse { success: true, settings }, created: None, next: HERE.into() }
+                .respond(&want)
+        }
+        Err(Error::Invalid(errors)) if want.form == Representation::Html => {
             want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&backups, frame, errors).await?)
         }
         Err(other) => Err(other.into()),

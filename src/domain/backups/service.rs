@@ -12,12 +12,12 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::create::{Order, Progress, SecretSource, make};
-use super::error::Fault;
-use super::naming::{Kind, Named};
-use super::outcome::{Ended, Last, failure_notice};
+use super::create::{BackupProgress, BackupRequest, SecretSource, make};
+use super::error::BackupError;
+use super::naming::{BackupKind, BackupName};
+use super::outcome::{BackupOutcome, BackupOutcomes, failure_notice};
 use super::queries;
-use super::settings::Wanted;
+use super::settings::BackupSettings;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::infra::db::Db;
@@ -36,10 +36,10 @@ pub struct Backups {
     db: Db,
     data_dir: Arc<Path>,
     /// The one that is being made, if there is one.
-    making: Arc<Mutex<Option<Making>>>,
+    making: Arc<Mutex<Option<BackupJob>>>,
     secrets: Option<SecretSource>,
     /// How the last ones of this manager ended. A full disk may keep that out of the database.
-    ended: watch::Sender<Last>,
+    ended: watch::Sender<BackupOutcomes>,
     stop: CancellationToken,
 }
 
@@ -50,7 +50,7 @@ pub struct Backup {
     pub name: String,
     /// What the name says.
     #[serde(flatten)]
-    pub named: Named,
+    pub named: BackupName,
     /// Its size, bytes.
     pub size: u64,
 }
@@ -58,25 +58,25 @@ pub struct Backup {
 /// A backup that is being made.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BackupMaking")]
-pub struct Making {
+pub struct BackupJob {
     /// What it will be called.
     pub name: String,
     /// How far it is.
     #[serde(flatten)]
-    pub progress: Progress,
+    pub progress: BackupProgress,
 }
 
 /// All there is about backups.
 #[derive(Clone, Debug)]
-pub struct Everything {
+pub struct BackupOverview {
     /// Those that are there, newest first.
     pub backups: Vec<Backup>,
     /// The one that is being made.
-    pub making: Option<Making>,
+    pub making: Option<BackupJob>,
     /// What is wanted every night.
-    pub wanted: Wanted,
+    pub wanted: BackupSettings,
     /// How the last ones ended.
-    pub last: Last,
+    pub last: BackupOutcomes,
     /// Where they are.
     pub dir: PathBuf,
 }
@@ -90,7 +90,7 @@ impl Backups {
             data_dir: data_dir.into(),
             making: Arc::default(),
             secrets: None,
-            ended: watch::Sender::new(Last::default()),
+            ended: watch::Sender::new(BackupOutcomes::default()),
             stop,
         }
     }
@@ -109,14 +109,14 @@ impl Backups {
     ///
     /// # Errors
     /// The database or the directory cannot be read.
-    pub async fn everything(&self) -> Result<Everything> {
+    pub async fn everything(&self) -> Result<BackupOverview> {
         let (wanted, last) = self.state().await?;
         let making = self.making.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Everything { backups: self.list().await?, making, wanted, last, dir: self.dir() })
+        Ok(BackupOverview { backups: self.list().await?, making, wanted, last, dir: self.dir() })
     }
 
     /// What is wanted every night, and how the last ones ended.
-    async fn state(&self) -> Result<(Wanted, Last)> {
+    async fn state(&self) -> Result<(BackupSettings, BackupOutcomes)> {
         let (wanted, last) = self.db.read(state).await?;
         Ok((wanted, last.merged(self.ended.borrow().clone())))
     }
@@ -128,7 +128,7 @@ impl Backups {
             match self.state().await {
                 Ok((wanted, last)) => {
                     let failures = last.failures(&wanted);
-                    for kind in [Kind::Nightly, Kind::Manual] {
+                    for kind in [BackupKind::Nightly, BackupKind::Manual] {
                         match failures.iter().find(|(failed, _)| *failed == kind) {
                             Some((_, ended)) => notices.set(failure_notice(kind, ended)),
                             None => notices.clear(kind.notice_id()),
@@ -187,8 +187,8 @@ impl Backups {
     ///
     /// # Errors
     /// One is being made already.
-    pub fn begin(&self, order: Order) -> Result<String> {
-        let (name, work) = self.work(Kind::Manual, order)?;
+    pub fn begin(&self, order: BackupRequest) -> Result<String> {
+        let (name, work) = self.work(BackupKind::Manual, order)?;
         tokio::spawn(async move {
             if let Err(e) = work.await {
                 tracing::error!(error = %e, "the backup that was asked for was not made");
@@ -203,10 +203,10 @@ impl Backups {
     /// One is being made already; it could not be made. That is remembered.
     pub async fn nightly(&self) -> Result<String> {
         // The key lies beside the database anyway: who can read the one here can read the other.
-        let (name, work) = self.work(Kind::Nightly, Order { with_key: true, ..Order::default() })?;
+        let (name, work) = self.work(BackupKind::Nightly, BackupRequest { with_key: true, ..BackupRequest::default() })?;
         work.await?;
         let keep = usize::try_from(self.db.read(state).await?.0.keep).unwrap_or(usize::MAX);
-        let nightly: Vec<Backup> = self.list().await?.into_iter().filter(|one| one.named.kind == Kind::Nightly).collect();
+        let nightly: Vec<Backup> = self.list().await?.into_iter().filter(|one| one.named.kind == BackupKind::Nightly).collect();
         for old in nightly.into_iter().skip(keep) {
             tokio::fs::remove_file(self.dir().join(&old.name)).await?;
             tracing::info!(backup = old.name, "a nightly backup is older than those that are kept, and is deleted");
@@ -220,14 +220,14 @@ impl Backups {
     /// The database cannot be read.
     pub async fn is_due(&self, now: Timestamp) -> Result<bool> {
         let wanted = self.db.read(state).await?.0;
-        let newest = self.list().await?.into_iter().find(|one| one.named.kind == Kind::Nightly);
+        let newest = self.list().await?.into_iter().find(|one| one.named.kind == BackupKind::Nightly);
         let hour = u8::try_from(now.minute_of_day() / 60).unwrap_or_default();
         Ok(wanted.is_due(now, hour, newest.map(|one| one.named.created_at)))
     }
 
     /// Takes the turn and says what is to be done.
-    fn work(&self, kind: Kind, order: Order) -> Result<(String, impl Future<Output = Result<()>> + Send + use<>)> {
-        let named = Named {
+    fn work(&self, kind: BackupKind, order: BackupRequest) -> Result<(String, impl Future<Output = Result<()>> + Send + use<>)> {
+        let named = BackupName {
             kind,
             created_at: Timestamp::now(),
             holds_key: order.with_key,
@@ -239,26 +239,27 @@ impl Backups {
         if let Some(other) = &*making {
             return Err(Error::Conflict(format!("A backup is being made already: {}. Wait until it is there.", other.name)));
         }
-        *making = Some(Making { name: name.clone(), progress: Progress::default() });
+        *making = Some(BackupJob { name: name.clone(), progress: BackupProgress::default() });
         drop(making);
-        let turn = Turn(self.making.clone());
-        let order = Order { secrets: self.secrets, ..order };
+        let turn = BackupTurn(self.making.clone());
+        let order = BackupRequest { secrets: self.secrets, ..order };
         let (this, told) = (self.clone(), name.clone());
         let work = async move {
             let worker = this.clone();
             let path = this.dir().join(&told);
             let packed = tokio::task::spawn_blocking(move || worker.pack(&order, &path)).await;
-            let result = packed
-                .unwrap_or_else(|e| Err(Fault::Io { what: "The backup was not made".into(), cause: std::io::Error::other(e) }));
-            let ended = Ended {
+            let result = packed.unwrap_or_else(|e| {
+                Err(BackupError::Io { what: "The backup was not made".into(), cause: std::io::Error::other(e) })
+            });
+            let ended = BackupOutcome {
                 at: Timestamp::now(),
                 name: result.is_ok().then(|| told.clone()),
-                error: result.as_ref().err().map(Fault::text),
+                error: result.as_ref().err().map(BackupError::text),
             };
             this.ended.send_modify(|last| {
                 *match kind {
-                    Kind::Manual => &mut last.manual,
-                    Kind::Nightly => &mut last.nightly,
+                    BackupKind::Manual => &mut last.manual,
+                    BackupKind::Nightly => &mut last.nightly,
                 } = Some(ended);
             });
             if this.save_ended().await.is_err() {
@@ -272,11 +273,11 @@ impl Backups {
         Ok((name, work))
     }
 
-    fn pack(&self, order: &Order, to: &Path) -> Result<(), Fault> {
+    fn pack(&self, order: &BackupRequest, to: &Path) -> Result<(), BackupError> {
         let dir = self.dir();
-        std::fs::create_dir_all(&dir).map_err(Fault::at("made", &dir))?;
-        sweep(&dir)?;
-        let told = |progress: Progress| {
+        std::fs::create_dir_all(&dir).map_err(BackupError::at("made", &dir))?;
+        remove_leftovers(&dir)?;
+        let told = |progress: BackupProgress| {
             if let Some(making) = &mut *self.making.lock().unwrap_or_else(PoisonError::into_inner) {
                 making.progress = progress;
             }
@@ -318,7 +319,7 @@ impl Backups {
     ///
     /// # Errors
     /// Names every wrong member.
-    pub async fn change(&self, body: serde_json::Value, is_form: bool) -> Result<Wanted> {
+    pub async fn change(&self, body: serde_json::Value, is_form: bool) -> Result<BackupSettings> {
         let changed = self
             .db
             .write(move |c| {
@@ -334,16 +335,16 @@ impl Backups {
 }
 
 /// Whoever makes one; the next may begin when it is dropped.
-struct Turn(Arc<Mutex<Option<Making>>>);
+struct BackupTurn(Arc<Mutex<Option<BackupJob>>>);
 
-impl Drop for Turn {
+impl Drop for BackupTurn {
     fn drop(&mut self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 /// What cannot be read, of a newer version for instance, is as if it had never been said.
-fn state(c: &mut SqliteConnection) -> Result<(Wanted, Last)> {
+fn state(c: &mut SqliteConnection) -> Result<(BackupSettings, BackupOutcomes)> {
     let (settings, ended) = queries::state(c)?;
     Ok((serde_json::from_str(&settings).unwrap_or_default(), serde_json::from_str(&ended).unwrap_or_default()))
 }
@@ -358,7 +359,7 @@ fn list(dir: &Path) -> Result<Vec<Backup>> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let (Ok(named), Ok(file)) = (name.parse::<Named>(), entry.metadata()) else { continue };
+        let (Ok(named), Ok(file)) = (name.parse::<BackupName>(), entry.metadata()) else { continue };
         if file.is_file() {
             found.push(Backup { name, named, size: file.len() });
         }
@@ -368,15 +369,17 @@ fn list(dir: &Path) -> Result<Vec<Backup>> {
 }
 
 /// Removes what a manager that was killed left half made. The caller has the turn.
-fn sweep(dir: &Path) -> Result<(), Fault> {
-    for entry in std::fs::read_dir(dir).map_err(Fault::at("read", dir))? {
-        let path = entry.map_err(Fault::at("read", dir))?.path();
+fn remove_leftovers(dir: &Path) -> Result<(), BackupError> {
+    for entry in std::fs::read_dir(dir).map_err(BackupError::at("read", dir))? {
+        let path = entry.map_err(BackupError::at("read", dir))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let is_draft = [".part", ".db", ".db-journal"].iter().any(|ending| {
-            name.strip_prefix('.').and_then(|rest| rest.strip_suffix(ending)).is_some_and(|rest| rest.parse::<Named>().is_ok())
+            name.strip_prefix('.')
+                .and_then(|rest| rest.strip_suffix(ending))
+                .is_some_and(|rest| rest.parse::<BackupName>().is_ok())
         });
         if is_draft {
-            std::fs::remove_file(&path).map_err(Fault::at("removed", &path))?;
+            std::fs::remove_file(&path).map_err(BackupError::at("removed", &path))?;
         }
     }
     Ok(())

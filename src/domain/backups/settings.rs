@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
-use crate::web::extract::Members;
+use crate::web::extract::MemberReader;
 
 /// Between two of them lie at least so many hours, also on the day when clocks are set.
 const APART: Duration = Duration::from_secs(20 * 3600);
@@ -19,7 +19,7 @@ const MOST_KEPT: i64 = 365;
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "BackupSettings")]
-pub struct Wanted {
+pub struct BackupSettings {
     /// They are made.
     pub nightly: bool,
     /// At this hour of the machine's local day, 0 to 23.
@@ -28,19 +28,19 @@ pub struct Wanted {
     pub keep: u32,
 }
 
-impl Default for Wanted {
+impl Default for BackupSettings {
     fn default() -> Self {
         Self { nightly: true, hour: 3, keep: 7 }
     }
 }
 
-impl Wanted {
+impl BackupSettings {
     /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a no.
     ///
     /// # Errors
     /// Names every member that is wrong.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
-        let mut body = Members::of(value)?;
+        let mut body = MemberReader::of(value)?;
         let mut wanted = self.clone();
         wanted.nightly = body.flag("nightly").or(is_form.then_some(false)).unwrap_or(self.nightly);
         if let Some(hour) = body.number("hour", 0, 23) {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn one_a_night_at_its_hour_and_later_if_the_machine_was_off() {
-        let wanted = Wanted::default();
+        let wanted = BackupSettings::default();
         let hour = |number: i64| Timestamp(number * 3_600_000);
         assert!(wanted.is_due(hour(3), 3, None) && wanted.is_due(hour(12), 12, None));
         // A week, looked at every hour.
@@ -87,14 +87,14 @@ mod tests {
         assert_eq!(made, (1..7).map(|day| day * 24 + 3).collect::<Vec<_>>());
         assert!(!wanted.is_due(hour(32), 8, Some(hour(3))) && wanted.is_due(hour(33), 9, Some(hour(3))), "it was off at night");
         assert!(wanted.is_due(hour(3), 3, Some(hour(500))), "one from the future");
-        assert!(!Wanted { nightly: false, ..wanted }.is_due(hour(3), 3, None));
+        assert!(!BackupSettings { nightly: false, ..wanted }.is_due(hour(3), 3, None));
     }
 
     #[test]
     fn what_is_not_mentioned_stays_and_what_is_wrong_is_named() {
-        let wanted = Wanted::default();
+        let wanted = BackupSettings::default();
         let changed = wanted.changed(json!({ "hour": 23, "keep": "30" }), false).unwrap();
-        assert_eq!(changed, Wanted { nightly: true, hour: 23, keep: 30 });
+        assert_eq!(changed, BackupSettings { nightly: true, hour: 23, keep: 30 });
         assert!(!wanted.changed(json!({}), true).unwrap().nightly);
         let Err(Error::Invalid(errors)) = wanted.changed(json!({ "hour": 24, "keep": 0, "nightly": "perhaps", "x": 1 }), false)
         else {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::create::sync_dir;
-use super::error::Fault;
+use super::error::BackupError;
 use crate::base::clock::Timestamp;
 use crate::base::failpoint;
 
@@ -19,7 +19,7 @@ const LOCK: &str = "manager.lock";
 const MARKER: &str = ".restore.lock";
 
 /// The place of a data directory, held against managers.
-pub struct Place {
+pub struct DataDirLock {
     data_dir: PathBuf,
     /// It cannot be renamed.
     is_mount: bool,
@@ -29,33 +29,33 @@ pub struct Place {
     _lock: Option<File>,
 }
 
-impl Place {
+impl DataDirLock {
     /// Looks at a place, and holds it.
     ///
     /// # Errors
     /// A manager or a keeper is at work there.
-    pub fn hold(data_dir: &Path) -> Result<Self, Fault> {
+    pub fn lock(data_dir: &Path) -> Result<Self, BackupError> {
         let entries = match fs::read_dir(data_dir) {
             Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(e) => Err(e),
         };
-        let entries = entries.map_err(Fault::at("read", data_dir))?;
+        let entries = entries.map_err(BackupError::at("read", data_dir))?;
         let is_used = entries.iter().any(|name| name != WITHIN && name != "lost+found");
         let mut held = None;
         if is_used {
             let path = data_dir.join(LOCK);
             let lock =
-                File::options().create(true).truncate(false).write(true).open(&path).map_err(Fault::at("opened", &path))?;
+                File::options().create(true).truncate(false).write(true).open(&path).map_err(BackupError::at("opened", &path))?;
             match lock.try_lock() {
                 Ok(()) => held = Some(lock),
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Fault::refused(format!("A jd-manager runs on {}. End it first.", data_dir.display())));
+                    return Err(BackupError::refused(format!("A jd-manager runs on {}. End it first.", data_dir.display())));
                 }
-                Err(TryLockError::Error(e)) => return Err(Fault::at("locked", &path)(e)),
+                Err(TryLockError::Error(e)) => return Err(BackupError::at("locked", &path)(e)),
             }
             if let Some(id) = kept(data_dir) {
-                return Err(Fault::refused(format!(
+                return Err(BackupError::refused(format!(
                     "The client of instance {id} still runs in {}: its jd-manager was ended with --on-shutdown leave, or was killed. Start jd-manager there and stop it first.",
                     data_dir.display()
                 )));
@@ -73,28 +73,28 @@ impl Place {
     ///
     /// # Errors
     /// Another restore is at work there; the disk.
-    pub fn staging(&self) -> Result<Staging, Fault> {
+    pub fn staging(&self) -> Result<StagingDir, BackupError> {
         remove_stale_staging(&self.data_dir);
         let path = if self.is_mount {
             let path = self.data_dir.join(WITHIN);
             // Half in its place already: all of it is restored again.
             if path.exists() && !path.join(MARKER).exists() {
-                fs::remove_dir_all(&path).map_err(Fault::at("removed", &path))?;
+                fs::remove_dir_all(&path).map_err(BackupError::at("removed", &path))?;
             }
             path
         } else {
             beside(&self.data_dir, &format!("restoring-{}", std::process::id()))
         };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(Fault::at("made", parent))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(BackupError::at("made", parent))?;
         }
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 let words = "exists: another restore is at work there. If that is not so, delete it.";
-                Err(Fault::refused(format!("{} {words}", path.display())))
+                Err(BackupError::refused(format!("{} {words}", path.display())))
             }
-            Err(e) => Err(Fault::at("made", &path)(e)),
-            Ok(()) => Staging::mark(path),
+            Err(e) => Err(BackupError::at("made", &path)(e)),
+            Ok(()) => StagingDir::write_marker(path),
         }
     }
 
@@ -102,7 +102,7 @@ impl Place {
     ///
     /// # Errors
     /// The disk.
-    pub fn replace(self, staging: &Staging) -> Result<Option<PathBuf>, Fault> {
+    pub fn replace(self, staging: &StagingDir) -> Result<Option<PathBuf>, BackupError> {
         let staging = staging.path();
         let stamp: String = Timestamp::now().to_string().chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect();
         let aside = format!("before-restore-{stamp}");
@@ -111,14 +111,14 @@ impl Place {
         }
         let old = self.is_used.then(|| beside(&self.data_dir, &aside));
         if let Some(old) = &old {
-            fs::rename(&self.data_dir, old).map_err(Fault::at("moved aside", &self.data_dir))?;
+            fs::rename(&self.data_dir, old).map_err(BackupError::at("moved aside", &self.data_dir))?;
         }
         failpoint::reach("restore.moved-aside");
         if let Err(e) = fs::rename(staging, &self.data_dir) {
             if let Some(old) = &old {
                 let _ = fs::rename(old, &self.data_dir);
             }
-            return Err(Fault::at("put in its place", staging)(e));
+            return Err(BackupError::at("put in its place", staging)(e));
         }
         let _ = fs::remove_file(self.data_dir.join(MARKER));
         sync_dir(&self.data_dir)?;
@@ -126,47 +126,48 @@ impl Place {
     }
 
     /// The same without renaming the directory itself. Killed half-way, `.restoring` is still there, and a manager refuses to start.
-    fn replace_within(self, staging: &Path, aside: &str) -> Result<Option<PathBuf>, Fault> {
+    fn replace_within(self, staging: &Path, aside: &str) -> Result<Option<PathBuf>, BackupError> {
         let old = self.data_dir.join(aside);
         // From now on it is not to be removed by itself.
         let marker = staging.join(MARKER);
-        fs::remove_file(&marker).map_err(Fault::at("removed", &marker))?;
-        let names = |dir: &Path| -> Result<Vec<_>, Fault> {
+        fs::remove_file(&marker).map_err(BackupError::at("removed", &marker))?;
+        let names = |dir: &Path| -> Result<Vec<_>, BackupError> {
             let all =
                 fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
-            all.map_err(Fault::at("read", dir))
+            all.map_err(BackupError::at("read", dir))
         };
         if self.is_used {
-            DirBuilder::new().mode(0o700).create(&old).map_err(Fault::at("made", &old))?;
+            DirBuilder::new().mode(0o700).create(&old).map_err(BackupError::at("made", &old))?;
             for name in names(&self.data_dir)? {
                 let name_text = name.to_string_lossy();
                 if name != WITHIN && name != "lost+found" && !name_text.starts_with("before-restore-") {
-                    fs::rename(self.data_dir.join(&name), old.join(&name)).map_err(Fault::at("moved aside", &self.data_dir))?;
+                    fs::rename(self.data_dir.join(&name), old.join(&name))
+                        .map_err(BackupError::at("moved aside", &self.data_dir))?;
                 }
             }
         }
         failpoint::reach("restore.moved-aside");
         for name in names(staging)? {
-            fs::rename(staging.join(&name), self.data_dir.join(&name)).map_err(Fault::at("put in its place", staging))?;
+            fs::rename(staging.join(&name), self.data_dir.join(&name)).map_err(BackupError::at("put in its place", staging))?;
         }
-        fs::remove_dir(staging).map_err(Fault::at("removed", staging))?;
-        File::open(&self.data_dir).and_then(|dir| dir.sync_all()).map_err(Fault::at("written", &self.data_dir))?;
+        fs::remove_dir(staging).map_err(BackupError::at("removed", staging))?;
+        File::open(&self.data_dir).and_then(|dir| dir.sync_all()).map_err(BackupError::at("written", &self.data_dir))?;
         Ok(self.is_used.then_some(old))
     }
 }
 
 /// The directory that a backup is unpacked into. It goes with this value unless it was renamed.
 #[derive(Debug)]
-pub struct Staging {
+pub struct StagingDir {
     path: PathBuf,
     marker: File,
 }
 
-impl Staging {
-    fn mark(path: PathBuf) -> Result<Self, Fault> {
+impl StagingDir {
+    fn write_marker(path: PathBuf) -> Result<Self, BackupError> {
         let at = path.join(MARKER);
-        let marker = File::options().write(true).create_new(true).mode(0o600).open(&at).map_err(Fault::at("made", &at))?;
-        marker.try_lock().map_err(|e| Fault::at("locked", &at)(e.into()))?;
+        let marker = File::options().write(true).create_new(true).mode(0o600).open(&at).map_err(BackupError::at("made", &at))?;
+        marker.try_lock().map_err(|e| BackupError::at("locked", &at)(e.into()))?;
         Ok(Self { path, marker })
     }
 
@@ -179,12 +180,12 @@ impl Staging {
     ///
     /// # Errors
     /// The disk.
-    pub fn sync(&self) -> Result<(), Fault> {
-        rustix::fs::syncfs(&self.marker).map_err(|e| Fault::at("written", &self.path)(e.into()))
+    pub fn sync(&self) -> Result<(), BackupError> {
+        rustix::fs::syncfs(&self.marker).map_err(|e| BackupError::at("written", &self.path)(e.into()))
     }
 }
 
-impl Drop for Staging {
+impl Drop for StagingDir {
     fn drop(&mut self) {
         // Without its marker it takes its place already, and what is left of it is needed.
         if self.path.join(MARKER).exists() {
@@ -241,9 +242,9 @@ pub fn remove_stale_staging(data_dir: &Path) {
 ///
 /// # Errors
 /// It did: what to do.
-pub fn check_for_half_restored(data_dir: &Path) -> Result<(), Fault> {
+pub fn check_for_half_restored(data_dir: &Path) -> Result<(), BackupError> {
     if data_dir.join(WITHIN).exists() {
-        return Err(Fault::refused(format!(
+        return Err(BackupError::refused(format!(
             "A backup was being restored into {} and that was cut off. Restore it again with --force; what was there before is in before-restore-… within it.",
             data_dir.display()
         )));
@@ -291,7 +292,7 @@ mod tests {
         let data = dir.path().join("data");
         fs::create_dir(&data).unwrap();
         fs::write(data.join("old"), "old").unwrap();
-        let place = || Place { is_mount: true, ..Place::hold(&data).unwrap() };
+        let place = || DataDirLock { is_mount: true, ..DataDirLock::lock(&data).unwrap() };
         let staging = place().staging().unwrap();
         fs::write(staging.path().join("new"), "new").unwrap();
         assert!(check_for_half_restored(&data).unwrap_err().to_string().contains("--force"));
@@ -306,14 +307,14 @@ mod tests {
     fn a_place_is_renamed_and_what_was_there_is_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let place = Place::hold(&data).unwrap();
+        let place = DataDirLock::lock(&data).unwrap();
         assert!(!place.is_used());
         let staging = place.staging().unwrap();
         fs::write(staging.path().join("one"), "one").unwrap();
         assert_eq!(place.replace(&staging).unwrap(), None);
-        let place = Place::hold(&data).unwrap();
+        let place = DataDirLock::lock(&data).unwrap();
         assert!(place.is_used());
-        let again = Place::hold(&data);
+        let again = DataDirLock::lock(&data);
         assert!(again.is_err_and(|e| e.to_string().contains("runs on")), "it is held");
         let staging = place.staging().unwrap();
         fs::write(staging.path().join("two"), "two").unwrap();
@@ -339,19 +340,19 @@ mod tests {
             fs::write(path.join(MARKER), "").unwrap();
         }
         std::os::unix::fs::symlink(&foreign, dir.path().join("data.restoring-3")).unwrap();
-        let at_work = Place::hold(&data).unwrap().staging().unwrap();
+        let at_work = DataDirLock::lock(&data).unwrap().staging().unwrap();
         assert!(!stale.exists(), "the next restore removes it");
         assert!(foreign.join("secrets.key").exists() && unmarked.join("secrets.key").exists());
         remove_stale_staging(&data);
         assert!(at_work.path().join(MARKER).exists(), "it is locked");
-        let refused = Place::hold(&data).unwrap().staging().unwrap_err().to_string();
+        let refused = DataDirLock::lock(&data).unwrap().staging().unwrap_err().to_string();
         assert!(refused.contains("another restore is at work there"), "{refused}");
         let path = at_work.path().to_owned();
         drop(at_work);
         assert!(!path.exists());
         // Within a mount: as long as it is marked, nothing was changed yet.
         fs::create_dir(&data).unwrap();
-        let place = || Place { is_mount: true, ..Place::hold(&data).unwrap() };
+        let place = || DataDirLock { is_mount: true, ..DataDirLock::lock(&data).unwrap() };
         std::mem::forget(place().staging().unwrap());
         fs::write(data.join(WITHIN).join("secrets.key"), "key").unwrap();
         assert!(place().staging().is_err(), "it is locked");

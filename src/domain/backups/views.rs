@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::borrow::Cow;
 
-use super::naming::Kind;
-use super::outcome::{Ended, Last};
-use super::service::{Backup, Everything, Making};
-use super::settings::Wanted;
-use crate::base::clock::{Timestamp, spoken};
+use super::naming::BackupKind;
+use super::outcome::{BackupOutcome, BackupOutcomes};
+use super::service::{Backup, BackupJob, BackupOverview};
+use super::settings::BackupSettings;
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// `GET /backups`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -19,17 +19,17 @@ use crate::web::Frame;
 #[schemars(rename = "Backups")]
 pub struct BackupsPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     /// Those that are there, newest first.
     backups: Vec<Backup>,
     /// The one that is being made, or null.
-    making: Option<Making>,
+    making: Option<BackupJob>,
     /// What is wanted every night.
-    settings: Wanted,
+    settings: BackupSettings,
     /// How the last ones ended.
-    last: Last,
+    last: BackupOutcomes,
     /// Where they are on the machine.
     directory: String,
     #[serde(skip)]
@@ -41,13 +41,13 @@ crate::view!(BackupsPage { "main" => as_main, "backups" => as_backups });
 impl BackupsPage {
     /// All there is about backups; `errors`: what was wrong with a form.
     #[must_use]
-    pub fn new(frame: Frame, all: Everything, errors: Vec<FieldError>, now: Timestamp) -> Self {
+    pub fn new(frame: PageFrame, all: BackupOverview, errors: Vec<FieldError>, now: Timestamp) -> Self {
         let directory = all.dir.display().to_string();
         Self { frame, now, backups: all.backups, making: all.making, settings: all.wanted, last: all.last, directory, errors }
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
     fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
@@ -59,10 +59,10 @@ impl BackupsPage {
     }
 
     /// Those that failed last, in words.
-    fn failures(&self) -> Vec<(&'static str, &Ended)> {
+    fn failures(&self) -> Vec<(&'static str, &BackupOutcome)> {
         let named = |(kind, ended)| match kind {
-            Kind::Nightly => ("The last nightly backup", ended),
-            Kind::Manual => ("The last backup that was asked for", ended),
+            BackupKind::Nightly => ("The last nightly backup", ended),
+            BackupKind::Manual => ("The last backup that was asked for", ended),
         };
         self.last.failures(&self.settings).into_iter().map(named).collect()
     }
@@ -76,21 +76,21 @@ impl BackupsPage {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "backups/delete.html", blocks = ["main"])]
 #[schemars(rename = "BackupDeletion")]
-pub struct DeletePage {
+pub struct BackupDeletePage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(flatten)]
     backup: Backup,
     /// So many others stay.
     others: usize,
 }
 
-crate::view!(DeletePage { "main" => as_main });
+crate::view!(BackupDeletePage { "main" => as_main });
 
-impl DeletePage {
+impl BackupDeletePage {
     /// The question whether to delete it.
     #[must_use]
-    pub fn new(frame: Frame, backup: Backup, others: usize) -> Self {
+    pub fn new(frame: PageFrame, backup: Backup, others: usize) -> Self {
         Self { frame, backup, others }
     }
 

@@ -2,22 +2,22 @@
 
 use serde_json::Value;
 
-use super::config_view::{Outcome, Saved};
-use super::draft::Draft;
+use super::config_view::{ConfigChangeResult, SavedConfig};
+use super::draft::ConfigDraft;
 use super::model::ClientConfig;
 use super::naming::free_name;
 use super::queries;
-use super::rules::Findings;
-use super::service::{Configs, outcome};
+use super::rules::ConfigFindings;
+use super::service::{ConfigService, outcome};
 use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
 
-impl Configs {
+impl ConfigService {
     /// The active one.
     ///
     /// # Errors
     /// None was made the active one.
-    pub async fn active(&self) -> Result<Saved> {
+    pub async fn active(&self) -> Result<SavedConfig> {
         let desk = self.desk();
         self.db
             .read(move |c| match queries::active(c)? {
@@ -31,7 +31,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id: the active one stays.
-    pub async fn set_active(&self, id: ConfigId) -> Result<Outcome> {
+    pub async fn set_active(&self, id: ConfigId) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
             .write(move |c| {
@@ -47,19 +47,19 @@ impl Configs {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn save_active(&self, config: Value, name: &'static str) -> Result<Outcome> {
+    pub async fn save_active(&self, config: Value, name: &'static str) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         let (outcome, config) = self
             .db
             .write(move |c| {
                 if let Some(row) = queries::active(c)? {
                     let saved = desk.with_users(c, row)?;
-                    let checked = Draft::of_config_alone(None, config).check(Some(&saved))?;
+                    let checked = ConfigDraft::of_config_alone(None, config).check(Some(&saved))?;
                     let config = checked.config.clone();
                     return Ok((desk.save(c, saved, checked)?, config));
                 }
                 let name = free_name(name, |name| queries::name_is_taken(c, name, None))?;
-                let checked = Draft::of_config_alone(Some(name), config).check(None)?;
+                let checked = ConfigDraft::of_config_alone(Some(name), config).check(None)?;
                 let config = checked.config.clone();
                 let made = desk.insert(c, checked, "saved and is the active configuration")?;
                 queries::set_active(c, made.config_id)?;
@@ -73,11 +73,11 @@ impl Configs {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, Findings)> {
+    pub async fn check_active(&self, config: Value) -> Result<(ClientConfig, ConfigFindings)> {
         let desk = self.desk();
         let previous = self.db.read(move |c| queries::active(c)?.map(|row| desk.with_users(c, row)).transpose()).await?;
         let name = previous.is_none().then(|| "new".to_owned());
-        let checked = Draft::of_config_alone(name, config).check(previous.as_ref())?;
-        Ok((checked.config, Findings { errors: Vec::new(), warnings: checked.warnings, hints: checked.hints }))
+        let checked = ConfigDraft::of_config_alone(name, config).check(previous.as_ref())?;
+        Ok((checked.config, ConfigFindings { errors: Vec::new(), warnings: checked.warnings, hints: checked.hints }))
     }
 }

@@ -12,7 +12,7 @@ use crate::programs::jd_client::version::ClientVersion;
 
 /// What a version of the client makes of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
-pub struct Support {
+pub struct VersionSupport {
     /// The version.
     pub client_version: ClientVersion,
     /// It can run the configuration.
@@ -29,7 +29,7 @@ pub struct Support {
 
 /// One for each known version, oldest first.
 #[must_use]
-pub fn support(config: &ClientConfig) -> Vec<Support> {
+pub fn support(config: &ClientConfig) -> Vec<VersionSupport> {
     let newest = ClientVersion::KNOWN.into_iter().rev().find_map(|version| keys(config, version)).unwrap_or_default();
     ClientVersion::KNOWN
         .into_iter()
@@ -37,7 +37,7 @@ pub fn support(config: &ClientConfig) -> Vec<Support> {
             let below_config = |list: Vec<FieldError>| list.into_iter().map(|one| one.under("/config")).collect();
             let own = keys(config, version);
             let other = |one: &BTreeSet<String>, than: &BTreeSet<String>| one.difference(than).cloned().collect();
-            Support {
+            VersionSupport {
                 client_version: version,
                 runs: own.is_some(),
                 errors: below_config(lacking(config, &version)),
@@ -73,7 +73,7 @@ fn flatten(path: &str, value: &toml::Value, found: &mut BTreeSet<String>) {
 
 /// A line of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
-pub struct Line {
+pub struct VersionDiffLine {
     /// `-` only before, `+` only after, a space both times.
     pub mark: char,
     /// The line without its end.
@@ -82,9 +82,9 @@ pub struct Line {
 
 /// Two files line by line.
 #[must_use]
-pub fn compared(before: &str, after: &str) -> Vec<Line> {
+pub fn compared(before: &str, after: &str) -> Vec<VersionDiffLine> {
     let diff = TextDiff::from_lines(before, after);
-    let line = |change: similar::Change<&str>| Line {
+    let line = |change: similar::Change<&str>| VersionDiffLine {
         mark: match change.tag() {
             ChangeTag::Delete => '-',
             ChangeTag::Insert => '+',
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::domain::configs::samples;
 
-    fn of(config: &ClientConfig, version: &str) -> Support {
+    fn of(config: &ClientConfig, version: &str) -> VersionSupport {
         support(config).into_iter().find(|one| one.client_version.to_string() == version).unwrap()
     }
 

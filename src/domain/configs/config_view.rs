@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::compatibility::{Line, compared};
-use super::diff::{Difference, differences};
+use super::compatibility::{VersionDiffLine, compared};
+use super::diff::{FieldDifference, differences};
 use super::model::ClientConfig;
-use super::parse::{Accepted, read};
-use super::queries::{RevisionRow, Row};
-use super::rules::Findings;
+use super::parse::{ParsedConfig, read};
+use super::queries::{ConfigRow, RevisionRow};
+use super::rules::ConfigFindings;
 use super::storage::{from_stored, to_stored};
 use super::toml_file::{lacking, render_masked};
 use crate::base::clock::Timestamp;
@@ -20,7 +20,7 @@ use crate::programs::jd_client::version::ClientVersion;
 /// An instance that runs a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationUser")]
-pub struct User {
+pub struct ConfigUser {
     /// Its id.
     pub id: InstanceId,
     /// Its name.
@@ -29,7 +29,7 @@ pub struct User {
 
 /// A saved configuration. Serialised its `config` is masked.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Saved {
+pub struct SavedConfig {
     /// Its id.
     pub id: ConfigId,
     /// Its name, unique whatever the case.
@@ -47,15 +47,15 @@ pub struct Saved {
     /// When its newest revision was saved.
     pub updated_at: Timestamp,
     /// The instances that run it, by name.
-    pub used_by: Vec<User>,
+    pub used_by: Vec<ConfigUser>,
 }
 
-impl Saved {
+impl SavedConfig {
     /// From its row and its users.
     ///
     /// # Errors
     /// The stored configuration cannot be read.
-    pub fn from_row(vault: &Vault, row: Row, used_by: Vec<User>) -> Result<Self> {
+    pub fn from_row(vault: &Vault, row: ConfigRow, used_by: Vec<ConfigUser>) -> Result<Self> {
         Ok(Self {
             id: row.id,
             config: from_stored(vault, row.id, row.revision, &row.config_json)?,
@@ -73,8 +73,8 @@ impl Saved {
     ///
     /// # Errors
     /// The machine has no randomness.
-    pub fn to_row(&self, vault: &Vault) -> Result<Row> {
-        Ok(Row {
+    pub fn to_row(&self, vault: &Vault) -> Result<ConfigRow> {
+        Ok(ConfigRow {
             id: self.id,
             name: self.name.clone(),
             description: self.description.clone(),
@@ -90,7 +90,7 @@ impl Saved {
 /// A saved configuration in a list: the masked configuration as a JSON text, as clients of the first generation read it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationSummary")]
-pub struct Summary {
+pub struct ConfigSummary {
     /// Its id.
     pub id: ConfigId,
     /// Its name.
@@ -108,7 +108,7 @@ pub struct Summary {
     /// When its newest revision was saved.
     pub updated_at: Timestamp,
     /// The instances that run it, by name.
-    pub used_by: Vec<User>,
+    pub used_by: Vec<ConfigUser>,
     /// The known versions of the client that can run it, oldest first.
     pub client_versions: Vec<ClientVersion>,
     /// What the client is told.
@@ -116,7 +116,7 @@ pub struct Summary {
     pub config: ClientConfig,
 }
 
-impl Summary {
+impl ConfigSummary {
     /// Whether a text, in small letters, is somewhere in it.
     #[must_use]
     pub fn holds(&self, text: &str) -> bool {
@@ -124,8 +124,8 @@ impl Summary {
     }
 }
 
-impl From<Saved> for Summary {
-    fn from(saved: Saved) -> Self {
+impl From<SavedConfig> for ConfigSummary {
+    fn from(saved: SavedConfig) -> Self {
         Self {
             id: saved.id,
             name: saved.name,
@@ -144,7 +144,7 @@ impl From<Saved> for Summary {
 
 /// One state in the history of a saved configuration.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Revision {
+pub struct ConfigRevision {
     /// Its number, from 1.
     pub revision: i32,
     /// The name at that time.
@@ -160,10 +160,10 @@ pub struct Revision {
     /// What the client was told, masked when serialised.
     pub config: ClientConfig,
     /// What changed since the revision before; empty for the first. Pointers into `config`, besides `/name` and `/description`.
-    pub changes: Vec<Difference>,
+    pub changes: Vec<FieldDifference>,
 }
 
-impl Revision {
+impl ConfigRevision {
     /// From the row of a state and that of the state before it.
     ///
     /// # Errors
@@ -176,7 +176,7 @@ impl Revision {
             for (path, from, to) in [("/name", &before.name, &row.name), ("/description", &before.description, &row.description)]
             {
                 if from != to {
-                    changes.push(Difference { path: path.into(), from: Some(from.clone()), to: Some(to.clone()) });
+                    changes.push(FieldDifference { path: path.into(), from: Some(from.clone()), to: Some(to.clone()) });
                 }
             }
             changes.extend(differences(&stored(before)?, &config));
@@ -195,7 +195,7 @@ impl Revision {
 
 /// Two revisions of a saved configuration.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Comparison {
+pub struct RevisionComparison {
     /// Whose they are.
     pub config_id: ConfigId,
     /// Its name today.
@@ -205,7 +205,7 @@ pub struct Comparison {
     /// The number of the other.
     pub to: i32,
     /// What differs in the other. Pointers into the configuration, besides `/name` and `/description`.
-    pub changes: Vec<Difference>,
+    pub changes: Vec<FieldDifference>,
     /// What the client is told by the one,
     #[serde(skip)]
     pub former: ClientConfig,
@@ -214,10 +214,10 @@ pub struct Comparison {
     pub config: ClientConfig,
 }
 
-impl Comparison {
+impl RevisionComparison {
     /// The files for a client of `version`, line by line; none: that client cannot run both.
     #[must_use]
-    pub fn files(&self, version: ClientVersion) -> Option<Vec<Line>> {
+    pub fn files(&self, version: ClientVersion) -> Option<Vec<VersionDiffLine>> {
         let file = |config| render_masked(config, &version).ok();
         Some(compared(&file(&self.former)?, &file(&self.config)?))
     }
@@ -233,7 +233,7 @@ impl Comparison {
 /// What a change led to, as programs are told.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ConfigurationOutcome")]
-pub struct Outcome {
+pub struct ConfigChangeResult {
     /// Always true: failures are problems.
     pub success: bool,
     /// Which configuration it is about.
@@ -250,19 +250,19 @@ pub struct Outcome {
 
 /// What somebody is told who asked about a configuration without saving it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Verdict {
+pub struct ConfigValidation {
     /// Nothing is wrong with it: it could be saved.
     pub valid: bool,
     /// Errors, warnings and hints; pointers into the body that was sent.
     #[serde(flatten)]
-    pub found: Findings,
+    pub found: ConfigFindings,
 }
 
 /// Everything there is to say about a configuration that was saved, by today's rules; pointers below `/config`.
 #[must_use]
-pub fn judged(config: &ClientConfig) -> Findings {
+pub fn judged(config: &ClientConfig) -> ConfigFindings {
     let found = match read(&config.to_stored_value(), None) {
-        Ok(Accepted { warnings, hints, .. }) => Findings { errors: Vec::new(), warnings, hints },
+        Ok(ParsedConfig { warnings, hints, .. }) => ConfigFindings { errors: Vec::new(), warnings, hints },
         Err(found) => found,
     };
     found.under("/config")

@@ -10,7 +10,7 @@ const CHANGED: &str = "changed";
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
-pub struct Difference {
+pub struct FieldDifference {
     /// JSON pointer into the configuration, `/upstreams/0/pool_port`.
     pub path: String,
     /// The former value as text; `None` when the field was not set.
@@ -21,17 +21,17 @@ pub struct Difference {
 
 /// Every field in which `new` differs from `old`, in the order of their paths. A changed secret is only said to have changed.
 #[must_use]
-pub fn differences(old: &ClientConfig, new: &ClientConfig) -> Vec<Difference> {
+pub fn differences(old: &ClientConfig, new: &ClientConfig) -> Vec<FieldDifference> {
     let mut list = Vec::new();
     compare(String::new(), Some(&old.masked()), Some(&new.masked()), &mut list);
     if old.authority_secret_key != new.authority_secret_key {
-        list.push(Difference { path: "/authority_secret_key".into(), from: Some(MASK.into()), to: Some(CHANGED.into()) });
+        list.push(FieldDifference { path: "/authority_secret_key".into(), from: Some(MASK.into()), to: Some(CHANGED.into()) });
     }
     list.sort_by(|a, b| a.path.cmp(&b.path));
     list
 }
 
-fn compare(path: String, old: Option<&Value>, new: Option<&Value>, list: &mut Vec<Difference>) {
+fn compare(path: String, old: Option<&Value>, new: Option<&Value>, list: &mut Vec<FieldDifference>) {
     if old == new {
         return;
     }
@@ -47,7 +47,7 @@ fn compare(path: String, old: Option<&Value>, new: Option<&Value>, list: &mut Ve
     names.extend(keys(new).into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
     let (from, to) = (old.and_then(text), new.and_then(text));
     if from.is_some() || to.is_some() {
-        list.push(Difference { path: path.clone(), from, to });
+        list.push(FieldDifference { path: path.clone(), from, to });
     }
     for name in names {
         let pointer = format!("/{name}");
@@ -67,7 +67,7 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::configs::model::Mode;
+    use crate::domain::configs::model::MiningMode;
     use crate::domain::configs::samples;
     use crate::domain::keys::KeyPair;
 
@@ -90,7 +90,7 @@ mod tests {
         new.upstreams[0].pool_port = 4444;
         new.monitoring_address = None;
         new.max_past_jobs = Some(4);
-        new.mode = Mode::CoinbaseOnly;
+        new.mode = MiningMode::CoinbaseOnly;
         new.supported_extensions = vec![2];
         assert_eq!(
             told(&old, &new),

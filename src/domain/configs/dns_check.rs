@@ -29,7 +29,7 @@ type Lookup = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = bool> + Send>> +
 
 /// What is known of names; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Hosts {
+pub(super) struct HostNames {
     /// Whether a name could be resolved, and when that was found out.
     known: Arc<Mutex<HashMap<String, (Instant, bool)>>>,
     places: Arc<Semaphore>,
@@ -37,13 +37,13 @@ pub(super) struct Hosts {
     patience: Duration,
 }
 
-impl fmt::Debug for Hosts {
+impl fmt::Debug for HostNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Hosts")
     }
 }
 
-impl Hosts {
+impl HostNames {
     /// By the machine's own resolver.
     pub fn new() -> Self {
         let lookup: Lookup = Arc::new(|name| {
@@ -62,7 +62,7 @@ impl Hosts {
         let mut unknown: Vec<&str> = fields.values().map(String::as_str).filter(|name| self.is_known(name).is_none()).collect();
         unknown.sort_unstable();
         unknown.dedup();
-        let lookups: Vec<_> = unknown.into_iter().filter_map(|name| self.look_up(name)).collect();
+        let lookups: Vec<_> = unknown.into_iter().filter_map(|name| self.spawn_lookup(name)).collect();
         // Those that take longer go on by themselves.
         let _ = tokio::time::timeout(self.patience, futures_util::future::join_all(lookups)).await;
         let lost = fields.into_iter().filter(|(_, name)| self.is_known(name) == Some(false));
@@ -79,7 +79,7 @@ impl Hosts {
     }
 
     /// Looks a name up in a task of its own; none while too many are under way.
-    fn look_up(&self, name: &str) -> Option<tokio::task::JoinHandle<()>> {
+    fn spawn_lookup(&self, name: &str) -> Option<tokio::task::JoinHandle<()>> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         let (known, lookup, name) = (self.known.clone(), self.lookup.clone(), name.to_owned());
         Some(tokio::spawn(async move {
@@ -145,7 +145,7 @@ mod tests {
             noted.lock().unwrap().push(name.clone());
             Box::pin(async move { name.starts_with("good") })
         });
-        let hosts = Hosts::with(lookup, Duration::from_secs(30));
+        let hosts = HostNames::with(lookup, Duration::from_secs(30));
         let bad = config("bad.attic.lan", "good.attic.lan", "BAD.attic.lan:8442");
         for _ in 0..2 {
             let told = pointers(hosts.doubts(&bad).await);
@@ -155,7 +155,7 @@ mod tests {
         // Addresses and names of documents are not asked for, nor pools that are not used.
         assert!(hosts.doubts(&config("10.0.0.1", "[::1]", "tp.example.com:1")).await.is_empty());
         let solo = ClientConfig {
-            mode: crate::domain::configs::Mode::SoloMining,
+            mode: crate::domain::configs::MiningMode::SoloMining,
             ..config("x.attic.lan", "y.attic.lan", "127.0.0.1:1")
         };
         assert!(hosts.doubts(&solo).await.is_empty());
@@ -165,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_long_for_a_resolver_that_hangs() {
         let patience = Duration::from_millis(100);
-        let hosts = Hosts::with(Arc::new(|_| Box::pin(std::future::pending())), patience);
+        let hosts = HostNames::with(Arc::new(|_| Box::pin(std::future::pending())), patience);
         let begun = Instant::now();
         for number in 0..40 {
             let name = format!("host{number}.attic.lan");
@@ -177,6 +177,6 @@ mod tests {
 
     #[tokio::test]
     async fn the_machines_resolver_knows_itself() {
-        assert!((Hosts::new().lookup)("localhost".into()).await);
+        assert!((HostNames::new().lookup)("localhost".into()).await);
     }
 }

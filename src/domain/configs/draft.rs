@@ -5,16 +5,16 @@
 
 use serde_json::Value;
 
-use super::config_view::Saved;
+use super::config_view::SavedConfig;
 use super::model::ClientConfig;
 use super::naming::{check_description, check_name};
-use super::parse::{Accepted, form_to_value, read};
-use super::rules::Findings;
+use super::parse::{ParsedConfig, form_to_value, read};
+use super::rules::ConfigFindings;
 use super::rules::reward::reward_script;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::keys::{KeyPair, without_secret_keys};
-use crate::web::Input;
-use crate::web::extract::Members;
+use crate::web::RequestInput;
+use crate::web::extract::MemberReader;
 
 /// Fields of the form that are not the configuration's.
 pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"];
@@ -23,7 +23,7 @@ pub const OUTER_FIELDS: [&str; 4] = ["name", "description", "revision", "action"
 pub(super) const KEYS: [&str; 2] = ["authority_public_key", "authority_secret_key"];
 
 /// A configuration to be saved, as it was sent.
-pub struct Draft {
+pub struct ConfigDraft {
     /// The name, if it is mentioned.
     name: Option<String>,
     /// The description, if it is mentioned.
@@ -41,7 +41,7 @@ pub struct Draft {
 }
 
 /// A draft that may be saved.
-pub struct Checked {
+pub struct ValidDraft {
     /// Its name.
     pub name: String,
     /// Its description.
@@ -55,7 +55,7 @@ pub struct Checked {
 }
 
 /// What was made of a draft, right or wrong.
-pub struct Judged {
+pub struct DraftValidation {
     /// Its name.
     pub name: String,
     /// Its description.
@@ -63,15 +63,15 @@ pub struct Judged {
     /// What the client is told, if it could be read.
     pub config: Option<ClientConfig>,
     /// What there is to say, with pointers into what was sent.
-    pub found: Findings,
+    pub found: ConfigFindings,
 }
 
-impl Draft {
+impl ConfigDraft {
     /// Reads a body of either kind.
     ///
     /// # Errors
     /// The body is no JSON object. What is wrong inside it is told by [`check`](Self::check).
-    pub fn of(input: Input) -> Result<Self> {
+    pub fn of(input: RequestInput) -> Result<Self> {
         match input.form {
             Some(pairs) => Ok(Self::of_form(pairs)),
             None => Self::of_json(input.value),
@@ -80,7 +80,7 @@ impl Draft {
 
     fn of_json(body: Value) -> Result<Self> {
         let has_name = body.get("name").is_some_and(|name| !name.is_null());
-        let mut body = Members::of(body)?;
+        let mut body = MemberReader::of(body)?;
         let has_description = body.has("description");
         let mut draft = Self {
             name: body.text("name"),
@@ -164,11 +164,11 @@ impl Draft {
     ///
     /// # Errors
     /// One entry per wrong field, the configuration's below `/config`.
-    pub fn check(self, previous: Option<&Saved>) -> Result<Checked> {
-        let Judged { name, description, config, found } = self.judge(previous)?;
+    pub fn check(self, previous: Option<&SavedConfig>) -> Result<ValidDraft> {
+        let DraftValidation { name, description, config, found } = self.judge(previous)?;
         match config {
             Some(config) if found.errors.is_empty() => {
-                Ok(Checked { name, description, config, warnings: found.warnings, hints: found.hints })
+                Ok(ValidDraft { name, description, config, warnings: found.warnings, hints: found.hints })
             }
             _ => Err(Error::Invalid(found.errors)),
         }
@@ -178,7 +178,7 @@ impl Draft {
     ///
     /// # Errors
     /// The machine has no randomness for the keys.
-    pub fn judge(mut self, previous: Option<&Saved>) -> Result<Judged> {
+    pub fn judge(mut self, previous: Option<&SavedConfig>) -> Result<DraftValidation> {
         let mut errors = std::mem::take(&mut self.errors);
         let refused = |errors: &[FieldError], at: &str| errors.iter().any(|error| error.pointer == at);
         let name = self.name.take().or_else(|| previous.map(|saved| saved.name.clone())).unwrap_or_default();
@@ -193,12 +193,12 @@ impl Draft {
         if self.fresh_keys {
             fill_in_keys(&mut self.config)?;
         }
-        let mut found = Findings::default();
+        let mut found = ConfigFindings::default();
         let mut config = None;
         if !refused(&errors, "/config") {
             match read(&self.config, previous.map(|saved| &saved.config)) {
-                Ok(Accepted { config: read, warnings, hints }) => {
-                    found = Findings { errors: Vec::new(), warnings, hints };
+                Ok(ParsedConfig { config: read, warnings, hints }) => {
+                    found = ConfigFindings { errors: Vec::new(), warnings, hints };
                     config = Some(read);
                 }
                 Err(refused) => found = refused,
@@ -208,7 +208,7 @@ impl Draft {
         found.warnings.append(&mut self.unknown);
         errors.extend(found.errors.into_iter().map(|error| self.with_way_to_keys(error)));
         let [errors, warnings, hints] = [errors, found.warnings, found.hints].map(without_keys);
-        Ok(Judged { name, description, config, found: Findings { errors, warnings, hints } })
+        Ok(DraftValidation { name, description, config, found: ConfigFindings { errors, warnings, hints } })
     }
 
     /// Programs that left a key out are told who makes pairs; a form's pair is made for it.

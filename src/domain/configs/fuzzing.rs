@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use super::import_source::Import;
+use super::import_source::ConfigImport;
 use super::model::{ClientConfig, TemplateProvider};
-use super::parse::{Accepted, read};
-use super::toml_file::{export, export_whole, import, lacking, render, render_masked, words_of};
+use super::parse::{ParsedConfig, read};
+use super::toml_file::{export, export_whole, import, lacking, render, render_masked, text_of};
 use crate::base::error::{Error, FieldError};
 use crate::domain::keys::without_secret_keys;
 use crate::programs::jd_client::version::ClientVersion;
@@ -18,8 +18,8 @@ use crate::programs::jd_client::version::ClientVersion;
 /// # Panics
 /// Something does not hold.
 pub fn import_holds(text: &str) -> bool {
-    let file = Import { name: Some("fuzzed".into()), toml: text.to_owned(), ..Import::default() };
-    let words = words_of(text);
+    let file = ConfigImport { name: Some("fuzzed".into()), toml: text.to_owned(), ..ConfigImport::default() };
+    let words = text_of(text);
     if let Some(words) = &words {
         assert_eq!(&without_secret_keys(words), words, "a secret is kept with the words of a file");
     }
@@ -30,16 +30,16 @@ pub fn import_holds(text: &str) -> bool {
         }
         Err(Error::Invalid(errors)) => {
             assert!(!errors.is_empty(), "refused without a reason");
-            tells_no_secret(&errors);
+            reveals_no_secret(&errors);
             return false;
         }
         Err(other) => panic!("an import fails with {other}"),
     };
-    tells_no_secret(&checked.warnings);
-    tells_no_secret(&checked.hints);
+    reveals_no_secret(&checked.warnings);
+    reveals_no_secret(&checked.hints);
     let config = checked.config;
     match read(&config.to_stored_value(), None) {
-        Ok(Accepted { config: again, .. }) => assert_eq!(again, config, "saved and read it is another"),
+        Ok(ParsedConfig { config: again, .. }) => assert_eq!(again, config, "saved and read it is another"),
         Err(found) => panic!("what was taken is refused: {found:?}"),
     }
     let secret = config.authority_secret_key.reveal();
@@ -67,7 +67,7 @@ fn without_chain(mut config: ClientConfig) -> ClientConfig {
     config
 }
 
-fn tells_no_secret(said: &[FieldError]) {
+fn reveals_no_secret(said: &[FieldError]) {
     for one in said {
         for text in [&one.pointer, &one.detail] {
             assert_eq!(&without_secret_keys(text), text, "a secret is quoted");

@@ -1,26 +1,26 @@
 //! The history of a saved configuration: its revisions, what differs between two of them, and the way back.
 
-use super::config_view::{Comparison, Outcome, Revision, Saved};
-use super::draft::Draft;
+use super::config_view::{ConfigChangeResult, ConfigRevision, RevisionComparison, SavedConfig};
+use super::draft::ConfigDraft;
 use super::queries;
-use super::service::Configs;
+use super::service::ConfigService;
 use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
 use crate::web::respond::LIST_BYTES;
 
-impl Configs {
+impl ConfigService {
     /// Saves the configuration and description of an earlier revision as a new one. The name stays: by it people know the thing.
     ///
     /// # Errors
     /// There is none with this id or no such revision; today's rules refuse it.
-    pub async fn restore(&self, id: ConfigId, number: i32) -> Result<Outcome> {
+    pub async fn restore(&self, id: ConfigId, number: i32) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
             .write(move |c| {
                 let saved = desk.load(c, id)?;
                 let row = queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number))?;
-                let then = Revision::from_rows(&desk.vault, row, None)?;
-                let checked = Draft::of_config(then.description, &then.config).check(Some(&saved))?;
+                let then = ConfigRevision::from_rows(&desk.vault, row, None)?;
+                let checked = ConfigDraft::of_config(then.description, &then.config).check(Some(&saved))?;
                 desk.save(c, saved, checked)
             })
             .await
@@ -31,7 +31,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn revisions(&self, id: ConfigId, before: Option<i32>, limit: u64) -> Result<(Saved, Vec<Revision>)> {
+    pub async fn revisions(&self, id: ConfigId, before: Option<i32>, limit: u64) -> Result<(SavedConfig, Vec<ConfigRevision>)> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let desk = self.desk();
         self.db
@@ -44,7 +44,7 @@ impl Configs {
                     .iter()
                     .enumerate()
                     .take(told)
-                    .map(|(at, row)| Revision::from_rows(&desk.vault, row.clone(), rows.get(at + 1)));
+                    .map(|(at, row)| ConfigRevision::from_rows(&desk.vault, row.clone(), rows.get(at + 1)));
                 Ok((saved, told.collect::<Result<_>>()?))
             })
             .await
@@ -54,7 +54,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id, or no such revision.
-    pub async fn compare(&self, id: ConfigId, from: Option<i32>, to: Option<i32>) -> Result<Comparison> {
+    pub async fn compare(&self, id: ConfigId, from: Option<i32>, to: Option<i32>) -> Result<RevisionComparison> {
         let desk = self.desk();
         self.db
             .read(move |c| {
@@ -63,9 +63,9 @@ impl Configs {
                 let from = from.unwrap_or((to - 1).max(1));
                 let mut revision = |number| queries::revision(c, id, number)?.ok_or_else(|| Error::not_found("revision", number));
                 let (before, after) = (revision(from)?, revision(to)?);
-                let Revision { config: former, .. } = Revision::from_rows(&desk.vault, before.clone(), None)?;
-                let Revision { config, changes, .. } = Revision::from_rows(&desk.vault, after, Some(&before))?;
-                Ok(Comparison { config_id: id, name: saved.name, from, to, changes, former, config })
+                let ConfigRevision { config: former, .. } = ConfigRevision::from_rows(&desk.vault, before.clone(), None)?;
+                let ConfigRevision { config, changes, .. } = ConfigRevision::from_rows(&desk.vault, after, Some(&before))?;
+                Ok(RevisionComparison { config_id: id, name: saved.name, from, to, changes, former, config })
             })
             .await
     }

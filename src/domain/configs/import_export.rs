@@ -2,23 +2,23 @@
 
 use std::collections::HashMap;
 
-use super::config_view::{Outcome, Saved};
-use super::import_source::{Import, remarks};
+use super::config_view::{ConfigChangeResult, SavedConfig};
+use super::import_source::{ConfigImport, remarks};
 use super::naming::free_name;
 use super::queries;
-use super::service::{Configs, check_free};
-use super::toml_file::{export, export_whole, words_of};
+use super::service::{ConfigService, check_free};
+use super::toml_file::{export, export_whole, text_of};
 use crate::base::error::{FieldError, Result};
 use crate::base::ids::ConfigId;
 use crate::domain::keys::{MASK, SecretKey};
 
-impl Configs {
+impl ConfigService {
     /// Saves a client's file, or the previous generation's JSON, as a new one. The words of a file are kept for when it goes out again.
     ///
     /// # Errors
     /// Names every problem with its key and line; the name is taken.
-    pub async fn import(&self, file: Import) -> Result<Outcome> {
-        let words = words_of(&file.toml);
+    pub async fn import(&self, file: ConfigImport) -> Result<ConfigChangeResult> {
+        let words = text_of(&file.toml);
         let known = if file.toml.contains(MASK) { self.secrets().await? } else { HashMap::new() };
         let (mut checked, made_up) = file.check(&known)?;
         let (config, desk) = (checked.config.clone(), self.desk());
@@ -29,7 +29,7 @@ impl Configs {
             check_free(c, &checked.name, None)?;
             let made = desk.insert(c, checked, "imported")?;
             if let Some(words) = words {
-                queries::keep_file(c, made.config_id, &words)?;
+                queries::insert_file(c, made.config_id, &words)?;
             }
             Ok(made)
         });
@@ -41,7 +41,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn export(&self, id: ConfigId) -> Result<(Saved, String)> {
+    pub async fn export(&self, id: ConfigId) -> Result<(SavedConfig, String)> {
         let desk = self.desk();
         self.db
             .read(move |c| {
@@ -57,7 +57,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn export_whole(&self, id: ConfigId) -> Result<(Saved, String)> {
+    pub async fn export_whole(&self, id: ConfigId) -> Result<(SavedConfig, String)> {
         let saved = self.reveal(id, "exported").await?;
         let file = self.db.read(move |c| Ok(queries::file(c, id)?)).await?;
         let text = export_whole(&saved.config, file.as_deref());
@@ -68,7 +68,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn reveal(&self, id: ConfigId, done: &'static str) -> Result<Saved> {
+    pub async fn reveal(&self, id: ConfigId, done: &'static str) -> Result<SavedConfig> {
         let saved = self.get(id).await?;
         tracing::info!(configuration = %id, name = ?saved.name, who = ?self.author, "the secret key of a configuration is {done}");
         Ok(saved)
@@ -90,7 +90,7 @@ impl Configs {
             .read(move |c| {
                 let rows = queries::page(c, i64::MAX, 0, usize::MAX)?;
                 let pairs = rows.into_iter().map(|row| {
-                    let config = Saved::from_row(&desk.vault, row, Vec::new())?.config;
+                    let config = SavedConfig::from_row(&desk.vault, row, Vec::new())?.config;
                     Ok((config.authority_public_key, config.authority_secret_key))
                 });
                 pairs.collect()

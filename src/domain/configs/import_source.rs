@@ -6,21 +6,21 @@
 use serde_json::Value;
 use std::collections::HashMap;
 
-use super::draft::{Checked, KEYS, fill_in_keys, without_keys};
+use super::draft::{KEYS, ValidDraft, fill_in_keys, without_keys};
 use super::naming::{check_description, check_name};
-use super::parse::{Accepted, read};
-use super::toml_file::{Parsed, Remark, parse};
+use super::parse::{ParsedConfig, read};
+use super::toml_file::{FileRemark, TomlConfig, parse};
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::keys::{MASK, SecretKey};
-use crate::web::Input;
-use crate::web::extract::Members;
+use crate::web::RequestInput;
+use crate::web::extract::MemberReader;
 
 /// The name of an imported file whose sender gave none.
 const IMPORTED: &str = "Imported configuration";
 
 /// A client's file to be saved as a configuration.
 #[derive(Default)]
-pub struct Import {
+pub struct ConfigImport {
     /// The name it is to have; none: one is made up.
     pub name: Option<String>,
     /// What the user says about it.
@@ -31,18 +31,18 @@ pub struct Import {
     pub fresh_keys: bool,
 }
 
-impl Import {
+impl ConfigImport {
     /// Reads a JSON body or a form with `toml` and, if wanted, `name`, `description` and `fresh_keys`; or the previous generation's JSON as the
     /// body itself.
     ///
     /// # Errors
     /// Names every member that is wrong.
-    pub fn of(input: Input) -> Result<Self> {
+    pub fn of(input: RequestInput) -> Result<Self> {
         let is_form = input.form.is_some();
         if !is_form && !is_wrapped(&input.value) {
             return Ok(Self { toml: input.value.to_string(), ..Self::default() });
         }
-        let mut body = Members::of(input.value)?;
+        let mut body = MemberReader::of(input.value)?;
         let file = body.take("toml").and_then(|value| value.as_str().map(str::to_owned));
         if file.is_none() {
             let hint = if is_form { " A file on its own is sent with Content-Type: text/plain or application/toml." } else { "" };
@@ -66,11 +66,11 @@ impl Import {
     ///
     /// # Errors
     /// One entry per problem; for those of the file the pointer leads to its key.
-    pub fn check(self, known: &HashMap<String, SecretKey>) -> Result<(Checked, bool)> {
+    pub fn check(self, known: &HashMap<String, SecretKey>) -> Result<(ValidDraft, bool)> {
         let mut errors = Vec::new();
-        let brought = Brought::of(&self.toml).unwrap_or_else(|faults| {
+        let brought = ImportedJson::of(&self.toml).unwrap_or_else(|faults| {
             errors = faults;
-            Brought::default()
+            ImportedJson::default()
         });
         let is_readable = errors.is_empty();
         let (name, made_up) = match self.name {
@@ -89,11 +89,11 @@ impl Import {
             unmask(&mut value, known);
             match read(&value, None) {
                 Err(found) => errors.extend(found.errors.iter().map(|error| brought.located(error))),
-                Ok(Accepted { config, warnings, hints }) if errors.is_empty() => {
+                Ok(ParsedConfig { config, warnings, hints }) if errors.is_empty() => {
                     let placed = |list: Vec<FieldError>| list.iter().map(|one| brought.located(one)).collect::<Vec<_>>();
                     let warnings = [brought.remarks.clone(), placed(warnings)].concat();
                     let [warnings, hints] = [warnings, placed(hints)].map(without_keys);
-                    return Ok((Checked { name, description, config, warnings, hints }, made_up));
+                    return Ok((ValidDraft { name, description, config, warnings, hints }, made_up));
                 }
                 Ok(_) => {}
             }
@@ -125,25 +125,25 @@ fn unmask(config: &mut Value, known: &HashMap<String, SecretKey>) {
 
 /// What was brought along, in the shape of a configuration, not yet checked.
 #[derive(Default)]
-struct Brought {
+struct ImportedJson {
     value: Value,
     /// What was passed over or assumed on the way.
     remarks: Vec<FieldError>,
     /// The places of a file.
-    file: Option<Parsed>,
+    file: Option<TomlConfig>,
     /// Where the configuration stands in the JSON.
     within: &'static str,
     name: Option<String>,
     description: String,
 }
 
-impl Brought {
+impl ImportedJson {
     fn of(text: &str) -> Result<Self, Vec<FieldError>> {
         // No file of TOML begins so.
         if text.trim_start().starts_with('{') {
             return Self::of_json(text).map_err(|fault| vec![fault]);
         }
-        let said = |remarks: Vec<Remark>| remarks.into_iter().map(placed).collect::<Vec<_>>();
+        let said = |remarks: Vec<FileRemark>| remarks.into_iter().map(placed).collect::<Vec<_>>();
         let parsed = parse(text).map_err(said)?;
         Ok(Self { value: parsed.value.clone(), remarks: said(parsed.remarks.clone()), file: Some(parsed), ..Self::default() })
     }
@@ -184,7 +184,7 @@ impl Brought {
 }
 
 /// A remark about a file as a complaint: the pointer leads to the key, the text begins with line and key.
-fn placed(remark: Remark) -> FieldError {
+fn placed(remark: FileRemark) -> FieldError {
     let pointer = remark.key.replace('[', ".").replace(']', "");
     let pointer = if pointer.is_empty() { pointer } else { format!("/{}", pointer.replace('.', "/")) };
     let place = match (remark.line, remark.key.as_str()) {

@@ -40,14 +40,14 @@ mod rules;
 mod samples;
 mod toml_file;
 
-pub use crate::programs::jd_client::version::{ClientVersion, KeyRow, MATRIX, Presence, VersionFault};
-pub use compatibility::{Line, Support, compared, support};
-pub use diff::{Difference, differences};
-pub use model::{BitcoinNetwork, ClientConfig, MASK, MinerTelemetry, Mode, TemplateProvider, Upstream};
-pub use parse::{Accepted, form_name, form_to_value, read};
-pub use rules::Findings;
+pub use crate::programs::jd_client::version::{ClientVersion, KeyPresence, KeyRow, MATRIX, VersionFault};
+pub use compatibility::{VersionDiffLine, VersionSupport, compared, support};
+pub use diff::{FieldDifference, differences};
+pub use model::{BitcoinNetwork, ClientConfig, ConfigUpstream, MASK, MinerTelemetry, MiningMode, TemplateProvider};
+pub use parse::{ParsedConfig, form_name, form_to_value, read};
+pub use rules::ConfigFindings;
 pub use rules::reward::{RewardScript, reward_script};
-pub use toml_file::{Imported, Parsed, Remark, export, import, lacking, left_out, parse, render, render_masked};
+pub use toml_file::{FileRemark, TomlConfig, TomlImport, export, import, lacking, left_out, parse, render, render_masked};
 
 mod active;
 mod config_view;
@@ -65,9 +65,12 @@ mod service;
 mod storage;
 pub mod views;
 
-pub use config_view::{Comparison, Outcome, Revision, Saved, Summary, User, Verdict, judged, versions_for};
-pub use draft::Draft;
-pub use import_source::Import;
+pub use config_view::{
+    ConfigChangeResult, ConfigRevision, ConfigSummary, ConfigUser, ConfigValidation, RevisionComparison, SavedConfig, judged,
+    versions_for,
+};
+pub use draft::ConfigDraft;
+pub use import_source::ConfigImport;
 pub use naming::{LONGEST_NAME, check_name};
-pub use service::Configs;
-pub use storage::{learn_secrets, seal};
+pub use service::ConfigService;
+pub use storage::{add_secrets, seal};

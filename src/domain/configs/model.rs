@@ -34,7 +34,7 @@ pub struct ClientConfig {
     /// After how many shares a miner is sent one acknowledgement.
     pub share_batch_size: u32,
     /// Who chooses transactions, and whether there is a pool.
-    pub mode: Mode,
+    pub mode: MiningMode,
     /// Text put into the coinbase's input script. May be empty.
     pub jdc_signature: String,
     /// Where solo rewards and the client's share of the coinbase go: an output descriptor (BIP 380).
@@ -44,7 +44,7 @@ pub struct ClientConfig {
     pub user_identity: Option<String>,
     /// Pools with their declarators, in the order they are tried. Kept but not used in solo mode.
     #[serde(default)]
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<ConfigUpstream>,
     /// Where block templates come from.
     pub template_provider_type: TemplateProvider,
     /// Where the client serves its figures; without it there are none.
@@ -72,7 +72,7 @@ pub struct ClientConfig {
 
 /// Who chooses the transactions of a block, and who pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub enum Mode {
+pub enum MiningMode {
     /// The client declares whole templates to the pool.
     #[serde(rename = "FULLTEMPLATE")]
     FullTemplate,
@@ -84,7 +84,7 @@ pub enum Mode {
     SoloMining,
 }
 
-impl Mode {
+impl MiningMode {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::FullTemplate, Self::CoinbaseOnly, Self::SoloMining];
 
@@ -105,7 +105,7 @@ impl Mode {
     }
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for MiningMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -114,7 +114,7 @@ impl fmt::Display for Mode {
 /// A pool and its declarator.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "Pool")]
-pub struct Upstream {
+pub struct ConfigUpstream {
     /// By which the client recognises both.
     pub authority_pubkey: String,
     /// Host name or IP address of the pool, without port.
@@ -220,7 +220,7 @@ impl ClientConfig {
             cert_validity_sec: 3600,
             shares_per_minute: 6.0,
             share_batch_size: 10,
-            mode: Mode::FullTemplate,
+            mode: MiningMode::FullTemplate,
             jdc_signature: "jd-manager".into(),
             coinbase_reward_script: String::new(),
             user_identity: None,
@@ -306,7 +306,7 @@ mod tests {
     fn the_common_identity_is_the_one_set_or_the_one_agreed_on() {
         let mut config = samples::pool();
         assert_eq!(config.common_user_identity(), Some("alice.attic"));
-        config.upstreams.push(Upstream { user_identity: "bob".into(), ..config.upstreams[0].clone() });
+        config.upstreams.push(ConfigUpstream { user_identity: "bob".into(), ..config.upstreams[0].clone() });
         assert_eq!(config.common_user_identity(), None);
         config.user_identity = Some("carol".into());
         assert_eq!(config.common_user_identity(), Some("carol"));

@@ -3,20 +3,22 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::json;
 
-use super::config_view::{Outcome, Verdict};
+use super::config_view::{ConfigChangeResult, ConfigValidation};
 use super::model::ClientConfig;
-use super::views::form::FormPage;
+use super::views::form::ConfigFormPage;
 use super::views::import::ImportPage;
-use super::views::revisions::{ComparePage, RevisionsPage};
+use super::views::revisions::{RevisionComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
-use super::views::{DeletePage, ListPage, TomlPage};
-use crate::web::openapi::{Field, Operation, PAGE, delete, flag, get, member, number, object, one_of, post, put, text, whole};
+use super::views::{ConfigDeletePage, ConfigListPage, TomlPage};
+use crate::web::openapi::{
+    ApiOperation, PAGE, RequestField, delete, flag, get, member, number, object, one_of, post, put, text, whole,
+};
 
 /// A configuration as it is sent.
-struct Sent;
+struct ConfigBody;
 
-impl JsonSchema for Sent {
+impl JsonSchema for ConfigBody {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "ConfigurationToSave".into()
     }
@@ -34,7 +36,7 @@ impl JsonSchema for Sent {
     }
 }
 
-fn outer() -> [Field; 3] {
+fn outer() -> [RequestField; 3] {
     [
         text("name", "Its name, unique whatever the case; a new one needs it, without it the former stays.")
             .longest(64)
@@ -45,7 +47,7 @@ fn outer() -> [Field; 3] {
 }
 
 /// The fields of the form, flat.
-fn form() -> Vec<Field> {
+fn form() -> Vec<RequestField> {
     let flat = [
         "listening_address",
         "mode",
@@ -58,14 +60,14 @@ fn form() -> Vec<Field> {
     outer().into_iter().chain(flat.map(of)).collect()
 }
 
-fn version(name: &'static str, about: &'static str) -> Field {
+fn version(name: &'static str, about: &'static str) -> RequestField {
     text(name, about).like("0.6.0").with("pattern", "^[0-9]+\\.[0-9]+\\.[0-9]+$")
 }
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
-    let sent = crate::web::openapi::shape::<Sent>();
+pub fn operations() -> Vec<ApiOperation> {
+    let sent = crate::web::openapi::shape::<ConfigBody>();
     vec![
         get("/saved-configs", "listConfigurations", "Lists the saved configurations, newest first.")
             .asks([
@@ -73,16 +75,16 @@ pub fn operations() -> Vec<Operation> {
                 whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
                 text("q", "Only those that hold this text, whatever the case."),
             ])
-            .gives::<ListPage>(PAGE),
+            .gives::<ConfigListPage>(PAGE),
         post("/saved-configs", "createConfiguration", "Saves a new configuration.")
             .takes_shape(sent, form())
-            .makes::<Outcome>()
+            .makes::<ConfigChangeResult>()
             .fails(&[409]),
-        get("/saved-configs/new", "showNewConfiguration", "The form of a new configuration, for people.").gives::<FormPage>(PAGE),
+        get("/saved-configs/new", "showNewConfiguration", "The form of a new configuration, for people.").gives::<ConfigFormPage>(PAGE),
         get("/saved-configs/active", "getActiveConfiguration", "The active configuration.").gives::<ShowPage>(PAGE).fails(&[404]),
         post("/saved-configs/check", "checkConfiguration", "Says what there is to say about a new configuration and saves nothing.")
             .takes_shape(sent, form())
-            .gives::<Verdict>(PAGE),
+            .gives::<ConfigValidation>(PAGE),
         get("/saved-configs/import", "showImport", "The form for a client's file, for people.").gives::<ImportPage>(PAGE),
         post("/saved-configs/import", "importConfiguration", "Saves a client's file of any version as a configuration.")
             .asks([text("name", "Its name, where the file is the body itself.").like("From a file")])
@@ -95,29 +97,29 @@ pub fn operations() -> Vec<Operation> {
                     flag("fresh_keys", "A new pair of keys takes the place of the file's.").or(false),
                 ],
             )
-            .makes::<Outcome>()
+            .makes::<ConfigChangeResult>()
             .fails(&[409]),
         get("/saved-configs/{id}", "getConfiguration", "A saved configuration.").gives::<ShowPage>(PAGE),
         put("/saved-configs/{id}", "changeConfiguration", "Saves a configuration as the newest revision.")
             .about("A secret key that is masked, empty or absent stays, as long as the public key stays. Clients that run take it up when they are next started.")
             .takes_shape(sent, form())
-            .does::<Outcome>()
+            .does::<ConfigChangeResult>()
             .fails(&[409]),
         post("/saved-configs/{id}", "changeConfigurationByForm", "The same as PUT, for forms.")
             .takes_shape(sent, form())
-            .does::<Outcome>()
+            .does::<ConfigChangeResult>()
             .fails(&[409]),
-        delete("/saved-configs/{id}", "deleteConfiguration", "Deletes a configuration with all its revisions.").does::<Outcome>().fails(&[409]),
+        delete("/saved-configs/{id}", "deleteConfiguration", "Deletes a configuration with all its revisions.").does::<ConfigChangeResult>().fails(&[409]),
         post("/saved-configs/{id}/check", "checkSavedConfiguration", "Says what there is to say about what would take its place and saves nothing.")
             .takes_shape(sent, form())
-            .gives::<Verdict>(PAGE),
-        get("/saved-configs/{id}/edit", "showEditConfiguration", "The form of a configuration, for people.").gives::<FormPage>(PAGE),
-        get("/saved-configs/{id}/delete", "askDeleteConfiguration", "The question before a configuration is deleted, for people.").gives::<DeletePage>(PAGE),
-        post("/saved-configs/{id}/delete", "deleteConfigurationByForm", "The same as DELETE, for forms.").does::<Outcome>().fails(&[409]),
-        post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, keys included, on ports of its own.").makes::<Outcome>().fails(&[409]),
+            .gives::<ConfigValidation>(PAGE),
+        get("/saved-configs/{id}/edit", "showEditConfiguration", "The form of a configuration, for people.").gives::<ConfigFormPage>(PAGE),
+        get("/saved-configs/{id}/delete", "askDeleteConfiguration", "The question before a configuration is deleted, for people.").gives::<ConfigDeletePage>(PAGE),
+        post("/saved-configs/{id}/delete", "deleteConfigurationByForm", "The same as DELETE, for forms.").does::<ConfigChangeResult>().fails(&[409]),
+        post("/saved-configs/{id}/duplicate", "duplicateConfiguration", "Copies a configuration, keys included, on ports of its own.").makes::<ConfigChangeResult>().fails(&[409]),
         post("/saved-configs/{id}/set-active", "setActiveConfiguration", "Makes a configuration the active one and no other.")
             .acts([text("next", "The page a browser is sent to afterwards, a path on this site.").like("/saved-configs")])
-            .does::<Outcome>(),
+            .does::<ConfigChangeResult>(),
         get("/saved-configs/{id}/toml", "getConfigurationFile", "The file as a client will get it, with the secret masked.")
             .asks([version("client_version", "The client it is written for.").or("0.6.0"), version("against", "Beside the file for this client.")])
             .answer(200, "The file.", &["application/json", "text/html", "text/plain"], Some(crate::web::openapi::shape::<TomlPage>())),
@@ -134,19 +136,19 @@ pub fn operations() -> Vec<Operation> {
                 whole("to", "The latter; without it the newest.", 1, i32::MAX.into()),
                 version("client_version", "The client the files are written for.").or("0.6.0"),
             ])
-            .gives::<ComparePage>(PAGE),
+            .gives::<RevisionComparePage>(PAGE),
         get("/saved-configs/{id}/revisions", "listRevisions", "The revisions of a configuration, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(50), whole("before", "Those before this revision.", 1, i32::MAX.into())])
             .gives::<RevisionsPage>(PAGE),
         post("/saved-configs/{id}/revisions/{n}/restore", "restoreRevision", "Saves a former revision as the newest one.")
             .named(number("n", "The number of the revision.").like(1))
-            .does::<Outcome>()
+            .does::<ConfigChangeResult>()
             .fails(&[409, 422]),
     ]
 }
 
 /// A configuration alone, in any of its shapes.
 #[must_use]
-pub fn alone() -> Field {
+pub fn alone() -> RequestField {
     member("config", "The configuration; it may as well be the body itself.", json!({ "type": "object" }))
 }

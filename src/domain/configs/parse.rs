@@ -16,16 +16,16 @@ mod table;
 
 pub use form::{form_name, form_to_value};
 
-use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
-use super::rules::{self, Findings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
+use super::model::{BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider};
+use super::rules::{self, ConfigFindings, MOST_LISTED, MOST_UPSTREAMS, address, reward, scalar};
 use crate::base::error::FieldError;
 use crate::domain::keys::{self, MASK, SecretKey};
 use serde_json::Value;
-use table::{Table, is_blank};
+use table::{ObjectReader, is_blank};
 
 /// A configuration that may be kept, and what is doubtful about it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Accepted {
+pub struct ParsedConfig {
     /// The configuration, with its secret.
     pub config: ClientConfig,
     /// Warnings; pointers as in errors.
@@ -38,25 +38,25 @@ pub struct Accepted {
 ///
 /// `previous` is the one it replaces, if any: a secret key that is absent, empty or [`MASK`] then stays what it was, as long
 /// as the public key stays too.
-pub fn read(value: &Value, previous: Option<&ClientConfig>) -> Result<Accepted, Findings> {
-    let mut found = Findings::default();
+pub fn read(value: &Value, previous: Option<&ClientConfig>) -> Result<ParsedConfig, ConfigFindings> {
+    let mut found = ConfigFindings::default();
     let config = read_all(value, previous, &mut found);
     if let Some(config) = config
         && found.errors.is_empty()
     {
         rules::whole(&config, &mut found);
-        let Findings { errors, warnings, hints } = found;
+        let ConfigFindings { errors, warnings, hints } = found;
         return if errors.is_empty() {
-            Ok(Accepted { config, warnings, hints })
+            Ok(ParsedConfig { config, warnings, hints })
         } else {
-            Err(Findings { errors, warnings, hints })
+            Err(ConfigFindings { errors, warnings, hints })
         };
     }
     Err(found)
 }
 
-fn read_all(value: &Value, previous: Option<&ClientConfig>, found: &mut Findings) -> Option<ClientConfig> {
-    let mut top = Table::root(value, found)?;
+fn read_all(value: &Value, previous: Option<&ClientConfig>, found: &mut ConfigFindings) -> Option<ClientConfig> {
+    let mut top = ObjectReader::root(value, found)?;
     let text = |value: &Value| scalar::text(value, scalar::LONGEST_TEXT);
 
     let listening_address = top.required("listening_address", found, |v| address::listening(&text(v)?));
@@ -89,7 +89,7 @@ fn read_all(value: &Value, previous: Option<&ClientConfig>, found: &mut Findings
         rules::identity("/user_identity", identity, found);
     }
     let common_wrong = user_identity.is_none() && top.peek("user_identity").is_some_and(|value| !is_blank(value));
-    let upstreams = upstreams(&mut top, &Common { identity: user_identity.clone(), wrong: common_wrong }, mode, found);
+    let upstreams = upstreams(&mut top, &CommonAccount { identity: user_identity.clone(), wrong: common_wrong }, mode, found);
     let template_provider_type = template_provider(&mut top, found);
     let coinbase_reward_script = reward_script(&mut top, template_provider_type.as_ref(), found);
 
@@ -139,14 +139,19 @@ fn identity(value: &Value) -> Result<String, String> {
     if name.is_empty() { Err("The account at the pool is missing: without it the pool cannot pay you.".into()) } else { Ok(name) }
 }
 
-fn mode(text: &str) -> Result<Mode, String> {
-    Mode::ALL
+fn mode(text: &str) -> Result<MiningMode, String> {
+    MiningMode::ALL
         .into_iter()
         .find(|mode| mode.as_str().eq_ignore_ascii_case(text.trim()))
         .ok_or_else(|| format!("{} is not a mode: FULLTEMPLATE, COINBASEONLY or SOLOMINING is wanted.", scalar::shown(text)))
 }
 
-fn secret_key(top: &mut Table, public: Option<&str>, previous: Option<&ClientConfig>, found: &mut Findings) -> Option<SecretKey> {
+fn secret_key(
+    top: &mut ObjectReader,
+    public: Option<&str>,
+    previous: Option<&ClientConfig>,
+    found: &mut ConfigFindings,
+) -> Option<SecretKey> {
     let key = "authority_secret_key";
     let unchanged = top.peek(key).is_none_or(|value| is_blank(value) || value.as_str().is_some_and(|text| text.trim() == MASK));
     if let Some(previous) = previous.filter(|_| unchanged) {
@@ -169,13 +174,18 @@ fn secret_key(top: &mut Table, public: Option<&str>, previous: Option<&ClientCon
 }
 
 /// The account common to all pools, as older clients send it.
-struct Common {
+struct CommonAccount {
     identity: Option<String>,
     /// It was sent, is wrong and has been complained about.
     wrong: bool,
 }
 
-fn upstreams(top: &mut Table, common: &Common, mode: Option<Mode>, found: &mut Findings) -> Vec<Upstream> {
+fn upstreams(
+    top: &mut ObjectReader,
+    common: &CommonAccount,
+    mode: Option<MiningMode>,
+    found: &mut ConfigFindings,
+) -> Vec<ConfigUpstream> {
     let mut pools = Vec::new();
     let complaints = found.errors.len();
     let mut sent = 0;
@@ -201,7 +211,12 @@ fn upstreams(top: &mut Table, common: &Common, mode: Option<Mode>, found: &mut F
 }
 
 /// The pool described by `pool`, with its `own` account or else the one common to all.
-fn upstream(pool: &mut Table, own: Option<String>, common: &Common, found: &mut Findings) -> Option<Upstream> {
+fn upstream(
+    pool: &mut ObjectReader,
+    own: Option<String>,
+    common: &CommonAccount,
+    found: &mut ConfigFindings,
+) -> Option<ConfigUpstream> {
     let authority_pubkey = pool.required("authority_pubkey", found, public_key);
     let (pool_address, pool_port) = host_and_port(pool, "pool_address", "pool_port", found);
     let older = pool.peek("jds_address").is_none() && pool.peek("jd_address").is_some();
@@ -213,7 +228,7 @@ fn upstream(pool: &mut Table, own: Option<String>, common: &Common, found: &mut 
         // One that is there and wrong has been complained about.
         known => known,
     };
-    Some(Upstream {
+    Some(ConfigUpstream {
         authority_pubkey: authority_pubkey?,
         pool_address: pool_address?,
         pool_port: pool_port?,
@@ -225,10 +240,10 @@ fn upstream(pool: &mut Table, own: Option<String>, common: &Common, found: &mut 
 
 /// A host and its port, from two fields or, as older clients send them, from one.
 fn host_and_port(
-    pool: &mut Table,
+    pool: &mut ObjectReader,
     host_key: &'static str,
     port_key: &'static str,
-    found: &mut Findings,
+    found: &mut ConfigFindings,
 ) -> (Option<String>, Option<u16>) {
     let both = pool.peek(host_key).and_then(Value::as_str).and_then(|text| address::host_port(text).ok());
     let blank_port = pool.peek(port_key).is_none_or(is_blank);
@@ -251,7 +266,7 @@ fn host_and_port(
     (host, pool.required(port_key, found, |v| number(v, 1, u16::MAX)))
 }
 
-fn template_provider(top: &mut Table, found: &mut Findings) -> Option<TemplateProvider> {
+fn template_provider(top: &mut ObjectReader, found: &mut ConfigFindings) -> Option<TemplateProvider> {
     const KEY: &str = "template_provider_type";
     const WANTED: &str = "Choose where templates come from: Sv2Tp (a template provider by address) or BitcoinCoreIpc (Bitcoin \
                           Core on this machine).";
@@ -293,7 +308,7 @@ fn template_provider(top: &mut Table, found: &mut Findings) -> Option<TemplatePr
     }
 }
 
-fn sv2_tp(table: &mut Table, found: &mut Findings) -> Option<TemplateProvider> {
+fn sv2_tp(table: &mut ObjectReader, found: &mut ConfigFindings) -> Option<TemplateProvider> {
     let address = table.required("address", found, |value| {
         let (host, port) = address::host_port(&scalar::text(value, scalar::LONGEST_TEXT)?)?;
         Ok(format!("{host}:{port}"))
@@ -315,7 +330,7 @@ fn chain(value: &Value) -> Result<BitcoinNetwork, String> {
     })
 }
 
-fn core_ipc(table: &mut Table, older: bool, found: &mut Findings) -> Option<TemplateProvider> {
+fn core_ipc(table: &mut ObjectReader, older: bool, found: &mut ConfigFindings) -> Option<TemplateProvider> {
     let version = if older && table.peek("version").is_none_or(is_blank) {
         table.skip("version");
         found.warn(
@@ -352,7 +367,7 @@ fn core_ipc(table: &mut Table, older: bool, found: &mut Findings) -> Option<Temp
     })
 }
 
-fn reward_script(top: &mut Table, provider: Option<&TemplateProvider>, found: &mut Findings) -> Option<String> {
+fn reward_script(top: &mut ObjectReader, provider: Option<&TemplateProvider>, found: &mut ConfigFindings) -> Option<String> {
     const KEY: &str = "coinbase_reward_script";
     let descriptor = if top.peek(KEY).is_some_and(Value::is_object) {
         let mut table = top.table(KEY, found)?;
@@ -385,7 +400,7 @@ fn reward_script(top: &mut Table, provider: Option<&TemplateProvider>, found: &m
     }
 }
 
-fn miner_telemetry(top: &mut Table, found: &mut Findings) -> Option<MinerTelemetry> {
+fn miner_telemetry(top: &mut ObjectReader, found: &mut ConfigFindings) -> Option<MinerTelemetry> {
     if top.peek("miner_telemetry").is_none_or(is_blank) {
         top.skip("miner_telemetry");
         return None;

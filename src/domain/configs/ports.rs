@@ -16,13 +16,13 @@ pub(super) fn avoid(config: &mut ClientConfig, taken: &BTreeSet<u16>) -> bool {
     let mut taken = taken.clone();
     let mut moved = false;
     for address in [Some(&mut config.listening_address), config.monitoring_address.as_mut()].into_iter().flatten() {
-        moved |= step_aside(address, &taken);
+        moved |= choose_other_port(address, &taken);
         taken.insert(address.port());
     }
     moved
 }
 
-fn step_aside(address: &mut SocketAddr, taken: &BTreeSet<u16>) -> bool {
+fn choose_other_port(address: &mut SocketAddr, taken: &BTreeSet<u16>) -> bool {
     let from = address.port();
     let free = (from..=u16::MAX).chain(1024..from).find(|port| !taken.contains(port));
     address.set_port(free.unwrap_or(from));

@@ -14,7 +14,7 @@ use crate::infra::db::schema::{configuration_files, configuration_revisions, con
 /// A row of `configurations`.
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = configurations)]
-pub struct Row {
+pub struct ConfigRow {
     /// Its id.
     pub id: ConfigId,
     /// Its name, unique whatever the case.
@@ -33,7 +33,7 @@ pub struct Row {
     pub updated_at: Timestamp,
 }
 
-impl Row {
+impl ConfigRow {
     /// About how many bytes it has in a list.
     pub fn size(&self) -> usize {
         500 + self.name.len() + self.description.len() + self.config_json.len()
@@ -66,24 +66,24 @@ pub fn count(db: &mut Db) -> QueryResult<i64> {
 }
 
 /// At most `limit` of them with at most `room` bytes of text, newest first. Of several made in the same millisecond the one saved last comes first.
-pub fn page(db: &mut Db, limit: i64, offset: i64, room: usize) -> QueryResult<Vec<Row>> {
+pub fn page(db: &mut Db, limit: i64, offset: i64, room: usize) -> QueryResult<Vec<ConfigRow>> {
     let rows = configurations::table
         .order((configurations::created_at.desc(), sql::<BigInt>("configurations.rowid DESC")))
         .limit(limit)
         .offset(offset)
-        .select(Row::as_select())
-        .load_iter::<Row, DefaultLoadingMode>(db)?;
-    Ok(load_bounded(rows, usize::MAX, room, Row::size)?.0)
+        .select(ConfigRow::as_select())
+        .load_iter::<ConfigRow, DefaultLoadingMode>(db)?;
+    Ok(load_bounded(rows, usize::MAX, room, ConfigRow::size)?.0)
 }
 
 /// One of them.
-pub fn get(db: &mut Db, id: ConfigId) -> QueryResult<Option<Row>> {
-    configurations::table.filter(configurations::id.eq(id)).select(Row::as_select()).first(db).optional()
+pub fn get(db: &mut Db, id: ConfigId) -> QueryResult<Option<ConfigRow>> {
+    configurations::table.filter(configurations::id.eq(id)).select(ConfigRow::as_select()).first(db).optional()
 }
 
 /// The active one.
-pub fn active(db: &mut Db) -> QueryResult<Option<Row>> {
-    configurations::table.filter(configurations::is_active.eq(true)).select(Row::as_select()).first(db).optional()
+pub fn active(db: &mut Db) -> QueryResult<Option<ConfigRow>> {
+    configurations::table.filter(configurations::is_active.eq(true)).select(ConfigRow::as_select()).first(db).optional()
 }
 
 /// Which instances use it, or any, by name.
@@ -102,13 +102,13 @@ pub fn name_is_taken(db: &mut Db, name: &str, by_other_than: Option<ConfigId>) -
 }
 
 /// Saves a new one with its first revision, which is `author`'s.
-pub fn insert(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
+pub fn insert(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
     diesel::insert_into(configurations::table).values(row).execute(db)?;
-    keep_revision(db, row, author)
+    insert_revision(db, row, author)
 }
 
 /// Saves name, description and configuration of an existing one, and keeps them as its next revision, which is `author`'s.
-pub fn update(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
+pub fn update(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
     diesel::update(configurations::table.filter(configurations::id.eq(row.id)))
         .set((
             configurations::name.eq(&row.name),
@@ -118,10 +118,10 @@ pub fn update(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
             configurations::updated_at.eq(row.updated_at),
         ))
         .execute(db)?;
-    keep_revision(db, row, author)
+    insert_revision(db, row, author)
 }
 
-fn keep_revision(db: &mut Db, row: &Row, author: &str) -> QueryResult<()> {
+fn insert_revision(db: &mut Db, row: &ConfigRow, author: &str) -> QueryResult<()> {
     let revision = RevisionRow {
         configuration_id: row.id,
         revision: row.revision,
@@ -153,7 +153,7 @@ pub fn delete(db: &mut Db, id: ConfigId) -> QueryResult<usize> {
 }
 
 /// Keeps the file that it was imported from.
-pub fn keep_file(db: &mut Db, id: ConfigId, text: &str) -> QueryResult<()> {
+pub fn insert_file(db: &mut Db, id: ConfigId, text: &str) -> QueryResult<()> {
     diesel::insert_into(configuration_files::table)
         .values((configuration_files::configuration_id.eq(id), configuration_files::text.eq(text)))
         .execute(db)?;

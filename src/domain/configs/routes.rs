@@ -6,108 +6,137 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse};
 use axum::{Extension, Json};
 
-use super::config_view::Outcome;
-use super::draft::Draft;
-use super::import_source::Import;
-use super::service::Configs;
-use super::views::form::FormPage;
+use super::config_view::ConfigChangeResult;
+use super::draft::ConfigDraft;
+use super::import_source::ConfigImport;
+use super::service::ConfigService;
+use super::views::form::ConfigFormPage;
 use super::views::import::ImportPage;
 use super::views::notes::FieldNotes;
-use super::views::revisions::{ComparePage, RevisionsPage};
+use super::views::revisions::{RevisionComparePage, RevisionsPage};
 use super::views::secret::{AskSecretPage, SecretPage};
 use super::views::show::ShowPage;
-use super::views::values::Rearrangement;
-use super::views::{DeletePage, ListPage, TomlPage};
+use super::views::values::RowEdit;
+use super::views::{ConfigDeletePage, ConfigListPage, TomlPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::ConfigId;
 use crate::programs::jd_client::version::ClientVersion;
-use crate::web::extract::{Fields, Text};
-use crate::web::negotiation::Offer;
+use crate::web::extract::{EmptyForm, PlainText};
+use crate::web::negotiation::Offers;
 use crate::web::respond::next_page;
-use crate::web::{Caller, Done, Form, Frame, Id, Input, Params, Problem, Reply, Role, TextForms, Want, html};
+use crate::web::{
+    Caller, ChangeResponse, PageFrame, PathId, ProblemResponse, QueryParams, Reply, Representation, RequestContext, RequestInput,
+    Role, TextForms, html,
+};
 
 /// Where the list is.
 const LIST: &str = "/saved-configs";
 
 /// `GET /saved-configs?limit=&offset=&q=`.
-pub async fn list(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, mut params: Params) -> Reply {
+pub async fn list(
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    mut params: QueryParams,
+) -> Reply {
     let part = (params.number("limit", 1..=1000, 1000), params.number("offset", 0..=u64::from(u32::MAX), 0));
     let q = params.text("q").map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
     params.finish()?;
     let found = configs.page(part.0, part.1, q.clone()).await?;
-    want.respond_blocking(ListPage::new(frame, found, part, q, Timestamp::now())).await
+    want.respond_blocking(ConfigListPage::new(frame, found, part, q, Timestamp::now())).await
 }
 
 /// `GET /saved-configs/{id}`.
-pub async fn show(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<ConfigId>) -> Reply {
+pub async fn show(
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+) -> Reply {
     show_page(&configs, frame, &want, configs.get(id).await?).await
 }
 
 /// `GET /saved-configs/active`.
-pub async fn active(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
+pub async fn active(State(configs): State<ConfigService>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
     show_page(&configs, frame, &want, configs.active().await?).await
 }
 
-async fn show_page(configs: &Configs, frame: Frame, want: &Want, saved: super::Saved) -> Reply {
+async fn show_page(configs: &ConfigService, frame: PageFrame, want: &RequestContext, saved: super::SavedConfig) -> Reply {
     let lost_hosts = configs.lost_hosts(&saved.config).await;
     let remarks = configs.import_remarks(saved.id).await?;
     want.respond(&ShowPage::new(frame, saved, lost_hosts, remarks, Timestamp::now()))
 }
 
 /// `GET /saved-configs/new`.
-pub async fn new(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&FormPage::new(frame, &configs.starting().await?))
+pub async fn new(State(configs): State<ConfigService>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
+    want.respond(&ConfigFormPage::new(frame, &configs.starting().await?))
 }
 
 /// `GET /saved-configs/{id}/edit`.
-pub async fn edit(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<ConfigId>) -> Reply {
-    want.respond(&FormPage::edit(frame, &configs.get(id).await?))
+pub async fn edit(
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+) -> Reply {
+    want.respond(&ConfigFormPage::edit(frame, &configs.get(id).await?))
 }
 
 /// `POST /saved-configs`.
 pub async fn create(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     caller: Caller,
-    input: Input,
+    input: RequestInput,
 ) -> Reply {
     save(&configs.by(&author(&want, &caller)), frame, &want, None, input).await
 }
 
 /// `PUT /saved-configs/{id}`, and `POST` for forms.
 pub async fn update(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
     caller: Caller,
-    input: Input,
+    input: RequestInput,
 ) -> Reply {
     save(&configs.by(&author(&want, &caller)), frame, &want, Some(id), input).await
 }
 
 /// `POST /saved-configs/check`: a new one, without saving it.
-pub async fn check(State(configs): State<Configs>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+pub async fn check(
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
     judge(&configs, frame, &want, None, input).await
 }
 
 /// `POST /saved-configs/{id}/check`: what would take its place, without saving it.
 pub async fn check_saved(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
-    input: Input,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+    input: RequestInput,
 ) -> Reply {
     judge(&configs, frame, &want, Some(id), input).await
 }
 
 /// Programs are told what there is to say; a page that is being filled in gets it beside its fields; a plain form comes back with it.
-async fn judge(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId>, input: Input) -> Reply {
-    let pairs = input.form.clone().filter(|_| want.form == Form::Html);
-    let verdict = configs.judge(id, Draft::of(input)?).await?;
+async fn judge(
+    configs: &ConfigService,
+    frame: PageFrame,
+    want: &RequestContext,
+    id: Option<ConfigId>,
+    input: RequestInput,
+) -> Reply {
+    let pairs = input.form.clone().filter(|_| want.form == Representation::Html);
+    let verdict = configs.judge(id, ConfigDraft::of(input)?).await?;
     match pairs {
         None => Ok(Json(verdict).into_response()),
         Some(pairs) if want.is_fragment() => {
@@ -115,21 +144,27 @@ async fn judge(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId
         }
         Some(pairs) => {
             let saved = existing(configs, id).await?;
-            want.respond(&FormPage::checked(frame, saved.as_ref(), &pairs, verdict.found))
+            want.respond(&ConfigFormPage::checked(frame, saved.as_ref(), &pairs, verdict.found))
         }
     }
 }
 
 /// Saves what was sent, or shows the form again: with its pools rearranged, or with what is wrong.
-async fn save(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId>, input: Input) -> Reply {
-    let pairs = input.form.clone().filter(|_| want.form == Form::Html);
+async fn save(
+    configs: &ConfigService,
+    frame: PageFrame,
+    want: &RequestContext,
+    id: Option<ConfigId>,
+    input: RequestInput,
+) -> Reply {
+    let pairs = input.form.clone().filter(|_| want.form == Representation::Html);
     if let Some(pairs) = &pairs
-        && let Some(how) = Rearrangement::of(pairs)
+        && let Some(how) = RowEdit::of(pairs)
     {
         let saved = existing(configs, id).await?;
-        return want.respond(&FormPage::rearranged(frame, saved.as_ref(), pairs, how));
+        return want.respond(&ConfigFormPage::rearranged(frame, saved.as_ref(), pairs, how));
     }
-    let draft = Draft::of(input)?;
+    let draft = ConfigDraft::of(input)?;
     let result = match id {
         Some(id) => configs.update(id, draft).await,
         None => configs.create(draft).await,
@@ -138,12 +173,12 @@ async fn save(configs: &Configs, frame: Frame, want: &Want, id: Option<ConfigId>
         Ok(outcome) => return saved(want, outcome, id.is_none(), ""),
         Err(error) => error,
     };
-    let (Some(pairs), Some(status)) = (pairs, mendable(&error)) else { return Err(error.into()) };
+    let (Some(pairs), Some(status)) = (pairs, is_fixable(&error)) else { return Err(error.into()) };
     let saved = existing(configs, id).await?;
-    want.respond_with(status, &FormPage::refused(frame, saved.as_ref(), &pairs, error))
+    want.respond_with(status, &ConfigFormPage::refused(frame, saved.as_ref(), &pairs, error))
 }
 
-async fn existing(configs: &Configs, id: Option<ConfigId>) -> Result<Option<super::Saved>> {
+async fn existing(configs: &ConfigService, id: Option<ConfigId>) -> Result<Option<super::SavedConfig>> {
     match id {
         Some(id) => configs.get(id).await.map(Some),
         None => Ok(None),
@@ -151,7 +186,7 @@ async fn existing(configs: &Configs, id: Option<ConfigId>) -> Result<Option<supe
 }
 
 /// The status of an error that the user can mend in the form.
-fn mendable(error: &Error) -> Option<StatusCode> {
+fn is_fixable(error: &Error) -> Option<StatusCode> {
     match error {
         Error::Invalid(_) => Some(StatusCode::UNPROCESSABLE_ENTITY),
         Error::Conflict(_) => Some(StatusCode::CONFLICT),
@@ -160,76 +195,86 @@ fn mendable(error: &Error) -> Option<StatusCode> {
 }
 
 /// Who saves, for the history: `alice (page)`, `alice (api)`.
-pub fn author<O: Offer>(want: &Want<O>, caller: &Caller) -> String {
-    format!("{} ({})", caller.title(), if want.form == Form::Html { "page" } else { "api" })
+pub fn author<O: Offers>(want: &RequestContext<O>, caller: &Caller) -> String {
+    format!("{} ({})", caller.title(), if want.form == Representation::Html { "page" } else { "api" })
 }
 
 /// The answer to a change: browsers go on to the configuration's page, or to the page `below` it.
-fn saved<O: Offer>(want: &Want<O>, outcome: Outcome, is_new: bool, below: &str) -> Reply {
+fn saved<O: Offers>(want: &RequestContext<O>, outcome: ConfigChangeResult, is_new: bool, below: &str) -> Reply {
     let at = format!("{LIST}/{}", outcome.config_id);
-    Done { next: format!("{at}{below}"), created: is_new.then_some(at), json: outcome }.respond(want)
+    ChangeResponse { next: format!("{at}{below}"), created: is_new.then_some(at), json: outcome }.respond(want)
 }
 
 /// `GET /saved-configs/{id}/delete`: the question.
 pub async fn ask_delete(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
 ) -> Reply {
-    want.respond(&DeletePage::new(frame, configs.get(id).await?))
+    want.respond(&ConfigDeletePage::new(frame, configs.get(id).await?))
 }
 
 /// `DELETE /saved-configs/{id}`, and `POST /saved-configs/{id}/delete` for forms.
-pub async fn delete(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>) -> Reply {
-    Done { json: configs.delete(id).await?, created: None, next: LIST.into() }.respond(&want)
+pub async fn delete(State(configs): State<ConfigService>, want: RequestContext, PathId(id): PathId<ConfigId>) -> Reply {
+    ChangeResponse { json: configs.delete(id).await?, created: None, next: LIST.into() }.respond(&want)
 }
 
 /// `POST /saved-configs/{id}/set-active`.
-pub async fn set_active(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>, fields: Fields) -> Reply {
+pub async fn set_active(
+    State(configs): State<ConfigService>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+    fields: EmptyForm,
+) -> Reply {
     let next = next_page(fields.text("next"), &format!("{LIST}/{id}"));
-    Done { json: configs.set_active(id).await?, created: None, next }.respond(&want)
+    ChangeResponse { json: configs.set_active(id).await?, created: None, next }.respond(&want)
 }
 
 /// `POST /saved-configs/{id}/duplicate`.
-pub async fn duplicate(State(configs): State<Configs>, want: Want, Id(id): Id<ConfigId>, caller: Caller) -> Reply {
+pub async fn duplicate(
+    State(configs): State<ConfigService>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+    caller: Caller,
+) -> Reply {
     saved(&want, configs.by(&author(&want, &caller)).duplicate(id).await?, true, "/edit")
 }
 
 /// `GET /saved-configs/{id}/toml?client_version=&against=`.
 pub async fn toml(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want<TextForms>,
-    Id(id): Id<ConfigId>,
-    mut params: Params,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext<TextForms>,
+    PathId(id): PathId<ConfigId>,
+    mut params: QueryParams,
 ) -> Reply {
     let [version, against] =
         ["client_version", "against"].map(|name| params.get::<ClientVersion>(name, "a version of the client such as 0.6.0"));
     params.finish()?;
     let page = TomlPage::new(frame, &configs.get(id).await?, version.unwrap_or(ClientVersion::NEWEST_KNOWN), against);
     match want.form {
-        Form::Text => Ok(page.into_text()?.into_response()),
+        Representation::Text => Ok(page.into_text()?.into_response()),
         _ => want.respond(&page),
     }
 }
 
 /// `GET /saved-configs/{id}/secret`: the question whether the secret key is to be shown.
 pub async fn ask_secret(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
 ) -> Reply {
     want.respond(&AskSecretPage::new(frame, configs.get(id).await?))
 }
 
 /// `POST /saved-configs/{id}/secret`: shows it, to admins alone.
 pub async fn secret(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
     caller: Caller,
 ) -> Reply {
     caller.must_be(Role::Admin)?;
@@ -237,17 +282,17 @@ pub async fn secret(
 }
 
 /// `GET /saved-configs/{id}/export`: the file to be taken elsewhere, without its secret.
-pub async fn export(State(configs): State<Configs>, Id(id): Id<ConfigId>) -> Reply {
+pub async fn export(State(configs): State<ConfigService>, PathId(id): PathId<ConfigId>) -> Reply {
     as_file(configs.export(id).await?)
 }
 
 /// `POST /saved-configs/{id}/export?secret=include`: with its secret, for admins alone; without the parameter as by `GET`.
 pub async fn export_whole(
-    State(configs): State<Configs>,
-    Id(id): Id<ConfigId>,
+    State(configs): State<ConfigService>,
+    PathId(id): PathId<ConfigId>,
     caller: Caller,
-    params: Params,
-    fields: Fields,
+    params: QueryParams,
+    fields: EmptyForm,
 ) -> Reply {
     let wanted = params.text("secret").or(fields.text("secret")).map(str::to_owned);
     params.finish()?;
@@ -261,7 +306,7 @@ pub async fn export_whole(
     }
 }
 
-fn as_file((saved, text): (super::Saved, String)) -> Reply {
+fn as_file((saved, text): (super::SavedConfig, String)) -> Reply {
     let name: String = saved.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}.toml\"")).map_err(Error::internal)?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/toml")), (CONTENT_DISPOSITION, disposition)], text).into_response())
@@ -269,11 +314,11 @@ fn as_file((saved, text): (super::Saved, String)) -> Reply {
 
 /// `GET /saved-configs/{id}/revisions?limit=&before=`.
 pub async fn revisions(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
-    mut params: Params,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+    mut params: QueryParams,
 ) -> Reply {
     let (limit, before) = (params.number("limit", 1..=1000, 50), params.get("before", "the number of a revision"));
     params.finish()?;
@@ -283,24 +328,24 @@ pub async fn revisions(
 
 /// `GET /saved-configs/{id}/compare?from=&to=&client_version=`.
 pub async fn compare(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<ConfigId>,
-    mut params: Params,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
+    mut params: QueryParams,
 ) -> Reply {
     let [from, to] = ["from", "to"].map(|name| params.get(name, "the number of a revision"));
     let version = params.get::<ClientVersion>("client_version", "a version of the client such as 0.6.0");
     params.finish()?;
     let comparison = configs.compare(id, from, to).await?;
-    want.respond(&ComparePage::new(frame, comparison, version.unwrap_or(ClientVersion::NEWEST_KNOWN)))
+    want.respond(&RevisionComparePage::new(frame, comparison, version.unwrap_or(ClientVersion::NEWEST_KNOWN)))
 }
 
 /// `POST /saved-configs/{id}/revisions/{revision}/restore`.
 pub async fn restore(
-    State(configs): State<Configs>,
-    want: Want,
-    Id(id): Id<ConfigId>,
+    State(configs): State<ConfigService>,
+    want: RequestContext,
+    PathId(id): PathId<ConfigId>,
     caller: Caller,
     Path((_, revision)): Path<(String, String)>,
 ) -> Reply {
@@ -309,15 +354,15 @@ pub async fn restore(
 }
 
 /// `GET /saved-configs/import`.
-pub async fn ask_import(Extension(frame): Extension<Frame>, want: Want) -> Reply {
+pub async fn ask_import(Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
     want.respond(&ImportPage::new(frame))
 }
 
 /// `POST /saved-configs/import?name=`: the file itself, or JSON or a form that holds it.
 pub async fn import(
-    State(configs): State<Configs>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    State(configs): State<ConfigService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     caller: Caller,
     file: ImportBody,
 ) -> Reply {
@@ -325,7 +370,7 @@ pub async fn import(
         Ok(outcome) => return saved(&want, outcome, true, ""),
         Err(error) => error,
     };
-    match (file.pairs.filter(|_| want.form == Form::Html), mendable(&error)) {
+    match (file.pairs.filter(|_| want.form == Representation::Html), is_fixable(&error)) {
         (Some(pairs), Some(status)) => want.respond_with(status, &ImportPage::refused(frame, &pairs, error)),
         _ => Err(error.into()),
     }
@@ -333,27 +378,27 @@ pub async fn import(
 
 /// A client's file in any of the ways it is sent.
 pub struct ImportBody {
-    import: Import,
+    import: ConfigImport,
     /// The pairs, if it was a form.
     pairs: Option<Vec<(String, String)>>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for ImportBody {
-    type Rejection = Problem;
+    type Rejection = ProblemResponse;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ProblemResponse> {
         let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("text/plain");
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if !["text/plain", "application/toml", "text/x-toml", "application/octet-stream"].contains(&media_type.as_str()) {
-            let input = Input::from_request(request, state).await?;
+            let input = RequestInput::from_request(request, state).await?;
             let pairs = input.form.clone();
-            return Ok(Self { import: Import::of(input)?, pairs });
+            return Ok(Self { import: ConfigImport::of(input)?, pairs });
         }
         let name = request.uri().query().and_then(|query| {
             form_urlencoded::parse(query.as_bytes()).find(|(key, value)| key == "name" && !value.trim().is_empty())
         });
         let name = name.map(|(_, name)| name.trim().to_owned());
-        let Text(toml) = Text::from_request(request, state).await?;
-        Ok(Self { import: Import { name, toml, ..Import::default() }, pairs: None })
+        let PlainText(toml) = PlainText::from_request(request, state).await?;
+        Ok(Self { import: ConfigImport { name, toml, ..ConfigImport::default() }, pairs: None })
     }
 }

@@ -11,7 +11,7 @@ pub mod reward;
 pub mod scalar;
 mod secrets;
 
-use super::model::{ClientConfig, Mode};
+use super::model::{ClientConfig, MiningMode};
 use crate::base::error::FieldError;
 use crate::domain::keys::{self, EXAMPLE_PUBLIC_KEY, SecretKey};
 pub use payout::payout;
@@ -49,7 +49,7 @@ const MANY_SHARES: f64 = 60.0;
 
 /// What was found out about a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
-pub struct Findings {
+pub struct ConfigFindings {
     /// What must be mended. Pointers are relative to the configuration object.
     pub errors: Vec<FieldError>,
     /// What works but is probably not meant.
@@ -58,7 +58,7 @@ pub struct Findings {
     pub hints: Vec<FieldError>,
 }
 
-impl Findings {
+impl ConfigFindings {
     /// Notes an error.
     pub fn error(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.errors.push(FieldError::new(pointer, detail));
@@ -83,7 +83,7 @@ impl Findings {
 }
 
 /// The protocol versions offered to pools must contain the only one there is.
-pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Findings) {
+pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut ConfigFindings) {
     let (at_least, at_most) = ("/min_supported_version", "/max_supported_version");
     if let (Some(least), Some(most)) = (least, most)
         && least > most
@@ -106,7 +106,7 @@ pub fn protocol_versions(least: Option<u16>, most: Option<u16>, found: &mut Find
 }
 
 /// The client's own pair: it must be one, and should not be the one everybody has.
-pub fn authority_pair(public_key: Option<&str>, secret_key: Option<&SecretKey>, found: &mut Findings) {
+pub fn authority_pair(public_key: Option<&str>, secret_key: Option<&SecretKey>, found: &mut ConfigFindings) {
     let Some(public_key) = public_key else { return };
     if public_key == EXAMPLE_PUBLIC_KEY {
         found.warn(
@@ -130,7 +130,7 @@ pub fn authority_pair(public_key: Option<&str>, secret_key: Option<&SecretKey>, 
 }
 
 /// The two listeners must be able to exist beside each other, and the figures should not be open to the network.
-pub fn listeners(listening: Option<SocketAddr>, monitoring: Option<SocketAddr>, found: &mut Findings) {
+pub fn listeners(listening: Option<SocketAddr>, monitoring: Option<SocketAddr>, found: &mut ConfigFindings) {
     if let Some(listening) = listening
         && listening.port() < 1024
     {
@@ -155,7 +155,7 @@ pub fn listeners(listening: Option<SocketAddr>, monitoring: Option<SocketAddr>, 
 }
 
 /// The text in the coinbase must leave room for everything else there.
-pub fn signature(signature: &str, found: &mut Findings) {
+pub fn signature(signature: &str, found: &mut ConfigFindings) {
     let (at, length) = ("/jdc_signature", signature.len());
     if length > LONGEST_SIGNATURE {
         found.error(
@@ -177,7 +177,7 @@ pub fn signature(signature: &str, found: &mut Findings) {
 }
 
 /// The account name at a pool, at `pointer`.
-pub fn identity(pointer: &str, identity: &str, found: &mut Findings) {
+pub fn identity(pointer: &str, identity: &str, found: &mut ConfigFindings) {
     let lower = identity.to_ascii_lowercase();
     if PLACEHOLDER_IDENTITIES.iter().any(|start| lower.starts_with(start)) {
         found.warn(pointer, "This is the placeholder of an example. Enter your own account at the pool.");
@@ -185,7 +185,7 @@ pub fn identity(pointer: &str, identity: &str, found: &mut Findings) {
 }
 
 /// Modes with a pool need one; solo needs none.
-pub fn pools(mode: Option<Mode>, count: usize, found: &mut Findings) {
+pub fn pools(mode: Option<MiningMode>, count: usize, found: &mut ConfigFindings) {
     match mode {
         Some(mode) if mode.needs_pool() && count == 0 => {
             found.error(
@@ -193,7 +193,7 @@ pub fn pools(mode: Option<Mode>, count: usize, found: &mut Findings) {
                 format!("Mode {mode} needs at least one pool. Add one, or choose SOLOMINING to mine without."),
             );
         }
-        Some(Mode::SoloMining) if count > 0 => {
+        Some(MiningMode::SoloMining) if count > 0 => {
             found.warn("/upstreams", "In solo mining no pool is used; these are kept for later.")
         }
         _ => {}
@@ -201,7 +201,7 @@ pub fn pools(mode: Option<Mode>, count: usize, found: &mut Findings) {
 }
 
 /// What only shows in the finished whole.
-pub fn whole(config: &ClientConfig, found: &mut Findings) {
+pub fn whole(config: &ClientConfig, found: &mut ConfigFindings) {
     secrets::secret_elsewhere(config, found);
     if let Some(common) = &config.user_identity
         && let Some(at) = config.upstreams.iter().position(|upstream| upstream.user_identity != *common)
@@ -253,7 +253,7 @@ pub fn whole(config: &ClientConfig, found: &mut Findings) {
 }
 
 /// Extensions are numbers other than that of the protocol itself, each once; what is demanded of others should be offered, too.
-fn extensions(config: &ClientConfig, found: &mut Findings) {
+fn extensions(config: &ClientConfig, found: &mut ConfigFindings) {
     let lists = [("supported_extensions", &config.supported_extensions), ("required_extensions", &config.required_extensions)];
     for (key, numbers) in lists {
         let mut seen = BTreeSet::new();
@@ -279,8 +279,8 @@ mod tests {
     use super::*;
     use crate::domain::configs::samples;
 
-    fn found(check: impl FnOnce(&mut Findings)) -> (Vec<String>, Vec<String>) {
-        let mut findings = Findings::default();
+    fn found(check: impl FnOnce(&mut ConfigFindings)) -> (Vec<String>, Vec<String>) {
+        let mut findings = ConfigFindings::default();
         check(&mut findings);
         let pointers = |list: Vec<FieldError>| list.into_iter().map(|one| one.pointer).collect::<Vec<_>>();
         (pointers(findings.errors), pointers(findings.warnings))
@@ -339,7 +339,7 @@ mod tests {
             let mut config = samples::with_everything();
             config.required_extensions = vec![2];
             change(&mut config);
-            let mut findings = Findings::default();
+            let mut findings = ConfigFindings::default();
             whole(&config, &mut findings);
             let pointers = |list: Vec<FieldError>| list.into_iter().map(|one| one.pointer).collect::<Vec<_>>().join(" ");
             (pointers(findings.warnings), pointers(findings.hints))
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn findings_can_be_seen_from_further_out() {
-        let mut findings = Findings::default();
+        let mut findings = ConfigFindings::default();
         findings.error("/mode", "x");
         findings.warn("", "y");
         let outer = findings.under("/config");

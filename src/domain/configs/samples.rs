@@ -3,7 +3,7 @@
 #[path = "../../../tests/harness/configurations.rs"]
 pub mod configurations;
 
-use super::model::{BitcoinNetwork, ClientConfig, MinerTelemetry, Mode, TemplateProvider, Upstream};
+use super::model::{BitcoinNetwork, ClientConfig, ConfigUpstream, MinerTelemetry, MiningMode, TemplateProvider};
 use crate::domain::keys::{KeyPair, SecretKey};
 
 /// A pair from the tests of `key-utils`.
@@ -19,7 +19,7 @@ pub fn pool() -> ClientConfig {
     ClientConfig {
         coinbase_reward_script: REWARD.into(),
         jdc_signature: "rig in the attic".into(),
-        upstreams: vec![Upstream {
+        upstreams: vec![ConfigUpstream {
             authority_pubkey: POOL_KEY.into(),
             pool_address: "pool.attic.localhost".into(),
             pool_port: 3333,
@@ -34,7 +34,7 @@ pub fn pool() -> ClientConfig {
 /// Solo, templates from an authenticated `sv2-tp`.
 pub fn solo() -> ClientConfig {
     ClientConfig {
-        mode: Mode::SoloMining,
+        mode: MiningMode::SoloMining,
         upstreams: Vec::new(),
         template_provider_type: TemplateProvider::Sv2Tp {
             address: "[::1]:8442".into(),
@@ -49,8 +49,8 @@ pub fn solo() -> ClientConfig {
 pub fn with_everything() -> ClientConfig {
     let first = pool().upstreams.remove(0);
     ClientConfig {
-        mode: Mode::CoinbaseOnly,
-        upstreams: vec![first.clone(), Upstream { pool_address: "fd12::7".into(), pool_port: 1, jds_port: 65535, ..first }],
+        mode: MiningMode::CoinbaseOnly,
+        upstreams: vec![first.clone(), ConfigUpstream { pool_address: "fd12::7".into(), pool_port: 1, jds_port: 65535, ..first }],
         template_provider_type: TemplateProvider::BitcoinCoreIpc {
             version: 31,
             network: BitcoinNetwork::Mainnet,

@@ -4,14 +4,14 @@ use diesel::SqliteConnection;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::config_view::{Outcome, Saved, Summary, User, Verdict};
-use super::dns_check::Hosts;
-use super::draft::{Checked, Draft, Judged};
+use super::config_view::{ConfigChangeResult, ConfigSummary, ConfigUser, ConfigValidation, SavedConfig};
+use super::dns_check::HostNames;
+use super::draft::{ConfigDraft, DraftValidation, ValidDraft};
 use super::model::ClientConfig;
 use super::naming::free_name;
 use super::ports;
 use super::queries;
-use super::storage::learn_secrets;
+use super::storage::add_secrets;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::ConfigId;
@@ -26,21 +26,21 @@ const BLOCK: i64 = 100;
 
 /// Everything that can be done with saved configurations; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Configs {
+pub struct ConfigService {
     pub(super) db: Db,
     pub(super) vault: Vault,
-    hosts: Hosts,
+    hosts: HostNames,
     /// The secret keys of all revisions.
     secrets: SecretMask,
     /// Who saves, for the history.
     pub(super) author: Arc<str>,
 }
 
-impl Configs {
+impl ConfigService {
     /// Over the tables in `db`, secrets sealed by `vault`.
     #[must_use]
     pub fn new(db: Db, vault: Vault) -> Self {
-        Self { db, vault, hosts: Hosts::new(), secrets: SecretMask::default(), author: "jd-manager".into() }
+        Self { db, vault, hosts: HostNames::new(), secrets: SecretMask::default(), author: "jd-manager".into() }
     }
 
     /// The same, with `author` in the history of what is saved by it.
@@ -50,8 +50,8 @@ impl Configs {
     }
 
     /// Where its work is done: what reads and writes rows needs these two.
-    pub(super) fn desk(&self) -> Desk {
-        Desk { vault: self.vault.clone(), secrets: self.secrets.clone(), author: self.author.clone() }
+    pub(super) fn desk(&self) -> ConfigStore {
+        ConfigStore { vault: self.vault.clone(), secrets: self.secrets.clone(), author: self.author.clone() }
     }
 
     /// The secret keys that must not be shown, whoever says them.
@@ -66,14 +66,14 @@ impl Configs {
     /// The database cannot be read.
     pub async fn load_secrets(&self) -> Result<()> {
         let (vault, secrets) = (self.vault.clone(), self.secrets.clone());
-        self.db.read(move |c| learn_secrets(c, &vault, &secrets)).await
+        self.db.read(move |c| add_secrets(c, &vault, &secrets)).await
     }
 
     /// All of them, newest first.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn list(&self) -> Result<Vec<Summary>> {
+    pub async fn list(&self) -> Result<Vec<ConfigSummary>> {
         Ok(self.part(i64::MAX, 0, usize::MAX).await?.0)
     }
 
@@ -82,7 +82,7 @@ impl Configs {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn page(&self, limit: u64, offset: u64, q: Option<String>) -> Result<(Vec<Summary>, i64)> {
+    pub async fn page(&self, limit: u64, offset: u64, q: Option<String>) -> Result<(Vec<ConfigSummary>, i64)> {
         let [limit, offset] = [limit, offset].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         match q {
             Some(q) => self.search(limit, offset, q.to_lowercase()).await,
@@ -91,7 +91,7 @@ impl Configs {
     }
 
     /// A part of those that hold the text `q`, which is in small letters.
-    async fn search(&self, limit: i64, offset: i64, q: String) -> Result<(Vec<Summary>, i64)> {
+    async fn search(&self, limit: i64, offset: i64, q: String) -> Result<(Vec<ConfigSummary>, i64)> {
         let desk = self.desk();
         self.db
             .read(move |c| {
@@ -104,14 +104,14 @@ impl Configs {
                     from += count;
                     for row in rows {
                         let (id, size) = (row.id, row.size());
-                        let one = Summary::from(Saved::from_row(&desk.vault, row, Vec::new())?);
+                        let one = ConfigSummary::from(SavedConfig::from_row(&desk.vault, row, Vec::new())?);
                         if !one.holds(&q) {
                             continue;
                         }
                         if (offset..offset.saturating_add(limit)).contains(&total) {
                             room = room.and_then(|room| room.checked_sub(size));
                             if room.is_some() || found.is_empty() {
-                                found.push(Summary { used_by: users.remove(&id).unwrap_or_default(), ..one });
+                                found.push(ConfigSummary { used_by: users.remove(&id).unwrap_or_default(), ..one });
                             }
                         }
                         total += 1;
@@ -121,7 +121,7 @@ impl Configs {
             .await
     }
 
-    async fn part(&self, limit: i64, offset: i64, room: usize) -> Result<(Vec<Summary>, i64)> {
+    async fn part(&self, limit: i64, offset: i64, room: usize) -> Result<(Vec<ConfigSummary>, i64)> {
         let desk = self.desk();
         self.db
             .read(move |c| {
@@ -129,7 +129,7 @@ impl Configs {
                 let rows = queries::page(c, limit, offset, room)?;
                 let saved = rows.into_iter().map(|row| {
                     let used_by = users.remove(&row.id).unwrap_or_default();
-                    Saved::from_row(&desk.vault, row, used_by).map(Summary::from)
+                    SavedConfig::from_row(&desk.vault, row, used_by).map(ConfigSummary::from)
                 });
                 Ok((saved.collect::<Result<_>>()?, queries::count(c)?))
             })
@@ -140,7 +140,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn get(&self, id: ConfigId) -> Result<Saved> {
+    pub async fn get(&self, id: ConfigId) -> Result<SavedConfig> {
         let desk = self.desk();
         self.db.read(move |c| desk.load(c, id)).await
     }
@@ -160,7 +160,7 @@ impl Configs {
     ///
     /// # Errors
     /// Names every wrong field; the name is taken.
-    pub async fn create(&self, draft: Draft) -> Result<Outcome> {
+    pub async fn create(&self, draft: ConfigDraft) -> Result<ConfigChangeResult> {
         let checked = draft.check(None)?;
         let (config, desk) = (checked.config.clone(), self.desk());
         let outcome = self.db.write(move |c| {
@@ -174,13 +174,13 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn judge(&self, id: Option<ConfigId>, draft: Draft) -> Result<Verdict> {
+    pub async fn judge(&self, id: Option<ConfigId>, draft: ConfigDraft) -> Result<ConfigValidation> {
         let desk = self.desk();
         let (config, mut found) = self
             .db
             .read(move |c| {
                 let saved = id.map(|id| desk.load(c, id)).transpose()?;
-                let Judged { name, config, mut found, .. } = draft.judge(saved.as_ref())?;
+                let DraftValidation { name, config, mut found, .. } = draft.judge(saved.as_ref())?;
                 if let Err(Error::Conflict(detail)) = check_free(c, &name, id) {
                     found.error("/name", detail);
                 }
@@ -190,7 +190,7 @@ impl Configs {
         if let Some(config) = config {
             found.warnings.extend(self.lost_hosts(&config).await);
         }
-        Ok(Verdict { valid: found.errors.is_empty(), found })
+        Ok(ConfigValidation { valid: found.errors.is_empty(), found })
     }
 
     /// The host names of a configuration that cannot be resolved; pointers below `/config`. Takes a moment at most.
@@ -198,7 +198,7 @@ impl Configs {
         self.hosts.doubts(config).await.into_iter().map(|doubt| doubt.under("/config")).collect()
     }
 
-    pub(super) async fn with_lost_hosts(&self, mut outcome: Outcome, config: &ClientConfig) -> Outcome {
+    pub(super) async fn with_lost_hosts(&self, mut outcome: ConfigChangeResult, config: &ClientConfig) -> ConfigChangeResult {
         outcome.warnings.extend(self.lost_hosts(config).await);
         outcome
     }
@@ -207,7 +207,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn duplicate(&self, id: ConfigId) -> Result<Outcome> {
+    pub async fn duplicate(&self, id: ConfigId) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
             .write(move |c| {
@@ -217,10 +217,10 @@ impl Configs {
                 ports::avoid(&mut config, &desk.used_ports(c)?);
                 let own: Vec<String> = ports::of(&config).map(|port| port.to_string()).collect();
                 let what = format!("saved as a copy; it listens on port {} of its own", own.join(" and for monitoring on "));
-                let copy = Checked { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
+                let copy = ValidDraft { name, description: saved.description, config, warnings: Vec::new(), hints: Vec::new() };
                 let made = desk.insert(c, copy, &what)?;
                 if let Some(file) = queries::file(c, id)? {
-                    queries::keep_file(c, made.config_id, &file)?;
+                    queries::insert_file(c, made.config_id, &file)?;
                 }
                 Ok(made)
             })
@@ -233,7 +233,7 @@ impl Configs {
     /// # Errors
     /// There is none with this id; names every wrong field; the name is taken; it was changed since the revision the draft is
     /// based on.
-    pub async fn update(&self, id: ConfigId, draft: Draft) -> Result<Outcome> {
+    pub async fn update(&self, id: ConfigId, draft: ConfigDraft) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         let (outcome, config) = self
             .db
@@ -256,7 +256,7 @@ impl Configs {
     ///
     /// # Errors
     /// There is none with this id; instances run it.
-    pub async fn delete(&self, id: ConfigId) -> Result<Outcome> {
+    pub async fn delete(&self, id: ConfigId) -> Result<ConfigChangeResult> {
         let desk = self.desk();
         self.db
             .write(move |c| {
@@ -265,45 +265,45 @@ impl Configs {
                     return Err(Error::Conflict(still_in_use(&saved)));
                 }
                 queries::delete(c, id)?;
-                Ok(outcome(&saved, format!("\"{}\" and its {} are deleted.", saved.name, revisions_in_words(saved.revision))))
+                Ok(outcome(&saved, format!("\"{}\" and its {} are deleted.", saved.name, revisions_text(saved.revision))))
             })
             .await
     }
 }
 
 /// What reading and writing rows needs within a transaction.
-pub(super) struct Desk {
+pub(super) struct ConfigStore {
     pub(super) vault: Vault,
     secrets: SecretMask,
     /// Who saves, for the history.
     author: Arc<str>,
 }
 
-impl Desk {
-    pub(super) fn load(&self, c: &mut SqliteConnection, id: ConfigId) -> Result<Saved> {
+impl ConfigStore {
+    pub(super) fn load(&self, c: &mut SqliteConnection, id: ConfigId) -> Result<SavedConfig> {
         match queries::get(c, id)? {
             Some(row) => self.with_users(c, row),
             None => Err(Error::not_found("saved configuration", id)),
         }
     }
 
-    pub(super) fn with_users(&self, c: &mut SqliteConnection, row: queries::Row) -> Result<Saved> {
-        let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| User { id, name });
-        Saved::from_row(&self.vault, row, used_by.collect())
+    pub(super) fn with_users(&self, c: &mut SqliteConnection, row: queries::ConfigRow) -> Result<SavedConfig> {
+        let used_by = queries::users(c, Some(row.id))?.into_iter().map(|(_, id, name)| ConfigUser { id, name });
+        SavedConfig::from_row(&self.vault, row, used_by.collect())
     }
 
     /// The ports of all saved configurations.
     fn used_ports(&self, c: &mut SqliteConnection) -> Result<BTreeSet<u16>> {
         let mut used = BTreeSet::new();
         for row in queries::page(c, i64::MAX, 0, usize::MAX)? {
-            used.extend(ports::of(&Saved::from_row(&self.vault, row, Vec::new())?.config));
+            used.extend(ports::of(&SavedConfig::from_row(&self.vault, row, Vec::new())?.config));
         }
         Ok(used)
     }
 
-    pub(super) fn insert(&self, c: &mut SqliteConnection, checked: Checked, what: &str) -> Result<Outcome> {
+    pub(super) fn insert(&self, c: &mut SqliteConnection, checked: ValidDraft, what: &str) -> Result<ConfigChangeResult> {
         let now = Timestamp::now();
-        let saved = Saved {
+        let saved = SavedConfig {
             id: ConfigId::random(),
             name: checked.name,
             description: checked.description,
@@ -317,17 +317,17 @@ impl Desk {
         self.secrets.add(saved.config.authority_secret_key.reveal());
         queries::insert(c, &saved.to_row(&self.vault)?, &self.author)?;
         let message = format!("\"{}\" is {what}.", saved.name);
-        Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
+        Ok(ConfigChangeResult { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
     }
 
-    pub(super) fn save(&self, c: &mut SqliteConnection, former: Saved, checked: Checked) -> Result<Outcome> {
+    pub(super) fn save(&self, c: &mut SqliteConnection, former: SavedConfig, checked: ValidDraft) -> Result<ConfigChangeResult> {
         let is_same =
             (&former.name, &former.description, &former.config) == (&checked.name, &checked.description, &checked.config);
         if is_same {
             let message = format!("Nothing differs: \"{}\" stays at revision {}.", former.name, former.revision);
-            return Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&former, message) });
+            return Ok(ConfigChangeResult { warnings: checked.warnings, hints: checked.hints, ..outcome(&former, message) });
         }
-        let saved = Saved {
+        let saved = SavedConfig {
             name: checked.name,
             description: checked.description,
             config: checked.config,
@@ -339,15 +339,15 @@ impl Desk {
         queries::update(c, &saved.to_row(&self.vault)?, &self.author)?;
         let running = if saved.used_by.is_empty() { "" } else { " Running clients take it up when they are next started." };
         let message = format!("\"{}\" is saved as revision {}.{running}", saved.name, saved.revision);
-        Ok(Outcome { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
+        Ok(ConfigChangeResult { warnings: checked.warnings, hints: checked.hints, ..outcome(&saved, message) })
     }
 }
 
 /// The instances that run each configuration.
-fn users_by_config(c: &mut SqliteConnection) -> Result<HashMap<ConfigId, Vec<User>>> {
-    let mut users: HashMap<ConfigId, Vec<User>> = HashMap::new();
+fn users_by_config(c: &mut SqliteConnection) -> Result<HashMap<ConfigId, Vec<ConfigUser>>> {
+    let mut users: HashMap<ConfigId, Vec<ConfigUser>> = HashMap::new();
     for (config, id, name) in queries::users(c, None)? {
-        users.entry(config).or_default().push(User { id, name });
+        users.entry(config).or_default().push(ConfigUser { id, name });
     }
     Ok(users)
 }
@@ -359,18 +359,25 @@ pub(super) fn check_free(c: &mut SqliteConnection, name: &str, own: Option<Confi
     }
 }
 
-pub(super) fn outcome(saved: &Saved, message: String) -> Outcome {
-    Outcome { success: true, config_id: saved.id, revision: saved.revision, message, warnings: Vec::new(), hints: Vec::new() }
+pub(super) fn outcome(saved: &SavedConfig, message: String) -> ConfigChangeResult {
+    ConfigChangeResult {
+        success: true,
+        config_id: saved.id,
+        revision: saved.revision,
+        message,
+        warnings: Vec::new(),
+        hints: Vec::new(),
+    }
 }
 
-fn changed_meanwhile(saved: &Saved) -> String {
+fn changed_meanwhile(saved: &SavedConfig) -> String {
     format!(
         "Meanwhile revision {} of \"{}\" was saved by somebody else or in another window. Look at it, then save again to replace it.",
         saved.revision, saved.name
     )
 }
 
-fn still_in_use(saved: &Saved) -> String {
+fn still_in_use(saved: &SavedConfig) -> String {
     let names: Vec<String> = saved.used_by.iter().map(|user| format!("\"{}\"", user.name)).collect();
     let (those, them) = if names.len() == 1 { ("that instance", "it") } else { ("those instances", "them") };
     format!("\"{}\" is used by {}. Give {those} another configuration, or delete {them}, first.", saved.name, names.join(", "))
@@ -378,7 +385,7 @@ fn still_in_use(saved: &Saved) -> String {
 
 /// `1 revision`, `7 revisions`.
 #[must_use]
-pub fn revisions_in_words(count: i32) -> String {
+pub fn revisions_text(count: i32) -> String {
     if count == 1 { "1 revision".into() } else { format!("{count} revisions") }
 }
 

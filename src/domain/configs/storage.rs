@@ -47,7 +47,7 @@ pub fn from_stored(vault: &Vault, id: ConfigId, revision: i32, text: &str) -> Re
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn learn_secrets(c: &mut SqliteConnection, vault: &Vault, secrets: &SecretMask) -> Result<()> {
+pub fn add_secrets(c: &mut SqliteConnection, vault: &Vault, secrets: &SecretMask) -> Result<()> {
     for (id, revision, text) in queries::stored(c)?.into_iter().flatten() {
         let Ok(value) = serde_json::from_str::<Value>(&text) else { continue };
         if let Some(Value::String(secret)) = value.get(SECRET)

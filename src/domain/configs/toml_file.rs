@@ -7,6 +7,6 @@ mod export;
 mod import;
 mod render;
 
-pub use export::{export, export_whole, words_of};
-pub use import::{Imported, Parsed, Remark, import, parse};
+pub use export::{export, export_whole, text_of};
+pub use import::{FileRemark, TomlConfig, TomlImport, import, parse};
 pub use render::{lacking, left_out, render, render_masked};

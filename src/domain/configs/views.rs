@@ -14,22 +14,22 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::compatibility::{Line, compared};
-use super::config_view::{Saved, Summary, User, versions_for};
-use super::model::{ClientConfig, Mode};
-use super::service::revisions_in_words;
+use super::compatibility::{VersionDiffLine, compared};
+use super::config_view::{ConfigSummary, ConfigUser, SavedConfig, versions_for};
+use super::model::{ClientConfig, MiningMode};
+use super::service::revisions_text;
 use super::toml_file::{lacking, left_out, render_masked};
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::ConfigId;
 use crate::programs::jd_client::version::ClientVersion;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
-fn mode_in_words(mode: Mode) -> &'static str {
+fn mode_text(mode: MiningMode) -> &'static str {
     match mode {
-        Mode::FullTemplate => "Pool, full templates",
-        Mode::CoinbaseOnly => "Pool, coinbase only",
-        Mode::SoloMining => "Solo",
+        MiningMode::FullTemplate => "Pool, full templates",
+        MiningMode::CoinbaseOnly => "Pool, coinbase only",
+        MiningMode::SoloMining => "Solo",
     }
 }
 
@@ -45,7 +45,7 @@ fn destination(config: &ClientConfig) -> String {
 }
 
 /// The known versions of the client that can run it: `0.3.0–0.6.0`.
-fn versions_in_words(config: &ClientConfig) -> String {
+fn versions_text(config: &ClientConfig) -> String {
     let able = versions_for(config);
     let mut runs: Vec<Vec<ClientVersion>> = Vec::new();
     for version in ClientVersion::KNOWN {
@@ -69,12 +69,12 @@ fn versions_in_words(config: &ClientConfig) -> String {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/list.html", blocks = ["main"])]
 #[schemars(rename = "Configurations")]
-pub struct ListPage {
+pub struct ConfigListPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
-    configurations: Vec<Summary>,
+    configurations: Vec<ConfigSummary>,
     /// How many there are in all.
     total: i64,
     #[serde(skip)]
@@ -86,14 +86,14 @@ pub struct ListPage {
     q: Option<String>,
 }
 
-crate::view!(ListPage { "main" => as_main });
+crate::view!(ConfigListPage { "main" => as_main });
 
-impl ListPage {
+impl ConfigListPage {
     /// `(limit, offset)`: which part of all `total` these are; `q`: what was looked for.
     #[must_use]
     pub fn new(
-        frame: Frame,
-        (configurations, total): (Vec<Summary>, i64),
+        frame: PageFrame,
+        (configurations, total): (Vec<ConfigSummary>, i64),
         (limit, offset): (u64, u64),
         q: Option<String>,
         now: Timestamp,
@@ -107,7 +107,7 @@ impl ListPage {
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
     fn destination(&self, config: &ClientConfig) -> String {
@@ -115,11 +115,11 @@ impl ListPage {
     }
 
     fn mode(&self, config: &ClientConfig) -> &'static str {
-        mode_in_words(config.mode)
+        mode_text(config.mode)
     }
 
     fn runs_on(&self, config: &ClientConfig) -> String {
-        versions_in_words(config)
+        versions_text(config)
     }
 
     /// The address of the next part, if there is one.
@@ -135,9 +135,9 @@ impl ListPage {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/delete.html", blocks = ["main"])]
 #[schemars(rename = "ConfigurationDeletion")]
-pub struct DeletePage {
+pub struct ConfigDeletePage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     id: ConfigId,
     name: String,
     is_active: bool,
@@ -145,21 +145,21 @@ pub struct DeletePage {
     revision: i32,
     public_key: String,
     /// The instances that are in the way.
-    used_by: Vec<User>,
+    used_by: Vec<ConfigUser>,
 }
 
-crate::view!(DeletePage { "main" => as_main });
+crate::view!(ConfigDeletePage { "main" => as_main });
 
-impl DeletePage {
+impl ConfigDeletePage {
     /// The question whether to delete it.
     #[must_use]
-    pub fn new(frame: Frame, saved: Saved) -> Self {
-        let Saved { id, name, is_active, revision, config, used_by, .. } = saved;
+    pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
+        let SavedConfig { id, name, is_active, revision, config, used_by, .. } = saved;
         Self { frame, id, name, is_active, revision, public_key: config.authority_public_key, used_by }
     }
 
     fn revisions(&self) -> String {
-        revisions_in_words(self.revision)
+        revisions_text(self.revision)
     }
 }
 
@@ -169,7 +169,7 @@ impl DeletePage {
 #[schemars(rename = "ConfigurationFile")]
 pub struct TomlPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     config_id: ConfigId,
     name: String,
     /// For which client the file is written.
@@ -183,7 +183,7 @@ pub struct TomlPage {
     /// The version whose file this one is compared with.
     against: Option<ClientVersion>,
     /// What differs from that file, line by line; none: nothing to compare with.
-    difference: Option<Vec<Line>>,
+    difference: Option<Vec<VersionDiffLine>>,
 }
 
 crate::view!(TomlPage { "main" => as_main });
@@ -191,7 +191,7 @@ crate::view!(TomlPage { "main" => as_main });
 impl TomlPage {
     /// The file for a client of `client_version`, compared with that for a client of `against`.
     #[must_use]
-    pub fn new(frame: Frame, saved: &Saved, client_version: ClientVersion, against: Option<ClientVersion>) -> Self {
+    pub fn new(frame: PageFrame, saved: &SavedConfig, client_version: ClientVersion, against: Option<ClientVersion>) -> Self {
         let file = |version: &ClientVersion| render_masked(&saved.config, version).ok();
         let toml = file(&client_version);
         let other = against.as_ref().and_then(file);

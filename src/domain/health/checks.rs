@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use super::model::{Check, Finding, Grade};
-use super::snapshot::{Latest, Look, WINDOW};
-use crate::base::clock::{Timestamp, spoken};
+use super::model::{CheckFinding, HealthCheck, HealthGrade};
+use super::snapshot::{LatestRelease, Snapshot, WINDOW};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::domain::configs::ClientVersion;
-use crate::domain::metrics::Answered;
-use crate::keeper::machine::State;
-use crate::programs::jd_client::diagnosis::{Provider, Work, certificate_words};
+use crate::domain::metrics::MonitoringState;
+use crate::keeper::machine::InstanceState;
+use crate::programs::jd_client::diagnosis::{ProviderState, WorkState, certificate_text};
 
 /// A client that has just been started is not judged by what needs time: channels, first shares, monitoring.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -57,86 +57,90 @@ const DISK_FULL: u64 = 200 * MIB;
 
 /// All checks of an instance.
 #[must_use]
-pub fn all(look: &Look<'_>) -> Vec<Finding> {
-    let of = |check: Check| {
+pub fn all(look: &Snapshot<'_>) -> Vec<CheckFinding> {
+    let of = |check: HealthCheck| {
         let (grade, message) = match check {
-            Check::Process => process(look),
-            Check::Disk => disk(look),
+            HealthCheck::Process => process(look),
+            HealthCheck::Disk => disk(look),
             // What follows speaks of a client that runs.
-            _ if !look.instance.status.has_client() => (Grade::Unknown, "It does not run.".into()),
-            Check::Template => template(look),
-            Check::Upstream => upstream(look),
-            Check::Shares => shares(look),
-            Check::Monitoring => monitoring(look),
-            Check::Clock => clock(look),
-            Check::Memory => memory(look),
-            Check::Logs => logs(look),
-            Check::Version => version(look),
+            _ if !look.instance.status.has_client() => (HealthGrade::Unknown, "It does not run.".into()),
+            HealthCheck::Template => template(look),
+            HealthCheck::Upstream => upstream(look),
+            HealthCheck::Shares => shares(look),
+            HealthCheck::Monitoring => monitoring(look),
+            HealthCheck::Clock => clock(look),
+            HealthCheck::Memory => memory(look),
+            HealthCheck::Logs => logs(look),
+            HealthCheck::Version => version(look),
         };
-        Finding { check, grade, message }
+        CheckFinding { check, grade, message }
     };
-    Check::ALL.into_iter().map(of).collect()
+    HealthCheck::ALL.into_iter().map(of).collect()
 }
 
-type Told = (Grade, String);
+type Told = (HealthGrade, String);
 
 fn well(message: impl Into<String>) -> Told {
-    (Grade::Healthy, message.into())
+    (HealthGrade::Healthy, message.into())
 }
 
 fn warning(message: impl Into<String>) -> Told {
-    (Grade::Warning, message.into())
+    (HealthGrade::Warning, message.into())
 }
 
 fn bad(message: impl Into<String>) -> Told {
-    (Grade::Unhealthy, message.into())
+    (HealthGrade::Unhealthy, message.into())
 }
 
 fn unknown(message: impl Into<String>) -> Told {
-    (Grade::Unknown, message.into())
+    (HealthGrade::Unknown, message.into())
 }
 
-fn process(look: &Look<'_>) -> Told {
+fn process(look: &Snapshot<'_>) -> Told {
     let instance = look.instance;
     let cause = || {
         let told = instance.cause.as_ref().map(|told| format!("{}. {}", capitalised(&told.0.what), told.0.advice));
-        let last = || instance.last_words().map(|words| format!("Its last error: {words}"));
+        let last = || instance.last_output_text().map(|words| format!("Its last error: {words}"));
         told.or_else(last).unwrap_or_else(|| "Its log may say why.".into())
     };
     match instance.status {
-        State::Stopped | State::Stopping if instance.desired == "stopped" => unknown("It is stopped, as asked."),
-        State::Stopped | State::Stopping => unknown("It is stopped. Start it, or have it started with the manager."),
-        State::Failed => bad(format!("It does not run and is not tried again by itself. {}", cause())),
-        State::BackingOff => bad(format!("Its client ended and is tried again soon. {}", cause())),
-        State::Starting if instance.failures > 0 => bad(format!("Its client ended and is being tried again. {}", cause())),
-        State::Starting => match &instance.warning {
+        InstanceState::Stopped | InstanceState::Stopping if instance.desired == "stopped" => unknown("It is stopped, as asked."),
+        InstanceState::Stopped | InstanceState::Stopping => {
+            unknown("It is stopped. Start it, or have it started with the manager.")
+        }
+        InstanceState::Failed => bad(format!("It does not run and is not tried again by itself. {}", cause())),
+        InstanceState::BackingOff => bad(format!("Its client ended and is tried again soon. {}", cause())),
+        InstanceState::Starting if instance.failures > 0 => {
+            bad(format!("Its client ended and is being tried again. {}", cause()))
+        }
+        InstanceState::Starting => match &instance.warning {
             Some(words) => warning(words.clone()),
             None => unknown("Its client is starting."),
         },
-        State::Running if look.standing.panicked.is_some() => warning(
+        InstanceState::Running if look.standing.panicked.is_some() => warning(
             "A part of the client crashed while the rest goes on: its log has the words “panic”. Restart it, and if it comes again, try another \
              version of the client.",
         ),
-        State::Running if look.counted.starts >= MANY_STARTS => warning(format!(
+        InstanceState::Running if look.counted.starts >= MANY_STARTS => warning(format!(
             "It serves miners, but was started {} times or more within the last hour. Its events say why.",
             MANY_STARTS
         )),
-        State::Running => well("Its client serves miners."),
+        InstanceState::Running => well("Its client serves miners."),
     }
 }
 
-fn template(look: &Look<'_>) -> Told {
+fn template(look: &Snapshot<'_>) -> Told {
     let standing = look.standing;
     match &standing.provider {
-        Provider::Lost { .. } => {
+        ProviderState::Lost { .. } => {
             return bad("The connection to the template provider is lost. See whether it, or the node behind it, runs.");
         }
-        Provider::Refused { words, .. } => {
+        ProviderState::Refused { words, .. } => {
             return bad(format!(
                 "The template provider cannot be used: {words}. See that it runs and that its address and key in the configuration are right."
             ));
         }
-        Provider::Unknown | Provider::Connecting { .. } | Provider::Connected { .. } => {}
+        ProviderState::Unknown | ProviderState::Connecting { .. } | ProviderState::Connected { .. } => {}
     }
     if let Some(since) = standing.waiting_since {
         let waited = look.now.since(since);
@@ -151,7 +155,7 @@ fn template(look: &Look<'_>) -> Told {
     match standing.template_at {
         Some(at) if look.now.since(at) > OLD_TEMPLATE => warning(format!(
             "No new template has come for more than {}. The node behind the template provider may have lost its peers: see that it follows the chain.",
-            spoken(OLD_TEMPLATE)
+            human_duration(OLD_TEMPLATE)
         )),
         Some(_) => well("Templates come from the template provider."),
         None if look.age() > SILENT => warning(BLIND),
@@ -159,11 +163,11 @@ fn template(look: &Look<'_>) -> Told {
     }
 }
 
-fn upstream(look: &Look<'_>) -> Told {
+fn upstream(look: &Snapshot<'_>) -> Told {
     let (standing, running) = (look.standing, look.running);
     match standing.work {
         _ if running.is_solo => well("It mines solo, as its configuration says."),
-        Work::Solo { .. } if running.wants_pool() => {
+        WorkState::Solo { .. } if running.wants_pool() => {
             let why = match (&standing.refused, &standing.lost, &standing.upstream) {
                 (Some(said), _, _) => format!("the pool refused its jobs: {}", said.words),
                 (None, Some(lost), _) => {
@@ -179,8 +183,8 @@ fn upstream(look: &Look<'_>) -> Told {
                 "Mining solo though a pool is configured; {why}. The client never goes back by itself: it has to be restarted once a pool answers again."
             ))
         }
-        Work::Solo { .. } => well("It mines solo: no pool is configured."),
-        Work::Pool { .. } => match &standing.upstream {
+        WorkState::Solo { .. } => well("It mines solo: no pool is configured."),
+        WorkState::Pool { .. } => match &standing.upstream {
             _ if standing.refused.is_some() => bad(format!(
                 "The pool refuses its jobs: {}. Compare the configuration with what the pool asks for, above all its key and the mode.",
                 standing.refused.as_ref().map(|said| said.words.as_str()).unwrap_or_default()
@@ -193,16 +197,16 @@ fn upstream(look: &Look<'_>) -> Told {
             Some(upstream) => well(format!("It works for pool {} of {} ({}).", upstream.number, upstream.of, upstream.pool)),
             None => well("It works for its pool."),
         },
-        Work::Trying { since } if look.now.since(since) > LONG_WAIT => {
+        WorkState::Trying { since } if look.now.since(since) > LONG_WAIT => {
             warning("It is still trying to reach a pool. See that the pool's address is right and that this machine reaches it.")
         }
-        Work::Trying { .. } => unknown("It is connecting to its pool."),
-        Work::Unknown if look.age() > SILENT => warning(BLIND),
-        Work::Unknown => unknown("Its log does not say yet where its work goes."),
+        WorkState::Trying { .. } => unknown("It is connecting to its pool."),
+        WorkState::Unknown if look.age() > SILENT => warning(BLIND),
+        WorkState::Unknown => unknown("Its log does not say yet where its work goes."),
     }
 }
 
-fn shares(look: &Look<'_>) -> Told {
+fn shares(look: &Snapshot<'_>) -> Told {
     let counted = look.counted;
     let Some(miners) = look.figure("miners") else {
         return unknown("Its monitoring tells no figures, so shares are not counted.");
@@ -254,7 +258,7 @@ fn shares(look: &Look<'_>) -> Told {
     well("Shares come as expected, and few are refused.")
 }
 
-fn monitoring(look: &Look<'_>) -> Told {
+fn monitoring(look: &Snapshot<'_>) -> Told {
     if !look.running.has_monitoring {
         return unknown(
             "Its configuration has no monitoring address: hashrate and shares cannot be measured. Add one to see them.",
@@ -268,15 +272,15 @@ fn monitoring(look: &Look<'_>) -> Told {
     if let Some(still) = look.frozen_for() {
         return bad(format!(
             "Its figures have stood still for more than {}, though it answers. A restart helps.",
-            spoken(minutes(still))
+            human_duration(minutes(still))
         ));
     }
     match look.measured.and_then(|measured| measured.monitoring.as_ref()) {
-        Some(Answered::Not(since, words)) if look.now.since(Timestamp(since.saturating_mul(1000))) > SETTLING => {
+        Some(MonitoringState::Not(since, words)) if look.now.since(Timestamp(since.saturating_mul(1000))) > SETTLING => {
             bad(words.clone())
         }
-        Some(Answered::Not(..)) | None => unknown("Its monitoring has not answered yet."),
-        Some(Answered::Moving | Answered::Still(_)) => well("Its monitoring answers."),
+        Some(MonitoringState::Not(..)) | None => unknown("Its monitoring has not answered yet."),
+        Some(MonitoringState::Moving | MonitoringState::Still(_)) => well("Its monitoring answers."),
     }
 }
 
@@ -286,9 +290,9 @@ fn minutes(length: Duration) -> Duration {
     Duration::from_secs(60 * if minutes > 10 { 10 } else { minutes.min(1) })
 }
 
-fn clock(look: &Look<'_>) -> Told {
+fn clock(look: &Snapshot<'_>) -> Told {
     if let Some(certificate) = &look.standing.certificate {
-        let told = certificate_words(certificate);
+        let told = certificate_text(certificate);
         return bad(format!("{}. {}", capitalised(&told.what), told.advice));
     }
     match look.standing.node_clock_ahead_s {
@@ -303,7 +307,7 @@ fn clock(look: &Look<'_>) -> Told {
     }
 }
 
-fn memory(look: &Look<'_>) -> Told {
+fn memory(look: &Snapshot<'_>) -> Told {
     let Some(now) = look.figure("memory_bytes") else { return unknown("Its memory was not measured yet.") };
     match look.memory_reached() {
         Some(reached) if reached >= MEMORY_FULL => {
@@ -326,7 +330,7 @@ fn memory(look: &Look<'_>) -> Told {
     }
 }
 
-fn disk(look: &Look<'_>) -> Told {
+fn disk(look: &Snapshot<'_>) -> Told {
     match look.free {
         None => unknown("How much room is left cannot be told."),
         Some(free) if free < DISK_FULL => {
@@ -339,7 +343,7 @@ fn disk(look: &Look<'_>) -> Told {
     }
 }
 
-fn logs(look: &Look<'_>) -> Told {
+fn logs(look: &Snapshot<'_>) -> Told {
     let counted = look.counted;
     if counted.lines > STORM_LINES {
         return warning(
@@ -356,7 +360,7 @@ fn logs(look: &Look<'_>) -> Told {
 }
 
 /// A newer client is information and no reason to score less: the present one works.
-fn version(look: &Look<'_>) -> Told {
+fn version(look: &Snapshot<'_>) -> Told {
     match (look.version, available_update(look)) {
         (None, _) => unknown("The version of its client is not known."),
         (_, Some(text)) => well(text),
@@ -366,17 +370,17 @@ fn version(look: &Look<'_>) -> Told {
 
 /// The newer client that could be installed, in sentences.
 #[must_use]
-pub fn available_update(look: &Look<'_>) -> Option<String> {
+pub fn available_update(look: &Snapshot<'_>) -> Option<String> {
     let version = look.version?;
     match look.latest {
         _ if version < ClientVersion::NEWEST_KNOWN => Some(format!(
             "Client {} is available; this instance runs {version}. Install it under Updates.",
             ClientVersion::NEWEST_KNOWN
         )),
-        Some(Latest { tag, client: Some(client) }) if *client > version => Some(format!(
+        Some(LatestRelease { tag, client: Some(client) }) if *client > version => Some(format!(
             "Release {tag} with client {client} is available; this instance runs {version}. Install it under Updates."
         )),
-        Some(Latest { tag, client: None }) => {
+        Some(LatestRelease { tag, client: None }) => {
             Some(format!("Release {tag} is available; this instance runs client {version}. Install it under Updates."))
         }
         _ => None,

@@ -3,14 +3,14 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::running_config::Running;
-use super::service::{Health, Kept, Seen, of_this_run};
+use super::running_config::RunningConfig;
+use super::service::{CachedHealth, HealthAssessment, HealthService, of_this_run};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::configs::ClientVersion;
 use crate::domain::instances::Instance;
-use crate::domain::metrics::Measured;
+use crate::domain::metrics::LatestFigures;
 use crate::infra::disk::free_space;
 
 /// The free space of a disk is asked for so often.
@@ -19,17 +19,17 @@ const DISK_ASKED: Duration = Duration::from_secs(30);
 const PRESENT_ROUNDS: i64 = 3;
 const PRESENT_SECONDS: i64 = 60;
 
-impl Health {
+impl HealthService {
     /// What is known of an instance without asking anybody, for whoever acts on it.
     ///
     /// # Errors
     /// The database cannot be read, the first time.
-    pub(super) async fn seen(&self, instance: Instance) -> Result<Seen> {
+    pub(super) async fn seen(&self, instance: Instance) -> Result<HealthAssessment> {
         let kept = self.kept(instance.id).await?;
         let running = self.running(&instance, &kept).await;
         let standing = of_this_run(&kept.standing, &instance);
         let measured = self.measured(&instance, Timestamp::now());
-        Ok(Seen { running, standing, measured, cures: kept.cures, off: kept.off, instance })
+        Ok(HealthAssessment { running, standing, measured, cures: kept.cures, off: kept.off, instance })
     }
 
     /// The newer client that is available for an instance. The outer `None` means that the version of its client is unknown.
@@ -39,7 +39,7 @@ impl Health {
     }
 
     /// What was measured of the present client last, if that is not long ago.
-    pub(super) fn measured(&self, instance: &Instance, now: Timestamp) -> Option<Measured> {
+    pub(super) fn measured(&self, instance: &Instance, now: Timestamp) -> Option<LatestFigures> {
         // A sample from before its start was of the client before it, and an old one says nothing of now.
         let fresh_s = (PRESENT_ROUNDS * self.0.metrics.interval_s()).max(PRESENT_SECONDS);
         let is_present = |at: i64| (now.0.div_euclid(1000) - at).abs() <= fresh_s;
@@ -48,10 +48,10 @@ impl Health {
     }
 
     /// What the running client was told.
-    pub(super) async fn running(&self, instance: &Instance, kept: &Kept) -> Running {
+    pub(super) async fn running(&self, instance: &Instance, kept: &CachedHealth) -> RunningConfig {
         match &kept.running {
             Some((of, running)) if *of == instance.start_time && of.is_some() => running.clone(),
-            _ => self.0.instances.running_file(instance.id).await.map(|file| Running::read(&file)).unwrap_or_default(),
+            _ => self.0.instances.running_file(instance.id).await.map(|file| RunningConfig::read(&file)).unwrap_or_default(),
         }
     }
 

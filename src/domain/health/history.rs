@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::model::{Check, Grade};
-use super::queries::{self, Row};
-use super::service::{Health, NO_CHANGE};
-use super::snapshot::{Counted, WINDOW};
+use super::model::{HealthCheck, HealthGrade};
+use super::queries::{self, HealthCheckRow};
+use super::service::{HealthService, NO_CHANGE};
+use super::snapshot::{RecentCounts, WINDOW};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 
-impl Health {
+impl HealthService {
     /// What the checks of an instance found, newest first. `before`: only rows with a smaller number.
     ///
     /// # Errors
     /// There is no such instance; the database cannot be read.
-    pub async fn history(&self, id: InstanceId, before: Option<i64>, limit: u64) -> Result<Vec<Row>> {
+    pub async fn history(&self, id: InstanceId, before: Option<i64>, limit: u64) -> Result<Vec<HealthCheckRow>> {
         self.0.instances.get(id).await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.0.db.read(move |c| Ok(queries::history(c, id, before.unwrap_or(i64::MAX), limit)?)).await
@@ -26,16 +26,16 @@ impl Health {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn strip(&self, id: InstanceId, from: Timestamp, to: Timestamp, cells: usize) -> Result<Vec<Grade>> {
+    pub async fn strip(&self, id: InstanceId, from: Timestamp, to: Timestamp, cells: usize) -> Result<Vec<HealthGrade>> {
         let before = Timestamp(from.0.saturating_sub(i64::try_from(2 * NO_CHANGE.as_millis()).unwrap_or(0)));
         let found = self.0.db.read(move |c| Ok(queries::grades_since(c, id, before)?)).await?;
         Ok(strip(&found, from, to, cells))
     }
 
     /// What was counted of an instance lately.
-    pub(super) async fn count(&self, instance: &Instance, now: Timestamp) -> Result<Counted> {
+    pub(super) async fn count(&self, instance: &Instance, now: Timestamp) -> Result<RecentCounts> {
         let id = instance.id;
-        let Some(started) = instance.start_time.map(Timestamp) else { return Ok(Counted::default()) };
+        let Some(started) = instance.start_time.map(Timestamp) else { return Ok(RecentCounts::default()) };
         let before = |span: Duration| Timestamp(now.0 - i64::try_from(span.as_millis()).unwrap_or(0)).max(started);
         let (lately, hour) = (before(WINDOW), Duration::from_secs(3600));
         let last_hour = before(hour);
@@ -65,7 +65,7 @@ impl Health {
             false => None,
         };
         let lines = errors + warnings + infos + debugs + others;
-        Ok(Counted {
+        Ok(RecentCounts {
             errors,
             lines,
             accepted,
@@ -81,11 +81,11 @@ impl Health {
 
 /// The worst grade in each part of a stretch of time. A row holds until the next of its check, but no longer than twice the time after
 /// which there is one in any case.
-fn strip(found: &[(Timestamp, Check, Grade)], from: Timestamp, to: Timestamp, cells: usize) -> Vec<Grade> {
-    let mut worst = vec![Grade::Unknown; cells];
+fn strip(found: &[(Timestamp, HealthCheck, HealthGrade)], from: Timestamp, to: Timestamp, cells: usize) -> Vec<HealthGrade> {
+    let mut worst = vec![HealthGrade::Unknown; cells];
     let whole = to.0.saturating_sub(from.0).max(1);
     let count = i64::try_from(cells).unwrap_or(i64::MAX);
-    for check in Check::ALL {
+    for check in HealthCheck::ALL {
         let rows: Vec<_> = found.iter().filter(|(_, of, _)| *of == check).collect();
         for (place, (begun, _, grade)) in rows.iter().enumerate() {
             let ended = rows.get(place + 1).map_or(to, |next| next.0).min(begun.after(2 * NO_CHANGE)).min(to);
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_strip_shows_the_worst_of_each_part_and_what_is_not_known_as_such() {
-        use Check::{Disk, Upstream};
-        use Grade::{Healthy, Unhealthy, Unknown, Warning};
+        use HealthCheck::{Disk, Upstream};
+        use HealthGrade::{Healthy, Unhealthy, Unknown, Warning};
         let hour = 3_600_000;
         let at = |hours: f64| {
             #[allow(clippy::cast_possible_truncation, reason = "a few hours")]

@@ -6,7 +6,7 @@ use super::queries;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::infra::db::{Db, WriteMode};
-use crate::infra::schedule::Schedule;
+use crate::infra::schedule::JobSchedule;
 
 /// Every night at twenty past three, UTC: after the samples, before they give their space back to nobody.
 const NIGHTLY: &str = "0 20 3 * * *";
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The database cannot be written; what was removed by then stays removed.
-pub async fn forget(db: &Db, before: Timestamp) -> Result<()> {
+pub async fn prune(db: &Db, before: Timestamp) -> Result<()> {
     while db.write_as(WriteMode::UNSYNCED, move |c| Ok(queries::forget(c, before, ROWS)?)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
@@ -30,21 +30,21 @@ pub async fn forget(db: &Db, before: Timestamp) -> Result<()> {
 ///
 /// # Errors
 /// The job cannot be scheduled.
-pub async fn forget_daily(
-    schedule: &Schedule,
+pub async fn schedule_pruning(
+    schedule: &JobSchedule,
     db: Db,
     days: u32,
 ) -> std::result::Result<(), tokio_cron_scheduler::JobSchedulerError> {
     let work = move || {
         let db = db.clone();
-        async move { forget_and_say(&db, days).await }
+        async move { prune_and_log(&db, days).await }
     };
     schedule.nightly(NIGHTLY, "forgetting old results of checks", work).await
 }
 
-async fn forget_and_say(db: &Db, days: u32) {
+async fn prune_and_log(db: &Db, days: u32) {
     let before = Timestamp(Timestamp::now().0 - i64::from(days) * 86_400_000);
-    if let Err(error) = forget(db, before).await {
+    if let Err(error) = prune(db, before).await {
         tracing::warn!(%error, "old results of checks could not be forgotten; it is tried again next night");
     }
 }
@@ -79,11 +79,11 @@ mod tests {
         });
         made.await.unwrap();
         // It is never started: no night comes.
-        let schedule = |delay| Schedule::with_delay(CancellationToken::new(), delay);
-        forget_daily(&schedule(Duration::from_secs(3600)).await.unwrap(), db.clone(), 7).await.unwrap();
+        let schedule = |delay| JobSchedule::with_delay(CancellationToken::new(), delay);
+        schedule_pruning(&schedule(Duration::from_secs(3600)).await.unwrap(), db.clone(), 7).await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(results(&db, id).await, ["new", "old"], "not at once");
-        forget_daily(&schedule(Duration::from_millis(50)).await.unwrap(), db.clone(), 7).await.unwrap();
+        schedule_pruning(&schedule(Duration::from_millis(50)).await.unwrap(), db.clone(), 7).await.unwrap();
         for _ in 0..200 {
             if results(&db, id).await == ["new"] {
                 return;

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::infra::log_store::SecretMask;
-use crate::infra::log_store::stream::{Cursor, Step};
+use crate::infra::log_store::stream::{LogCursor, ReadStep};
 use crate::keeper::segment;
-use crate::programs::jd_client::diagnosis::Standing;
+use crate::programs::jd_client::diagnosis::ClientStatus;
 
 /// Bytes of a line that are looked at; what means something stands in its first few hundred.
 const LINE_MAX: usize = 4096;
@@ -17,9 +17,9 @@ const EXPECTED: u32 = 60;
 
 /// A place in a log and what was understood up to there.
 #[derive(Debug)]
-pub struct Reader {
+pub struct HealthLogReader {
     dir: PathBuf,
-    cursor: Cursor,
+    cursor: LogCursor,
     /// Where the line that is not whole yet begins.
     line_start: u64,
     partial: Vec<u8>,
@@ -29,16 +29,16 @@ pub struct Reader {
     expected: u32,
     mask: SecretMask,
     /// What the log says up to `line_start`.
-    pub standing: Standing,
+    pub standing: ClientStatus,
 }
 
-impl Reader {
+impl HealthLogReader {
     /// Goes on at `offset` in the log in `dir`, up to where `standing` is right.
     #[must_use]
-    pub fn new(dir: &Path, offset: u64, standing: Standing) -> Self {
+    pub fn new(dir: &Path, offset: u64, standing: ClientStatus) -> Self {
         Self {
             dir: dir.to_owned(),
-            cursor: Cursor::new(dir, offset),
+            cursor: LogCursor::new(dir, offset),
             line_start: offset,
             partial: Vec::new(),
             turn: 0,
@@ -55,7 +55,7 @@ impl Reader {
     }
 
     /// A client may have been started: its log is looked for, where there was none.
-    pub fn look_out(&mut self) {
+    pub fn find_log(&mut self) {
         self.expected = EXPECTED;
     }
 
@@ -81,21 +81,21 @@ impl Reader {
         self.expected = self.expected.saturating_sub(1);
         let mut is_first = looks_around;
         while read < most {
-            let step = if std::mem::take(&mut is_first) { self.cursor.look_around(buffer)? } else { self.cursor.read(buffer)? };
+            let step = if std::mem::take(&mut is_first) { self.cursor.survey(buffer)? } else { self.cursor.read(buffer)? };
             match step {
-                Step::Data(length) => {
+                ReadStep::Data(length) => {
                     read += length;
                     self.mask.cover(&mut buffer[..length]);
                     has_changed |= self.take(&buffer[..length]);
                 }
-                Step::Gap(to) => {
+                ReadStep::Gap(to) => {
                     self.partial.clear();
                     self.line_start = to;
                 }
-                Step::End => {
+                ReadStep::End => {
                     if looks_around && read == 0 && self.is_beyond_the_end()? {
                         // Somebody removed the files, and another log has begun in their place.
-                        *self = Self::new(&self.dir, 0, Standing::default()).masked(self.mask.clone());
+                        *self = Self::new(&self.dir, 0, ClientStatus::default()).masked(self.mask.clone());
                         return Ok(true);
                     }
                     break;
@@ -107,7 +107,7 @@ impl Reader {
 
     /// The newest file ends before this place.
     fn is_beyond_the_end(&self) -> io::Result<bool> {
-        let newest = segment::list(&self.dir)?.last().map(segment::Segment::end);
+        let newest = segment::list(&self.dir)?.last().map(segment::LogSegment::end);
         Ok(newest.is_some_and(|end| end < self.cursor.at()))
     }
 
@@ -117,13 +117,13 @@ impl Reader {
             let (line, rest) = bytes.split_at(end);
             bytes = &rest[1..];
             if self.partial.is_empty() {
-                has_changed |= self.standing.hear(&line[..line.len().min(LINE_MAX)]);
+                has_changed |= self.standing.apply_line(&line[..line.len().min(LINE_MAX)]);
                 self.line_start += end as u64 + 1;
             } else {
                 self.hold(line);
                 self.mask.cover(&mut self.partial);
                 self.mask.cover_end(&mut self.partial);
-                has_changed |= self.standing.hear(&self.partial);
+                has_changed |= self.standing.apply_line(&self.partial);
                 self.partial.clear();
                 self.line_start = self.cursor.at() - bytes.len() as u64;
             }
@@ -155,18 +155,18 @@ mod tests {
     #[test]
     fn a_log_read_in_pieces_by_several_readers_says_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let mut whole = Standing::default();
+        let mut whole = ClientStatus::default();
         for line in LOG.lines() {
-            whole.hear(line.as_bytes());
+            whole.apply_line(line.as_bytes());
         }
-        let (mut offset, mut standing, mut written) = (0, Standing::default(), 0_usize);
+        let (mut offset, mut standing, mut written) = (0, ClientStatus::default(), 0_usize);
         for (round, piece) in [1_000, 77, 5_003, 64, 30_001, usize::MAX].into_iter().enumerate() {
             let end = LOG.len().min(written.saturating_add(piece));
             let mut text = fs::read(file(dir.path(), 0)).unwrap_or_default();
             text.extend_from_slice(&LOG.as_bytes()[written..end]);
             fs::write(file(dir.path(), 0), text).unwrap();
             written = end;
-            let mut reader = Reader::new(dir.path(), offset, standing);
+            let mut reader = HealthLogReader::new(dir.path(), offset, standing);
             let mut buffer = vec![0; 100 + 900 * round];
             while reader.offset() < LOG[..end].rfind('\n').map_or(0, |at| at as u64 + 1) {
                 reader.read(&mut buffer, 512).unwrap();
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_log_whose_files_were_removed_is_read_from_its_new_beginning() {
         let dir = tempfile::tempdir().unwrap();
-        let mut reader = Reader::new(dir.path(), 90_000, Standing { blocks: 3, ..Standing::default() });
+        let mut reader = HealthLogReader::new(dir.path(), 90_000, ClientStatus { blocks: 3, ..ClientStatus::default() });
         let mut buffer = vec![0; 8192];
         fs::write(file(dir.path(), 0), LOG).unwrap();
         for _ in 0..=2 * LOOK_AROUND {
@@ -197,7 +197,7 @@ mod tests {
     fn a_log_that_does_not_exist_is_looked_for_when_it_is_expected_and_otherwise_rarely() {
         let dir = tempfile::tempdir().unwrap();
         let mut buffer = vec![0; 8192];
-        let mut reader = Reader::new(dir.path(), 0, Standing::default());
+        let mut reader = HealthLogReader::new(dir.path(), 0, ClientStatus::default());
         assert!(!reader.read(&mut buffer, usize::MAX).unwrap(), "there is none");
         fs::write(file(dir.path(), 0), LOG).unwrap();
         for _ in 2..LOOK_AROUND {
@@ -207,9 +207,9 @@ mod tests {
         assert!(reader.read(&mut buffer, usize::MAX).unwrap(), "found after a while all the same");
         assert_eq!(reader.offset(), LOG.len() as u64);
         // Of a client that was started it is found at once.
-        let mut reader = Reader::new(&dir.path().join("later"), 0, Standing::default());
+        let mut reader = HealthLogReader::new(&dir.path().join("later"), 0, ClientStatus::default());
         reader.read(&mut buffer, usize::MAX).unwrap();
-        reader.look_out();
+        reader.find_log();
         reader.read(&mut buffer, usize::MAX).unwrap();
         fs::create_dir(dir.path().join("later")).unwrap();
         fs::write(file(&dir.path().join("later"), 0), LOG).unwrap();
@@ -220,7 +220,7 @@ mod tests {
     fn lines_without_end_are_bounded_and_what_was_dropped_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(file(dir.path(), 0), vec![b'x'; 1 << 20]).unwrap();
-        let mut reader = Reader::new(dir.path(), 0, Standing::default());
+        let mut reader = HealthLogReader::new(dir.path(), 0, ClientStatus::default());
         let mut buffer = vec![0; 8192];
         assert!(!reader.read(&mut buffer, usize::MAX).unwrap());
         assert!(reader.partial.len() <= LINE_MAX);

@@ -37,7 +37,7 @@ mod snapshot;
 mod stagger;
 pub mod views;
 
-pub use jobs::forget_daily;
-pub use monitor::Caretaker;
-pub use service::{Health, Report};
-pub use snapshot::Latest;
+pub use jobs::schedule_pruning;
+pub use monitor::HealthMonitor;
+pub use service::{HealthReport, HealthService};
+pub use snapshot::LatestRelease;

@@ -8,7 +8,7 @@ use crate::base::clock::Timestamp;
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Grade {
+pub enum HealthGrade {
     /// It cannot be told: nothing runs, or nothing was measured yet.
     Unknown,
     /// As it should be.
@@ -19,7 +19,7 @@ pub enum Grade {
     Unhealthy,
 }
 
-impl Grade {
+impl HealthGrade {
     /// The word programs get.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -43,7 +43,7 @@ impl Grade {
     }
 }
 
-impl std::str::FromStr for Grade {
+impl std::str::FromStr for HealthGrade {
     type Err = ();
     fn from_str(word: &str) -> Result<Self, ()> {
         [Self::Unknown, Self::Healthy, Self::Warning, Self::Unhealthy].into_iter().find(|g| g.as_str() == word).ok_or(())
@@ -53,7 +53,7 @@ impl std::str::FromStr for Grade {
 /// One thing that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Check {
+pub enum HealthCheck {
     /// Its state, and how often it was started lately.
     Process,
     /// Where block templates come from, and how old the last one is.
@@ -76,7 +76,7 @@ pub enum Check {
     Version,
 }
 
-impl Check {
+impl HealthCheck {
     /// All of them, in a page's order: what mining depends on most comes first.
     pub const ALL: [Self; 10] = [
         Self::Process,
@@ -139,7 +139,7 @@ impl Check {
     }
 }
 
-impl std::str::FromStr for Check {
+impl std::str::FromStr for HealthCheck {
     type Err = ();
     fn from_str(word: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|check| check.as_str() == word).ok_or(())
@@ -148,11 +148,11 @@ impl std::str::FromStr for Check {
 
 /// How one check turned out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct CheckFinding {
     /// What was checked.
-    pub check: Check,
+    pub check: HealthCheck,
     /// How it is.
-    pub grade: Grade,
+    pub grade: HealthGrade,
     /// What is the case and, unless all is well, what to do. Figures that change all the time do not stand here.
     pub message: String,
 }
@@ -160,11 +160,11 @@ pub struct Finding {
 /// A finding and its times, as it is kept and as programs get it.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "HealthCheck")]
-pub struct Checked {
+pub struct CheckResult {
     /// What was checked.
-    pub check_type: Check,
+    pub check_type: HealthCheck,
     /// How it is.
-    pub status: Grade,
+    pub status: HealthGrade,
     /// What is the case and what to do.
     pub message: String,
     /// When it was checked last.
@@ -177,25 +177,25 @@ pub struct Checked {
 /// half and unhealthy nothing. Whoever does not run though wanted scores 0; nobody scores more than 50 without templates or without the
 /// pool that is configured. None if nothing could be told, as of a stopped instance.
 #[must_use]
-pub fn score(results: &[Checked]) -> Option<u32> {
-    let grade = |check: Check| results.iter().find(|r| r.check_type == check).map_or(Grade::Unknown, |r| r.status);
-    if grade(Check::Process) == Grade::Unknown {
+pub fn score(results: &[CheckResult]) -> Option<u32> {
+    let grade = |check: HealthCheck| results.iter().find(|r| r.check_type == check).map_or(HealthGrade::Unknown, |r| r.status);
+    if grade(HealthCheck::Process) == HealthGrade::Unknown {
         return None;
     }
     let (mut reached, mut possible) = (0, 0);
     for result in results {
         let halves = match result.status {
-            Grade::Unknown => continue,
-            Grade::Healthy => 2,
-            Grade::Warning => 1,
-            Grade::Unhealthy => 0,
+            HealthGrade::Unknown => continue,
+            HealthGrade::Healthy => 2,
+            HealthGrade::Warning => 1,
+            HealthGrade::Unhealthy => 0,
         };
         reached += halves * result.check_type.weight();
         possible += 2 * result.check_type.weight();
     }
-    let most = match (grade(Check::Process), grade(Check::Template).max(grade(Check::Upstream))) {
-        (Grade::Unhealthy, _) => 0,
-        (_, Grade::Unhealthy) => 50,
+    let most = match (grade(HealthCheck::Process), grade(HealthCheck::Template).max(grade(HealthCheck::Upstream))) {
+        (HealthGrade::Unhealthy, _) => 0,
+        (_, HealthGrade::Unhealthy) => 50,
         _ => 100,
     };
     (possible > 0).then(|| (100 * reached / possible).min(most))
@@ -203,28 +203,28 @@ pub fn score(results: &[Checked]) -> Option<u32> {
 
 /// How the instance is as a whole: its worst check; unknown when it is not to be judged.
 #[must_use]
-pub fn overall(results: &[Checked]) -> Grade {
+pub fn overall(results: &[CheckResult]) -> HealthGrade {
     if score(results).is_none() {
-        return Grade::Unknown;
+        return HealthGrade::Unknown;
     }
-    results.iter().map(|r| r.status).max().unwrap_or(Grade::Unknown)
+    results.iter().map(|r| r.status).max().unwrap_or(HealthGrade::Unknown)
 }
 
 /// The check to look at first: the gravest, of equals the one mining depends on most.
 #[must_use]
-pub fn gravest(results: &[Checked]) -> Option<&Checked> {
-    let grave = results.iter().filter(|r| r.status >= Grade::Warning);
-    grave.max_by_key(|r| (r.status, std::cmp::Reverse(Check::ALL.iter().position(|c| *c == r.check_type))))
+pub fn gravest(results: &[CheckResult]) -> Option<&CheckResult> {
+    let grave = results.iter().filter(|r| r.status >= HealthGrade::Warning);
+    grave.max_by_key(|r| (r.status, std::cmp::Reverse(HealthCheck::ALL.iter().position(|c| *c == r.check_type))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Check::{Clock, Disk, Process, Shares, Template, Upstream, Version};
-    use Grade::{Healthy, Unhealthy, Unknown, Warning};
+    use HealthCheck::{Clock, Disk, Process, Shares, Template, Upstream, Version};
+    use HealthGrade::{Healthy, Unhealthy, Unknown, Warning};
 
-    fn of(results: &[(Check, Grade)]) -> Vec<Checked> {
-        let checked = |(check_type, status): &(Check, Grade)| Checked {
+    fn of(results: &[(HealthCheck, HealthGrade)]) -> Vec<CheckResult> {
+        let checked = |(check_type, status): &(HealthCheck, HealthGrade)| CheckResult {
             check_type: *check_type,
             status: *status,
             message: String::new(),
@@ -236,9 +236,9 @@ mod tests {
 
     #[test]
     fn the_weights_are_a_hundred_and_stand_in_the_documentation() {
-        assert_eq!(Check::ALL.iter().map(|c| c.weight()).sum::<u32>(), 100);
+        assert_eq!(HealthCheck::ALL.iter().map(|c| c.weight()).sum::<u32>(), 100);
         let told = include_str!("../../../docs/API.md");
-        for check in Check::ALL {
+        for check in HealthCheck::ALL {
             assert!(told.contains(&format!("| `{}` | {} |", check.as_str(), check.weight())), "{}", check.as_str());
             assert_eq!(check.as_str().parse(), Ok(check));
         }
@@ -254,8 +254,8 @@ mod tests {
 
     #[test]
     fn what_earns_nothing_cannot_score_well_and_what_was_stopped_has_no_score() {
-        let all_but = |check: Check, grade| {
-            let all: Vec<_> = Check::ALL.iter().map(|c| (*c, if *c == check { grade } else { Healthy })).collect();
+        let all_but = |check: HealthCheck, grade| {
+            let all: Vec<_> = HealthCheck::ALL.iter().map(|c| (*c, if *c == check { grade } else { Healthy })).collect();
             of(&all)
         };
         assert_eq!(score(&all_but(Upstream, Unhealthy)), Some(50));

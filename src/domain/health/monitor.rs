@@ -8,12 +8,12 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::log_reader::Reader;
+use super::log_reader::HealthLogReader;
 use super::queries;
 use super::remediation::restart;
-use super::remediation_policy::Cure;
-use super::service::{Health, Seen};
-use super::stagger::{PACE, Probes, Turns};
+use super::remediation_policy::Remediation;
+use super::service::{HealthAssessment, HealthService};
+use super::stagger::{AddressProbes, PACE, StaggerQueue};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
@@ -41,39 +41,39 @@ const PERSISTS: Duration = Duration::from_secs(15);
 
 /// Looks after all instances.
 #[derive(Debug)]
-pub struct Caretaker {
-    health: Health,
+pub struct HealthMonitor {
+    health: HealthService,
     interval: Duration,
-    readers: HashMap<InstanceId, Watched>,
+    readers: HashMap<InstanceId, MonitoredInstance>,
     listed: Option<Instant>,
     watched_at: Instant,
     probed_at: Instant,
-    turns: Arc<Turns>,
-    probes: Arc<Probes>,
+    turns: Arc<StaggerQueue>,
+    probes: Arc<AddressProbes>,
     /// Cancelled when the manager ends: nothing is cured any more.
     stop: CancellationToken,
 }
 
 #[derive(Debug)]
-struct Watched {
+struct MonitoredInstance {
     /// Absent while its log is being read, and when a reading failed for good.
-    reader: Option<Reader>,
+    reader: Option<HealthLogReader>,
     saved_offset: u64,
     saved_at: Instant,
     looked_at: Option<Instant>,
     /// Its pools were tried since it mines solo unasked.
     is_probed: bool,
     /// The cure that is needed, and since when.
-    needed: Option<(Cure, Instant)>,
+    needed: Option<(Remediation, Instant)>,
     /// A probe or a restart is under way.
     busy: Option<tokio::task::JoinHandle<()>>,
     is_failing: bool,
 }
 
-impl Caretaker {
+impl HealthMonitor {
     /// Looks at everybody at least every `interval`.
     #[must_use]
-    pub fn new(health: Health, interval: Duration) -> Self {
+    pub fn new(health: HealthService, interval: Duration) -> Self {
         Self {
             health,
             interval,
@@ -81,7 +81,7 @@ impl Caretaker {
             listed: None,
             watched_at: Instant::now(),
             probed_at: Instant::now(),
-            turns: Arc::new(Turns::new(PACE)),
+            turns: Arc::new(StaggerQueue::new(PACE)),
             probes: Arc::default(),
             stop: CancellationToken::new(),
         }
@@ -144,7 +144,7 @@ impl Caretaker {
         changed.retain(|id| self.readers.contains_key(id));
         for id in &changed {
             if let Some(reader) = self.readers.get_mut(id).and_then(|watched| watched.reader.as_mut()) {
-                reader.look_out();
+                reader.find_log();
             }
         }
         let (read, mut fault) = match self.read().await {
@@ -159,7 +159,7 @@ impl Caretaker {
             }
         }
         for id in &changed {
-            match self.health.look(*id, false).await {
+            match self.health.check_instance(*id, false).await {
                 Ok(()) => {}
                 // One that is gone must not keep the others waiting.
                 Err(Error::NotFound { .. }) => self.listed = None,
@@ -170,7 +170,7 @@ impl Caretaker {
                 watched.looked_at = Some(Instant::now());
             }
         }
-        let is_solo = |watched: &Watched| matches!(watched.needed, Some((Cure::Solo, _)));
+        let is_solo = |watched: &MonitoredInstance| matches!(watched.needed, Some((Remediation::Solo, _)));
         let is_probe = self.probed_at.elapsed() >= PROBE && self.readers.values().any(is_solo);
         if is_probe {
             self.probed_at = Instant::now();
@@ -204,19 +204,19 @@ impl Caretaker {
         let instances = self.health.instances().list().await?;
         let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
         self.readers.retain(|id, _| present.contains(id));
-        self.health.forget_absent(&present);
+        self.health.prune_absent(&present);
         for instance in instances {
             if self.readers.contains_key(&instance.id) {
                 continue;
             }
             let kept = self.health.kept(instance.id).await?;
             let instances = self.health.instances();
-            let reader = Reader::new(&instances.log_dir(instance.id), kept.offset, kept.standing);
+            let reader = HealthLogReader::new(&instances.log_dir(instance.id), kept.offset, kept.standing);
             let mut reader = reader.masked(instances.secret_mask());
             if instance.status.has_client() {
-                reader.look_out();
+                reader.find_log();
             }
-            let watched = Watched {
+            let watched = MonitoredInstance {
                 reader: Some(reader),
                 saved_offset: kept.offset,
                 saved_at: Instant::now(),
@@ -239,14 +239,14 @@ impl Caretaker {
             if watched.reader.is_none() {
                 let kept = self.health.kept(*id).await?;
                 let instances = self.health.instances();
-                let reader = Reader::new(&instances.log_dir(*id), kept.offset, kept.standing);
+                let reader = HealthLogReader::new(&instances.log_dir(*id), kept.offset, kept.standing);
                 watched.reader = Some(reader.masked(instances.secret_mask()));
             }
         }
         let readers: Vec<_> = self.readers.iter_mut().filter_map(|(id, w)| Some((*id, w.reader.take()?))).collect();
         let read = tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; BUFFER];
-            let read = |(id, mut reader): (InstanceId, Reader)| {
+            let read = |(id, mut reader): (InstanceId, HealthLogReader)| {
                 let result = reader.read(&mut buffer, MOST);
                 (id, reader, result)
             };
@@ -304,7 +304,7 @@ impl Caretaker {
     }
 
     /// Tries a cure if one is needed, allowed and due. `is_probe`: it is time to try pools again.
-    async fn act(&mut self, seen: &Seen, is_probe: bool) -> Result<()> {
+    async fn act(&mut self, seen: &HealthAssessment, is_probe: bool) -> Result<()> {
         let id = seen.instance.id;
         let Some(watched) = self.readers.get_mut(&id) else { return Ok(()) };
         if watched.busy.as_ref().is_some_and(|task| !task.is_finished()) {
@@ -313,8 +313,8 @@ impl Caretaker {
         watched.busy = None;
         let now = Timestamp::now();
         let mut cures = seen.cures.clone();
-        if seen.forget_lasting(&mut cures, now) {
-            self.keep_cures(id, &cures).await?;
+        if seen.prune_lasting(&mut cures, now) {
+            self.save_remediations(id, &cures).await?;
         }
         let Some(watched) = self.readers.get_mut(&id) else { return Ok(()) };
         let needed = seen.needed(now);
@@ -323,14 +323,14 @@ impl Caretaker {
             _ => Instant::now(),
         };
         watched.needed = needed.as_ref().map(|(cure, _)| (*cure, since));
-        watched.is_probed &= matches!(needed, Some((Cure::Solo, _)));
+        watched.is_probed &= matches!(needed, Some((Remediation::Solo, _)));
         let started = seen.instance.start_time.unwrap_or_default();
         match needed {
             None => {}
             Some((cure, _)) if seen.off.contains(&cure) || cures.due(cure, now) > now => {}
             // One sample is none.
-            Some((cure, _)) if cure != Cure::Solo && since.elapsed() < PERSISTS => {}
-            Some((Cure::Solo, _)) => {
+            Some((cure, _)) if cure != Remediation::Solo && since.elapsed() < PERSISTS => {}
+            Some((Remediation::Solo, _)) => {
                 if seen.is_refused_lately(now) || (watched.is_probed && !is_probe) {
                     return Ok(());
                 }
@@ -348,7 +348,7 @@ impl Caretaker {
                             "mining solo though a pool is configured, and {pool} accepts connections again: restarting the client, which does not go back by itself"
                         ))
                     };
-                    restart(&health, (&turns, &stop), (id, started), Cure::Solo, words).await;
+                    restart(&health, (&turns, &stop), (id, started), Remediation::Solo, words).await;
                 }));
             }
             Some((cure, words)) => {
@@ -361,8 +361,8 @@ impl Caretaker {
         Ok(())
     }
 
-    async fn keep_cures(&self, id: InstanceId, cures: &super::remediation_policy::Cures) -> Result<()> {
-        self.health.keep_cures(id, cures).await
+    async fn save_remediations(&self, id: InstanceId, cures: &super::remediation_policy::RemediationHistory) -> Result<()> {
+        self.health.save_remediations(id, cures).await
     }
 }
 

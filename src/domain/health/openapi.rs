@@ -1,30 +1,32 @@
 //! What the API's documentation says of health.
 
-use super::remediation_policy::Cure;
-use super::responses::{CuresSaved, Looked, Past, Score, Statuses};
+use super::remediation_policy::Remediation;
+use super::responses::{CheckHistory, CheckResponse, CuresSaved, HealthScore, HealthStatuses};
 use super::views::HealthPage;
-use crate::web::openapi::{Field, HTML, JSON, Operation, PAGE_OR_STREAM, PROGRAMS, flag, get, number, patch, post, shape, whole};
+use crate::web::openapi::{
+    ApiOperation, HTML, JSON, PAGE_OR_STREAM, PROGRAMS, RequestField, flag, get, number, patch, post, shape, whole,
+};
 
-fn cures() -> impl Iterator<Item = Field> {
-    Cure::ALL.into_iter().map(|cure| flag(cure.as_str(), "Whether this cure is tried; not mentioned: as it is."))
+fn cures() -> impl Iterator<Item = RequestField> {
+    Remediation::ALL.into_iter().map(|cure| flag(cure.as_str(), "Whether this cure is tried; not mentioned: as it is."))
 }
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     vec![
         get("/health/{id}", "getHealth", "How an instance is: its score, every check, what its log says.")
             .about("As an event stream: an event `health` at the opening and after each change.")
             .gives::<HealthPage>(PAGE_OR_STREAM),
         post("/health/{id}/check", "checkHealth", "Makes every check now and keeps the results.")
-            .answer(200, "The results.", &[JSON, HTML], Some(shape::<Looked>()))
+            .answer(200, "The results.", &[JSON, HTML], Some(shape::<CheckResponse>()))
             .answer(303, "For a form that asks for HTML: the page of its health.", &[], None),
         get("/health/{id}/history", "listHealthHistory", "What the checks of an instance found, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(50), number("before", "Those before this one.")])
-            .gives::<Past>(PROGRAMS),
+            .gives::<CheckHistory>(PROGRAMS),
         get("/health/{id}/status", "getHealthStatus", "The last result of every check of an instance.")
-            .gives::<Statuses>(PROGRAMS),
-        get("/health/{id}/score", "getHealthScore", "How an instance is, in one number.").gives::<Score>(PROGRAMS),
+            .gives::<HealthStatuses>(PROGRAMS),
+        get("/health/{id}/score", "getHealthScore", "How an instance is, in one number.").gives::<HealthScore>(PROGRAMS),
         patch("/health/{id}/cures", "changeCures", "Chooses which cures are tried on an instance.")
             .takes(cures())
             .does::<CuresSaved>(),

@@ -4,15 +4,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::checks::MEMORY_FULL;
-use super::remediation_policy::{Cure, Cures};
-use super::service::{Health, Seen};
-use super::snapshot::{Counted, Look};
-use super::stagger::Turns;
-use crate::base::clock::{Timestamp, spoken};
+use super::remediation_policy::{Remediation, RemediationHistory};
+use super::service::{HealthAssessment, HealthService};
+use super::snapshot::{RecentCounts, Snapshot};
+use super::stagger::StaggerQueue;
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
-use crate::keeper::machine::State;
-use crate::programs::jd_client::diagnosis::Work;
+use crate::keeper::machine::InstanceState;
+use crate::programs::jd_client::diagnosis::WorkState;
 
 /// A pool that refused the jobs accepts connections all the time: so long is waited before it is tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
@@ -21,43 +21,45 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(20);
 /// Who acts, in the timeline.
 const ACTOR: &str = "self-healing";
 
-impl Seen {
+impl HealthAssessment {
     /// The cure that would help now, with the reason it is tried for.
-    pub(super) fn needed(&self, now: Timestamp) -> Option<(Cure, String)> {
-        if self.instance.status != State::Running || self.instance.desired != "running" {
+    pub(super) fn needed(&self, now: Timestamp) -> Option<(Remediation, String)> {
+        if self.instance.status != InstanceState::Running || self.instance.desired != "running" {
             return None;
         }
-        let look = self.as_look(now);
+        let look = self.to_snapshot(now);
         if look.is_solo_unasked() {
             // A pool that refuses the client for what it is answers all the same; a restart would throw off the miners for nothing.
-            return (!self.standing.is_refused_for_good()).then(|| (Cure::Solo, String::new()));
+            return (!self.standing.is_refused_for_good()).then(|| (Remediation::Solo, String::new()));
         }
         if let Some(still) = look.frozen_for().filter(|_| self.running.refresh_s > 0 && !self.standing.frozen_by_panic) {
-            let words = format!("the figures of its monitoring have stood still for {}: restarting the client", spoken(still));
-            return Some((Cure::Frozen, words));
+            let words =
+                format!("the figures of its monitoring have stood still for {}: restarting the client", human_duration(still));
+            return Some((Remediation::Frozen, words));
         }
         let reached = look.memory_reached().filter(|reached| *reached >= MEMORY_FULL)?;
         let words = format!(
             "it uses {reached:.0} % of its memory limit and would be ended in the middle of its work: restarting the client"
         );
-        Some((Cure::Memory, words))
+        Some((Remediation::Memory, words))
     }
 
     /// Forgets cures that have lasted; tells whether there were any.
-    pub(super) fn forget_lasting(&self, cures: &mut Cures, now: Timestamp) -> bool {
-        let Some(started) = self.instance.start_time.map(Timestamp).filter(|_| self.instance.status == State::Running) else {
+    pub(super) fn prune_lasting(&self, cures: &mut RemediationHistory, now: Timestamp) -> bool {
+        let Some(started) = self.instance.start_time.map(Timestamp).filter(|_| self.instance.status == InstanceState::Running)
+        else {
             return false;
         };
-        let look = self.as_look(now);
+        let look = self.to_snapshot(now);
         let mut has_forgotten = cures.set_back_to(now);
-        if let Work::Pool { since } = self.standing.work {
-            has_forgotten |= cures.is_well(Cure::Solo, since, now);
+        if let WorkState::Pool { since } = self.standing.work {
+            has_forgotten |= cures.is_well(Remediation::Solo, since, now);
         }
         if look.frozen_for().is_none() {
-            has_forgotten |= cures.is_well(Cure::Frozen, started, now);
+            has_forgotten |= cures.is_well(Remediation::Frozen, started, now);
         }
         if look.memory_reached().is_none_or(|reached| reached < MEMORY_FULL) {
-            has_forgotten |= cures.is_well(Cure::Memory, started, now);
+            has_forgotten |= cures.is_well(Remediation::Memory, started, now);
         }
         has_forgotten
     }
@@ -67,14 +69,14 @@ impl Seen {
         self.standing.refused.as_ref().is_some_and(|said| said.at <= now && now.since(said.at) < AFTER_REFUSAL)
     }
 
-    fn as_look(&self, now: Timestamp) -> Look<'_> {
-        Look {
+    fn to_snapshot(&self, now: Timestamp) -> Snapshot<'_> {
+        Snapshot {
             now,
             instance: &self.instance,
             running: &self.running,
             standing: &self.standing,
             measured: self.measured.as_ref(),
-            counted: Counted::default(),
+            counted: RecentCounts::default(),
             free: None,
             version: None,
             latest: None,
@@ -85,15 +87,15 @@ impl Seen {
 /// Restarts a client for a reason, which is in the timeline before, when it is its turn; not if the manager ends by then. `words`: the reason, asked for in
 /// the turn; none: it is no more. That it was tried is written down first: a manager that is killed in between must not try again at once.
 pub(super) async fn restart(
-    health: &Health,
-    (turns, stop): (&Turns, &CancellationToken),
+    health: &HealthService,
+    (turns, stop): (&StaggerQueue, &CancellationToken),
     (id, started): (InstanceId, i64),
-    cure: Cure,
+    cure: Remediation,
     words: impl Future<Output = Option<String>>,
 ) {
     let result = async {
         // What the cure is for stands in the history before it. That may take a while when there are many, so it is done before the turn.
-        health.look(id, false).await?;
+        health.check_instance(id, false).await?;
         let Some(turn) = stop.run_until_cancelled(turns.take()).await else { return Ok(()) };
         let Some(words) = words.await else { return Ok(()) };
         // Meanwhile somebody may have stopped or restarted it, or switched the cure off.
@@ -104,7 +106,7 @@ pub(super) async fn restart(
         }
         let mut cures = seen.cures;
         cures.tried(cure, Timestamp::now());
-        health.keep_cures(id, &cures).await?;
+        health.save_remediations(id, &cures).await?;
         tracing::info!(instance = %id, cure = cure.as_str(), "{words}");
         health.instances().note(id, words, Some(ACTOR)).await?;
         drop(turn);

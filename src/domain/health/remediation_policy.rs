@@ -16,7 +16,7 @@ pub const LASTED: Duration = Duration::from_secs(600);
 /// What is cured by a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Cure {
+pub enum Remediation {
     /// It mines solo though a pool is configured, and a configured pool accepts connections again.
     Solo,
     /// The figures of its monitoring stand still though it runs.
@@ -25,7 +25,7 @@ pub enum Cure {
     Memory,
 }
 
-impl Cure {
+impl Remediation {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Solo, Self::Frozen, Self::Memory];
 
@@ -59,7 +59,7 @@ impl Cure {
     }
 }
 
-impl std::str::FromStr for Cure {
+impl std::str::FromStr for Remediation {
     type Err = ();
     fn from_str(word: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|cure| cure.as_str() == word).ok_or(())
@@ -67,7 +67,7 @@ impl std::str::FromStr for Cure {
 }
 
 /// Which cures a user has switched off; none: all are tried.
-pub type Off = BTreeSet<Cure>;
+pub type Off = BTreeSet<Remediation>;
 
 /// Those that are switched off, as they are stored. A word that only a newer version knows must not switch the others on.
 #[must_use]
@@ -79,19 +79,19 @@ pub fn off_of(stored: &str) -> Off {
 /// The cures of an instance that were tried and have not lasted yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Cures(BTreeMap<Cure, Tried>);
+pub struct RemediationHistory(BTreeMap<Remediation, RemediationAttempt>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-struct Tried {
+struct RemediationAttempt {
     count: u32,
     last: Timestamp,
 }
 
-impl Cures {
+impl RemediationHistory {
     /// From when on a cure may be tried; the beginning of time for one that was not tried yet. A try that seems to lie in the future, since the
     /// clock was set back, counts as now.
     #[must_use]
-    pub fn due(&self, cure: Cure, now: Timestamp) -> Timestamp {
+    pub fn due(&self, cure: Remediation, now: Timestamp) -> Timestamp {
         self.0.get(&cure).map_or(Timestamp(0), |tried| tried.last.min(now).after(cure.wait(tried.count)))
     }
 
@@ -106,18 +106,18 @@ impl Cures {
 
     /// How often it was tried without lasting.
     #[must_use]
-    pub fn count(&self, cure: Cure) -> u32 {
+    pub fn count(&self, cure: Remediation) -> u32 {
         self.0.get(&cure).map_or(0, |tried| tried.count)
     }
 
     /// It is tried now.
-    pub fn tried(&mut self, cure: Cure, now: Timestamp) {
+    pub fn tried(&mut self, cure: Remediation, now: Timestamp) {
         let count = self.count(cure).saturating_add(1);
-        self.0.insert(cure, Tried { count, last: now });
+        self.0.insert(cure, RemediationAttempt { count, last: now });
     }
 
     /// All has been well since `since` as far as this cure is concerned; tells whether something was forgotten.
-    pub fn is_well(&mut self, cure: Cure, since: Timestamp, now: Timestamp) -> bool {
+    pub fn is_well(&mut self, cure: Remediation, since: Timestamp, now: Timestamp) -> bool {
         now.since(since) >= LASTED && self.0.remove(&cure).is_some()
     }
 }
@@ -128,35 +128,35 @@ mod tests {
 
     #[test]
     fn a_cure_is_tried_at_once_then_ever_more_rarely_until_it_lasts() {
-        let mut cures = Cures::default();
+        let mut cures = RemediationHistory::default();
         let mut now = Timestamp(1_000_000_000);
         let mut waits = Vec::new();
         for _ in 0..9 {
-            assert!(cures.due(Cure::Solo, now) <= now);
-            cures.tried(Cure::Solo, now);
-            let wait = cures.due(Cure::Solo, now).since(now);
+            assert!(cures.due(Remediation::Solo, now) <= now);
+            cures.tried(Remediation::Solo, now);
+            let wait = cures.due(Remediation::Solo, now).since(now);
             waits.push(wait.as_secs() / 60);
             now = now.after(wait);
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert!(cures.due(Cure::Frozen, now) <= now, "each is judged for itself");
-        assert!(!cures.is_well(Cure::Solo, now, now.after(Duration::from_secs(599))));
-        assert!(cures.is_well(Cure::Solo, now, now.after(LASTED)));
-        assert!(!cures.is_well(Cure::Solo, now, now.after(LASTED)), "nothing is left to forget");
-        assert_eq!((cures.count(Cure::Solo), cures.due(Cure::Solo, now)), (0, Timestamp(0)));
+        assert!(cures.due(Remediation::Frozen, now) <= now, "each is judged for itself");
+        assert!(!cures.is_well(Remediation::Solo, now, now.after(Duration::from_secs(599))));
+        assert!(cures.is_well(Remediation::Solo, now, now.after(LASTED)));
+        assert!(!cures.is_well(Remediation::Solo, now, now.after(LASTED)), "nothing is left to forget");
+        assert_eq!((cures.count(Remediation::Solo), cures.due(Remediation::Solo, now)), (0, Timestamp(0)));
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_make_a_cure_wait_for_as_long_as_that() {
-        let (mut cures, ahead, now) = (Cures::default(), Timestamp(2_000_000_000_000), Timestamp(1_900_000_000_000));
-        cures.tried(Cure::Solo, ahead);
+        let (mut cures, ahead, now) = (RemediationHistory::default(), Timestamp(2_000_000_000_000), Timestamp(1_900_000_000_000));
+        cures.tried(Remediation::Solo, ahead);
         assert!(cures.set_back_to(now) && !cures.set_back_to(now));
-        assert_eq!(cures.due(Cure::Solo, now), now.after(Duration::from_secs(60)));
+        assert_eq!(cures.due(Remediation::Solo, now), now.after(Duration::from_secs(60)));
     }
 
     #[test]
     fn what_is_switched_off_stays_so_whatever_a_newer_version_has_added() {
-        let off = Off::from([Cure::Solo, Cure::Memory]);
+        let off = Off::from([Remediation::Solo, Remediation::Memory]);
         assert_eq!(off_of(&serde_json::to_string(&off).unwrap()), off);
         assert_eq!(off_of(r#"["solo","prayer","memory"]"#), off);
         assert_eq!(off_of("[]"), Off::new());
@@ -164,10 +164,10 @@ mod tests {
 
     #[test]
     fn what_was_tried_outlives_the_manager() {
-        let mut cures = Cures::default();
-        cures.tried(Cure::Memory, Timestamp(1_795_382_999_000));
+        let mut cures = RemediationHistory::default();
+        cures.tried(Remediation::Memory, Timestamp(1_795_382_999_000));
         let kept = serde_json::to_string(&cures).unwrap();
         assert_eq!(kept, r#"{"memory":{"count":1,"last":"2026-11-22T21:29:59.000Z"}}"#);
-        assert_eq!(serde_json::from_str::<Cures>(&kept).unwrap(), cures);
+        assert_eq!(serde_json::from_str::<RemediationHistory>(&kept).unwrap(), cures);
     }
 }

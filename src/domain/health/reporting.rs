@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::model::{Check, Checked, Grade, gravest, overall, score};
-use super::snapshot::Look;
+use super::model::{CheckResult, HealthCheck, HealthGrade, gravest, overall, score};
+use super::snapshot::Snapshot;
 use crate::base::ids::InstanceId;
-use crate::domain::instances::Wellbeing;
+use crate::domain::instances::HealthSummary;
 
 /// What lists show of an instance.
-pub(super) fn wellbeing(look: &Look<'_>, results: &[Checked]) -> Wellbeing {
+pub(super) fn health_summary(look: &Snapshot<'_>, results: &[CheckResult]) -> HealthSummary {
     let (place, place_since) = place(look.instance, look.standing);
-    Wellbeing {
+    HealthSummary {
         status: overall(results).as_str(),
         score: score(results).unwrap_or(0),
         place,
@@ -22,12 +22,15 @@ pub(super) fn wellbeing(look: &Look<'_>, results: &[Checked]) -> Wellbeing {
 }
 
 /// What is worth a line in the timeline: that something mining depends on went bad while the client runs, or is well again.
-pub(super) fn note(noted: &mut BTreeSet<Check>, now: &Checked) -> Option<String> {
-    let is_told = matches!(now.check_type, Check::Template | Check::Upstream | Check::Monitoring | Check::Clock | Check::Shares);
+pub(super) fn note(noted: &mut BTreeSet<HealthCheck>, now: &CheckResult) -> Option<String> {
+    let is_told = matches!(
+        now.check_type,
+        HealthCheck::Template | HealthCheck::Upstream | HealthCheck::Monitoring | HealthCheck::Clock | HealthCheck::Shares
+    );
     match now.status {
-        Grade::Unhealthy if is_told && noted.insert(now.check_type) => Some(now.message.clone()),
+        HealthGrade::Unhealthy if is_told && noted.insert(now.check_type) => Some(now.message.clone()),
         // Between the two it may have been unknown, as while it was restarted.
-        Grade::Healthy if noted.remove(&now.check_type) => {
+        HealthGrade::Healthy if noted.remove(&now.check_type) => {
             Some(format!("{}: well again. {}", now.check_type.title(), now.message))
         }
         _ => None,
@@ -35,7 +38,7 @@ pub(super) fn note(noted: &mut BTreeSet<Check>, now: &Checked) -> Option<String>
 }
 
 /// The present state of all checks as samples.
-pub(super) fn series(id: InstanceId, results: &[Checked]) -> Vec<(InstanceId, String, f64)> {
+pub(super) fn series(id: InstanceId, results: &[CheckResult]) -> Vec<(InstanceId, String, f64)> {
     let of_checks = results.iter().filter_map(|r| Some((id, format!("health:{}", r.check_type.as_str()), r.status.value()?)));
     let whole = score(results).map(|score| (id, "health_score".to_owned(), f64::from(score)));
     of_checks.chain(whole).collect()

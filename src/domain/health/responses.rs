@@ -4,46 +4,46 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use super::model::{Checked, Grade};
-use super::queries::Row;
+use super::model::{CheckResult, HealthGrade};
+use super::queries::HealthCheckRow;
 
 /// What a look found.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Looked {
+pub struct CheckResponse {
     /// One result for each check.
-    pub results: Vec<Checked>,
+    pub results: Vec<CheckResult>,
 }
 
 /// What checks found before.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "HealthHistory")]
-pub struct Past {
+pub struct CheckHistory {
     /// Newest first.
-    pub history: Vec<Row>,
+    pub history: Vec<HealthCheckRow>,
 }
 
 /// Every check's last result.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Statuses {
+pub struct HealthStatuses {
     /// By the name of the check.
-    pub status: BTreeMap<&'static str, Checked>,
+    pub status: BTreeMap<&'static str, CheckResult>,
 }
 
-impl Statuses {
+impl HealthStatuses {
     /// By their names.
     #[must_use]
-    pub fn of(results: Vec<Checked>) -> Self {
+    pub fn of(results: Vec<CheckResult>) -> Self {
         Self { status: results.into_iter().map(|result| (result.check_type.as_str(), result)).collect() }
     }
 }
 
 /// How an instance is, in one number.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Score {
+pub struct HealthScore {
     /// 0 to 100; 0 while the status is unknown.
     pub score: u32,
     /// The worst of the checks.
-    pub status: Grade,
+    pub status: HealthGrade,
 }
 
 /// Which cures are tried was changed.

@@ -9,44 +9,44 @@ use futures_util::StreamExt;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::remediation_policy::Cure;
-use super::responses::{CuresSaved, Looked, Past, Score, Statuses};
-use super::service::Health;
+use super::remediation_policy::Remediation;
+use super::responses::{CheckHistory, CheckResponse, CuresSaved, HealthScore, HealthStatuses};
+use super::service::HealthService;
 use super::views::{HealthPage, STRIP_CELLS, STRIP_HOURS};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::streams::{changes_of, status_part};
-use crate::web::extract::Members;
-use crate::web::negotiation::Form;
-use crate::web::{Done, Frame, Id, Input, PageOrStream, Params, Reply, Want, sse};
+use crate::web::extract::MemberReader;
+use crate::web::negotiation::Representation;
+use crate::web::{ChangeResponse, PageFrame, PageOrStream, PathId, QueryParams, Reply, RequestContext, RequestInput, sse};
 
 /// A page that follows is renewed so often when nothing changes.
 const RENEWED: Duration = Duration::from_secs(20);
 
 /// What handlers of health reach.
 #[derive(Clone, Debug)]
-pub struct Ward {
+pub struct HealthRoutesState {
     /// The health of instances.
-    pub health: Health,
+    pub health: HealthService,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
 }
 
 /// `GET /health/{id}`.
 pub async fn show(
-    State(ward): State<Ward>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want<PageOrStream>,
+    State(ward): State<HealthRoutesState>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext<PageOrStream>,
 ) -> Reply {
-    if want.form == Form::EventStream {
+    if want.form == Representation::EventStream {
         return Ok(follow(ward, frame, id, want.asked.fragment).await?);
     }
     want.respond(&page(&ward.health, frame, id).await?)
 }
 
-async fn page(health: &Health, frame: Frame, id: InstanceId) -> Result<HealthPage> {
+async fn page(health: &HealthService, frame: PageFrame, id: InstanceId) -> Result<HealthPage> {
     let (instance, report) = health.report(id).await?;
     let now = Timestamp::now();
     let strip = health.strip(id, Timestamp(now.0 - STRIP_HOURS * 3_600_000), now, STRIP_CELLS).await?;
@@ -54,52 +54,64 @@ async fn page(health: &Health, frame: Frame, id: InstanceId) -> Result<HealthPag
 }
 
 /// `POST /health/{id}/check`: looks now.
-pub async fn check(State(ward): State<Ward>, Extension(frame): Extension<Frame>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+pub async fn check(
+    State(ward): State<HealthRoutesState>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+) -> Reply {
     let results = ward.health.check(id).await?;
     if want.is_fragment() {
         return want.respond(&page(&ward.health, frame, id).await?);
     }
-    Done { json: Looked { results }, created: None, next: format!("/health/{id}") }.respond(&want)
+    ChangeResponse { json: CheckResponse { results }, created: None, next: format!("/health/{id}") }.respond(&want)
 }
 
 /// `GET /health/{id}/history`.
-pub async fn history(State(ward): State<Ward>, Id(id): Id<InstanceId>, mut params: Params) -> Reply {
+pub async fn history(State(ward): State<HealthRoutesState>, PathId(id): PathId<InstanceId>, mut params: QueryParams) -> Reply {
     let limit = params.number("limit", 1..=1000, 50);
     let before = params.get::<i64>("before", "the id of a result");
     params.finish()?;
     let history = ward.health.history(id, before, limit).await?;
-    Ok(Json(Past { history }).into_response())
+    Ok(Json(CheckHistory { history }).into_response())
 }
 
 /// `GET /health/{id}/status`.
-pub async fn status(State(ward): State<Ward>, Id(id): Id<InstanceId>) -> Reply {
+pub async fn status(State(ward): State<HealthRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
     let (_, report) = ward.health.report(id).await?;
-    Ok(Json(Statuses::of(report.results)).into_response())
+    Ok(Json(HealthStatuses::of(report.results)).into_response())
 }
 
 /// `GET /health/{id}/score`.
-pub async fn score(State(ward): State<Ward>, Id(id): Id<InstanceId>) -> Reply {
+pub async fn score(State(ward): State<HealthRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
     let (_, report) = ward.health.report(id).await?;
-    Ok(Json(Score { score: report.score, status: report.status }).into_response())
+    Ok(Json(HealthScore { score: report.score, status: report.status }).into_response())
 }
 
 /// `PATCH /health/{id}/cures`, and `POST` for forms: which cures are tried.
-pub async fn cures(State(ward): State<Ward>, method: Method, Id(id): Id<InstanceId>, want: Want, input: Input) -> Reply {
+pub async fn cures(
+    State(ward): State<HealthRoutesState>,
+    method: Method,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
     // A box on a page that is not ticked is not sent.
     let is_page = input.form.is_some() && method == Method::POST;
-    let mut members = Members::of(input.value)?;
-    let told: Vec<(Cure, Option<bool>)> = Cure::ALL.into_iter().map(|cure| (cure, members.flag(cure.as_str()))).collect();
+    let mut members = MemberReader::of(input.value)?;
+    let told: Vec<(Remediation, Option<bool>)> =
+        Remediation::ALL.into_iter().map(|cure| (cure, members.flag(cure.as_str()))).collect();
     let told = members.finish(Some(told))?;
-    let wanted: Vec<(Cure, bool)> =
+    let wanted: Vec<(Remediation, bool)> =
         told.into_iter().filter_map(|(cure, is_on)| Some((cure, is_on.or(is_page.then_some(false))?))).collect();
     ward.health.set_cures(id, &wanted).await?;
     let (_, report) = ward.health.report(id).await?;
     let json = CuresSaved { success: true, cures: report.cures };
-    Done { json, created: None, next: format!("/health/{id}") }.respond(&want)
+    ChangeResponse { json, created: None, next: format!("/health/{id}") }.respond(&want)
 }
 
 /// How an instance is, now and after each change: for programs the JSON of its page, for a page its part with the checks.
-async fn follow(ward: Ward, frame: Frame, id: InstanceId, as_html: bool) -> Result<Response> {
+async fn follow(ward: HealthRoutesState, frame: PageFrame, id: InstanceId, as_html: bool) -> Result<Response> {
     let changes = changes_of(ward.health.instances(), id);
     // Also what changed between the page and its stream.
     let first = event(&ward.health, frame.clone(), id, as_html).await?;
@@ -119,7 +131,7 @@ async fn follow(ward: Ward, frame: Frame, id: InstanceId, as_html: bool) -> Resu
     Ok(sse::respond(futures_util::stream::iter([first]).chain(rest), ward.stop, as_html))
 }
 
-async fn event(health: &Health, frame: Frame, id: InstanceId, as_html: bool) -> Result<SseEvent> {
+async fn event(health: &HealthService, frame: PageFrame, id: InstanceId, as_html: bool) -> Result<SseEvent> {
     let page = page(health, frame, id).await?;
     if !as_html {
         return SseEvent::default().event("health").json_data(&page).map_err(Error::internal);

@@ -7,11 +7,11 @@ const DEFAULT_REFRESH_S: u64 = 15;
 
 /// The configuration of a running client, as far as it matters here. Anything may be missing: the file is the client's own format, of any version.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Running {
+pub struct RunningConfig {
     /// It is to mine alone.
     pub is_solo: bool,
     /// The pools in their order.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<PoolEndpoints>,
     /// It was given an address for its monitoring.
     pub has_monitoring: bool,
     /// How often it renews the figures of its monitoring, seconds; 0: it never does, by a fault of the client.
@@ -22,14 +22,14 @@ pub struct Running {
 
 /// Where a pool and its job declarator server listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
+pub struct PoolEndpoints {
     /// The pool's host and port.
     pub pool: (String, u16),
     /// The job declarator server's host and port; none for the old clients' files, which have one address for both in another form.
     pub jds: Option<(String, u16)>,
 }
 
-impl Pool {
+impl PoolEndpoints {
     /// The pool's address for people.
     #[must_use]
     pub fn words(&self) -> String {
@@ -40,7 +40,7 @@ impl Pool {
     }
 }
 
-impl Running {
+impl RunningConfig {
     /// Reads the client's file.
     #[must_use]
     pub fn read(file: &toml::Table) -> Self {
@@ -52,9 +52,9 @@ impl Running {
             match port(table.get("pool_port")) {
                 Some(port_of_pool) => {
                     let jds = text(table, "jds_address").zip(port(table.get("jds_port")));
-                    Some(Pool { pool: (whole, port_of_pool), jds })
+                    Some(PoolEndpoints { pool: (whole, port_of_pool), jds })
                 }
-                None => Some(Pool { pool: split(&whole)?, jds: text(table, "jd_address").and_then(|jds| split(&jds)) }),
+                None => Some(PoolEndpoints { pool: split(&whole)?, jds: text(table, "jd_address").and_then(|jds| split(&jds)) }),
             }
         };
         Self {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_real_clients_file_is_read() {
-        let read = |text: &str| Running::read(&text.parse().unwrap());
+        let read = |text: &str| RunningConfig::read(&text.parse().unwrap());
         let pool = read(include_str!("../../../tests/data/jd-client/pool.toml"));
         assert!(pool.wants_pool() && pool.has_monitoring);
         assert_eq!(pool.pools[0].pool, ("127.0.0.1".to_owned(), 25333));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn files_of_old_clients_and_nonsense_are_read_as_far_as_they_go() {
-        let read = |text: &str| Running::read(&text.parse().unwrap());
+        let read = |text: &str| RunningConfig::read(&text.parse().unwrap());
         let old = read(
             "[[upstreams]]\npool_address = \"[::1]:34254\"\njd_address = \"pool.example:34264\"\n[[upstreams]]\npool_address = 5",
         );
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(old.pools[0].words(), "[::1]:34254");
         assert_eq!(old.pools[0].jds, Some(("pool.example".to_owned(), 34264)));
         let odd = read("mode = 1\nupstreams = \"no\"\nshares_per_minute = \"many\"\nmonitoring_cache_refresh_secs = -4");
-        assert_eq!(odd, Running { refresh_s: 0, ..Running::default() });
+        assert_eq!(odd, RunningConfig { refresh_s: 0, ..RunningConfig::default() });
         assert_eq!(read("shares_per_minute = 6").shares_per_minute, Some(6.0));
         assert_eq!(read("").refresh_s, DEFAULT_REFRESH_S);
     }

@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::model::{Check, Checked, Finding, Grade, overall, score};
+use super::model::{CheckFinding, CheckResult, HealthCheck, HealthGrade, overall, score};
 use super::queries;
-use super::remediation_policy::{self, Cure, Cures, Off};
-use super::reporting::{note, series, wellbeing};
-use super::running_config::Running;
-use super::snapshot::{Latest, Look};
+use super::remediation_policy::{self, Off, Remediation, RemediationHistory};
+use super::reporting::{health_summary, note, series};
+use super::running_config::RunningConfig;
+use super::snapshot::{LatestRelease, Snapshot};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::instances::{Instance, Instances};
-use crate::domain::metrics::{Measured, Metrics};
+use crate::domain::instances::{Instance, InstanceService};
+use crate::domain::metrics::{LatestFigures, MetricService};
 use crate::infra::db::{Db, WriteMode};
-use crate::keeper::machine::State;
-use crate::programs::jd_client::diagnosis::{Standing, Work};
+use crate::keeper::machine::InstanceState;
+use crate::programs::jd_client::diagnosis::{ClientStatus, WorkState};
 
 /// A check whose words change without its status changing gets a row in the history so often at most,
 const SAME_STATUS: Duration = Duration::from_secs(300);
@@ -36,85 +36,85 @@ const START_SLACK_MS: i64 = 2000;
 
 /// Everything that can be done with health; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Health(pub(super) Arc<Shared>);
+pub struct HealthService(pub(super) Arc<HealthShared>);
 
 /// What all parts of health share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct HealthShared {
     pub(super) db: Db,
-    pub(super) instances: Instances,
-    pub(super) metrics: Metrics,
+    pub(super) instances: InstanceService,
+    pub(super) metrics: MetricService,
     pub(super) data_dir: PathBuf,
-    kept: Mutex<HashMap<InstanceId, Kept>>,
+    kept: Mutex<HashMap<InstanceId, CachedHealth>>,
     pub(super) free: Mutex<Option<(Instant, Option<u64>)>>,
-    latest: Mutex<Option<Latest>>,
+    latest: Mutex<Option<LatestRelease>>,
     /// One look at a time: what it finds is compared with what was found before.
     looking: tokio::sync::Mutex<()>,
 }
 
 /// What is kept of an instance in memory; all of it is in the database as well.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
-    pub(super) standing: Standing,
+pub(super) struct CachedHealth {
+    pub(super) standing: ClientStatus,
     pub(super) offset: u64,
-    pub(super) results: Vec<Checked>,
-    pub(super) cures: Cures,
+    pub(super) results: Vec<CheckResult>,
+    pub(super) cures: RemediationHistory,
     pub(super) off: Off,
     /// This manager has looked at it.
     is_looked_at: bool,
     /// The newer client that is available for it; outer none: the version of its client is unknown.
     pub(super) available_update: Option<Option<String>>,
     /// Checks whose trouble stands in the timeline and whose recovery does not yet.
-    noted: BTreeSet<Check>,
+    noted: BTreeSet<HealthCheck>,
     /// The file of the client that was started then.
-    pub(super) running: Option<(Option<i64>, Running)>,
+    pub(super) running: Option<(Option<i64>, RunningConfig)>,
     /// When each check last got a row in the history.
-    rows: HashMap<Check, Timestamp>,
+    rows: HashMap<HealthCheck, Timestamp>,
     /// When it was last looked at on demand, and which client it had in which state.
-    checked: Option<(Instant, State, Option<i64>)>,
+    checked: Option<(Instant, InstanceState, Option<i64>)>,
 }
 
 /// What the last checks found as it is stored.
 #[derive(Debug, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
-struct Stored {
-    results: Vec<Checked>,
-    noted: BTreeSet<Check>,
+struct HealthState {
+    results: Vec<CheckResult>,
+    noted: BTreeSet<HealthCheck>,
 }
 
 /// An instance, what was found, and what it was judged by, for whoever acts on it.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct HealthAssessment {
     pub(super) instance: Instance,
-    pub(super) running: Running,
-    pub(super) standing: Standing,
-    pub(super) measured: Option<Measured>,
-    pub(super) cures: Cures,
+    pub(super) running: RunningConfig,
+    pub(super) standing: ClientStatus,
+    pub(super) measured: Option<LatestFigures>,
+    pub(super) cures: RemediationHistory,
     pub(super) off: Off,
 }
 
 /// How an instance is, as programs get it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Report {
+pub struct HealthReport {
     /// The worst of the checks; `unknown` for one that is stopped.
-    pub status: Grade,
+    pub status: HealthGrade,
     /// 0 to 100; 0 while the status is unknown.
     pub score: u32,
     /// Every check's last result.
-    pub results: Vec<Checked>,
+    pub results: Vec<CheckResult>,
     /// What the log of its present client says; blank without one.
-    pub standing: Standing,
+    pub standing: ClientStatus,
     /// Where its work goes, in words; empty when that is not known.
     pub place: String,
     /// Which cures are tried when they are needed.
     pub cures: BTreeMap<&'static str, bool>,
 }
 
-impl Health {
+impl HealthService {
     /// Over the instances and their metrics; nothing is looked at yet. `data_dir`: where logs and database are.
     #[must_use]
-    pub fn new(db: Db, instances: Instances, metrics: Metrics, data_dir: PathBuf) -> Self {
-        Self(Arc::new(Shared {
+    pub fn new(db: Db, instances: InstanceService, metrics: MetricService, data_dir: PathBuf) -> Self {
+        Self(Arc::new(HealthShared {
             db,
             instances,
             metrics,
@@ -127,13 +127,13 @@ impl Health {
     }
 
     /// Takes the word of those who look for releases on the newest one.
-    pub fn set_latest(&self, latest: Option<Latest>) {
+    pub fn set_latest(&self, latest: Option<LatestRelease>) {
         *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = latest;
     }
 
     /// The instances this is about.
     #[must_use]
-    pub fn instances(&self) -> &Instances {
+    pub fn instances(&self) -> &InstanceService {
         &self.0.instances
     }
 
@@ -142,8 +142,8 @@ impl Health {
     ///
     /// # Errors
     /// There is no such instance; the database cannot be written.
-    pub async fn check(&self, id: InstanceId) -> Result<Vec<Checked>> {
-        self.look(id, true).await?;
+    pub async fn check(&self, id: InstanceId) -> Result<Vec<CheckResult>> {
+        self.check_instance(id, true).await?;
         Ok(self.kept(id).await?.results)
     }
 
@@ -151,28 +151,28 @@ impl Health {
     ///
     /// # Errors
     /// There is no such instance; the database cannot be read.
-    pub async fn report(&self, id: InstanceId) -> Result<(Instance, Report)> {
+    pub async fn report(&self, id: InstanceId) -> Result<(Instance, HealthReport)> {
         let instance = self.0.instances.get(id).await?;
         let mut kept = self.kept(id).await?;
         if kept.results.is_empty() {
-            self.look(id, false).await?;
+            self.check_instance(id, false).await?;
             kept = self.kept(id).await?;
         }
         let standing = of_this_run(&kept.standing, &instance);
-        let report = Report {
+        let report = HealthReport {
             status: overall(&kept.results),
             score: score(&kept.results).unwrap_or(0),
             place: place(&instance, &standing).0,
             standing,
             results: kept.results,
-            cures: Cure::ALL.into_iter().map(|cure| (cure.as_str(), !kept.off.contains(&cure))).collect(),
+            cures: Remediation::ALL.into_iter().map(|cure| (cure.as_str(), !kept.off.contains(&cure))).collect(),
         };
         Ok((instance, report))
     }
 
     /// What the last checks of an instance found; nothing before the first one that this manager made.
     #[must_use]
-    pub fn results(&self, id: InstanceId) -> Vec<Checked> {
+    pub fn results(&self, id: InstanceId) -> Vec<CheckResult> {
         self.0.kept().get(&id).filter(|kept| kept.is_looked_at).map_or_else(Vec::new, |kept| kept.results.clone())
     }
 
@@ -180,7 +180,7 @@ impl Health {
     ///
     /// # Errors
     /// There is no such instance; the database cannot be written.
-    pub async fn set_cures(&self, id: InstanceId, wanted: &[(Cure, bool)]) -> Result<()> {
+    pub async fn set_cures(&self, id: InstanceId, wanted: &[(Remediation, bool)]) -> Result<()> {
         let _one_at_a_time = self.0.looking.lock().await;
         self.0.instances.get(id).await?;
         let mut off = self.kept(id).await?.off;
@@ -205,8 +205,8 @@ impl Health {
         let Some(kept) = kept.get(&id) else { return true };
         let is_running = kept.running.as_ref().is_some_and(|(started, _)| started.is_some());
         // What cannot be told for minutes will not be told in the next.
-        let is_settled = |r: &Checked| r.status == Grade::Unknown && r.timestamp.since(r.since) >= SETTLED;
-        let is_well = kept.results.iter().all(|r| r.status == Grade::Healthy || is_settled(r));
+        let is_settled = |r: &CheckResult| r.status == HealthGrade::Unknown && r.timestamp.since(r.since) >= SETTLED;
+        let is_well = kept.results.iter().all(|r| r.status == HealthGrade::Healthy || is_settled(r));
         is_running && age >= if is_well { well } else { not_well }
     }
 
@@ -214,7 +214,7 @@ impl Health {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub(super) async fn keep_cures(&self, id: InstanceId, cures: &Cures) -> Result<()> {
+    pub(super) async fn save_remediations(&self, id: InstanceId, cures: &RemediationHistory) -> Result<()> {
         let text = serde_json::to_string(cures).map_err(Error::internal)?;
         self.0.db.write(move |c| Ok(queries::set_cures(c, id, &text)?)).await?;
         self.0.change(id, |kept| kept.cures = cures.clone());
@@ -222,7 +222,7 @@ impl Health {
     }
 
     /// Forgets what is kept in memory of instances that are gone.
-    pub(super) fn forget_absent(&self, present: &std::collections::HashSet<InstanceId>) {
+    pub(super) fn prune_absent(&self, present: &std::collections::HashSet<InstanceId>) {
         let gone: Vec<InstanceId> = self.0.kept().keys().copied().filter(|id| !present.contains(id)).collect();
         for id in gone {
             self.0.kept().remove(&id);
@@ -231,22 +231,22 @@ impl Health {
     }
 
     /// What is kept of an instance; read from the database the first time.
-    pub(super) async fn kept(&self, id: InstanceId) -> Result<Kept> {
+    pub(super) async fn kept(&self, id: InstanceId) -> Result<CachedHealth> {
         if let Some(kept) = self.0.kept().get(&id) {
             return Ok(kept.clone());
         }
         let stored = self.0.db.read(move |c| Ok(queries::state(c, id)?)).await?;
-        let kept = stored.map_or_else(Kept::default, |stored| {
+        let kept = stored.map_or_else(CachedHealth::default, |stored| {
             // What cannot be read is found out anew.
-            let Stored { results, noted } = serde_json::from_str(&stored.results).unwrap_or_default();
-            Kept {
+            let HealthState { results, noted } = serde_json::from_str(&stored.results).unwrap_or_default();
+            CachedHealth {
                 standing: serde_json::from_str(&stored.standing).unwrap_or_default(),
                 offset: u64::try_from(stored.log_offset).unwrap_or(0),
                 results,
                 noted,
                 cures: serde_json::from_str(&stored.cures).unwrap_or_default(),
                 off: remediation_policy::off_of(&stored.cures_off),
-                ..Kept::default()
+                ..CachedHealth::default()
             }
         });
         Ok(self.0.kept().entry(id).or_insert(kept).clone())
@@ -256,7 +256,7 @@ impl Health {
     ///
     /// # Errors
     /// There is no such instance; the database cannot be read or written.
-    pub(super) async fn look(&self, id: InstanceId, all: bool) -> Result<()> {
+    pub(super) async fn check_instance(&self, id: InstanceId, all: bool) -> Result<()> {
         let _one_at_a_time = self.0.looking.lock().await;
         let instance = self.0.instances.get(id).await?;
         let kept = self.kept(id).await?;
@@ -275,7 +275,7 @@ impl Health {
             false => None,
         };
         let latest = self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let look = Look {
+        let look = Snapshot {
             now,
             instance: &instance,
             running: &running,
@@ -291,21 +291,21 @@ impl Health {
     }
 
     /// Compares what was found with what was found before, and keeps and tells what is new.
-    async fn write(&self, look: &Look<'_>, kept: &Kept, found: Vec<Finding>, all: bool) -> Result<()> {
+    async fn write(&self, look: &Snapshot<'_>, kept: &CachedHealth, found: Vec<CheckFinding>, all: bool) -> Result<()> {
         let (id, now) = (look.instance.id, look.now);
         let (mut rows, mut noted) = (kept.rows.clone(), kept.noted.clone());
         let (mut results, mut history, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        for Finding { check, grade, message } in found {
+        for CheckFinding { check, grade, message } in found {
             let before = kept.results.iter().find(|r| r.check_type == check);
             let since = before.filter(|r| r.status == grade).map_or(now, |r| r.since);
-            let result = Checked { check_type: check, status: grade, message, timestamp: now, since };
+            let result = CheckResult { check_type: check, status: grade, message, timestamp: now, since };
             let age = rows.get(&check).map(|at| now.since(*at));
             let is_due = match before {
                 _ if all => true,
-                None => grade != Grade::Unknown,
+                None => grade != HealthGrade::Unknown,
                 Some(before) if before.status != grade => true,
                 Some(before) if before.message != result.message => age.is_none_or(|age| age >= SAME_STATUS),
-                Some(_) => grade != Grade::Unknown && age.is_none_or(|age| age >= NO_CHANGE),
+                Some(_) => grade != HealthGrade::Unknown && age.is_none_or(|age| age >= NO_CHANGE),
             };
             if is_due {
                 rows.insert(check, now);
@@ -319,7 +319,7 @@ impl Health {
         let has_news = results.len() != kept.results.len()
             || results.iter().zip(&kept.results).any(|(a, b)| (a.status, &a.message) != (b.status, &b.message));
         if has_news || !history.is_empty() {
-            let stored = Stored { results: results.clone(), noted: noted.clone() };
+            let stored = HealthState { results: results.clone(), noted: noted.clone() };
             let text = serde_json::to_string(&stored).map_err(Error::internal)?;
             let write = self.0.db.write_as(WriteMode::UNSYNCED, move |c| {
                 queries::set_results(c, id, &text)?;
@@ -333,7 +333,7 @@ impl Health {
         if has_news || all {
             self.0.metrics.record(now, series(id, &results)).await?;
         }
-        let wellbeing = wellbeing(look, &results);
+        let wellbeing = health_summary(look, &results);
         self.0.change(id, |kept| {
             kept.results = results;
             kept.rows = rows;
@@ -368,12 +368,12 @@ impl Health {
     }
 }
 
-impl Shared {
-    pub(super) fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, Kept>> {
+impl HealthShared {
+    pub(super) fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, CachedHealth>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn change(&self, id: InstanceId, change: impl FnOnce(&mut Kept)) {
+    pub(super) fn change(&self, id: InstanceId, change: impl FnOnce(&mut CachedHealth)) {
         if let Some(kept) = self.kept().get_mut(&id) {
             change(kept);
         }
@@ -381,8 +381,8 @@ impl Shared {
 }
 
 /// What the log says of the present client; blank without one, and before its first line.
-pub(super) fn of_this_run(standing: &Standing, instance: &Instance) -> Standing {
+pub(super) fn of_this_run(standing: &ClientStatus, instance: &Instance) -> ClientStatus {
     let started = instance.start_time.filter(|_| instance.status.has_client());
     let is_its = started.zip(standing.began).is_some_and(|(started, began)| began.0 >= started - START_SLACK_MS);
-    if is_its { standing.clone() } else { Standing::default() }
+    if is_its { standing.clone() } else { ClientStatus::default() }
 }

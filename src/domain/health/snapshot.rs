@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::running_config::Running;
+use super::running_config::RunningConfig;
 use crate::base::clock::Timestamp;
 use crate::domain::configs::ClientVersion;
 use crate::domain::instances::Instance;
-use crate::domain::metrics::{Answered, Measured};
-use crate::programs::jd_client::diagnosis::{Standing, Work};
+use crate::domain::metrics::{LatestFigures, MonitoringState};
+use crate::programs::jd_client::diagnosis::{ClientStatus, WorkState};
 
 /// What is counted over is counted over the last so many minutes, unless said otherwise.
 pub const WINDOW: Duration = Duration::from_secs(600);
@@ -17,7 +17,7 @@ const FROZEN_LEAST_S: u64 = 30;
 
 /// What was counted of an instance lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counted {
+pub struct RecentCounts {
     /// Lines of level ERROR within [`WINDOW`].
     pub errors: f64,
     /// Lines of any kind within [`WINDOW`].
@@ -40,37 +40,37 @@ pub struct Counted {
 
 /// Everything an instance is judged by, at one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Look<'a> {
+pub struct Snapshot<'a> {
     /// The moment.
     pub now: Timestamp,
     /// The instance.
     pub instance: &'a Instance,
     /// What its client was told.
-    pub running: &'a Running,
+    pub running: &'a RunningConfig,
     /// What the log of the present client says; blank without one.
-    pub standing: &'a Standing,
+    pub standing: &'a ClientStatus,
     /// What was measured of the present client last; none without one, or before the first sample.
-    pub measured: Option<&'a Measured>,
+    pub measured: Option<&'a LatestFigures>,
     /// What was counted lately.
-    pub counted: Counted,
+    pub counted: RecentCounts,
     /// Free bytes where logs and database are kept; none if that cannot be told.
     pub free: Option<u64>,
     /// The version of its client; none if it is not known.
     pub version: Option<ClientVersion>,
     /// The newest release there is; none as long as nobody has heard of one.
-    pub latest: Option<&'a Latest>,
+    pub latest: Option<&'a LatestRelease>,
 }
 
 /// The newest release of the client, as those who look for releases tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Latest {
+pub struct LatestRelease {
     /// Its tag.
     pub tag: String,
     /// The client it carries; none: this program does not know the tag, so it is newer than all that it knows.
     pub client: Option<ClientVersion>,
 }
 
-impl Look<'_> {
+impl Snapshot<'_> {
     /// For how long the present client runs.
     #[must_use]
     pub fn age(&self) -> Duration {
@@ -88,7 +88,7 @@ impl Look<'_> {
     #[must_use]
     pub fn frozen_for(&self) -> Option<Duration> {
         let measured = self.measured?;
-        let Some(Answered::Still(since)) = measured.monitoring else { return None };
+        let Some(MonitoringState::Still(since)) = measured.monitoring else { return None };
         // A share that came well after the figures last moved, and long enough before they were last read to be among them.
         let slack = i64::try_from(FROZEN_ROUNDS.saturating_mul(self.running.refresh_s).max(FROZEN_LEAST_S)).unwrap_or(i64::MAX);
         let missed = since.saturating_add(slack)..=measured.at.saturating_sub(slack);
@@ -108,6 +108,6 @@ impl Look<'_> {
     /// It mines solo though it has pools to mine for.
     #[must_use]
     pub fn is_solo_unasked(&self) -> bool {
-        self.running.wants_pool() && matches!(self.standing.work, Work::Solo { .. })
+        self.running.wants_pool() && matches!(self.standing.work, WorkState::Solo { .. })
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
-use super::running_config::Pool;
+use super::running_config::PoolEndpoints;
 
 /// From one restart to the next at least. Fifty take 17 s, so that the last is still restarted within 30 s of its pool answering again.
 pub(super) const PACE: Duration = Duration::from_millis(350);
@@ -20,7 +20,7 @@ pub(super) const FRESH: Duration = Duration::from_secs(2);
 
 /// Gives turns, one after the other, in the order in which they are asked for.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct StaggerQueue {
     every: Duration,
     /// From when on the next one may begin. Locked by whoever has the turn.
     next: tokio::sync::Mutex<Option<Instant>>,
@@ -28,22 +28,22 @@ pub(super) struct Turns {
 
 /// A turn. It lasts until it is dropped, so that whoever is slow in it does not have the others catch up all at once.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>);
+pub(super) struct StaggerTurn<'a>(#[allow(dead_code, reason = "held, not read")] MutexGuard<'a, Option<Instant>>);
 
-impl Turns {
+impl StaggerQueue {
     /// One at once, the others at least `every` apart.
     pub(super) fn new(every: Duration) -> Self {
         Self { every, next: tokio::sync::Mutex::new(None) }
     }
 
     /// Waits for its turn.
-    pub(super) async fn take(&self) -> Turn<'_> {
+    pub(super) async fn take(&self) -> StaggerTurn<'_> {
         let mut next = self.next.lock().await;
         if let Some(next) = *next {
             tokio::time::sleep_until(next).await;
         }
         *next = Some(Instant::now() + self.every);
-        Turn(next)
+        StaggerTurn(next)
     }
 }
 
@@ -53,11 +53,11 @@ type Known = Arc<tokio::sync::Mutex<Option<(Instant, bool)>>>;
 
 /// Which addresses accept connections.
 #[derive(Debug, Default)]
-pub(super) struct Probes(Mutex<HashMap<Address, Known>>);
+pub(super) struct AddressProbes(Mutex<HashMap<Address, Known>>);
 
-impl Probes {
+impl AddressProbes {
     /// The first of the pools that accepts connections, its job declarator server included, in words.
-    pub(super) async fn first_that_answers(&self, pools: &[Pool]) -> Option<String> {
+    pub(super) async fn first_that_answers(&self, pools: &[PoolEndpoints]) -> Option<String> {
         // All at once: one that does not answer must not keep the next waiting.
         let answers = join_all(pools.iter().map(|pool| async move {
             let declarator = async {
@@ -70,7 +70,7 @@ impl Probes {
             declarator && pool
         }));
         let first = answers.await.into_iter().position(|answers| answers)?;
-        pools.get(first).map(Pool::words)
+        pools.get(first).map(PoolEndpoints::words)
     }
 
     /// Whether an address accepts connections, or did within the last moment.
@@ -104,7 +104,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn fifty_at_once_take_their_turns_in_order_and_none_waits_longer_than_it_must() {
-        let (turns, begun) = (Turns::new(Duration::from_millis(10)), Instant::now());
+        let (turns, begun) = (StaggerQueue::new(Duration::from_millis(10)), Instant::now());
         let turns = &turns;
         let took = join_all((0..50_u32).map(|number| async move {
             let _turn = turns.take().await;
@@ -148,11 +148,11 @@ mod tests {
             }
         });
         let pools = [
-            Pool { pool: there.clone(), jds: Some(gone.clone()) },
-            Pool { pool: gone, jds: None },
-            Pool { pool: there.clone(), jds: None },
+            PoolEndpoints { pool: there.clone(), jds: Some(gone.clone()) },
+            PoolEndpoints { pool: gone, jds: None },
+            PoolEndpoints { pool: there.clone(), jds: None },
         ];
-        let probes = Probes::default();
+        let probes = AddressProbes::default();
         let found = join_all((0..50).map(|_| probes.first_that_answers(&pools))).await;
         // The first has no declarator, the second is not there.
         assert!(found.iter().all(|found| *found == Some(pools[2].words())), "{found:?}");

@@ -4,14 +4,14 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::model::{Checked, Grade, score};
-use super::remediation_policy::Cure;
-use super::service::Report;
-use crate::base::clock::{Timestamp, spoken};
+use super::model::{CheckResult, HealthGrade, score};
+use super::remediation_policy::Remediation;
+use super::service::HealthReport;
+use crate::base::clock::{Timestamp, human_duration};
 use crate::domain::instances::Instance;
-use crate::programs::jd_client::diagnosis::{Provider, Work};
+use crate::programs::jd_client::diagnosis::{ProviderState, WorkState};
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// What the strip shows, and in how many parts.
 pub const STRIP_HOURS: i64 = 24;
@@ -27,15 +27,15 @@ const HEIGHT: usize = 24;
 #[schemars(rename = "Health")]
 pub struct HealthPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) instance: Instance,
     /// How it is.
     #[serde(flatten)]
-    pub report: Report,
+    pub report: HealthReport,
     /// The worst grade in each part of the last day.
     #[serde(skip)]
-    pub(super) strip: Vec<Grade>,
+    pub(super) strip: Vec<HealthGrade>,
     #[serde(skip)]
     pub(super) now: Timestamp,
 }
@@ -43,13 +43,13 @@ view!(HealthPage { "main" => as_main, "checks" => as_checks });
 
 /// A moment for people, with what it is about.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fact {
+pub struct HealthFact {
     pub(super) what: &'static str,
     pub(super) words: String,
     pub(super) at: Option<Timestamp>,
 }
 
-impl Grade {
+impl HealthGrade {
     /// The state whose shape and colour it shares on a page.
     fn shape(self) -> &'static str {
         match self {
@@ -62,9 +62,9 @@ impl Grade {
     }
 }
 
-impl Checked {
-    fn for_words(&self, now: &Timestamp) -> String {
-        spoken(now.since(self.since))
+impl CheckResult {
+    fn for_text(&self, now: &Timestamp) -> String {
+        human_duration(now.since(self.since))
     }
 }
 
@@ -82,14 +82,14 @@ impl HealthPage {
     }
 
     /// The parts of the strip that are known: where, how high, how long, and how they were. Neighbours that are alike are one.
-    fn bars(&self) -> Vec<(usize, usize, usize, Grade)> {
-        let mut bars: Vec<(usize, usize, usize, Grade)> = Vec::new();
+    fn bars(&self) -> Vec<(usize, usize, usize, HealthGrade)> {
+        let mut bars: Vec<(usize, usize, usize, HealthGrade)> = Vec::new();
         for (place, grade) in self.strip.iter().enumerate() {
             let height = match grade {
-                Grade::Unknown => continue,
-                Grade::Healthy => 8,
-                Grade::Warning => 16,
-                Grade::Unhealthy => HEIGHT,
+                HealthGrade::Unknown => continue,
+                HealthGrade::Healthy => 8,
+                HealthGrade::Warning => 16,
+                HealthGrade::Unhealthy => HEIGHT,
             };
             match bars.last_mut() {
                 Some((at, _, width, last)) if *last == *grade && *at + *width == place * CELL => *width += CELL,
@@ -104,26 +104,26 @@ impl HealthPage {
     }
 
     /// The strip in words, for whoever cannot see it. In parts, not in hours: a part says how its worst moment was, not how long it lasted.
-    fn strip_words(&self) -> String {
-        let count = |grade: Grade| self.strip.iter().filter(|found| **found == grade).count();
-        if count(Grade::Unknown) == self.strip.len() {
+    fn strip_text(&self) -> String {
+        let count = |grade: HealthGrade| self.strip.iter().filter(|found| **found == grade).count();
+        if count(HealthGrade::Unknown) == self.strip.len() {
             return "Nothing is known of the last 24 hours.".into();
         }
         format!(
             "The last 24 hours in parts of 15 minutes, each by its worst moment: {} healthy, {} with a warning, {} unhealthy, {} not known.",
-            count(Grade::Healthy),
-            count(Grade::Warning),
-            count(Grade::Unhealthy),
-            count(Grade::Unknown)
+            count(HealthGrade::Healthy),
+            count(HealthGrade::Warning),
+            count(HealthGrade::Unhealthy),
+            count(HealthGrade::Unknown)
         )
     }
 
     /// What the client's own log says, for people.
-    fn facts(&self) -> Vec<Fact> {
+    fn facts(&self) -> Vec<HealthFact> {
         let standing = &self.report.standing;
         let mut facts = Vec::new();
-        let mut say = |what, words: String, at| facts.push(Fact { what, words, at });
-        if standing.work != Work::Unknown {
+        let mut say = |what, words: String, at| facts.push(HealthFact { what, words, at });
+        if standing.work != WorkState::Unknown {
             say("Work goes to", self.report.place.clone(), standing.work.since());
         }
         if let Some(upstream) = &standing.upstream {
@@ -137,11 +137,11 @@ impl HealthPage {
             say("Pool", format!("{} of {}, {}: {state}{why}", upstream.number, upstream.of, upstream.pool), Some(upstream.since));
         }
         let provider = match &standing.provider {
-            Provider::Unknown => None,
-            Provider::Connecting { .. } => Some("being connected".to_owned()),
-            Provider::Connected { .. } => Some("connected".to_owned()),
-            Provider::Lost { .. } => Some("lost".to_owned()),
-            Provider::Refused { words, .. } => Some(format!("cannot be used: {words}")),
+            ProviderState::Unknown => None,
+            ProviderState::Connecting { .. } => Some("being connected".to_owned()),
+            ProviderState::Connected { .. } => Some("connected".to_owned()),
+            ProviderState::Lost { .. } => Some("lost".to_owned()),
+            ProviderState::Refused { words, .. } => Some(format!("cannot be used: {words}")),
         };
         if let Some(words) = provider {
             say("Template provider", words, standing.provider.since());
@@ -176,11 +176,11 @@ impl HealthPage {
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
     fn cures(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-        Cure::ALL.into_iter().map(|cure| {
+        Remediation::ALL.into_iter().map(|cure| {
             let is_on = self.report.cures.get(cure.as_str()).copied().unwrap_or(true);
             (cure.as_str(), cure.words(), is_on)
         })
@@ -193,22 +193,22 @@ mod tests {
 
     #[test]
     fn the_strip_joins_what_is_alike_and_leaves_gaps_where_nothing_is_known() {
-        use Grade::{Healthy, Unhealthy, Unknown};
-        let instance = Instance::sample(crate::keeper::machine::State::Stopped);
-        let report = Report {
+        use HealthGrade::{Healthy, Unhealthy, Unknown};
+        let instance = Instance::sample(crate::keeper::machine::InstanceState::Stopped);
+        let report = HealthReport {
             status: Unknown,
             score: 0,
             results: Vec::new(),
-            standing: crate::programs::jd_client::diagnosis::Standing::default(),
+            standing: crate::programs::jd_client::diagnosis::ClientStatus::default(),
             place: String::new(),
             cures: std::collections::BTreeMap::new(),
         };
         let strip = vec![Healthy, Healthy, Unknown, Healthy, Unhealthy, Unhealthy];
-        let page = HealthPage { frame: Frame::default(), instance, report, strip, now: Timestamp(0) };
+        let page = HealthPage { frame: PageFrame::default(), instance, report, strip, now: Timestamp(0) };
         let bars = page.bars();
         assert_eq!(bars, [(0, 8, 16, Healthy), (24, 8, 8, Healthy), (32, HEIGHT, 16, Unhealthy)]);
         let parts = "3 healthy, 0 with a warning, 2 unhealthy, 1 not known.";
-        assert_eq!(page.strip_words(), format!("The last 24 hours in parts of 15 minutes, each by its worst moment: {parts}"));
+        assert_eq!(page.strip_text(), format!("The last 24 hours in parts of 15 minutes, each by its worst moment: {parts}"));
         assert_eq!(page.headline(), "Not judged");
     }
 }

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::ports::{self, Taken};
+use super::ports::{self, PortConflict};
 use super::queries;
-use super::service::Instances;
+use super::service::InstanceService;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 
-impl Instances {
+impl InstanceService {
     /// Whether no instance has this name, whatever the case.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ impl Instances {
     /// The database cannot be read.
     pub async fn in_the_way(&self, purpose: &'static str, address: SocketAddr) -> Result<Option<String>> {
         let taken = self.preparation.taken(InstanceId::random(), vec![(purpose, address)]).await?;
-        Ok(taken.map(|(Taken { address, free, .. }, holder)| {
+        Ok(taken.map(|(PortConflict { address, free, .. }, holder)| {
             let advice = free.map(|port| format!(" Port {port} is free.")).unwrap_or_default();
             format!("Port {} is taken by {holder}.{advice}", address.port())
         }))

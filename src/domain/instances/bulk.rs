@@ -6,17 +6,17 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::service::Instances;
+use super::service::InstanceService;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
-use crate::keeper::machine::State;
-use crate::web::Input;
+use crate::keeper::machine::InstanceState;
+use crate::web::RequestInput;
 
 /// What can be done with many instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "BulkAction")]
-pub enum Action {
+pub enum BulkAction {
     /// Start those that do not run.
     Start,
     /// Stop those that run.
@@ -25,7 +25,7 @@ pub enum Action {
     Restart,
 }
 
-impl std::str::FromStr for Action {
+impl std::str::FromStr for BulkAction {
     type Err = ();
     fn from_str(text: &str) -> std::result::Result<Self, ()> {
         match text {
@@ -39,19 +39,19 @@ impl std::str::FromStr for Action {
 
 /// An action and whom it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bulk {
+pub struct BulkRequest {
     /// What is to be done.
-    pub action: Action,
+    pub action: BulkAction,
     /// With whom; none: with all.
     pub ids: Option<Vec<InstanceId>>,
 }
 
-impl Bulk {
+impl BulkRequest {
     /// Reads `{action, ids: [...]}` or `{action, all: true}`, or a form with `action` and one `ids` for each ticked instance.
     ///
     /// # Errors
     /// Names every member that is wrong.
-    pub fn read(input: &Input) -> Result<Self> {
+    pub fn read(input: &RequestInput) -> Result<Self> {
         let mut errors = Vec::new();
         let action = input.value.get("action").and_then(Value::as_str).and_then(|text| text.parse().ok());
         if action.is_none() {
@@ -88,7 +88,7 @@ impl Bulk {
 /// What became of one instance.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "BulkDone")]
-pub struct Done {
+pub struct BulkItemResult {
     /// Which.
     pub id: InstanceId,
     /// Its name, if there is such an instance.
@@ -101,40 +101,45 @@ pub struct Done {
     pub skipped: bool,
     /// Its state afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<State>,
+    pub status: Option<InstanceState>,
     /// What happened, or why it was not done.
     pub message: String,
 }
 
-impl Instances {
+impl InstanceService {
     /// Does one thing with many instances, all at the same time. Each has its own result; none holds up another.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn bulk(&self, bulk: Bulk, actor: &'static str, patience: Duration) -> Result<Vec<Done>> {
+    pub async fn bulk(&self, bulk: BulkRequest, actor: &'static str, patience: Duration) -> Result<Vec<BulkItemResult>> {
         let known = self.list().await?;
         let ids = bulk.ids.unwrap_or_else(|| known.iter().map(|i| i.id).collect());
         let results = ids.into_iter().map(|id| {
             let instance = known.iter().find(|i| i.id == id);
             let name = instance.map(|i| i.name.clone());
-            let idle = instance.filter(|i| bulk.action == Action::Restart && !i.can_stop());
-            let skipped = idle.map(|i| (i.status, format!("{} is {}. It was not restarted.", i.name, i.state_words())));
+            let idle = instance.filter(|i| bulk.action == BulkAction::Restart && !i.can_stop());
+            let skipped = idle.map(|i| (i.status, format!("{} is {}. It was not restarted.", i.name, i.state_text())));
             async move {
                 if let Some((status, message)) = skipped {
-                    return Done { id, name, success: true, skipped: true, status: Some(status), message };
+                    return BulkItemResult { id, name, success: true, skipped: true, status: Some(status), message };
                 }
                 let result = match bulk.action {
-                    Action::Start => self.start(id, actor).await,
-                    Action::Stop => self.stop(id, actor, patience).await,
-                    Action::Restart => self.restart(id, actor, patience).await,
+                    BulkAction::Start => self.start(id, actor).await,
+                    BulkAction::Stop => self.stop(id, actor, patience).await,
+                    BulkAction::Restart => self.restart(id, actor, patience).await,
                 };
                 match result {
-                    Ok(outcome) => {
-                        Done { id, name, success: true, skipped: false, status: Some(outcome.status), message: outcome.message }
-                    }
+                    Ok(outcome) => BulkItemResult {
+                        id,
+                        name,
+                        success: true,
+                        skipped: false,
+                        status: Some(outcome.status),
+                        message: outcome.message,
+                    },
                     Err(Error::Internal(cause)) => {
                         tracing::error!(instance = %id, %cause, "a bulk action failed");
-                        Done {
+                        BulkItemResult {
                             id,
                             name,
                             success: false,
@@ -143,7 +148,7 @@ impl Instances {
                             message: "Something went wrong inside jd-manager; its log has the cause.".into(),
                         }
                     }
-                    Err(e) => Done { id, name, success: false, skipped: false, status: None, message: e.to_string() },
+                    Err(e) => BulkItemResult { id, name, success: false, skipped: false, status: None, message: e.to_string() },
                 }
             }
         });
@@ -156,8 +161,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(value: Value) -> std::result::Result<Bulk, Vec<String>> {
-        Bulk::read(&Input { value, form: None }).map_err(|e| match e {
+    fn read(value: Value) -> std::result::Result<BulkRequest, Vec<String>> {
+        BulkRequest::read(&RequestInput { value, form: None }).map_err(|e| match e {
             Error::Invalid(errors) => errors.into_iter().map(|e| e.pointer).collect(),
             other => panic!("{other}"),
         })
@@ -166,13 +171,16 @@ mod tests {
     #[test]
     fn a_selection_or_all_but_never_nobody() {
         let id = InstanceId::random();
-        assert_eq!(read(json!({"action": "stop", "ids": [id, id]})).unwrap(), Bulk { action: Action::Stop, ids: Some(vec![id]) });
+        assert_eq!(
+            read(json!({"action": "stop", "ids": [id, id]})).unwrap(),
+            BulkRequest { action: BulkAction::Stop, ids: Some(vec![id]) }
+        );
         assert_eq!(read(json!({"action": "start", "all": true})).unwrap().ids, None);
         assert_eq!(read(json!({})).unwrap_err(), ["/action", "/ids"]);
         assert_eq!(read(json!({"action": "explode", "ids": ["x", 7]})).unwrap_err(), ["/action", "/ids/0", "/ids/1"]);
         assert_eq!(read(json!({"action": "stop", "ids": "x"})).unwrap_err(), ["/ids/0"]);
         let form = vec![("action".into(), "restart".into()), ("ids".into(), id.to_string()), ("ids".into(), id.to_string())];
-        let input = Input { value: json!({"action": "restart", "ids": id}), form: Some(form) };
-        assert_eq!(Bulk::read(&input).unwrap(), Bulk { action: Action::Restart, ids: Some(vec![id]) });
+        let input = RequestInput { value: json!({"action": "restart", "ids": id}), form: Some(form) };
+        assert_eq!(BulkRequest::read(&input).unwrap(), BulkRequest { action: BulkAction::Restart, ids: Some(vec![id]) });
     }
 }

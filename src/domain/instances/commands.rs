@@ -7,15 +7,15 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::preparation::Preparation;
+use super::preparation::StartPreparation;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::infra::db::Db;
-use crate::keeper::protocol::Status;
+use crate::keeper::protocol::KeeperStatus;
 
 /// What can be asked of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum InstanceCommand {
     /// Run; while backing off: now.
     Start,
     /// The same without anybody waiting for the outcome: what cannot be started now is tried again later.
@@ -37,26 +37,26 @@ pub enum Ask {
 }
 
 /// Something asked of an instance, and where the answer goes.
-pub(super) struct Order {
-    pub(super) ask: Ask,
+pub(super) struct CommandEnvelope {
+    pub(super) ask: InstanceCommand,
     pub(super) actor: &'static str,
-    pub(super) answer: oneshot::Sender<Result<Status>>,
+    pub(super) answer: oneshot::Sender<Result<KeeperStatus>>,
 }
 
 /// How to reach an instance's task.
 #[derive(Clone, Debug)]
-pub(super) struct Handle {
-    pub(super) orders: mpsc::Sender<Order>,
-    pub(super) told: watch::Receiver<Option<Status>>,
+pub(super) struct TaskHandle {
+    pub(super) orders: mpsc::Sender<CommandEnvelope>,
+    pub(super) told: watch::Receiver<Option<KeeperStatus>>,
     pub(super) stop: CancellationToken,
 }
 
 /// What all tasks share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SupervisorShared {
     pub(super) db: Db,
-    pub(super) preparation: Preparation,
-    pub(super) handles: RwLock<HashMap<InstanceId, Handle>>,
+    pub(super) preparation: StartPreparation,
+    pub(super) handles: RwLock<HashMap<InstanceId, TaskHandle>>,
     pub(super) changes: broadcast::Sender<InstanceId>,
     /// The manager is ending: nothing is started any more.
     pub(super) closing: CancellationToken,

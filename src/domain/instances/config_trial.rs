@@ -13,16 +13,16 @@ use std::time::Duration;
 
 use super::preparation::{rendered, write_whole};
 use super::program::environment;
-use super::service::Instances;
+use super::service::InstanceService;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::ConfigId;
-use crate::domain::configs::{ClientConfig, ClientVersion, Saved, TemplateProvider};
+use crate::domain::configs::{ClientConfig, ClientVersion, SavedConfig, TemplateProvider};
 use crate::domain::keys::without_secret_keys;
-use crate::infra::executable::trial::{self, Heard};
+use crate::infra::executable::trial::{self, TrialOutput};
 use crate::keeper::level::header;
 use crate::keeper::names;
-use crate::programs::jd_client::diagnosis::{self, End};
+use crate::programs::jd_client::diagnosis::{self, ClientEnd};
 
 /// A client that has not read its file by then hangs. The real one takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const PORTS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHO
 
 /// What came of it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Tried {
+pub struct ConfigTrialResult {
     /// Which configuration was tried.
     pub config_id: ConfigId,
     /// In which revision.
@@ -50,15 +50,15 @@ pub struct Tried {
     pub said: Option<String>,
 }
 
-impl Instances {
+impl InstanceService {
     /// Tries a saved configuration with an installed client; `version`: its name in the store, none: the one in use.
     ///
     /// # Errors
     /// There is no such configuration, or no usable client of that name; the disk.
-    pub async fn try_config(&self, id: ConfigId, version: Option<&str>) -> Result<(Saved, Tried)> {
+    pub async fn try_config(&self, id: ConfigId, version: Option<&str>) -> Result<(SavedConfig, ConfigTrialResult)> {
         let saved = self.preparation.configs().get(id).await?;
         let program = self.source.program(version).await?;
-        let tried = Tried {
+        let tried = ConfigTrialResult {
             config_id: id,
             revision: saved.revision,
             client_version: program.version,
@@ -68,14 +68,15 @@ impl Instances {
             said: None,
         };
         let _one_at_a_time = self.trying.lock().await;
-        let dir = Scratch::make(self.root.with_file_name("trials")).await?;
+        let dir = TrialDirectory::make(self.root.with_file_name("trials")).await?;
         let port = self.free_port(PORTS, Vec::new()).await?;
         let monitoring = self.free_port(PORTS, vec![port]).await?;
         let nobody = self.free_port(PORTS, vec![port, monitoring]).await?;
-        let harmless = Saved { config: harmless(&saved.config, dir.0.clone(), [port, monitoring, nobody]), ..saved.clone() };
+        let harmless =
+            SavedConfig { config: harmless(&saved.config, dir.0.clone(), [port, monitoring, nobody]), ..saved.clone() };
         let toml = match rendered(&harmless, program.version) {
             Ok(toml) => toml,
-            Err(Error::Conflict(message)) => return Ok((saved, Tried { message, ..tried })),
+            Err(Error::Conflict(message)) => return Ok((saved, ConfigTrialResult { message, ..tried })),
             Err(other) => return Err(other),
         };
         let path = dir.0.join(names::CONFIG);
@@ -93,32 +94,34 @@ impl Instances {
 }
 
 /// What the client's words mean.
-fn judged(heard: std::result::Result<Heard, String>, tried: Tried) -> Tried {
+fn judged(heard: std::result::Result<TrialOutput, String>, tried: ConfigTrialResult) -> ConfigTrialResult {
     let version = tried.client_version;
     match heard {
-        Ok(Heard::Line) => Tried { accepted: true, message: format!("Client {version} takes this configuration."), ..tried },
-        Ok(Heard::End { code, said }) => {
-            let end = code.map(End::Code);
+        Ok(TrialOutput::Line) => {
+            ConfigTrialResult { accepted: true, message: format!("Client {version} takes this configuration."), ..tried }
+        }
+        Ok(TrialOutput::End { code, said }) => {
+            let end = code.map(ClientEnd::Code);
             let said: Vec<String> = said.iter().map(|line| without_secret_keys(line)).collect();
             let cause = diagnosis::cause(&said, Timestamp::now(), end);
             let how = code.map_or("by a signal".to_owned(), |code| format!("with code {code}"));
             let why = cause.as_ref().map_or_else(|| format!("it ended {how}"), |cause| cause.what.clone());
             let said = said.join("\n");
-            Tried {
+            ConfigTrialResult {
                 message: format!("Client {version} does not take this configuration: {why}."),
                 advice: cause.map(|cause| cause.advice),
                 said: Some(said).filter(|said| !said.trim().is_empty()),
                 ..tried
             }
         }
-        Ok(Heard::Nothing) => Tried {
+        Ok(TrialOutput::Nothing) => ConfigTrialResult {
             message: format!(
                 "Client {version} said nothing within {} s, so it is not known whether it takes it.",
                 PATIENCE.as_secs()
             ),
             ..tried
         },
-        Err(why) => Tried { message: format!("The client program {why}."), ..tried },
+        Err(why) => ConfigTrialResult { message: format!("The client program {why}."), ..tried },
     }
 }
 
@@ -143,9 +146,9 @@ fn harmless(config: &ClientConfig, dir: PathBuf, [port, monitoring, nobody]: [u1
 }
 
 /// A directory for one trial, gone with it. What a manager that was killed left there goes with the next trial.
-struct Scratch(PathBuf);
+struct TrialDirectory(PathBuf);
 
-impl Scratch {
+impl TrialDirectory {
     async fn make(dir: PathBuf) -> Result<Self> {
         let made = Self(dir);
         let dir = made.0.clone();
@@ -159,7 +162,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TrialDirectory {
     fn drop(&mut self) {
         remove(&self.0);
     }

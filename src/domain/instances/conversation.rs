@@ -7,16 +7,16 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::keeper::client;
-use crate::keeper::protocol::{self, Request, Status};
+use crate::keeper::protocol::{self, KeeperRequest, KeeperStatus};
 
 /// The two halves of the connection.
-pub(super) struct Conversation {
+pub(super) struct KeeperStream {
     lines: BufReader<OwnedReadHalf>,
     partial: Vec<u8>,
     write: OwnedWriteHalf,
 }
 
-impl Conversation {
+impl KeeperStream {
     /// Connects to the keeper of the instance in `dir`.
     pub(super) async fn open(dir: &Path) -> io::Result<Self> {
         let dir = dir.to_owned();
@@ -27,12 +27,12 @@ impl Conversation {
     }
 
     /// Sends a request.
-    pub(super) async fn send(&mut self, request: &Request) -> io::Result<()> {
+    pub(super) async fn send(&mut self, request: &KeeperRequest) -> io::Result<()> {
         self.write.write_all(&protocol::line(request)).await
     }
 
     /// The next line; `None` at the end. Cancel-safe: what was read of an unfinished line stays in `partial`.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Status>> {
+    pub(super) async fn next(&mut self) -> io::Result<Option<KeeperStatus>> {
         if self.lines.read_until(b'\n', &mut self.partial).await? == 0 || !self.partial.ends_with(b"\n") {
             return Ok(None);
         }

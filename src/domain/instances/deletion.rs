@@ -5,25 +5,25 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::queries;
-use super::service::{Instances, Outcome, to_the_end};
+use super::service::{InstanceActionResult, InstanceService, to_the_end};
 use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::InstanceId;
-use crate::keeper::machine::State;
+use crate::keeper::machine::InstanceState;
 
 /// Directories of deleted instances on their way out.
 const GONE: &str = ".gone-";
 
-impl Instances {
+impl InstanceService {
     /// Stops an instance and removes it with its history and files.
     ///
     /// # Errors
     /// There is none with this id; its client cannot be ended.
-    pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
+    pub async fn delete(&self, id: InstanceId, actor: &'static str) -> Result<InstanceActionResult> {
         let this = self.clone();
         to_the_end(async move { this.delete_whole(id, actor).await }).await
     }
 
-    async fn delete_whole(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
+    async fn delete_whole(&self, id: InstanceId, actor: &'static str) -> Result<InstanceActionResult> {
         let instance = self.get(id).await?;
         self.supervisor.retire(id, actor).await?;
         if let Err(e) = self.remove(id).await {
@@ -34,10 +34,10 @@ impl Instances {
             return Err(e);
         }
         self.supervisor.announce(id);
-        Ok(Outcome {
+        Ok(InstanceActionResult {
             success: true,
             pid: None,
-            status: State::Stopped,
+            status: InstanceState::Stopped,
             message: format!("{} and all its files are deleted.", instance.name),
         })
     }

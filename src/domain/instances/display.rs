@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::history::Event;
-use super::list_extras::Wellbeing;
+use super::history::InstanceEvent;
+use super::list_extras::HealthSummary;
 use super::model::Instance;
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::infra::chart::{Unit, format_value};
-use crate::keeper::machine::State;
+use crate::keeper::machine::InstanceState;
 
 impl Instance {
     /// The state as a person reads it.
     #[must_use]
-    pub fn state_words(&self) -> &'static str {
+    pub fn state_text(&self) -> &'static str {
         match self.status {
-            State::BackingOff => "backing off",
+            InstanceState::BackingOff => "backing off",
             other => other.as_str(),
         }
     }
@@ -33,21 +33,21 @@ impl Instance {
 
     /// How long the state has held.
     #[must_use]
-    pub fn since_words(&self) -> Option<String> {
-        self.since.map(|at| spoken(Timestamp::now().since(at)))
+    pub fn since_text(&self) -> Option<String> {
+        self.since.map(|at| human_duration(Timestamp::now().since(at)))
     }
 
     /// How long until the next try.
     #[must_use]
-    pub fn retry_words(&self) -> Option<String> {
+    pub fn retry_text(&self) -> Option<String> {
         let left = self.retry_at?.since(Timestamp::now());
-        Some(if left < Duration::from_secs(1) { "a moment".into() } else { spoken(left) })
+        Some(if left < Duration::from_secs(1) { "a moment".into() } else { human_duration(left) })
     }
 
     /// The state will change by itself within seconds: a page without JavaScript asks again.
     #[must_use]
     pub fn is_in_motion(&self) -> bool {
-        matches!(self.status, State::Starting | State::Stopping)
+        matches!(self.status, InstanceState::Starting | InstanceState::Stopping)
             || self.retry_at.is_some_and(|at| at.since(Timestamp::now()).as_secs() < 10)
     }
 
@@ -78,18 +78,18 @@ impl Instance {
     /// It runs, and yet does not do its work.
     #[must_use]
     pub fn is_ailing(&self) -> bool {
-        self.running && self.health.as_ref().is_some_and(Wellbeing::is_bad)
+        self.running && self.health.as_ref().is_some_and(HealthSummary::is_bad)
     }
 
     /// It does not do what the user wants of it.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
-        matches!(self.status, State::Failed | State::BackingOff)
+        matches!(self.status, InstanceState::Failed | InstanceState::BackingOff)
     }
 
     /// The client's own last words, without time stamp and module, short enough for a list.
     #[must_use]
-    pub fn last_words(&self) -> Option<String> {
+    pub fn last_output_text(&self) -> Option<String> {
         self.last_error.as_deref().map(short_error)
     }
 }
@@ -110,7 +110,7 @@ pub fn short_error(line: &str) -> String {
     }
 }
 
-impl Event {
+impl InstanceEvent {
     /// When, in the machine's own time.
     #[must_use]
     pub fn local(&self) -> String {
@@ -119,7 +119,7 @@ impl Event {
 
     /// The new state as a person reads it.
     #[must_use]
-    pub fn to_words(&self) -> &str {
+    pub fn to_text(&self) -> &str {
         if self.to_state == "backing-off" { "backing off" } else { &self.to_state }
     }
 
@@ -131,31 +131,31 @@ impl Event {
 
     /// How the client ended, if it did.
     #[must_use]
-    pub fn end_words(&self) -> Option<String> {
-        use crate::keeper::machine::Exit;
+    pub fn end_text(&self) -> Option<String> {
+        use crate::keeper::machine::ProcessExit;
         match (self.exit_code, self.exit_signal) {
-            (Some(code), _) => Some(Exit::Code(code).to_string()),
-            (None, Some(signal)) => Some(Exit::Signal(signal).to_string()),
+            (Some(code), _) => Some(ProcessExit::Code(code).to_string()),
+            (None, Some(signal)) => Some(ProcessExit::Signal(signal).to_string()),
             (None, None) => None,
         }
     }
 
     /// The last error line in short.
     #[must_use]
-    pub fn error_words(&self) -> Option<String> {
+    pub fn error_text(&self) -> Option<String> {
         self.last_error.as_deref().map(short_error)
     }
 
     /// When the next try was due, seen from the event.
     #[must_use]
-    pub fn wait_words(&self) -> Option<String> {
-        self.retry_at.map(|at| spoken(at.since(self.at) + Duration::from_millis(500)))
+    pub fn wait_text(&self) -> Option<String> {
+        self.retry_at.map(|at| human_duration(at.since(self.at) + Duration::from_millis(500)))
     }
 }
 
 /// An amount of log as people read it: `12.3 kB`, `4.0 MB`.
 #[must_use]
-pub fn size_words(bytes: u64) -> String {
+pub fn size_text(bytes: u64) -> String {
     match bytes {
         n if n < 1_000_000 => format!("{:.1} kB", f64::from(u32::try_from(n).unwrap_or(u32::MAX)) / 1e3),
         n => format!("{:.1} MB", f64::from(u32::try_from(n / 1000).unwrap_or(u32::MAX)) / 1e3),

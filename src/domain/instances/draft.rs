@@ -4,12 +4,12 @@ use super::program::CURRENT;
 use crate::base::error::Result;
 use crate::base::ids::ConfigId;
 use crate::domain::configs::check_name;
-use crate::keeper::machine::{Limit, Policy};
-use crate::web::extract::Members;
+use crate::keeper::machine::{RestartLimit, RestartPolicy};
+use crate::web::extract::MemberReader;
 
 /// What a user says of a new instance, or of what is to change in one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct InstanceDraft {
     /// Its name.
     pub name: Option<String>,
     /// The configuration it runs.
@@ -17,9 +17,9 @@ pub struct Wishes {
     /// Started together with the manager.
     pub autostart: Option<bool>,
     /// When it is started again by itself.
-    pub restart_policy: Option<Policy>,
+    pub restart_policy: Option<RestartPolicy>,
     /// When it is given up on; `Some(None)`: never.
-    pub restart_limit: Option<Option<Limit>>,
+    pub restart_limit: Option<Option<RestartLimit>>,
     /// Private memory the client may have, MiB; `Some(None)`: as much as there is.
     pub memory_limit_mib: Option<Option<i32>>,
     /// Files and sockets it may have open; `Some(None)`: as the system has it.
@@ -43,13 +43,13 @@ pub(super) fn is_version_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b))
 }
 
-impl Wishes {
+impl InstanceDraft {
     /// Reads a body. `is_new`: name and configuration must be there. A form's unticked box says nothing, so `is_form` makes it a no.
     ///
     /// # Errors
     /// Names every member that is wrong.
     pub fn read(value: serde_json::Value, is_new: bool, is_form: bool) -> Result<Self> {
-        let mut body = Members::of(value)?;
+        let mut body = MemberReader::of(value)?;
         let has_version = body.has("client_version");
         let required = [
             ("name", "Give it a name."),
@@ -98,12 +98,12 @@ impl Wishes {
 }
 
 /// A limit that null or an empty field takes away.
-fn most(body: &mut Members, name: &str, from: i64, to: i64) -> Option<Option<i32>> {
+fn most(body: &mut MemberReader, name: &str, from: i64, to: i64) -> Option<Option<i32>> {
     body.has(name).then(|| body.number(name, from, to).and_then(|number| i32::try_from(number).ok()))
 }
 
 /// `restart_limit: {failures, within_s}` or null; in a form the two numbers as fields of their own, both empty for never.
-fn limit(body: &mut Members, is_form: bool) -> Option<Option<Limit>> {
+fn limit(body: &mut MemberReader, is_form: bool) -> Option<Option<RestartLimit>> {
     let (failures, within_s) = if is_form {
         if !body.has("restart_limit_failures") && !body.has("restart_limit_within_s") {
             return None;
@@ -114,7 +114,7 @@ fn limit(body: &mut Members, is_form: bool) -> Option<Option<Limit>> {
             return None;
         }
         let Some(value) = body.take("restart_limit") else { return Some(None) };
-        let mut inner = match Members::of(value) {
+        let mut inner = match MemberReader::of(value) {
             Ok(inner) => inner,
             Err(_) => {
                 body.refuse("restart_limit", "restart_limit must be {\"failures\": …, \"within_s\": …} or null.");
@@ -133,9 +133,10 @@ fn limit(body: &mut Members, is_form: bool) -> Option<Option<Limit>> {
     let name = if is_form { "restart_limit_failures" } else { "restart_limit" };
     match (failures, within_s) {
         (None, None) => Some(None),
-        (Some(failures), Some(within_s)) => {
-            Some(Some(Limit { failures: u32::try_from(failures).unwrap_or(1), within_s: u64::try_from(within_s).unwrap_or(1) }))
-        }
+        (Some(failures), Some(within_s)) => Some(Some(RestartLimit {
+            failures: u32::try_from(failures).unwrap_or(1),
+            within_s: u64::try_from(within_s).unwrap_or(1),
+        })),
         _ => {
             body.refuse(name, "Say both: after how many failures, and within how many seconds.");
             None
@@ -150,7 +151,7 @@ mod tests {
     use serde_json::json;
 
     fn pointers(value: serde_json::Value, is_new: bool) -> Vec<String> {
-        match Wishes::read(value, is_new, false) {
+        match InstanceDraft::read(value, is_new, false) {
             Err(Error::Invalid(errors)) => errors.into_iter().map(|e| e.pointer).collect(),
             other => panic!("{other:?}"),
         }
@@ -170,23 +171,26 @@ mod tests {
 
     #[test]
     fn limits_are_within_reason_and_can_be_taken_away() {
-        let limited = Wishes::read(
+        let limited = InstanceDraft::read(
             json!({"restart_limit": {"failures": 5, "within_s": 600}, "memory_limit_mib": 256, "nice": 5}),
             false,
             false,
         )
         .unwrap();
-        assert_eq!(limited.restart_limit, Some(Some(Limit { failures: 5, within_s: 600 })));
+        assert_eq!(limited.restart_limit, Some(Some(RestartLimit { failures: 5, within_s: 600 })));
         assert_eq!((limited.memory_limit_mib, limited.nice), (Some(Some(256)), Some(5)));
-        let freed = Wishes::read(json!({"restart_limit": null, "memory_limit_mib": null}), false, false).unwrap();
+        let freed = InstanceDraft::read(json!({"restart_limit": null, "memory_limit_mib": null}), false, false).unwrap();
         assert_eq!((freed.restart_limit, freed.memory_limit_mib), (Some(None), Some(None)));
-        let form = Wishes::read(
+        let form = InstanceDraft::read(
             json!({"restart_limit_failures": "5", "restart_limit_within_s": "60", "memory_limit_mib": ""}),
             false,
             true,
         )
         .unwrap();
-        assert_eq!((form.restart_limit, form.memory_limit_mib), (Some(Some(Limit { failures: 5, within_s: 60 })), Some(None)));
+        assert_eq!(
+            (form.restart_limit, form.memory_limit_mib),
+            (Some(Some(RestartLimit { failures: 5, within_s: 60 })), Some(None))
+        );
         assert_eq!(pointers(json!({"restart_limit": {"failures": 0, "within_s": 5}}), false), ["/restart_limit/failures"]);
         assert_eq!(pointers(json!({"restart_limit": 3}), false), ["/restart_limit"]);
         assert_eq!(
@@ -197,9 +201,9 @@ mod tests {
 
     #[test]
     fn what_is_not_mentioned_stays() {
-        assert_eq!(Wishes::read(json!({}), false, false).unwrap(), Wishes::default());
-        let unpinned = Wishes::read(json!({"client_version": null}), false, false).unwrap();
+        assert_eq!(InstanceDraft::read(json!({}), false, false).unwrap(), InstanceDraft::default());
+        let unpinned = InstanceDraft::read(json!({"client_version": null}), false, false).unwrap();
         assert_eq!(unpinned.client_version, Some(None));
-        assert_eq!(Wishes::read(json!({"name": "barn"}), false, true).unwrap().autostart, Some(false));
+        assert_eq!(InstanceDraft::read(json!({"name": "barn"}), false, true).unwrap().autostart, Some(false));
     }
 }

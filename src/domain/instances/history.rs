@@ -10,13 +10,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::infra::db::schema::events;
 use crate::infra::log_store::SecretMask;
-use crate::keeper::journal::Entry;
-use crate::keeper::machine::{Exit, Reason, State};
-use crate::programs::jd_client::diagnosis::{self, Cause, End};
+use crate::keeper::journal::JournalEntry;
+use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
+use crate::programs::jd_client::diagnosis::{self, ClientEnd, EndCause};
 
 /// The reason of an end that was not the client's doing: its keeper was killed, or the power went.
 pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
@@ -24,7 +24,7 @@ pub const KEEPER_LOST: &str = "its keeper was killed, and the client with it";
 /// A row of `events`: one change of state.
 #[derive(Clone, Debug, Queryable, Selectable, JsonSchema, Serialize)]
 #[diesel(table_name = events)]
-pub struct Event {
+pub struct InstanceEvent {
     /// Its number; later is larger.
     pub id: i64,
     /// Whose it is.
@@ -62,10 +62,10 @@ pub struct Event {
     pub retry_at: Option<Timestamp>,
     /// Why the client ended, where its last lines tell.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Told>,
+    pub cause: Option<StoredCause>,
 }
 
-impl Event {
+impl InstanceEvent {
     /// About how many bytes of text it has.
     #[must_use]
     pub fn text_len(&self) -> usize {
@@ -83,7 +83,7 @@ impl Event {
 
 /// Events without secret keys: earlier versions kept last words as the client wrote them.
 #[must_use]
-pub fn covered(events: Vec<(Event, String)>, secrets: &SecretMask) -> Vec<(Event, String)> {
+pub fn covered(events: Vec<(InstanceEvent, String)>, secrets: &SecretMask) -> Vec<(InstanceEvent, String)> {
     events.into_iter().map(|(event, name)| (event.covered(secrets), name)).collect()
 }
 
@@ -103,13 +103,13 @@ pub struct NewEvent {
     last_error: Option<String>,
     failures: i32,
     retry_at: Option<Timestamp>,
-    cause: Option<Told>,
+    cause: Option<StoredCause>,
 }
 
 impl NewEvent {
     /// From a line of the keeper's journal.
     #[must_use]
-    pub fn of(instance_id: InstanceId, entry: &Entry) -> Self {
+    pub fn of(instance_id: InstanceId, entry: &JournalEntry) -> Self {
         let (exit_code, exit_signal) = split(entry.exit);
         Self {
             instance_id,
@@ -131,42 +131,42 @@ impl NewEvent {
 
 /// Why the client of an entry ended, if it ended unasked and its last lines tell.
 #[must_use]
-pub fn cause(entry: &Entry) -> Option<Told> {
-    if !matches!(entry.reason, Reason::EndedUnasked | Reason::GaveUp { .. }) {
+pub fn cause(entry: &JournalEntry) -> Option<StoredCause> {
+    if !matches!(entry.reason, ChangeReason::EndedUnasked | ChangeReason::GaveUp { .. }) {
         return None;
     }
     // A keeper of an older version kept the last error line only.
     let alone = entry.last_error.as_slice();
     let lines = if entry.trouble.is_empty() { alone } else { &entry.trouble };
     let end = entry.exit.map(|exit| match exit {
-        Exit::Code(code) => End::Code(code),
-        Exit::Signal(signal) => End::Signal(signal),
+        ProcessExit::Code(code) => ClientEnd::Code(code),
+        ProcessExit::Signal(signal) => ClientEnd::Signal(signal),
     });
-    diagnosis::cause(lines, Timestamp(entry.at), end).map(Told)
+    diagnosis::cause(lines, Timestamp(entry.at), end).map(StoredCause)
 }
 
 /// A cause as it is kept: JSON in one column.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[schemars(rename = "ToldCause")]
-pub struct Told(pub Cause);
+pub struct StoredCause(pub EndCause);
 
-impl Told {
+impl StoredCause {
     /// The same without secret keys in what the client said.
     #[must_use]
     pub fn covered(self, secrets: &SecretMask) -> Self {
-        Self(Cause { what: secrets.covered(self.0.what), ..self.0 })
+        Self(EndCause { what: secrets.covered(self.0.what), ..self.0 })
     }
 }
 
-impl FromSql<Text, Sqlite> for Told {
+impl FromSql<Text, Sqlite> for StoredCause {
     fn from_sql(value: SqliteValue<'_, '_, '_>) -> diesel::deserialize::Result<Self> {
         let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
         Ok(Self(serde_json::from_str(&text)?))
     }
 }
 
-impl ToSql<Text, Sqlite> for Told {
+impl ToSql<Text, Sqlite> for StoredCause {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> diesel::serialize::Result {
         out.set_value(serde_json::to_string(&self.0)?);
         Ok(IsNull::No)
@@ -175,41 +175,41 @@ impl ToSql<Text, Sqlite> for Told {
 
 /// Code and signal of an end, in the two columns that hold them.
 #[must_use]
-pub fn split(exit: Option<Exit>) -> (Option<i32>, Option<i32>) {
+pub fn split(exit: Option<ProcessExit>) -> (Option<i32>, Option<i32>) {
     match exit {
-        Some(Exit::Code(code)) => (Some(code), None),
-        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        Some(ProcessExit::Code(code)) => (Some(code), None),
+        Some(ProcessExit::Signal(signal)) => (None, Some(signal)),
         None => (None, None),
     }
 }
 
 /// How much of the time from `from` to `to` was spent serving miners, given the changes of state in order of time.
 #[must_use]
-pub fn running_time(changes: &[(Timestamp, State)], from: Timestamp, to: Timestamp) -> Duration {
+pub fn running_time(changes: &[(Timestamp, InstanceState)], from: Timestamp, to: Timestamp) -> Duration {
     let ends = changes.iter().skip(1).map(|(at, _)| *at).chain([to]);
-    let spent = changes.iter().zip(ends).filter(|((_, state), _)| *state == State::Running);
+    let spent = changes.iter().zip(ends).filter(|((_, state), _)| *state == InstanceState::Running);
     spent.map(|((begun, _), ended)| ended.min(to).since((*begun).max(from))).sum()
 }
 
 /// A reason for people.
-fn sentence(reason: &Reason, to: State, exit: Option<Exit>) -> String {
+fn sentence(reason: &ChangeReason, to: InstanceState, exit: Option<ProcessExit>) -> String {
     let ended = exit.map_or_else(String::new, |exit| format!(" with {exit}"));
     match (reason, to) {
-        (Reason::Asked, State::Starting) => "start was asked for".into(),
-        (Reason::Asked, _) => "stop was asked for".into(),
-        (Reason::Retry, _) => "the wait is over, trying again".into(),
-        (Reason::Ready, _) => "the client serves miners".into(),
-        (Reason::EndedUnasked, _) => format!("the client ended{ended} though nobody asked for it"),
-        (Reason::EndedAsAsked, _) => format!("the client ended{ended} as asked"),
-        (Reason::Terminated, _) => format!("the client did not heed SIGINT and was ended by SIGTERM ({})", ended.trim()),
-        (Reason::Killed, _) => format!("the client heeded neither SIGINT nor SIGTERM and was killed ({})", ended.trim()),
-        (Reason::CannotRun(detail), _) => detail.clone(),
-        (Reason::GaveUp { failures, within_s }, _) => format!(
+        (ChangeReason::Asked, InstanceState::Starting) => "start was asked for".into(),
+        (ChangeReason::Asked, _) => "stop was asked for".into(),
+        (ChangeReason::Retry, _) => "the wait is over, trying again".into(),
+        (ChangeReason::Ready, _) => "the client serves miners".into(),
+        (ChangeReason::EndedUnasked, _) => format!("the client ended{ended} though nobody asked for it"),
+        (ChangeReason::EndedAsAsked, _) => format!("the client ended{ended} as asked"),
+        (ChangeReason::Terminated, _) => format!("the client did not heed SIGINT and was ended by SIGTERM ({})", ended.trim()),
+        (ChangeReason::Killed, _) => format!("the client heeded neither SIGINT nor SIGTERM and was killed ({})", ended.trim()),
+        (ChangeReason::CannotRun(detail), _) => detail.clone(),
+        (ChangeReason::GaveUp { failures, within_s }, _) => format!(
             "the client ended{ended} though nobody asked for it, failure {failures} within {}: it is not tried again",
-            spoken(Duration::from_secs(*within_s))
+            human_duration(Duration::from_secs(*within_s))
         ),
-        (Reason::LeftRunning, _) => "the manager ended and left it to its keeper, which goes on".into(),
-        (Reason::KeeperLost, _) => KEEPER_LOST.into(),
+        (ChangeReason::LeftRunning, _) => "the manager ended and left it to its keeper, which goes on".into(),
+        (ChangeReason::KeeperLost, _) => KEEPER_LOST.into(),
     }
 }
 
@@ -220,8 +220,12 @@ mod tests {
     #[test]
     fn the_time_spent_running_is_that_between_the_changes() {
         let at = |s: i64| Timestamp(s * 1000);
-        let changes =
-            [(at(0), State::Running), (at(100), State::BackingOff), (at(110), State::Starting), (at(120), State::Running)];
+        let changes = [
+            (at(0), InstanceState::Running),
+            (at(100), InstanceState::BackingOff),
+            (at(110), InstanceState::Starting),
+            (at(120), InstanceState::Running),
+        ];
         let running = |from, to| running_time(&changes, at(from), at(to)).as_secs();
         assert_eq!(running(50, 150), 50 + 30);
         assert_eq!(running(0, 100), 100);

@@ -11,7 +11,7 @@ use crate::infra::chart::{Unit, format_value};
 
 /// The figures of an instance at a glance.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Glance {
+pub struct ListStats {
     /// Average hashrate of the last ten minutes, H/s.
     pub hashrate: Option<f64>,
     /// Until when that counts as current.
@@ -24,10 +24,10 @@ pub struct Glance {
     pub spark: String,
 }
 
-impl Glance {
+impl ListStats {
     /// Accepted shares, and the rejected ones if there are any.
     #[must_use]
-    pub fn shares_words(&self) -> Option<String> {
+    pub fn shares_text(&self) -> Option<String> {
         let say = |count: f64| format_value(Unit::Count, count);
         match (self.accepted > 0.0, self.rejected > 0.0) {
             (false, false) => None,
@@ -38,26 +38,26 @@ impl Glance {
 
     /// The drawing as it goes into a page.
     #[must_use]
-    pub fn drawing(&self) -> Drawing<'_> {
-        Drawing(&self.spark)
+    pub fn drawing(&self) -> SparklineSvg<'_> {
+        SparklineSvg(&self.spark)
     }
 }
 
 /// Markup of our own that is put into a page as it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Drawing<'a>(&'a str);
+pub struct SparklineSvg<'a>(&'a str);
 
-impl std::fmt::Display for Drawing<'_> {
+impl std::fmt::Display for SparklineSvg<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.0)
     }
 }
 
-impl askama::filters::HtmlSafe for Drawing<'_> {}
+impl askama::filters::HtmlSafe for SparklineSvg<'_> {}
 
 /// How an instance is and where its work goes, according to those who look after its health.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
-pub struct Wellbeing {
+pub struct HealthSummary {
     /// `healthy`, `warning`, `unhealthy` or `unknown`.
     pub status: &'static str,
     /// 0 to 100; 0 while the status is unknown.
@@ -75,7 +75,7 @@ pub struct Wellbeing {
     pub checks: Vec<(&'static str, f64)>,
 }
 
-impl Wellbeing {
+impl HealthSummary {
     /// It does not do its work, though its process may run.
     #[must_use]
     pub fn is_bad(&self) -> bool {
@@ -91,16 +91,16 @@ impl Wellbeing {
 
 /// What others know of all instances; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Glances(Arc<RwLock<Known>>);
+pub struct ListExtras(Arc<RwLock<ExtraSources>>);
 
 #[derive(Debug, Default)]
-struct Known {
-    figures: HashMap<InstanceId, Glance>,
-    wellbeing: HashMap<InstanceId, Wellbeing>,
+struct ExtraSources {
+    figures: HashMap<InstanceId, ListStats>,
+    wellbeing: HashMap<InstanceId, HealthSummary>,
     news: Option<String>,
 }
 
-impl Glances {
+impl ListExtras {
     /// What there is to say of new clients; none: nothing.
     #[must_use]
     pub fn news(&self) -> Option<String> {
@@ -114,19 +114,19 @@ impl Glances {
 
     /// The figures and the health of one instance, as far as they are known.
     #[must_use]
-    pub fn of(&self, id: InstanceId) -> (Option<Glance>, Option<Wellbeing>) {
+    pub fn of(&self, id: InstanceId) -> (Option<ListStats>, Option<HealthSummary>) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         (known.figures.get(&id).cloned(), known.wellbeing.get(&id).cloned())
     }
 
     /// Replaces the figures of all of them.
-    pub fn replace(&self, all: HashMap<InstanceId, Glance>) {
+    pub fn replace(&self, all: HashMap<InstanceId, ListStats>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).figures = all;
     }
 
     /// Replaces what is known of one's health; none: nothing any more. Tells whether that is news.
     #[must_use]
-    pub fn set_wellbeing(&self, id: InstanceId, wellbeing: Option<Wellbeing>) -> bool {
+    pub fn set_wellbeing(&self, id: InstanceId, wellbeing: Option<HealthSummary>) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let before = match &wellbeing {
             Some(now) => known.wellbeing.insert(id, now.clone()),

@@ -2,20 +2,20 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::service::Instances;
-use super::views::ListPage;
+use super::service::InstanceService;
+use super::views::InstanceListPage;
 use crate::base::error::Result;
-use crate::domain::configs::Configs;
+use crate::domain::configs::ConfigService;
 use crate::infra::notices::ManagerNotices;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// What the list needs of the house.
 #[derive(Clone, Debug)]
-pub struct Lists {
+pub struct InstanceListState {
     /// The instances.
-    pub instances: Instances,
+    pub instances: InstanceService,
     /// The configurations they may run.
-    pub configs: Configs,
+    pub configs: ConfigService,
     /// Problems of the manager itself.
     pub notices: ManagerNotices,
     /// Streams end with the manager.
@@ -23,7 +23,12 @@ pub struct Lists {
 }
 
 /// The page as it is now.
-pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool) -> Result<ListPage> {
+pub(super) async fn list_page(
+    lists: &InstanceListState,
+    frame: PageFrame,
+    is_overview: bool,
+    is_html: bool,
+) -> Result<InstanceListPage> {
     let instances = lists.instances.list().await?;
     // Programs do not ask for advice.
     let (has_configs, no_client) = if is_html {
@@ -33,5 +38,5 @@ pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is
     };
     let news = lists.instances.glances().news();
     let notices = lists.notices.list();
-    Ok(ListPage { frame, is_overview, nothing_selected: false, has_configs, no_client, news, notices, instances })
+    Ok(InstanceListPage { frame, is_overview, nothing_selected: false, has_configs, no_client, news, notices, instances })
 }

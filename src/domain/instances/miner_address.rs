@@ -52,15 +52,15 @@ pub async fn miner_urls(config: &ClientConfig) -> Vec<String> {
 }
 
 /// A row of `/proc/net/route`.
-struct Route<'t> {
+struct KernelRoute<'t> {
     interface: &'t str,
     network: u32,
     mask: u32,
     metric: u32,
 }
 
-impl<'t> Route<'t> {
-    /// Columns: `Iface Destination Gateway Flags RefCnt Use Metric Mask …`. Addresses are hexadecimal in the machine's byte order.
+impl<'t> KernelRoute<'t> {
+    /// Columns: `Iface Destination Gateway Flags RefCnt Use MetricKind Mask …`. Addresses are hexadecimal in the machine's byte order.
     fn parse(line: &'t str) -> Option<Self> {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let address = |at: usize| Some(u32::from_be_bytes(u32::from_str_radix(columns.get(at)?, 16).ok()?.to_ne_bytes()));
@@ -70,7 +70,7 @@ impl<'t> Route<'t> {
 
 /// This machine's own IPv4 addresses without loopback, the one that miners most likely reach first.
 fn lan_addresses(fib_trie: &str, routes: &str) -> Vec<Ipv4Addr> {
-    let routes: Vec<Route<'_>> = routes.lines().skip(1).filter_map(Route::parse).collect();
+    let routes: Vec<KernelRoute<'_>> = routes.lines().skip(1).filter_map(KernelRoute::parse).collect();
     let default = routes.iter().filter(|route| route.mask == 0).min_by_key(|route| route.metric).map(|route| route.interface);
     let interface = |ip: Ipv4Addr| {
         let reaching = routes.iter().filter(|route| route.mask != 0 && u32::from(ip) & route.mask == route.network);

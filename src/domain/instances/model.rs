@@ -5,20 +5,20 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
-use super::history::Told;
-use super::list_extras::{Glance, Wellbeing};
-use crate::base::clock::{Timestamp, spoken};
+use super::history::StoredCause;
+use super::list_extras::{HealthSummary, ListStats};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Error;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::db::schema::instances;
 use crate::infra::log_store::SecretMask;
-use crate::keeper::machine::{Exit, Limit, Policy, State};
-use crate::keeper::protocol::Status;
+use crate::keeper::machine::{InstanceState, ProcessExit, RestartLimit, RestartPolicy};
+use crate::keeper::protocol::KeeperStatus;
 
 /// A row of `instances`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = instances)]
-pub struct Row {
+pub struct InstanceRow {
     /// Its id, also the name of its directory.
     pub id: InstanceId,
     /// Its name, unique whatever the case.
@@ -70,7 +70,7 @@ pub struct Row {
     /// When it was last changed by a user.
     pub updated_at: Timestamp,
     /// Why the last client that failed ended, where its last lines tell.
-    pub cause: Option<Told>,
+    pub cause: Option<StoredCause>,
     /// A client version that is being tried on it, before the pinned one or the one in use.
     pub trial_version: Option<String>,
     /// The client version its next start was made ready for; counts as the one that runs from the moment it is started.
@@ -79,7 +79,7 @@ pub struct Row {
     pub running_version: Option<String>,
 }
 
-impl Row {
+impl InstanceRow {
     /// The client version it is started with; none: the one in use.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
@@ -88,21 +88,21 @@ impl Row {
 
     /// The last known state; an unreadable one counts as failed.
     #[must_use]
-    pub fn state(&self) -> State {
-        self.status.parse().unwrap_or(State::Failed)
+    pub fn state(&self) -> InstanceState {
+        self.status.parse().unwrap_or(InstanceState::Failed)
     }
 
     /// The restart policy; an unreadable one counts as the default.
     #[must_use]
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self) -> RestartPolicy {
         self.restart_policy.parse().unwrap_or_default()
     }
 
     /// When to give up, if ever.
     #[must_use]
-    pub fn limit(&self) -> Option<Limit> {
+    pub fn limit(&self) -> Option<RestartLimit> {
         let (failures, within_s) = self.restart_limit_failures.zip(self.restart_limit_within_s)?;
-        Some(Limit { failures: u32::try_from(failures).ok()?, within_s: u64::try_from(within_s).ok()? })
+        Some(RestartLimit { failures: u32::try_from(failures).ok()?, within_s: u64::try_from(within_s).ok()? })
     }
 
     /// Whether the user wants it to run.
@@ -126,7 +126,7 @@ pub struct Instance {
     /// Its name.
     pub name: String,
     /// Its state.
-    pub status: State,
+    pub status: InstanceState,
     /// A client process exists and was not told to end.
     pub running: bool,
     /// The saved configuration it runs.
@@ -143,10 +143,10 @@ pub struct Instance {
     /// Started together with the manager.
     pub autostart: bool,
     /// When it is started again by itself.
-    pub restart_policy: Policy,
+    pub restart_policy: RestartPolicy,
     /// When it is given up on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub restart_limit: Option<Limit>,
+    pub restart_limit: Option<RestartLimit>,
     /// Private memory the client may have, MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_mib: Option<i32>,
@@ -196,25 +196,25 @@ pub struct Instance {
     pub retry_at: Option<Timestamp>,
     /// How the last client ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit: Option<Exit>,
+    pub exit: Option<ProcessExit>,
     /// The last ERROR line of the last client that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// Why the last client that failed ended, where its last lines tell.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Told>,
+    pub cause: Option<StoredCause>,
     /// What is not as it should be though nothing has failed, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
     /// How it is, according to those who look after its health.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub health: Option<Wellbeing>,
+    pub health: Option<HealthSummary>,
     /// Hashrate from accepted shares, H/s, averaged over 10 min. Absent while the client does not run or nothing current is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hashrate: Option<f64>,
     /// What is measured of it, for lists.
     #[serde(skip)]
-    pub glance: Option<Glance>,
+    pub glance: Option<ListStats>,
 }
 
 impl Instance {
@@ -229,8 +229,8 @@ impl Instance {
     /// for longer than `slow_start` is warned of.
     #[must_use]
     pub fn assemble(
-        (row, config_name, config_revision): (Row, String, i32),
-        told: Option<&Status>,
+        (row, config_name, config_revision): (InstanceRow, String, i32),
+        told: Option<&KeeperStatus>,
         now: Timestamp,
         slow_start: Duration,
     ) -> Self {
@@ -238,14 +238,14 @@ impl Instance {
             Some(told) => told.state,
             None if row.state().is_at_rest() => row.state(),
             // Its keeper is gone and nothing has taken its place yet.
-            None => State::Failed,
+            None => InstanceState::Failed,
         };
         let is_silent = status.has_client() && told.is_some_and(|told| told.keeper_pid == 0);
         let (policy, restart_limit) = (row.policy(), row.limit());
         let start_time = told.and_then(|t| t.started_at).filter(|_| status.has_client());
         let exit = match (row.exit_code, row.exit_signal) {
-            (Some(code), _) => Some(Exit::Code(code)),
-            (None, Some(signal)) => Some(Exit::Signal(signal)),
+            (Some(code), _) => Some(ProcessExit::Code(code)),
+            (None, Some(signal)) => Some(ProcessExit::Signal(signal)),
             (None, None) => None,
         };
         let at_rest_since = if status.has_client() { row.started_at } else { row.stopped_at };
@@ -253,7 +253,7 @@ impl Instance {
             id: row.id,
             name: row.name,
             status,
-            running: matches!(status, State::Starting | State::Running),
+            running: matches!(status, InstanceState::Starting | InstanceState::Running),
             config_id: row.config_id,
             config_name,
             config_revision,
@@ -267,7 +267,7 @@ impl Instance {
             nice: row.nice,
             client_version: row.client_version,
             trial_version: row.trial_version,
-            running_version: row.running_version.filter(|_| status.has_client() || status == State::BackingOff),
+            running_version: row.running_version.filter(|_| status.has_client() || status == InstanceState::BackingOff),
             created_at: row.created_at,
             started_at: row.started_at,
             stopped_at: row.stopped_at.filter(|_| !status.has_client()),
@@ -278,7 +278,7 @@ impl Instance {
             since: told.map(|t| Timestamp(t.since)).or(at_rest_since),
             restarts: row.restarts,
             failures: told.map_or(0, |t| t.failures),
-            retry_at: told.and_then(|t| t.retry_at).filter(|_| status == State::BackingOff).map(Timestamp),
+            retry_at: told.and_then(|t| t.retry_at).filter(|_| status == InstanceState::BackingOff).map(Timestamp),
             exit,
             last_error: row.last_error,
             cause: row.cause,
@@ -299,12 +299,12 @@ impl Instance {
             );
             return self;
         }
-        let starting_for = self.since.filter(|_| self.status == State::Starting).map(|at| now.since(at));
+        let starting_for = self.since.filter(|_| self.status == InstanceState::Starting).map(|at| now.since(at));
         if let Some(passed) = starting_for.filter(|passed| *passed >= slow_start) {
             self.warning = Some(format!(
                 "Its client was started {} ago and still does not serve miners. The end of its log says what it waits for: usually the first \
                  template, which a node that is still syncing does not give.",
-                spoken(passed)
+                human_duration(passed)
             ));
         }
         self
@@ -319,13 +319,13 @@ impl Instance {
     /// What starting it now would be called.
     #[must_use]
     pub fn can_start(&self) -> bool {
-        matches!(self.status, State::Stopped | State::Failed | State::BackingOff)
+        matches!(self.status, InstanceState::Stopped | InstanceState::Failed | InstanceState::BackingOff)
     }
 
     /// Whether there is something to stop.
     #[must_use]
     pub fn can_stop(&self) -> bool {
-        matches!(self.status, State::Starting | State::Running | State::BackingOff)
+        matches!(self.status, InstanceState::Starting | InstanceState::Running | InstanceState::BackingOff)
     }
 }
 
@@ -341,14 +341,14 @@ pub fn unknown(id: InstanceId) -> Error {
 #[cfg(test)]
 impl Instance {
     /// One in this state, for tests.
-    pub(crate) fn sample(status: State) -> Self {
-        let row = Row {
+    pub(crate) fn sample(status: InstanceState) -> Self {
+        let row = InstanceRow {
             id: InstanceId::random(),
             name: "barn".into(),
             config_id: ConfigId::random(),
             desired: desired(true).into(),
             autostart: false,
-            restart_policy: Policy::default().as_str().into(),
+            restart_policy: RestartPolicy::default().as_str().into(),
             restart_limit_failures: None,
             restart_limit_within_s: None,
             memory_limit_mib: None,
@@ -373,7 +373,7 @@ impl Instance {
             prepared_version: None,
             running_version: None,
         };
-        let told = Status { state: status, ..Status::blank(1, 0) };
+        let told = KeeperStatus { state: status, ..KeeperStatus::blank(1, 0) };
         Self::assemble((row, "home".into(), 1), Some(&told), Timestamp(0), Duration::from_secs(60))
     }
 }

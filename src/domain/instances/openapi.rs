@@ -3,21 +3,24 @@
 use serde_json::json;
 
 use super::routes::NOTHING_SELECTED;
-use super::service::Outcome;
-use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, Made, TrialPage};
+use super::service::InstanceActionResult;
+use super::views::{
+    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage, InstanceFormPage,
+    InstanceListPage, TrialPage,
+};
 use crate::web::openapi::{
-    Field, Operation, PAGE, PAGE_OR_STREAM, delete, flag, get, id, list, member, number, object, one_of, patch, post, shape,
-    text, whole,
+    ApiOperation, PAGE, PAGE_OR_STREAM, RequestField, delete, flag, get, id, list, member, number, object, one_of, patch, post,
+    shape, text, whole,
 };
 
 /// Where a form goes afterwards.
 #[must_use]
-pub fn next() -> Field {
+pub fn next() -> RequestField {
     text("next", "The page a browser is sent to afterwards, a path on this site.").like("/instances")
 }
 
 /// Which part of a list.
-fn part() -> [Field; 3] {
+fn part() -> [RequestField; 3] {
     [
         whole("limit", "At most so many.", 1, 1000).or(1000),
         whole("offset", "Without the first so many.", 0, u32::MAX.into()).or(0),
@@ -25,7 +28,7 @@ fn part() -> [Field; 3] {
     ]
 }
 
-fn wishes(is_new: bool) -> Vec<Field> {
+fn instance_draft(is_new: bool) -> Vec<RequestField> {
     let limit = object(&[
         whole("failures", "After so many failures", 1, 1000).required(),
         whole("within_s", "within so many seconds.", 1, 86_400).required(),
@@ -37,7 +40,7 @@ fn wishes(is_new: bool) -> Vec<Field> {
         id("config_id", "The saved configuration it runs."),
     ];
     if is_new {
-        all = all.into_iter().map(Field::required).collect();
+        all = all.into_iter().map(RequestField::required).collect();
     }
     all.extend([
         flag("autostart", "Started together with jd-manager.").or(false),
@@ -52,7 +55,7 @@ fn wishes(is_new: bool) -> Vec<Field> {
     all
 }
 
-fn history(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+fn history(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
     get(path, name, summary)
         .asks([
             whole("limit", "At most so many.", 1, 1000).or(100),
@@ -62,27 +65,30 @@ fn history(path: &'static str, name: &'static str, summary: &'static str) -> Ope
         .gives::<EventsPage>(PAGE_OR_STREAM)
 }
 
-fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
-    post(path, name, summary).acts([next()]).does::<Outcome>().fails(&[409])
+fn act(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
+    post(path, name, summary).acts([next()]).does::<InstanceActionResult>().fails(&[409])
 }
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     let overview = "As JSON the same as `/instances`. As an event stream: events `instance` and `list`, from now on.";
     vec![
-        get("/", "showOverview", "The overview of all instances.").about(overview).asks(part()).gives::<ListPage>(PAGE_OR_STREAM),
+        get("/", "showOverview", "The overview of all instances.")
+            .about(overview)
+            .asks(part())
+            .gives::<InstanceListPage>(PAGE_OR_STREAM),
         get("/instances", "listInstances", "Lists the instances, oldest first.")
             .about("As an event stream: events `instance` and `list`, from now on.")
             .asks(part())
-            .gives::<ListPage>(PAGE_OR_STREAM),
+            .gives::<InstanceListPage>(PAGE_OR_STREAM),
         post("/instances", "createInstance", "Makes an instance; it is not started.")
-            .takes(wishes(true))
-            .makes::<Made>()
+            .takes(instance_draft(true))
+            .makes::<InstanceCreatedResponse>()
             .fails(&[409]),
         get("/instances/new", "showNewInstance", "The form of a new instance, for people.")
             .asks([id("config", "The configuration that is chosen at first.")])
-            .gives::<FormPage>(PAGE),
+            .gives::<InstanceFormPage>(PAGE),
         post("/instances/actions", "actOnInstances", "Starts, stops or restarts many instances at once, with a result for each.")
             .takes([
                 one_of("action", "What is done.", &["start", "stop", "restart"]).required(),
@@ -92,22 +98,23 @@ pub fn operations() -> Vec<Operation> {
             .gives::<BulkPage>(PAGE),
         patch("/instances/{id}", "changeInstance", "Changes what is mentioned of an instance.")
             .about("`restart_policy` and `restart_limit` hold at once, everything else from the next start on.")
-            .takes(wishes(false))
-            .does::<Changed>()
+            .takes(instance_draft(false))
+            .does::<InstanceChangeResponse>()
             .fails(&[409]),
         post("/instances/{id}", "changeInstanceByForm", "The same as PATCH, for forms.")
-            .takes(wishes(false))
-            .does::<Changed>()
+            .takes(instance_draft(false))
+            .does::<InstanceChangeResponse>()
             .fails(&[409]),
         delete("/instances/{id}", "deleteInstance", "Stops an instance and removes it with its history, log and files.")
-            .does::<Outcome>(),
-        get("/instances/{id}/settings", "showInstanceSettings", "The form of an instance, for people.").gives::<FormPage>(PAGE),
+            .does::<InstanceActionResult>(),
+        get("/instances/{id}/settings", "showInstanceSettings", "The form of an instance, for people.")
+            .gives::<InstanceFormPage>(PAGE),
         act("/instances/{id}/start", "startInstance", "Starts an instance."),
         act("/instances/{id}/stop", "stopInstance", "Stops an instance and waits for its client to end, at most 20 s."),
         act("/instances/{id}/restart", "restartInstance", "Stops an instance and starts it again with the newest configuration."),
         get("/instances/{id}/delete", "askDeleteInstance", "The question before an instance is deleted, for people.")
-            .gives::<DeletePage>(PAGE),
-        post("/instances/{id}/delete", "deleteInstanceByForm", "The same as DELETE, for forms.").does::<Outcome>(),
+            .gives::<InstanceDeletePage>(PAGE),
+        post("/instances/{id}/delete", "deleteInstanceByForm", "The same as DELETE, for forms.").does::<InstanceActionResult>(),
         history("/instances/{id}/events", "listInstanceEvents", "The changes of state of an instance, newest first."),
         history("/events", "listEvents", "The changes of state of all instances, newest first."),
     ]
@@ -115,7 +122,7 @@ pub fn operations() -> Vec<Operation> {
 
 /// What is done with an instance of a configuration and belongs to configurations.
 #[must_use]
-pub fn trial() -> Operation {
+pub fn trial() -> ApiOperation {
     post("/saved-configs/{id}/trial", "tryConfiguration", "Runs a real client, shut in, to see whether it takes a configuration.")
         .may_take([text("client_version", "An installed client; without it the one in use.").like("0.6.0")])
         .answer(200, "What came of it, whatever it was.", PAGE, Some(shape::<TrialPage>()))

@@ -12,7 +12,7 @@ use crate::keeper::names::MARK;
 
 /// Who listens on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum PortHolder {
     /// The client of an instance.
     Instance(InstanceId),
     /// Another program of the same user.
@@ -28,20 +28,20 @@ pub enum Holder {
 
 /// A port that cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct PortConflict {
     /// What it is for, e.g. `miners`.
     pub purpose: &'static str,
     /// Address and port.
     pub address: SocketAddr,
     /// Who has it.
-    pub holder: Holder,
+    pub holder: PortHolder,
     /// A free port near it.
     pub free: Option<u16>,
 }
 
 /// A socket that listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Listener {
+struct PortListener {
     address: SocketAddr,
     /// As links below `/proc/PID/fd` name it.
     socket: String,
@@ -49,7 +49,7 @@ struct Listener {
 
 /// All sockets that listen. Looked up rather than tried out: a port bound for a moment could be in the way of a client that starts at
 /// that moment.
-fn listeners() -> Vec<Listener> {
+fn listeners() -> Vec<PortListener> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     tables.iter().flat_map(|table| fs::read_to_string(table).map(|t| parse(&t)).unwrap_or_default()).collect()
 }
@@ -60,7 +60,7 @@ pub fn free(address: SocketAddr, not: &[u16]) -> Option<u16> {
     free_after(&listeners(), address, 0, not)
 }
 
-fn free_after(listeners: &[Listener], address: SocketAddr, least: u16, not: &[u16]) -> Option<u16> {
+fn free_after(listeners: &[PortListener], address: SocketAddr, least: u16, not: &[u16]) -> Option<u16> {
     (least..200).filter_map(|step| address.port().checked_add(step)).find(|port| {
         let near = SocketAddr::new(address.ip(), *port);
         !not.contains(port) && !listeners.iter().any(|l| overlap(l.address, near))
@@ -69,7 +69,7 @@ fn free_after(listeners: &[Listener], address: SocketAddr, least: u16, not: &[u1
 
 /// The first of `wanted` that somebody else than the instance `own` holds.
 #[must_use]
-pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<Taken> {
+pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Option<PortConflict> {
     let listeners = listeners();
     wanted.iter().find_map(|&(purpose, address)| {
         let in_the_way: HashSet<&str> =
@@ -79,7 +79,7 @@ pub fn first_taken(wanted: &[(&'static str, SocketAddr)], own: InstanceId) -> Op
         }
         let holder = holder(&in_the_way);
         let free = free_after(&listeners, address, 1, &[]);
-        (holder != Holder::Instance(own)).then_some(Taken { purpose, address, holder, free })
+        (holder != PortHolder::Instance(own)).then_some(PortConflict { purpose, address, holder, free })
     })
 }
 
@@ -94,8 +94,8 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
             || (one.is_ipv4() == other.is_ipv4() && (one.ip().is_unspecified() || other.ip().is_unspecified())))
 }
 
-fn holder(sockets: &HashSet<&str>) -> Holder {
-    let Ok(processes) = fs::read_dir("/proc") else { return Holder::Unknown };
+fn holder(sockets: &HashSet<&str>) -> PortHolder {
+    let Ok(processes) = fs::read_dir("/proc") else { return PortHolder::Unknown };
     for process in processes.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let Ok(handles) = fs::read_dir(process.path().join("fd")) else { continue };
@@ -104,15 +104,15 @@ fn holder(sockets: &HashSet<&str>) -> Holder {
             .any(|handle| fs::read_link(handle.path()).is_ok_and(|to| to.to_str().is_some_and(|to| sockets.contains(to))));
         if holds {
             return match instance_of(pid) {
-                Some(id) => Holder::Instance(id),
-                None => Holder::Program {
+                Some(id) => PortHolder::Instance(id),
+                None => PortHolder::Program {
                     pid,
                     name: fs::read_to_string(process.path().join("comm")).unwrap_or_default().trim().to_owned(),
                 },
             };
         }
     }
-    Holder::Unknown
+    PortHolder::Unknown
 }
 
 /// The instance whose client a process is, by the mark in its environment.
@@ -124,7 +124,7 @@ fn instance_of(pid: u32) -> Option<InstanceId> {
 
 /// The listening sockets of a table. Columns: `sl local_address rem_address st … inode`; addresses and state are hexadecimal, each
 /// group of four bytes in the machine's order, state 0A is LISTEN.
-fn parse(table: &str) -> Vec<Listener> {
+fn parse(table: &str) -> Vec<PortListener> {
     let listener = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         if *columns.get(3)? != "0A" {
@@ -138,7 +138,7 @@ fn parse(table: &str) -> Vec<Listener> {
             groups => IpAddr::from(<[u8; 16]>::try_from(groups.concat()).ok()?),
         };
         let address = SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?);
-        Some(Listener { address, socket: format!("socket:[{}]", columns.get(9)?) })
+        Some(PortListener { address, socket: format!("socket:[{}]", columns.get(9)?) })
     };
     table.lines().skip(1).filter_map(listener).collect()
 }
@@ -155,7 +155,7 @@ mod tests {
         let taken = first_taken(&[("miners", address)], InstanceId::random()).unwrap();
         assert_eq!((taken.purpose, taken.address), ("miners", address));
         assert!(
-            matches!(&taken.holder, Holder::Program { pid, name } if *pid == std::process::id() && !name.is_empty()),
+            matches!(&taken.holder, PortHolder::Program { pid, name } if *pid == std::process::id() && !name.is_empty()),
             "{taken:?}"
         );
         let free = taken.free.unwrap();

@@ -7,37 +7,37 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::model::{Row, unknown};
-use super::ports::{self, Holder, Taken};
-use super::program::{ClientSource, environment};
+use super::model::{InstanceRow, unknown};
+use super::ports::{self, PortConflict, PortHolder};
+use super::program::{ProgramSource, environment};
 use super::queries;
 use crate::base::error::{Error, FileError, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::configs::{self, ClientVersion, Configs, Saved};
+use crate::domain::configs::{self, ClientVersion, ConfigService, SavedConfig};
 use crate::infra::db::Db;
 use crate::keeper::names;
-use crate::keeper::protocol::Spec;
+use crate::keeper::protocol::KeeperSpec;
 
 /// The line by which the client says that it serves miners (`channel_manager/mod.rs` of jd_client_sv2; the same in 0.1.0–0.6.0).
 const READY: &str = "Required template data received, ready to accept connections";
 
 /// Prepares starts.
 #[derive(Clone, Debug)]
-pub struct Preparation {
+pub struct StartPreparation {
     db: Db,
-    configs: Configs,
-    source: ClientSource,
+    configs: ConfigService,
+    source: ProgramSource,
     root: PathBuf,
 }
 
-impl Preparation {
+impl StartPreparation {
     /// `root`: the directory that holds the instances'.
-    pub fn new(db: Db, configs: Configs, source: ClientSource, root: PathBuf) -> Self {
+    pub fn new(db: Db, configs: ConfigService, source: ProgramSource, root: PathBuf) -> Self {
         Self { db, configs, source, root }
     }
 
     /// The configurations that instances run.
-    pub fn configs(&self) -> &Configs {
+    pub fn configs(&self) -> &ConfigService {
         &self.configs
     }
 
@@ -46,7 +46,7 @@ impl Preparation {
         self.root.join(id.to_string())
     }
 
-    async fn row(&self, id: InstanceId) -> Result<Row> {
+    async fn row(&self, id: InstanceId) -> Result<InstanceRow> {
         let found = self.db.read(move |c| Ok(queries::get(c, id)?)).await?;
         found.map(|(row, _, _)| row).ok_or_else(|| unknown(id))
     }
@@ -82,14 +82,14 @@ impl Preparation {
         env.push((names::MARK.into(), id.to_string()));
         let config = format!("../{}", names::CONFIG);
         let args = program.first_args.into_iter().chain(["-c".to_owned(), config]).collect();
-        let spec = Spec {
+        let spec = KeeperSpec {
             policy: row.policy(),
             limit: row.limit(),
             memory_bytes: row.memory_limit_mib.and_then(|mib| u64::try_from(mib).ok()).map(|mib| mib << 20),
             open_files: row.open_files_limit.and_then(|files| u64::try_from(files).ok()),
             nice: row.nice,
             ready_when: vec![READY.into()],
-            ..Spec::new(program.path, args, env)
+            ..KeeperSpec::new(program.path, args, env)
         };
 
         let dir = self.dir(id);
@@ -110,25 +110,25 @@ impl Preparation {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn taken(&self, id: InstanceId, wanted: Vec<(&'static str, SocketAddr)>) -> Result<Option<(Taken, String)>> {
+    pub async fn taken(&self, id: InstanceId, wanted: Vec<(&'static str, SocketAddr)>) -> Result<Option<(PortConflict, String)>> {
         let taken = tokio::task::spawn_blocking(move || ports::first_taken(&wanted, id)).await.map_err(Error::internal)?;
         let Some(taken) = taken else { return Ok(None) };
         let holder = match taken.holder.clone() {
-            Holder::Instance(other) => match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
+            PortHolder::Instance(other) => match self.db.read(move |c| Ok(queries::get(c, other)?)).await? {
                 Some((row, _, _)) => format!("the instance \"{}\"", row.name),
                 None => "a client of another jd-manager".to_owned(),
             },
-            Holder::Program { pid, name } => format!("{name} (process {pid})"),
-            Holder::Unknown => "another program".to_owned(),
+            PortHolder::Program { pid, name } => format!("{name} (process {pid})"),
+            PortHolder::Unknown => "another program".to_owned(),
         };
         Ok(Some((taken, holder)))
     }
 
     /// Refuses a start whose ports somebody else holds.
-    async fn check_ports(&self, id: InstanceId, saved: &Saved) -> Result<()> {
+    async fn check_ports(&self, id: InstanceId, saved: &SavedConfig) -> Result<()> {
         let mut wanted = vec![("miners", saved.config.listening_address)];
         wanted.extend(saved.config.monitoring_address.map(|address| ("monitoring", address)));
-        let Some((Taken { purpose, address, free, .. }, holder)) = self.taken(id, wanted).await? else { return Ok(()) };
+        let Some((PortConflict { purpose, address, free, .. }, holder)) = self.taken(id, wanted).await? else { return Ok(()) };
         let advice = free.map(|port| format!(" Port {port} is free.")).unwrap_or_default();
         Err(Error::Conflict(format!(
             "It cannot start: its port {} for {purpose} is taken by {holder}. Choose another in the configuration \"{}\".{advice}",
@@ -145,7 +145,7 @@ impl Preparation {
         let Some((row, _, _)) = self.db.read(move |c| Ok(queries::get(c, id)?)).await? else { return Err(unknown(id)) };
         let dir = self.dir(id);
         tokio::task::spawn_blocking(move || -> Result<()> {
-            let spec = Spec { policy: row.policy(), limit: row.limit(), ..Spec::read(&dir)? };
+            let spec = KeeperSpec { policy: row.policy(), limit: row.limit(), ..KeeperSpec::read(&dir)? };
             write_whole(&dir, names::SPEC, &serde_json::to_vec_pretty(&spec).map_err(Error::internal)?)
         })
         .await
@@ -155,7 +155,7 @@ impl Preparation {
 }
 
 /// The client's file.
-pub(super) fn rendered(saved: &Saved, version: ClientVersion) -> Result<String> {
+pub(super) fn rendered(saved: &SavedConfig, version: ClientVersion) -> Result<String> {
     configs::render(&saved.config, &version).map_err(|errors| {
         let reasons: Vec<String> =
             errors.iter().map(|e| format!("{}: {}", e.pointer.trim_start_matches('/'), e.detail)).collect();

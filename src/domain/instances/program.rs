@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::base::error::{Error, Result};
 use crate::domain::configs::ClientVersion;
-use crate::infra::executable::{self, Unfit, trial};
+use crate::infra::executable::{self, ExecutableError, trial};
 
 /// A program that did not tell its version is not asked again for so long.
 const FAILURE_HOLDS: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ pub fn installed(store: &Path) -> std::io::Result<Vec<String>> {
 
 /// A client program that can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct ClientProgram {
     /// The executable.
     pub path: PathBuf,
     /// Arguments before the client's own.
@@ -61,27 +61,27 @@ pub struct Program {
 
 /// Where client programs come from.
 #[derive(Clone, Debug)]
-pub struct ClientSource {
+pub struct ProgramSource {
     /// One program for everything (`--client`, or the simulated one of the demonstration), with arguments that come first.
     fixed: Option<(PathBuf, Vec<String>)>,
     /// `clients/` in the data directory.
     store: PathBuf,
     /// Versions already asked for, by what identifies a file's content.
-    known: Arc<Mutex<HashMap<Identity, Answer>>>,
+    known: Arc<Mutex<HashMap<FileIdentity, Answer>>>,
 }
 
 /// What a program said of its version, and when.
 type Answer = (std::result::Result<ClientVersion, String>, Instant);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Identity {
+struct FileIdentity {
     path: PathBuf,
     inode: u64,
     size: u64,
     changed: (i64, i64),
 }
 
-impl ClientSource {
+impl ProgramSource {
     /// The program given with `--client`, else the managed store in `data_dir`.
     #[must_use]
     pub fn new(client: Option<PathBuf>, data_dir: &Path) -> Self {
@@ -119,7 +119,7 @@ impl ClientSource {
     ///
     /// # Errors
     /// There is none, it cannot be run here, or it tells no version; each says what to do.
-    pub async fn program(&self, version: Option<&str>) -> Result<Program> {
+    pub async fn program(&self, version: Option<&str>) -> Result<ClientProgram> {
         let (path, first_args, name) = match (&self.fixed, version) {
             (Some((path, first_args)), _) => (path.clone(), first_args.clone(), None),
             (None, version) => {
@@ -139,14 +139,14 @@ impl ClientSource {
         .await
         .map_err(Error::internal)??;
         let version = self.version(&path, &first_args).await?;
-        Ok(Program { path, first_args, version, name })
+        Ok(ClientProgram { path, first_args, version, name })
     }
 
     /// Asked once for each content of a file, and one question at a time; a failure is remembered for a while.
     async fn version(&self, path: &Path, first_args: &[String]) -> Result<ClientVersion> {
         let meta = fs::metadata(path)?;
         let identity =
-            Identity { path: path.into(), inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) };
+            FileIdentity { path: path.into(), inode: meta.ino(), size: meta.size(), changed: (meta.ctime(), meta.ctime_nsec()) };
         let mut known = self.known.lock().await;
         match known.get(&identity) {
             Some((Ok(version), _)) => return Ok(*version),
@@ -168,12 +168,12 @@ fn inspect(path: &Path, is_store: bool) -> Result<()> {
     let shown = path.display();
     let what = match executable::inspect(path) {
         Ok(()) => return Ok(()),
-        Err(Unfit::Missing) if is_store => return Err(unusable(NO_CLIENT.into())),
-        Err(Unfit::Missing) => "does not exist. Check the --client setting".into(),
-        Err(Unfit::Unreadable(why)) => format!("cannot be looked at: {why}"),
-        Err(Unfit::NoFile) => "is not a file. Name the jd_client_sv2 program itself".into(),
-        Err(Unfit::NotExecutable) => format!("is not executable. Run: chmod +x {shown}"),
-        Err(Unfit::Foreign(what)) => format!("cannot run here: {what}"),
+        Err(ExecutableError::Missing) if is_store => return Err(unusable(NO_CLIENT.into())),
+        Err(ExecutableError::Missing) => "does not exist. Check the --client setting".into(),
+        Err(ExecutableError::Unreadable(why)) => format!("cannot be looked at: {why}"),
+        Err(ExecutableError::NoFile) => "is not a file. Name the jd_client_sv2 program itself".into(),
+        Err(ExecutableError::NotExecutable) => format!("is not executable. Run: chmod +x {shown}"),
+        Err(ExecutableError::Foreign(what)) => format!("cannot run here: {what}"),
     };
     Err(unusable(format!("The client program {shown} {what}.")))
 }

@@ -3,18 +3,18 @@
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::draft::Wishes;
-use super::history::{Event, NewEvent, cause, split};
-use super::model::{Row, desired};
+use super::draft::InstanceDraft;
+use super::history::{InstanceEvent, NewEvent, cause, split};
+use super::model::{InstanceRow, desired};
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::infra::db::schema::{configurations, events, instances};
-use crate::infra::db::statement::Statement;
-use crate::keeper::journal::Entry;
-use crate::keeper::machine::{Reason, State};
+use crate::infra::db::statement::CachedStatement;
+use crate::keeper::journal::JournalEntry;
+use crate::keeper::machine::{ChangeReason, InstanceState};
 
 /// A row with its configuration's name and newest revision.
-pub type RowWithConfig = (Row, String, i32);
+pub type RowWithConfig = (InstanceRow, String, i32);
 
 fn with_config() -> diesel::dsl::InnerJoin<instances::table, configurations::table> {
     instances::table.inner_join(configurations::table)
@@ -24,7 +24,7 @@ fn with_config() -> diesel::dsl::InnerJoin<instances::table, configurations::tab
 pub fn all(db: &mut Db) -> QueryResult<Vec<RowWithConfig>> {
     with_config()
         .order((instances::created_at, instances::id))
-        .select((Row::as_select(), configurations::name, configurations::revision))
+        .select((InstanceRow::as_select(), configurations::name, configurations::revision))
         .load(db)
 }
 
@@ -37,7 +37,7 @@ pub fn ids(db: &mut Db) -> QueryResult<Vec<InstanceId>> {
 pub fn get(db: &mut Db, id: InstanceId) -> QueryResult<Option<RowWithConfig>> {
     with_config()
         .filter(instances::id.eq(id))
-        .select((Row::as_select(), configurations::name, configurations::revision))
+        .select((InstanceRow::as_select(), configurations::name, configurations::revision))
         .first(db)
         .optional()
 }
@@ -54,12 +54,12 @@ pub fn config_exists(db: &mut Db, id: ConfigId) -> QueryResult<bool> {
 }
 
 /// Saves a new instance.
-pub fn insert(db: &mut Db, row: &Row) -> QueryResult<usize> {
+pub fn insert(db: &mut Db, row: &InstanceRow) -> QueryResult<usize> {
     diesel::insert_into(instances::table).values(row).execute(db)
 }
 
 /// Changes what the wishes mention.
-pub fn update(db: &mut Db, id: InstanceId, wishes: &Wishes, now: Timestamp) -> QueryResult<usize> {
+pub fn update(db: &mut Db, id: InstanceId, wishes: &InstanceDraft, now: Timestamp) -> QueryResult<usize> {
     diesel::update(instances::table.filter(instances::id.eq(id)))
         .set((
             wishes.name.as_ref().map(|name| instances::name.eq(name)),
@@ -129,7 +129,7 @@ pub fn pin(db: &mut Db, id: InstanceId, version: &str) -> QueryResult<usize> {
 
 /// Takes journal entries into the history and the row, and stores how far the journal has been read: all or nothing, so that
 /// each entry is in the history exactly once.
-pub fn ingest(db: &mut Db, id: InstanceId, entries: &[Entry], offset: u64) -> QueryResult<()> {
+pub fn ingest(db: &mut Db, id: InstanceId, entries: &[JournalEntry], offset: u64) -> QueryResult<()> {
     for entry in entries {
         record(db, id, entry)?;
     }
@@ -140,16 +140,16 @@ pub fn ingest(db: &mut Db, id: InstanceId, entries: &[Entry], offset: u64) -> Qu
 }
 
 /// Takes one change into the history and the row.
-pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
+pub fn record(db: &mut Db, id: InstanceId, entry: &JournalEntry) -> QueryResult<()> {
     diesel::insert_into(events::table).values(NewEvent::of(id, entry)).execute(db)?;
     let row = instances::table.filter(instances::id.eq(id));
     let at = Timestamp(entry.at);
-    if matches!(entry.reason, Reason::LeftRunning) {
+    if matches!(entry.reason, ChangeReason::LeftRunning) {
         return Ok(());
     }
     diesel::update(row).set(instances::status.eq(entry.to.as_str())).execute(db)?;
-    if entry.to == State::Starting {
-        let again = i32::from(matches!(entry.reason, Reason::Retry));
+    if entry.to == InstanceState::Starting {
+        let again = i32::from(matches!(entry.reason, ChangeReason::Retry));
         diesel::update(row)
             .set((
                 instances::started_at.eq(at),
@@ -162,11 +162,11 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
     if !entry.to.has_client() {
         diesel::update(row).set((instances::stopped_at.eq(at), instances::pid.eq(None::<i32>))).execute(db)?;
     }
-    if entry.exit.is_some() || matches!(entry.reason, Reason::CannotRun(_)) {
+    if entry.exit.is_some() || matches!(entry.reason, ChangeReason::CannotRun(_)) {
         let (code, signal) = split(entry.exit);
         let last_error = match &entry.reason {
-            Reason::CannotRun(detail) => Some(detail.clone()),
-            Reason::EndedAsAsked => None,
+            ChangeReason::CannotRun(detail) => Some(detail.clone()),
+            ChangeReason::EndedAsAsked => None,
             _ => entry.last_error.clone(),
         };
         diesel::update(row)
@@ -185,11 +185,16 @@ pub fn record(db: &mut Db, id: InstanceId, entry: &Entry) -> QueryResult<()> {
 pub fn note(db: &mut Db, id: InstanceId, words: &str, actor: Option<&str>, at: Timestamp) -> QueryResult<usize> {
     let text = "INSERT INTO events (instance_id, at, from_state, to_state, reason, actor, failures) \
                 SELECT id, ?, status, status, ?, nullif(?, ''), 0 FROM instances WHERE id = ?";
-    Statement::<()>::new(text).number(at.0).text(words).text(actor.unwrap_or_default()).text(id).execute(db)
+    CachedStatement::<()>::new(text).number(at.0).text(words).text(actor.unwrap_or_default()).text(id).execute(db)
 }
 
 /// The history, newest first; of one instance or of all. `before`: only events with a smaller number.
-pub fn history(db: &mut Db, id: Option<InstanceId>, before: Option<i64>, limit: i64) -> QueryResult<Vec<(Event, String)>> {
+pub fn history(
+    db: &mut Db,
+    id: Option<InstanceId>,
+    before: Option<i64>,
+    limit: i64,
+) -> QueryResult<Vec<(InstanceEvent, String)>> {
     let mut query = events::table.inner_join(instances::table).into_boxed();
     if let Some(id) = id {
         query = query.filter(events::instance_id.eq(id));
@@ -197,11 +202,11 @@ pub fn history(db: &mut Db, id: Option<InstanceId>, before: Option<i64>, limit: 
     if let Some(before) = before {
         query = query.filter(events::id.lt(before));
     }
-    query.order(events::id.desc()).limit(limit).select((Event::as_select(), instances::name)).load(db)
+    query.order(events::id.desc()).limit(limit).select((InstanceEvent::as_select(), instances::name)).load(db)
 }
 
 /// The states an instance changed to within a stretch of time, oldest first, led by the one it had at its beginning.
-pub fn changes(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> QueryResult<Vec<(Timestamp, State)>> {
+pub fn changes(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> QueryResult<Vec<(Timestamp, InstanceState)>> {
     let of = || events::table.filter(events::instance_id.eq(id));
     let first = of().filter(events::at.lt(from)).select(diesel::dsl::max(events::id)).first::<Option<i64>>(db)?.unwrap_or(0);
     let rows = of()
@@ -209,7 +214,7 @@ pub fn changes(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp) -> Q
         .order(events::id)
         .select((events::at, events::to_state))
         .load::<(Timestamp, String)>(db)?;
-    Ok(rows.into_iter().map(|(at, state)| (at, state.parse().unwrap_or(State::Failed))).collect())
+    Ok(rows.into_iter().map(|(at, state)| (at, state.parse().unwrap_or(InstanceState::Failed))).collect())
 }
 
 /// When an instance was started within a stretch of time, newest first.
@@ -218,7 +223,7 @@ pub fn starts(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp, limit
         .filter(
             events::instance_id
                 .eq(id)
-                .and(events::to_state.eq(State::Starting.as_str()))
+                .and(events::to_state.eq(InstanceState::Starting.as_str()))
                 .and(events::from_state.ne(events::to_state)),
         )
         .filter(events::at.ge(from).and(events::at.le(to)))
@@ -229,12 +234,12 @@ pub fn starts(db: &mut Db, id: InstanceId, from: Timestamp, to: Timestamp, limit
 }
 
 /// The history after an event, oldest first; of one instance or of all.
-pub fn history_after(db: &mut Db, id: Option<InstanceId>, after: i64, limit: i64) -> QueryResult<Vec<(Event, String)>> {
+pub fn history_after(db: &mut Db, id: Option<InstanceId>, after: i64, limit: i64) -> QueryResult<Vec<(InstanceEvent, String)>> {
     let mut query = events::table.inner_join(instances::table).filter(events::id.gt(after)).into_boxed();
     if let Some(id) = id {
         query = query.filter(events::instance_id.eq(id));
     }
-    query.order(events::id.asc()).limit(limit).select((Event::as_select(), instances::name)).load(db)
+    query.order(events::id.asc()).limit(limit).select((InstanceEvent::as_select(), instances::name)).load(db)
 }
 
 /// The number of the newest event there is; 0 without any.

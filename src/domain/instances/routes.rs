@@ -8,19 +8,25 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bulk::Bulk;
-use super::draft::{Wishes, is_version_name};
-use super::list_page::{Lists, list_page};
+use super::bulk::BulkRequest;
+use super::draft::{InstanceDraft, is_version_name};
+use super::list_page::{InstanceListState, list_page};
 use super::model::{Instance, STOP_PATIENCE};
-use super::service::{Instances, Outcome};
+use super::service::{InstanceActionResult, InstanceService};
 use super::streams::{follow, follow_events};
-use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Made, Parts, TrialPage, row_id};
+use super::views::{
+    BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage, InstanceFormPage,
+    InstanceFragments, InstanceListPage, ListedEvent, TrialPage, row_id,
+};
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{ConfigId, InstanceId};
-use crate::web::extract::{Fields, MaybeInput, Members};
-use crate::web::negotiation::{Form, Offer};
+use crate::web::extract::{EmptyForm, MaybeInput, MemberReader};
+use crate::web::negotiation::{Offers, Representation};
 use crate::web::respond::{count_fitting, next_page};
-use crate::web::{Done, Frame, Id, Input, PageForms, PageOrStream, Params, Problem, Reply, Want, sse};
+use crate::web::{
+    ChangeResponse, PageForms, PageFrame, PageOrStream, PathId, ProblemResponse, QueryParams, Reply, RequestContext,
+    RequestInput, sse,
+};
 
 /// A person without JavaScript waits this long for a stop before the page shows it as under way; htmx hears of the end by its stream.
 const PAGE_PATIENCE: Duration = Duration::from_millis(1500);
@@ -30,30 +36,40 @@ const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
 pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
 
 /// `GET /`: the overview.
-pub async fn overview(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>, params: Params) -> Reply {
+pub async fn overview(
+    lists: State<InstanceListState>,
+    frame: Extension<PageFrame>,
+    want: RequestContext<PageOrStream>,
+    params: QueryParams,
+) -> Reply {
     show_list(lists, frame, want, params, true).await
 }
 
 /// `GET /instances`.
-pub async fn list(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>, params: Params) -> Reply {
+pub async fn list(
+    lists: State<InstanceListState>,
+    frame: Extension<PageFrame>,
+    want: RequestContext<PageOrStream>,
+    params: QueryParams,
+) -> Reply {
     show_list(lists, frame, want, params, false).await
 }
 
 async fn show_list(
-    State(lists): State<Lists>,
-    Extension(frame): Extension<Frame>,
-    want: Want<PageOrStream>,
-    mut params: Params,
+    State(lists): State<InstanceListState>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext<PageOrStream>,
+    mut params: QueryParams,
     is_overview: bool,
 ) -> Reply {
     let limit = params.number("limit", 1..=1000, 1000);
     let offset = params.number("offset", 0..=u64::from(u32::MAX), 0);
     let nothing_selected = params.text("notice") == Some(NOTHING_SELECTED);
     params.finish()?;
-    if want.form == Form::EventStream {
+    if want.form == Representation::EventStream {
         return Ok(follow(lists, frame, want.asked.fragment, is_overview).await);
     }
-    let mut page = list_page(&lists, frame, is_overview, want.form == Form::Html).await?;
+    let mut page = list_page(&lists, frame, is_overview, want.form == Representation::Html).await?;
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     page.nothing_selected = nothing_selected;
     page.instances = page.instances.into_iter().skip(whole(offset)).take(whole(limit)).collect();
@@ -62,10 +78,10 @@ async fn show_list(
 
 /// `GET /instances/new`.
 pub async fn new(
-    State(lists): State<Lists>,
-    Extension(frame): Extension<Frame>,
+    State(lists): State<InstanceListState>,
+    Extension(frame): Extension<PageFrame>,
     query: Query<HashMap<String, String>>,
-    want: Want,
+    want: RequestContext,
 ) -> Reply {
     // A person who makes an instance wants it back after a reboot.
     let given = json!({ "config_id": query.get("config"), "autostart": true });
@@ -73,16 +89,21 @@ pub async fn new(
 }
 
 /// `POST /instances`.
-pub async fn create(State(lists): State<Lists>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
-    let made = match Wishes::read(input.value.clone(), true, input.form.is_some()) {
+pub async fn create(
+    State(lists): State<InstanceListState>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
+    let made = match InstanceDraft::read(input.value.clone(), true, input.form.is_some()) {
         Ok(wishes) => lists.instances.create(wishes).await,
         Err(e) => Err(e),
     };
     match made {
         Ok(id) => {
             let name = lists.instances.get(id).await?.name;
-            let json = Made { success: true, instance_id: id, message: format!("{name} is saved.") };
-            Done { json, created: Some(format!("/instances/{id}")), next: format!("/instances/{id}") }.respond(&want)
+            let json = InstanceCreatedResponse { success: true, instance_id: id, message: format!("{name} is saved.") };
+            ChangeResponse { json, created: Some(format!("/instances/{id}")), next: format!("/instances/{id}") }.respond(&want)
         }
         Err(e) => refuse(&lists, frame, &want, None, &input.value, e).await,
     }
@@ -90,10 +111,10 @@ pub async fn create(State(lists): State<Lists>, Extension(frame): Extension<Fram
 
 /// `GET /instances/{id}/settings`.
 pub async fn settings(
-    State(lists): State<Lists>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want,
+    State(lists): State<InstanceListState>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
 ) -> Reply {
     let instance = lists.instances.get(id).await?;
     let given = json!({
@@ -108,14 +129,14 @@ pub async fn settings(
 
 /// `PATCH /instances/{id}`, and `POST /instances/{id}` for forms, which know no PATCH.
 pub async fn change(
-    State(lists): State<Lists>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want,
-    input: Input,
+    State(lists): State<InstanceListState>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
     let instance = lists.instances.get(id).await?;
-    let changed = match Wishes::read(input.value.clone(), false, input.form.is_some()) {
+    let changed = match InstanceDraft::read(input.value.clone(), false, input.form.is_some()) {
         Ok(wishes) => lists.instances.change(id, wishes).await,
         Err(e) => Err(e),
     };
@@ -123,16 +144,23 @@ pub async fn change(
         Ok(()) => {
             let instance = lists.instances.get(id).await?;
             let message = format!("{} is saved.", instance.name);
-            let json = Changed { success: true, message, instance };
-            Done { json, created: None, next: format!("/instances/{id}") }.respond(&want)
+            let json = InstanceChangeResponse { success: true, message, instance };
+            ChangeResponse { json, created: None, next: format!("/instances/{id}") }.respond(&want)
         }
         Err(e) => refuse(&lists, frame, &want, Some(instance), &input.value, e).await,
     }
 }
 
 /// A page gets its form back with what was typed and what was wrong; a program gets the problem.
-async fn refuse(lists: &Lists, frame: Frame, want: &Want, instance: Option<Instance>, given: &Value, error: Error) -> Reply {
-    if want.form != Form::Html {
+async fn refuse(
+    lists: &InstanceListState,
+    frame: PageFrame,
+    want: &RequestContext,
+    instance: Option<Instance>,
+    given: &Value,
+    error: Error,
+) -> Reply {
+    if want.form != Representation::Html {
         return Err(error.into());
     }
     let (status, errors) = match error {
@@ -144,12 +172,12 @@ async fn refuse(lists: &Lists, frame: Frame, want: &Want, instance: Option<Insta
 }
 
 async fn form_page(
-    lists: &Lists,
-    frame: Frame,
+    lists: &InstanceListState,
+    frame: PageFrame,
     instance: Option<Instance>,
     given: &Value,
     errors: Vec<FieldError>,
-) -> Result<FormPage> {
+) -> Result<InstanceFormPage> {
     let saved = lists.configs.list().await?;
     let mut values = given.as_object().cloned().unwrap_or_default();
     if values.get("config_id").and_then(Value::as_str).is_none_or(str::is_empty) {
@@ -158,31 +186,51 @@ async fn form_page(
     }
     let configs = saved.into_iter().map(|c| (c.id.to_string(), c.name)).collect();
     let versions = lists.instances.versions().await;
-    Ok(FormPage { frame, instance, configs, versions, values, errors })
+    Ok(InstanceFormPage { frame, instance, configs, versions, values, errors })
 }
 
 /// `POST /instances/{id}/start`.
-pub async fn start(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want, fields: Fields) -> Reply {
+pub async fn start(
+    State(s): State<InstanceService>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+    fields: EmptyForm,
+) -> Reply {
     let outcome = s.start(id, actor(&want)).await?;
     acted(&s, id, &want, &fields, outcome).await
 }
 
 /// `POST /instances/{id}/stop`.
-pub async fn stop(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want, fields: Fields) -> Reply {
+pub async fn stop(
+    State(s): State<InstanceService>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+    fields: EmptyForm,
+) -> Reply {
     let outcome = s.stop(id, actor(&want), patience(&want)).await?;
     acted(&s, id, &want, &fields, outcome).await
 }
 
 /// `POST /instances/{id}/restart`.
-pub async fn restart(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want, fields: Fields) -> Reply {
+pub async fn restart(
+    State(s): State<InstanceService>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
+    fields: EmptyForm,
+) -> Reply {
     let outcome = s.restart(id, actor(&want), patience(&want)).await?;
     acted(&s, id, &want, &fields, outcome).await
 }
 
 /// `POST /instances/actions`: one action on many.
-pub async fn bulk(State(s): State<Instances>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
-    let bulk = match Bulk::read(&input) {
-        Err(Error::Invalid(errors)) if want.form == Form::Html && errors.iter().all(|e| e.pointer == "/ids") => {
+pub async fn bulk(
+    State(s): State<InstanceService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
+    let bulk = match BulkRequest::read(&input) {
+        Err(Error::Invalid(errors)) if want.form == Representation::Html && errors.iter().all(|e| e.pointer == "/ids") => {
             let next = next_page(input.value.get("next").and_then(Value::as_str), "/instances");
             let mark = if next.contains('?') { '&' } else { '?' };
             return Ok(Redirect::to(&format!("{next}{mark}notice={NOTHING_SELECTED}")).into_response());
@@ -196,54 +244,54 @@ pub async fn bulk(State(s): State<Instances>, Extension(frame): Extension<Frame>
 
 /// `GET /instances/{id}/delete`: the question.
 pub async fn ask_delete(
-    State(s): State<Instances>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want,
+    State(s): State<InstanceService>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext,
 ) -> Reply {
     let instance = s.get(id).await?;
     let log_bytes = s.log_bytes(id).await?;
-    want.respond(&DeletePage { frame, instance, log_bytes })
+    want.respond(&InstanceDeletePage { frame, instance, log_bytes })
 }
 
 /// `DELETE /instances/{id}`, and `POST /instances/{id}/delete` for forms.
-pub async fn delete(State(s): State<Instances>, Id(id): Id<InstanceId>, want: Want) -> Reply {
+pub async fn delete(State(s): State<InstanceService>, PathId(id): PathId<InstanceId>, want: RequestContext) -> Reply {
     let json = s.delete(id, actor(&want)).await?;
-    Done { json, created: None, next: "/instances".into() }.respond(&want)
+    ChangeResponse { json, created: None, next: "/instances".into() }.respond(&want)
 }
 
 /// `GET /events`.
 pub async fn all_events(
-    lists: State<Lists>,
-    frame: Extension<Frame>,
-    want: Want<PageOrStream>,
+    lists: State<InstanceListState>,
+    frame: Extension<PageFrame>,
+    want: RequestContext<PageOrStream>,
     headers: HeaderMap,
-    params: Params,
+    params: QueryParams,
 ) -> Reply {
     show_events(lists, frame, None, want, &headers, params).await
 }
 
 /// `GET /instances/{id}/events`.
 pub async fn events(
-    lists: State<Lists>,
-    frame: Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want<PageOrStream>,
+    lists: State<InstanceListState>,
+    frame: Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext<PageOrStream>,
     headers: HeaderMap,
-    params: Params,
+    params: QueryParams,
 ) -> Reply {
     show_events(lists, frame, Some(id), want, &headers, params).await
 }
 
 async fn show_events(
-    State(lists): State<Lists>,
-    Extension(frame): Extension<Frame>,
+    State(lists): State<InstanceListState>,
+    Extension(frame): Extension<PageFrame>,
     id: Option<InstanceId>,
-    want: Want<PageOrStream>,
+    want: RequestContext<PageOrStream>,
     headers: &HeaderMap,
-    mut params: Params,
+    mut params: QueryParams,
 ) -> Reply {
-    if want.form == Form::EventStream {
+    if want.form == Representation::EventStream {
         let after = params.get::<i64>("after", "the id of an event");
         params.finish()?;
         if let Some(id) = id {
@@ -255,7 +303,12 @@ async fn show_events(
     want.respond_blocking(events_page(&lists.instances, frame, id, params).await?).await
 }
 
-async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut params: Params) -> Result<EventsPage> {
+async fn events_page(
+    s: &InstanceService,
+    frame: PageFrame,
+    id: Option<InstanceId>,
+    mut params: QueryParams,
+) -> Result<EventsPage> {
     let limit = params.number("limit", 1..=1000, 100);
     let before = params.get::<i64>("before", "the id of an event");
     params.finish()?;
@@ -275,13 +328,13 @@ async fn events_page(s: &Instances, frame: Frame, id: Option<InstanceId>, mut pa
 
 /// `POST /saved-configs/{id}/trial`: whether a client takes it, the one in use or `client_version`.
 pub async fn try_config(
-    State(s): State<Instances>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<ConfigId>,
-    want: Want,
+    State(s): State<InstanceService>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<ConfigId>,
+    want: RequestContext,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
-    let mut body = Members::of(input.value)?;
+    let mut body = MemberReader::of(input.value)?;
     let version = body.text("client_version");
     if version.as_deref().is_some_and(|version| !is_version_name(version)) {
         body.refuse("client_version", "client_version must be the name of an installed client, such as 0.6.0.");
@@ -292,30 +345,30 @@ pub async fn try_config(
 }
 
 /// Who acts, for the history.
-fn actor<O: Offer>(want: &Want<O>) -> &'static str {
-    if want.form == Form::Html { "page" } else { "api" }
+fn actor<O: Offers>(want: &RequestContext<O>) -> &'static str {
+    if want.form == Representation::Html { "page" } else { "api" }
 }
 
-fn patience(want: &Want) -> Duration {
+fn patience(want: &RequestContext) -> Duration {
     match want.form {
-        Form::Html if want.asked.fragment => FRAGMENT_PATIENCE,
-        Form::Html => PAGE_PATIENCE,
+        Representation::Html if want.asked.fragment => FRAGMENT_PATIENCE,
+        Representation::Html => PAGE_PATIENCE,
         _ => STOP_PATIENCE,
     }
 }
 
 /// After an action: programs get its outcome, htmx the part of the page it asked for, a plain form the page it came from.
 async fn acted(
-    s: &Instances,
+    s: &InstanceService,
     id: InstanceId,
-    want: &Want<PageForms>,
-    fields: &Fields,
-    outcome: Outcome,
-) -> Result<Response, Problem> {
+    want: &RequestContext<PageForms>,
+    fields: &EmptyForm,
+    outcome: InstanceActionResult,
+) -> Result<Response, ProblemResponse> {
     if want.is_fragment() {
         let here = if want.asked.target.as_deref() == Some(&row_id(id)) { "/instances" } else { "" };
-        return want.respond(&Parts { instance: s.get(id).await?, here });
+        return want.respond(&InstanceFragments { instance: s.get(id).await?, here });
     }
     let next = next_page(fields.text("next"), &format!("/instances/{id}"));
-    Ok(Done { json: outcome, created: None, next }.respond(want)?.into_response())
+    Ok(ChangeResponse { json: outcome, created: None, next }.respond(want)?.into_response())
 }

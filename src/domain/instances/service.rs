@@ -7,24 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
 
-use super::commands::Ask;
-use super::draft::Wishes;
-use super::history::{self, Event};
-use super::list_extras::Glances;
-use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
-use super::preparation::Preparation;
-use super::program::{ClientSource, Program};
+use super::commands::InstanceCommand;
+use super::draft::InstanceDraft;
+use super::history::{self, InstanceEvent};
+use super::list_extras::ListExtras;
+use super::model::{Instance, InstanceRow, STOP_PATIENCE, desired, unknown};
+use super::preparation::StartPreparation;
+use super::program::{ClientProgram, ProgramSource};
 use super::queries;
-use super::supervisor::{Ending, Supervisor, has_ended};
+use super::supervisor::{ShutdownMode, Supervisor, has_ended};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::configs::{Configs, check_name};
+use crate::domain::configs::{ConfigService, check_name};
 use crate::infra::db::Db;
-use crate::infra::log_store::{Log, SecretMask};
-use crate::keeper::machine::State;
+use crate::infra::log_store::{InstanceLog, SecretMask};
+use crate::keeper::machine::InstanceState;
 use crate::keeper::names;
-use crate::keeper::protocol::{Lines, Status};
+use crate::keeper::protocol::{KeeperStatus, LevelCounts};
 use crate::keeper::segment;
 
 /// A keeper that has not said what it counted by then is asked again with the next round of samples.
@@ -32,14 +32,14 @@ const COUNT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Everything that can be done with instances; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Instances {
+pub struct InstanceService {
     pub(super) db: Db,
     pub(super) root: PathBuf,
     pub(super) supervisor: Supervisor,
-    pub(super) preparation: Preparation,
-    pub(super) source: ClientSource,
+    pub(super) preparation: StartPreparation,
+    pub(super) source: ProgramSource,
     slow_start: Duration,
-    glances: Glances,
+    glances: ListExtras,
     /// One trial at a time.
     pub(super) trying: Arc<Mutex<()>>,
 }
@@ -47,45 +47,45 @@ pub struct Instances {
 /// What an action led to, as programs are told.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceOutcome")]
-pub struct Outcome {
+pub struct InstanceActionResult {
     /// Always true: failures are problems.
     pub success: bool,
     /// The client's process id if there is one now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     /// The state it has led to by now.
-    pub status: State,
+    pub status: InstanceState,
     /// What happened, for people.
     pub message: String,
 }
 
-impl Instances {
+impl InstanceService {
     /// `data_dir`: where `instances/` lies; `slow_start`: a client that starts for longer is warned of. Nothing is touched yet.
     #[must_use]
-    pub fn new(db: Db, configs: Configs, source: ClientSource, data_dir: &std::path::Path, slow_start: Duration) -> Self {
+    pub fn new(db: Db, configs: ConfigService, source: ProgramSource, data_dir: &std::path::Path, slow_start: Duration) -> Self {
         let root = data_dir.join("instances");
-        let preparation = Preparation::new(db.clone(), configs, source.clone(), root.clone());
+        let preparation = StartPreparation::new(db.clone(), configs, source.clone(), root.clone());
         let supervisor = Supervisor::new(db.clone(), preparation.clone(), slow_start);
-        Self { db, root, supervisor, preparation, source, slow_start, glances: Glances::default(), trying: Arc::default() }
+        Self { db, root, supervisor, preparation, source, slow_start, glances: ListExtras::default(), trying: Arc::default() }
     }
 
     /// Takes charge of all instances at the manager's start.
     ///
     /// # Errors
     /// The database or the directory cannot be read.
-    pub async fn take_charge(&self) -> Result<()> {
+    pub async fn adopt_all(&self) -> Result<()> {
         self.finish_deletions().await?;
-        self.supervisor.take_charge().await
+        self.supervisor.adopt_all().await
     }
 
     /// Ends supervision, with or without the clients.
-    pub async fn end(&self, ending: Ending) {
+    pub async fn end(&self, ending: ShutdownMode) {
         self.supervisor.end(ending).await;
     }
 
     /// Where those who measure instances put what a list shows of it.
     #[must_use]
-    pub fn glances(&self) -> Glances {
+    pub fn glances(&self) -> ListExtras {
         self.glances.clone()
     }
 
@@ -103,8 +103,8 @@ impl Instances {
 
     /// The log of an instance, as anybody may see it: without the secret keys that the manager knows.
     #[must_use]
-    pub fn log(&self, id: InstanceId) -> Log {
-        Log::new(self.log_dir(id)).masked(self.secret_mask())
+    pub fn log(&self, id: InstanceId) -> InstanceLog {
+        InstanceLog::new(self.log_dir(id)).masked(self.secret_mask())
     }
 
     /// The secret keys that must not be shown, whoever says them.
@@ -127,7 +127,7 @@ impl Instances {
     ///
     /// # Errors
     /// There is none or it cannot be run here.
-    pub async fn client(&self) -> Result<Program> {
+    pub async fn client(&self) -> Result<ClientProgram> {
         self.source.program(None).await
     }
 
@@ -164,11 +164,11 @@ impl Instances {
     ///
     /// # Errors
     /// The keeper does not say within two seconds.
-    pub async fn lines(&self, id: InstanceId) -> Result<Option<Lines>> {
+    pub async fn lines(&self, id: InstanceId) -> Result<Option<LevelCounts>> {
         if self.supervisor.told(id).is_none_or(|told| told.keeper_pid == 0) {
             return Ok(None);
         }
-        let asked = tokio::time::timeout(COUNT_PATIENCE, self.supervisor.ask(id, Ask::Count, "manager")).await;
+        let asked = tokio::time::timeout(COUNT_PATIENCE, self.supervisor.ask(id, InstanceCommand::Count, "manager")).await;
         let late = || Error::Unavailable { detail: "Its keeper does not say what it has counted.".into(), retry_after: None };
         Ok(asked.map_err(|_| late())??.lines)
     }
@@ -195,19 +195,19 @@ impl Instances {
     ///
     /// # Errors
     /// The name is taken; there is no such configuration.
-    pub async fn create(&self, wishes: Wishes) -> Result<InstanceId> {
+    pub async fn create(&self, wishes: InstanceDraft) -> Result<InstanceId> {
         let this = self.clone();
         to_the_end(async move { this.create_whole(wishes).await }).await
     }
 
-    async fn create_whole(&self, wishes: Wishes) -> Result<InstanceId> {
+    async fn create_whole(&self, wishes: InstanceDraft) -> Result<InstanceId> {
         let name = wishes.name.ok_or_else(|| Error::invalid("/name", "Give it a name."))?;
         check_name(&name).map_err(|detail| Error::invalid("/name", detail))?;
         let config_id =
             wishes.config_id.ok_or_else(|| Error::invalid("/config_id", "Choose the saved configuration it runs."))?;
         let now = Timestamp::now();
         let limit = wishes.restart_limit.flatten();
-        let row = Row {
+        let row = InstanceRow {
             id: InstanceId::random(),
             name,
             config_id,
@@ -220,7 +220,7 @@ impl Instances {
             open_files_limit: wishes.open_files_limit.flatten(),
             nice: wishes.nice.unwrap_or(0),
             client_version: wishes.client_version.flatten(),
-            status: State::Stopped.as_str().into(),
+            status: InstanceState::Stopped.as_str().into(),
             pid: None,
             port: None,
             restarts: 0,
@@ -255,7 +255,7 @@ impl Instances {
     ///
     /// # Errors
     /// There is none with this id; the name is taken; there is no such configuration.
-    pub async fn change(&self, id: InstanceId, wishes: Wishes) -> Result<()> {
+    pub async fn change(&self, id: InstanceId, wishes: InstanceDraft) -> Result<()> {
         let policy_changes = wishes.restart_policy.is_some() || wishes.restart_limit.is_some();
         self.db
             .write(move |c| {
@@ -266,7 +266,7 @@ impl Instances {
             })
             .await?;
         if policy_changes {
-            self.supervisor.ask(id, Ask::Reload, "page").await?;
+            self.supervisor.ask(id, InstanceCommand::Reload, "page").await?;
         }
         self.supervisor.announce(id);
         Ok(())
@@ -276,8 +276,8 @@ impl Instances {
     ///
     /// # Errors
     /// It runs already; there is no usable client; its configuration does not fit the client.
-    pub async fn start(&self, id: InstanceId, actor: &'static str) -> Result<Outcome> {
-        self.named(id, self.supervisor.ask(id, Ask::Start, actor).await).await?;
+    pub async fn start(&self, id: InstanceId, actor: &'static str) -> Result<InstanceActionResult> {
+        self.named(id, self.supervisor.ask(id, InstanceCommand::Start, actor).await).await?;
         self.settle(id, STOP_PATIENCE).await;
         self.outcome(id).await
     }
@@ -286,8 +286,8 @@ impl Instances {
     ///
     /// # Errors
     /// It is stopped already.
-    pub async fn stop(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<Outcome> {
-        self.named(id, self.supervisor.ask(id, Ask::Stop, actor).await).await?;
+    pub async fn stop(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<InstanceActionResult> {
+        self.named(id, self.supervisor.ask(id, InstanceCommand::Stop, actor).await).await?;
         self.supervisor.wait(id, patience, has_ended).await;
         self.outcome(id).await
     }
@@ -296,8 +296,8 @@ impl Instances {
     ///
     /// # Errors
     /// There is no usable client; its configuration does not fit the client.
-    pub async fn restart(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<Outcome> {
-        self.named(id, self.supervisor.ask(id, Ask::Restart, actor).await).await?;
+    pub async fn restart(&self, id: InstanceId, actor: &'static str, patience: Duration) -> Result<InstanceActionResult> {
+        self.named(id, self.supervisor.ask(id, InstanceCommand::Restart, actor).await).await?;
         self.settle(id, patience).await;
         self.outcome(id).await
     }
@@ -306,7 +306,7 @@ impl Instances {
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn history(&self, id: Option<InstanceId>, before: Option<i64>, limit: u64) -> Result<Vec<(Event, String)>> {
+    pub async fn history(&self, id: Option<InstanceId>, before: Option<i64>, limit: u64) -> Result<Vec<(InstanceEvent, String)>> {
         let (limit, secrets) = (i64::try_from(limit).unwrap_or(i64::MAX), self.secret_mask());
         self.db
             .read(move |c| {
@@ -322,7 +322,7 @@ impl Instances {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn history_after(&self, id: Option<InstanceId>, after: Option<i64>) -> Result<(Vec<(Event, String)>, i64)> {
+    pub async fn history_after(&self, id: Option<InstanceId>, after: Option<i64>) -> Result<(Vec<(InstanceEvent, String)>, i64)> {
         let secrets = self.secret_mask();
         self.db
             .read(move |c| {
@@ -336,7 +336,9 @@ impl Instances {
 
     /// Waits until the new client is there, or it is clear that there is none. Between two clients it is stopped for a moment.
     pub(super) async fn settle(&self, id: InstanceId, patience: Duration) {
-        let is_settled = |told: Option<&Status>| told.is_none_or(|told| !matches!(told.state, State::Stopping | State::Stopped));
+        let is_settled = |told: Option<&KeeperStatus>| {
+            told.is_none_or(|told| !matches!(told.state, InstanceState::Stopping | InstanceState::Stopped))
+        };
         self.supervisor.wait(id, patience, is_settled).await;
     }
 
@@ -351,21 +353,21 @@ impl Instances {
         }
     }
 
-    async fn outcome(&self, id: InstanceId) -> Result<Outcome> {
+    async fn outcome(&self, id: InstanceId) -> Result<InstanceActionResult> {
         let instance = self.get(id).await?;
         let name = &instance.name;
         let message = match instance.status {
-            State::Starting => format!("{name} is starting."),
-            State::Running => format!("{name} is running."),
-            State::Stopping => format!("{name} is stopping; its client is finishing its work."),
-            State::Stopped => match instance.exit {
+            InstanceState::Starting => format!("{name} is starting."),
+            InstanceState::Running => format!("{name} is running."),
+            InstanceState::Stopping => format!("{name} is stopping; its client is finishing its work."),
+            InstanceState::Stopped => match instance.exit {
                 Some(exit) => format!("{name} has stopped with {exit}."),
                 None => format!("{name} has stopped."),
             },
-            State::BackingOff => format!("{name} ended at once and is tried again soon: {}", reason(&instance)),
-            State::Failed => format!("{name} could not be started: {}", reason(&instance)),
+            InstanceState::BackingOff => format!("{name} ended at once and is tried again soon: {}", reason(&instance)),
+            InstanceState::Failed => format!("{name} could not be started: {}", reason(&instance)),
         };
-        Ok(Outcome { success: true, pid: instance.pid, status: instance.status, message })
+        Ok(InstanceActionResult { success: true, pid: instance.pid, status: instance.status, message })
     }
 }
 

@@ -7,13 +7,13 @@ use futures_util::{StreamExt, stream};
 use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
-use super::history::Event;
-use super::list_page::{Lists, list_page};
+use super::history::InstanceEvent;
+use super::list_page::{InstanceListState, list_page};
 use super::model::Instance;
-use super::service::Instances;
-use super::views::{EventItem, ListedEvent, Parts};
+use super::service::InstanceService;
+use super::views::{EventItem, InstanceFragments, ListedEvent};
 use crate::base::ids::InstanceId;
-use crate::web::{Frame, sse};
+use crate::web::{PageFrame, sse};
 
 /// Between two new tables for a page that follows the list.
 const COALESCE: Duration = Duration::from_millis(150);
@@ -21,7 +21,7 @@ const COALESCE: Duration = Duration::from_millis(150);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Changes as they happen: for programs the instance as JSON, for a page its new row; when the list itself changed, the whole table.
-pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overview: bool) -> Response {
+pub(super) async fn follow(lists: InstanceListState, frame: PageFrame, as_html: bool, is_overview: bool) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
     let notices = lists.notices.subscribe();
@@ -67,14 +67,14 @@ pub(super) async fn follow(lists: Lists, frame: Frame, as_html: bool, is_overvie
     sse::respond(stream::iter(first).chain(events), stop, as_html)
 }
 
-async fn table(lists: &Lists, frame: Frame, is_overview: bool) -> Option<String> {
+async fn table(lists: &InstanceListState, frame: PageFrame, is_overview: bool) -> Option<String> {
     let page = list_page(lists, frame, is_overview, true).await.ok()?;
     let html = crate::web::html(&page.as_table()).ok()?;
     Some(format!("<hx-partial hx-target=\"#table\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 
 /// Events as they happen. Each has its number as id, so that a follower who comes back misses none.
-pub(super) fn follow_events(lists: Lists, of: Option<InstanceId>, after: Option<i64>, as_html: bool) -> Response {
+pub(super) fn follow_events(lists: InstanceListState, of: Option<InstanceId>, after: Option<i64>, as_html: bool) -> Response {
     let stop = lists.stop.clone();
     let changes = lists.instances.changes();
     let batches = stream::unfold((lists.instances, changes, after, true), move |(s, mut changes, after, is_first)| async move {
@@ -94,7 +94,7 @@ pub(super) fn follow_events(lists: Lists, of: Option<InstanceId>, after: Option<
     sse::respond(batches.flatten(), stop, as_html)
 }
 
-fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bool) -> Option<SseEvent> {
+fn event_of((event, instance_name): (InstanceEvent, String), is_named: bool, as_html: bool) -> Option<SseEvent> {
     let sse = SseEvent::default().id(event.id.to_string());
     if as_html {
         let html = EventItem { event, instance_name, is_named }.render_item()?;
@@ -107,7 +107,7 @@ fn event_of((event, instance_name): (Event, String), is_named: bool, as_html: bo
 /// The head of an instance's pages as it is put in place of the present one; none if the template failed, which is a fault of ours.
 #[must_use]
 pub fn status_part(instance: Instance) -> Option<String> {
-    let html = crate::web::html(&Parts { instance, here: "" }.as_status()).ok()?;
+    let html = crate::web::html(&InstanceFragments { instance, here: "" }.as_status()).ok()?;
     Some(format!("<hx-partial hx-target=\"#status\" hx-swap=\"outerMorph\">{html}</hx-partial>"))
 }
 
@@ -122,7 +122,7 @@ pub fn status_event(instance: Instance, as_html: bool) -> Option<SseEvent> {
 }
 
 /// The changes of one instance, from now on, as it is after each.
-pub fn changes_of(s: &Instances, id: InstanceId) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
+pub fn changes_of(s: &InstanceService, id: InstanceId) -> impl futures_util::Stream<Item = Instance> + Send + use<> {
     let (s, changes) = (s.clone(), s.changes());
     stream::unfold((s, changes), move |(s, mut changes)| async move {
         loop {

@@ -1,7 +1,7 @@
 //! All instances' tasks: takes charge of them at the start, passes orders on, lets others wait for and hear of changes, ends them.
 //!
-//! Who holds what: the keeper owns the client; the task (a [`Minder`]) owns the conversation with the keeper; everybody else
-//! holds a [`Handle`].
+//! Who holds what: the keeper owns the client; the task (a [`InstanceTask`]) owns the conversation with the keeper; everybody else
+//! holds a [`TaskHandle`].
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,15 +9,15 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::commands::{Ask, Handle, Order, Shared};
+use super::commands::{CommandEnvelope, InstanceCommand, SupervisorShared, TaskHandle};
 use super::model::{STOP_PATIENCE, unknown};
-use super::preparation::Preparation;
+use super::preparation::StartPreparation;
 use super::queries;
-use super::task::Minder;
+use super::task::InstanceTask;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::infra::db::Db;
-use crate::keeper::protocol::Status;
+use crate::keeper::protocol::KeeperStatus;
 
 /// At the manager's start: so long for all keepers together to say how their instances are. Nobody waits for one that hangs.
 const FIRST_LOOKS: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ const LAST_TASKS: Duration = Duration::from_secs(2);
 
 /// What becomes of the clients when the manager ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum ShutdownMode {
     /// They are stopped.
     Stop,
     /// They go on.
@@ -41,13 +41,13 @@ pub enum Ending {
 
 /// All instances' tasks.
 #[derive(Clone, Debug)]
-pub struct Supervisor(Arc<Shared>);
+pub struct Supervisor(Arc<SupervisorShared>);
 
 impl Supervisor {
     /// A supervisor without instances; a client that starts for longer than `slow_start` is warned of.
-    pub fn new(db: Db, preparation: Preparation, slow_start: Duration) -> Self {
+    pub fn new(db: Db, preparation: StartPreparation, slow_start: Duration) -> Self {
         let (changes, _) = broadcast::channel(1024);
-        Self(Arc::new(Shared {
+        Self(Arc::new(SupervisorShared {
             db,
             preparation,
             handles: RwLock::default(),
@@ -63,12 +63,12 @@ impl Supervisor {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn take_charge(&self) -> Result<()> {
+    pub async fn adopt_all(&self) -> Result<()> {
         let rows = self.0.db.read(|c| Ok(queries::all(c)?)).await?;
         let mut to_start = Vec::new();
         let mut found = Vec::new();
         for (row, _, _) in rows {
-            let (handle, ready) = self.mind(row.id, u64::try_from(row.journal_offset).unwrap_or(0));
+            let (handle, ready) = self.spawn_task(row.id, u64::try_from(row.journal_offset).unwrap_or(0));
             found.push(ready);
             if row.autostart {
                 to_start.push(handle);
@@ -86,7 +86,7 @@ impl Supervisor {
                     }
                     if has_ended(handle.told.borrow().as_ref()) {
                         // Whether it worked is in the history either way.
-                        let _ = order(&handle, Ask::StartByItself, "autostart").await;
+                        let _ = order(&handle, InstanceCommand::StartByItself, "autostart").await;
                         tokio::time::sleep(SPREAD).await;
                     }
                 }
@@ -97,28 +97,28 @@ impl Supervisor {
 
     /// Takes charge of one instance; `offset`: up to here its journal has been read, bytes.
     pub fn add(&self, id: InstanceId, offset: u64) {
-        drop(self.mind(id, offset));
+        drop(self.spawn_task(id, offset));
     }
 
-    fn mind(&self, id: InstanceId, offset: u64) -> (Handle, oneshot::Receiver<()>) {
+    fn spawn_task(&self, id: InstanceId, offset: u64) -> (TaskHandle, oneshot::Receiver<()>) {
         let (orders, received) = mpsc::channel(64);
         let (tell, told) = watch::channel(None);
         let (ready, when_ready) = oneshot::channel();
         let stop = CancellationToken::new();
-        let handle = Handle { orders, told, stop: stop.clone() };
-        let minder = Minder::new(id, self.0.clone(), tell, offset);
+        let handle = TaskHandle { orders, told, stop: stop.clone() };
+        let minder = InstanceTask::new(id, self.0.clone(), tell, offset);
         self.0.handles.write().unwrap_or_else(PoisonError::into_inner).insert(id, handle.clone());
         self.0.tasks.spawn(minder.run(received, ready, stop));
         (handle, when_ready)
     }
 
-    fn handle(&self, id: InstanceId) -> Result<Handle> {
+    fn handle(&self, id: InstanceId) -> Result<TaskHandle> {
         self.0.handles.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned().ok_or_else(|| unknown(id))
     }
 
     /// What the keeper of an instance last said; none: there is no keeper.
     #[must_use]
-    pub fn told(&self, id: InstanceId) -> Option<Status> {
+    pub fn told(&self, id: InstanceId) -> Option<KeeperStatus> {
         self.handle(id).ok().and_then(|handle| handle.told.borrow().clone())
     }
 
@@ -138,12 +138,12 @@ impl Supervisor {
     ///
     /// # Errors
     /// The order contradicts the state, the client cannot be run, the keeper does not answer.
-    pub async fn ask(&self, id: InstanceId, ask: Ask, actor: &'static str) -> Result<Status> {
+    pub async fn ask(&self, id: InstanceId, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
         order(&self.new_handle(id).await?, ask, actor).await
     }
 
     /// The handle of an instance that may have been created a moment ago: its row is in the database before its task is here.
-    async fn new_handle(&self, id: InstanceId) -> Result<Handle> {
+    async fn new_handle(&self, id: InstanceId) -> Result<TaskHandle> {
         for _ in 0..50 {
             if let Ok(handle) = self.handle(id) {
                 return Ok(handle);
@@ -154,7 +154,7 @@ impl Supervisor {
     }
 
     /// Waits until `is_so` holds of what the keeper says (`None`: no keeper), at most for `patience`.
-    pub async fn wait(&self, id: InstanceId, patience: Duration, is_so: impl Fn(Option<&Status>) -> bool) {
+    pub async fn wait(&self, id: InstanceId, patience: Duration, is_so: impl Fn(Option<&KeeperStatus>) -> bool) {
         if let Ok(mut handle) = self.handle(id) {
             let _ = tokio::time::timeout(patience, handle.told.wait_for(|told| is_so(told.as_ref()))).await;
         }
@@ -165,16 +165,16 @@ impl Supervisor {
     /// # Errors
     /// The client could not be ended.
     pub async fn retire(&self, id: InstanceId, actor: &'static str) -> Result<()> {
-        order(&self.handle(id)?, Ask::Retire, actor).await?;
+        order(&self.handle(id)?, InstanceCommand::Retire, actor).await?;
         self.0.handles.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         Ok(())
     }
 
-    /// Ends supervision, within half a minute whatever happens. With [`Ending::Stop`] all clients are told to end at once and waited for.
-    pub async fn end(&self, ending: Ending) {
+    /// Ends supervision, within half a minute whatever happens. With [`ShutdownMode::Stop`] all clients are told to end at once and waited for.
+    pub async fn end(&self, ending: ShutdownMode) {
         // First of all: what is not started yet stays so.
         self.0.closing.cancel();
-        let handles: Vec<(InstanceId, Handle)> = self
+        let handles: Vec<(InstanceId, TaskHandle)> = self
             .0
             .handles
             .read()
@@ -182,13 +182,13 @@ impl Supervisor {
             .iter()
             .map(|(id, handle)| (*id, handle.clone()))
             .collect();
-        let is_up = |handle: &Handle| !has_ended(handle.told.borrow().as_ref());
+        let is_up = |handle: &TaskHandle| !has_ended(handle.told.borrow().as_ref());
         let running = handles.iter().filter(|(_, handle)| is_up(handle)).count();
-        if ending == Ending::Stop {
+        if ending == ShutdownMode::Stop {
             tracing::info!(running, "stopping all instances");
             // To all of them: the order queues behind a start that is under way.
             let stops = handles.iter().map(|(id, handle)| async move {
-                let _ = order(handle, Ask::Stop, "shutdown").await;
+                let _ = order(handle, InstanceCommand::Stop, "shutdown").await;
                 self.wait(*id, STOP_PATIENCE, has_ended).await;
             });
             let _ = tokio::time::timeout(LAST_STOPS, futures_util::future::join_all(stops)).await;
@@ -198,7 +198,7 @@ impl Supervisor {
         } else {
             tracing::info!(running, "leaving all instances to their keepers");
             let left = handles.iter().filter(|(_, handle)| is_up(handle));
-            let told = left.map(|(_, handle)| order(handle, Ask::Leave, "shutdown"));
+            let told = left.map(|(_, handle)| order(handle, InstanceCommand::Leave, "shutdown"));
             let _ = tokio::time::timeout(LAST_TASKS, futures_util::future::join_all(told)).await;
         }
         for (_, handle) in handles {
@@ -210,14 +210,14 @@ impl Supervisor {
 }
 
 /// Whether an instance has neither a keeper nor a wait for one.
-pub(super) fn has_ended(told: Option<&Status>) -> bool {
+pub(super) fn has_ended(told: Option<&KeeperStatus>) -> bool {
     told.is_none_or(|told| told.keeper_pid == 0 && told.state.is_at_rest())
 }
 
-async fn order(handle: &Handle, ask: Ask, actor: &'static str) -> Result<Status> {
+async fn order(handle: &TaskHandle, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
     let gone =
         || Error::Unavailable { detail: "The instance is being removed or the manager is ending.".into(), retry_after: None };
     let (answer, answered) = oneshot::channel();
-    handle.orders.send(Order { ask, actor, answer }).await.map_err(|_| gone())?;
+    handle.orders.send(CommandEnvelope { ask, actor, answer }).await.map_err(|_| gone())?;
     answered.await.map_err(|_| gone())?
 }

@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::commands::{Ask, Order, Shared};
-use super::conversation::Conversation;
-use super::model::{Row, STOP_PATIENCE, unknown};
+use super::commands::{CommandEnvelope, InstanceCommand, SupervisorShared};
+use super::conversation::KeeperStream;
+use super::model::{InstanceRow, STOP_PATIENCE, unknown};
 use super::queries;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -23,9 +23,9 @@ use crate::base::ids::InstanceId;
 use crate::infra::db::WriteMode;
 use crate::infra::log_store::SecretMask;
 use crate::keeper::backoff::Backoff;
-use crate::keeper::journal::{self, Entry};
-use crate::keeper::machine::{Exit, Reason, State};
-use crate::keeper::protocol::{self, Command, Request, Status};
+use crate::keeper::journal::{self, JournalEntry};
+use crate::keeper::machine::{ChangeReason, InstanceState, ProcessExit};
+use crate::keeper::protocol::{self, KeeperCommand, KeeperRequest, KeeperStatus};
 use crate::keeper::{client, leftovers};
 
 /// A keeper answers within milliseconds; one that does not is stuck.
@@ -37,24 +37,24 @@ const LOOKS: u32 = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// How it stands with the keeper.
-enum Keeper {
+enum KeeperConnection {
     /// Its lock is free.
     Absent,
     /// It holds its lock but does not answer.
     Silent,
     /// It talks.
-    Present(Conversation),
+    Present(KeeperStream),
 }
 
 /// The task of one instance.
-pub(super) struct Minder {
+pub(super) struct InstanceTask {
     id: InstanceId,
     dir: PathBuf,
-    shared: Arc<Shared>,
-    tell: watch::Sender<Option<Status>>,
+    shared: Arc<SupervisorShared>,
+    tell: watch::Sender<Option<KeeperStatus>>,
     /// Up to here the journal is in the database.
     offset: u64,
-    keeper: Keeper,
+    keeper: KeeperConnection,
     /// The keeper's process if this manager started it; it must be waited for when it ends.
     child: Option<Child>,
     /// The last client's process id.
@@ -66,27 +66,32 @@ pub(super) struct Minder {
     /// When to try again what the keeper or the database did not let happen.
     look_again: Option<Instant>,
     /// What the keeper said at its end, until that is in the history: on a full disk neither side can write it down.
-    last_word: Option<Status>,
+    last_word: Option<KeeperStatus>,
     /// What the user wants, if it could not be saved yet.
     unsaved_wish: Option<bool>,
     /// Keepers lost in a row.
     losses: u32,
     last_loss: Option<Instant>,
     /// Why it waits for a new keeper.
-    last_reason: Option<Reason>,
+    last_reason: Option<ChangeReason>,
     requests: u64,
 }
 
-impl Minder {
+impl InstanceTask {
     /// `offset`: up to here the journal has been read into the history, bytes.
-    pub(super) fn new(id: InstanceId, shared: Arc<Shared>, tell: watch::Sender<Option<Status>>, offset: u64) -> Self {
+    pub(super) fn new(
+        id: InstanceId,
+        shared: Arc<SupervisorShared>,
+        tell: watch::Sender<Option<KeeperStatus>>,
+        offset: u64,
+    ) -> Self {
         Self {
             id,
             dir: shared.preparation.dir(id),
             shared,
             tell,
             offset,
-            keeper: Keeper::Absent,
+            keeper: KeeperConnection::Absent,
             child: None,
             last_pid: None,
             relaunch: None,
@@ -102,7 +107,12 @@ impl Minder {
     }
 
     /// Finds out what is so, says `ready`, and serves until `stop`.
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>, ready: oneshot::Sender<()>, stop: CancellationToken) {
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<CommandEnvelope>,
+        ready: oneshot::Sender<()>,
+        stop: CancellationToken,
+    ) {
         self.find_keeper().await;
         let _ = ready.send(());
         loop {
@@ -112,16 +122,16 @@ impl Minder {
                 () = stop.cancelled() => break,
                 // What has happened comes before what is asked for: the answer depends on it.
                 heard = next(&mut self.keeper) => match heard {
-                    Ok(Some(status)) => self.hear(status).await,
+                    Ok(Some(status)) => self.on_status(status).await,
                     Ok(None) | Err(_) => self.end_of_conversation().await,
                 },
                 order = orders.recv() => {
                     let Some(order) = order else { break };
-                    if order.ask == Ask::Count && order.answer.is_closed() {
+                    if order.ask == InstanceCommand::Count && order.answer.is_closed() {
                         continue;
                     }
-                    let result = self.carry_out(order.ask, order.actor).await;
-                    let is_retired = order.ask == Ask::Retire && result.is_ok();
+                    let result = self.execute(order.ask, order.actor).await;
+                    let is_retired = order.ask == InstanceCommand::Retire && result.is_ok();
                     let _ = order.answer.send(result);
                     if is_retired {
                         break;
@@ -130,9 +140,9 @@ impl Minder {
                 () = sleep_until(relaunch) => {
                     self.relaunch = None;
                     // Whether it worked is in the history either way.
-                    let _ = self.carry_out(Ask::StartByItself, "manager").await;
+                    let _ = self.execute(InstanceCommand::StartByItself, "manager").await;
                 }
-                () = sleep_until(look_again) => self.look_again().await,
+                () = sleep_until(look_again) => self.check_again().await,
                 () = sleep_until(slow) => {
                     self.slow = None;
                     // Nobody listening is no error.
@@ -142,89 +152,102 @@ impl Minder {
         }
     }
 
-    fn state(&self) -> Option<State> {
+    fn state(&self) -> Option<InstanceState> {
         self.tell.borrow().as_ref().map(|status| status.state)
     }
 
-    async fn carry_out(&mut self, ask: Ask, actor: &'static str) -> Result<Status> {
-        if self.shared.closing.is_cancelled() && matches!(ask, Ask::Start | Ask::StartByItself | Ask::Restart | Ask::RestartOf(_))
+    async fn execute(&mut self, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
+        if self.shared.closing.is_cancelled()
+            && matches!(
+                ask,
+                InstanceCommand::Start
+                    | InstanceCommand::StartByItself
+                    | InstanceCommand::Restart
+                    | InstanceCommand::RestartOf(_)
+            )
         {
             return Err(Error::Unavailable {
                 detail: "The manager is ending; nothing is started any more.".into(),
                 retry_after: None,
             });
         }
-        let is_order = !matches!(ask, Ask::Count | Ask::Leave);
-        if is_order && matches!(self.keeper, Keeper::Silent) {
+        let is_order = !matches!(ask, InstanceCommand::Count | InstanceCommand::Leave);
+        if is_order && matches!(self.keeper, KeeperConnection::Silent) {
             self.find_keeper().await;
         }
-        if is_order && matches!(self.keeper, Keeper::Present(_)) && self.state().is_some_and(State::is_at_rest) {
+        if is_order && matches!(self.keeper, KeeperConnection::Present(_)) && self.state().is_some_and(InstanceState::is_at_rest)
+        {
             // It has done its work and is on its way out, or it is between the two clients of a restart.
-            self.hear_on(false).await?;
+            self.on_status_of(false).await?;
         }
         match ask {
-            Ask::Start | Ask::Restart => self.start(ask, actor).await,
+            InstanceCommand::Start | InstanceCommand::Restart => self.start(ask, actor).await,
             // Orders come one after the other: what a user asked for meanwhile has been carried out by now.
-            Ask::RestartOf(started_at) => {
+            InstanceCommand::RestartOf(started_at) => {
                 let told = self.tell.borrow().clone();
-                let is_that = told.is_some_and(|told| told.state == State::Running && told.started_at == Some(started_at));
+                let is_that =
+                    told.is_some_and(|told| told.state == InstanceState::Running && told.started_at == Some(started_at));
                 if !is_that {
                     return Err(Error::Conflict("It was stopped or started anew meanwhile.".into()));
                 }
-                self.start(Ask::Restart, actor).await
+                self.start(InstanceCommand::Restart, actor).await
             }
-            Ask::StartByItself => {
-                let started = self.start(Ask::Start, actor).await;
+            InstanceCommand::StartByItself => {
+                let started = self.start(InstanceCommand::Start, actor).await;
                 match &started {
-                    Ok(_) | Err(Error::Conflict(_)) if self.state().is_some_and(State::has_client) => {}
+                    Ok(_) | Err(Error::Conflict(_)) if self.state().is_some_and(InstanceState::has_client) => {}
                     Ok(_) => {}
                     Err(e) => {
                         tracing::warn!(instance = %self.id, error = %e, "it cannot be started now");
-                        self.want_soon(true).await;
-                        self.try_again_later(&Reason::CannotRun(e.to_string())).await;
+                        self.set_desired_with_retry(true).await;
+                        self.retry_later(&ChangeReason::CannotRun(e.to_string())).await;
                     }
                 }
                 started
             }
-            Ask::Stop => self.stop(actor).await,
-            Ask::Retire => self.retire(actor).await,
-            Ask::Count => {
-                let answer = self.request(Command::Watch, actor).await;
+            InstanceCommand::Stop => self.stop(actor).await,
+            InstanceCommand::Retire => self.retire(actor).await,
+            InstanceCommand::Count => {
+                let answer = self.request(KeeperCommand::Watch, actor).await;
                 if answer.is_err() {
                     // Others are not to wait for it as well.
-                    self.stay_silent().await;
+                    self.show_last_known().await;
                 }
                 answer?.ok_or_else(silent)
             }
-            Ask::Leave => {
+            InstanceCommand::Leave => {
                 let state = self.state().unwrap_or_default();
-                self.record(Entry { actor: Some(actor.into()), ..self.change(state, state, Reason::LeftRunning) }).await;
+                self.record(JournalEntry { actor: Some(actor.into()), ..self.change(state, state, ChangeReason::LeftRunning) })
+                    .await;
                 Ok(no_keeper())
             }
-            Ask::Reload => {
-                if let Keeper::Present(_) = self.keeper {
+            InstanceCommand::Reload => {
+                if let KeeperConnection::Present(_) = self.keeper {
                     self.shared.preparation.update_policy(self.id).await?;
-                    self.request(Command::Reload, actor).await?;
+                    self.request(KeeperCommand::Reload, actor).await?;
                 }
                 Ok(no_keeper())
             }
         }
     }
 
-    async fn start(&mut self, ask: Ask, actor: &'static str) -> Result<Status> {
-        let is_present = matches!(self.keeper, Keeper::Present(_));
-        if ask == Ask::Start && is_present && matches!(self.state(), Some(State::Starting | State::Running)) {
+    async fn start(&mut self, ask: InstanceCommand, actor: &'static str) -> Result<KeeperStatus> {
+        let is_present = matches!(self.keeper, KeeperConnection::Present(_));
+        if ask == InstanceCommand::Start
+            && is_present
+            && matches!(self.state(), Some(InstanceState::Starting | InstanceState::Running))
+        {
             return Err(Error::Conflict("It is already running.".into()));
         }
         self.shared.preparation.prepare(self.id).await?;
-        self.want(true, WriteMode::DURABLE).await?;
-        let command = if ask == Ask::Start { Command::Start } else { Command::Restart };
+        self.set_desired(true, WriteMode::DURABLE).await?;
+        let command = if ask == InstanceCommand::Start { KeeperCommand::Start } else { KeeperCommand::Restart };
         // A keeper on its way out takes no orders any more; its place is free a moment later.
         for _ in 0..3 {
             match self.keeper {
-                Keeper::Present(_) => {}
-                Keeper::Absent => self.launch().await?,
-                Keeper::Silent => return Err(silent()),
+                KeeperConnection::Present(_) => {}
+                KeeperConnection::Absent => self.launch().await?,
+                KeeperConnection::Silent => return Err(silent()),
             }
             if let Some(status) = self.request(command.clone(), actor).await? {
                 return Ok(status);
@@ -238,12 +261,12 @@ impl Minder {
     }
 
     /// The client is told first and the wish is saved afterwards: a full disk or a locked database must not keep anything running.
-    async fn stop(&mut self, actor: &'static str) -> Result<Status> {
+    async fn stop(&mut self, actor: &'static str) -> Result<KeeperStatus> {
         match (&self.keeper, self.state()) {
-            (Keeper::Silent, _) => Err(silent()),
-            (Keeper::Present(_), _) => {
-                let answer = self.request(Command::Stop, actor).await?;
-                self.want_soon(false).await;
+            (KeeperConnection::Silent, _) => Err(silent()),
+            (KeeperConnection::Present(_), _) => {
+                let answer = self.request(KeeperCommand::Stop, actor).await?;
+                self.set_desired_with_retry(false).await;
                 if answer.is_none() {
                     // It was on its way out by itself.
                     self.end_of_conversation().await;
@@ -251,32 +274,33 @@ impl Minder {
                 Ok(answer.unwrap_or_else(no_keeper))
             }
             // It waits for a new keeper.
-            (Keeper::Absent, Some(State::BackingOff)) => {
+            (KeeperConnection::Absent, Some(InstanceState::BackingOff)) => {
                 self.relaunch = None;
-                self.want_soon(false).await;
-                let entry = self.change(State::BackingOff, State::Stopped, Reason::Asked);
-                let is_saved = self.record(Entry { actor: Some(actor.into()), ..entry }).await;
-                self.last_word = (!is_saved).then(|| Status { reason: Some(Reason::Asked), journal: self.offset, ..no_keeper() });
+                self.set_desired_with_retry(false).await;
+                let entry = self.change(InstanceState::BackingOff, InstanceState::Stopped, ChangeReason::Asked);
+                let is_saved = self.record(JournalEntry { actor: Some(actor.into()), ..entry }).await;
+                self.last_word =
+                    (!is_saved).then(|| KeeperStatus { reason: Some(ChangeReason::Asked), journal: self.offset, ..no_keeper() });
                 self.tell(self.last_word.clone());
                 Ok(no_keeper())
             }
-            (Keeper::Absent, _) => {
+            (KeeperConnection::Absent, _) => {
                 if actor != "shutdown" {
-                    self.want_soon(false).await;
+                    self.set_desired_with_retry(false).await;
                 }
                 Err(Error::Conflict("It is already stopped.".into()))
             }
         }
     }
 
-    async fn retire(&mut self, actor: &'static str) -> Result<Status> {
+    async fn retire(&mut self, actor: &'static str) -> Result<KeeperStatus> {
         match self.keeper {
-            Keeper::Silent => return Err(silent()),
-            Keeper::Present(_) => {
-                self.request(Command::Stop, actor).await?;
-                self.hear_on(true).await?;
+            KeeperConnection::Silent => return Err(silent()),
+            KeeperConnection::Present(_) => {
+                self.request(KeeperCommand::Stop, actor).await?;
+                self.on_status_of(true).await?;
             }
-            Keeper::Absent => {}
+            KeeperConnection::Absent => {}
         }
         self.relaunch = None;
         self.end_leftovers().await;
@@ -284,11 +308,13 @@ impl Minder {
     }
 
     /// Hears everything up to the end of the keeper, or, unless that is what is waited for, until it goes on.
-    async fn hear_on(&mut self, to_the_end: bool) -> Result<()> {
+    async fn on_status_of(&mut self, to_the_end: bool) -> Result<()> {
         let deadline = Instant::now() + STOP_PATIENCE;
-        while matches!(self.keeper, Keeper::Present(_)) && (to_the_end || self.state().is_some_and(State::is_at_rest)) {
+        while matches!(self.keeper, KeeperConnection::Present(_))
+            && (to_the_end || self.state().is_some_and(InstanceState::is_at_rest))
+        {
             match tokio::time::timeout_at(deadline, next(&mut self.keeper)).await {
-                Ok(Ok(Some(status))) => self.hear(status).await,
+                Ok(Ok(Some(status))) => self.on_status(status).await,
                 Ok(_) => self.end_of_conversation().await,
                 Err(_) => {
                     return Err(Error::Unavailable {
@@ -302,7 +328,7 @@ impl Minder {
     }
 
     /// Tells everybody who watches.
-    fn tell(&self, status: Option<Status>) {
+    fn tell(&self, status: Option<KeeperStatus>) {
         if *self.tell.borrow() != status {
             self.tell.send_replace(status);
             // Nobody listening is no error.
@@ -311,16 +337,16 @@ impl Minder {
     }
 
     /// A change that no keeper could write down.
-    fn change(&self, from: State, to: State, reason: Reason) -> Entry {
-        let is_loss = matches!(reason, Reason::KeeperLost);
-        Entry {
+    fn change(&self, from: InstanceState, to: InstanceState, reason: ChangeReason) -> JournalEntry {
+        let is_loss = matches!(reason, ChangeReason::KeeperLost);
+        JournalEntry {
             at: Timestamp::now().0,
             from,
             to,
             reason,
             actor: None,
             pid: self.last_pid.filter(|_| is_loss),
-            exit: (is_loss && from.has_client()).then_some(Exit::Signal(9)),
+            exit: (is_loss && from.has_client()).then_some(ProcessExit::Signal(9)),
             last_error: None,
             trouble: Vec::new(),
             failures: self.losses,
@@ -329,10 +355,10 @@ impl Minder {
     }
 
     /// Writes a change into the history; false if that could not be done and is looked into again.
-    async fn record(&mut self, entry: Entry) -> bool {
+    async fn record(&mut self, entry: JournalEntry) -> bool {
         let id = self.id;
         // Whoever asked waits for the answer.
-        let mode = if matches!(entry.reason, Reason::Asked) { WriteMode::DURABLE.prompt() } else { WriteMode::DURABLE };
+        let mode = if matches!(entry.reason, ChangeReason::Asked) { WriteMode::DURABLE.prompt() } else { WriteMode::DURABLE };
         let saved = self.shared.db.write_as(mode, move |c| Ok(queries::record(c, id, &entry)?)).await;
         if let Err(e) = &saved {
             tracing::error!(instance = %id, error = %e, "a change cannot be saved in its history");
@@ -347,8 +373,8 @@ impl Minder {
         // A longer journal says what came after.
         if word.journal >= self.offset {
             let Some(row) = self.row().await else { return false };
-            let reason = word.reason.unwrap_or(Reason::EndedAsAsked);
-            let entry = Entry {
+            let reason = word.reason.unwrap_or(ChangeReason::EndedAsAsked);
+            let entry = JournalEntry {
                 at: word.since,
                 exit: word.exit,
                 last_error: word.last_error,
@@ -364,7 +390,7 @@ impl Minder {
     }
 
     /// Saves what the user wants.
-    async fn want(&mut self, running: bool, mode: WriteMode) -> Result<()> {
+    async fn set_desired(&mut self, running: bool, mode: WriteMode) -> Result<()> {
         self.unsaved_wish = None;
         let id = self.id;
         let changed = self.shared.db.write_as(mode, move |c| Ok(queries::set_desired(c, id, running)?)).await?;
@@ -372,31 +398,31 @@ impl Minder {
     }
 
     /// The same, again and again until it is saved. Nobody waits for it.
-    async fn want_soon(&mut self, running: bool) {
-        if let Err(e) = self.want(running, WriteMode::DURABLE.prompt()).await {
+    async fn set_desired_with_retry(&mut self, running: bool) {
+        if let Err(e) = self.set_desired(running, WriteMode::DURABLE.prompt()).await {
             tracing::warn!(instance = %self.id, error = %e, "what the user wants cannot be saved yet");
             self.unsaved_wish = Some(running);
             self.look_again = Some(Instant::now() + LOOK_AGAIN);
         }
     }
 
-    async fn look_again(&mut self) {
+    async fn check_again(&mut self) {
         self.look_again = None;
         if let Some(wish) = self.unsaved_wish {
-            self.want_soon(wish).await;
+            self.set_desired_with_retry(wish).await;
         }
         match self.keeper {
-            Keeper::Present(_) => {
+            KeeperConnection::Present(_) => {
                 self.catch_up().await;
             }
-            Keeper::Silent | Keeper::Absent => self.find_keeper().await,
+            KeeperConnection::Silent | KeeperConnection::Absent => self.find_keeper().await,
         }
     }
 
     /// Is there a keeper, and what happened meanwhile?
     async fn find_keeper(&mut self) {
         for looks_left in (0..LOOKS).rev() {
-            if self.look_for_keeper(looks_left > 0).await {
+            if self.find_keeper(looks_left > 0).await {
                 break;
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -405,11 +431,11 @@ impl Minder {
 
     /// One look; false if nothing is certain yet and it `may_look_again`: a keeper on its way out has no socket any more and holds its
     /// lock for a moment longer.
-    async fn look_for_keeper(&mut self, may_look_again: bool) -> bool {
+    async fn find_keeper(&mut self, may_look_again: bool) -> bool {
         let dir = self.dir.clone();
         match tokio::task::spawn_blocking(move || client::is_kept(&dir)).await {
             Ok(Ok(false)) => {
-                self.keeper = Keeper::Absent;
+                self.keeper = KeeperConnection::Absent;
                 // The truth about the past comes first; without it a death could be taken for a loss.
                 if self.catch_up().await && self.save_last_word().await {
                     if self.relaunch.is_none() {
@@ -418,52 +444,52 @@ impl Minder {
                     }
                 } else {
                     let word = self.last_word.clone();
-                    self.tell(word.map(|word| Status { keeper_pid: 0, lines: None, re: None, ..word }));
+                    self.tell(word.map(|word| KeeperStatus { keeper_pid: 0, lines: None, re: None, ..word }));
                 }
             }
-            Ok(Ok(true)) => match self.greet().await {
+            Ok(Ok(true)) => match self.open_conversation().await {
                 Ok(()) => {}
                 Err(e) if may_look_again && matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                     return false;
                 }
                 Err(e) => {
                     tracing::warn!(instance = %self.id, error = %e, "its keeper does not answer");
-                    self.stay_silent().await;
+                    self.show_last_known().await;
                 }
             },
             Ok(Err(e)) => {
                 tracing::error!(instance = %self.id, error = %e, "its lock cannot be looked at");
-                self.stay_silent().await;
+                self.show_last_known().await;
             }
-            Err(_) => self.stay_silent().await,
+            Err(_) => self.show_last_known().await,
         }
         true
     }
 
     /// The keeper is there but says nothing: what is known of it is shown, and it is asked again soon.
-    async fn stay_silent(&mut self) {
-        self.keeper = Keeper::Silent;
+    async fn show_last_known(&mut self) {
+        self.keeper = KeeperConnection::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
-        self.tell_last_known().await;
+        self.publish_last_known().await;
     }
 
     /// Opens the conversation with a keeper that was found. Until it answers, which may take long, what is known of it is shown.
-    async fn greet(&mut self) -> io::Result<()> {
+    async fn open_conversation(&mut self) -> io::Result<()> {
         if self.tell.borrow().is_none() {
-            self.tell_last_known().await;
+            self.publish_last_known().await;
         }
         self.converse().await
     }
 
-    async fn tell_last_known(&mut self) {
+    async fn publish_last_known(&mut self) {
         self.catch_up().await;
         if let Some(row) = self.row().await {
             let pid = row.pid.and_then(|pid| u32::try_from(pid).ok());
-            self.tell(Some(Status { state: row.state(), pid, started_at: row.started_at.map(|at| at.0), ..no_keeper() }));
+            self.tell(Some(KeeperStatus { state: row.state(), pid, started_at: row.started_at.map(|at| at.0), ..no_keeper() }));
         }
     }
 
-    async fn row(&mut self) -> Option<Row> {
+    async fn row(&mut self) -> Option<InstanceRow> {
         let id = self.id;
         match self.shared.db.read(move |c| Ok(queries::get(c, id)?)).await {
             Ok(found) => found.map(|(row, _, _)| row),
@@ -500,23 +526,23 @@ impl Minder {
     }
 
     async fn converse(&mut self) -> io::Result<()> {
-        self.keeper = Keeper::Present(Conversation::open(&self.dir).await?);
-        let answer = self.request(Command::Watch, "manager").await;
+        self.keeper = KeeperConnection::Present(KeeperStream::open(&self.dir).await?);
+        let answer = self.request(KeeperCommand::Watch, "manager").await;
         if let Ok(Some(_)) = answer {
             return Ok(());
         }
-        self.keeper = Keeper::Silent;
+        self.keeper = KeeperConnection::Silent;
         self.look_again = Some(Instant::now() + LOOK_AGAIN);
         Err(io::Error::other("the keeper gave no answer"))
     }
 
     /// Sends a request and hears everything up to its answer; `None`: the keeper ended before it answered.
-    async fn request(&mut self, command: Command, actor: &'static str) -> Result<Option<Status>> {
+    async fn request(&mut self, command: KeeperCommand, actor: &'static str) -> Result<Option<KeeperStatus>> {
         self.requests += 1;
         let id = self.requests;
         let request =
-            Request { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()), ingested: Some(self.offset) };
-        let Keeper::Present(conversation) = &mut self.keeper else { return Ok(None) };
+            KeeperRequest { v: protocol::VERSION, command, id: Some(id), actor: Some(actor.into()), ingested: Some(self.offset) };
+        let KeeperConnection::Present(conversation) = &mut self.keeper else { return Ok(None) };
         if conversation.send(&request).await.is_err() {
             return Ok(None);
         }
@@ -525,7 +551,7 @@ impl Minder {
             match tokio::time::timeout_at(deadline, next(&mut self.keeper)).await {
                 Ok(Ok(Some(status))) => {
                     let is_answer = status.re == Some(id);
-                    self.hear(status.clone()).await;
+                    self.on_status(status.clone()).await;
                     if is_answer {
                         return Ok(Some(status));
                     }
@@ -537,23 +563,23 @@ impl Minder {
     }
 
     /// Takes what the keeper says: history first, then the word to everybody who watches.
-    async fn hear(&mut self, status: Status) {
+    async fn on_status(&mut self, status: KeeperStatus) {
         if status.pid.is_some() {
             self.last_pid = status.pid;
         }
         if status.journal != self.offset {
             self.catch_up().await;
         }
-        if status.state == State::Running {
+        if status.state == InstanceState::Running {
             self.last_reason = None;
         }
         self.relaunch = None;
         let secrets = self.shared.preparation.configs().secret_mask();
         let last_error = status.last_error.clone().map(|text| secrets.covered(text));
-        let status = Status { lines: None, re: None, last_error, ..status };
+        let status = KeeperStatus { lines: None, re: None, last_error, ..status };
         self.last_word = status.state.is_at_rest().then(|| status.clone());
         let starts_for = Timestamp::now().since(Timestamp(status.since));
-        self.slow = (status.state == State::Starting)
+        self.slow = (status.state == InstanceState::Starting)
             .then(|| self.shared.slow_start.checked_sub(starts_for))
             .flatten()
             .map(|left| Instant::now() + left + Duration::from_millis(50));
@@ -576,7 +602,7 @@ impl Minder {
             return true;
         }
         let secrets = self.shared.preparation.configs().secret_mask();
-        let entries: Vec<Entry> = entries.into_iter().map(|entry| entry_without_secrets(entry, &secrets)).collect();
+        let entries: Vec<JournalEntry> = entries.into_iter().map(|entry| entry_without_secrets(entry, &secrets)).collect();
         match self.shared.db.write_as(WriteMode::UNSYNCED.prompt(), move |c| Ok(queries::ingest(c, id, &entries, end)?)).await {
             Ok(()) => {
                 self.offset = end;
@@ -592,7 +618,7 @@ impl Minder {
     }
 
     async fn end_of_conversation(&mut self) {
-        self.keeper = Keeper::Absent;
+        self.keeper = KeeperConnection::Absent;
         self.relaunch = None;
         self.slow = None;
         self.reap().await;
@@ -610,10 +636,10 @@ impl Minder {
         self.last_pid = self.last_pid.or(row.pid.and_then(|pid| u32::try_from(pid).ok()));
         tracing::warn!(instance = %self.id, %state, "its keeper was killed");
         if row.is_wanted() && self.unsaved_wish != Some(false) {
-            self.try_again_later(&Reason::KeeperLost).await;
+            self.retry_later(&ChangeReason::KeeperLost).await;
         } else {
             self.end_leftovers().await;
-            self.record(self.change(state, State::Stopped, Reason::KeeperLost)).await;
+            self.record(self.change(state, InstanceState::Stopped, ChangeReason::KeeperLost)).await;
         }
     }
 
@@ -627,13 +653,13 @@ impl Minder {
 
     /// Waits for the next try without a keeper: the first time not at all, then longer and longer. One line of history for each new
     /// reason, not for each try.
-    async fn try_again_later(&mut self, reason: &Reason) {
+    async fn retry_later(&mut self, reason: &ChangeReason) {
         let now = Instant::now();
         if self.last_loss.is_some_and(|last| now - last > Duration::from_secs(600)) {
             self.losses = 0;
         }
         self.last_loss = Some(now);
-        let is_loss = matches!(reason, Reason::KeeperLost);
+        let is_loss = matches!(reason, ChangeReason::KeeperLost);
         let wait = match self.losses {
             0 if is_loss => Duration::ZERO,
             losses => Backoff::default().wait(losses.max(1), u64::from(losses) * 37),
@@ -641,16 +667,20 @@ impl Minder {
         self.losses += 1;
         self.relaunch = Some(now + wait);
         let retry_at = Timestamp::now().after(wait).0;
-        let from = self.row().await.map_or(State::Failed, |row| row.state());
+        let from = self.row().await.map_or(InstanceState::Failed, |row| row.state());
         // A manager that comes back while it waits has nothing new to say.
-        let is_known =
-            from == State::BackingOff && (self.last_reason.as_ref() == Some(reason) || (is_loss && self.last_reason.is_none()));
+        let is_known = from == InstanceState::BackingOff
+            && (self.last_reason.as_ref() == Some(reason) || (is_loss && self.last_reason.is_none()));
         if !is_known {
-            self.record(Entry { retry_at: Some(retry_at), ..self.change(from, State::BackingOff, reason.clone()) }).await;
+            self.record(JournalEntry {
+                retry_at: Some(retry_at),
+                ..self.change(from, InstanceState::BackingOff, reason.clone())
+            })
+            .await;
         }
         self.last_reason = Some(reason.clone());
-        self.tell(Some(Status {
-            state: State::BackingOff,
+        self.tell(Some(KeeperStatus {
+            state: InstanceState::BackingOff,
             failures: self.losses,
             retry_at: Some(retry_at),
             reason: Some(reason.clone()),
@@ -660,18 +690,18 @@ impl Minder {
 }
 
 /// A journal's entry as it may be kept and shown.
-fn entry_without_secrets(entry: Entry, secrets: &SecretMask) -> Entry {
-    Entry {
+fn entry_without_secrets(entry: JournalEntry, secrets: &SecretMask) -> JournalEntry {
+    JournalEntry {
         last_error: entry.last_error.map(|text| secrets.covered(text)),
         trouble: entry.trouble.into_iter().map(|line| secrets.covered(line)).collect(),
         ..entry
     }
 }
 
-async fn next(keeper: &mut Keeper) -> io::Result<Option<Status>> {
+async fn next(keeper: &mut KeeperConnection) -> io::Result<Option<KeeperStatus>> {
     match keeper {
-        Keeper::Present(conversation) => conversation.next().await,
-        Keeper::Absent | Keeper::Silent => std::future::pending().await,
+        KeeperConnection::Present(conversation) => conversation.next().await,
+        KeeperConnection::Absent | KeeperConnection::Silent => std::future::pending().await,
     }
 }
 
@@ -690,6 +720,6 @@ fn silent() -> Error {
 }
 
 /// The status of an instance without a keeper.
-fn no_keeper() -> Status {
-    Status::blank(0, Timestamp::now().0)
+fn no_keeper() -> KeeperStatus {
+    KeeperStatus::blank(0, Timestamp::now().0)
 }

@@ -3,22 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::commands::Ask;
+use super::commands::InstanceCommand;
 use super::model::Instance;
-use super::program::{self, ClientSource, Program};
+use super::program::{self, ClientProgram, ProgramSource};
 use super::queries;
-use super::service::Instances;
+use super::service::InstanceService;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::keeper::names;
 
-impl Instances {
+impl InstanceService {
     /// The client program that an instance runs, or would run if it were started now.
     ///
     /// # Errors
     /// There is none or it cannot be run here.
-    pub async fn client_of(&self, instance: &Instance) -> Result<Program> {
+    pub async fn client_of(&self, instance: &Instance) -> Result<ClientProgram> {
         let wanted = [&instance.running_version, &instance.trial_version, &instance.client_version];
         self.source.program(wanted.into_iter().flatten().next().map(String::as_str)).await
     }
@@ -34,7 +34,7 @@ impl Instances {
 
     /// Where client programs come from.
     #[must_use]
-    pub fn source(&self) -> &ClientSource {
+    pub fn source(&self) -> &ProgramSource {
         &self.source
     }
 
@@ -104,7 +104,7 @@ impl Instances {
     /// # Errors
     /// It was stopped or started anew meanwhile; there is no usable client; its configuration does not fit the client.
     pub async fn restart_of(&self, id: InstanceId, started_at: i64, actor: &'static str, patience: Duration) -> Result<()> {
-        self.supervisor.ask(id, Ask::RestartOf(started_at), actor).await?;
+        self.supervisor.ask(id, InstanceCommand::RestartOf(started_at), actor).await?;
         self.settle(id, patience).await;
         Ok(())
     }

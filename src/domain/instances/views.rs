@@ -6,27 +6,27 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-use super::bulk::{Action, Done};
-use super::config_trial::Tried;
-use super::display::size_words;
-use super::history::Event;
-use super::list_extras::Glance;
+use super::bulk::{BulkAction, BulkItemResult};
+use super::config_trial::ConfigTrialResult;
+use super::display::size_text;
+use super::history::InstanceEvent;
+use super::list_extras::ListStats;
 use super::model::Instance;
 use crate::base::error::FieldError;
 use crate::base::ids::InstanceId;
 use crate::infra::chart::{Unit, format_value};
 use crate::infra::notices::ManagerNotice;
-use crate::keeper::machine::{Policy, State};
+use crate::keeper::machine::{InstanceState, RestartPolicy};
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// `/` and `/instances`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/list.html", blocks = ["main", "table"])]
 #[schemars(rename = "Instances")]
-pub struct ListPage {
+pub struct InstanceListPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The overview, not the plain list.
     #[serde(skip)]
     pub(super) is_overview: bool,
@@ -48,15 +48,15 @@ pub struct ListPage {
     /// All instances, oldest first.
     pub instances: Vec<Instance>,
 }
-view!(ListPage { "main" => as_main, "table" => as_table });
+view!(InstanceListPage { "main" => as_main, "table" => as_table });
 
-impl ListPage {
-    fn count(&self, state: State) -> usize {
+impl InstanceListPage {
+    fn count(&self, state: InstanceState) -> usize {
         self.instances.iter().filter(|i| i.status == state).count()
     }
 
     fn headline(&self) -> String {
-        let running = self.count(State::Running);
+        let running = self.count(InstanceState::Running);
         match self.instances.len() {
             0 => "No instance yet".into(),
             1 if running == 1 => "1 instance, serving miners".into(),
@@ -81,13 +81,13 @@ impl ListPage {
         }
         let hashrates: Vec<f64> = self.instances.iter().filter_map(|i| i.hashrate).collect();
         let hashrate = (!hashrates.is_empty()).then(|| format_value(Unit::HashesPerSecond, hashrates.iter().sum()));
-        let sum = |of: fn(&Glance) -> f64| all().map(of).sum::<f64>();
+        let sum = |of: fn(&ListStats) -> f64| all().map(of).sum::<f64>();
         let say = |count: f64| format_value(Unit::Count, count);
         vec![
             ("Hashrate, 10 min average", hashrate.unwrap_or_else(|| "–".into())),
             ("Shares accepted, 24 h", say(sum(|g| g.accepted))),
             ("Shares rejected, 24 h", say(sum(|g| g.rejected))),
-            ("Serving miners", format!("{} of {}", self.count(State::Running), self.instances.len())),
+            ("Serving miners", format!("{} of {}", self.count(InstanceState::Running), self.instances.len())),
         ]
     }
 
@@ -104,7 +104,7 @@ impl ListPage {
 /// What changed about one instance, as the parts of pages that show it: its head on its own page, its row in lists.
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/parts.html", blocks = ["status", "row"])]
-pub struct Parts {
+pub struct InstanceFragments {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
@@ -113,7 +113,7 @@ pub struct Parts {
     pub here: &'static str,
 }
 
-impl crate::web::View for Parts {
+impl crate::web::PageView for InstanceFragments {
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
         Some(if name.starts_with("i-") { crate::web::html(&self.as_row()) } else { crate::web::html(&self.as_status()) })
     }
@@ -125,12 +125,12 @@ impl crate::web::View for Parts {
 #[schemars(rename = "Trial")]
 pub struct TrialPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// What the configuration is called.
     pub name: String,
     /// What came of it.
     #[serde(flatten)]
-    pub tried: Tried,
+    pub tried: ConfigTrialResult,
     /// The installed clients it can be tried with.
     #[serde(skip)]
     pub(super) versions: Vec<String>,
@@ -148,9 +148,9 @@ struct LimitField {
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/form.html", blocks = ["main"])]
 #[schemars(rename = "InstanceForm")]
-pub struct FormPage {
+pub struct InstanceFormPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The instance that is changed; none: a new one.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
@@ -163,9 +163,9 @@ pub struct FormPage {
     pub(super) values: Map<String, Value>,
     pub(super) errors: Vec<FieldError>,
 }
-view!(FormPage { "main" => as_main });
+view!(InstanceFormPage { "main" => as_main });
 
-impl FormPage {
+impl InstanceFormPage {
     fn error(&self, pointer: &str) -> Option<Cow<'_, str>> {
         self.errors.iter().find(|e| e.pointer == pointer).map(FieldError::page_text)
     }
@@ -228,11 +228,11 @@ impl FormPage {
         self.instance.as_ref().map_or_else(|| "New instance".into(), |i| format!("Settings of {}", i.name))
     }
 
-    fn policies(&self) -> [(Policy, &'static str); 3] {
+    fn policies(&self) -> [(RestartPolicy, &'static str); 3] {
         [
-            (Policy::OnFailure, "After a failure (recommended)"),
-            (Policy::Always, "Always, even when the program itself cannot be run"),
-            (Policy::Never, "Never"),
+            (RestartPolicy::OnFailure, "After a failure (recommended)"),
+            (RestartPolicy::Always, "Always, even when the program itself cannot be run"),
+            (RestartPolicy::Never, "Never"),
         ]
     }
 }
@@ -243,22 +243,22 @@ impl FormPage {
 #[schemars(rename = "BulkResult")]
 pub struct BulkPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// What was done.
-    pub action: Action,
+    pub action: BulkAction,
     /// Whether it was done with all of them.
     pub success: bool,
     /// One result for each.
-    pub results: Vec<Done>,
+    pub results: Vec<BulkItemResult>,
 }
 view!(BulkPage { "main" => as_main });
 
 impl BulkPage {
     fn verb(&self) -> &'static str {
         match self.action {
-            Action::Start => "Start",
-            Action::Stop => "Stop",
-            Action::Restart => "Restart",
+            BulkAction::Start => "Start",
+            BulkAction::Stop => "Stop",
+            BulkAction::Restart => "Restart",
         }
     }
 
@@ -275,21 +275,21 @@ impl BulkPage {
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "instances/delete.html", blocks = ["main"])]
 #[schemars(rename = "InstanceDeletion")]
-pub struct DeletePage {
+pub struct InstanceDeletePage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The instance.
     pub instance: Instance,
     /// How much log goes with it, bytes.
     pub log_bytes: u64,
 }
-view!(DeletePage { "main" => as_main });
+view!(InstanceDeletePage { "main" => as_main });
 
-impl DeletePage {
-    fn log_words(&self) -> String {
+impl InstanceDeletePage {
+    fn log_text(&self) -> String {
         match self.log_bytes {
             0 => "no log yet".into(),
-            n => format!("{} of log", size_words(n)),
+            n => format!("{} of log", size_text(n)),
         }
     }
 }
@@ -299,7 +299,7 @@ impl DeletePage {
 pub struct ListedEvent {
     /// The event.
     #[serde(flatten)]
-    pub event: Event,
+    pub event: InstanceEvent,
     /// Its instance's name.
     pub instance_name: String,
 }
@@ -309,7 +309,7 @@ pub struct ListedEvent {
 #[template(path = "instances/event.html")]
 pub struct EventItem {
     /// The event.
-    pub event: Event,
+    pub event: InstanceEvent,
     /// Its instance's name.
     pub instance_name: String,
     /// The name is shown, since the page is about all instances.
@@ -330,7 +330,7 @@ impl EventItem {
 #[schemars(rename = "Events")]
 pub struct EventsPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// Whose history; none: everybody's.
     #[serde(skip)]
     pub(super) instance: Option<Instance>,
@@ -365,7 +365,7 @@ impl EventsPage {
 /// `POST /instances`: what was made.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceMade")]
-pub struct Made {
+pub struct InstanceCreatedResponse {
     /// It was.
     pub success: bool,
     /// Which.
@@ -377,7 +377,7 @@ pub struct Made {
 /// `PATCH /instances/{id}`: what it is now.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "InstanceChanged")]
-pub struct Changed {
+pub struct InstanceChangeResponse {
     /// It was changed.
     pub success: bool,
     /// That in a sentence.

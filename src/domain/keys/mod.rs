@@ -8,7 +8,9 @@
 mod model;
 pub mod openapi;
 
-pub use model::{EXAMPLE_PUBLIC_KEY, KeyFault, KeyPair, MASK, SecretKey, pair_matches, parse_public_key, without_secret_keys};
+pub use model::{
+    EXAMPLE_PUBLIC_KEY, KeyFormatError, KeyPair, MASK, SecretKey, pair_matches, parse_public_key, without_secret_keys,
+};
 
 pub mod routes;
 pub mod views;

@@ -34,7 +34,7 @@ const ALPHABET: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwx
 
 /// What is wrong with the text of a key. Never quotes the text: it may be a secret in the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyFault {
+pub enum KeyFormatError {
     /// There is no text.
     #[error("The key is missing.")]
     Empty,
@@ -98,14 +98,14 @@ pub struct SecretKey(String);
 
 impl SecretKey {
     /// Reads a secret key; space around it does not count.
-    pub fn parse(text: &str) -> Result<Self, KeyFault> {
+    pub fn parse(text: &str) -> Result<Self, KeyFormatError> {
         let bytes = payload(text)?;
         match bytes.len() {
             SECRET_BYTES => {}
-            PUBLIC_BYTES if version_of(&bytes) == PUBLIC_VERSION => return Err(KeyFault::IsPublic),
-            found => return Err(KeyFault::Length { kind: "secret", found, wanted: SECRET_BYTES }),
+            PUBLIC_BYTES if version_of(&bytes) == PUBLIC_VERSION => return Err(KeyFormatError::IsPublic),
+            found => return Err(KeyFormatError::Length { kind: "secret", found, wanted: SECRET_BYTES }),
         }
-        let key: Secp256k1SecretKey = text.trim().parse().map_err(|_| KeyFault::Curve { kind: "secret" })?;
+        let key: Secp256k1SecretKey = text.trim().parse().map_err(|_| KeyFormatError::Curve { kind: "secret" })?;
         Ok(Self(key.to_string()))
     }
 
@@ -193,17 +193,17 @@ impl From<SecretKey> for KeyPair {
 }
 
 /// Reads a public key and returns it in its one spelling; space around it does not count.
-pub fn parse_public_key(text: &str) -> Result<String, KeyFault> {
+pub fn parse_public_key(text: &str) -> Result<String, KeyFormatError> {
     let bytes = payload(text)?;
     match bytes.len() {
-        SECRET_BYTES => return Err(KeyFault::IsSecret),
+        SECRET_BYTES => return Err(KeyFormatError::IsSecret),
         PUBLIC_BYTES => {}
-        found => return Err(KeyFault::Length { kind: "public", found, wanted: PUBLIC_BYTES }),
+        found => return Err(KeyFormatError::Length { kind: "public", found, wanted: PUBLIC_BYTES }),
     }
     if version_of(&bytes) != PUBLIC_VERSION {
-        return Err(KeyFault::Version { found: version_of(&bytes) });
+        return Err(KeyFormatError::Version { found: version_of(&bytes) });
     }
-    let key: Secp256k1PublicKey = text.trim().parse().map_err(|_| KeyFault::Curve { kind: "public" })?;
+    let key: Secp256k1PublicKey = text.trim().parse().map_err(|_| KeyFormatError::Curve { kind: "public" })?;
     Ok(key.to_string())
 }
 
@@ -219,23 +219,23 @@ fn version_of(bytes: &[u8]) -> u16 {
 }
 
 /// The bytes behind a base58check text, without the checksum.
-fn payload(text: &str) -> Result<Vec<u8>, KeyFault> {
+fn payload(text: &str) -> Result<Vec<u8>, KeyFormatError> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(KeyFault::Empty);
+        return Err(KeyFormatError::Empty);
     }
     if text == MASK {
-        return Err(KeyFault::Masked);
+        return Err(KeyFormatError::Masked);
     }
     if let Some((at, character)) = text.chars().enumerate().find(|(_, c)| !ALPHABET.contains(*c)) {
-        return Err(KeyFault::Character { character, position: at + 1 });
+        return Err(KeyFormatError::Character { character, position: at + 1 });
     }
     if text.len() > LONGEST_TEXT {
-        return Err(KeyFault::Size { characters: text.len() });
+        return Err(KeyFormatError::Size { characters: text.len() });
     }
     base58::decode_check(text).map_err(|error| match error {
-        base58::Error::TooShort(_) => KeyFault::Size { characters: text.len() },
-        _ => KeyFault::Checksum,
+        base58::Error::TooShort(_) => KeyFormatError::Size { characters: text.len() },
+        _ => KeyFormatError::Checksum,
     })
 }
 
@@ -354,18 +354,21 @@ mod tests {
         let compressed = base58::encode_check(&[2; 33]);
         let off_curve = base58::encode_check(&[&[1, 0][..], &[0xff; 32]].concat());
         for (text, fault) in [
-            ("  ", KeyFault::Empty),
-            (MASK, KeyFault::Masked),
-            ("x", KeyFault::Size { characters: 1 }),
-            (&"z".repeat(121), KeyFault::Size { characters: 121 }),
-            ("0auqWEzQDVyd2oe1JVGF", KeyFault::Character { character: '0', position: 1 }),
-            ("9auqWE zQ", KeyFault::Character { character: ' ', position: 7 }),
-            ("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73", KeyFault::Checksum),
-            ("2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY", KeyFault::Version { found: 12 }),
-            ("2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c", KeyFault::Length { kind: "public", found: 33, wanted: 34 }),
-            (&compressed, KeyFault::Length { kind: "public", found: 33, wanted: 34 }),
-            (EXAMPLE_SECRET, KeyFault::IsSecret),
-            (&off_curve, KeyFault::Curve { kind: "public" }),
+            ("  ", KeyFormatError::Empty),
+            (MASK, KeyFormatError::Masked),
+            ("x", KeyFormatError::Size { characters: 1 }),
+            (&"z".repeat(121), KeyFormatError::Size { characters: 121 }),
+            ("0auqWEzQDVyd2oe1JVGF", KeyFormatError::Character { character: '0', position: 1 }),
+            ("9auqWE zQ", KeyFormatError::Character { character: ' ', position: 7 }),
+            ("9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH73", KeyFormatError::Checksum),
+            ("2myPhc5vkPzuC5FXNK5tee79WmP7uoLh55SxezoF8iqwF3E3rnPY", KeyFormatError::Version { found: 12 }),
+            (
+                "2wmHTKZkLg2QzXyEXGMBXzKP7JXDUt8yy9SA5hoQwERc92qR6c",
+                KeyFormatError::Length { kind: "public", found: 33, wanted: 34 },
+            ),
+            (&compressed, KeyFormatError::Length { kind: "public", found: 33, wanted: 34 }),
+            (EXAMPLE_SECRET, KeyFormatError::IsSecret),
+            (&off_curve, KeyFormatError::Curve { kind: "public" }),
         ] {
             assert_eq!(parse_public_key(text), Err(fault), "{text}");
         }
@@ -374,12 +377,12 @@ mod tests {
     #[test]
     fn a_wrong_secret_key_is_refused_with_its_reason() {
         for (text, fault) in [
-            ("", KeyFault::Empty),
-            (MASK, KeyFault::Masked),
-            (EXAMPLE_PUBLIC_KEY, KeyFault::IsPublic),
-            ("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2m", KeyFault::Checksum),
-            (&base58::encode_check(&[7; 31]), KeyFault::Length { kind: "secret", found: 31, wanted: 32 }),
-            (&base58::encode_check(&[0; 32]), KeyFault::Curve { kind: "secret" }),
+            ("", KeyFormatError::Empty),
+            (MASK, KeyFormatError::Masked),
+            (EXAMPLE_PUBLIC_KEY, KeyFormatError::IsPublic),
+            ("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2m", KeyFormatError::Checksum),
+            (&base58::encode_check(&[7; 31]), KeyFormatError::Length { kind: "secret", found: 31, wanted: 32 }),
+            (&base58::encode_check(&[0; 32]), KeyFormatError::Curve { kind: "secret" }),
         ] {
             let refused = SecretKey::parse(text);
             assert_eq!(refused, Err(fault), "{text}");

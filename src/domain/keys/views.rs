@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::KeyPair;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// A fresh pair. Nothing of it is kept here.
 #[derive(Template, JsonSchema, Serialize)]
@@ -13,10 +13,10 @@ use crate::web::Frame;
 #[schemars(rename = "FreshKeys")]
 pub struct PairPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     success: bool,
     #[serde(serialize_with = "revealed")]
-    #[schemars(with = "Revealed")]
+    #[schemars(with = "RevealedKeyPair")]
     keys: KeyPair,
 }
 
@@ -25,7 +25,7 @@ crate::view!(PairPage { "main" => as_main });
 impl PairPage {
     /// Shows this pair.
     #[must_use]
-    pub fn new(frame: Frame, keys: KeyPair) -> Self {
+    pub fn new(frame: PageFrame, keys: KeyPair) -> Self {
         Self { frame, success: true, keys }
     }
 }
@@ -33,13 +33,13 @@ impl PairPage {
 /// A pair with its secret in plain text.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "RevealedKeys")]
-struct Revealed<'k> {
+struct RevealedKeyPair<'k> {
     public_key: &'k str,
     secret_key: &'k str,
 }
 
 fn revealed<S: Serializer>(keys: &KeyPair, s: S) -> Result<S::Ok, S::Error> {
-    Revealed { public_key: &keys.public_key, secret_key: keys.secret_key.reveal() }.serialize(s)
+    RevealedKeyPair { public_key: &keys.public_key, secret_key: keys.secret_key.reveal() }.serialize(s)
 }
 
 #[cfg(test)]
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_fresh_pair_is_shown_whole_on_the_page_and_in_the_json() {
-        let page = PairPage::new(Frame::default(), KeyPair::generate().unwrap());
+        let page = PairPage::new(PageFrame::default(), KeyPair::generate().unwrap());
         let json = serde_json::to_value(&page).unwrap();
         let secret = SecretKey::parse(json["keys"]["secret_key"].as_str().unwrap()).unwrap();
         assert!(pair_matches(json["keys"]["public_key"].as_str().unwrap(), &secret));

@@ -1,25 +1,25 @@
 //! What the API's documentation says of the first generation's API.
 
-use super::views::{Kept, NoLog, Standing, ValidPage};
-use crate::domain::configs::Outcome as Saved;
+use super::views::{LegacyConfig, LegacyStatus, NoLog, ValidPage};
+use crate::domain::configs::ConfigChangeResult as Saved;
 use crate::domain::configs::openapi::alone;
-use crate::domain::instances::Outcome;
+use crate::domain::instances::InstanceActionResult;
 use crate::domain::logs::openapi::part;
 use crate::domain::logs::views::LogPage;
-use crate::web::openapi::{LOG, Operation, PAGE, PROGRAMS, get, post, shape};
+use crate::web::openapi::{ApiOperation, LOG, PAGE, PROGRAMS, get, post, shape};
 
-fn act(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
-    post(path, name, summary).acts([]).does::<Outcome>().fails(&[409])
+fn act(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
+    post(path, name, summary).acts([]).does::<InstanceActionResult>().fails(&[409])
 }
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     vec![
         act("/jdc/start", "startDefault", "Starts the instance `default` on the active configuration; the first start makes it."),
         act("/jdc/stop", "stopDefault", "Stops the instance `default`."),
         act("/jdc/restart", "restartDefault", "Restarts the instance `default` on the active configuration."),
-        get("/jdc/status", "getDefaultStatus", "How the instance `default` is.").gives::<Standing>(PROGRAMS),
+        get("/jdc/status", "getDefaultStatus", "How the instance `default` is.").gives::<LegacyStatus>(PROGRAMS),
         get("/jdc/logs", "getDefaultLog", "Part of the log of the instance `default`.")
             .asks(part())
             .answer(
@@ -33,7 +33,7 @@ pub fn operations() -> Vec<Operation> {
             )
             .fails(&[404]),
         get("/config", "getActiveConfig", "The active configuration and its file, secrets masked.")
-            .gives::<Kept>(PROGRAMS)
+            .gives::<LegacyConfig>(PROGRAMS)
             .fails(&[404, 422]),
         post("/config", "saveActiveConfig", "Saves a new revision of the active configuration, or the first one.")
             .takes([alone()])

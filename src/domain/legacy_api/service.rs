@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::configs::{ClientConfig, ClientVersion, Configs, Findings, Outcome, Saved, render_masked};
-use crate::domain::instances::{Instance, Instances, Wishes};
+use crate::domain::configs::{
+    ClientConfig, ClientVersion, ConfigChangeResult, ConfigFindings, ConfigService, SavedConfig, render_masked,
+};
+use crate::domain::instances::{Instance, InstanceDraft, InstanceService};
 
 /// The name of the instance that this API drives.
 pub const NAME: &str = "default";
@@ -13,19 +15,19 @@ pub const NAME: &str = "default";
 /// Everything that can be done through the first generation's API; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FirstGeneration {
-    configs: Configs,
-    instances: Instances,
+    configs: ConfigService,
+    instances: InstanceService,
 }
 
 /// A configuration as this API is sent it: whole as the body, or as its member `config`.
 #[derive(Debug)]
-pub struct Sent {
+pub struct LegacyConfigBody {
     config: Value,
     /// It was a member, so complaints begin with its name.
     is_member: bool,
 }
 
-impl Sent {
+impl LegacyConfigBody {
     /// From a body, or from what a form makes of its fields.
     #[must_use]
     pub fn of(mut body: Value) -> Self {
@@ -48,13 +50,13 @@ fn seen_from_the_body(complaints: Vec<FieldError>, is_member: bool) -> Vec<Field
 impl FirstGeneration {
     /// Over these services.
     #[must_use]
-    pub fn new(configs: Configs, instances: Instances) -> Self {
+    pub fn new(configs: ConfigService, instances: InstanceService) -> Self {
         Self { configs, instances }
     }
 
     /// The instances, for what is done with the one of this API.
     #[must_use]
-    pub fn instances(&self) -> &Instances {
+    pub fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
@@ -100,7 +102,7 @@ impl FirstGeneration {
             None => {
                 let nothing = "There is no active configuration to run. POST /config saves one, or set a saved one active.";
                 let config_id = active.ok_or_else(|| Error::Conflict(nothing.into()))?;
-                let wishes = Wishes { name: Some(NAME.into()), config_id: Some(config_id), ..Wishes::default() };
+                let wishes = InstanceDraft { name: Some(NAME.into()), config_id: Some(config_id), ..InstanceDraft::default() };
                 match self.instances.create(wishes).await {
                     Ok(id) => (id, None),
                     // Two came at the same time and one was first.
@@ -110,7 +112,7 @@ impl FirstGeneration {
             }
         };
         if config.is_some() {
-            self.instances.change(id, Wishes { config_id: config, ..Wishes::default() }).await?;
+            self.instances.change(id, InstanceDraft { config_id: config, ..InstanceDraft::default() }).await?;
         }
         Ok(id)
     }
@@ -119,7 +121,7 @@ impl FirstGeneration {
     ///
     /// # Errors
     /// None is active; no client can run it.
-    pub async fn config(&self) -> Result<(Saved, String)> {
+    pub async fn config(&self) -> Result<(SavedConfig, String)> {
         let saved = self.configs.active().await?;
         let toml = self.file(&saved.config).await?;
         Ok((saved, toml))
@@ -129,27 +131,27 @@ impl FirstGeneration {
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn validate(&self, sent: Sent) -> Result<(String, Findings)> {
+    pub async fn validate(&self, sent: LegacyConfigBody) -> Result<(String, ConfigFindings)> {
         let is_member = sent.is_member;
         let (config, found) = self.configs.check_active(sent.config).await.map_err(|e| of_body(e, is_member))?;
         let toml = self.file(&config).await.map_err(|e| of_body(e, is_member))?;
         let [warnings, hints] = [found.warnings, found.hints].map(|list| seen_from_the_body(list, is_member));
-        Ok((toml, Findings { errors: Vec::new(), warnings, hints }))
+        Ok((toml, ConfigFindings { errors: Vec::new(), warnings, hints }))
     }
 
     /// Saves it as the newest revision of the active configuration, or as the first one.
     ///
     /// # Errors
     /// Names every wrong field.
-    pub async fn save(&self, sent: Sent, author: &str) -> Result<Outcome> {
+    pub async fn save(&self, sent: LegacyConfigBody, author: &str) -> Result<ConfigChangeResult> {
         let is_member = sent.is_member;
         let configs = self.configs.clone().by(author);
         let outcome = configs.save_active(sent.config, NAME).await.map_err(|e| of_body(e, is_member))?;
         let [warnings, hints] = [outcome.warnings, outcome.hints].map(|list| seen_from_the_body(list, is_member));
-        Ok(Outcome { warnings, hints, ..outcome })
+        Ok(ConfigChangeResult { warnings, hints, ..outcome })
     }
 
-    async fn active(&self) -> Result<Option<Saved>> {
+    async fn active(&self) -> Result<Option<SavedConfig>> {
         match self.configs.active().await {
             Ok(saved) => Ok(Some(saved)),
             Err(Error::NotFound { .. }) => Ok(None),

@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use crate::base::error::FieldError;
 use crate::base::ids::{ConfigId, InstanceId};
-use crate::domain::configs::{ClientConfig, Findings, Saved};
+use crate::domain::configs::{ClientConfig, ConfigFindings, SavedConfig};
 use crate::domain::instances::Instance;
-use crate::keeper::machine::State;
-use crate::web::Frame;
+use crate::keeper::machine::InstanceState;
+use crate::web::PageFrame;
 
 /// `GET /jdc/status`.
 #[derive(Debug, Default, JsonSchema, Serialize)]
 #[schemars(rename = "DefaultStanding")]
-pub struct Standing {
+pub struct LegacyStatus {
     /// A client is there and was not told to end.
     running: bool,
     /// Its process id.
@@ -28,13 +28,13 @@ pub struct Standing {
     start_time: Option<i64>,
     /// The state in today's words; none before the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<State>,
+    status: Option<InstanceState>,
     /// The instance it is about; none before the first start.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_id: Option<InstanceId>,
 }
 
-impl Standing {
+impl LegacyStatus {
     /// Of the instance, or of none.
     #[must_use]
     pub fn of(instance: Option<Instance>) -> Self {
@@ -60,7 +60,7 @@ pub struct NoLog {
 /// `GET /config`.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "ActiveConfig")]
-pub struct Kept {
+pub struct LegacyConfig {
     success: bool,
     /// The file for the client in use, secret masked.
     toml: String,
@@ -71,11 +71,11 @@ pub struct Kept {
     revision: i32,
 }
 
-impl Kept {
+impl LegacyConfig {
     /// The active configuration and its file.
     #[must_use]
-    pub fn new((saved, toml): (Saved, String)) -> Self {
-        let Saved { id, name, revision, config, .. } = saved;
+    pub fn new((saved, toml): (SavedConfig, String)) -> Self {
+        let SavedConfig { id, name, revision, config, .. } = saved;
         Self { success: true, toml, config, config_id: id, name, revision }
     }
 }
@@ -86,7 +86,7 @@ impl Kept {
 #[schemars(rename = "ConfigValid")]
 pub struct ValidPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     valid: bool,
     /// The file for the client in use, secret masked.
     toml: String,
@@ -101,7 +101,7 @@ crate::view!(ValidPage { "main" => as_main });
 impl ValidPage {
     /// The file that would come of it, and what is doubtful.
     #[must_use]
-    pub fn new(frame: Frame, (toml, found): (String, Findings)) -> Self {
+    pub fn new(frame: PageFrame, (toml, found): (String, ConfigFindings)) -> Self {
         Self { frame, valid: true, toml, warnings: found.warnings, hints: found.hints }
     }
 }

@@ -9,4 +9,4 @@ pub mod routes;
 mod service;
 pub mod views;
 
-pub use service::{Logs, Place};
+pub use service::{LogPosition, LogService};

@@ -1,12 +1,12 @@
 //! What the API's documentation says of logs.
 
 use super::views::{InstancePage, LogPage};
-use crate::web::openapi::{Field, LOG, Operation, PAGE, TEXT, get, member, one_of, text, whole};
+use crate::web::openapi::{ApiOperation, LOG, PAGE, RequestField, TEXT, get, member, one_of, text, whole};
 use serde_json::json;
 
 /// Which part of a log.
 #[must_use]
-pub fn part() -> [Field; 5] {
+pub fn part() -> [RequestField; 5] {
     let seq = |name, about| member(name, about, json!({ "type": "integer", "minimum": 0 }));
     let [level, q] = filter();
     [
@@ -18,7 +18,7 @@ pub fn part() -> [Field; 5] {
     ]
 }
 
-fn filter() -> [Field; 2] {
+fn filter() -> [RequestField; 2] {
     [
         one_of("level", "This level and graver ones.", &["trace", "debug", "info", "warn", "error"]),
         text("q", "A text in message or module, in any case."),
@@ -27,7 +27,7 @@ fn filter() -> [Field; 2] {
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     vec![
         get("/instances/{id}/logs", "getLog", "Part of the log of an instance, oldest record first.")
             .about(
@@ -45,7 +45,7 @@ pub fn operations() -> Vec<Operation> {
 
 /// The page of an instance, which shows its log and belongs to instances.
 #[must_use]
-pub fn instance() -> Operation {
+pub fn instance() -> ApiOperation {
     get("/instances/{id}", "getInstance", "An instance, with what is doubtful about its configuration.")
         .gives::<InstancePage>(PAGE)
 }

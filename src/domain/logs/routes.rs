@@ -11,77 +11,83 @@ use futures_util::{Stream, StreamExt, stream};
 use serde_json::json;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::service::{Logs, Place};
-use super::views::{InstancePage, Lines, LogPage, LogPart, Miners, Pending, Told, skipped_words};
+use super::service::{LogPosition, LogService};
+use super::views::{
+    ConfigSummaryView, InstancePage, LogLinesFragment, LogPage, LogPart, MinerAddresses, PendingRevision, skipped_text,
+};
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::configs::views::notes::Doubts;
-use crate::domain::configs::{ClientVersion, Configs};
+use crate::domain::configs::views::notes::Warnings;
+use crate::domain::configs::{ClientVersion, ConfigService};
 use crate::domain::instances::{Instance, miner_urls, streams};
-use crate::infra::log_store::{Event, Filter, Record};
-use crate::web::negotiation::Form;
-use crate::web::{Frame, Id, LogForms, PageForms, Params, Reply, Want, sse};
+use crate::infra::log_store::{LogEvent, LogFilter, LogRecord};
+use crate::web::negotiation::Representation;
+use crate::web::{LogForms, PageForms, PageFrame, PathId, QueryParams, Reply, RequestContext, sse};
 
 /// Records on a page without being asked for more.
 const COUNT: u64 = 100;
 
 /// What the page of an instance needs of the house.
 #[derive(Clone, Debug)]
-pub struct Pages {
+pub struct LogPagesState {
     /// The logs.
-    pub logs: Logs,
+    pub logs: LogService,
     /// The configurations, for the address miners connect to.
-    pub configs: Configs,
+    pub configs: ConfigService,
 }
 
-impl Pages {
+impl LogPagesState {
     /// What is saved and does not run yet.
-    async fn pending(&self, instance: &Instance, running: i32, saved: i32) -> Option<Pending> {
+    async fn pending(&self, instance: &Instance, running: i32, saved: i32) -> Option<PendingRevision> {
         let comparison = self.configs.compare(instance.config_id, Some(running), Some(saved)).await.ok()?;
         let pinned = instance.client_version.as_deref().and_then(|version| version.parse().ok());
         let version = match pinned {
             Some(version) => version,
             None => self.logs.instances().client().await.map_or(ClientVersion::NEWEST_KNOWN, |program| program.version),
         };
-        Some(Pending::new(comparison, version))
+        Some(PendingRevision::new(comparison, version))
     }
 }
 
 /// `GET /instances/{id}`.
 pub async fn show(
-    State(pages): State<Pages>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want<PageForms>,
+    State(pages): State<LogPagesState>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext<PageForms>,
 ) -> Reply {
     let _turn = pages.logs.turn().await?;
     let (instance, page, dropped) =
-        pages.logs.page(id, Place::End, Filter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
-    let told = Told::of(&pages, &instance).await;
-    let log = LogPart::new(page, dropped, Filter::default(), Place::End);
+        pages.logs.page(id, LogPosition::End, LogFilter::default(), usize::try_from(COUNT).unwrap_or(100)).await?;
+    let told = ConfigSummaryView::of(&pages, &instance).await;
+    let log = LogPart::new(page, dropped, LogFilter::default(), LogPosition::End);
     want.respond_blocking(InstancePage { frame, instance, told, log }).await
 }
 
 /// `GET /instances/{id}/logs` in its four forms.
 pub async fn log(
-    State(pages): State<Pages>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want<LogForms>,
+    State(pages): State<LogPagesState>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext<LogForms>,
     headers: HeaderMap,
-    params: Params,
+    params: QueryParams,
 ) -> Reply {
-    let asked = Asked::read(params)?;
+    let asked = LogQuery::read(params)?;
     match want.form {
-        Form::EventStream if matches!(asked.place, Place::Before(_)) => {
+        Representation::EventStream if matches!(asked.place, LogPosition::Before(_)) => {
             Err(Error::invalid("/before", "A live view goes forward: ask for after instead of before.").into())
         }
-        Form::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
-        Form::Text => Ok(download(&pages, id, asked.filter).await?),
+        Representation::EventStream => Ok(follow(&pages, id, asked, sse::last_event_id(&headers), want.asked.fragment).await?),
+        Representation::Text => Ok(download(&pages, id, asked.filter).await?),
         _ => {
             let _turn = pages.logs.turn().await?;
             let (instance, page, dropped) = pages.logs.page(id, asked.place, asked.filter.clone(), asked.count).await?;
-            let told = if want.form == Form::Html { Told::of(&pages, &instance).await } else { Told::default() };
+            let told = if want.form == Representation::Html {
+                ConfigSummaryView::of(&pages, &instance).await
+            } else {
+                ConfigSummaryView::default()
+            };
             let log = LogPart::new(page, dropped, asked.filter, asked.place);
             want.respond_blocking(LogPage { frame, instance, told, log }).await
         }
@@ -89,20 +95,20 @@ pub async fn log(
 }
 
 /// `GET /instances/{id}/log.txt`: the download under an address of its own, since a browser's link cannot say `Accept: text/plain`.
-pub async fn file(State(pages): State<Pages>, Id(id): Id<InstanceId>, params: Params) -> Reply {
-    Ok(download(&pages, id, Asked::read(params)?.filter).await?)
+pub async fn file(State(pages): State<LogPagesState>, PathId(id): PathId<InstanceId>, params: QueryParams) -> Reply {
+    Ok(download(&pages, id, LogQuery::read(params)?.filter).await?)
 }
 
 /// Which part of the log a request asks for.
-struct Asked {
-    place: Place,
-    filter: Filter,
+struct LogQuery {
+    place: LogPosition,
+    filter: LogFilter,
     count: usize,
     has_count: bool,
 }
 
-impl Asked {
-    fn read(mut params: Params) -> Result<Self> {
+impl LogQuery {
+    fn read(mut params: QueryParams) -> Result<Self> {
         let has_count = params.text("count").is_some();
         let count = params.number("count", 1..=1000, COUNT);
         let before = params.get::<u64>("before", "a sequence number of this log");
@@ -112,30 +118,30 @@ impl Asked {
         params.finish()?;
         let place = match (before, after) {
             (Some(_), Some(_)) => return Err(Error::invalid("/before", "Ask for before or after, not both.")),
-            (Some(seq), None) => Place::Before(seq),
-            (None, Some(seq)) => Place::After(seq),
-            (None, None) => Place::End,
+            (Some(seq), None) => LogPosition::Before(seq),
+            (None, Some(seq)) => LogPosition::After(seq),
+            (None, None) => LogPosition::End,
         };
-        Ok(Self { place, filter: Filter { min_level, text }, count: usize::try_from(count).unwrap_or(100), has_count })
+        Ok(Self { place, filter: LogFilter { min_level, text }, count: usize::try_from(count).unwrap_or(100), has_count })
     }
 }
 
 /// Live: records as they come and the instance's changes, in one stream. A browser's page gets HTML to append and swap, a program
-/// gets JSON. `Last-Event-ID` wins over `after`; with `count` and neither, it begins with that many of the newest records.
-async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>, as_html: bool) -> Result<Response> {
+/// gets JSON. `BackupOutcomes-Event-ID` wins over `after`; with `count` and neither, it begins with that many of the newest records.
+async fn follow(pages: &LogPagesState, id: InstanceId, asked: LogQuery, resume: Option<u64>, as_html: bool) -> Result<Response> {
     let logs = pages.logs.clone();
     let mut begin = resume;
     let mut first = Vec::new();
     match asked.place {
         _ if resume.is_some() => {}
-        Place::After(seq) | Place::Before(seq) => begin = Some(seq),
-        Place::End if asked.has_count => {
+        LogPosition::After(seq) | LogPosition::Before(seq) => begin = Some(seq),
+        LogPosition::End if asked.has_count => {
             let _turn = logs.turn().await?;
-            let (_, page, _) = logs.page(id, Place::End, asked.filter.clone(), asked.count).await?;
+            let (_, page, _) = logs.page(id, LogPosition::End, asked.filter.clone(), asked.count).await?;
             begin = Some(page.last);
             first = page.records;
         }
-        Place::End => {}
+        LogPosition::End => {}
     }
     // Listened to before it is looked at: a change in between is told twice rather than not at all.
     let changes = streams::changes_of(logs.instances(), id);
@@ -174,16 +180,16 @@ async fn follow(pages: &Pages, id: InstanceId, asked: Asked, resume: Option<u64>
     Ok(sse::respond(events, logs.stop(), as_html))
 }
 
-fn log_events(id: InstanceId, event: &Event, filter: &Filter, as_html: bool) -> Vec<SseEvent> {
+fn log_events(id: InstanceId, event: &LogEvent, filter: &LogFilter, as_html: bool) -> Vec<SseEvent> {
     match event {
-        Event::Records(records) => {
-            let passing: Vec<&Record> = records.iter().map(AsRef::as_ref).filter(|record| filter.matches(record)).collect();
+        LogEvent::Records(records) => {
+            let passing: Vec<&LogRecord> = records.iter().map(AsRef::as_ref).filter(|record| filter.matches(record)).collect();
             record_events(id, &passing, as_html)
         }
-        Event::Skipped { lines, exact, until } => {
+        LogEvent::Skipped { lines, exact, until } => {
             let event = SseEvent::default().id(until.to_string());
             if as_html {
-                vec![event.data(appended(&format!("<div class=\"line skipped\">{}</div>", skipped_words(*lines, *exact))))]
+                vec![event.data(appended(&format!("<div class=\"line skipped\">{}</div>", skipped_text(*lines, *exact))))]
             } else {
                 event.event("skipped").json_data(json!({ "lines": lines, "exact": exact, "until": until })).into_iter().collect()
             }
@@ -191,7 +197,7 @@ fn log_events(id: InstanceId, event: &Event, filter: &Filter, as_html: bool) -> 
     }
 }
 
-fn record_events(id: InstanceId, records: &[&Record], as_html: bool) -> Vec<SseEvent> {
+fn record_events(id: InstanceId, records: &[&LogRecord], as_html: bool) -> Vec<SseEvent> {
     let Some(last) = records.last() else { return Vec::new() };
     if !as_html {
         return records
@@ -199,7 +205,7 @@ fn record_events(id: InstanceId, records: &[&Record], as_html: bool) -> Vec<SseE
             .filter_map(|record| SseEvent::default().id(record.seq.to_string()).json_data(record).ok())
             .collect();
     }
-    match crate::web::html(&Lines { id, records }) {
+    match crate::web::html(&LogLinesFragment { id, records }) {
         Ok(html) => vec![SseEvent::default().id(last.seq.to_string()).data(appended(&html))],
         Err(_) => Vec::new(),
     }
@@ -210,7 +216,7 @@ fn appended(html: &str) -> String {
     format!("<hx-partial hx-target=\"#log\" hx-swap=\"beforeend\">{html}</hx-partial>")
 }
 
-async fn download(pages: &Pages, id: InstanceId, filter: Filter) -> Result<Response> {
+async fn download(pages: &LogPagesState, id: InstanceId, filter: LogFilter) -> Result<Response> {
     let (instance, text) = pages.logs.text(id, filter).await?;
     let name: String = instance.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let disposition = HeaderValue::try_from(format!("inline; filename=\"{name}.log\"")).map_err(Error::internal)?;
@@ -218,9 +224,9 @@ async fn download(pages: &Pages, id: InstanceId, filter: Filter) -> Result<Respo
     Ok(([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, disposition)], Body::from_stream(text)).into_response())
 }
 
-impl Told {
+impl ConfigSummaryView {
     /// As far as the saved configuration tells it.
-    async fn of(pages: &Pages, instance: &Instance) -> Self {
+    async fn of(pages: &LogPagesState, instance: &Instance) -> Self {
         let Ok(saved) = pages.configs.get(instance.config_id).await else { return Self::default() };
         let urls = miner_urls(&saved.config).await;
         let is_local = saved.config.listening_address.ip().is_loopback();
@@ -228,6 +234,6 @@ impl Told {
             Some(running) => pages.pending(instance, running, saved.revision).await,
             None => None,
         };
-        Self { miners: Some(Miners { urls, is_local }), doubts: Doubts::about(&saved.config), pending }
+        Self { miners: Some(MinerAddresses { urls, is_local }), doubts: Warnings::about(&saved.config), pending }
     }
 }

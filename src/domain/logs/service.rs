@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::instances::{Instance, Instances};
-use crate::infra::log_store::{Filter, Follower, Hub, Page};
+use crate::domain::instances::{Instance, InstanceService};
+use crate::infra::log_store::{LogFilter, LogFollower, LogHub, RecordPage};
 
 /// Everything that can be done with logs; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Logs {
-    instances: Instances,
-    hubs: Arc<Mutex<HashMap<InstanceId, Hub>>>,
+pub struct LogService {
+    instances: InstanceService,
+    hubs: Arc<Mutex<HashMap<InstanceId, LogHub>>>,
     turns: Arc<Semaphore>,
     stop: CancellationToken,
 }
@@ -27,7 +27,7 @@ const AT_ONCE: usize = 2;
 
 /// Which part of a log is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum LogPosition {
     /// The newest records.
     End,
     /// Those before this sequence number.
@@ -36,10 +36,10 @@ pub enum Place {
     After(u64),
 }
 
-impl Logs {
+impl LogService {
     /// `stop`: following ends with it.
     #[must_use]
-    pub fn new(instances: Instances, stop: CancellationToken) -> Self {
+    pub fn new(instances: InstanceService, stop: CancellationToken) -> Self {
         Self { instances, hubs: Arc::default(), turns: Arc::new(Semaphore::new(AT_ONCE)), stop }
     }
 
@@ -53,7 +53,7 @@ impl Logs {
 
     /// The instances whose logs these are.
     #[must_use]
-    pub fn instances(&self) -> &Instances {
+    pub fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
@@ -67,14 +67,20 @@ impl Logs {
     ///
     /// # Errors
     /// There is no such instance; its files cannot be read.
-    pub async fn page(&self, id: InstanceId, place: Place, filter: Filter, count: usize) -> Result<(Instance, Page, u64)> {
+    pub async fn page(
+        &self,
+        id: InstanceId,
+        place: LogPosition,
+        filter: LogFilter,
+        count: usize,
+    ) -> Result<(Instance, RecordPage, u64)> {
         let instance = self.instances.get(id).await?;
         let log = self.instances.log(id);
-        let read = tokio::task::spawn_blocking(move || -> io::Result<(Page, u64)> {
+        let read = tokio::task::spawn_blocking(move || -> io::Result<(RecordPage, u64)> {
             let page = match place {
-                Place::End => log.last(&filter, count),
-                Place::Before(seq) => log.before(seq, &filter, count),
-                Place::After(seq) => log.after(seq, &filter, count),
+                LogPosition::End => log.last(&filter, count),
+                LogPosition::Before(seq) => log.before(seq, &filter, count),
+                LogPosition::After(seq) => log.after(seq, &filter, count),
             };
             Ok((page?, log.start()?))
         });
@@ -86,13 +92,13 @@ impl Logs {
     ///
     /// # Errors
     /// There is no such instance; its files cannot be read.
-    pub async fn follow(&self, id: InstanceId, after: Option<u64>) -> Result<(Instance, Follower)> {
+    pub async fn follow(&self, id: InstanceId, after: Option<u64>) -> Result<(Instance, LogFollower)> {
         let instance = self.instances.get(id).await?;
         let hub = {
             let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
             // A hub nobody follows holds nothing worth keeping.
             hubs.retain(|_, hub| hub.is_tailing());
-            hubs.entry(id).or_insert_with(|| Hub::of(self.instances.log(id), self.stop.clone())).clone()
+            hubs.entry(id).or_insert_with(|| LogHub::of(self.instances.log(id), self.stop.clone())).clone()
         };
         Ok((instance, hub.follow(after).await?))
     }
@@ -104,7 +110,7 @@ impl Logs {
     pub async fn text(
         &self,
         id: InstanceId,
-        filter: Filter,
+        filter: LogFilter,
     ) -> Result<(Instance, impl Stream<Item = io::Result<Bytes>> + use<>)> {
         let instance = self.instances.get(id).await?;
         let log = self.instances.log(id);

@@ -4,20 +4,20 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::service::Place;
+use super::service::LogPosition;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
-use crate::domain::configs::views::notes::Doubts;
-use crate::domain::configs::views::revisions::Change;
-use crate::domain::configs::{ClientVersion, Comparison, Difference};
-use crate::domain::instances::{Instance, size_words};
-use crate::infra::log_store::ansi::{self, Span};
+use crate::domain::configs::views::notes::Warnings;
+use crate::domain::configs::views::revisions::RevisionChange;
+use crate::domain::configs::{ClientVersion, FieldDifference, RevisionComparison};
+use crate::domain::instances::{Instance, size_text};
+use crate::infra::log_store::ansi::{self, StyleSpan};
 use crate::infra::log_store::record::SHOWN_MAX;
-use crate::infra::log_store::{Filter, Level, Page, Record};
+use crate::infra::log_store::{LogFilter, LogLevel, LogRecord, RecordPage};
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
-impl Record {
+impl LogRecord {
     /// The time of day in the machine's own zone, to the millisecond; empty if the record has no time.
     #[must_use]
     pub fn time_of_day(&self) -> String {
@@ -43,13 +43,13 @@ impl Record {
 
     /// The message in runs of one colour.
     #[must_use]
-    pub fn spans(&self) -> Vec<Span> {
+    pub fn spans(&self) -> Vec<StyleSpan> {
         ansi::spans(&self.message)
     }
 
     /// How much of the message is missing, for people.
     fn omitted_text(&self) -> Option<String> {
-        (self.omitted > 0).then(|| size_words(self.omitted))
+        (self.omitted > 0).then(|| size_text(self.omitted))
     }
 
     /// Whether asking for this record alone shows more of it.
@@ -62,11 +62,11 @@ impl Record {
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct LogPart {
     /// Oldest first.
-    pub logs: Vec<Record>,
+    pub logs: Vec<LogRecord>,
     /// For `before`: the page before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
-    /// For `after` or `Last-Event-ID`: what comes next.
+    /// For `after` or `BackupOutcomes-Event-ID`: what comes next.
     pub last: u64,
     /// There is more in the direction that was asked for: older records, with `after` newer ones.
     pub more: bool,
@@ -81,7 +81,7 @@ pub struct LogPart {
     #[serde(skip)]
     is_full: bool,
     #[serde(skip)]
-    filter: Filter,
+    filter: LogFilter,
     /// This is the newest part, and goes on live.
     #[serde(skip)]
     is_newest: bool,
@@ -90,9 +90,9 @@ pub struct LogPart {
 impl LogPart {
     /// A page of a log as read at `place` through `filter`; `dropped_bytes` of older log are gone.
     #[must_use]
-    pub fn new(page: Page, dropped_bytes: u64, filter: Filter, place: Place) -> Self {
-        let is_forward = matches!(place, Place::After(_));
-        let is_newest = place == Place::End;
+    pub fn new(page: RecordPage, dropped_bytes: u64, filter: LogFilter, place: LogPosition) -> Self {
+        let is_forward = matches!(place, LogPosition::After(_));
+        let is_newest = place == LogPosition::End;
         let has_older = page.more_before || (!is_forward && !page.scanned_all);
         Self {
             logs: page.records,
@@ -109,7 +109,7 @@ impl LogPart {
     }
 
     fn level(&self) -> &'static str {
-        self.filter.min_level.map_or("", Level::as_str)
+        self.filter.min_level.map_or("", LogLevel::as_str)
     }
 
     fn q(&self) -> &str {
@@ -117,8 +117,8 @@ impl LogPart {
     }
 
     /// How much is gone, for people.
-    fn dropped_words(&self) -> Option<String> {
-        (self.dropped_bytes > 0).then(|| size_words(self.dropped_bytes))
+    fn dropped_text(&self) -> Option<String> {
+        (self.dropped_bytes > 0).then(|| size_text(self.dropped_bytes))
     }
 
     fn is_filtered(&self) -> bool {
@@ -155,12 +155,12 @@ impl LogPart {
 #[schemars(rename = "InstanceInFull")]
 pub struct InstancePage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
     #[serde(flatten)]
-    pub(super) told: Told,
+    pub(super) told: ConfigSummaryView,
     #[serde(skip)]
     pub(super) log: LogPart,
 }
@@ -172,11 +172,11 @@ view!(InstancePage { "main" => as_main });
 #[schemars(rename = "Log")]
 pub struct LogPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]
-    pub(super) told: Told,
+    pub(super) told: ConfigSummaryView,
     /// The part of the log.
     #[serde(flatten)]
     pub log: LogPart,
@@ -185,47 +185,47 @@ view!(LogPage { "main" => as_main });
 
 /// What the saved configuration tells of an instance.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
-pub struct Told {
+pub struct ConfigSummaryView {
     /// Where miners connect to.
     #[serde(skip)]
-    pub miners: Option<Miners>,
+    pub miners: Option<MinerAddresses>,
     /// What is wrong with it or doubtful about it.
     #[serde(rename = "config_doubts")]
-    pub doubts: Doubts,
+    pub doubts: Warnings,
     /// What is saved and does not run yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pending: Option<Pending>,
+    pub pending: Option<PendingRevision>,
 }
 
 /// A newer revision of the configuration than the one the client runs with.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Pending {
+pub struct PendingRevision {
     /// The revision the client runs with.
     pub from: i32,
     /// The one that is saved.
     pub to: i32,
     /// What differs.
-    pub changes: Vec<Difference>,
+    pub changes: Vec<FieldDifference>,
     /// The client has to be restarted to take it up; otherwise it would be told the same.
     pub restart_needed: bool,
 }
 
-impl Pending {
+impl PendingRevision {
     /// For a client of `version`.
     #[must_use]
-    pub fn new(comparison: Comparison, version: ClientVersion) -> Self {
+    pub fn new(comparison: RevisionComparison, version: ClientVersion) -> Self {
         let restart_needed = comparison.needs_restart(version);
         Self { from: comparison.from, to: comparison.to, changes: comparison.changes, restart_needed }
     }
 
-    fn changes(&self) -> Vec<Change> {
-        self.changes.iter().map(Change::of).collect()
+    fn changes(&self) -> Vec<RevisionChange> {
+        self.changes.iter().map(RevisionChange::of).collect()
     }
 }
 
 /// Where miners connect to.
 #[derive(Clone, Debug)]
-pub struct Miners {
+pub struct MinerAddresses {
     /// `stratum2+tcp://host:port/key`, best first.
     pub urls: Vec<String>,
     /// The client listens on loopback: only programs on this machine reach it.
@@ -235,16 +235,16 @@ pub struct Miners {
 /// Lines as they are appended to a live page.
 #[derive(Debug, Template)]
 #[template(path = "logs/lines.html")]
-pub struct Lines<'a> {
+pub struct LogLinesFragment<'a> {
     /// Whose log it is.
     pub id: InstanceId,
     /// The records.
-    pub records: &'a [&'a Record],
+    pub records: &'a [&'a LogRecord],
 }
 
 /// What a live page says about lines it will not see.
 #[must_use]
-pub fn skipped_words(lines: u64, exact: bool) -> String {
+pub fn skipped_text(lines: u64, exact: bool) -> String {
     let about = if exact { "" } else { "at least " };
     format!("… {about}{lines} lines came too fast to show and were skipped here; the download has them …")
 }

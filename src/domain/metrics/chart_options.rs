@@ -17,7 +17,7 @@ pub const INTERVALS: [(&str, &str); 4] = [("", "automatic"), ("minute", "minutes
 
 /// What was chosen to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct ChartOptions {
     /// One of [`RANGES`], or empty if times were given.
     pub range: &'static str,
     /// One of [`INTERVALS`].
@@ -28,7 +28,7 @@ pub struct Choice {
     pub to: Timestamp,
 }
 
-impl Choice {
+impl ChartOptions {
     /// As query parameters.
     #[must_use]
     pub fn query(&self) -> String {

@@ -2,13 +2,13 @@
 //! or as a spike. Pure: readings and times in, samples out.
 //!
 //! The client's counters begin anew with every process and with every channel, and vanish with them. What was counted is kept in a
-//! [`Baseline`], which is stored with the samples in one transaction: a manager that was killed goes on where it was.
+//! [`CounterBaseline`], which is stored with the samples in one transaction: a manager that was killed goes on where it was.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::keeper::protocol::Lines;
-use crate::programs::jd_client::monitoring::{ClientChannel, Reading, ServerChannel};
+use crate::keeper::protocol::LevelCounts;
+use crate::programs::jd_client::monitoring::{MinerChannelReading, MonitoringReading, UpstreamChannelReading};
 
 /// Series of so many miners are kept for each instance; further ones count in the sums only.
 const MINERS: usize = 64;
@@ -37,12 +37,12 @@ pub struct ProcessMark {
 /// What the counters of an instance stood at when it was last sampled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Baseline {
+pub struct CounterBaseline {
     /// The process that the channels below belong to.
     process: Option<ProcessMark>,
     /// When it was read, seconds since 1970.
     at: i64,
-    channels: BTreeMap<String, Counts>,
+    channels: BTreeMap<String, ChannelCounts>,
     /// When each miner that has series was last seen, seconds since 1970.
     miners: BTreeMap<String, i64>,
     log: Option<LogMark>,
@@ -53,7 +53,7 @@ pub struct Baseline {
 /// The counters of one channel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct Counts {
+struct ChannelCounts {
     #[serde(rename = "c", skip_serializing_if = "BTreeMap::is_empty")]
     counts: BTreeMap<String, u64>,
     #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
@@ -69,12 +69,12 @@ struct LogMark {
     /// Up to this offset, bytes.
     until: u64,
     /// What the keeper had counted then.
-    lines: Lines,
+    lines: LevelCounts,
 }
 
 /// Part of a log that no keeper's count covers and that has to be counted from the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Uncounted {
+pub struct UncountedLog {
     /// From this offset, bytes,
     pub from: u64,
     /// to this one; none: to the end.
@@ -84,38 +84,40 @@ pub struct Uncounted {
 /// Values of one moment by the name of their series.
 pub type Samples = BTreeMap<String, f64>;
 
-impl Baseline {
-    /// Which part of the log has to be counted from the files before [`Baseline::count_lines`], given what the keeper says.
+impl CounterBaseline {
+    /// Which part of the log has to be counted from the files before [`CounterBaseline::count_lines`], given what the keeper says.
     #[must_use]
-    pub fn uncounted(&self, told: Option<&Lines>) -> Option<Uncounted> {
+    pub fn uncounted(&self, told: Option<&LevelCounts>) -> Option<UncountedLog> {
         match (&self.log, told) {
             (Some(mark), Some(told)) if is_same_count(&mark.lines, told) => None,
             // What was counted before and what this keeper counted overlap: its sums would count a part twice.
             (Some(mark), Some(told)) if is_overlapping(mark, told) => {
-                Some(Uncounted { from: mark.until, to: Some(told.to.max(mark.until)) })
+                Some(UncountedLog { from: mark.until, to: Some(told.to.max(mark.until)) })
             }
-            (Some(mark), Some(told)) => (mark.until < told.from).then_some(Uncounted { from: mark.until, to: Some(told.from) }),
-            (Some(mark), None) => Some(Uncounted { from: mark.until, to: None }),
+            (Some(mark), Some(told)) => {
+                (mark.until < told.from).then_some(UncountedLog { from: mark.until, to: Some(told.from) })
+            }
+            (Some(mark), None) => Some(UncountedLog { from: mark.until, to: None }),
             // Never counted before: from the keeper's beginning on.
             (None, Some(_)) => None,
-            (None, None) => Some(Uncounted { from: 0, to: None }),
+            (None, None) => Some(UncountedLog { from: 0, to: None }),
         }
     }
 
     /// Counts lines of the log: what the keeper says, and what was `found` in the files, with the offset up to which that was. Returns the
     /// increments.
-    pub fn count_lines(&mut self, told: Option<&Lines>, found: &Lines) -> Samples {
+    pub fn count_lines(&mut self, told: Option<&LevelCounts>, found: &LevelCounts) -> Samples {
         let since = match (told, self.log) {
             (Some(told), Some(mark)) if is_same_count(&mark.lines, told) => difference(told, &mark.lines),
             (Some(told), Some(mark)) if is_overlapping(&mark, told) => *found,
             (Some(told), _) => sum(told, found),
             (None, Some(_)) => *found,
             // Met for the first time, without a keeper that counts: what it wrote before belongs to no moment of now.
-            (None, None) => Lines::default(),
+            (None, None) => LevelCounts::default(),
         };
         let known = self.log.map_or(0, |mark| mark.until);
         let until = told.map_or(found.to, |told| told.to).max(known);
-        let lines = told.copied().unwrap_or(Lines { from: until, to: until, ..Lines::default() });
+        let lines = told.copied().unwrap_or(LevelCounts { from: until, to: until, ..LevelCounts::default() });
         self.log = Some(LogMark { until, lines });
         let increments = [
             ("log_errors", since.error),
@@ -130,7 +132,7 @@ impl Baseline {
     }
 
     /// Counts what the client said at `now` (seconds since 1970). `age`: how long its process has run, seconds.
-    pub fn count_reading(&mut self, process: ProcessMark, age: i64, now: i64, reading: &Reading) -> Samples {
+    pub fn count_reading(&mut self, process: ProcessMark, age: i64, now: i64, reading: &MonitoringReading) -> Samples {
         let is_first = self.process.is_none();
         let is_same = self.process == Some(process);
         if !is_same {
@@ -154,7 +156,7 @@ impl Baseline {
     }
 
     /// Readings, increments and the work since the last time.
-    fn take(&mut self, reading: &Reading, now: i64) -> (Samples, Samples, f64) {
+    fn take(&mut self, reading: &MonitoringReading, now: i64) -> (Samples, Samples, f64) {
         let mut gauges = Samples::new();
         let mut counted = Samples::new();
         let mut work = 0.0;
@@ -211,7 +213,7 @@ impl Baseline {
         counts: BTreeMap<String, u64>,
         work: Option<f64>,
         now: i64,
-        seen: &mut BTreeMap<String, Counts>,
+        seen: &mut BTreeMap<String, ChannelCounts>,
     ) -> (Samples, f64) {
         let before = self.channels.get(key);
         let is_reset = before.is_some_and(|before| {
@@ -229,7 +231,7 @@ impl Baseline {
             let known = before.and_then(|before| before.work).filter(|known| *known <= work).unwrap_or(0.0);
             (work - known).max(0.0)
         });
-        seen.insert(key.into(), Counts { counts, work, seen: now });
+        seen.insert(key.into(), ChannelCounts { counts, work, seen: now });
         (grown, done)
     }
 
@@ -260,18 +262,18 @@ impl Baseline {
     }
 }
 
-/// The totals in a stored [`Baseline`]; nothing else of it is read.
+/// The totals in a stored [`CounterBaseline`]; nothing else of it is read.
 #[must_use]
 pub fn totals(stored: &str) -> BTreeMap<String, f64> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Totals {
+    struct CounterTotals {
         totals: BTreeMap<String, f64>,
     }
-    serde_json::from_str::<Totals>(stored).unwrap_or_default().totals
+    serde_json::from_str::<CounterTotals>(stored).unwrap_or_default().totals
 }
 
-fn of_pool(channel: &ServerChannel) -> BTreeMap<String, u64> {
+fn of_pool(channel: &UpstreamChannelReading) -> BTreeMap<String, u64> {
     let plain = [
         ("shares_submitted", channel.shares_submitted),
         ("shares_acknowledged", channel.shares_acknowledged),
@@ -280,7 +282,7 @@ fn of_pool(channel: &ServerChannel) -> BTreeMap<String, u64> {
     named(plain, "shares_refused", &channel.rejected_by_reason)
 }
 
-fn of_miner(channel: &ClientChannel) -> BTreeMap<String, u64> {
+fn of_miner(channel: &MinerChannelReading) -> BTreeMap<String, u64> {
     let plain = [
         ("shares_accepted", channel.shares_accepted),
         ("shares_rejected", channel.shares_rejected),
@@ -303,12 +305,12 @@ fn add(sums: &mut Samples, increments: impl IntoIterator<Item = (String, f64)>) 
 }
 
 /// The keeper began to count before the place up to which was counted already.
-fn is_overlapping(mark: &LogMark, told: &Lines) -> bool {
+fn is_overlapping(mark: &LogMark, told: &LevelCounts) -> bool {
     told.from < mark.until
 }
 
 /// Both counts are of one keeper, and the second is not before the first.
-fn is_same_count(before: &Lines, now: &Lines) -> bool {
+fn is_same_count(before: &LevelCounts, now: &LevelCounts) -> bool {
     before.from == now.from
         && now.to >= before.to
         && [(before.error, now.error), (before.warn, now.warn), (before.info, now.info), (before.debug, now.debug)]
@@ -317,8 +319,8 @@ fn is_same_count(before: &Lines, now: &Lines) -> bool {
         && now.other >= before.other
 }
 
-fn difference(now: &Lines, before: &Lines) -> Lines {
-    Lines {
+fn difference(now: &LevelCounts, before: &LevelCounts) -> LevelCounts {
+    LevelCounts {
         error: now.error - before.error,
         warn: now.warn - before.warn,
         info: now.info - before.info,
@@ -328,8 +330,8 @@ fn difference(now: &Lines, before: &Lines) -> Lines {
     }
 }
 
-fn sum(one: &Lines, other: &Lines) -> Lines {
-    Lines {
+fn sum(one: &LevelCounts, other: &LevelCounts) -> LevelCounts {
+    LevelCounts {
         error: one.error + other.error,
         warn: one.warn + other.warn,
         info: one.info + other.info,

@@ -17,8 +17,8 @@ use std::fmt;
 use super::model::metric;
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
-use crate::infra::procfs::Process;
-use crate::keeper::machine::State;
+use crate::infra::procfs::ProcessReading;
+use crate::keeper::machine::InstanceState;
 
 /// Reasons that are told of an instance's rejected or refused shares, the most frequent ones: a pool may word them as it likes.
 const MOST_REASONS: usize = 32;
@@ -50,15 +50,15 @@ const LEVELS: &[(&str, &str)] =
 
 /// The formats that scrapers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// The text format of Prometheus, version 0.0.4.
     Classic,
 }
 
-impl Format {
-    /// What `Content-Type` says of it.
+impl ExpositionFormat {
+    /// What `MarkerContent-Type` says of it.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -70,24 +70,24 @@ impl Format {
 
 /// What is told of the manager itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Manager {
+pub struct ManagerMetrics {
     /// Its version.
     pub version: &'static str,
     /// When it was started.
     pub started: Timestamp,
     /// Its process; none if `/proc` cannot be read.
-    pub process: Option<Process>,
+    pub process: Option<ProcessReading>,
 }
 
 /// What is told of an instance.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct InstanceMetrics {
     /// Its id.
     pub id: InstanceId,
     /// Its name.
     pub name: String,
     /// Its state.
-    pub state: State,
+    pub state: InstanceState,
     /// How often it was started again by itself, ever.
     pub restarts: u32,
     /// When the present client was started; none without one.
@@ -104,8 +104,8 @@ pub struct Client {
 ///
 /// # Errors
 /// None in practice; the type is that of the encoder.
-pub fn text(manager: &Manager, clients: &[Client], format: Format) -> Result<String, fmt::Error> {
-    let mut families = Families(Vec::new());
+pub fn text(manager: &ManagerMetrics, clients: &[InstanceMetrics], format: ExpositionFormat) -> Result<String, fmt::Error> {
+    let mut families = MetricFamilies(Vec::new());
     families.of_manager(manager, clients);
     families.of_clients(clients);
     let mut registry = Registry::default();
@@ -113,8 +113,8 @@ pub fn text(manager: &Manager, clients: &[Client], format: Format) -> Result<Str
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(match format {
-        Format::OpenMetrics => text,
-        Format::Classic => classic(&text),
+        ExpositionFormat::OpenMetrics => text,
+        ExpositionFormat::Classic => classic(&text),
     })
 }
 
@@ -122,7 +122,7 @@ type Labels = Vec<(&'static str, String)>;
 
 /// One metric with all its samples.
 #[derive(Debug)]
-struct Family {
+struct MetricFamily {
     /// Without unit and without the suffix of its kind.
     name: String,
     help: String,
@@ -133,17 +133,17 @@ struct Family {
 }
 
 #[derive(Debug)]
-struct Families(Vec<Family>);
+struct MetricFamilies(Vec<MetricFamily>);
 
-impl Families {
+impl MetricFamilies {
     fn add(&mut self, name: &str, unit: &'static str, kind: MetricType, help: &str, samples: Vec<(Labels, f64)>) {
         // One whose samples are all missing is not mentioned at all.
         if !samples.is_empty() {
-            self.0.push(Family { name: name.into(), help: help.into(), unit, kind, samples });
+            self.0.push(MetricFamily { name: name.into(), help: help.into(), unit, kind, samples });
         }
     }
 
-    fn of_manager(&mut self, manager: &Manager, clients: &[Client]) {
+    fn of_manager(&mut self, manager: &ManagerMetrics, clients: &[InstanceMetrics]) {
         use MetricType::{Counter, Gauge, Info};
         let one = |value: f64| vec![(Labels::new(), value)];
         let some = |value: Option<f64>| value.map(one).unwrap_or_default();
@@ -159,23 +159,25 @@ impl Families {
         self.add("jd_manager_cpu", "seconds", Counter, "Processor time jd-manager has used.", some(cpu));
         let files = process.and_then(|process| process.open_files).map(f64::from);
         self.add("jd_manager_open_files", "", Gauge, "Files and sockets jd-manager has open.", some(files));
-        let in_state = |state: State| {
+        let in_state = |state: InstanceState| {
             let count = clients.iter().filter(|client| client.state == state).count();
             (vec![("state", state.as_str().to_owned())], f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
         };
-        let states = State::ALL.map(in_state).to_vec();
+        let states = InstanceState::ALL.map(in_state).to_vec();
         self.add("jd_manager_instances", "", Gauge, "Instances by state.", states);
     }
 
-    fn of_clients(&mut self, clients: &[Client]) {
+    fn of_clients(&mut self, clients: &[InstanceMetrics]) {
         use MetricType::{Counter, Gauge};
-        let each = |of: &dyn Fn(&Client) -> Option<f64>| -> Vec<(Labels, f64)> {
+        let each = |of: &dyn Fn(&InstanceMetrics) -> Option<f64>| -> Vec<(Labels, f64)> {
             clients.iter().filter_map(|client| Some((client.labels(), of(client)?))).collect()
         };
-        let up = each(&|client| Some(truth(client.state == State::Running)));
+        let up = each(&|client| Some(truth(client.state == InstanceState::Running)));
         self.add("jd_client_up", "", Gauge, "1 when the client serves miners.", up);
-        let state = |client: &Client, state: State| (client.labelled("state", state.as_str()), truth(client.state == state));
-        let states = clients.iter().flat_map(|client| State::ALL.map(|one| state(client, one))).collect();
+        let state = |client: &InstanceMetrics, state: InstanceState| {
+            (client.labelled("state", state.as_str()), truth(client.state == state))
+        };
+        let states = clients.iter().flat_map(|client| InstanceState::ALL.map(|one| state(client, one))).collect();
         self.add("jd_client_state", "", Gauge, "1 for the state the instance is in, 0 for the others.", states);
         let restarts = each(&|client| Some(f64::from(client.restarts)));
         self.add("jd_client_restarts", "", Counter, "How often the client was started again by itself.", restarts);
@@ -216,7 +218,7 @@ impl Families {
     }
 }
 
-impl Client {
+impl InstanceMetrics {
     fn labels(&self) -> Labels {
         vec![("instance", self.id.to_string()), ("name", self.name.clone())]
     }
@@ -241,7 +243,7 @@ impl Client {
     }
 }
 
-impl Collector for Families {
+impl Collector for MetricFamilies {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         for family in &self.0 {
             let unit = (!family.unit.is_empty()).then(|| Unit::Other(family.unit.into()));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::queries::Level;
+use super::queries::Resolution;
 use super::queries::rollup;
-use super::range::Keep;
+use super::range::Retention;
 use crate::base::clock::Timestamp;
 use crate::infra::db::{Db, WriteMode};
-use crate::infra::schedule::Schedule;
+use crate::infra::schedule::JobSchedule;
 
 /// Every night at a quarter past three, UTC.
 const NIGHTLY: &str = "0 15 3 * * *";
@@ -22,8 +22,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The database cannot be written; what was removed by then stays removed.
-pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::base::error::Result<()> {
-    let levels = [(Level::Raw, keep.raw), (Level::Minute, keep.minutes), (Level::Hour, keep.hours), (Level::Day, keep.hours)];
+pub async fn forget(db: &Db, keep: Retention, now: i64) -> crate::base::error::Result<()> {
+    let levels = [
+        (Resolution::Raw, keep.raw),
+        (Resolution::Minute, keep.minutes),
+        (Resolution::Hour, keep.hours),
+        (Resolution::Day, keep.hours),
+    ];
     for (level, kept) in levels {
         let before = now - kept;
         let mut after = 0;
@@ -34,7 +39,7 @@ pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::base::error::Result
             tokio::time::sleep(PAUSE).await;
         }
     }
-    while db.give_back(PAGES).await? {
+    while db.free_memory(PAGES).await? {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
@@ -44,7 +49,11 @@ pub async fn forget(db: &Db, keep: Keep, now: i64) -> crate::base::error::Result
 ///
 /// # Errors
 /// The job cannot be scheduled.
-pub async fn forget_nightly(schedule: &Schedule, db: Db, keep: Keep) -> Result<(), tokio_cron_scheduler::JobSchedulerError> {
+pub async fn schedule_pruning(
+    schedule: &JobSchedule,
+    db: Db,
+    keep: Retention,
+) -> Result<(), tokio_cron_scheduler::JobSchedulerError> {
     let work = move || {
         let db = db.clone();
         async move { say(forget(&db, keep, now()).await) }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
-use crate::programs::jd_client::monitoring::Reading;
+use crate::programs::jd_client::monitoring::MonitoringReading;
 
 /// The newest round counts as present for so many intervals, and never for less than so many seconds.
 const PRESENT_ROUNDS: i64 = 3;
@@ -14,18 +14,18 @@ const PRESENT_SECONDS: i64 = 30;
 
 /// The newest figures of an instance.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Measured {
+pub struct LatestFigures {
     /// When they were taken, seconds since 1970.
     pub at: i64,
     /// The round's samples by name, those with a detail left out: there may be thousands of miners.
     pub figures: BTreeMap<String, f64>,
     /// What its client's monitoring did when it was asked last; none: it has no address for it, or was not asked yet.
-    pub monitoring: Option<Answered>,
+    pub monitoring: Option<MonitoringState>,
 }
 
 /// What a client's monitoring did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answered {
+pub enum MonitoringState {
     /// It told its figures.
     Moving,
     /// It told its figures, whose counts of shares have stood still since this second (since 1970). That alone is no fault: there may be no share.
@@ -36,53 +36,53 @@ pub enum Answered {
 
 /// The newest figures of all instances; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<RwLock<HashMap<InstanceId, Measured>>>);
+pub struct LatestMetrics(Arc<RwLock<HashMap<InstanceId, LatestFigures>>>);
 
-impl Board {
+impl LatestMetrics {
     /// Those of one instance; none before its first sample.
     #[must_use]
-    pub fn of(&self, id: InstanceId) -> Option<Measured> {
+    pub fn of(&self, id: InstanceId) -> Option<LatestFigures> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// Replaces all of them.
-    pub(super) fn replace(&self, all: HashMap<InstanceId, Measured>) {
+    pub(super) fn replace(&self, all: HashMap<InstanceId, LatestFigures>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = all;
     }
 }
 
 /// Follows one client's monitoring from answer to answer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct MonitoringWatch {
     /// What its last counts came to, and when that last changed.
     told: Option<(u64, i64)>,
     /// Since when there is no answer.
     silent_since: Option<i64>,
 }
 
-impl Watch {
+impl MonitoringWatch {
     /// An answer at `now` (seconds since 1970) whose counts come to `counts`.
-    pub fn answered(&mut self, counts: u64, now: i64) -> Answered {
+    pub fn answered(&mut self, counts: u64, now: i64) -> MonitoringState {
         self.silent_since = None;
         match self.told {
-            Some((before, since)) if before == counts => Answered::Still(since),
+            Some((before, since)) if before == counts => MonitoringState::Still(since),
             _ => {
                 self.told = Some((counts, now));
-                Answered::Moving
+                MonitoringState::Moving
             }
         }
     }
 
     /// No answer at `now`.
-    pub fn failed(&mut self, words: String, now: i64) -> Answered {
+    pub fn failed(&mut self, words: String, now: i64) -> MonitoringState {
         self.told = None;
-        Answered::Not(*self.silent_since.get_or_insert(now), words)
+        MonitoringState::Not(*self.silent_since.get_or_insert(now), words)
     }
 }
 
 /// All counts of shares of a reading in one number: another one as soon as any share is counted. The monitoring's own age is left out, since it
 /// is computed when asked and goes on while the figures stand still (0.6.0, `stratum-apps` 0.8.0).
-pub(super) fn counts(reading: &Reading) -> u64 {
+pub(super) fn counts(reading: &MonitoringReading) -> u64 {
     let mut hasher = DefaultHasher::new();
     for channel in &reading.server_channels {
         (channel.channel_id, channel.shares_acknowledged, channel.shares_submitted, channel.shares_rejected).hash(&mut hasher);
@@ -110,23 +110,23 @@ pub(super) fn fresh_seconds(interval_s: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::programs::jd_client::monitoring::{Client, ClientChannel};
+    use crate::programs::jd_client::monitoring::{MinerChannelReading, MinerReading};
 
     #[test]
     fn figures_stand_still_since_a_share_was_last_counted_whatever_the_monitorings_age() {
         let reading = |shares: u64, uptime: u64| {
-            let channel = ClientChannel { channel_id: 2, shares_accepted: Some(shares), ..ClientChannel::default() };
-            let clients = vec![Client { client_id: 1, channels: vec![channel] }];
-            counts(&Reading { uptime_secs: Some(uptime), clients, ..Reading::default() })
+            let channel = MinerChannelReading { channel_id: 2, shares_accepted: Some(shares), ..MinerChannelReading::default() };
+            let clients = vec![MinerReading { client_id: 1, channels: vec![channel] }];
+            counts(&MonitoringReading { uptime_secs: Some(uptime), clients, ..MonitoringReading::default() })
         };
-        let mut watch = Watch::default();
-        assert_eq!(watch.answered(reading(5, 1), 100), Answered::Moving);
-        assert_eq!(watch.answered(reading(5, 11), 110), Answered::Still(100));
-        assert_eq!(watch.answered(reading(5, 21), 120), Answered::Still(100));
-        assert_eq!(watch.answered(reading(6, 31), 130), Answered::Moving);
-        assert_eq!(watch.failed("no".into(), 140), Answered::Not(140, "no".into()));
-        assert_eq!(watch.failed("no".into(), 150), Answered::Not(140, "no".into()));
-        assert_eq!(watch.answered(reading(6, 61), 160), Answered::Moving);
+        let mut watch = MonitoringWatch::default();
+        assert_eq!(watch.answered(reading(5, 1), 100), MonitoringState::Moving);
+        assert_eq!(watch.answered(reading(5, 11), 110), MonitoringState::Still(100));
+        assert_eq!(watch.answered(reading(5, 21), 120), MonitoringState::Still(100));
+        assert_eq!(watch.answered(reading(6, 31), 130), MonitoringState::Moving);
+        assert_eq!(watch.failed("no".into(), 140), MonitoringState::Not(140, "no".into()));
+        assert_eq!(watch.failed("no".into(), 150), MonitoringState::Not(140, "no".into()));
+        assert_eq!(watch.answered(reading(6, 61), 160), MonitoringState::Moving);
     }
 
     #[test]

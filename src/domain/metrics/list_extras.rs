@@ -5,18 +5,18 @@ use diesel::sqlite::SqliteConnection;
 
 use super::average::{RecentHashrate, WINDOW};
 use super::counters::Samples;
-use super::queries::{self, Level};
-use super::range::{self, Marks, Spacing};
+use super::queries::{self, Resolution};
+use super::range::{self, PointSpacing, RollupMarks};
 use crate::base::ids::InstanceId;
-use crate::domain::instances::Glance;
+use crate::domain::instances::ListStats;
 use crate::infra::chart::sparkline;
 
 /// What the small drawing shows, and the distance of its points, seconds.
 const SPARK: i64 = 6 * 3600;
 const SPARK_STEP: i64 = 300;
 /// The shares of the last day and the drawing of the last six hours; none for an instance that was never measured.
-pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<Option<Glance>> {
-    let marks = Marks::read(c)?;
+pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<Option<ListStats>> {
+    let marks = RollupMarks::read(c)?;
     let mut counts = [0.0; 2];
     for (count, name) in counts.iter_mut().zip(["shares_accepted", "shares_rejected"]) {
         let Some(series) = queries::series(c, id, name)? else { return Ok(None) };
@@ -24,7 +24,7 @@ pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryR
     }
     let spark = match queries::series(c, id, "hashrate_measured")? {
         Some(series) => {
-            let spacing = Spacing { level: Level::Minute, step: SPARK_STEP };
+            let spacing = PointSpacing { level: Resolution::Minute, step: SPARK_STEP };
             let points = range::points(c, marks, series.id, (now - SPARK, now), spacing)?;
             let points: Vec<(i64, f64)> = points.iter().map(|bucket| (bucket.at * 1000, bucket.average())).collect();
             let is_drawn = points.len() > 1;
@@ -36,14 +36,14 @@ pub(super) fn draw(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryR
         }
         None => String::new(),
     };
-    Ok(Some(Glance { accepted: counts[0], rejected: counts[1], spark, ..Glance::default() }))
+    Ok(Some(ListStats { accepted: counts[0], rejected: counts[1], spark, ..ListStats::default() }))
 }
 
 /// The samples of the measured hashrate within the window of its average.
 pub(super) fn recent_hashrate(c: &mut SqliteConnection, id: InstanceId, now: i64) -> QueryResult<RecentHashrate> {
     let mut recent = RecentHashrate::default();
     if let Some(series) = queries::series(c, id, "hashrate_measured")? {
-        for sample in queries::buckets(c, Level::Raw, series.id, now - WINDOW + 1, now + 1, WINDOW)? {
+        for sample in queries::buckets(c, Resolution::Raw, series.id, now - WINDOW + 1, now + 1, WINDOW)? {
             recent.push(sample.at, sample.sum);
         }
     }
@@ -51,7 +51,7 @@ pub(super) fn recent_hashrate(c: &mut SqliteConnection, id: InstanceId, now: i64
 }
 
 /// Counts the shares of a round of samples.
-pub(super) fn update(glance: &mut Option<Glance>, taken: &Samples) {
+pub(super) fn update(glance: &mut Option<ListStats>, taken: &Samples) {
     let counts = ["shares_accepted", "shares_rejected"].map(|name| taken.get(name).copied());
     if glance.is_some() || counts.iter().any(Option::is_some) {
         let glance = glance.get_or_insert_default();

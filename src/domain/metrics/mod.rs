@@ -42,8 +42,8 @@ mod service;
 mod uptime;
 pub mod views;
 
-pub use jobs::{forget, forget_nightly};
-pub use latest::{Answered, Board, Measured};
-pub use range::Keep;
+pub use jobs::{forget, schedule_pruning};
+pub use latest::{LatestFigures, LatestMetrics, MonitoringState};
+pub use range::Retention;
 pub use sampler::Sampler;
-pub use service::Metrics;
+pub use service::MetricService;

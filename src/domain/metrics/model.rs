@@ -8,11 +8,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::base::clock::Timestamp;
-use crate::infra::chart::{Kind, Unit};
+use crate::infra::chart::{ChartKind, Unit};
 
 /// How the values of a metric are to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
+pub enum MetricMeasure {
     /// Readings: a stretch of them has a mean.
     Gauge,
     /// Increments since the sample before: a stretch of them has a sum. A restart shows neither as a loss nor as a spike.
@@ -21,7 +21,7 @@ pub enum Measure {
 
 /// The newest figures of an instance.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Figures {
+pub struct FiguresResponse {
     /// The newest sample of each metric. Of a counter that is the increment since the sample before; see `totals`.
     pub metrics: BTreeMap<String, f64>,
     /// Each counter's total since the instance was created, without those of single miners.
@@ -32,7 +32,7 @@ pub struct Figures {
 
 /// One metric.
 #[derive(Debug)]
-pub struct Metric {
+pub struct MetricKind {
     /// Its name, without a detail.
     pub name: &'static str,
     /// Its name for people.
@@ -42,25 +42,25 @@ pub struct Metric {
     /// The unit of its values.
     pub unit: Unit,
     /// How its values are taken.
-    pub measure: Measure,
+    pub measure: MetricMeasure,
     /// How its chart is drawn.
-    pub kind: Kind,
+    pub kind: ChartKind,
 }
 
-const fn gauge(name: &'static str, title: &'static str, unit: Unit, help: &'static str) -> Metric {
-    Metric { name, title, help, unit, measure: Measure::Gauge, kind: Kind::Line }
+const fn gauge(name: &'static str, title: &'static str, unit: Unit, help: &'static str) -> MetricKind {
+    MetricKind { name, title, help, unit, measure: MetricMeasure::Gauge, kind: ChartKind::Line }
 }
 
-const fn area(name: &'static str, title: &'static str, unit: Unit, help: &'static str) -> Metric {
-    Metric { name, title, help, unit, measure: Measure::Gauge, kind: Kind::Area }
+const fn area(name: &'static str, title: &'static str, unit: Unit, help: &'static str) -> MetricKind {
+    MetricKind { name, title, help, unit, measure: MetricMeasure::Gauge, kind: ChartKind::Area }
 }
 
-const fn counter(name: &'static str, title: &'static str, help: &'static str) -> Metric {
-    Metric { name, title, help, unit: Unit::Count, measure: Measure::Counter, kind: Kind::Area }
+const fn counter(name: &'static str, title: &'static str, help: &'static str) -> MetricKind {
+    MetricKind { name, title, help, unit: Unit::Count, measure: MetricMeasure::Counter, kind: ChartKind::Area }
 }
 
 /// All of them, in the order in which a page shows them.
-pub const CATALOGUE: &[Metric] = &[
+pub const CATALOGUE: &[MetricKind] = &[
     area(
         "hashrate_measured",
         "Hashrate, measured",
@@ -115,7 +115,7 @@ pub const CATALOGUE: &[Metric] = &[
 
 /// The metric that a name belongs to, and the detail after its colon. None for a name nobody ever wrote.
 #[must_use]
-pub fn metric(metric_type: &str) -> Option<(&'static Metric, Option<&str>)> {
+pub fn metric(metric_type: &str) -> Option<(&'static MetricKind, Option<&str>)> {
     let (name, detail) = match metric_type.split_once(':') {
         Some((name, detail)) => (name, Some(detail)),
         None => (metric_type, None),

@@ -1,13 +1,13 @@
 //! What the API's documentation says of metrics.
 
-use super::model::Figures;
-use super::responses::{Rows, Summary, TimeSeries, Types, Uptime};
-use super::views::{ComparePage, RANGES};
+use super::model::FiguresResponse;
+use super::responses::{MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse};
+use super::views::{MetricsComparePage, RANGES};
 use crate::web::openapi::{
-    CSV, Field, HTML, JSON, Operation, PROGRAMS, STREAM, TEXT, get, list, moment, one_of, shape, text, whole,
+    ApiOperation, CSV, HTML, JSON, PROGRAMS, RequestField, STREAM, TEXT, get, list, moment, one_of, shape, text, whole,
 };
 
-fn time() -> Vec<Field> {
+fn time() -> Vec<RequestField> {
     let names: Vec<&str> = RANGES.iter().map(|(name, ..)| *name).collect();
     vec![
         one_of("range", "So long up to now.", &names),
@@ -18,37 +18,37 @@ fn time() -> Vec<Field> {
     ]
 }
 
-fn with() -> Field {
+fn with() -> RequestField {
     text("with", "Further metrics of the instance, with commas.").like("shares_rejected")
 }
 
 /// An operation on one series.
-fn series(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+fn series(path: &'static str, name: &'static str, summary: &'static str) -> ApiOperation {
     get(path, name, summary).named(text("type", "The name of a metric.").like("hashrate_miners"))
 }
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     let scraped: &[&str] = &[JSON, HTML, "application/openmetrics-text", TEXT];
     vec![
         get("/metrics", "getMetrics", "The latest figures of every instance; for Prometheus, in its formats, those of jd-manager besides.")
             .asks([text("metric", "For people: which metric is drawn.").or("hashrate_miners"), list("ids", "For people: of these instances.")])
             .asks(time())
-            .answer(200, "The figures.", scraped, Some(shape::<ComparePage>())),
+            .answer(200, "The figures.", scraped, Some(shape::<MetricsComparePage>())),
         get("/metrics/{id}", "listSamples", "The newest samples of an instance, newest first.")
             .about("As an event stream: an event `metrics` with the latest figures after each round of samples. As a page: its charts.")
             .asks([text("metric_type", "Only of this metric.").like("hashrate_miners")])
             .asks(time())
-            .answer(200, "The samples.", &[JSON, HTML, STREAM, CSV], Some(shape::<Rows>())),
-        get("/metrics/{id}/latest", "getLatestFigures", "The latest figures of an instance.").gives::<Figures>(PROGRAMS),
-        get("/metrics/{id}/types", "listMetricTypes", "What is measured of an instance.").gives::<Types>(PROGRAMS),
+            .answer(200, "The samples.", &[JSON, HTML, STREAM, CSV], Some(shape::<SampleRows>())),
+        get("/metrics/{id}/latest", "getLatestFigures", "The latest figures of an instance.").gives::<FiguresResponse>(PROGRAMS),
+        get("/metrics/{id}/types", "listMetricTypes", "What is measured of an instance.").gives::<MetricTypes>(PROGRAMS),
         get("/metrics/{id}/uptime", "getUptime", "For how much of the last hours an instance served miners, per cent.")
             .asks([whole("hours", "Of so many hours.", 1, 87_600).or(24)])
-            .gives::<Uptime>(PROGRAMS),
+            .gives::<UptimeResponse>(PROGRAMS),
         series("/metrics/{id}/{type}/summary", "getSummary", "A series from a moment on in one row.")
             .asks([moment("since", "From then on; without it all there is.")])
-            .gives::<Summary>(PROGRAMS),
+            .gives::<SeriesSummaryResponse>(PROGRAMS),
         series("/metrics/{id}/{type}/timeseries", "getTimeSeries", "The points of a series, oldest first.")
             .asks(time())
             .asks([with()])

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::chart_options::Choice;
+use super::chart_options::ChartOptions;
 use super::model::{metric, title};
-use super::service::{Metrics, Stretch};
-use super::views::{ComparePage, Drawn, GROUPS, Group, Latest, MetricsPage, MinerRow, SeriesPage};
+use super::service::{MetricService, SeriesQuery};
+use super::views::{ChartGroup, GROUPS, LatestFiguresView, MetricsComparePage, MetricsPage, MinerRow, SeriesChart, SeriesPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
-use crate::infra::chart::{DISTINCT_LINES, Mark, Unit, format_value};
-use crate::web::Frame;
+use crate::infra::chart::{ChartMark, DISTINCT_LINES, Unit, format_value};
+use crate::web::PageFrame;
 
 /// Rows of the table of miners, connected ones first. An instance has series of 64 miners at a time, and of more in the course of days.
 const MINERS: usize = 256;
@@ -23,28 +23,28 @@ const MARKS: usize = 40;
 /// # Errors
 /// There is no such instance.
 pub async fn group(
-    metrics: &Metrics,
+    metrics: &MetricService,
     id: InstanceId,
     (name, names): (String, Vec<String>),
-    choice: &Choice,
-    stretch: Stretch,
+    choice: &ChartOptions,
+    stretch: SeriesQuery,
     now: Timestamp,
-) -> Result<Group> {
+) -> Result<ChartGroup> {
     let points = metrics.points(id, names.clone(), stretch, now).await?;
     let mut drawn = Vec::new();
     for (metric_type, (points, summary)) in names.iter().zip(points) {
-        drawn.push(Drawn { metric_type: metric_type.clone(), label: label(metric_type), points, summary });
+        drawn.push(SeriesChart { metric_type: metric_type.clone(), label: label(metric_type), points, summary });
     }
     // The one the address is named after stays, so that its unit and its name hold.
-    let is_there = |drawn: &Drawn| !drawn.points.points.is_empty();
+    let is_there = |drawn: &SeriesChart| !drawn.points.points.is_empty();
     let first = names.first().cloned().unwrap_or_default();
     if drawn.iter().any(is_there) {
         drawn.retain(|one| is_there(one) || one.metric_type == first);
     }
     let starts = metrics.instances().starts(id, stretch.from, stretch.to, MARKS + 1).await?;
     let marks = if starts.len() > MARKS { Vec::new() } else { starts };
-    let marks = marks.into_iter().map(|at| Mark { at: at.0, label: "start of the client".into() }).collect();
-    Ok(Group {
+    let marks = marks.into_iter().map(|at| ChartMark { at: at.0, label: "start of the client".into() }).collect();
+    Ok(ChartGroup {
         title: name,
         path: path(id, &first),
         with: with(&names),
@@ -81,10 +81,10 @@ pub fn names(first: String, with: Option<&str>) -> (String, Vec<String>) {
 /// # Errors
 /// There is no such instance.
 pub async fn page(
-    metrics: &Metrics,
-    frame: Frame,
+    metrics: &MetricService,
+    frame: PageFrame,
     id: InstanceId,
-    (choice, stretch): (Choice, Stretch),
+    (choice, stretch): (ChartOptions, SeriesQuery),
     now: Timestamp,
 ) -> Result<MetricsPage> {
     let instance = metrics.instance(id).await?;
@@ -111,7 +111,12 @@ pub async fn page(
 }
 
 /// The miners of an instance by name, as many as are listed, and how many were not looked at.
-async fn miners(metrics: &Metrics, instance: &Instance, types: &[String], stretch: Stretch) -> Result<(Vec<MinerRow>, usize)> {
+async fn miners(
+    metrics: &MetricService,
+    instance: &Instance,
+    types: &[String],
+    stretch: SeriesQuery,
+) -> Result<(Vec<MinerRow>, usize)> {
     let id = instance.id;
     // Without a client nobody is connected, whatever was measured last.
     let latest = if instance.running { metrics.latest(id).await?.metrics } else { BTreeMap::new() };
@@ -149,11 +154,11 @@ async fn miners(metrics: &Metrics, instance: &Instance, types: &[String], stretc
 /// # Errors
 /// There is no such instance.
 pub async fn series_page(
-    metrics: &Metrics,
-    frame: Frame,
+    metrics: &MetricService,
+    frame: PageFrame,
     id: InstanceId,
     names: (String, Vec<String>),
-    (choice, stretch): (Choice, Stretch),
+    (choice, stretch): (ChartOptions, SeriesQuery),
     now: Timestamp,
 ) -> Result<SeriesPage> {
     let instance = metrics.instance(id).await?;
@@ -168,19 +173,19 @@ pub async fn series_page(
 /// # Errors
 /// The database cannot be read.
 pub async fn compare(
-    metrics: &Metrics,
-    frame: Frame,
+    metrics: &MetricService,
+    frame: PageFrame,
     (metric_type, chosen): (String, Vec<InstanceId>),
-    (choice, stretch): (Choice, Stretch),
+    (choice, stretch): (ChartOptions, SeriesQuery),
     now: Timestamp,
-) -> Result<ComparePage> {
+) -> Result<MetricsComparePage> {
     let all = metrics.instances().list().await?;
     let mut instances = Vec::new();
     for instance in &all {
         let mut latest = metrics.latest(instance.id).await?;
         // Each instance may have many, and each of them a long name.
         latest.metrics.retain(|name, _| !name.starts_with("miner_"));
-        instances.push(Latest { instance_id: instance.id, name: instance.name.clone(), figures: latest });
+        instances.push(LatestFiguresView { instance_id: instance.id, name: instance.name.clone(), figures: latest });
     }
     let is_wanted = |id: InstanceId| if chosen.is_empty() { true } else { chosen.contains(&id) };
     let mut drawn = Vec::new();
@@ -190,11 +195,14 @@ pub async fn compare(
             && drawn.len() < DISTINCT_LINES
             && (!chosen.is_empty() || !points.points.is_empty())
         {
-            drawn.push((instance.id, Drawn { metric_type: metric_type.clone(), label: instance.name.clone(), points, summary }));
+            drawn.push((
+                instance.id,
+                SeriesChart { metric_type: metric_type.clone(), label: instance.name.clone(), points, summary },
+            ));
         }
     }
     let shown: Vec<InstanceId> = drawn.iter().map(|(id, _)| *id).collect();
-    let group = (!drawn.is_empty()).then(|| Group {
+    let group = (!drawn.is_empty()).then(|| ChartGroup {
         title: title(&metric_type),
         path: "metrics".into(),
         with: String::new(),
@@ -203,7 +211,7 @@ pub async fn compare(
         choice: choice.clone(),
         id: "c-compare".into(),
     });
-    Ok(ComparePage { frame, choice, metric_type, chosen: shown, group, all, instances })
+    Ok(MetricsComparePage { frame, choice, metric_type, chosen: shown, group, all, instances })
 }
 
 fn path(id: InstanceId, metric_type: &str) -> String {

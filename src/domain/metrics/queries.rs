@@ -16,14 +16,14 @@ use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text};
 use diesel::sqlite::SqliteConnection as Db;
 
 use crate::base::ids::InstanceId;
-use crate::infra::db::statement::Statement;
+use crate::infra::db::statement::CachedStatement;
 
 /// Samples stay in the order of their time for so long, seconds.
 pub const WINDOW: i64 = 300;
 
 /// How fine something is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum Resolution {
     /// Each sample.
     Raw,
     /// A bucket a minute.
@@ -34,7 +34,7 @@ pub enum Level {
     Day,
 }
 
-impl Level {
+impl Resolution {
     /// All of them, finest first.
     pub const ALL: [Self; 4] = [Self::Raw, Self::Minute, Self::Hour, Self::Day];
 
@@ -74,7 +74,7 @@ impl Level {
 
 /// Several samples in one.
 #[derive(Clone, Copy, Debug, PartialEq, Queryable)]
-pub struct Bucket {
+pub struct SampleBucket {
     /// Its first second.
     pub at: i64,
     /// How many samples.
@@ -87,7 +87,7 @@ pub struct Bucket {
     pub max: f64,
 }
 
-impl Bucket {
+impl SampleBucket {
     /// This one and another, of whatever times.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
@@ -110,7 +110,7 @@ impl Bucket {
 
 /// A row of `metric_series`.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-pub struct Series {
+pub struct SeriesRow {
     /// Its number.
     pub id: i64,
     /// What it measures.
@@ -120,15 +120,15 @@ pub struct Series {
 }
 
 /// All series of an instance, by name.
-pub fn series_of(db: &mut Db, instance: InstanceId) -> QueryResult<Vec<Series>> {
+pub fn series_of(db: &mut Db, instance: InstanceId) -> QueryResult<Vec<SeriesRow>> {
     let text = "SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? ORDER BY metric_type";
-    Statement::<(BigInt, Text, Bool)>::new(text).text(instance).load(db)
+    CachedStatement::<(BigInt, Text, Bool)>::new(text).text(instance).load(db)
 }
 
 /// One series of an instance.
-pub fn series(db: &mut Db, instance: InstanceId, metric_type: &str) -> QueryResult<Option<Series>> {
+pub fn series(db: &mut Db, instance: InstanceId, metric_type: &str) -> QueryResult<Option<SeriesRow>> {
     let text = "SELECT id, metric_type, is_counter FROM metric_series WHERE instance_id = ? AND metric_type = ?";
-    Statement::<(BigInt, Text, Bool)>::new(text).text(instance).text(metric_type).get_result(db).optional()
+    CachedStatement::<(BigInt, Text, Bool)>::new(text).text(instance).text(metric_type).get_result(db).optional()
 }
 
 /// The number of a series, made if it is new; none if the instance is gone.
@@ -137,7 +137,7 @@ pub fn series_id(db: &mut Db, instance: InstanceId, metric_type: &str, is_counte
         return Ok(Some(known.id));
     }
     let text = "INSERT INTO metric_series (instance_id, metric_type, is_counter) SELECT id, ?, ? FROM instances WHERE id = ? RETURNING id";
-    Statement::<BigInt>::new(text).text(metric_type).number(i64::from(is_counter)).text(instance).get_result(db).optional()
+    CachedStatement::<BigInt>::new(text).text(metric_type).number(i64::from(is_counter)).text(instance).get_result(db).optional()
 }
 
 /// What becomes of a second sample of the same series and second: increments add up, a later reading replaces the earlier one. That happens
@@ -152,30 +152,30 @@ pub fn insert(db: &mut Db, at: i64, samples: &[(i64, f64)]) -> QueryResult<usize
         "INSERT INTO metric_fresh (at, series_id, value) SELECT ?, j.value ->> 0, j.value ->> 1 FROM json_each(?) j WHERE true \
          ON CONFLICT (at, series_id) {MERGE}"
     );
-    Statement::<()>::new(text).number(at).text(list).execute(db)
+    CachedStatement::<()>::new(text).number(at).text(list).execute(db)
 }
 
 /// What the counters of an instance stood at, as it was stored.
 pub fn baseline(db: &mut Db, instance: InstanceId) -> QueryResult<Option<String>> {
     let text = "SELECT state FROM metric_baselines WHERE instance_id = ?";
-    Statement::<Text>::new(text).text(instance).get_result(db).optional()
+    CachedStatement::<Text>::new(text).text(instance).get_result(db).optional()
 }
 
 /// Stores what the counters of an instance stand at; nothing if the instance is gone.
 pub fn set_baseline(db: &mut Db, instance: InstanceId, state: &str) -> QueryResult<usize> {
     let text = "INSERT OR REPLACE INTO metric_baselines (instance_id, state) SELECT id, ? FROM instances WHERE id = ?";
-    Statement::<()>::new(text).text(state).text(instance).execute(db)
+    CachedStatement::<()>::new(text).text(state).text(instance).execute(db)
 }
 
 /// Up to which second a level is complete; 0 if nothing is known.
-pub fn until(db: &mut Db, level: Level) -> QueryResult<i64> {
+pub fn until(db: &mut Db, level: Resolution) -> QueryResult<i64> {
     let text = "SELECT until FROM metric_marks WHERE level = ?";
-    Ok(Statement::<BigInt>::new(text).text(level.table()).get_result(db).optional()?.unwrap_or(0))
+    Ok(CachedStatement::<BigInt>::new(text).text(level.table()).get_result(db).optional()?.unwrap_or(0))
 }
 
-pub(super) fn set_until(db: &mut Db, level: Level, until: i64) -> QueryResult<usize> {
+pub(super) fn set_until(db: &mut Db, level: Resolution, until: i64) -> QueryResult<usize> {
     let text = "INSERT OR REPLACE INTO metric_marks (level, until) VALUES (?, ?)";
-    Statement::<()>::new(text).text(level.table()).number(until).execute(db)
+    CachedStatement::<()>::new(text).text(level.table()).number(until).execute(db)
 }
 
 /// `at` rounded down to a multiple of `step`, both in seconds.
@@ -185,18 +185,18 @@ pub const fn floor(at: i64, step: i64) -> i64 {
 }
 
 /// The newest `most` buckets of a level of a series that lie from `from` to before `to`, oldest first; of raw samples one for each.
-pub fn buckets(db: &mut Db, level: Level, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<Bucket>> {
-    let newer = if level == Level::Raw { fresh(db, series, from, to, most)? } else { Vec::new() };
+pub fn buckets(db: &mut Db, level: Resolution, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<SampleBucket>> {
+    let newer = if level == Resolution::Raw { fresh(db, series, from, to, most)? } else { Vec::new() };
     let left = most.saturating_sub(i64::try_from(newer.len()).unwrap_or(i64::MAX));
-    let columns = if level == Level::Raw { "1, value, value, value" } else { "count, sum, min, max" };
+    let columns = if level == Resolution::Raw { "1, value, value, value" } else { "count, sum, min, max" };
     let text = format!(
         "SELECT at, {columns} FROM {} WHERE series_id = ? AND at >= ? AND at < ? ORDER BY at DESC LIMIT ?",
         level.table()
     );
-    let statement = Statement::<(BigInt, BigInt, Double, Double, Double)>::new(text);
-    let mut found: Vec<Bucket> = statement.number(series).number(from).number(to).number(left).load(db)?;
+    let statement = CachedStatement::<(BigInt, BigInt, Double, Double, Double)>::new(text);
+    let mut found: Vec<SampleBucket> = statement.number(series).number(from).number(to).number(left).load(db)?;
     // Newer than those in the order of series, but for samples of a clock that was set back.
-    found.splice(0..0, newer.into_iter().map(Bucket::from));
+    found.splice(0..0, newer.into_iter().map(SampleBucket::from));
     if !found.is_sorted_by_key(|bucket| std::cmp::Reverse(bucket.at)) {
         found.sort_by_key(|bucket| std::cmp::Reverse(bucket.at));
     }
@@ -206,44 +206,44 @@ pub fn buckets(db: &mut Db, level: Level, series: i64, from: i64, to: i64, most:
 
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq, Queryable)]
-pub struct Sample {
+pub struct MetricSample {
     /// When, seconds.
     pub at: i64,
     /// How much.
     pub value: f64,
 }
 
-impl From<Sample> for Bucket {
-    fn from(Sample { at, value }: Sample) -> Self {
+impl From<MetricSample> for SampleBucket {
+    fn from(MetricSample { at, value }: MetricSample) -> Self {
         Self { at, count: 1, sum: value, min: value, max: value }
     }
 }
 
 /// The newest `most` samples of a series from `from` to before `to` that are still in order of time, newest first. They are found by going back
 /// from moment to moment, of which there are few: the table holds all series.
-pub(super) fn fresh(db: &mut Db, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<Sample>> {
+pub(super) fn fresh(db: &mut Db, series: i64, from: i64, to: i64, most: i64) -> QueryResult<Vec<MetricSample>> {
     // The order is that of the walk. To ask for it would be to walk to the end each time.
     let text = "WITH RECURSIVE moments (at) AS ( \
              SELECT MAX(at) FROM metric_fresh WHERE at < ? \
              UNION ALL SELECT (SELECT MAX(at) FROM metric_fresh WHERE at < moments.at) FROM moments WHERE moments.at > ?) \
          SELECT f.at, f.value FROM moments CROSS JOIN metric_fresh f ON f.at = moments.at AND f.series_id = ? WHERE moments.at >= ? LIMIT ?";
-    Statement::<(BigInt, Double)>::new(text).number(to).number(from).number(series).number(from).number(most).load(db)
+    CachedStatement::<(BigInt, Double)>::new(text).number(to).number(from).number(series).number(from).number(most).load(db)
 }
 
 /// The newest `most` samples of a series, newest first.
-pub fn newest(db: &mut Db, series: i64, most: i64) -> QueryResult<Vec<Sample>> {
+pub fn newest(db: &mut Db, series: i64, most: i64) -> QueryResult<Vec<MetricSample>> {
     let mut found = fresh(db, series, 0, i64::MAX, most)?;
     let left = most - i64::try_from(found.len()).unwrap_or(i64::MAX);
     if left > 0 {
         let text = "SELECT at, value FROM metric_samples WHERE series_id = ? ORDER BY at DESC LIMIT ?";
-        let older: Vec<Sample> = Statement::<(BigInt, Double)>::new(text).number(series).number(left).load(db)?;
+        let older: Vec<MetricSample> = CachedStatement::<(BigInt, Double)>::new(text).number(series).number(left).load(db)?;
         found.extend(older);
     }
     Ok(found)
 }
 
 /// The oldest second of which a level still holds something of a series; none if it holds nothing.
-pub fn oldest(db: &mut Db, level: Level, series: i64) -> QueryResult<Option<i64>> {
+pub fn oldest(db: &mut Db, level: Resolution, series: i64) -> QueryResult<Option<i64>> {
     let text = format!("SELECT MIN(at) FROM {} WHERE series_id = ?", level.table());
-    Statement::<Nullable<BigInt>>::new(text).number(series).get_result(db)
+    CachedStatement::<Nullable<BigInt>>::new(text).number(series).get_result(db)
 }

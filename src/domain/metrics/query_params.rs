@@ -1,36 +1,36 @@
 //! What a request asks of metrics, read from its parameters: which stretch of time, how finely, how much of it. Every wrong parameter is
 //! named.
 
-use super::chart_options::{Choice, INTERVALS, RANGES};
-use super::queries::Level;
+use super::chart_options::{ChartOptions, INTERVALS, RANGES};
+use super::queries::Resolution;
 use super::range::MOST_POINTS;
-use super::service::Stretch;
+use super::service::SeriesQuery;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
-use crate::web::Params;
+use crate::web::QueryParams;
 
 /// What a moment has to look like.
 pub const MOMENT: &str = "a moment such as 2026-11-22T14:00:00Z";
 
 /// A stretch of time, as it is shown and as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct MetricQuery {
     /// For pages.
-    pub choice: Choice,
+    pub choice: ChartOptions,
     /// For the service.
-    pub stretch: Stretch,
+    pub stretch: SeriesQuery,
     /// At most so many points, the newest; none: as many as there are.
     pub limit: Option<usize>,
     /// Neither times nor a range were given: the newest there is.
     pub is_open: bool,
 }
 
-impl Asked {
+impl MetricQuery {
     /// Reads `range` or `from` and `to`, `interval` and `limit`; without times it is `otherwise`, one of [`RANGES`].
     ///
     /// # Errors
     /// Names every parameter that could not be read.
-    pub fn read(mut params: Params, now: Timestamp, otherwise: &str) -> Result<Self> {
+    pub fn read(mut params: QueryParams, now: Timestamp, otherwise: &str) -> Result<Self> {
         let from = params.get::<Timestamp>("from", MOMENT);
         let to = params.get::<Timestamp>("to", MOMENT);
         let limit = params.text("limit").is_some().then(|| params.number("limit", 1..=MOST_POINTS.unsigned_abs(), 1));
@@ -63,19 +63,19 @@ impl Asked {
             return Err(Error::Invalid(wrong));
         }
         let level = match interval {
-            "minute" => Some(Level::Minute),
-            "hour" => Some(Level::Hour),
-            "day" => Some(Level::Day),
+            "minute" => Some(Resolution::Minute),
+            "hour" => Some(Resolution::Hour),
+            "day" => Some(Resolution::Day),
             _ => None,
         };
         let is_named = from.is_none() && to.is_none();
-        let choice = Choice {
+        let choice = ChartOptions {
             range: if is_named { named.map_or("", |(name, ..)| *name) } else { "" },
             interval: named_interval.map_or("", |(name, _)| *name),
             from: begin,
             to: end,
         };
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(Self { choice, stretch: Stretch { from: begin, to: end, level }, limit, is_open })
+        Ok(Self { choice, stretch: SeriesQuery { from: begin, to: end, level }, limit, is_open })
     }
 }

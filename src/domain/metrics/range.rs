@@ -7,7 +7,7 @@ use diesel::QueryResult;
 use diesel::sqlite::SqliteConnection as Db;
 use std::collections::BTreeMap;
 
-use super::queries::{self, Bucket, Level, floor};
+use super::queries::{self, Resolution, SampleBucket, floor};
 
 /// At most so many points are returned, and about five times as many rows read for them.
 pub const MOST_POINTS: i64 = 1000;
@@ -15,62 +15,65 @@ const MOST_ROWS: i64 = 5 * MOST_POINTS;
 
 /// Up to which second each level is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marks {
+pub struct RollupMarks {
     minutes: i64,
     hours: i64,
     days: i64,
 }
 
-impl Marks {
+impl RollupMarks {
     /// Reads them.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn read(db: &mut Db) -> QueryResult<Self> {
-        let [minutes, hours, days] =
-            [queries::until(db, Level::Minute)?, queries::until(db, Level::Hour)?, queries::until(db, Level::Day)?];
+        let [minutes, hours, days] = [
+            queries::until(db, Resolution::Minute)?,
+            queries::until(db, Resolution::Hour)?,
+            queries::until(db, Resolution::Day)?,
+        ];
         Ok(Self { minutes, hours, days })
     }
 
-    fn of(self, level: Level) -> i64 {
+    fn of(self, level: Resolution) -> i64 {
         match level {
-            Level::Raw => i64::MAX,
-            Level::Minute => self.minutes,
-            Level::Hour => self.hours,
-            Level::Day => self.days,
+            Resolution::Raw => i64::MAX,
+            Resolution::Minute => self.minutes,
+            Resolution::Hour => self.hours,
+            Resolution::Day => self.days,
         }
     }
 }
 
 /// A piece of a stretch, and the level it is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
-    level: Level,
+struct RangePiece {
+    level: Resolution,
     from: i64,
     to: i64,
 }
 
 /// Cuts the time from `from` to before `to` into pieces, each from the coarsest level not above `level` that has it whole. Pieces come in
 /// order of time, do not overlap and leave nothing out.
-fn pieces(level: Level, from: i64, to: i64, marks: Marks) -> Vec<Piece> {
+fn pieces(level: Resolution, from: i64, to: i64, marks: RollupMarks) -> Vec<RangePiece> {
     let mut pieces = Vec::new();
     cut(level, from, to, marks, &mut pieces);
     pieces
 }
 
-fn cut(level: Level, from: i64, to: i64, marks: Marks, pieces: &mut Vec<Piece>) {
+fn cut(level: Resolution, from: i64, to: i64, marks: RollupMarks, pieces: &mut Vec<RangePiece>) {
     if from >= to {
         return;
     }
     let Some(finer) = level.finer() else {
-        pieces.push(Piece { level, from, to });
+        pieces.push(RangePiece { level, from, to });
         return;
     };
     let whole_from = -floor(-from, level.step());
     let whole_to = floor(to.min(marks.of(level)), level.step());
     if whole_from < whole_to {
         cut(finer, from, whole_from, marks, pieces);
-        pieces.push(Piece { level, from: whole_from, to: whole_to });
+        pieces.push(RangePiece { level, from: whole_from, to: whole_to });
         cut(finer, whole_to, to, marks, pieces);
     } else {
         cut(finer, from, to, marks, pieces);
@@ -79,7 +82,7 @@ fn cut(level: Level, from: i64, to: i64, marks: Marks, pieces: &mut Vec<Piece>) 
 
 /// How far back each level is kept, seconds. Days are kept for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub struct Retention {
     /// Samples as they came.
     pub raw: i64,
     /// Minutes.
@@ -88,7 +91,7 @@ pub struct Keep {
     pub hours: i64,
 }
 
-impl Keep {
+impl Retention {
     /// Raw samples for so many days, minutes for 30 days and hours for a year, or as long as the raw samples if that is longer.
     #[must_use]
     pub fn raw_days(days: u32) -> Self {
@@ -99,39 +102,41 @@ impl Keep {
 
 /// How points are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spacing {
+pub struct PointSpacing {
     /// From which level they are read, at the coarsest.
-    pub level: Level,
+    pub level: Resolution,
     /// Their distance, seconds.
     pub step: i64,
 }
 
-impl Spacing {
+impl PointSpacing {
     /// Buckets of one level.
     #[must_use]
-    pub const fn of(level: Level) -> Self {
+    pub const fn of(level: Resolution) -> Self {
         Self { level, step: level.step() }
     }
 
     /// The finest spacing that gives a stretch of `length` seconds at most 1,000 points without reading much more rows than that.
     /// `sample` is the distance of samples, `age` how long ago the stretch begins; both in seconds.
     #[must_use]
-    pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Keep) -> Self {
+    pub fn for_stretch(length: i64, sample: i64, age: i64, keep: Retention) -> Self {
         let sample = sample.max(1);
         let fits = |step: i64, rows: i64| length / step <= MOST_POINTS && length / rows <= MOST_ROWS;
         if sample < 60 && fits(sample, sample) && age <= keep.raw {
-            return Self { level: Level::Raw, step: sample };
+            return Self { level: Resolution::Raw, step: sample };
         }
         // Samples further apart are as well read from buckets, of which there are not more if they were closer together before.
         let wide = floor(sample + 59, 60);
-        let level = if wide % 3600 == 0 { Level::Hour } else { Level::Minute };
+        let level = if wide % 3600 == 0 { Resolution::Hour } else { Resolution::Minute };
         if sample >= 60 && fits(wide, level.step()) && age <= keep.raw {
             return Self { level, step: wide };
         }
-        for (level, steps) in [(Level::Minute, [1, 2, 5].as_slice()), (Level::Hour, &[1, 3, 6]), (Level::Day, &[1, 7, 30, 120])] {
+        for (level, steps) in
+            [(Resolution::Minute, [1, 2, 5].as_slice()), (Resolution::Hour, &[1, 3, 6]), (Resolution::Day, &[1, 7, 30, 120])]
+        {
             let is_kept = match level {
-                Level::Minute => age <= keep.minutes,
-                Level::Hour => age <= keep.hours,
+                Resolution::Minute => age <= keep.minutes,
+                Resolution::Hour => age <= keep.hours,
                 _ => true,
             };
             for times in steps {
@@ -141,7 +146,7 @@ impl Spacing {
                 }
             }
         }
-        Self { level: Level::Day, step: 365 * 86_400 }
+        Self { level: Resolution::Day, step: 365 * 86_400 }
     }
 }
 
@@ -150,16 +155,22 @@ impl Spacing {
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn points(db: &mut Db, marks: Marks, series: i64, (from, to): (i64, i64), spacing: Spacing) -> QueryResult<Vec<Bucket>> {
+pub fn points(
+    db: &mut Db,
+    marks: RollupMarks,
+    series: i64,
+    (from, to): (i64, i64),
+    spacing: PointSpacing,
+) -> QueryResult<Vec<SampleBucket>> {
     // So many rows are at least a thousand points, and those whole.
     let most = MOST_POINTS * (spacing.step / spacing.level.step()).max(1);
-    let mut merged: BTreeMap<i64, Bucket> = BTreeMap::new();
+    let mut merged: BTreeMap<i64, SampleBucket> = BTreeMap::new();
     for piece in pieces(spacing.level, from, to, marks) {
         // The edges are finer, and short.
         let most = if piece.level == spacing.level { most } else { i64::MAX };
         for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, most)? {
             let at = floor(bucket.at, spacing.step);
-            let bucket = Bucket { at, ..bucket };
+            let bucket = SampleBucket { at, ..bucket };
             merged.entry(at).and_modify(|known| *known = known.with(bucket)).or_insert(bucket);
         }
     }
@@ -172,9 +183,9 @@ pub fn points(db: &mut Db, marks: Marks, series: i64, (from, to): (i64, i64), sp
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn whole(db: &mut Db, marks: Marks, series: i64, (from, to): (i64, i64)) -> QueryResult<Option<Bucket>> {
+pub fn whole(db: &mut Db, marks: RollupMarks, series: i64, (from, to): (i64, i64)) -> QueryResult<Option<SampleBucket>> {
     let mut from = from;
-    for level in [Level::Minute, Level::Hour, Level::Day] {
+    for level in [Resolution::Minute, Resolution::Hour, Resolution::Day] {
         let finer_from = match level.finer() {
             Some(finer) => queries::oldest(db, finer, series)?,
             None => None,
@@ -184,8 +195,8 @@ pub fn whole(db: &mut Db, marks: Marks, series: i64, (from, to): (i64, i64)) -> 
             from = edge;
         }
     }
-    let mut all: Option<Bucket> = None;
-    for piece in pieces(Level::Day, from, to, marks) {
+    let mut all: Option<SampleBucket> = None;
+    for piece in pieces(Resolution::Day, from, to, marks) {
         for bucket in queries::buckets(db, piece.level, series, piece.from, piece.to, i64::MAX)? {
             all = Some(all.map_or(bucket, |known| known.with(bucket)));
         }
@@ -202,28 +213,37 @@ mod tests {
 
     #[test]
     fn long_stretches_come_from_the_coarse_tables_and_edges_from_the_fine_ones() {
-        let marks = Marks { minutes: 10 * DAY + 7200 + 300, hours: 10 * DAY + 7200, days: 10 * DAY };
-        let cut = pieces(Level::Day, DAY + 30, 10 * DAY + 7200 + 400, marks);
-        let levels: Vec<Level> = cut.iter().map(|piece| piece.level).collect();
-        use Level::{Day, Hour, Minute, Raw};
+        let marks = RollupMarks { minutes: 10 * DAY + 7200 + 300, hours: 10 * DAY + 7200, days: 10 * DAY };
+        let cut = pieces(Resolution::Day, DAY + 30, 10 * DAY + 7200 + 400, marks);
+        let levels: Vec<Resolution> = cut.iter().map(|piece| piece.level).collect();
+        use Resolution::{Day, Hour, Minute, Raw};
         assert_eq!(levels, [Raw, Minute, Hour, Day, Hour, Minute, Raw]);
-        assert_eq!(cut[3], Piece { level: Day, from: 2 * DAY, to: 10 * DAY });
+        assert_eq!(cut[3], RangePiece { level: Day, from: 2 * DAY, to: 10 * DAY });
     }
 
     #[test]
     fn spacings_give_at_most_a_thousand_points() {
         for length in (1..10 * 365).map(|days| days * DAY).chain((1..5000).map(|minutes| minutes * 60)) {
-            let spacing = Spacing::for_stretch(length, 10, length, Keep::raw_days(7));
+            let spacing = PointSpacing::for_stretch(length, 10, length, Retention::raw_days(7));
             assert!(length / spacing.step <= MOST_POINTS, "{length}: {spacing:?}");
             assert!(length / spacing.level.step().max(10) <= MOST_ROWS, "{length}: {spacing:?}");
         }
-        assert_eq!(Spacing::for_stretch(3600, 10, 3600, Keep::raw_days(7)), Spacing { level: Level::Raw, step: 10 });
-        assert_eq!(Spacing::for_stretch(DAY, 10, DAY, Keep::raw_days(7)), Spacing { level: Level::Minute, step: 120 });
+        assert_eq!(
+            PointSpacing::for_stretch(3600, 10, 3600, Retention::raw_days(7)),
+            PointSpacing { level: Resolution::Raw, step: 10 }
+        );
+        assert_eq!(
+            PointSpacing::for_stretch(DAY, 10, DAY, Retention::raw_days(7)),
+            PointSpacing { level: Resolution::Minute, step: 120 }
+        );
         // Samples an hour apart, where there may be older ones that are ten seconds apart.
-        assert_eq!(Spacing::for_stretch(7 * DAY, 3600, 7 * DAY, Keep::raw_days(7)), Spacing::of(Level::Hour));
-        assert_eq!(Spacing::for_stretch(DAY, 250, DAY, Keep::raw_days(7)), Spacing { level: Level::Minute, step: 300 });
+        assert_eq!(PointSpacing::for_stretch(7 * DAY, 3600, 7 * DAY, Retention::raw_days(7)), PointSpacing::of(Resolution::Hour));
+        assert_eq!(
+            PointSpacing::for_stretch(DAY, 250, DAY, Retention::raw_days(7)),
+            PointSpacing { level: Resolution::Minute, step: 300 }
+        );
         // An hour of last month: its raw samples are gone.
-        assert_eq!(Spacing::for_stretch(3600, 10, 20 * DAY, Keep::raw_days(7)), Spacing::of(Level::Minute));
+        assert_eq!(PointSpacing::for_stretch(3600, 10, 20 * DAY, Retention::raw_days(7)), PointSpacing::of(Resolution::Minute));
     }
 
     proptest! {
@@ -231,8 +251,8 @@ mod tests {
         fn pieces_follow_one_another_without_gap_or_overlap(
             from in 0..40 * DAY, length in 0..40 * DAY, days in 0i64..60, hours in 0i64..30, windows in 0i64..14
         ) {
-            let marks = Marks { days: days * DAY, hours: days * DAY + hours * 3600, minutes: days * DAY + hours * 3600 + windows * 300 };
-            let cut = pieces(Level::Day, from, from + length, marks);
+            let marks = RollupMarks { days: days * DAY, hours: days * DAY + hours * 3600, minutes: days * DAY + hours * 3600 + windows * 300 };
+            let cut = pieces(Resolution::Day, from, from + length, marks);
             let mut at = from;
             for piece in &cut {
                 prop_assert_eq!(piece.from, at);

@@ -3,15 +3,15 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::service::{self, Point, Row};
+use super::service::{self, SampleRow, SeriesPoint};
 use crate::base::clock::Timestamp;
 
 /// Samples. Not as a tree of JSON first, which a thousand of them would make large.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Samples")]
-pub struct Rows {
+pub struct SampleRows {
     /// The newest first.
-    pub metrics: Vec<Row>,
+    pub metrics: Vec<SampleRow>,
 }
 
 /// A series.
@@ -19,7 +19,7 @@ pub struct Rows {
 pub struct TimeSeries {
     /// Oldest point first.
     #[serde(rename = "timeSeries")]
-    pub time_series: Vec<Point>,
+    pub time_series: Vec<SeriesPoint>,
     /// The distance of points, seconds.
     pub step: i64,
 }
@@ -27,7 +27,7 @@ pub struct TimeSeries {
 /// What is measured of an instance.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "MetricTypes")]
-pub struct Types {
+pub struct MetricTypes {
     /// Names of metrics, those without a detail first.
     #[serde(rename = "metricTypes")]
     pub metric_types: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Types {
 
 /// For how much of the last hours an instance served miners.
 #[derive(JsonSchema, Serialize)]
-pub struct Uptime {
+pub struct UptimeResponse {
     /// Percent.
     pub uptime: f64,
     /// Of so many hours.
@@ -50,7 +50,7 @@ pub struct Uptime {
 /// A stretch of a series in one row.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "SeriesSummary")]
-pub struct Summary {
+pub struct SeriesSummaryResponse {
     /// Which metric.
     pub metric_type: String,
     /// How many samples.
@@ -65,10 +65,10 @@ pub struct Summary {
     pub max: Option<f64>,
 }
 
-impl Summary {
+impl SeriesSummaryResponse {
     /// Of a series, or of none.
     #[must_use]
-    pub fn of(metric_type: String, all: Option<service::Summary>) -> Self {
+    pub fn of(metric_type: String, all: Option<service::SeriesSummary>) -> Self {
         match all {
             Some(all) => {
                 Self { metric_type, count: all.count, sum: all.sum, avg: Some(all.avg), min: Some(all.min), max: Some(all.max) }

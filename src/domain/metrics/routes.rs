@@ -13,18 +13,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::exposition::Format;
+use super::exposition::ExpositionFormat;
 use super::page_builder;
-use super::query_params::{Asked, MOMENT};
-use super::responses::{Rows, Summary, TimeSeries, Types, Uptime};
-use super::service::{Metrics, Point, Row};
+use super::query_params::{MOMENT, MetricQuery};
+use super::responses::{MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse};
+use super::service::{MetricService, SampleRow, SeriesPoint};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::streams::status_part;
 use crate::web::negotiation::{MetricForms, ScrapeForms, SeriesForms};
 use crate::web::respond::{WHOLE_LIST_BYTES, count_fitting_in};
-use crate::web::{Form, Frame, Id, Params, Reply, Want, sse};
+use crate::web::{PageFrame, PathId, QueryParams, Reply, Representation, RequestContext, sse};
 
 /// Points of a series that are answered if neither a limit nor times are given.
 const LIMIT: usize = 50;
@@ -40,9 +40,9 @@ const CHOSEN: usize = 50;
 
 /// What handlers of metrics reach.
 #[derive(Clone, Debug)]
-pub struct Board {
+pub struct MetricsRoutesState {
     /// The metrics.
-    pub metrics: Metrics,
+    pub metrics: MetricService,
     /// Cancelled when the manager ends.
     pub stop: CancellationToken,
     /// When the manager was started.
@@ -57,15 +57,15 @@ fn named(path: &HashMap<String, String>) -> Result<(InstanceId, String)> {
 
 /// `GET /metrics/{id}`.
 pub async fn show(
-    State(board): State<Board>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<InstanceId>,
-    want: Want<MetricForms>,
-    mut params: Params,
+    State(board): State<MetricsRoutesState>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<InstanceId>,
+    want: RequestContext<MetricForms>,
+    mut params: QueryParams,
 ) -> Reply {
-    if matches!(want.form, Form::Html | Form::EventStream) {
-        let asked = Asked::read(params, Timestamp::now(), "6h")?;
-        if want.form == Form::EventStream {
+    if matches!(want.form, Representation::Html | Representation::EventStream) {
+        let asked = MetricQuery::read(params, Timestamp::now(), "6h")?;
+        if want.form == Representation::EventStream {
             return Ok(follow(board, frame, id, asked, want.asked.fragment).await?);
         }
         let page = page_builder::page(&board.metrics, frame, id, (asked.choice, asked.stretch), Timestamp::now()).await?;
@@ -75,23 +75,23 @@ pub async fn show(
     let limit = params.number("limit", 1..=1000, SAMPLES);
     params.finish()?;
     let rows = board.metrics.newest(id, metric_type, usize::try_from(limit).unwrap_or(100)).await?;
-    if want.form == Form::Csv {
+    if want.form == Representation::Csv {
         return Ok(csv_file("id,timestamp,metric_type,value", rows.into_iter().map(of_row)));
     }
-    Ok(Json(Rows { metrics: rows }).into_response())
+    Ok(Json(SampleRows { metrics: rows }).into_response())
 }
 
 /// `GET /metrics`: several instances in one chart, or the latest figures of all; for Prometheus the figures of all as it reads them.
 pub async fn compare(
-    State(board): State<Board>,
-    Extension(frame): Extension<Frame>,
-    want: Want<ScrapeForms>,
+    State(board): State<MetricsRoutesState>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext<ScrapeForms>,
     axum::extract::RawQuery(query): axum::extract::RawQuery,
-    params: Params,
+    params: QueryParams,
 ) -> Reply {
     let scraped = match want.form {
-        Form::OpenMetrics => Some(Format::OpenMetrics),
-        Form::Prometheus => Some(Format::Classic),
+        Representation::OpenMetrics => Some(ExpositionFormat::OpenMetrics),
+        Representation::Prometheus => Some(ExpositionFormat::Classic),
         _ => None,
     };
     if let Some(format) = scraped {
@@ -99,7 +99,7 @@ pub async fn compare(
         return Ok(([(CONTENT_TYPE, format.content_type())], text).into_response());
     }
     let metric_type = params.text("metric").unwrap_or("hashrate_miners").to_owned();
-    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
     let given = query.unwrap_or_default();
     let ids = form_urlencoded::parse(given.as_bytes()).filter(|(name, _)| name == "ids").take(CHOSEN);
     let chosen = ids.map(|(_, id)| id.parse().map_err(|_| Error::invalid("/ids", "ids must be ids of instances.")));
@@ -110,50 +110,54 @@ pub async fn compare(
 }
 
 /// `GET /metrics/{id}/latest`.
-pub async fn latest(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
+pub async fn latest(State(board): State<MetricsRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
     Ok(Json(board.metrics.latest(id).await?).into_response())
 }
 
 /// `GET /metrics/{id}/types`.
-pub async fn types(State(board): State<Board>, Id(id): Id<InstanceId>) -> Reply {
+pub async fn types(State(board): State<MetricsRoutesState>, PathId(id): PathId<InstanceId>) -> Reply {
     let mut names = board.metrics.types(id).await?;
     let all = names.len();
     names.truncate(count_fitting_in(WHOLE_LIST_BYTES, &names, |name| name.len() + 3));
     let omitted = Some(all - names.len()).filter(|omitted| *omitted > 0);
-    Ok(Json(Types { metric_types: names, omitted }).into_response())
+    Ok(Json(MetricTypes { metric_types: names, omitted }).into_response())
 }
 
 /// `GET /metrics/{id}/uptime`.
-pub async fn uptime(State(board): State<Board>, Id(id): Id<InstanceId>, mut params: Params) -> Reply {
+pub async fn uptime(State(board): State<MetricsRoutesState>, PathId(id): PathId<InstanceId>, mut params: QueryParams) -> Reply {
     let hours = params.number("hours", 1..=87_600, 24);
     params.finish()?;
     let share = board.metrics.uptime(id, hours, Timestamp::now()).await?;
-    Ok(Json(Uptime { uptime: share.percent, hours, since: share.since }).into_response())
+    Ok(Json(UptimeResponse { uptime: share.percent, hours, since: share.since }).into_response())
 }
 
 /// `GET /metrics/{id}/{type}/summary`.
-pub async fn summary(State(board): State<Board>, Path(path): Path<HashMap<String, String>>, mut params: Params) -> Reply {
+pub async fn summary(
+    State(board): State<MetricsRoutesState>,
+    Path(path): Path<HashMap<String, String>>,
+    mut params: QueryParams,
+) -> Reply {
     let (id, name) = named(&path)?;
     let since = params.get::<Timestamp>("since", MOMENT).unwrap_or_default();
     params.finish()?;
     let all = board.metrics.summary(id, name.clone(), since, Timestamp::now()).await?;
-    Ok(Json(Summary::of(name, all)).into_response())
+    Ok(Json(SeriesSummaryResponse::of(name, all)).into_response())
 }
 
 /// `GET /metrics/{id}/{type}/timeseries`.
 pub async fn timeseries(
-    State(board): State<Board>,
-    Extension(frame): Extension<Frame>,
+    State(board): State<MetricsRoutesState>,
+    Extension(frame): Extension<PageFrame>,
     Path(path): Path<HashMap<String, String>>,
-    want: Want<SeriesForms>,
-    params: Params,
+    want: RequestContext<SeriesForms>,
+    params: QueryParams,
 ) -> Reply {
     let (id, name) = named(&path)?;
     let names = page_builder::names(name, params.text("with"));
-    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
     match want.form {
-        Form::Csv => Ok(csv_of(&board.metrics, id, names.1, asked).await?),
-        Form::Json => {
+        Representation::Csv => Ok(csv_of(&board.metrics, id, names.1, asked).await?),
+        Representation::Json => {
             let (step, time_series) = newest(&board.metrics, id, names.1[0].clone(), asked).await?;
             Ok(Json(TimeSeries { time_series, step }).into_response())
         }
@@ -166,35 +170,44 @@ pub async fn timeseries(
 }
 
 /// `GET /metrics/{id}/{type}/timeseries.csv`: the same as a file, since a browser's link cannot say `Accept: text/csv`.
-pub async fn csv(State(board): State<Board>, Path(path): Path<HashMap<String, String>>, params: Params) -> Reply {
+pub async fn csv(
+    State(board): State<MetricsRoutesState>,
+    Path(path): Path<HashMap<String, String>>,
+    params: QueryParams,
+) -> Reply {
     let (id, name) = named(&path)?;
     let names = page_builder::names(name, params.text("with"));
-    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
     Ok(csv_of(&board.metrics, id, names.1, asked).await?)
 }
 
 /// `GET /metrics/{id}/{type}/chart`: an SVG file for `<img>`.
 pub async fn chart(
-    State(board): State<Board>,
+    State(board): State<MetricsRoutesState>,
     Path(path): Path<HashMap<String, String>>,
     headers: HeaderMap,
-    mut params: Params,
+    mut params: QueryParams,
 ) -> Reply {
     let (id, name) = named(&path)?;
     let width = u32::try_from(params.number("width", 160..=4000, 900)).unwrap_or(900);
     let height = u32::try_from(params.number("height", 80..=2000, 280)).unwrap_or(280);
     let names = page_builder::names(name, params.text("with"));
-    let asked = Asked::read(params, Timestamp::now(), "24h")?;
+    let asked = MetricQuery::read(params, Timestamp::now(), "24h")?;
     let group = page_builder::group(&board.metrics, id, names, &asked.choice, asked.stretch, Timestamp::now()).await?;
     let drawn = tokio::task::spawn_blocking(move || group.chart(width, height).standalone("chart"));
     Ok(svg_file(drawn.await.map_err(Error::internal)?, &headers, board.metrics.interval_s()))
 }
 
 /// The points of one series: of the stretch that was asked for, or the newest there are.
-async fn newest(metrics: &Metrics, id: InstanceId, name: String, mut asked: Asked) -> Result<(i64, Vec<Point>)> {
+async fn newest(
+    metrics: &MetricService,
+    id: InstanceId,
+    name: String,
+    mut asked: MetricQuery,
+) -> Result<(i64, Vec<SeriesPoint>)> {
     let now = Timestamp::now();
     if asked.is_open {
-        let level = asked.stretch.level.unwrap_or(super::queries::Level::Minute);
+        let level = asked.stretch.level.unwrap_or(super::queries::Resolution::Minute);
         let limit = asked.limit.unwrap_or(LIMIT);
         (asked.stretch.level, asked.limit) = (Some(level), Some(limit));
         // A series that ended last week ends there.
@@ -209,20 +222,20 @@ async fn newest(metrics: &Metrics, id: InstanceId, name: String, mut asked: Aske
     Ok((step, points))
 }
 
-async fn csv_of(metrics: &Metrics, id: InstanceId, names: Vec<String>, asked: Asked) -> Result<Response> {
+async fn csv_of(metrics: &MetricService, id: InstanceId, names: Vec<String>, asked: MetricQuery) -> Result<Response> {
     let mut series = Vec::new();
     for name in names {
         let (_, points) = newest(metrics, id, name.clone(), asked.clone()).await?;
         series.push((csv_text(&name), points));
     }
     let lines = series.into_iter().flat_map(|(name, points)| {
-        let line = move |p: Point| format!("{},{name},{},{},{},{}", p.timestamp, p.value, p.count, p.min, p.max);
+        let line = move |p: SeriesPoint| format!("{},{name},{},{},{},{}", p.timestamp, p.value, p.count, p.min, p.max);
         points.into_iter().map(line)
     });
     Ok(csv_file("timestamp,metric_type,value,count,min,max", lines))
 }
 
-fn of_row(row: Row) -> String {
+fn of_row(row: SampleRow) -> String {
     format!("{},{},{},{}", row.id, row.timestamp, csv_text(&row.metric_type), row.value)
 }
 
@@ -271,7 +284,13 @@ fn svg_file(svg: String, headers: &HeaderMap, fresh_s: i64) -> Response {
 
 /// After each round of samples: for a page its charts anew, for a program the latest figures. One that watches from afar and is slow gets
 /// fewer of them.
-async fn follow(board: Board, frame: Frame, id: InstanceId, asked: Asked, as_html: bool) -> Result<Response> {
+async fn follow(
+    board: MetricsRoutesState,
+    frame: PageFrame,
+    id: InstanceId,
+    asked: MetricQuery,
+    as_html: bool,
+) -> Result<Response> {
     board.metrics.instance(id).await?;
     let rounds = board.metrics.rounds();
     let length = asked.choice.to.since(asked.choice.from);
@@ -298,7 +317,13 @@ async fn follow(board: Board, frame: Frame, id: InstanceId, asked: Asked, as_htm
     Ok(sse::respond(events, stop, as_html))
 }
 
-async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, length: Duration) -> Result<SseEvent> {
+async fn charts(
+    board: &MetricsRoutesState,
+    frame: PageFrame,
+    id: InstanceId,
+    mut asked: MetricQuery,
+    length: Duration,
+) -> Result<SseEvent> {
     let now = Timestamp::now();
     if !asked.choice.range.is_empty() {
         // The last hours go on; times that were named stay.
@@ -313,7 +338,7 @@ async fn charts(board: &Board, frame: Frame, id: InstanceId, mut asked: Asked, l
     Ok(SseEvent::default().data(format!("<hx-partial hx-target=\"#charts\" hx-swap=\"outerMorph\">{html}</hx-partial>{status}")))
 }
 
-async fn figures(board: &Board, id: InstanceId) -> Result<SseEvent> {
+async fn figures(board: &MetricsRoutesState, id: InstanceId) -> Result<SseEvent> {
     let figures = board.metrics.latest(id).await?;
     SseEvent::default().event("metrics").json_data(figures).map_err(Error::internal)
 }

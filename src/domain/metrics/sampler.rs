@@ -8,22 +8,22 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::latest::Board;
+use super::latest::LatestMetrics;
 use super::latest::fresh_seconds;
 use super::list_extras;
-use super::model::{Measure, metric};
+use super::model::{MetricMeasure, metric};
 use super::queries;
 use super::queries::rollup;
-use super::samples::{Looked, Watched};
+use super::samples::{Observation, SampledInstance};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::instances::{Glance, Instance, Instances};
+use crate::domain::instances::{Instance, InstanceService, ListStats};
 use crate::infra::db::{Db, WriteMode};
 use crate::infra::log_store::count::count;
 use crate::infra::procfs;
-use crate::keeper::machine::State;
-use crate::programs::jd_client::monitoring::Monitoring;
+use crate::keeper::machine::InstanceState;
+use crate::programs::jd_client::monitoring::MonitoringClient;
 
 /// So many instances are asked at a time.
 const AT_A_TIME: usize = 8;
@@ -40,14 +40,14 @@ type Written = (InstanceId, String, f64, bool);
 #[derive(Debug)]
 pub struct Sampler {
     db: Db,
-    instances: Instances,
-    monitoring: Monitoring,
+    instances: InstanceService,
+    monitoring: MonitoringClient,
     interval: Duration,
-    watched: HashMap<InstanceId, Watched>,
+    watched: HashMap<InstanceId, SampledInstance>,
     /// The numbers of series that were written to.
     ids: HashMap<(InstanceId, String), i64>,
     rounds: watch::Sender<i64>,
-    board: Board,
+    board: LatestMetrics,
     epoch: Instant,
     settled: i64,
     swept: i64,
@@ -56,11 +56,11 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler that takes a round every `interval`, puts what is new on the `board`, and tells `rounds` the second of each once it is saved.
     #[must_use]
-    pub fn new(db: Db, instances: Instances, interval: Duration, rounds: watch::Sender<i64>, board: Board) -> Self {
+    pub fn new(db: Db, instances: InstanceService, interval: Duration, rounds: watch::Sender<i64>, board: LatestMetrics) -> Self {
         Self {
             db,
             instances,
-            monitoring: Monitoring::new(),
+            monitoring: MonitoringClient::new(),
             interval,
             watched: HashMap::new(),
             ids: HashMap::new(),
@@ -124,10 +124,10 @@ impl Sampler {
         let present: HashSet<InstanceId> = instances.iter().map(|instance| instance.id).collect();
         self.watched.retain(|id, _| present.contains(id));
         self.ids.retain(|(id, _), _| present.contains(id));
-        self.remember(&present, now).await?;
+        self.load_baselines(&present, now).await?;
 
         let looks: Vec<_> = instances.into_iter().map(|instance| self.look(instance)).collect();
-        let looked: Vec<Looked> = futures_util::stream::iter(looks).buffer_unordered(AT_A_TIME).collect().await;
+        let looked: Vec<Observation> = futures_util::stream::iter(looks).buffer_unordered(AT_A_TIME).collect().await;
 
         let interval_s = self.interval_s();
         let mut before = Vec::new();
@@ -144,7 +144,7 @@ impl Sampler {
                 baselines.push((id, serde_json::to_string(&watched.baseline).map_err(Error::internal)?));
             }
             samples.extend(taken.into_iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| {
-                let is_counter = metric(&name).is_some_and(|(metric, _)| metric.measure == Measure::Counter);
+                let is_counter = metric(&name).is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter);
                 (id, name, value, is_counter)
             }));
         }
@@ -172,7 +172,7 @@ impl Sampler {
                 return None;
             }
             let known = watched.glance.clone().unwrap_or_default();
-            Some((*id, Glance { hashrate: watched.hashrate, current_until, ..known }))
+            Some((*id, ListStats { hashrate: watched.hashrate, current_until, ..known }))
         });
         self.instances.glances().replace(all.collect());
     }
@@ -188,7 +188,7 @@ impl Sampler {
     }
 
     /// Reads the baselines and recent hashrates of instances that are new here.
-    async fn remember(&mut self, present: &HashSet<InstanceId>, now: i64) -> Result<()> {
+    async fn load_baselines(&mut self, present: &HashSet<InstanceId>, now: i64) -> Result<()> {
         let new: Vec<InstanceId> = present.iter().copied().filter(|id| !self.watched.contains_key(id)).collect();
         if new.is_empty() {
             return Ok(());
@@ -202,13 +202,13 @@ impl Sampler {
         });
         for (id, state, recent) in stored.await? {
             let baseline = state.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
-            self.watched.insert(id, Watched { baseline, recent, ..Watched::default() });
+            self.watched.insert(id, SampledInstance { baseline, recent, ..SampledInstance::default() });
         }
         Ok(())
     }
 
     /// Asks everybody who knows something of an instance.
-    fn look(&self, instance: Instance) -> impl Future<Output = Looked> + use<> {
+    fn look(&self, instance: Instance) -> impl Future<Output = Observation> + use<> {
         let (instances, monitoring, epoch) = (self.instances.clone(), self.monitoring.clone(), self.epoch);
         let known = self.watched.get(&instance.id);
         let baseline = known.map(|watched| watched.baseline.clone()).unwrap_or_default();
@@ -229,13 +229,13 @@ impl Sampler {
             let (found, process) = local.await.unwrap_or_default();
             let is_unknown = !is_told || matches!(found, Some(Err(_)));
             let found = found.and_then(std::io::Result::ok);
-            let mut looked = Looked { instance, lines, found, is_unknown, process, monitoring: address, reading: None };
+            let mut looked = Observation { instance, lines, found, is_unknown, process, monitoring: address, reading: None };
             let Some(started) = looked.instance.start_time else { return looked };
             if looked.monitoring.is_none_or(|(of, address)| of != started || address.is_none()) {
                 looked.monitoring = Some((started, instances.monitoring_address(id).await));
             }
             // Before it serves miners its monitoring may rightly be closed.
-            if looked.instance.status == State::Running
+            if looked.instance.status == InstanceState::Running
                 && let Some((_, Some(address))) = looked.monitoring
             {
                 looked.reading = Some(monitoring.read(address).await);
@@ -280,10 +280,10 @@ impl Sampler {
         if window == self.settled {
             return Ok(());
         }
-        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::settle(c, now)?)).await? {}
+        while self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::move_to_series(c, now)?)).await? {}
         loop {
             let mut after = 0;
-            while let Some(last) = self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::roll(c, now, after)?)).await? {
+            while let Some(last) = self.db.write_as(WriteMode::UNSYNCED, move |c| Ok(rollup::advance(c, now, after)?)).await? {
                 after = last;
             }
             if self.db.read(move |c| Ok(rollup::is_rolled(c, now)?)).await? {
@@ -293,7 +293,7 @@ impl Sampler {
         self.settled = window;
         self.draw(now).await?;
         for _ in 0..LOST_STEPS {
-            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::forget_lost(c, LOST_ROWS)?)).await? {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::prune_lost(c, LOST_ROWS)?)).await? {
                 break;
             }
         }
@@ -301,7 +301,7 @@ impl Sampler {
         if day != self.swept {
             self.swept = day;
             // Series may be gone that are known by number here.
-            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::forget_empty(c)?)).await? > 0 {
+            if self.db.write_as(WriteMode::UNSYNCED, |c| Ok(rollup::prune_empty(c)?)).await? > 0 {
                 self.ids.clear();
             }
         }

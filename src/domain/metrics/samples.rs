@@ -6,52 +6,52 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::average::RecentHashrate;
-use super::counters::{Baseline, ProcessMark, Samples};
+use super::counters::{CounterBaseline, ProcessMark, Samples};
 use super::latest::fresh_seconds;
-use super::latest::{Answered, Measured, Watch, counts};
-use crate::domain::instances::{Glance, Instance};
+use super::latest::{LatestFigures, MonitoringState, MonitoringWatch, counts};
+use crate::domain::instances::{Instance, ListStats};
 use crate::infra::log_store::count::LineCounts;
-use crate::infra::procfs::{self, Process};
-use crate::keeper::level::Level;
-use crate::keeper::protocol::Lines;
-use crate::programs::jd_client::monitoring::{Fault, Reading};
+use crate::infra::procfs::{self, ProcessReading};
+use crate::keeper::level::LogLevel;
+use crate::keeper::protocol::LevelCounts;
+use crate::programs::jd_client::monitoring::{MonitoringError, MonitoringReading};
 
 /// What the sampler remembers of an instance between two rounds.
 #[derive(Debug, Default)]
-pub(super) struct Watched {
-    pub(super) baseline: Baseline,
+pub(super) struct SampledInstance {
+    pub(super) baseline: CounterBaseline,
     /// The last figures of its process and when they were read.
-    pub(super) process: Option<(Duration, Process)>,
+    pub(super) process: Option<(Duration, ProcessReading)>,
     /// Its client's monitoring address, and the start of the client whose file it was read from.
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
     /// Why its monitoring did not answer last, if it did not.
-    pub(super) fault: Option<Fault>,
-    pub(super) watch: Watch,
+    pub(super) fault: Option<MonitoringError>,
+    pub(super) watch: MonitoringWatch,
     pub(super) recent: RecentHashrate,
     /// The average hashrate of the last ten minutes.
     pub(super) hashrate: Option<f64>,
     /// What lists show of it.
-    pub(super) glance: Option<Glance>,
+    pub(super) glance: Option<ListStats>,
     /// What its monitoring did in this round.
-    pub(super) answered: Option<Answered>,
+    pub(super) answered: Option<MonitoringState>,
     /// What others look at.
-    pub(super) measured: Option<Measured>,
+    pub(super) measured: Option<LatestFigures>,
 }
 
 /// What was learnt of an instance in a round.
-pub(super) struct Looked {
+pub(super) struct Observation {
     pub(super) instance: Instance,
-    pub(super) lines: Option<Lines>,
+    pub(super) lines: Option<LevelCounts>,
     /// What was found in the files; none: nothing had to be counted there.
     pub(super) found: Option<LineCounts>,
     /// The keeper did not answer or the files could not be read: what there is to count is counted next time.
     pub(super) is_unknown: bool,
-    pub(super) process: Option<(Duration, Process)>,
+    pub(super) process: Option<(Duration, ProcessReading)>,
     pub(super) monitoring: Option<(i64, Option<SocketAddr>)>,
-    pub(super) reading: Option<std::result::Result<Reading, Fault>>,
+    pub(super) reading: Option<std::result::Result<MonitoringReading, MonitoringError>>,
 }
 
-impl Watched {
+impl SampledInstance {
     /// Keeps what is new for those who look at it.
     pub(super) fn remember(&mut self, taken: &Samples, now: i64, interval_s: i64) {
         if let Some(rate) = taken.get("hashrate_measured").filter(|rate| rate.is_finite()) {
@@ -64,12 +64,12 @@ impl Watched {
         // A rule must not fire because one sample held no share.
         figures.remove("hashrate_measured");
         figures.extend(self.hashrate.filter(|_| !taken.is_empty()).map(|rate| ("hashrate_measured".to_owned(), rate)));
-        self.measured = Some(Measured { at: now, figures, monitoring });
+        self.measured = Some(LatestFigures { at: now, figures, monitoring });
     }
 
     /// What was learnt as samples; counters as increments.
-    pub(super) fn take(&mut self, looked: Looked, now: i64) -> Samples {
-        let Looked { instance, lines, found, is_unknown, process, monitoring, reading } = looked;
+    pub(super) fn take(&mut self, looked: Observation, now: i64) -> Samples {
+        let Observation { instance, lines, found, is_unknown, process, monitoring, reading } = looked;
         let mut samples = Samples::new();
         let found = found.map(|found| lines_of(&found)).unwrap_or_default();
         let counted = if is_unknown { Samples::new() } else { self.baseline.count_lines(lines.as_ref(), &found) };
@@ -81,7 +81,7 @@ impl Watched {
         self.monitoring = monitoring;
         let Some(started) = instance.start_time.filter(|_| process.is_some()) else {
             self.process = None;
-            self.watch = Watch::default();
+            self.watch = MonitoringWatch::default();
             return samples;
         };
         let age = now - started.div_euclid(1000);
@@ -115,7 +115,7 @@ impl Watched {
     }
 }
 
-fn of_process(before: Option<&(Duration, Process)>, now: &(Duration, Process)) -> Samples {
+fn of_process(before: Option<&(Duration, ProcessReading)>, now: &(Duration, ProcessReading)) -> Samples {
     let mut samples = Samples::new();
     if let Some(percent) = before.and_then(|before| procfs::cpu_percent(before, now)) {
         samples.insert("cpu_percent".into(), percent);
@@ -132,14 +132,14 @@ fn of_process(before: Option<&(Duration, Process)>, now: &(Duration, Process)) -
     samples
 }
 
-fn lines_of(found: &LineCounts) -> Lines {
-    Lines {
+fn lines_of(found: &LineCounts) -> LevelCounts {
+    LevelCounts {
         from: found.until,
         to: found.until,
-        error: found.of(Level::Error),
-        warn: found.of(Level::Warn),
-        info: found.of(Level::Info),
-        debug: found.of(Level::Debug) + found.of(Level::Trace),
+        error: found.of(LogLevel::Error),
+        warn: found.of(LogLevel::Warn),
+        info: found.of(LogLevel::Info),
+        debug: found.of(LogLevel::Debug) + found.of(LogLevel::Trace),
         other: found.other,
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::counters;
-use super::exposition::{self, Client, Format, Manager};
+use super::exposition::{self, ExpositionFormat, InstanceMetrics, ManagerMetrics};
 use super::latest::is_present;
 use super::queries::current;
-use super::service::Metrics;
+use super::service::MetricService;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
@@ -16,12 +16,12 @@ use crate::infra::procfs;
 /// Counters and readings by name.
 type Values = BTreeMap<String, f64>;
 
-impl Metrics {
+impl MetricService {
     /// Every instance with its counters and, if it has a client, that client's newest readings; in the order of the list.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn clients(&self, now: Timestamp) -> Result<Vec<Client>> {
+    pub async fn clients(&self, now: Timestamp) -> Result<Vec<InstanceMetrics>> {
         let instances = self.instances().list().await?;
         let round = Some(*self.rounds().borrow()).filter(|at| is_present(*at, now, self.interval_s()));
         let (stored, readings) = self
@@ -48,7 +48,7 @@ impl Metrics {
                 readings.insert("health_score".into(), f64::from(health.score));
                 readings.extend(health.checks.into_iter().map(|(check, value)| (format!("health:{check}"), value)));
             }
-            Client {
+            InstanceMetrics {
                 id,
                 name: instance.name,
                 state: instance.status,
@@ -66,11 +66,11 @@ impl Metrics {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn exposition(&self, version: &'static str, started: Timestamp, format: Format) -> Result<String> {
+    pub async fn exposition(&self, version: &'static str, started: Timestamp, format: ExpositionFormat) -> Result<String> {
         let clients = self.clients(Timestamp::now()).await?;
         let told = tokio::task::spawn_blocking(move || {
             let process = procfs::process(std::process::id()).ok();
-            exposition::text(&Manager { version, started, process }, &clients, format)
+            exposition::text(&ManagerMetrics { version, started, process }, &clients, format)
         });
         told.await.map_err(Error::internal)?.map_err(Error::internal)
     }

@@ -9,14 +9,14 @@ use tokio::sync::watch;
 
 use super::counters;
 use super::latest::is_present;
-use super::latest::{Board, Measured};
-use super::model::{Measure, metric, rank};
-use super::queries::{self, Bucket, Level, Sample, Series};
-use super::range::{self, Keep, Marks, Spacing};
+use super::latest::{LatestFigures, LatestMetrics};
+use super::model::{MetricMeasure, metric, rank};
+use super::queries::{self, MetricSample, Resolution, SampleBucket, SeriesRow};
+use super::range::{self, PointSpacing, Retention, RollupMarks};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
-use crate::domain::instances::{Instance, Instances};
+use crate::domain::instances::{Instance, InstanceService};
 use crate::infra::db::{Db, WriteMode};
 
 /// A series that has not had a sample for so long when its instance had is not among the latest, seconds.
@@ -24,19 +24,19 @@ const LATEST: i64 = 300;
 
 /// Everything that can be asked of metrics; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct MetricService {
     pub(super) db: Db,
-    pub(super) instances: Instances,
+    pub(super) instances: InstanceService,
     interval: Duration,
-    keep: Keep,
+    keep: Retention,
     rounds: watch::Receiver<i64>,
-    board: Board,
+    board: LatestMetrics,
 }
 
 /// One sample, as the table `metrics` has it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "Sample")]
-pub struct Row {
+pub struct SampleRow {
     /// Its number; the same sample always has the same one.
     pub id: i64,
     /// Whose it is.
@@ -51,7 +51,7 @@ pub struct Row {
 
 /// A stretch of a series in one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
+pub struct SeriesSummary {
     /// How many samples.
     pub count: i64,
     /// Their sum.
@@ -66,7 +66,7 @@ pub struct Summary {
 
 /// One point of a series.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema, Serialize)]
-pub struct Point {
+pub struct SeriesPoint {
     /// Its beginning.
     pub timestamp: Timestamp,
     /// The mean of its readings, or the sum of its increments.
@@ -81,7 +81,7 @@ pub struct Point {
 
 /// A stretch of a series in points. Where there was no sample, there is no point.
 #[derive(Clone, Debug)]
-pub struct Points {
+pub struct SeriesPoints {
     /// From here
     pub from: Timestamp,
     /// to here.
@@ -89,38 +89,45 @@ pub struct Points {
     /// The distance of points, seconds.
     pub step: i64,
     /// Oldest first.
-    pub points: Vec<Point>,
+    pub points: Vec<SeriesPoint>,
     /// What a gauge stands at now; none while its instance does not run, without a recent sample, and for a stretch that is over.
     pub current: Option<f64>,
 }
 
 /// Which stretch of a series is wanted, and how finely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct SeriesQuery {
     /// From here
     pub from: Timestamp,
     /// to here.
     pub to: Timestamp,
     /// In buckets of this; none: as fine as a thousand points allow.
-    pub level: Option<Level>,
+    pub level: Option<Resolution>,
 }
 
-impl Metrics {
+impl MetricService {
     /// Over the samples in `db`, which are taken every `interval`; `rounds` tells when, `board` has the newest.
     #[must_use]
-    pub fn new(db: Db, instances: Instances, interval: Duration, keep: Keep, rounds: watch::Receiver<i64>, board: Board) -> Self {
+    pub fn new(
+        db: Db,
+        instances: InstanceService,
+        interval: Duration,
+        keep: Retention,
+        rounds: watch::Receiver<i64>,
+        board: LatestMetrics,
+    ) -> Self {
         Self { db, instances, interval, keep, rounds, board }
     }
 
     /// What was measured of an instance last; none before its first sample since the manager began.
     #[must_use]
-    pub fn measured(&self, id: InstanceId) -> Option<Measured> {
+    pub fn measured(&self, id: InstanceId) -> Option<LatestFigures> {
         self.board.of(id)
     }
 
     /// The same, unless it is older than a few intervals.
     #[must_use]
-    pub fn current(&self, id: InstanceId) -> Option<Measured> {
+    pub fn current(&self, id: InstanceId) -> Option<LatestFigures> {
         self.measured(id).filter(|measured| is_present(measured.at, Timestamp::now(), self.interval_s()))
     }
 
@@ -138,7 +145,7 @@ impl Metrics {
         let to = seconds(to) + 1;
         self.db
             .read(move |c| {
-                let marks = Marks::read(c)?;
+                let marks = RollupMarks::read(c)?;
                 let mut sums = [0.0; N];
                 for (sum, (name, from)) in sums.iter_mut().zip(wanted) {
                     if let Some(series) = queries::series(c, id, name)? {
@@ -171,7 +178,7 @@ impl Metrics {
 
     /// The instances whose metrics these are.
     #[must_use]
-    pub fn instances(&self) -> &Instances {
+    pub fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
@@ -199,7 +206,7 @@ impl Metrics {
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn newest(&self, id: InstanceId, metric_type: Option<String>, limit: usize) -> Result<Vec<Row>> {
+    pub async fn newest(&self, id: InstanceId, metric_type: Option<String>, limit: usize) -> Result<Vec<SampleRow>> {
         self.instance(id).await?;
         self.db
             .read(move |c| {
@@ -255,14 +262,20 @@ impl Metrics {
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn summary(&self, id: InstanceId, metric_type: String, from: Timestamp, to: Timestamp) -> Result<Option<Summary>> {
+    pub async fn summary(
+        &self,
+        id: InstanceId,
+        metric_type: String,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<SeriesSummary>> {
         self.instance(id).await?;
         let (from, to) = (seconds(from), seconds(to) + 1);
         let found = self
             .db
             .read(move |c| match queries::series(c, id, &metric_type)? {
                 Some(series) => {
-                    let marks = Marks::read(c)?;
+                    let marks = RollupMarks::read(c)?;
                     Ok(range::whole(c, marks, series.id, (from, to))?)
                 }
                 None => Ok(None),
@@ -279,21 +292,21 @@ impl Metrics {
         &self,
         id: InstanceId,
         names: Vec<String>,
-        stretch: Stretch,
+        stretch: SeriesQuery,
         now: Timestamp,
-    ) -> Result<Vec<(Points, Option<Summary>)>> {
+    ) -> Result<Vec<(SeriesPoints, Option<SeriesSummary>)>> {
         let instance = self.instance(id).await?;
         let is_live = instance.running && is_present(seconds(stretch.to), now, self.interval_s());
         let interval_s = self.interval_s();
         let score = instance.health.as_ref().filter(|health| health.status != "unknown").map(|health| f64::from(health.score));
         let (from, to) = (seconds(stretch.from), seconds(stretch.to) + 1);
         let spacing = match stretch.level {
-            Some(level) => Spacing::of(level),
-            None => Spacing::for_stretch(to - from, self.interval_s(), seconds(now) - from, self.keep),
+            Some(level) => PointSpacing::of(level),
+            None => PointSpacing::for_stretch(to - from, self.interval_s(), seconds(now) - from, self.keep),
         };
         self.db
             .read(move |c| {
-                let marks = Marks::read(c)?;
+                let marks = RollupMarks::read(c)?;
                 let mut all = Vec::with_capacity(names.len());
                 for name in names {
                     let (found, whole, newest) = match queries::series(c, id, &name)? {
@@ -311,9 +324,9 @@ impl Metrics {
                         "health_score" => score.filter(|_| is_live),
                         _ => newest,
                     };
-                    let measure = metric(&name).map_or(Measure::Gauge, |(metric, _)| metric.measure);
+                    let measure = metric(&name).map_or(MetricMeasure::Gauge, |(metric, _)| metric.measure);
                     let points = found.into_iter().map(|bucket| point(&bucket, measure)).collect();
-                    let points = Points { from: stretch.from, to: stretch.to, step: spacing.step, points, current };
+                    let points = SeriesPoints { from: stretch.from, to: stretch.to, step: spacing.step, points, current };
                     all.push((points, whole.map(summary)));
                 }
                 Ok(all)
@@ -324,7 +337,7 @@ impl Metrics {
 
 /// At least the `limit` newest samples of several series together, if there are so many. Each series is read a little further back until what
 /// was read of all is enough: one of them may have ended long ago.
-fn newest_of(c: &mut SqliteConnection, id: InstanceId, series: &[Series], limit: usize) -> QueryResult<Vec<Row>> {
+fn newest_of(c: &mut SqliteConnection, id: InstanceId, series: &[SeriesRow], limit: usize) -> QueryResult<Vec<SampleRow>> {
     let mut each = limit / series.len().max(1) + 1;
     loop {
         let mut rows = Vec::new();
@@ -344,8 +357,8 @@ fn newest_of(c: &mut SqliteConnection, id: InstanceId, series: &[Series], limit:
     }
 }
 
-fn row(instance_id: InstanceId, series: &Series, sample: Sample) -> Row {
-    Row {
+fn row(instance_id: InstanceId, series: &SeriesRow, sample: MetricSample) -> SampleRow {
+    SampleRow {
         // As the view `metrics` has it.
         id: series.id * (1 << 32) + sample.at,
         instance_id,
@@ -355,13 +368,13 @@ fn row(instance_id: InstanceId, series: &Series, sample: Sample) -> Row {
     }
 }
 
-fn summary(all: Bucket) -> Summary {
-    Summary { count: all.count, sum: all.sum, avg: all.average(), min: all.min, max: all.max }
+fn summary(all: SampleBucket) -> SeriesSummary {
+    SeriesSummary { count: all.count, sum: all.sum, avg: all.average(), min: all.min, max: all.max }
 }
 
-fn point(bucket: &Bucket, measure: Measure) -> Point {
-    let value = if measure == Measure::Counter { bucket.sum } else { bucket.average() };
-    Point { timestamp: moment(bucket.at), value, count: bucket.count, min: bucket.min, max: bucket.max }
+fn point(bucket: &SampleBucket, measure: MetricMeasure) -> SeriesPoint {
+    let value = if measure == MetricMeasure::Counter { bucket.sum } else { bucket.average() };
+    SeriesPoint { timestamp: moment(bucket.at), value, count: bucket.count, min: bucket.min, max: bucket.max }
 }
 
 fn moment(second: i64) -> Timestamp {

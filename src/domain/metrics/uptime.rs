@@ -1,8 +1,8 @@
 //! For how much of a stretch of time an instance was running. The time before it was created does not count.
 
-use super::chart_options::Choice;
-use super::service::Metrics;
-use crate::base::clock::{Timestamp, spoken};
+use super::chart_options::ChartOptions;
+use super::service::MetricService;
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;
 
@@ -15,7 +15,7 @@ pub struct RunningShare {
     pub since: Timestamp,
 }
 
-impl Metrics {
+impl MetricService {
     /// The share of the last `hours` in which an instance was running.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Metrics {
 impl RunningShare {
     /// As a sentence that names the time it covers. None if the instance was created after that time.
     #[must_use]
-    pub fn text(&self, choice: &Choice) -> Option<String> {
+    pub fn text(&self, choice: &ChartOptions) -> Option<String> {
         let Self { percent, since } = *self;
         if since >= choice.to {
             return None;
@@ -54,7 +54,7 @@ impl RunningShare {
             (true, true) => {
                 format!("Running {share} of the time from its creation at {} to {}.", since.local(), choice.to.local())
             }
-            (true, false) => format!("Running {share} of the {} since it was created.", spoken(choice.to.since(since))),
+            (true, false) => format!("Running {share} of the {} since it was created.", human_duration(choice.to.since(since))),
             (false, _) => format!("Running {share} of {}.", choice.words()),
         })
     }
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn the_time_before_an_instance_was_created_is_not_claimed() {
         let hours = |number: i64| Timestamp(number * 3_600_000);
-        let choice = Choice { range: "6h", interval: "", from: hours(10), to: hours(16) };
+        let choice = ChartOptions { range: "6h", interval: "", from: hours(10), to: hours(16) };
         let text = |percent, since| RunningShare { percent, since }.text(&choice);
         assert_eq!(text(99.96, Timestamp(hours(16).0 - 120_000)).unwrap(), "Running 99.96 % of the 2 min since it was created.");
         assert_eq!(text(100.0, hours(10)).unwrap(), "Running 100 % of the last 6 hours.");

@@ -6,16 +6,16 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::chart_options::Choice;
-use super::model::{Figures, Measure, metric, title};
-use super::service::{Point, Points, Row, Summary};
+use super::chart_options::ChartOptions;
+use super::model::{FiguresResponse, MetricMeasure, metric, title};
+use super::service::{SampleRow, SeriesPoint, SeriesPoints, SeriesSummary};
 use super::uptime::RunningShare;
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
-use crate::infra::chart::{Chart, Kind, Line, Mark, Unit, format_value};
+use crate::infra::chart::{Chart, ChartKind, ChartLine, ChartMark, Unit, format_value};
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// Which series a page draws together: title, and of each series its name and what it is called among the others.
 pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
@@ -43,24 +43,24 @@ pub const GROUPS: &[(&str, &[(&str, &str)])] = &[
 
 /// One series as it is drawn.
 #[derive(Clone, Debug)]
-pub struct Drawn {
+pub struct SeriesChart {
     /// Its name.
     pub metric_type: String,
     /// What it is called here.
     pub label: String,
     /// Its points.
-    pub points: Points,
+    pub points: SeriesPoints,
     /// All of them in one.
-    pub summary: Option<Summary>,
+    pub summary: Option<SeriesSummary>,
 }
 
-impl Drawn {
+impl SeriesChart {
     fn unit(&self) -> Unit {
         metric(&self.metric_type).map_or(Unit::Count, |(metric, _)| metric.unit)
     }
 
     fn is_counter(&self) -> bool {
-        metric(&self.metric_type).is_some_and(|(metric, _)| metric.measure == Measure::Counter)
+        metric(&self.metric_type).is_some_and(|(metric, _)| metric.measure == MetricMeasure::Counter)
     }
 
     fn say(&self, value: f64) -> String {
@@ -84,19 +84,19 @@ impl Drawn {
 }
 
 /// A chart as it goes into a page: markup of our own, whose texts were escaped when it was drawn.
-struct Drawing(String);
+struct ChartSvg(String);
 
-impl std::fmt::Display for Drawing {
+impl std::fmt::Display for ChartSvg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl askama::filters::HtmlSafe for Drawing {}
+impl askama::filters::HtmlSafe for ChartSvg {}
 
 /// Several series in one chart.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub struct ChartGroup {
     /// What it is called.
     pub title: String,
     /// Its address without the leading slash and without what follows the metric's name.
@@ -104,32 +104,32 @@ pub struct Group {
     /// Further series of the same chart as a query parameter, with its `&`; empty for one series.
     pub with: String,
     /// Its series.
-    pub drawn: Vec<Drawn>,
+    pub drawn: Vec<SeriesChart>,
     /// Restarts and the like.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<ChartMark>,
     /// What is shown.
-    pub choice: Choice,
+    pub choice: ChartOptions,
     /// An id for its element.
     pub id: String,
 }
 
-impl Group {
+impl ChartGroup {
     /// The chart.
     #[must_use]
     pub fn chart(&self, width: u32, height: u32) -> Chart {
         let first = self.drawn.first();
         let found = first.and_then(|drawn| metric(&drawn.metric_type));
         let step = first.map_or(60, |drawn| drawn.points.step);
-        let lines = self.drawn.iter().map(|drawn| Line {
+        let lines = self.drawn.iter().map(|drawn| ChartLine {
             label: drawn.label.clone(),
             points: drawn.points.points.iter().map(|point| (point.timestamp.0, point.value)).collect(),
         });
         Chart {
             title: self.title.clone(),
             description: format!("{}, {}. The figures are in the table behind it.", self.help(), self.choice.words()),
-            unit: first.map_or(Unit::Count, Drawn::unit),
+            unit: first.map_or(Unit::Count, SeriesChart::unit),
             // Several areas over one another are hard to tell apart.
-            kind: if self.drawn.len() > 1 { Kind::Line } else { found.map_or(Kind::Line, |(metric, _)| metric.kind) },
+            kind: if self.drawn.len() > 1 { ChartKind::Line } else { found.map_or(ChartKind::Line, |(metric, _)| metric.kind) },
             // A point begins with its bucket, which may be before what was asked for.
             from: self.choice.from.0 - self.choice.from.0.rem_euclid(step.max(1) * 1000),
             to: self.choice.to.0,
@@ -142,8 +142,8 @@ impl Group {
         }
     }
 
-    fn inline(&self) -> Drawing {
-        Drawing(self.chart(560, 200).inline(&self.id))
+    fn inline(&self) -> ChartSvg {
+        ChartSvg(self.chart(560, 200).inline(&self.id))
     }
 
     /// What it says, without the full stop.
@@ -155,7 +155,7 @@ impl Group {
     /// For how long a point of a counter counts.
     fn per(&self) -> Option<String> {
         let first = self.drawn.first().filter(|drawn| drawn.is_counter())?;
-        Some(format!("Each point counts {}.", spoken(Duration::from_secs(first.points.step.unsigned_abs()))))
+        Some(format!("Each point counts {}.", human_duration(Duration::from_secs(first.points.step.unsigned_abs()))))
     }
 
     fn helps(&self) -> Vec<&'static str> {
@@ -164,7 +164,7 @@ impl Group {
 
     /// The words over the columns of the cards, when several series have a row each.
     fn columns(&self) -> Vec<&'static str> {
-        let widest = self.drawn.iter().map(Drawn::cards).max_by_key(Vec::len).unwrap_or_default();
+        let widest = self.drawn.iter().map(SeriesChart::cards).max_by_key(Vec::len).unwrap_or_default();
         widest.into_iter().map(|(words, _)| words).collect()
     }
 
@@ -174,15 +174,17 @@ impl Group {
 
     /// The table behind the chart, newest first: time, then for each series its name and its figure, `–` where there is none.
     fn rows(&self) -> Vec<(Timestamp, Vec<(&str, String)>)> {
-        let mut rows: BTreeMap<Timestamp, Vec<Option<Point>>> = BTreeMap::new();
+        let mut rows: BTreeMap<Timestamp, Vec<Option<SeriesPoint>>> = BTreeMap::new();
         for (at, drawn) in self.drawn.iter().enumerate() {
             for point in &drawn.points.points {
                 let row = rows.entry(point.timestamp).or_insert_with(|| vec![None; self.drawn.len()]);
                 row[at] = Some(*point);
             }
         }
-        let say = |drawn: &Drawn, point: Option<Point>| point.map_or_else(|| "–".to_owned(), |point| drawn.say(point.value));
-        let said = |points: Vec<Option<Point>>| {
+        let say = |drawn: &SeriesChart, point: Option<SeriesPoint>| {
+            point.map_or_else(|| "–".to_owned(), |point| drawn.say(point.value))
+        };
+        let said = |points: Vec<Option<SeriesPoint>>| {
             self.drawn.iter().zip(points).map(|(drawn, point)| (drawn.label.as_str(), say(drawn, point))).collect()
         };
         rows.into_iter().rev().map(|(at, points)| (at, said(points))).collect()
@@ -209,13 +211,13 @@ pub struct MinerRow {
 #[template(path = "metrics/show.html", blocks = ["main", "charts"])]
 pub struct MetricsPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]
-    pub(super) choice: Choice,
+    pub(super) choice: ChartOptions,
     #[serde(skip)]
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<ChartGroup>,
     #[serde(skip)]
     pub(super) miners: Vec<MinerRow>,
     /// Miners that the table leaves out.
@@ -224,13 +226,13 @@ pub struct MetricsPage {
     #[serde(skip)]
     pub(super) uptime: Option<RunningShare>,
     /// The newest samples, newest first.
-    pub metrics: Vec<Row>,
+    pub metrics: Vec<SampleRow>,
 }
 view!(MetricsPage { "main" => as_main, "charts" => as_charts });
 
 impl MetricsPage {
     fn is_empty(&self) -> bool {
-        self.groups.iter().all(Group::is_empty)
+        self.groups.iter().all(ChartGroup::is_empty)
     }
 
     fn uptime_text(&self) -> Option<String> {
@@ -243,19 +245,19 @@ impl MetricsPage {
 #[template(path = "metrics/series.html", blocks = ["main", "figures"])]
 pub struct SeriesPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) instance: Instance,
     #[serde(skip)]
-    pub(super) group: Group,
+    pub(super) group: ChartGroup,
     /// The distance of points, seconds.
     pub step: i64,
     /// The first series, oldest point first.
     #[serde(rename = "timeSeries")]
-    pub time_series: Vec<Point>,
+    pub time_series: Vec<SeriesPoint>,
 }
 
-impl crate::web::View for SeriesPage {
+impl crate::web::PageView for SeriesPage {
     /// Beside the whole the figures alone, for whichever chart of a page asks for them.
     fn block(&self, name: &str) -> Option<askama::Result<String>> {
         match name {
@@ -270,25 +272,25 @@ impl crate::web::View for SeriesPage {
 #[derive(Debug, JsonSchema, Serialize, Template)]
 #[template(path = "metrics/compare.html", blocks = ["main"])]
 #[schemars(rename = "LatestOfAll")]
-pub struct ComparePage {
+pub struct MetricsComparePage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     #[serde(skip)]
-    pub(super) choice: Choice,
+    pub(super) choice: ChartOptions,
     #[serde(skip)]
     pub(super) metric_type: String,
     #[serde(skip)]
     pub(super) chosen: Vec<InstanceId>,
     #[serde(skip)]
-    pub(super) group: Option<Group>,
+    pub(super) group: Option<ChartGroup>,
     #[serde(skip)]
     pub(super) all: Vec<Instance>,
     /// Every instance with its latest figures.
-    pub instances: Vec<Latest>,
+    pub instances: Vec<LatestFiguresView>,
 }
-view!(ComparePage { "main" => as_main });
+view!(MetricsComparePage { "main" => as_main });
 
-impl ComparePage {
+impl MetricsComparePage {
     /// What can be chosen: as in an address, for people, whether it is the present one.
     fn metrics(&self) -> Vec<(&'static str, &'static str, bool)> {
         let plain = super::model::CATALOGUE.iter().filter(|metric| !metric.name.starts_with("miner_"));
@@ -314,14 +316,14 @@ impl ComparePage {
 
 /// The latest figures of an instance.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Latest {
+pub struct LatestFiguresView {
     /// Its id.
     pub instance_id: InstanceId,
     /// Its name.
     pub name: String,
     /// Its latest figures, without those of single miners.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: FiguresResponse,
 }
 
 #[cfg(test)]

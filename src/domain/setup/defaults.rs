@@ -2,27 +2,27 @@
 
 use std::net::SocketAddr;
 
-use super::node::{NodeSocket, Standing};
-use super::responses::{Answers, Change};
-use super::service::{Setup, Setups};
-use super::step::Step;
+use super::node::{NodeSocket, NodeSocketState};
+use super::responses::{SetupAnswers, SetupEdit};
+use super::service::{SetupProgress, SetupService};
+use super::step::SetupStep;
 use super::validate::listeners;
 use crate::base::error::Result;
 
 /// What a first instance is called, if nobody says otherwise.
 const USUAL_NAME: &str = "home";
 
-impl Setups {
+impl SetupService {
     /// The answers with what most people would say where a step has none yet; `nodes`: what was found of Bitcoin Core.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn prefilled(&self, setup: &Setup, step: Step, nodes: &[NodeSocket]) -> Result<Answers> {
+    pub async fn prefilled(&self, setup: &SetupProgress, step: SetupStep, nodes: &[NodeSocket]) -> Result<SetupAnswers> {
         let mut answers = setup.answers.clone();
         let mut fields: Vec<(&str, String)> = Vec::new();
         match step {
-            Step::Provider if !answers.has(step) => {
-                let node = nodes.iter().find(|node| node.standing == Standing::Answers);
+            SetupStep::Provider if !answers.has(step) => {
+                let node = nodes.iter().find(|node| node.standing == NodeSocketState::Answers);
                 let kind = "template_provider_type";
                 fields.push(("template_provider", if node.is_some() { "ipc" } else { "sv2tp" }.into()));
                 let pairs = [
@@ -34,14 +34,14 @@ impl Setups {
                     ("BitcoinCoreIpc.min_interval", "5".to_owned()),
                 ];
                 let pairs: Vec<_> = pairs.into_iter().map(|(field, text)| (format!("{kind}.{field}"), text)).collect();
-                answers.take_over(step, &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>());
+                answers.apply_form(step, &pairs.into_iter().chain(owned(fields)).collect::<Vec<_>>());
                 return Ok(answers);
             }
-            Step::Pools if answers.rows() == 0 => answers.change(&Change::Add, None),
-            Step::Payout if !answers.has(step) => {
+            SetupStep::Pools if answers.rows() == 0 => answers.change(&SetupEdit::Add, None),
+            SetupStep::Payout if !answers.has(step) => {
                 fields.extend([("network", "mainnet".to_owned()), ("jdc_signature", "jd-manager".to_owned())]);
             }
-            Step::Name if !answers.has(step) => {
+            SetupStep::Name if !answers.has(step) => {
                 let starting = self.configs.starting().await?;
                 let listening = self.instances.free_port(starting.listening_address, Vec::new()).await?;
                 let wanted = starting.monitoring_address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9091)));
@@ -54,7 +54,7 @@ impl Setups {
             _ => {}
         }
         if !fields.is_empty() {
-            answers.take_over(step, &owned(fields));
+            answers.apply_form(step, &owned(fields));
         }
         Ok(answers)
     }
@@ -63,7 +63,7 @@ impl Setups {
     ///
     /// # Errors
     /// A fault of ours.
-    pub(super) async fn renew_proposals(&self, answers: &mut Answers) -> Result<bool> {
+    pub(super) async fn renew_proposals(&self, answers: &mut SetupAnswers) -> Result<bool> {
         let mut has_changed = false;
         let ports = listeners(answers).map(|(field, _)| answers.get(&format!("{field}_port")).parse::<u16>().unwrap_or(0));
         for (at, (field, host)) in listeners(answers).into_iter().enumerate() {

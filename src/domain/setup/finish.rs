@@ -3,22 +3,22 @@
 use serde_json::Value;
 use std::net::SocketAddr;
 
-use super::responses::Made;
-use super::service::{Actor, Setups};
-use super::validate::{Judged, Whole, seen_from_the_body};
+use super::responses::SetupResult;
+use super::service::{SetupActor, SetupService};
+use super::validate::{CompleteSetup, SetupValidation, seen_from_the_body};
 use crate::base::error::{Error, FieldError, Result};
-use crate::domain::configs::{Draft, lacking};
-use crate::domain::instances::{Instance, Wishes, miner_urls};
+use crate::domain::configs::{ConfigDraft, lacking};
+use crate::domain::instances::{Instance, InstanceDraft, miner_urls};
 
-impl Setups {
+impl SetupService {
     /// Everything at once, as a program asks for it.
     ///
     /// # Errors
     /// Names every wrong member; there is no client to start.
-    pub async fn create(&self, body: Value, actor: &Actor) -> Result<Made> {
+    pub async fn create(&self, body: Value, actor: &SetupActor) -> Result<SetupResult> {
         let has = |member: &str| body.get(member).is_some_and(|value| !value.is_null());
         let proposed = ["listening_address", "monitoring_address"].map(|member| (member, !has(member)));
-        let mut whole = Whole::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
+        let mut whole = CompleteSetup::of_body(body, &self.configs.starting().await?, &self.pools().await?)?;
         let given = proposed.iter().filter(|(_, is_proposed)| !is_proposed);
         let mut used: Vec<u16> = given.filter_map(|(member, _)| port_of(&whole.config[*member])).collect();
         for (member, is_proposed) in proposed {
@@ -44,8 +44,8 @@ impl Setups {
     ///
     /// # Errors
     /// Names every wrong field; there is no client to start.
-    pub(super) async fn make(&self, whole: &Whole, actor: &Actor) -> Result<Made> {
-        let Judged { config, found } = self.judged(whole, true).await?;
+    pub(super) async fn make(&self, whole: &CompleteSetup, actor: &SetupActor) -> Result<SetupResult> {
+        let SetupValidation { config, found } = self.judged(whole, true).await?;
         let Some(config) = config else { return Err(Error::Invalid(found.errors)) };
         // Asked last, so that a program without a client hears of what is wrong with its body first.
         let program = self.instances.client().await?;
@@ -53,13 +53,13 @@ impl Setups {
         if !lacking.is_empty() {
             return Err(Error::Invalid(lacking));
         }
-        let draft = Draft::of_config_alone(Some(whole.name.clone()), config.to_stored_value());
+        let draft = ConfigDraft::of_config_alone(Some(whole.name.clone()), config.to_stored_value());
         let saved = self.configs.clone().by(&actor.author).create(draft).await?;
-        let wishes = Wishes {
+        let wishes = InstanceDraft {
             name: Some(whole.name.clone()),
             config_id: Some(saved.config_id),
             autostart: Some(true),
-            ..Wishes::default()
+            ..InstanceDraft::default()
         };
         let id = match self.instances.create(wishes).await {
             Ok(id) => id,
@@ -73,22 +73,22 @@ impl Setups {
         let made = self.made(&instance, refused.map(|error| error.to_string())).await?;
         let warnings =
             saved.warnings.into_iter().map(|one| FieldError::new(one.pointer.trim_start_matches("/config"), one.detail));
-        Ok(Made { warnings: seen_from_the_body(warnings.collect()), hints: seen_from_the_body(found.hints), ..made })
+        Ok(SetupResult { warnings: seen_from_the_body(warnings.collect()), hints: seen_from_the_body(found.hints), ..made })
     }
 
     /// An instance as it is told to whoever made it; `refused`: why it was not started.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(super) async fn made(&self, instance: &Instance, refused: Option<String>) -> Result<Made> {
+    pub(super) async fn made(&self, instance: &Instance, refused: Option<String>) -> Result<SetupResult> {
         let (miners, public_key) = self.miners(instance).await?;
         let name = &instance.name;
         let message = match refused {
             Some(why) => format!("{name} is saved, but was not started: {why}"),
-            None if instance.running => format!("{name} is saved and is {}.", instance.state_words()),
+            None if instance.running => format!("{name} is saved and is {}.", instance.state_text()),
             None => format!("{name} is saved."),
         };
-        Ok(Made {
+        Ok(SetupResult {
             success: true,
             config_id: instance.config_id,
             instance_id: instance.id,

@@ -30,4 +30,4 @@ mod step;
 mod validate;
 mod views;
 
-pub use service::Setups;
+pub use service::SetupService;

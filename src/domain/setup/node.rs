@@ -18,7 +18,7 @@ const LONGEST_PATH: usize = 107;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "NodeStanding")]
-pub enum Standing {
+pub enum NodeSocketState {
     /// A node answers.
     Answers,
     /// The file is there and nobody listens.
@@ -41,7 +41,7 @@ pub struct NodeSocket {
     /// The socket.
     pub path: String,
     /// How it was found.
-    pub standing: Standing,
+    pub standing: NodeSocketState,
 }
 
 impl NodeSocket {
@@ -49,11 +49,11 @@ impl NodeSocket {
     #[must_use]
     pub fn words(&self) -> &'static str {
         match self.standing {
-            Standing::Answers => "answers",
-            Standing::Silent => "is there, but no node listens",
-            Standing::Denied => "is there, but this user may not connect",
-            Standing::Missing => "is not there",
-            Standing::TooLong => "has too long a path for a socket",
+            NodeSocketState::Answers => "answers",
+            NodeSocketState::Silent => "is there, but no node listens",
+            NodeSocketState::Denied => "is there, but this user may not connect",
+            NodeSocketState::Missing => "is not there",
+            NodeSocketState::TooLong => "has too long a path for a socket",
         }
     }
 
@@ -65,16 +65,16 @@ impl NodeSocket {
             other => format!("[{other}] ipcbind=unix"),
         };
         match self.standing {
-            Standing::Answers => None,
-            Standing::Silent => Some("Start the node. The file is left from an earlier run.".into()),
-            Standing::Denied => Some(format!(
+            NodeSocketState::Answers => None,
+            NodeSocketState::Silent => Some("Start the node. The file is left from an earlier run.".into()),
+            NodeSocketState::Denied => Some(format!(
                 "jd-manager runs as another user than the node. Run both as the same user, or give this one the right to write to {}.",
                 self.path
             )),
-            Standing::Missing => Some(format!(
+            NodeSocketState::Missing => Some(format!(
                 "Put {conf} into bitcoin.conf and start Bitcoin Core 30 or 31 as \"bitcoin -m node\" (or bitcoin-node): bitcoind alone has no such socket."
             )),
-            Standing::TooLong => Some("Choose a data directory with a shorter path.".into()),
+            NodeSocketState::TooLong => Some("Choose a data directory with a shorter path.".into()),
         }
     }
 }
@@ -84,14 +84,15 @@ impl NodeSocket {
 #[must_use]
 pub fn look(given: &str) -> Vec<NodeSocket> {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
-    look_in(home.as_deref(), given, &["/var/lib/bitcoind", "/var/lib/bitcoin"])
+    probe_socket(home.as_deref(), given, &["/var/lib/bitcoind", "/var/lib/bitcoin"])
 }
 
-fn look_in(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeSocket> {
+fn probe_socket(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeSocket> {
     let mut found = Vec::new();
     if given.is_empty() {
         found.extend(usual.map(|dir| sockets(dir, "")).into_iter().flatten());
-        let there = others.iter().flat_map(|dir| sockets(Path::new(dir), dir)).filter(|one| one.standing != Standing::Missing);
+        let there =
+            others.iter().flat_map(|dir| sockets(Path::new(dir), dir)).filter(|one| one.standing != NodeSocketState::Missing);
         found.extend(there);
     } else {
         found.extend(sockets(Path::new(given), given));
@@ -103,7 +104,7 @@ fn look_in(usual: Option<&Path>, given: &str, others: &[&str]) -> Vec<NodeSocket
 #[must_use]
 pub fn socket(network: BitcoinNetwork, data_dir: &str) -> Option<NodeSocket> {
     let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".bitcoin"));
-    let found = look_in(usual.as_deref(), data_dir, &[]);
+    let found = probe_socket(usual.as_deref(), data_dir, &[]);
     found.into_iter().find(|one| one.network == network)
 }
 
@@ -118,15 +119,15 @@ fn sockets(dir: &Path, named: &str) -> Vec<NodeSocket> {
     BitcoinNetwork::ALL.into_iter().map(of).collect()
 }
 
-fn standing(path: &Path) -> Standing {
+fn standing(path: &Path) -> NodeSocketState {
     if path.as_os_str().len() > LONGEST_PATH {
-        return Standing::TooLong;
+        return NodeSocketState::TooLong;
     }
     match UnixStream::connect(path).map_err(|e| e.kind()) {
-        Ok(_) => Standing::Answers,
-        Err(io::ErrorKind::PermissionDenied) => Standing::Denied,
-        Err(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Standing::Missing,
-        Err(_) => Standing::Silent,
+        Ok(_) => NodeSocketState::Answers,
+        Err(io::ErrorKind::PermissionDenied) => NodeSocketState::Denied,
+        Err(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => NodeSocketState::Missing,
+        Err(_) => NodeSocketState::Silent,
     }
 }
 
@@ -149,10 +150,10 @@ mod tests {
         assert_eq!(
             standings,
             [
-                (Mainnet, Standing::Missing),
-                (Testnet4, Standing::Missing),
-                (Signet, Standing::Answers),
-                (Regtest, Standing::Silent)
+                (Mainnet, NodeSocketState::Missing),
+                (Testnet4, NodeSocketState::Missing),
+                (Signet, NodeSocketState::Answers),
+                (Regtest, NodeSocketState::Silent)
             ]
         );
         assert!(found.iter().all(|one| one.data_dir == given));
@@ -168,12 +169,12 @@ mod tests {
         let (usual, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let _node = UnixListener::bind(other.path().join("node.sock")).unwrap();
         let other = other.path().to_str().unwrap();
-        let found = look_in(Some(usual.path()), "", &[other]);
+        let found = probe_socket(Some(usual.path()), "", &[other]);
         let named: Vec<_> = found.iter().map(|one| (one.data_dir.as_str(), one.standing)).collect();
-        let nothing = ("", Standing::Missing);
-        assert_eq!(named, [nothing, nothing, nothing, nothing, (other, Standing::Answers)]);
-        assert_eq!(look_in(None, "", &[]), []);
+        let nothing = ("", NodeSocketState::Missing);
+        assert_eq!(named, [nothing, nothing, nothing, nothing, (other, NodeSocketState::Answers)]);
+        assert_eq!(probe_socket(None, "", &[]), []);
         let long = format!("/{}", "x".repeat(200));
-        assert!(look(&long).iter().all(|one| one.standing == Standing::TooLong));
+        assert!(look(&long).iter().all(|one| one.standing == NodeSocketState::TooLong));
     }
 }

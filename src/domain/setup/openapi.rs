@@ -2,19 +2,19 @@
 
 use serde_json::json;
 
-use super::responses::{Begun, Made};
-use super::step::Step;
+use super::responses::{SetupDraft, SetupResult};
+use super::step::SetupStep;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
-use crate::domain::configs::{Mode, Verdict};
-use crate::web::Told;
-use crate::web::openapi::{Operation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text};
+use crate::domain::configs::{ConfigValidation, MiningMode};
+use crate::web::MessageResponse;
+use crate::web::openapi::{ApiOperation, PAGE, PAGE_OR_STREAM, flag, get, member, one_of, post, shape, text};
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
-    let modes = Mode::ALL.map(Mode::as_str);
-    let step = || one_of("step", "Which step.", &Step::ALL.map(Step::slug));
+pub fn operations() -> Vec<ApiOperation> {
+    let modes = MiningMode::ALL.map(MiningMode::as_str);
+    let step = || one_of("step", "Which step.", &SetupStep::ALL.map(SetupStep::slug));
     let rejected = || flag("rejected", "With what is wrong with the step: where a rejected form leads.").or(false);
     let socket = |name| text(name, "A port that no other configuration uses, if left out.").like("127.0.0.1:34265");
     vec![
@@ -54,7 +54,7 @@ pub fn operations() -> Vec<Operation> {
                 "It is made; `Location` says where it is. Begun by a form: `setup_id` and `next`.",
                 &["application/json"],
                 Some(|g| {
-                    let both = [shape::<Made>()(g), shape::<Begun>()(g)];
+                    let both = [shape::<SetupResult>()(g), shape::<SetupDraft>()(g)];
                     schemars::json_schema!({ "anyOf": both })
                 }),
             )
@@ -73,16 +73,16 @@ pub fn operations() -> Vec<Operation> {
         .named(step())
         .takes([text("action", "`back`: to the step before.")])
         .open()
-        .answer(200, "The next step.", &["application/json"], Some(shape::<Begun>()))
-        .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<Made>()))
+        .answer(200, "The next step.", &["application/json"], Some(shape::<SetupDraft>()))
+        .answer(201, "It is made; `Location` says where it is.", &["application/json"], Some(shape::<SetupResult>()))
         .answer(303, "For a form that asks for HTML: the next page.", &[], None)
         .fails(&[409]),
         post("/setup/{id}/{step}/check", "checkSetupStep", "Says what there is to say about a step and keeps nothing.")
             .named(step())
             .takes([text("action", "Passed over.")])
             .open()
-            .gives::<Verdict>(PAGE)
+            .gives::<ConfigValidation>(PAGE)
             .fails(&[409]),
-        post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<Told>(),
+        post("/setup/{id}/delete", "discardSetup", "Throws away what was typed.").does::<MessageResponse>(),
     ]
 }

@@ -80,7 +80,7 @@ impl KnownPool {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct PoolListFile {
     /// The list of the program does not count.
     #[serde(default)]
     replace: bool,
@@ -92,7 +92,8 @@ struct File {
 const LARGEST: u64 = 1024 * 1024;
 
 static POOLS: LazyLock<Vec<KnownPool>> = LazyLock::new(|| {
-    let file: File = toml::from_str(include_str!("../../../data/pools.toml")).expect("the list of pools was read by a test");
+    let file: PoolListFile =
+        toml::from_str(include_str!("../../../data/pools.toml")).expect("the list of pools was read by a test");
     file.pool
 });
 
@@ -119,7 +120,7 @@ pub fn read(path: &Path) -> KnownPools {
 
 /// The list of the program with a user's own, which is called `name` where something is wrong with it.
 fn with_own(text: &str, name: &str) -> KnownPools {
-    let own = toml::from_str::<File>(text).map_err(|e| e.to_string()).and_then(|file| check(&file.pool).map(|()| file));
+    let own = toml::from_str::<PoolListFile>(text).map_err(|e| e.to_string()).and_then(|file| check(&file.pool).map(|()| file));
     let own = match own {
         Ok(own) => own,
         Err(mistake) => {

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// What was tried.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "TriedAddress")]
-pub struct Tried {
+pub struct ProbeResult {
     /// Who is meant: `Template provider`, `Pool 1`.
     pub what: String,
     /// Where: host and port, or a path.
@@ -28,7 +28,7 @@ pub struct Tried {
 }
 
 /// Tries everybody a configuration's client will connect to, all at once.
-pub async fn try_all(config: &ClientConfig) -> Vec<Tried> {
+pub async fn probe_all(config: &ClientConfig) -> Vec<ProbeResult> {
     let mut places: Vec<(String, String)> = Vec::new();
     let mut tried = Vec::new();
     match &config.template_provider_type {
@@ -36,10 +36,10 @@ pub async fn try_all(config: &ClientConfig) -> Vec<Tried> {
         TemplateProvider::BitcoinCoreIpc { network, data_dir, .. } => {
             let (network, dir) = (*network, data_dir.clone().unwrap_or_default());
             if let Ok(Some(socket)) = tokio::task::spawn_blocking(move || node::socket(network, &dir)).await {
-                let listens = socket.standing == node::Standing::Answers;
+                let listens = socket.standing == node::NodeSocketState::Answers;
                 let advice = socket.advice().map(|advice| format!(". {advice}")).unwrap_or_default();
                 let detail = format!("The socket {}{advice}", socket.words());
-                tried.push(Tried { what: format!("Bitcoin Core, {network}"), place: socket.path, listens, detail });
+                tried.push(ProbeResult { what: format!("Bitcoin Core, {network}"), place: socket.path, listens, detail });
             }
         }
     }
@@ -53,7 +53,7 @@ pub async fn try_all(config: &ClientConfig) -> Vec<Tried> {
             Ok(()) => (true, "Somebody listens there.".to_owned()),
             Err(why) => (false, why),
         };
-        Tried { what, place, listens, detail }
+        ProbeResult { what, place, listens, detail }
     });
     tried.extend(futures_util::future::join_all(tries).await);
     tried

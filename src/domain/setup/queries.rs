@@ -10,7 +10,7 @@ use crate::infra::db::schema::setups;
 /// A row of `setups`.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = setups)]
-pub struct Row {
+pub struct SetupRow {
     /// Its id.
     pub id: SetupId,
     /// What was typed so far, as JSON.
@@ -24,18 +24,18 @@ pub struct Row {
 }
 
 /// One of them.
-pub fn get(db: &mut Db, id: SetupId) -> QueryResult<Option<Row>> {
-    setups::table.find(id).select(Row::as_select()).first(db).optional()
+pub fn get(db: &mut Db, id: SetupId) -> QueryResult<Option<SetupRow>> {
+    setups::table.find(id).select(SetupRow::as_select()).first(db).optional()
 }
 
 /// Those that led to nothing yet, the one worked on last first.
-pub fn unfinished(db: &mut Db) -> QueryResult<Vec<Row>> {
+pub fn unfinished(db: &mut Db) -> QueryResult<Vec<SetupRow>> {
     let open = setups::table.filter(setups::instance_id.is_null());
-    open.order((setups::updated_at.desc(), setups::id)).select(Row::as_select()).load(db)
+    open.order((setups::updated_at.desc(), setups::id)).select(SetupRow::as_select()).load(db)
 }
 
 /// Keeps a new one.
-pub fn insert(db: &mut Db, row: &Row) -> QueryResult<usize> {
+pub fn insert(db: &mut Db, row: &SetupRow) -> QueryResult<usize> {
     diesel::insert_into(setups::table).values(row).execute(db)
 }
 

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::pool_list::KnownPool;
-use super::step::Step;
+use super::step::SetupStep;
 use crate::base::error::FieldError;
 use crate::base::ids::{ConfigId, InstanceId, SetupId};
-use crate::domain::configs::{BitcoinNetwork, Mode};
+use crate::domain::configs::{BitcoinNetwork, MiningMode};
 use crate::domain::keys::without_secret_keys;
-use crate::keeper::machine::State;
+use crate::keeper::machine::InstanceState;
 
 /// Pools that can be entered.
 const MOST_POOLS: usize = 16;
@@ -24,11 +24,11 @@ const LONGEST: usize = 8192;
 /// What was typed so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Answers(BTreeMap<String, String>);
+pub struct SetupAnswers(BTreeMap<String, String>);
 
 /// A button that changes what stands in a page instead of going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum SetupEdit {
     /// One more pool, empty.
     Add,
     /// One more pool, from the list.
@@ -45,16 +45,16 @@ pub enum Change {
 
 /// What the button that sent a form wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum SetupAction {
     /// On to the next step.
     Go,
     /// Back to the one before, whatever stands here.
     Back,
     /// The same page, changed.
-    Stay(Change),
+    Stay(SetupEdit),
 }
 
-impl Action {
+impl SetupAction {
     /// The button's value; what is not known goes on.
     #[must_use]
     pub fn of(pairs: &[(String, String)]) -> Self {
@@ -63,14 +63,14 @@ impl Action {
         let (verb, rest) = action.split_once('.').unwrap_or((action, ""));
         let change = match verb {
             "back" => return Self::Back,
-            "add" => Some(Change::Add),
-            "look" => Some(Change::Look),
-            "known" => Some(Change::AddKnown(rest.to_owned())),
-            "remove" => row(rest).map(Change::Remove),
-            "raise" => row(rest).map(Change::Raise),
+            "add" => Some(SetupEdit::Add),
+            "look" => Some(SetupEdit::Look),
+            "known" => Some(SetupEdit::AddKnown(rest.to_owned())),
+            "remove" => row(rest).map(SetupEdit::Remove),
+            "raise" => row(rest).map(SetupEdit::Raise),
             "node" => rest.split_once('.').and_then(|(network, dir)| {
                 let network = BitcoinNetwork::ALL.into_iter().find(|known| known.as_str() == network)?;
-                Some(Change::Node(network, dir.to_owned()))
+                Some(SetupEdit::Node(network, dir.to_owned()))
             }),
             _ => None,
         };
@@ -78,7 +78,7 @@ impl Action {
     }
 }
 
-impl Answers {
+impl SetupAnswers {
     /// What stands in a field.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
@@ -91,20 +91,20 @@ impl Answers {
     }
 
     /// All that belongs to the steps up to `step`.
-    pub fn up_to(&self, step: Step) -> impl Iterator<Item = (&String, &String)> {
-        self.0.iter().filter(move |(name, _)| Step::of_field(name).is_some_and(|of| of <= step))
+    pub fn up_to(&self, step: SetupStep) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter().filter(move |(name, _)| SetupStep::of_field(name).is_some_and(|of| of <= step))
     }
 
     /// Whether anything was answered in a step.
     #[must_use]
-    pub fn has(&self, step: Step) -> bool {
-        self.0.keys().any(|name| Step::of_field(name) == Some(step))
+    pub fn has(&self, step: SetupStep) -> bool {
+        self.0.keys().any(|name| SetupStep::of_field(name) == Some(step))
     }
 
     /// Whether pools are wanted; before the mode is known they are.
     #[must_use]
     pub fn needs_pool(&self) -> bool {
-        !self.get("mode").eq_ignore_ascii_case(Mode::SoloMining.as_str())
+        !self.get("mode").eq_ignore_ascii_case(MiningMode::SoloMining.as_str())
     }
 
     /// How many rows of pools there are.
@@ -115,15 +115,15 @@ impl Answers {
     }
 
     /// Puts what a step's form sent in the place of what it said before. Rows of pools close up; those left empty go.
-    pub fn take_over(&mut self, step: Step, pairs: &[(String, String)]) {
-        self.take_all(step, pairs);
+    pub fn apply_form(&mut self, step: SetupStep, pairs: &[(String, String)]) {
+        self.read_all(step, pairs);
         self.close_up(false);
     }
 
     /// The same with the rows of pools that were left empty, for a page that comes back with one more or one less.
-    pub fn take_all(&mut self, step: Step, pairs: &[(String, String)]) {
-        self.0.retain(|name, _| Step::of_field(name) != Some(step));
-        for (name, text) in pairs.iter().filter(|(name, _)| Step::of_field(name) == Some(step)) {
+    pub fn read_all(&mut self, step: SetupStep, pairs: &[(String, String)]) {
+        self.0.retain(|name, _| SetupStep::of_field(name) != Some(step));
+        for (name, text) in pairs.iter().filter(|(name, _)| SetupStep::of_field(name) == Some(step)) {
             let short: String = text.trim().chars().take(LONGEST).collect();
             self.0.insert(name.clone(), without_secret_keys(&short));
         }
@@ -131,22 +131,22 @@ impl Answers {
     }
 
     /// Does what a button asks for.
-    pub fn change(&mut self, change: &Change, known: Option<&KnownPool>) {
+    pub fn change(&mut self, change: &SetupEdit, known: Option<&KnownPool>) {
         let rows = self.rows();
         match change {
-            Change::Add if rows < MOST_POOLS => self.set_row(rows, [("pool_address", String::new())]),
-            Change::AddKnown(_) if rows < MOST_POOLS => {
+            SetupEdit::Add if rows < MOST_POOLS => self.set_row(rows, [("pool_address", String::new())]),
+            SetupEdit::AddKnown(_) if rows < MOST_POOLS => {
                 if let Some(known) = known {
                     self.set_row(rows, known.fields());
                 }
             }
-            Change::Remove(row) => {
+            SetupEdit::Remove(row) => {
                 let gone = format!("upstreams.{row}.");
                 self.0.retain(|name, _| !name.starts_with(&gone));
                 self.close_up(true);
             }
-            Change::Raise(row) if (1..rows).contains(row) => self.swap_rows(row - 1, *row),
-            Change::Node(network, dir) => {
+            SetupEdit::Raise(row) if (1..rows).contains(row) => self.swap_rows(row - 1, *row),
+            SetupEdit::Node(network, dir) => {
                 self.0.insert("template_provider".into(), "ipc".into());
                 self.0.insert("template_provider_type.BitcoinCoreIpc.network".into(), network.to_string());
                 self.0.insert("template_provider_type.BitcoinCoreIpc.data_dir".into(), dir.clone());
@@ -193,7 +193,7 @@ impl Answers {
 /// A setup that is gone through page by page goes on.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "SetupBegun")]
-pub struct Begun {
+pub struct SetupDraft {
     /// Always true: failures are problems.
     pub success: bool,
     /// Which.
@@ -205,7 +205,7 @@ pub struct Begun {
 /// What was made, as programs are told.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 #[schemars(rename = "SetupMade")]
-pub struct Made {
+pub struct SetupResult {
     /// Always true: failures are problems.
     pub success: bool,
     /// The configuration that was saved.
@@ -215,7 +215,7 @@ pub struct Made {
     /// Its client was started.
     pub started: bool,
     /// The instance's state by now.
-    pub status: State,
+    pub status: InstanceState,
     /// Where miners connect, one for each address of this machine they may use.
     pub miners: Vec<String>,
     /// By which miners recognise the client.
@@ -239,70 +239,70 @@ mod tests {
 
     #[test]
     fn a_steps_form_takes_the_place_of_what_the_step_said_before_and_of_nothing_else() {
-        let mut answers = Answers::default();
-        answers.take_over(Step::Mode, &pairs(&[("mode", "SOLOMINING"), ("name", "not of this step")]));
-        answers.take_over(Step::Name, &pairs(&[("name", " barn "), ("reach", "lan")]));
-        answers.take_over(Step::Name, &pairs(&[("name", "attic")]));
+        let mut answers = SetupAnswers::default();
+        answers.apply_form(SetupStep::Mode, &pairs(&[("mode", "SOLOMINING"), ("name", "not of this step")]));
+        answers.apply_form(SetupStep::Name, &pairs(&[("name", " barn "), ("reach", "lan")]));
+        answers.apply_form(SetupStep::Name, &pairs(&[("name", "attic")]));
         assert_eq!((answers.get("mode"), answers.get("name"), answers.get("reach")), ("SOLOMINING", "attic", ""));
-        assert!(!answers.needs_pool() && answers.has(Step::Name) && !answers.has(Step::Payout));
-        assert_eq!(answers.up_to(Step::Provider).count(), 1);
+        assert!(!answers.needs_pool() && answers.has(SetupStep::Name) && !answers.has(SetupStep::Payout));
+        assert_eq!(answers.up_to(SetupStep::Provider).count(), 1);
     }
 
     #[test]
     fn a_secret_key_is_not_kept() {
         const SECRET: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
-        let mut answers = Answers::default();
-        answers.take_over(Step::Payout, &pairs(&[("coinbase_reward_script", SECRET), ("authority_secret_key", SECRET)]));
+        let mut answers = SetupAnswers::default();
+        answers.apply_form(SetupStep::Payout, &pairs(&[("coinbase_reward_script", SECRET), ("authority_secret_key", SECRET)]));
         assert!(!serde_json::to_string(&answers).unwrap().contains(&SECRET[..16]), "{answers:?}");
     }
 
     #[test]
     fn rows_of_pools_are_added_moved_and_removed() {
-        let mut answers = Answers::default();
+        let mut answers = SetupAnswers::default();
         let known = pool_list::built_in();
         let sri = known.get("sri");
-        answers.take_over(
-            Step::Pools,
+        answers.apply_form(
+            SetupStep::Pools,
             &pairs(&[
                 ("upstreams.1.pool_address", ""),
                 ("upstreams.4.pool_address", "home"),
                 ("upstreams.4.user_identity", "me"),
             ]),
         );
-        answers.change(&Change::AddKnown("sri".into()), sri);
-        answers.change(&Change::Add, None);
+        answers.change(&SetupEdit::AddKnown("sri".into()), sri);
+        answers.change(&SetupEdit::Add, None);
         assert_eq!((answers.rows(), answers.get("upstreams.0.pool_address")), (3, "home"));
         assert_eq!(answers.get("upstreams.1.jds_port"), "3334");
-        answers.change(&Change::Raise(1), None);
+        answers.change(&SetupEdit::Raise(1), None);
         assert_eq!((answers.get("upstreams.1.user_identity"), answers.get("upstreams.0.pool_address")), ("me", "75.119.150.111"));
-        answers.change(&Change::Remove(0), None);
+        answers.change(&SetupEdit::Remove(0), None);
         assert_eq!((answers.rows(), answers.get("upstreams.0.pool_address")), (2, "home"));
-        answers.take_all(Step::Pools, &pairs(&[("upstreams.2.pool_address", ""), ("upstreams.5.pool_address", "home")]));
-        answers.change(&Change::Add, None);
+        answers.read_all(SetupStep::Pools, &pairs(&[("upstreams.2.pool_address", ""), ("upstreams.5.pool_address", "home")]));
+        answers.change(&SetupEdit::Add, None);
         assert_eq!(
             (answers.rows(), answers.get("upstreams.1.pool_address")),
             (3, "home"),
             "an empty row stays where one is added"
         );
-        answers.change(&Change::Raise(0), None);
-        answers.change(&Change::Raise(7), None);
+        answers.change(&SetupEdit::Raise(0), None);
+        answers.change(&SetupEdit::Raise(7), None);
         for _ in 0..40 {
-            answers.change(&Change::Add, None);
+            answers.change(&SetupEdit::Add, None);
         }
         assert_eq!(answers.rows(), MOST_POOLS);
     }
 
     #[test]
     fn buttons_are_read() {
-        let action = |value: &str| Action::of(&pairs(&[("action", value)]));
-        assert_eq!(action("back"), Action::Back);
-        assert_eq!(action("remove.2"), Action::Stay(Change::Remove(2)));
+        let action = |value: &str| SetupAction::of(&pairs(&[("action", value)]));
+        assert_eq!(action("back"), SetupAction::Back);
+        assert_eq!(action("remove.2"), SetupAction::Stay(SetupEdit::Remove(2)));
         assert_eq!(
             action("node.signet./srv/bitcoin.d"),
-            Action::Stay(Change::Node(BitcoinNetwork::Signet, "/srv/bitcoin.d".into()))
+            SetupAction::Stay(SetupEdit::Node(BitcoinNetwork::Signet, "/srv/bitcoin.d".into()))
         );
         for other in ["", "go", "remove.x", "node.moon./x", "raise"] {
-            assert_eq!(action(other), Action::Go, "{other}");
+            assert_eq!(action(other), SetupAction::Go, "{other}");
         }
     }
 }

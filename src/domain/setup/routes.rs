@@ -7,30 +7,38 @@ use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
 use super::pool_list::KnownPools;
-use super::responses::Answers;
-use super::responses::Begun;
-use super::service::Actor;
-use super::service::{Next, Setup, Setups};
-use super::step::Step;
+use super::responses::SetupAnswers;
+use super::responses::SetupDraft;
+use super::service::SetupActor;
+use super::service::{SetupNext, SetupProgress, SetupService};
+use super::step::SetupStep;
 use super::views::StepPage;
 use super::views::watch::WatchPage;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, SetupId};
 use crate::domain::configs::routes::author;
-use crate::domain::configs::{Findings, Verdict};
+use crate::domain::configs::{ConfigFindings, ConfigValidation};
 use crate::domain::instances::Instance;
 use crate::domain::instances::streams::changes_of;
 use crate::web::extract::{MOST_UNKNOWN, unknown_field};
-use crate::web::negotiation::{Form, Offer};
-use crate::web::{Caller, Done, Frame, Id, Input, PageOrStream, Params, Problem, Reply, Told, Want, html, sse};
+use crate::web::negotiation::{Offers, Representation};
+use crate::web::{
+    Caller, ChangeResponse, MessageResponse, PageFrame, PageOrStream, PathId, ProblemResponse, QueryParams, Reply,
+    RequestContext, RequestInput, html, sse,
+};
 
 /// The query parameter of a page that a rejected form leads back to: it shows what is wrong.
 const REJECTED: &str = "rejected";
 
 /// `GET /setup`.
-pub async fn start(State(s): State<Setups>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+pub async fn start(
+    State(s): State<SetupService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    params: QueryParams,
+) -> Reply {
     let is_rejected = params.text(REJECTED).is_some();
-    let found = if is_rejected { s.judge(&Answers::default(), Step::Mode).await? } else { Findings::default() };
+    let found = if is_rejected { s.judge(&SetupAnswers::default(), SetupStep::Mode).await? } else { ConfigFindings::default() };
     let no_client = s.client().await.err().map(|error| error.to_string());
     want.respond(&StepPage::start(frame, s.unfinished().await?, no_client, found))
 }
@@ -41,59 +49,66 @@ fn reject(page: &str) -> Response {
 }
 
 /// `POST /setup`: a form begins page by page, JSON is everything at once.
-pub async fn begin(State(s): State<Setups>, want: Want, caller: Caller, input: Input) -> Reply {
+pub async fn begin(State(s): State<SetupService>, want: RequestContext, caller: Caller, input: RequestInput) -> Reply {
     let Some(pairs) = input.form else {
         let made = s.create(input.value, &actor(&want, &caller)).await?;
         let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
-        return Done { json: made, created: Some(instance), next }.respond(&want);
+        return ChangeResponse { json: made, created: Some(instance), next }.respond(&want);
     };
     match s.begin(&pairs).await {
         Ok(id) => {
             let next = format!("/setup/{id}/{}", s.get(id).await?.open_step().slug());
-            let json = Begun { success: true, setup_id: id, next: next.clone() };
-            Done { json, created: Some(format!("/setup/{id}/mode")), next }.respond(&want)
+            let json = SetupDraft { success: true, setup_id: id, next: next.clone() };
+            ChangeResponse { json, created: Some(format!("/setup/{id}/mode")), next }.respond(&want)
         }
-        Err(Error::Invalid(_)) if want.form == Form::Html => Ok(reject("/setup")),
+        Err(Error::Invalid(_)) if want.form == Representation::Html => Ok(reject("/setup")),
         Err(other) => Err(other.into()),
     }
 }
 
 /// A setup and a step of it, from the address.
-async fn place(s: &Setups, id: &str, step: &str) -> Result<(Setup, Step), Problem> {
+async fn place(s: &SetupService, id: &str, step: &str) -> Result<(SetupProgress, SetupStep), ProblemResponse> {
     let id: SetupId = id.parse().map_err(|_| Error::not_found("setup", id))?;
-    let step = Step::of_slug(step).ok_or_else(|| Error::not_found("step of setup called", step))?;
+    let step = SetupStep::of_slug(step).ok_or_else(|| Error::not_found("step of setup called", step))?;
     Ok((s.get(id).await?, step))
 }
 
 /// `GET /setup/{id}/{step}`.
 pub async fn show(
-    State(s): State<Setups>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    State(s): State<SetupService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     Path((id, step)): Path<(String, String)>,
-    params: Params,
+    params: QueryParams,
 ) -> Reply {
     let (mut setup, step) = place(&s, &id, &step).await?;
-    if setup.instance_id.is_none() && step == Step::Review {
+    if setup.instance_id.is_none() && step == SetupStep::Review {
         s.renew_proposals(&mut setup.answers).await?;
     }
     let is_rejected = params.text(REJECTED).is_some();
     // A step that was answered says what there is to say; one that was not does not complain.
     let found = match setup.instance_id {
-        None if is_rejected || step == Step::Review || setup.answers.has(step) => s.judge(&setup.answers, step).await?,
-        _ => Findings::default(),
+        None if is_rejected || step == SetupStep::Review || setup.answers.has(step) => s.judge(&setup.answers, step).await?,
+        _ => ConfigFindings::default(),
     };
-    let found = if is_rejected || step == Step::Review { found } else { Findings { errors: Vec::new(), ..found } };
+    let found = if is_rejected || step == SetupStep::Review { found } else { ConfigFindings { errors: Vec::new(), ..found } };
     let is_refused = is_rejected && !found.errors.is_empty();
     want.respond(&page(&s, frame, setup, step, found, is_refused).await?)
 }
 
-async fn page(s: &Setups, frame: Frame, setup: Setup, step: Step, found: Findings, is_refused: bool) -> Result<StepPage> {
-    let nodes = if step == Step::Provider { s.nodes(&setup.answers).await? } else { Vec::new() };
+async fn page(
+    s: &SetupService,
+    frame: PageFrame,
+    setup: SetupProgress,
+    step: SetupStep,
+    found: ConfigFindings,
+    is_refused: bool,
+) -> Result<StepPage> {
+    let nodes = if step == SetupStep::Provider { s.nodes(&setup.answers).await? } else { Vec::new() };
     let answers = s.prefilled(&setup, step, &nodes).await?;
-    let known = if step == Step::Pools { s.pools().await? } else { KnownPools::default() };
+    let known = if step == SetupStep::Pools { s.pools().await? } else { KnownPools::default() };
     let page = StepPage::of(frame, setup.clone(), step, answers).saying(found, is_refused).with_nodes(nodes).with_pools(known);
-    if step != Step::Review {
+    if step != SetupStep::Review {
         return Ok(page);
     }
     let no_client = s.client().await.err().map(|error| error.to_string());
@@ -102,41 +117,42 @@ async fn page(s: &Setups, frame: Frame, setup: Setup, step: Step, found: Finding
 
 /// `POST /setup/{id}/{step}`: keeps what was typed and goes on; in the last step saves, makes and starts.
 pub async fn answer(
-    State(s): State<Setups>,
-    want: Want,
+    State(s): State<SetupService>,
+    want: RequestContext,
     Path((id, step)): Path<(String, String)>,
     caller: Caller,
-    input: Input,
+    input: RequestInput,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
     let pairs = texts(input)?;
     match s.answer(setup.id, step, &pairs, &actor(&want, &caller)).await? {
-        Next::To(next) => {
+        SetupNext::To(next) => {
             let next = format!("/setup/{id}/{}", next.slug());
-            Done { json: Begun { success: true, setup_id: setup.id, next: next.clone() }, created: None, next }.respond(&want)
+            ChangeResponse { json: SetupDraft { success: true, setup_id: setup.id, next: next.clone() }, created: None, next }
+                .respond(&want)
         }
-        Next::Made(made) => {
+        SetupNext::Made(made) => {
             let (instance, next) = (format!("/instances/{}", made.instance_id), watched(made.instance_id));
-            Done { json: *made, created: Some(instance), next }.respond(&want)
+            ChangeResponse { json: *made, created: Some(instance), next }.respond(&want)
         }
-        Next::Mend(found) if want.form != Form::Html => Err(Error::Invalid(found.errors).into()),
-        Next::Mend(_) => Ok(reject(&format!("/setup/{id}/{}", step.slug()))),
+        SetupNext::Mend(found) if want.form != Representation::Html => Err(Error::Invalid(found.errors).into()),
+        SetupNext::Mend(_) => Ok(reject(&format!("/setup/{id}/{}", step.slug()))),
     }
 }
 
 /// `POST /setup/{id}/{step}/check`: what there is to say about a step that is being filled in, beside its fields; nothing is kept.
 pub async fn check(
-    State(s): State<Setups>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    State(s): State<SetupService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     Path((id, step)): Path<(String, String)>,
-    input: Input,
+    input: RequestInput,
 ) -> Reply {
     let (setup, step) = place(&s, &id, &step).await?;
     let pairs = texts(input)?;
     let (setup, found) = s.check(setup.id, step, &pairs).await?;
-    if want.form != Form::Html {
-        return Ok(Json(Verdict { valid: found.errors.is_empty(), found }).into_response());
+    if want.form != Representation::Html {
+        return Ok(Json(ConfigValidation { valid: found.errors.is_empty(), found }).into_response());
     }
     if want.is_fragment() {
         let page = StepPage::of(frame, setup.clone(), step, setup.answers).saying(found, false);
@@ -146,22 +162,22 @@ pub async fn check(
 }
 
 /// `POST /setup/{id}/delete`.
-pub async fn discard(State(s): State<Setups>, want: Want, Id(id): Id<SetupId>) -> Reply {
+pub async fn discard(State(s): State<SetupService>, want: RequestContext, PathId(id): PathId<SetupId>) -> Reply {
     s.discard(id).await?;
-    let json = Told::new("What was typed is thrown away.");
-    Done { json, created: None, next: "/setup".into() }.respond(&want)
+    let json = MessageResponse::new("What was typed is thrown away.");
+    ChangeResponse { json, created: None, next: "/setup".into() }.respond(&want)
 }
 
 /// `GET /setup/watch/{id}`: a new instance until it serves miners.
 pub async fn watch(
-    State(s): State<Setups>,
-    Extension(frame): Extension<Frame>,
-    want: Want<PageOrStream>,
-    Id(id): Id<InstanceId>,
+    State(s): State<SetupService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext<PageOrStream>,
+    PathId(id): PathId<InstanceId>,
 ) -> Reply {
     let instance = s.instances().get(id).await?;
     let miners = s.miners(&instance).await?;
-    if want.form != Form::EventStream {
+    if want.form != Representation::EventStream {
         return want.respond(&WatchPage::new(frame, instance, miners));
     }
     let as_html = want.asked.fragment;
@@ -184,13 +200,13 @@ pub async fn watch(
 ///
 /// # Errors
 /// No step has a field of that name.
-fn texts(input: Input) -> Result<Vec<(String, String)>> {
+fn texts(input: RequestInput) -> Result<Vec<(String, String)>> {
     if let Some(pairs) = input.form {
         return Ok(pairs);
     }
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let members = || input.value.as_object().into_iter().flatten();
-    let is_unknown = |name: &String| name != "action" && Step::of_field(name).is_none();
+    let is_unknown = |name: &String| name != "action" && SetupStep::of_field(name).is_none();
     let unknown: Vec<FieldError> = members()
         .filter(|(name, _)| is_unknown(name))
         .take(MOST_UNKNOWN)
@@ -207,6 +223,6 @@ fn watched(id: InstanceId) -> String {
 }
 
 /// Who acts, for the histories.
-fn actor<O: Offer>(want: &Want<O>, caller: &Caller) -> Actor {
-    Actor { way: if want.form == Form::Html { "page" } else { "api" }, author: author(want, caller) }
+fn actor<O: Offers>(want: &RequestContext<O>, caller: &Caller) -> SetupActor {
+    SetupActor { way: if want.form == Representation::Html { "page" } else { "api" }, author: author(want, caller) }
 }

@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::node::{self, NodeSocket};
 use super::pool_list::{self, KnownPools};
-use super::probe::{self, Tried};
-use super::queries::{self, Row};
-use super::responses::{Action, Answers, Change, Made};
-use super::step::Step;
-use super::validate::{Judged, Whole, field_of};
+use super::probe::{self, ProbeResult};
+use super::queries::{self, SetupRow};
+use super::responses::{SetupAction, SetupAnswers, SetupEdit, SetupResult};
+use super::step::SetupStep;
+use super::validate::{CompleteSetup, SetupValidation, field_of};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{InstanceId, SetupId};
-use crate::domain::configs::{ClientConfig, Configs, Findings, lacking};
-use crate::domain::instances::{Instances, Program};
+use crate::domain::configs::{ClientConfig, ConfigFindings, ConfigService, lacking};
+use crate::domain::instances::{ClientProgram, InstanceService};
 use crate::infra::db::Db;
 
 /// What nobody has worked on for so long is forgotten.
@@ -30,10 +30,10 @@ const POOLS: &str = "pools.toml";
 
 /// Everything that can be done with setups; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Setups {
+pub struct SetupService {
     db: Db,
-    pub(super) configs: Configs,
-    pub(super) instances: Instances,
+    pub(super) configs: ConfigService,
+    pub(super) instances: InstanceService,
     /// The user's own list of pools.
     pools: Arc<Path>,
     /// What the log says already of that list.
@@ -46,11 +46,11 @@ pub struct Setups {
 
 /// A setup that was begun.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Setup {
+pub struct SetupProgress {
     /// Its id.
     pub id: SetupId,
     /// What was typed so far.
-    pub answers: Answers,
+    pub answers: SetupAnswers,
     /// What became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<InstanceId>,
@@ -58,23 +58,23 @@ pub struct Setup {
     pub updated_at: Timestamp,
 }
 
-impl Setup {
-    fn of(row: Row) -> Result<Self> {
+impl SetupProgress {
+    fn of(row: SetupRow) -> Result<Self> {
         let answers = serde_json::from_str(&row.answers).map_err(Error::internal)?;
         Ok(Self { id: row.id, answers, instance_id: row.instance_id, updated_at: row.updated_at })
     }
 
     /// The first step that nothing was answered in.
     #[must_use]
-    pub fn open_step(&self) -> Step {
-        let path = Step::path(self.answers.needs_pool());
-        path.into_iter().find(|step| !self.answers.has(*step)).unwrap_or(Step::Review)
+    pub fn open_step(&self) -> SetupStep {
+        let path = SetupStep::path(self.answers.needs_pool());
+        path.into_iter().find(|step| !self.answers.has(*step)).unwrap_or(SetupStep::Review)
     }
 }
 
 /// Who sets up, for the histories.
 #[derive(Clone, Debug)]
-pub struct Actor {
+pub struct SetupActor {
     /// How: `page` or `api`.
     pub way: &'static str,
     /// Who, and how.
@@ -82,19 +82,19 @@ pub struct Actor {
 }
 
 /// Where a form leads.
-pub enum Next {
+pub enum SetupNext {
     /// To this step.
-    To(Step),
+    To(SetupStep),
     /// Nowhere: something is wrong.
-    Mend(Findings),
+    Mend(ConfigFindings),
     /// To what was made.
-    Made(Box<Made>),
+    Made(Box<SetupResult>),
 }
 
-impl Setups {
+impl SetupService {
     /// Over these services; the user's own list of pools is in `data_dir`; `stop` ends streams.
     #[must_use]
-    pub fn new(db: Db, configs: Configs, instances: Instances, data_dir: &Path, stop: CancellationToken) -> Self {
+    pub fn new(db: Db, configs: ConfigService, instances: InstanceService, data_dir: &Path, stop: CancellationToken) -> Self {
         Self {
             db,
             configs,
@@ -128,16 +128,21 @@ impl Setups {
     ///
     /// # Errors
     /// There is none with this id; the database cannot be read.
-    pub async fn check(&self, id: SetupId, step: Step, pairs: &[(String, String)]) -> Result<(Setup, Findings)> {
+    pub async fn check(
+        &self,
+        id: SetupId,
+        step: SetupStep,
+        pairs: &[(String, String)],
+    ) -> Result<(SetupProgress, ConfigFindings)> {
         let mut setup = self.get(id).await?;
-        setup.answers.take_all(step, &with_home(pairs));
+        setup.answers.read_all(step, &with_home(pairs));
         self.renew_proposals(&mut setup.answers).await?;
         let found = self.judge(&setup.answers, step).await?;
         Ok((setup, found))
     }
 
     /// The instances, for the page that watches one.
-    pub(super) fn instances(&self) -> &Instances {
+    pub(super) fn instances(&self) -> &InstanceService {
         &self.instances
     }
 
@@ -150,7 +155,7 @@ impl Setups {
     ///
     /// # Errors
     /// There is none, or it cannot be run here.
-    pub async fn client(&self) -> Result<Program> {
+    pub async fn client(&self) -> Result<ClientProgram> {
         self.instances.client().await
     }
 
@@ -158,18 +163,18 @@ impl Setups {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn unfinished(&self) -> Result<Vec<Setup>> {
+    pub async fn unfinished(&self) -> Result<Vec<SetupProgress>> {
         let rows = self.db.read(|c| Ok(queries::unfinished(c)?)).await?;
-        rows.into_iter().map(Setup::of).collect()
+        rows.into_iter().map(SetupProgress::of).collect()
     }
 
     /// One of them.
     ///
     /// # Errors
     /// There is none with this id.
-    pub async fn get(&self, id: SetupId) -> Result<Setup> {
+    pub async fn get(&self, id: SetupId) -> Result<SetupProgress> {
         let row = self.db.read(move |c| Ok(queries::get(c, id)?)).await?;
-        Setup::of(row.ok_or_else(|| Error::not_found("setup", id))?)
+        SetupProgress::of(row.ok_or_else(|| Error::not_found("setup", id))?)
     }
 
     /// Begins one with the mode.
@@ -177,15 +182,15 @@ impl Setups {
     /// # Errors
     /// There is no such mode.
     pub async fn begin(&self, pairs: &[(String, String)]) -> Result<SetupId> {
-        let mut answers = Answers::default();
-        answers.take_over(Step::Mode, pairs);
-        let found = self.judge(&answers, Step::Mode).await?;
+        let mut answers = SetupAnswers::default();
+        answers.apply_form(SetupStep::Mode, pairs);
+        let found = self.judge(&answers, SetupStep::Mode).await?;
         if !found.errors.is_empty() {
             return Err(Error::Invalid(found.errors));
         }
         let now = Timestamp::now();
         let answers = serde_json::to_string(&answers).map_err(Error::internal)?;
-        let row = Row { id: SetupId::random(), answers, instance_id: None, created_at: now, updated_at: now };
+        let row = SetupRow { id: SetupId::random(), answers, instance_id: None, created_at: now, updated_at: now };
         let id = row.id;
         let old = Timestamp(now.0 - i64::try_from(FORGOTTEN_AFTER.as_millis()).unwrap_or(i64::MAX));
         self.db
@@ -213,63 +218,71 @@ impl Setups {
     ///
     /// # Errors
     /// There is none with this id; there is no client to start.
-    pub async fn answer(&self, id: SetupId, step: Step, pairs: &[(String, String)], actor: &Actor) -> Result<Next> {
+    pub async fn answer(
+        &self,
+        id: SetupId,
+        step: SetupStep,
+        pairs: &[(String, String)],
+        actor: &SetupActor,
+    ) -> Result<SetupNext> {
         let mut setup = self.get(id).await?;
-        let action = Action::of(pairs);
-        if step == Step::Review {
+        let action = SetupAction::of(pairs);
+        if step == SetupStep::Review {
             return match action {
-                Action::Back => Ok(Next::To(before(step, &setup.answers))),
+                SetupAction::Back => Ok(SetupNext::To(before(step, &setup.answers))),
                 _ => self.finish(id, actor).await,
             };
         }
         match &action {
-            Action::Stay(Change::Add | Change::Remove(_) | Change::Raise(_)) => setup.answers.take_all(step, &with_home(pairs)),
-            _ => setup.answers.take_over(step, &with_home(pairs)),
+            SetupAction::Stay(SetupEdit::Add | SetupEdit::Remove(_) | SetupEdit::Raise(_)) => {
+                setup.answers.read_all(step, &with_home(pairs))
+            }
+            _ => setup.answers.apply_form(step, &with_home(pairs)),
         }
-        if let Action::Stay(change) = &action {
+        if let SetupAction::Stay(change) = &action {
             let known = self.pools().await?;
-            let pool = if let Change::AddKnown(name) = change { known.get(name) } else { None };
+            let pool = if let SetupEdit::AddKnown(name) = change { known.get(name) } else { None };
             setup.answers.change(change, pool.filter(|pool| pool.declares()));
         }
-        if action == Action::Go {
+        if action == SetupAction::Go {
             self.renew_proposals(&mut setup.answers).await?;
         }
         let answers = serde_json::to_string(&setup.answers).map_err(Error::internal)?;
         self.db.write(move |c| Ok(queries::set_answers(c, id, &answers, Timestamp::now())?)).await?;
         match action {
-            Action::Back => return Ok(Next::To(before(step, &setup.answers))),
-            Action::Stay(_) => return Ok(Next::To(step)),
-            Action::Go => {}
+            SetupAction::Back => return Ok(SetupNext::To(before(step, &setup.answers))),
+            SetupAction::Stay(_) => return Ok(SetupNext::To(step)),
+            SetupAction::Go => {}
         }
         let found = self.judge(&setup.answers, step).await?;
         if !found.errors.is_empty() {
-            return Ok(Next::Mend(found));
+            return Ok(SetupNext::Mend(found));
         }
-        let path = Step::path(setup.answers.needs_pool());
+        let path = SetupStep::path(setup.answers.needs_pool());
         // Whoever came back to mend one thing goes on to where they were.
-        let next = path.iter().copied().find(|other| *other > step).unwrap_or(Step::Review);
-        Ok(Next::To(next))
+        let next = path.iter().copied().find(|other| *other > step).unwrap_or(SetupStep::Review);
+        Ok(SetupNext::To(next))
     }
 
     /// What there is to say about a step of these answers; about all of them in the last one.
     ///
     /// # Errors
     /// The machine has no randomness; the database cannot be read.
-    pub async fn judge(&self, answers: &Answers, step: Step) -> Result<Findings> {
-        let whole = Whole::of_answers(answers, step, &self.configs.starting().await?);
-        let Judged { config, mut found } = self.judged(&whole, step >= Step::Name).await?;
-        if let (Step::Review, Some(config), Ok(program)) = (step, &config, self.client().await) {
+    pub async fn judge(&self, answers: &SetupAnswers, step: SetupStep) -> Result<ConfigFindings> {
+        let whole = CompleteSetup::of_answers(answers, step, &self.configs.starting().await?);
+        let SetupValidation { config, mut found } = self.judged(&whole, step >= SetupStep::Name).await?;
+        if let (SetupStep::Review, Some(config), Ok(program)) = (step, &config, self.client().await) {
             found.errors.extend(lacking(config, &program.version));
         }
-        if let Some(config) = config.filter(|_| step != Step::Review) {
+        if let Some(config) = config.filter(|_| step != SetupStep::Review) {
             let lost = self.configs.lost_hosts(&config).await;
             found
                 .warnings
                 .extend(lost.into_iter().map(|one| FieldError::new(one.pointer.trim_start_matches("/config"), one.detail)));
         }
-        if step != Step::Review {
+        if step != SetupStep::Review {
             for list in [&mut found.errors, &mut found.warnings, &mut found.hints] {
-                list.retain(|one| Step::of_field(&field_of(&one.pointer)) == Some(step));
+                list.retain(|one| SetupStep::of_field(&field_of(&one.pointer)) == Some(step));
             }
         }
         Ok(found)
@@ -279,7 +292,7 @@ impl Setups {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(super) async fn judged(&self, whole: &Whole, with_places: bool) -> Result<Judged> {
+    pub(super) async fn judged(&self, whole: &CompleteSetup, with_places: bool) -> Result<SetupValidation> {
         let mut judged = whole.judge();
         if with_places {
             if let Some(detail) = self.name_is_taken(&whole.name).await? {
@@ -313,7 +326,7 @@ impl Setups {
     ///
     /// # Errors
     /// A fault of ours.
-    pub async fn nodes(&self, answers: &Answers) -> Result<Vec<NodeSocket>> {
+    pub async fn nodes(&self, answers: &SetupAnswers) -> Result<Vec<NodeSocket>> {
         let given = answers.get("template_provider_type.BitcoinCoreIpc.data_dir").to_owned();
         tokio::task::spawn_blocking(move || node::look(&given)).await.map_err(Error::internal)
     }
@@ -322,33 +335,33 @@ impl Setups {
     ///
     /// # Errors
     /// The machine has no randomness; the database cannot be read.
-    pub async fn preview(&self, answers: &Answers) -> Result<Option<(ClientConfig, Vec<Tried>)>> {
-        let whole = Whole::of_answers(answers, Step::Review, &self.configs.starting().await?);
+    pub async fn preview(&self, answers: &SetupAnswers) -> Result<Option<(ClientConfig, Vec<ProbeResult>)>> {
+        let whole = CompleteSetup::of_answers(answers, SetupStep::Review, &self.configs.starting().await?);
         let Some(config) = whole.judge().config else { return Ok(None) };
-        let tried = probe::try_all(&config).await;
+        let tried = probe::probe_all(&config).await;
         Ok(Some((config, tried)))
     }
 
-    async fn finish(&self, id: SetupId, actor: &Actor) -> Result<Next> {
+    async fn finish(&self, id: SetupId, actor: &SetupActor) -> Result<SetupNext> {
         let guard = self.finishing.clone().lock_owned().await;
         let mut setup = self.get(id).await?;
         if let Some(instance) = setup.instance_id {
             let instance = self.instances.get(instance).await?;
-            return Ok(Next::Made(Box::new(self.made(&instance, None).await?)));
+            return Ok(SetupNext::Made(Box::new(self.made(&instance, None).await?)));
         }
         self.renew_proposals(&mut setup.answers).await?;
         let (this, actor) = (self.clone(), actor.clone());
         // To the end, even if whoever asked has gone.
         let work = tokio::spawn(async move {
             let _guard = guard;
-            let whole = Whole::of_answers(&setup.answers, Step::Review, &this.configs.starting().await?);
+            let whole = CompleteSetup::of_answers(&setup.answers, SetupStep::Review, &this.configs.starting().await?);
             match this.make(&whole, &actor).await {
                 Ok(made) => {
                     let instance = made.instance_id;
                     this.db.write(move |c| Ok(queries::set_instance(c, id, instance)?)).await?;
-                    Ok(Next::Made(Box::new(made)))
+                    Ok(SetupNext::Made(Box::new(made)))
                 }
-                Err(Error::Invalid(errors)) => Ok(Next::Mend(Findings { errors, ..Findings::default() })),
+                Err(Error::Invalid(errors)) => Ok(SetupNext::Mend(ConfigFindings { errors, ..ConfigFindings::default() })),
                 Err(other) => Err(other),
             }
         });
@@ -357,8 +370,8 @@ impl Setups {
 }
 
 /// The step before this one, for somebody with these answers.
-fn before(step: Step, answers: &Answers) -> Step {
-    Step::path(answers.needs_pool()).into_iter().rev().find(|other| *other < step).unwrap_or(Step::Mode)
+fn before(step: SetupStep, answers: &SetupAnswers) -> SetupStep {
+    SetupStep::path(answers.needs_pool()).into_iter().rev().find(|other| *other < step).unwrap_or(SetupStep::Mode)
 }
 
 /// A directory below the user's own, as shells write it, is written out: the client may not do that.

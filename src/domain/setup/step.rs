@@ -7,7 +7,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "SetupStep")]
-pub enum Step {
+pub enum SetupStep {
     /// Who chooses the transactions, and whether there is a pool.
     Mode,
     /// Where block templates come from.
@@ -22,7 +22,7 @@ pub enum Step {
     Review,
 }
 
-impl Step {
+impl SetupStep {
     /// All of them in order.
     pub const ALL: [Self; 6] = [Self::Mode, Self::Provider, Self::Pools, Self::Payout, Self::Name, Self::Review];
 
@@ -114,23 +114,23 @@ mod tests {
 
     #[test]
     fn steps_are_found_by_their_address_and_their_fields() {
-        for step in Step::ALL {
-            assert_eq!(Step::of_slug(step.slug()), Some(step));
+        for step in SetupStep::ALL {
+            assert_eq!(SetupStep::of_slug(step.slug()), Some(step));
         }
-        assert_eq!(Step::of_slug("toml"), None);
-        assert_eq!(Step::path(false).len(), 5);
+        assert_eq!(SetupStep::of_slug("toml"), None);
+        assert_eq!(SetupStep::path(false).len(), 5);
         for (name, step) in [
-            ("mode", Some(Step::Mode)),
-            ("template_provider_type.Sv2Tp.address", Some(Step::Provider)),
+            ("mode", Some(SetupStep::Mode)),
+            ("template_provider_type.Sv2Tp.address", Some(SetupStep::Provider)),
             ("template_provider_type.Sv2Tp.secret", None),
-            ("upstreams.3.pool_port", Some(Step::Pools)),
+            ("upstreams.3.pool_port", Some(SetupStep::Pools)),
             ("upstreams.x.pool_port", None),
             ("upstreams.3.secret", None),
             ("authority_secret_key", None),
-            ("reach", Some(Step::Name)),
+            ("reach", Some(SetupStep::Name)),
             ("action", None),
         ] {
-            assert_eq!(Step::of_field(name), step, "{name}");
+            assert_eq!(SetupStep::of_field(name), step, "{name}");
         }
     }
 }

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::pool_list::KnownPools;
-use super::responses::Answers;
-use super::step::Step;
+use super::responses::SetupAnswers;
+use super::step::SetupStep;
 use crate::base::error::{Error, FieldError, Result};
 use crate::domain::configs::{
-    Accepted, BitcoinNetwork, ClientConfig, Findings, Mode, check_name, form_name, form_to_value, read, reward_script,
+    BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, ParsedConfig, check_name, form_name, form_to_value, read,
+    reward_script,
 };
 use crate::domain::keys::without_secret_keys;
 
@@ -27,7 +28,7 @@ const MEMBERS: [(&str, &str); 7] = [
 
 /// What is to be saved and started.
 #[derive(Clone)]
-pub struct Whole {
+pub struct CompleteSetup {
     /// What configuration and instance are called.
     pub name: String,
     /// The configuration, with a fresh pair of keys; not checked yet.
@@ -41,45 +42,45 @@ pub struct Whole {
 }
 
 /// What was made of it.
-pub struct Judged {
+pub struct SetupValidation {
     /// The configuration, if nothing is wrong.
     pub config: Option<ClientConfig>,
     /// What there is to say; pointers into the configuration, besides `/name` and `/network`.
-    pub found: Findings,
+    pub found: ConfigFindings,
 }
 
-impl Whole {
+impl CompleteSetup {
     /// From the answers up to a step, over `starting`; what later steps ask for has values that nothing can be said about.
     #[must_use]
-    pub fn of_answers(answers: &Answers, up_to: Step, starting: &ClientConfig) -> Self {
+    pub fn of_answers(answers: &SetupAnswers, up_to: SetupStep, starting: &ClientConfig) -> Self {
         let mut config = starting.to_stored_value();
         let simple = ["name", "network", "reach"];
         let is_simple =
             |name: &str| simple.contains(&name) || name.ends_with("listening_port") || name.ends_with("monitoring_port");
         let pairs = answers.up_to(up_to).filter(|(name, _)| !is_simple(name));
         let mut sent = form_to_value(pairs.map(|(name, text)| (name.clone(), text.clone())));
-        if up_to < Step::Pools || !answers.needs_pool() {
+        if up_to < SetupStep::Pools || !answers.needs_pool() {
             sent["upstreams"] = json!([]);
         }
         config["mode"] = answers.get("mode").into();
         if let (Value::Object(config), Value::Object(sent)) = (&mut config, sent) {
             config.extend(sent);
         }
-        if up_to < Step::Pools && Mode::ALL.iter().any(|mode| mode.as_str() == answers.get("mode")) {
-            config["mode"] = Mode::SoloMining.as_str().into();
+        if up_to < SetupStep::Pools && MiningMode::ALL.iter().any(|mode| mode.as_str() == answers.get("mode")) {
+            config["mode"] = MiningMode::SoloMining.as_str().into();
         }
         let mut whole = Self { name: String::new(), config, network: None, start: true, errors: Vec::new() };
-        if up_to >= Step::Pools && answers.needs_pool() && answers.rows() == 0 {
+        if up_to >= SetupStep::Pools && answers.needs_pool() && answers.rows() == 0 {
             whole.errors.push(FieldError::new("/upstreams", "Enter a pool, or go back and choose solo mining."));
         }
-        if up_to < Step::Payout {
+        if up_to < SetupStep::Payout {
             whole.config["coinbase_reward_script"] = "raw(51)".into();
         } else {
             let payout = answers.get("coinbase_reward_script");
             whole.config["coinbase_reward_script"] = descriptor(payout).into();
             whole.network = whole.chain(answers.get("network"));
         }
-        if up_to >= Step::Name {
+        if up_to >= SetupStep::Name {
             whole.name = answers.get("name").to_owned();
             for (field, host) in listeners(answers) {
                 let text = answers.get(&format!("{field}_port"));
@@ -170,7 +171,7 @@ impl Whole {
 
     /// Finds everything there is to say about it.
     #[must_use]
-    pub fn judge(&self) -> Judged {
+    pub fn judge(&self) -> SetupValidation {
         let mut sent = self.config.clone();
         // Which chain the template provider follows is kept with it, so that the payout is held against it from now on.
         if let Some(provider) = sent["template_provider_type"].get_mut("Sv2Tp").and_then(Value::as_object_mut)
@@ -179,7 +180,9 @@ impl Whole {
             provider.entry("network").or_insert(network.as_str().into());
         }
         let (config, mut found) = match read(&sent, None) {
-            Ok(Accepted { config, warnings, hints }) => (Some(config), Findings { errors: Vec::new(), warnings, hints }),
+            Ok(ParsedConfig { config, warnings, hints }) => {
+                (Some(config), ConfigFindings { errors: Vec::new(), warnings, hints })
+            }
             Err(found) => (None, found),
         };
         if let Err(detail) = check_name(&self.name) {
@@ -200,7 +203,7 @@ impl Whole {
             one.pointer = without_secret_keys(&one.pointer);
             one.detail = without_secret_keys(&one.detail);
         }
-        Judged { config: config.filter(|_| found.errors.is_empty()), found }
+        SetupValidation { config: config.filter(|_| found.errors.is_empty()), found }
     }
 }
 
@@ -211,7 +214,7 @@ fn is_never_meant(pointer: &str) -> bool {
 
 /// Who listens: the field of its port and its address.
 #[must_use]
-pub fn listeners(answers: &Answers) -> [(&'static str, Ipv4Addr); 2] {
+pub fn listeners(answers: &SetupAnswers) -> [(&'static str, Ipv4Addr); 2] {
     let reach = if answers.get("reach") == "local" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
     [("listening", reach), ("monitoring", Ipv4Addr::LOCALHOST)]
 }

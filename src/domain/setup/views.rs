@@ -8,45 +8,45 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::labels::{label, place_of};
-use super::node::{NodeSocket, Standing};
+use super::node::{NodeSocket, NodeSocketState};
 use super::pool_list::{KnownPool, KnownPools};
-use super::probe::Tried;
-use super::responses::Answers;
-use super::service::Setup;
-use super::step::Step;
+use super::probe::ProbeResult;
+use super::responses::SetupAnswers;
+use super::service::SetupProgress;
+use super::step::SetupStep;
 use super::validate::field_of;
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, SetupId};
-use crate::domain::configs::views::form::Field;
+use crate::domain::configs::views::form::ConfigFormField;
 use crate::domain::configs::views::notes::FieldNotes;
-use crate::domain::configs::{BitcoinNetwork, ClientConfig, Findings, Mode, TemplateProvider};
-use crate::web::Frame;
+use crate::domain::configs::{BitcoinNetwork, ClientConfig, ConfigFindings, MiningMode, TemplateProvider};
+use crate::web::PageFrame;
 
 /// A step in the row at the top of each page.
-struct Place {
+struct StepLink {
     words: &'static str,
     href: Option<String>,
     is_here: bool,
 }
 
 /// What is wrong, with a link to where it is mended.
-struct Complaint<'p> {
+struct SetupError<'p> {
     href: String,
     label: String,
     detail: &'p str,
 }
 
 /// A way to mine.
-struct Choice {
+struct ModeChoice {
     value: &'static str,
     title: &'static str,
     help: &'static str,
 }
 
 /// A part of the review.
-struct Part {
-    step: Step,
+struct ReviewSection {
+    step: SetupStep,
     lines: Vec<(String, String)>,
 }
 
@@ -56,22 +56,22 @@ struct Part {
 #[schemars(rename = "SetupPage")]
 pub struct StepPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The setup; none: it is not begun yet.
     id: Option<SetupId>,
     /// Where this is.
-    step: Step,
+    step: SetupStep,
     /// What was typed, or is proposed.
-    answers: Answers,
+    answers: SetupAnswers,
     /// What there is to say; pointers into a configuration, besides `/name` and `/network`.
     #[serde(flatten)]
-    found: Findings,
+    found: ConfigFindings,
     /// What became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_id: Option<InstanceId>,
     /// Setups that were begun and led to nothing yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    unfinished: Vec<Setup>,
+    unfinished: Vec<SetupProgress>,
     /// Pools of the list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     known_pools: Vec<KnownPool>,
@@ -83,7 +83,7 @@ pub struct StepPage {
     nodes: Vec<NodeSocket>,
     /// Who of those the client will speak to listens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tried: Vec<Tried>,
+    tried: Vec<ProbeResult>,
     /// Why no client can be started, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     no_client: Option<String>,
@@ -98,24 +98,24 @@ crate::view!(StepPage { "main" => as_main });
 impl StepPage {
     /// The first page, with the setups that can be gone on with.
     #[must_use]
-    pub fn start(frame: Frame, unfinished: Vec<Setup>, no_client: Option<String>, found: Findings) -> Self {
+    pub fn start(frame: PageFrame, unfinished: Vec<SetupProgress>, no_client: Option<String>, found: ConfigFindings) -> Self {
         let is_refused = !found.errors.is_empty();
-        Self { unfinished, no_client, found, is_refused, ..Self::over(frame, None, Step::Mode, Answers::default()) }
+        Self { unfinished, no_client, found, is_refused, ..Self::over(frame, None, SetupStep::Mode, SetupAnswers::default()) }
     }
 
     /// A step of a setup; `answers` as they are to stand in the fields.
     #[must_use]
-    pub fn of(frame: Frame, setup: Setup, step: Step, answers: Answers) -> Self {
+    pub fn of(frame: PageFrame, setup: SetupProgress, step: SetupStep, answers: SetupAnswers) -> Self {
         Self { instance_id: setup.instance_id, ..Self::over(frame, Some(setup.id), step, answers) }
     }
 
-    fn over(frame: Frame, id: Option<SetupId>, step: Step, answers: Answers) -> Self {
+    fn over(frame: PageFrame, id: Option<SetupId>, step: SetupStep, answers: SetupAnswers) -> Self {
         Self {
             frame,
             id,
             step,
             answers,
-            found: Findings::default(),
+            found: ConfigFindings::default(),
             instance_id: None,
             unfinished: Vec::new(),
             known_pools: Vec::new(),
@@ -130,7 +130,7 @@ impl StepPage {
 
     /// With what there is to say; `is_refused`: the form was sent and is not right.
     #[must_use]
-    pub fn saying(self, found: Findings, is_refused: bool) -> Self {
+    pub fn saying(self, found: ConfigFindings, is_refused: bool) -> Self {
         Self { found, is_refused, ..self }
     }
 
@@ -149,8 +149,8 @@ impl StepPage {
     /// What stands beside the fields that were sent, while they are being filled in. That one is still empty is not yet worth a word.
     #[must_use]
     pub fn notes(&self, pairs: &[(String, String)]) -> FieldNotes<'_> {
-        let mut fields: Vec<Field<'_>> = Vec::new();
-        for (name, text) in pairs.iter().filter(|(name, _)| Step::of_field(name) == Some(self.step)) {
+        let mut fields: Vec<ConfigFormField<'_>> = Vec::new();
+        for (name, text) in pairs.iter().filter(|(name, _)| SetupStep::of_field(name) == Some(self.step)) {
             if fields.iter().all(|known| known.name != *name) {
                 let field = self.field(name);
                 // What is sent along unseen has no place for notes.
@@ -158,7 +158,7 @@ impl StepPage {
                     continue;
                 }
                 let errors = if text.trim().is_empty() { Vec::new() } else { field.errors };
-                fields.push(Field { value: "", label: "", errors, ..field });
+                fields.push(ConfigFormField { value: "", label: "", errors, ..field });
             }
         }
         FieldNotes { fields }
@@ -166,7 +166,7 @@ impl StepPage {
 
     /// With what is to be saved, who of those it speaks to listens, and why it cannot be started, if so.
     #[must_use]
-    pub fn with_preview(self, preview: Option<(ClientConfig, Vec<Tried>)>, no_client: Option<String>) -> Self {
+    pub fn with_preview(self, preview: Option<(ClientConfig, Vec<ProbeResult>)>, no_client: Option<String>) -> Self {
         let (config, tried) = preview.map_or((None, Vec::new()), |(config, tried)| (Some(config), tried));
         Self { config, tried, no_client, ..self }
     }
@@ -175,8 +175,8 @@ impl StepPage {
         self.id.map_or_else(|| "/setup".into(), |id| format!("/setup/{id}/{}", self.step.slug()))
     }
 
-    fn path(&self) -> Vec<Step> {
-        Step::path(self.answers.needs_pool())
+    fn path(&self) -> Vec<SetupStep> {
+        SetupStep::path(self.answers.needs_pool())
     }
 
     /// `step 2 of 6`.
@@ -186,42 +186,42 @@ impl StepPage {
         format!("step {at} of {}", path.len())
     }
 
-    fn places(&self) -> Vec<Place> {
-        let place = |step: Step| {
+    fn places(&self) -> Vec<StepLink> {
+        let place = |step: SetupStep| {
             let is_here = step == self.step;
-            let href = self.id.filter(|_| is_here || self.answers.has(step) || step == Step::Review && self.is_answered());
-            Place { words: step.words(), href: href.map(|id| format!("/setup/{id}/{}", step.slug())), is_here }
+            let href = self.id.filter(|_| is_here || self.answers.has(step) || step == SetupStep::Review && self.is_answered());
+            StepLink { words: step.words(), href: href.map(|id| format!("/setup/{id}/{}", step.slug())), is_here }
         };
         self.path().into_iter().map(place).collect()
     }
 
     fn is_answered(&self) -> bool {
-        self.path().into_iter().all(|step| step == Step::Review || self.answers.has(step))
+        self.path().into_iter().all(|step| step == SetupStep::Review || self.answers.has(step))
     }
 
-    fn choices(&self) -> [Choice; 3] {
+    fn choices(&self) -> [ModeChoice; 3] {
         [
-            Choice {
-                value: Mode::FullTemplate.as_str(),
+            ModeChoice {
+                value: MiningMode::FullTemplate.as_str(),
                 title: "With a pool, and my node chooses the transactions",
                 help: "Your client declares its own block templates to the pool. The pool pays you for shares; what goes into a block is up to you.",
             },
-            Choice {
-                value: Mode::CoinbaseOnly.as_str(),
+            ModeChoice {
+                value: MiningMode::CoinbaseOnly.as_str(),
                 title: "With a pool that is told only the coinbase",
                 help: "Your node still makes the templates, but the transactions stay with you. The pool must support it.",
             },
-            Choice {
-                value: Mode::SoloMining.as_str(),
+            ModeChoice {
+                value: MiningMode::SoloMining.as_str(),
                 title: "Alone, without a pool",
                 help: "A block you find pays you all of it, and nothing else pays you anything. With little hashrate that may take longer than a life.",
             },
         ]
     }
 
-    fn is_mode(&self, choice: &Choice) -> bool {
+    fn is_mode(&self, choice: &ModeChoice) -> bool {
         let chosen = self.answers.get("mode");
-        chosen == choice.value || chosen.is_empty() && choice.value == Mode::FullTemplate.as_str()
+        chosen == choice.value || chosen.is_empty() && choice.value == MiningMode::FullTemplate.as_str()
     }
 
     fn rows(&self) -> std::ops::Range<usize> {
@@ -229,14 +229,14 @@ impl StepPage {
     }
 
     /// The field of this name; unknown names are a mistake in the template that a test notices.
-    fn field(&self, name: &str) -> Field<'_> {
+    fn field(&self, name: &str) -> ConfigFormField<'_> {
         let told = |list: &'_ [FieldError]| -> Vec<usize> {
             list.iter().enumerate().filter(|(_, one)| field_of(&one.pointer) == name).map(|(at, _)| at).collect()
         };
         let texts = |list: &Vec<FieldError>| told(list);
         let [errors, warnings, hints] = [&self.found.errors, &self.found.warnings, &self.found.hints]
             .map(|list| texts(list).into_iter().map(|at| list[at].detail.as_str()).collect());
-        Field {
+        ConfigFormField {
             id: name.replace('.', "-"),
             label: label(name),
             value: self.answers.get(name),
@@ -248,11 +248,11 @@ impl StepPage {
         }
     }
 
-    fn provider_field(&self, name: &str) -> Field<'_> {
+    fn provider_field(&self, name: &str) -> ConfigFormField<'_> {
         self.field(&format!("template_provider_type.{name}"))
     }
 
-    fn pool_field(&self, row: &usize, name: &str) -> Field<'_> {
+    fn pool_field(&self, row: &usize, name: &str) -> ConfigFormField<'_> {
         self.field(&format!("upstreams.{row}.{name}"))
     }
 
@@ -284,20 +284,20 @@ impl StepPage {
     /// What was found, the chains with a socket first; of the others the one that is chosen.
     fn sockets(&self) -> Vec<&NodeSocket> {
         let chosen = self.answers.get("template_provider_type.BitcoinCoreIpc.network");
-        let is_shown = |node: &&NodeSocket| node.standing != Standing::Missing || node.network.as_str() == chosen;
+        let is_shown = |node: &&NodeSocket| node.standing != NodeSocketState::Missing || node.network.as_str() == chosen;
         let mut shown: Vec<&NodeSocket> = self.nodes.iter().filter(is_shown).collect();
-        shown.sort_by_key(|node| node.standing != Standing::Answers);
+        shown.sort_by_key(|node| node.standing != NodeSocketState::Answers);
         shown
     }
 
     fn is_usable(&self, node: &NodeSocket) -> bool {
-        node.standing == Standing::Answers
+        node.standing == NodeSocketState::Answers
     }
 
-    fn complaints(&self) -> Vec<Complaint<'_>> {
+    fn complaints(&self) -> Vec<SetupError<'_>> {
         let complaint = |one: &'_ FieldError| -> (String, String) {
             let field = field_of(&one.pointer);
-            let step = Step::of_field(&field).unwrap_or(self.step);
+            let step = SetupStep::of_field(&field).unwrap_or(self.step);
             let anchor = format!("#{}", field.replace('.', "-"));
             let href = match self.id.filter(|_| step != self.step) {
                 Some(id) => format!("/setup/{id}/{}{anchor}", step.slug()),
@@ -311,7 +311,7 @@ impl StepPage {
         errors.sort_by_cached_key(|one| place_of(&field_of(&one.pointer)));
         let all = errors.into_iter().map(|one| {
             let (href, label) = complaint(one);
-            Complaint { href, label, detail: &one.detail }
+            SetupError { href, label, detail: &one.detail }
         });
         all.collect()
     }
@@ -328,12 +328,12 @@ impl StepPage {
     }
 
     /// Everything in words.
-    fn parts(&self) -> Vec<Part> {
+    fn parts(&self) -> Vec<ReviewSection> {
         let Some(config) = &self.config else { return Vec::new() };
         let line = |name: &str, text: String| (name.to_owned(), text);
         let title =
             self.choices().into_iter().find(|choice| choice.value == config.mode.as_str()).map_or("", |choice| choice.title);
-        let mut parts = vec![Part { step: Step::Mode, lines: vec![line("Mining", title.to_owned())] }];
+        let mut parts = vec![ReviewSection { step: SetupStep::Mode, lines: vec![line("Mining", title.to_owned())] }];
         let provider = match &config.template_provider_type {
             TemplateProvider::Sv2Tp { address, public_key, .. } => {
                 let trust = if public_key.is_some() { "recognised by its key" } else { "whoever answers there is trusted" };
@@ -345,19 +345,19 @@ impl StepPage {
                 vec![line("Bitcoin Core", format!("version {version} on {network}, in {dir}"))]
             }
         };
-        parts.push(Part { step: Step::Provider, lines: provider });
+        parts.push(ReviewSection { step: SetupStep::Provider, lines: provider });
         if config.mode.needs_pool() {
             let pools = config.upstreams.iter().enumerate().map(|(at, pool)| {
                 let when = if at == 0 { "Pool" } else { "When those fail" };
                 let jobs = format!("jobs are declared to {}:{}", pool.jds_address, pool.jds_port);
                 line(when, format!("{}:{} as {}; {jobs}", pool.pool_address, pool.pool_port, pool.user_identity))
             });
-            parts.push(Part { step: Step::Pools, lines: pools.collect() });
+            parts.push(ReviewSection { step: SetupStep::Pools, lines: pools.collect() });
         }
         let signature = if config.jdc_signature.is_empty() { "none".to_owned() } else { config.jdc_signature.clone() };
         let last_resort = if config.mode.needs_pool() { "Paid when no pool can be reached" } else { "Blocks pay to" };
         let payout = vec![line(last_resort, config.coinbase_reward_script.clone()), line("Text in blocks", signature)];
-        parts.push(Part { step: Step::Payout, lines: payout });
+        parts.push(ReviewSection { step: SetupStep::Payout, lines: payout });
         let who =
             if config.listening_address.ip().is_unspecified() { "miners of your network" } else { "programs on this machine" };
         let mut name = vec![
@@ -370,12 +370,12 @@ impl StepPage {
                 .map(|address| line("Port for figures", format!("{}, on this machine only", address.port()))),
         );
         name.push(line("Keys", "a new pair is made; the secret key is never shown".to_owned()));
-        parts.push(Part { step: Step::Name, lines: name });
+        parts.push(ReviewSection { step: SetupStep::Name, lines: name });
         parts
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(Timestamp::now().since(*at))
+        human_duration(Timestamp::now().since(*at))
     }
 }
 
@@ -391,14 +391,14 @@ mod tests {
     #[test]
     fn every_field_of_every_step_has_a_label() {
         let answers = serde_json::json!({ "upstreams.0.pool_address": "x", "template_provider": "sv2tp" });
-        for step in Step::ALL {
-            let setup = Setup {
+        for step in SetupStep::ALL {
+            let setup = SetupProgress {
                 id: SetupId::random(),
                 answers: serde_json::from_value(answers.clone()).unwrap(),
                 instance_id: None,
                 updated_at: Timestamp::now(),
             };
-            let page = StepPage::of(Frame::default(), setup.clone(), step, setup.answers.clone());
+            let page = StepPage::of(PageFrame::default(), setup.clone(), step, setup.answers.clone());
             let html = page.render().unwrap();
             assert!(html.contains(step.question()), "{html}");
             assert!(!html.contains("\"></label>") && !html.replace('\n', "").contains("\"> </label>"), "{html}");

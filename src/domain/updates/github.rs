@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::model::{Asset, Release};
+use super::model::{ClientRelease, ReleaseAsset};
 use super::tags::{asset_name, is_name};
 use crate::infra::verify::digest_of;
 
@@ -12,7 +12,7 @@ use crate::infra::verify::digest_of;
 const NOTES: usize = 32 * 1024;
 
 #[derive(Debug, Deserialize)]
-struct Told {
+struct GithubRelease {
     tag_name: Option<String>,
     body: Option<String>,
     html_url: Option<String>,
@@ -38,10 +38,10 @@ struct ToldAsset {
 ///
 /// # Errors
 /// It is no list of releases, in words.
-pub fn releases(text: &str) -> Result<Vec<Release>, String> {
+pub fn releases(text: &str) -> Result<Vec<ClientRelease>, String> {
     let told: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|e| format!("it is no list of releases: {e}"))?;
     // One that cannot be read does not hide the others.
-    let told = told.into_iter().filter_map(|one| serde_json::from_value::<Told>(one).ok());
+    let told = told.into_iter().filter_map(|one| serde_json::from_value::<GithubRelease>(one).ok());
     Ok(told.filter_map(read).collect())
 }
 
@@ -49,12 +49,12 @@ pub fn releases(text: &str) -> Result<Vec<Release>, String> {
 ///
 /// # Errors
 /// It is no release, in words.
-pub fn release(text: &str) -> Result<Release, String> {
-    let told: Told = serde_json::from_str(text).map_err(|e| format!("it is no release: {e}"))?;
+pub fn release(text: &str) -> Result<ClientRelease, String> {
+    let told: GithubRelease = serde_json::from_str(text).map_err(|e| format!("it is no release: {e}"))?;
     read(told).ok_or_else(|| "it is no release with a usable tag".to_owned())
 }
 
-fn read(told: Told) -> Option<Release> {
+fn read(told: GithubRelease) -> Option<ClientRelease> {
     let tag = told.tag_name.filter(|tag| is_name(tag) && !told.draft)?;
     let mut notes: String = told.body.unwrap_or_default().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     if notes.len() > NOTES {
@@ -62,7 +62,7 @@ fn read(told: Told) -> Option<Release> {
         notes.truncate(end);
         notes.push('…');
     }
-    Some(Release {
+    Some(ClientRelease {
         asset: asset(&tag, &told.assets),
         tag,
         notes,
@@ -72,29 +72,29 @@ fn read(told: Told) -> Option<Release> {
     })
 }
 
-fn asset(tag: &str, told: &[ToldAsset]) -> Asset {
+fn asset(tag: &str, told: &[ToldAsset]) -> ReleaseAsset {
     let Some(name) = asset_name() else {
-        return Asset::Missing {
+        return ReleaseAsset::Missing {
             why: "Releases have no program for this kind of machine. Build it, or give jd-manager a file.".into(),
         };
     };
     let by_name = |name: &str| told.iter().find(|asset| asset.name.as_deref() == Some(name));
     let Some(found) = by_name(&name) else {
-        return Asset::Missing {
+        return ReleaseAsset::Missing {
             why: format!("Release {tag} has no {name}. It may still come: files are uploaded some minutes after a release."),
         };
     };
     // `uploaded`, or `open` while it comes in.
     let is_there = found.state.as_deref().is_none_or(|state| state == "uploaded");
     match (&found.browser_download_url, found.size) {
-        (Some(url), Some(size)) if is_there && size > 0 => Asset::Ready {
+        (Some(url), Some(size)) if is_there && size > 0 => ReleaseAsset::Ready {
             url: url.clone(),
             size,
             sha256: found.digest.as_deref().and_then(digest_of),
             signature: by_name(&format!("{name}.minisig")).and_then(|asset| asset.browser_download_url.clone()),
             name,
         },
-        _ => Asset::Uploading { name },
+        _ => ReleaseAsset::Uploading { name },
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(assets: &serde_json::Value) -> Release {
+    fn told(assets: &serde_json::Value) -> ClientRelease {
         let text = json!({
             "tag_name": "v0.8.0", "name": "v0.8.0", "draft": false, "prerelease": false, "body": "## What's Changed\r\n* this",
             "published_at": "2026-08-01T12:00:00Z", "html_url": "https://github.com/x/releases/tag/v0.8.0", "assets": assets,
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(told(&json!([file("uploaded", None)])).asset.sha256(), None);
         let name = format!("{}.minisig", asset_name().unwrap());
         let signed = told(&json!([file("uploaded", None), {"name": name, "browser_download_url": "https://github.com/s"}]));
-        assert!(matches!(signed.asset, Asset::Ready { signature: Some(url), .. } if url == "https://github.com/s"));
+        assert!(matches!(signed.asset, ReleaseAsset::Ready { signature: Some(url), .. } if url == "https://github.com/s"));
     }
 
     #[test]

@@ -3,23 +3,24 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::model::Gate;
+use super::model::HealthGate;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
-use crate::domain::health::Health;
-use crate::domain::health::model::{Check, Checked, Grade};
-use crate::domain::instances::{Event, Instance, Instances, KEEPER_LOST};
-use crate::keeper::machine::State;
+use crate::domain::health::HealthService;
+use crate::domain::health::model::{CheckResult, HealthCheck, HealthGrade};
+use crate::domain::instances::{Instance, InstanceEvent, InstanceService, KEEPER_LOST};
+use crate::keeper::machine::InstanceState;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// The checks that say something of a client; the others are of its machine or its past.
-const JUDGED: [Check; 5] = [Check::Process, Check::Template, Check::Upstream, Check::Monitoring, Check::Clock];
+const JUDGED: [HealthCheck; 5] =
+    [HealthCheck::Process, HealthCheck::Template, HealthCheck::Upstream, HealthCheck::Monitoring, HealthCheck::Clock];
 
 /// What has become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum GateResult {
     /// It has come up well.
     Well,
     /// It has not, for this reason; a sentence.
@@ -29,8 +30,8 @@ pub enum Verdict {
 }
 
 /// The checks that are unhealthy now, by their names.
-pub fn ailing(results: &[Checked]) -> Vec<String> {
-    let bad = results.iter().filter(|r| r.status == Grade::Unhealthy && JUDGED.contains(&r.check_type));
+pub fn failing_check(results: &[CheckResult]) -> Vec<String> {
+    let bad = results.iter().filter(|r| r.status == HealthGrade::Unhealthy && JUDGED.contains(&r.check_type));
     bad.map(|r| r.check_type.as_str().to_owned()).collect()
 }
 
@@ -38,81 +39,81 @@ pub fn ailing(results: &[Checked]) -> Vec<String> {
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn watch(health: &Health, id: InstanceId, gate: Gate, before: &[String]) -> Result<Verdict> {
+pub async fn watch(health: &HealthService, id: InstanceId, gate: HealthGate, before: &[String]) -> Result<GateResult> {
     let begun = Instant::now();
     let ready_within = Duration::from_secs(gate.ready_within_s);
     loop {
         match seen(health.instances(), id).await? {
-            Seen::Serves => break,
-            Seen::Ended(why) => return Ok(Verdict::Bad(why)),
-            Seen::Gone => return Ok(Verdict::Gone),
-            Seen::OnItsWay if begun.elapsed() >= ready_within => {
-                return Ok(Verdict::Bad(format!("It did not serve miners within {} s.", gate.ready_within_s)));
+            GateObservation::Serves => break,
+            GateObservation::Ended(why) => return Ok(GateResult::Bad(why)),
+            GateObservation::Gone => return Ok(GateResult::Gone),
+            GateObservation::OnItsWay if begun.elapsed() >= ready_within => {
+                return Ok(GateResult::Bad(format!("It did not serve miners within {} s.", gate.ready_within_s)));
             }
-            Seen::OnItsWay => tokio::time::sleep(LOOK).await,
+            GateObservation::OnItsWay => tokio::time::sleep(LOOK).await,
         }
     }
     let until = Instant::now() + Duration::from_secs(gate.watch_s);
     while Instant::now() < until {
         tokio::time::sleep(LOOK).await;
         match seen(health.instances(), id).await? {
-            Seen::Serves | Seen::OnItsWay => {}
-            Seen::Ended(why) => return Ok(Verdict::Bad(why)),
-            Seen::Gone => return Ok(Verdict::Gone),
+            GateObservation::Serves | GateObservation::OnItsWay => {}
+            GateObservation::Ended(why) => return Ok(GateResult::Bad(why)),
+            GateObservation::Gone => return Ok(GateResult::Gone),
         }
     }
     // The last look decides: what was wrong for a moment after the start does not count.
     let results = match health.check(id).await {
         Ok(results) => results,
-        Err(Error::NotFound { .. }) => return Ok(Verdict::Gone),
+        Err(Error::NotFound { .. }) => return Ok(GateResult::Gone),
         Err(error) => return Err(error),
     };
     let news = results.iter().find(|r| {
-        r.status == Grade::Unhealthy
+        r.status == HealthGrade::Unhealthy
             && JUDGED.contains(&r.check_type)
             && !before.iter().any(|known| known == r.check_type.as_str())
     });
     Ok(match news {
         Some(result) => {
-            Verdict::Bad(format!("{} was well before and is not any more: {}", result.check_type.title(), result.message))
+            GateResult::Bad(format!("{} was well before and is not any more: {}", result.check_type.title(), result.message))
         }
-        None => Verdict::Well,
+        None => GateResult::Well,
     })
 }
 
-enum Seen {
+enum GateObservation {
     Serves,
     OnItsWay,
     Ended(String),
     Gone,
 }
 
-async fn seen(instances: &Instances, id: InstanceId) -> Result<Seen> {
+async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObservation> {
     let instance = match instances.get(id).await {
         Ok(instance) => instance,
-        Err(Error::NotFound { .. }) => return Ok(Seen::Gone),
+        Err(Error::NotFound { .. }) => return Ok(GateObservation::Gone),
         Err(error) => return Err(error),
     };
     Ok(match instance.status {
         // One that ended and was started again has failures in a row.
-        State::BackingOff | State::Failed | State::Starting | State::Running
-            if instance.failures > 0 || matches!(instance.status, State::BackingOff | State::Failed) =>
+        InstanceState::BackingOff | InstanceState::Failed | InstanceState::Starting | InstanceState::Running
+            if instance.failures > 0 || matches!(instance.status, InstanceState::BackingOff | InstanceState::Failed) =>
         {
             // What killed the keeper says nothing of the client: the next start is judged.
             let events = instances.history(Some(id), None, 10).await?;
             let ended =
                 events.iter().map(|(event, _)| event).find(|event| event.exit_code.is_some() || event.exit_signal.is_some());
             match (ended.is_some_and(|event| event.reason == KEEPER_LOST), instance.status) {
-                (true, State::Running) => Seen::Serves,
-                (true, _) => Seen::OnItsWay,
-                (false, _) => Seen::Ended(why(&instance)),
+                (true, InstanceState::Running) => GateObservation::Serves,
+                (true, _) => GateObservation::OnItsWay,
+                (false, _) => GateObservation::Ended(why(&instance)),
             }
         }
-        State::Running => Seen::Serves,
-        State::Starting | State::BackingOff | State::Failed => Seen::OnItsWay,
+        InstanceState::Running => GateObservation::Serves,
+        InstanceState::Starting | InstanceState::BackingOff | InstanceState::Failed => GateObservation::OnItsWay,
         // Between two clients of a restart.
-        State::Stopping | State::Stopped if instance.desired == "running" => Seen::OnItsWay,
-        State::Stopping | State::Stopped => Seen::Gone,
+        InstanceState::Stopping | InstanceState::Stopped if instance.desired == "running" => GateObservation::OnItsWay,
+        InstanceState::Stopping | InstanceState::Stopped => GateObservation::Gone,
     })
 }
 
@@ -128,16 +129,16 @@ fn why(instance: &Instance) -> String {
 
 /// How long an instance did not serve miners, and how much of that its new client needed to start, from its changes of state since `begun` (newest
 /// first), milliseconds.
-pub fn measured(events: &[(Event, String)], begun: Timestamp) -> Option<(u64, u64)> {
+pub fn measured(events: &[(InstanceEvent, String)], begun: Timestamp) -> Option<(u64, u64)> {
     let mut since =
         events.iter().map(|(event, _)| event).filter(|event| event.at >= begun && event.from_state != event.to_state).rev();
     let first = since.next()?;
     let (mut started, left) = (None, first.at);
     for event in std::iter::once(first).chain(since) {
-        if event.to_state == State::Starting.as_str() {
+        if event.to_state == InstanceState::Starting.as_str() {
             started = Some(event.at);
         }
-        if event.to_state == State::Running.as_str() {
+        if event.to_state == InstanceState::Running.as_str() {
             let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
             return Some((millis(event.at.since(left)), millis(event.at.since(started?))));
         }

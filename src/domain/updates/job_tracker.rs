@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Job, Stage};
+use super::model::{JobStage, UpdateJob};
 use super::queries;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -20,29 +20,35 @@ const REMEMBERED: i64 = 200;
 
 /// Where the work under way is seen; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Board(Arc<Shared>);
+pub struct JobTracker(Arc<JobTrackerShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct JobTrackerShared {
     db: Db,
-    told: watch::Sender<Option<Job>>,
+    told: watch::Sender<Option<UpdateJob>>,
     cancel: Mutex<Option<(JobId, CancellationToken)>>,
     /// Held while a piece of work begins, and by whoever must be sure that none does.
     beginning: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
 }
 
-impl Board {
+impl JobTracker {
     /// Nothing is under way. With `stop` the manager ends: what is under way then is left for the next one.
     pub fn new(db: Db, stop: CancellationToken) -> Self {
-        Self(Arc::new(Shared { db, told: watch::Sender::new(None), cancel: Mutex::default(), beginning: Arc::default(), stop }))
+        Self(Arc::new(JobTrackerShared {
+            db,
+            told: watch::Sender::new(None),
+            cancel: Mutex::default(),
+            beginning: Arc::default(),
+            stop,
+        }))
     }
 
     /// Begins a piece of work, or goes on with one of an earlier manager.
     ///
     /// # Errors
     /// Another one is under way.
-    pub async fn begin(&self, job: Job) -> Result<Ticket> {
+    pub async fn begin(&self, job: UpdateJob) -> Result<JobGuard> {
         let _beginning = self.0.beginning.lock().await;
         let mut busy = None;
         self.0.told.send_if_modified(|present| match present {
@@ -62,9 +68,9 @@ impl Board {
         }
         let cancel = CancellationToken::new();
         *self.0.cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some((job.id, cancel.clone()));
-        let ticket = Ticket { board: self.clone(), cancel, job: Mutex::new(job), last: Mutex::new(None) };
+        let ticket = JobGuard { board: self.clone(), cancel, job: Mutex::new(job), last: Mutex::new(None) };
         ticket.save().await?;
-        let _ = self.0.db.write(|c| Ok(queries::forget_jobs(c, REMEMBERED)?)).await;
+        let _ = self.0.db.write(|c| Ok(queries::prune_jobs(c, REMEMBERED)?)).await;
         Ok(ticket)
     }
 
@@ -74,12 +80,12 @@ impl Board {
     }
 
     /// The work under way, or the last that was.
-    pub fn present(&self) -> Option<Job> {
+    pub fn present(&self) -> Option<UpdateJob> {
         self.0.told.borrow().clone()
     }
 
     /// The same as it changes.
-    pub fn follow(&self) -> watch::Receiver<Option<Job>> {
+    pub fn follow(&self) -> watch::Receiver<Option<UpdateJob>> {
         self.0.told.subscribe()
     }
 
@@ -87,7 +93,7 @@ impl Board {
     ///
     /// # Errors
     /// There is none of this id.
-    pub async fn get(&self, id: JobId) -> Result<Job> {
+    pub async fn get(&self, id: JobId) -> Result<UpdateJob> {
         if let Some(job) = self.present().filter(|job| job.id == id) {
             return Ok(job);
         }
@@ -98,7 +104,7 @@ impl Board {
     ///
     /// # Errors
     /// It is over.
-    pub async fn cancel(&self, id: JobId) -> Result<Job> {
+    pub async fn cancel(&self, id: JobId) -> Result<UpdateJob> {
         let job = self.get(id).await?;
         if job.stage.is_over() {
             return Err(Error::Conflict(format!("\"{}\" is over; there is nothing to cancel.", job.title())));
@@ -124,14 +130,14 @@ impl Board {
     }
 }
 
-impl Board {
+impl JobTracker {
     /// Writes the end of a piece of work down as soon as that can be done: one whose end is not written would be taken for unfinished by the next manager.
-    fn write_soon(&self, job: Job) {
+    fn write_soon(&self, job: UpdateJob) {
         let this = self.clone();
         let write = async move {
             loop {
                 let job = job.clone();
-                if this.0.db.write(move |c| Ok(queries::put_job(c, &job)?)).await.is_ok() {
+                if this.0.db.write(move |c| Ok(queries::upsert_job(c, &job)?)).await.is_ok() {
                     return;
                 }
                 tokio::select! {
@@ -151,17 +157,17 @@ impl Board {
 /// It owns its job and the board shows a copy: when the job has ended, the board may already show the next one, and nothing that
 /// comes late from this one may change that.
 #[derive(Debug)]
-pub struct Ticket {
-    board: Board,
+pub struct JobGuard {
+    board: JobTracker,
     /// Somebody does not want it any more.
     pub cancel: CancellationToken,
-    job: Mutex<Job>,
+    job: Mutex<UpdateJob>,
     last: Mutex<Option<Instant>>,
 }
 
-impl Ticket {
+impl JobGuard {
     /// As it is now.
-    pub fn job(&self) -> Job {
+    pub fn job(&self) -> UpdateJob {
         self.job.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -174,7 +180,7 @@ impl Ticket {
     ///
     /// # Errors
     /// It cannot be written down.
-    pub async fn stage(&self, stage: Stage, message: impl Into<String>) -> Result<()> {
+    pub async fn stage(&self, stage: JobStage, message: impl Into<String>) -> Result<()> {
         let message = message.into();
         self.change(|job| {
             (job.stage, job.message) = (stage, message);
@@ -201,7 +207,7 @@ impl Ticket {
     }
 
     /// Changes what is seen, without writing it down. A job that has ended stays as it ended.
-    pub fn show(&self, change: impl FnOnce(&mut Job)) {
+    pub fn show(&self, change: impl FnOnce(&mut UpdateJob)) {
         let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
         if job.stage.is_over() {
             return;
@@ -211,7 +217,7 @@ impl Ticket {
     }
 
     /// Puts the job on the board, unless the board shows another one by now.
-    fn publish(&self, job: &Job) {
+    fn publish(&self, job: &UpdateJob) {
         self.board.0.told.send_if_modified(|present| match present {
             Some(present) if present.id == job.id => {
                 present.clone_from(job);
@@ -225,13 +231,13 @@ impl Ticket {
     ///
     /// # Errors
     /// It cannot be written down; it is seen all the same.
-    pub async fn change(&self, change: impl FnOnce(&mut Job)) -> Result<()> {
+    pub async fn change(&self, change: impl FnOnce(&mut UpdateJob)) -> Result<()> {
         self.show(change);
         self.save().await
     }
 
     /// Ends the job. The first end counts. It is written before it is shown, so the next job begins after it.
-    pub async fn end(&self, stage: Stage, message: impl Into<String>) {
+    pub async fn end(&self, stage: JobStage, message: impl Into<String>) {
         let message = message.into();
         let ended = {
             let mut job = self.job.lock().unwrap_or_else(PoisonError::into_inner);
@@ -255,11 +261,11 @@ impl Ticket {
 
     async fn save(&self) -> Result<()> {
         let job = self.job();
-        self.board.0.db.write(move |c| Ok(queries::put_job(c, &job)?)).await
+        self.board.0.db.write(move |c| Ok(queries::upsert_job(c, &job)?)).await
     }
 }
 
-impl Drop for Ticket {
+impl Drop for JobGuard {
     fn drop(&mut self) {
         let job = self.job.get_mut().unwrap_or_else(PoisonError::into_inner);
         // While the manager ends, the next one goes on with it.
@@ -268,7 +274,7 @@ impl Drop for Ticket {
         }
         if !job.stage.is_over() {
             // Left behind by a fault of ours.
-            (job.stage, job.ended_at) = (Stage::Failed, Some(Timestamp::now()));
+            (job.stage, job.ended_at) = (JobStage::Failed, Some(Timestamp::now()));
             job.message = "A fault inside jd-manager ended it; its log has the cause.".into();
         } else if self.board.present().is_none_or(|present| present.id != job.id || present.stage.is_over()) {
             return;
@@ -282,15 +288,15 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Task;
+    use super::super::model::JobTask;
     use super::*;
 
-    fn board(dir: &tempfile::TempDir) -> Board {
-        Board::new(Db::open(dir.path()).unwrap(), CancellationToken::new())
+    fn board(dir: &tempfile::TempDir) -> JobTracker {
+        JobTracker::new(Db::open(dir.path()).unwrap(), CancellationToken::new())
     }
 
-    fn install(version: &str) -> Job {
-        Job::new(Task::Install, version, "test", Timestamp::now())
+    fn install(version: &str) -> UpdateJob {
+        UpdateJob::new(JobTask::Install, version, "test", Timestamp::now())
     }
 
     #[tokio::test]
@@ -299,26 +305,26 @@ mod tests {
         let board = board(&dir);
         let first = board.begin(install("first")).await.unwrap();
         let id = first.job().id;
-        first.stage(Stage::Unpacking, "unpacking").await.unwrap();
-        first.end(Stage::Failed, "it is not a file").await;
+        first.stage(JobStage::Unpacking, "unpacking").await.unwrap();
+        first.end(JobStage::Failed, "it is not a file").await;
         first.progress(5, Some(10));
-        first.stage(Stage::Unpacking, "late").await.unwrap();
-        first.end(Stage::Installed, "late").await;
+        first.stage(JobStage::Unpacking, "late").await.unwrap();
+        first.end(JobStage::Installed, "late").await;
         let shown = board.present().unwrap();
         assert_eq!(
             (shown.id, shown.stage, shown.message.as_str(), shown.progress),
-            (id, Stage::Failed, "it is not a file", None)
+            (id, JobStage::Failed, "it is not a file", None)
         );
 
         let second = board.begin(install("second")).await.unwrap();
-        second.stage(Stage::Unpacking, "unpacking").await.unwrap();
+        second.stage(JobStage::Unpacking, "unpacking").await.unwrap();
         first.progress(10, Some(10));
-        first.stage(Stage::Testing, "late").await.unwrap();
+        first.stage(JobStage::Testing, "late").await.unwrap();
         drop(first);
         let shown = board.present().unwrap();
-        assert_eq!((shown.version.as_str(), shown.stage, shown.ended_at), ("second", Stage::Unpacking, None));
+        assert_eq!((shown.version.as_str(), shown.stage, shown.ended_at), ("second", JobStage::Unpacking, None));
         let stored = board.get(id).await.unwrap();
-        assert_eq!((stored.stage, stored.message.as_str()), (Stage::Failed, "it is not a file"));
+        assert_eq!((stored.stage, stored.message.as_str()), (JobStage::Failed, "it is not a file"));
         assert!(stored.ended_at.is_some());
     }
 
@@ -328,8 +334,8 @@ mod tests {
         let board = board(&dir);
         let ticket = board.begin(install("0.6.0")).await.unwrap();
         let before = ticket.job();
-        ticket.end(Stage::Cancelled, "cancelled").await;
-        board.0.db.write(move |c| Ok(queries::put_job(c, &before)?)).await.unwrap();
+        ticket.end(JobStage::Cancelled, "cancelled").await;
+        board.0.db.write(move |c| Ok(queries::upsert_job(c, &before)?)).await.unwrap();
         let unfinished = board.0.db.read(|c| Ok(queries::unfinished(c)?)).await.unwrap();
         assert_eq!(unfinished, []);
     }
@@ -340,7 +346,7 @@ mod tests {
         let board = board(&dir);
         drop(board.begin(install("0.6.0")).await.unwrap());
         let shown = board.present().unwrap();
-        assert!(shown.stage == Stage::Failed && shown.ended_at.is_some(), "{shown:?}");
+        assert!(shown.stage == JobStage::Failed && shown.ended_at.is_some(), "{shown:?}");
     }
 
     /// As in a busy manager: whoever watches begins the next job the moment the one before is shown as over, while that one is still on its
@@ -360,16 +366,16 @@ mod tests {
                     tokio::spawn(async move {
                         for done in 0..20 {
                             ticket.progress(done, Some(done));
-                            let _ = ticket.stage(Stage::Unpacking, "unpacking").await;
+                            let _ = ticket.stage(JobStage::Unpacking, "unpacking").await;
                         }
                     })
                 })
                 .collect();
-            let ending = tokio::spawn(async move { ticket.end(Stage::Failed, "done").await });
+            let ending = tokio::spawn(async move { ticket.end(JobStage::Failed, "done").await });
             let mut changes = board.follow();
             let shown =
                 changes.wait_for(|job| job.as_ref().is_some_and(|job| job.ended_at.is_some())).await.unwrap().clone().unwrap();
-            assert_eq!((shown.id, shown.stage), (id, Stage::Failed));
+            assert_eq!((shown.id, shown.stage), (id, JobStage::Failed));
             if turn % 10 == 0 {
                 ending.await.unwrap();
                 for reporter in reporters {
@@ -379,7 +385,7 @@ mod tests {
         }
         for id in ids {
             let job = board.get(id).await.unwrap();
-            assert_eq!((job.stage, job.message.as_str(), job.ended_at.is_some()), (Stage::Failed, "done", true));
+            assert_eq!((job.stage, job.message.as_str(), job.ended_at.is_some()), (JobStage::Failed, "done", true));
         }
     }
 }

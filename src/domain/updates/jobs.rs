@@ -5,14 +5,14 @@ use std::time::Duration;
 use tokio_cron_scheduler::JobSchedulerError;
 use tokio_util::sync::CancellationToken;
 
-use super::install::{Order, With};
-use super::model::{Installed, Job, Stage, Task};
-use super::release_check::{ACTOR, News};
-use super::service::Updates;
-use super::settings::Wanted;
+use super::install::{InstallOptions, InstallRequest};
+use super::model::{InstalledClient, JobStage, JobTask, UpdateJob};
+use super::release_check::{ACTOR, ReleaseStatus};
+use super::service::UpdateService;
+use super::settings::UpdateSettings;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
-use crate::infra::schedule::Schedule;
+use crate::infra::schedule::JobSchedule;
 
 /// Every day at an hour at which few others ask, UTC.
 const DAILY: &str = "0 37 4 * * *";
@@ -29,14 +29,14 @@ const RETRY: Duration = Duration::from_secs(20 * 3600);
 /// # Errors
 /// The job cannot be scheduled.
 pub async fn begin(
-    updates: &Updates,
-    schedule: &Schedule,
+    updates: &UpdateService,
+    schedule: &JobSchedule,
     stop: &CancellationToken,
 ) -> std::result::Result<(), JobSchedulerError> {
     let asked = updates.clone();
     let work = move || {
         let updates = asked.clone();
-        async move { look_if_due(&updates).await }
+        async move { check_if_due(&updates).await }
     };
     schedule.recurring(DAILY, AFTER_START, "looking for releases", work).await?;
     let (updates, stop) = (updates.clone(), stop.clone());
@@ -60,7 +60,7 @@ pub async fn begin(
 }
 
 /// Looks for releases if the user wants that and the last answer is not recent.
-async fn look_if_due(updates: &Updates) {
+async fn check_if_due(updates: &UpdateService) {
     let wanted = updates.wanted().await.unwrap_or_default();
     // With a client of the user's own choice there is nothing to bring up to date.
     if !wanted.check_daily || updates.fixed().is_some() {
@@ -77,7 +77,7 @@ async fn look_if_due(updates: &Updates) {
 }
 
 /// Installs the newest release and switches to it, if that is due.
-async fn install_what_is_new(updates: &Updates, now: Timestamp) -> Result<Option<Job>> {
+async fn install_what_is_new(updates: &UpdateService, now: Timestamp) -> Result<Option<UpdateJob>> {
     let wanted = updates.wanted().await?;
     if updates.present().is_some() || updates.fixed().is_some() {
         return Ok(None);
@@ -86,13 +86,19 @@ async fn install_what_is_new(updates: &Updates, now: Timestamp) -> Result<Option
     let Some(tag) = due(&wanted, (now, now.minute_of_day()), &news, &updates.installed().await?, &history) else {
         return Ok(None);
     };
-    updates.install(Order::Release(Some(tag)), With { unverified: false, switch: true }, ACTOR).await.map(Some)
+    updates.install(InstallRequest::Release(Some(tag)), InstallOptions { unverified: false, switch: true }, ACTOR).await.map(Some)
 }
 
 /// The release that is to be installed by itself now: the newest, if the user asked for that and this is the part of the day for it, there is
 /// a client in use (the first one is the user's own decision), the file is there and can be checked, and it was not tried by itself before. One that somebody installed
 /// and has not switched to is left to them.
-fn due(wanted: &Wanted, now: (Timestamp, u16), news: &News, installed: &[Installed], history: &[Job]) -> Option<String> {
+fn due(
+    wanted: &UpdateSettings,
+    now: (Timestamp, u16),
+    news: &ReleaseStatus,
+    installed: &[InstalledClient],
+    history: &[UpdateJob],
+) -> Option<String> {
     let (at, minute) = now;
     if !wanted.automatic || !wanted.is_time(minute) || !news.available || news.current.is_none() {
         return None;
@@ -101,15 +107,15 @@ fn due(wanted: &Wanted, now: (Timestamp, u16), news: &News, installed: &[Install
     let release = news.releases.iter().find(|release| release.tag == *latest)?;
     let can_be_checked = release.asset.sha256().is_some() || wanted.signed_by.is_some();
     // What could not be downloaded is tried again in the next window.
-    let counts = |job: &Job| job.stage != Stage::Failed || at.since(job.created_at) < RETRY;
+    let counts = |job: &UpdateJob| job.stage != JobStage::Failed || at.since(job.created_at) < RETRY;
     let was_tried =
-        history.iter().any(|job| job.actor == ACTOR && job.task == Task::Install && job.version == *latest && counts(job));
+        history.iter().any(|job| job.actor == ACTOR && job.task == JobTask::Install && job.version == *latest && counts(job));
     let is_there = installed.iter().any(|one| one.manifest.as_ref().is_some_and(|m| m.tag.as_ref() == Some(latest)));
     (release.asset.is_ready() && can_be_checked && !was_tried && !is_there).then(|| latest.clone())
 }
 
 /// Follows the work on clients until `stop`. The overview shows how it ended.
-async fn follow_jobs(updates: Updates, stop: CancellationToken) {
+async fn follow_jobs(updates: UpdateService, stop: CancellationToken) {
     let mut jobs = updates.board().follow();
     let mut shown = None;
     loop {
@@ -130,35 +136,37 @@ async fn follow_jobs(updates: Updates, stop: CancellationToken) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Asset;
+    use super::super::model::ReleaseAsset;
     use super::super::release_check::tests::news;
     use super::*;
 
     #[test]
     fn a_release_is_installed_by_itself_once_when_it_is_wished_and_can_be_checked() {
-        let wanted = Wanted { automatic: true, ..Wanted::default() };
-        let at = |wanted: &Wanted, minute, news: &News, history: &[Job]| due(wanted, (Timestamp(0), minute), news, &[], history);
+        let wanted = UpdateSettings { automatic: true, ..UpdateSettings::default() };
+        let at = |wanted: &UpdateSettings, minute, news: &ReleaseStatus, history: &[UpdateJob]| {
+            due(wanted, (Timestamp(0), minute), news, &[], history)
+        };
         assert_eq!(at(&wanted, 150, &news(), &[]), Some("v0.8.0".into()));
-        assert_eq!(at(&Wanted::default(), 150, &news(), &[]), None, "never unless asked for");
+        assert_eq!(at(&UpdateSettings::default(), 150, &news(), &[]), None, "never unless asked for");
         assert_eq!(at(&wanted, 301, &news(), &[]), None, "not at another time");
-        assert_eq!(at(&wanted, 150, &News { available: false, ..news() }, &[]), None);
-        assert_eq!(at(&wanted, 150, &News { current: None, ..news() }, &[]), None, "not the first one");
+        assert_eq!(at(&wanted, 150, &ReleaseStatus { available: false, ..news() }, &[]), None);
+        assert_eq!(at(&wanted, 150, &ReleaseStatus { current: None, ..news() }, &[]), None, "not the first one");
         let mut unchecked = news();
-        if let Asset::Ready { sha256, .. } = &mut unchecked.releases[0].asset {
+        if let ReleaseAsset::Ready { sha256, .. } = &mut unchecked.releases[0].asset {
             *sha256 = None;
         }
         assert_eq!(at(&wanted, 150, &unchecked, &[]), None);
-        assert!(at(&Wanted { signed_by: Some("key".into()), ..wanted.clone() }, 150, &unchecked, &[]).is_some());
+        assert!(at(&UpdateSettings { signed_by: Some("key".into()), ..wanted.clone() }, 150, &unchecked, &[]).is_some());
         let mut uploading = news();
-        uploading.releases[0].asset = Asset::Uploading { name: "x".into() };
+        uploading.releases[0].asset = ReleaseAsset::Uploading { name: "x".into() };
         assert_eq!(at(&wanted, 150, &uploading, &[]), None);
-        let tried = Job::new(Task::Install, "v0.8.0", ACTOR, Timestamp(0));
+        let tried = UpdateJob::new(JobTask::Install, "v0.8.0", ACTOR, Timestamp(0));
         assert_eq!(at(&wanted, 150, &news(), std::slice::from_ref(&tried)), None, "each one once");
-        let failed = Job { stage: Stage::Failed, ..tried.clone() };
+        let failed = UpdateJob { stage: JobStage::Failed, ..tried.clone() };
         assert_eq!(at(&wanted, 150, &news(), std::slice::from_ref(&failed)), None, "not again in the same window");
         let later = (Timestamp(0).after(RETRY), 150);
         assert!(due(&wanted, later, &news(), &[], &[failed]).is_some(), "in the next one");
-        let by_hand = Job { actor: "page".into(), ..tried };
+        let by_hand = UpdateJob { actor: "page".into(), ..tried };
         assert!(at(&wanted, 150, &news(), &[by_hand]).is_some());
     }
 }

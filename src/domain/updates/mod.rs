@@ -46,5 +46,5 @@ mod upload;
 pub mod views;
 
 pub use jobs::begin;
-pub use service::{Place, Updates};
+pub use service::{ReleaseSource, UpdateService};
 pub use tags::client_of_tag;

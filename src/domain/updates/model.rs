@@ -2,7 +2,7 @@
 
 mod job;
 
-pub use job::{Gate, Job, Stage, Step, StepState, Switch, Task};
+pub use job::{HealthGate, JobStage, JobTask, StepState, SwitchStep, UpdateJob, VersionSwitch};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::domain::configs::ClientVersion;
 
 /// A release as its source describes it.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Release {
+pub struct ClientRelease {
     /// Its tag, `v0.8.0`.
     pub tag: String,
     /// What changed, as its makers wrote it; Markdown, not to be trusted.
@@ -27,13 +27,13 @@ pub struct Release {
     /// Its page.
     pub page: String,
     /// Its file for this machine.
-    pub asset: Asset,
+    pub asset: ReleaseAsset,
 }
 
 /// The file of a release for this machine.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
-pub enum Asset {
+pub enum ReleaseAsset {
     /// It can be downloaded.
     Ready {
         /// Its name.
@@ -61,7 +61,7 @@ pub enum Asset {
     },
 }
 
-impl Asset {
+impl ReleaseAsset {
     /// It can be downloaded.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
@@ -97,7 +97,7 @@ impl Asset {
     }
 }
 
-impl Release {
+impl ClientRelease {
     /// Which client it carries, as far as is known before it is installed.
     #[must_use]
     pub fn client(&self) -> Option<ClientVersion> {
@@ -107,13 +107,13 @@ impl Release {
 
 /// The newest release that is meant for everybody, whether or not its file is there.
 #[must_use]
-pub fn newest(releases: &[Release]) -> Option<&Release> {
+pub fn newest(releases: &[ClientRelease]) -> Option<&ClientRelease> {
     releases.iter().filter(|r| !r.prerelease && order_of_tag(&r.tag).is_some()).max_by_key(|r| order_of_tag(&r.tag))
 }
 
 /// Whether a release is newer than what is in use.
 #[must_use]
-pub fn is_newer(release: &Release, in_use: &InUse) -> bool {
+pub fn is_newer(release: &ClientRelease, in_use: &InUse) -> bool {
     if let Some(tag) = &in_use.tag {
         return order_of_tag(&release.tag) > order_of_tag(tag);
     }
@@ -136,7 +136,7 @@ pub struct InUse {
 /// Where an installed client came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum ClientOrigin {
     /// Downloaded with a release.
     Release,
     /// Built here from the cargo registry.
@@ -149,7 +149,7 @@ pub enum Origin {
     Setting,
 }
 
-impl Origin {
+impl ClientOrigin {
     /// For people.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -166,7 +166,7 @@ impl Origin {
 /// By what a file was known to be the right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Proof {
+pub enum FileProof {
     /// A signature by the configured key, and the release's digest if it gives one.
     Signature,
     /// The digest its release gives.
@@ -177,7 +177,7 @@ pub enum Proof {
     None,
 }
 
-impl Proof {
+impl FileProof {
     /// For people.
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -192,9 +192,9 @@ impl Proof {
 
 /// What is written beside an installed client. Written once, never changed.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Manifest {
+pub struct ClientManifest {
     /// Where it came from.
-    pub origin: Origin,
+    pub origin: ClientOrigin,
     /// The tag of its release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
@@ -205,7 +205,7 @@ pub struct Manifest {
     /// Its length, bytes.
     pub size: u64,
     /// By what it was known to be the right one.
-    pub proof: Proof,
+    pub proof: FileProof,
     /// The address or path it came from, or the command that made it.
     pub from: String,
     /// When it was installed.
@@ -217,7 +217,7 @@ pub struct Manifest {
     pub job: JobId,
 }
 
-impl Manifest {
+impl ClientManifest {
     /// The beginning of its SHA-256.
     #[must_use]
     pub fn short_sha256(&self) -> &str {
@@ -227,22 +227,22 @@ impl Manifest {
 
 /// An installed client.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
-pub struct Installed {
+pub struct InstalledClient {
     /// Its name in the store, mostly the version it tells.
     pub name: String,
     /// What is known of it; none: it was put there by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<ClientManifest>,
     /// Instances that are not pinned run it.
     pub in_use: bool,
     /// The instances that run it, are pinned to it, or try it.
-    pub instances: Vec<User>,
+    pub instances: Vec<ClientUser>,
 }
 
 /// An instance that needs an installed client.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[schemars(rename = "ClientUser")]
-pub struct User {
+pub struct ClientUser {
     /// Which.
     pub id: InstanceId,
     /// Its name.
@@ -253,7 +253,7 @@ pub struct User {
     pub running: bool,
 }
 
-impl Installed {
+impl InstalledClient {
     /// Why it cannot be removed, in a sentence; none: it can.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
@@ -269,14 +269,14 @@ impl Installed {
 mod tests {
     use super::*;
 
-    pub(super) fn release(tag: &str, prerelease: bool) -> Release {
-        Release {
+    pub(super) fn release(tag: &str, prerelease: bool) -> ClientRelease {
+        ClientRelease {
             tag: tag.into(),
             notes: String::new(),
             published_at: None,
             prerelease,
             page: String::new(),
-            asset: Asset::Uploading { name: "x".into() },
+            asset: ReleaseAsset::Uploading { name: "x".into() },
         }
     }
 

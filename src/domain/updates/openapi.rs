@@ -1,22 +1,23 @@
 //! What the API's documentation says of clients and their updates.
 
-use super::release_check::News;
-use super::responses::{All, Begun, Cancelled, WantedSaved};
-use super::service::Version;
+use super::release_check::ReleaseStatus;
+use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, WantedSaved};
+use super::service::ClientInUse;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
-use crate::web::Told;
+use crate::web::MessageResponse;
 use crate::web::openapi::{
-    Field, Operation, PAGE, PAGE_OR_STREAM, PROGRAMS, delete, flag, get, id, list, number, one_of, patch, post, text, whole,
+    ApiOperation, PAGE, PAGE_OR_STREAM, PROGRAMS, RequestField, delete, flag, get, id, list, number, one_of, patch, post, text,
+    whole,
 };
 
-fn gate() -> [Field; 2] {
+fn gate() -> [RequestField; 2] {
     [
         whole("ready_within_s", "Each must serve miners within so many seconds", 1, 3600).or(90),
         whole("watch_s", "and stay well for so many more.", 0, 3600).or(20),
     ]
 }
 
-fn wanted() -> [Field; 5] {
+fn wanted() -> [RequestField; 5] {
     let time = |name, about| text(name, about).with("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$");
     [
         flag("check_daily", "Releases are looked for once a day.").or(true),
@@ -27,29 +28,32 @@ fn wanted() -> [Field; 5] {
     ]
 }
 
-fn name() -> Field {
+fn name() -> RequestField {
     text("name", "The name of an installed client.").like("0.6.0")
 }
 
-fn version(about: &'static str) -> Field {
+fn version(about: &'static str) -> RequestField {
     text("version", about).like("v0.8.0")
 }
 
 /// The operations.
 #[must_use]
-pub fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<ApiOperation> {
     let file: &[&str] = &["application/octet-stream", "application/gzip", "multipart/form-data"];
     vec![
         get("/updates", "getUpdates", "What there is of clients: installed ones, releases, work under way.")
             .gives::<UpdatesPage>(PAGE),
         get("/updates/check", "checkUpdates", "Looks for releases and tells what there is.")
-            .gives::<News>(PROGRAMS)
+            .gives::<ReleaseStatus>(PROGRAMS)
             .fails(&[409]),
-        post("/updates/check", "checkUpdatesByForm", "The same as GET, for forms.").acts([]).does::<News>().fails(&[409]),
+        post("/updates/check", "checkUpdatesByForm", "The same as GET, for forms.")
+            .acts([])
+            .does::<ReleaseStatus>()
+            .fails(&[409]),
         get("/updates/all", "listUpdates", "Every release and client that was ever heard of, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(1000), number("before", "Those before this one.")])
-            .gives::<All>(PROGRAMS),
-        get("/updates/version", "getClientVersion", "The client in use.").gives::<Version>(PROGRAMS),
+            .gives::<ReleaseList>(PROGRAMS),
+        get("/updates/version", "getClientVersion", "The client in use.").gives::<ClientInUse>(PROGRAMS),
         get("/updates/history", "listUpdateHistory", "What was done about clients, newest first.")
             .asks([whole("limit", "At most so many.", 1, 1000).or(100), id("before", "Those before this piece of work.")])
             .gives::<HistoryPage>(PAGE),
@@ -65,7 +69,7 @@ pub fn operations() -> Vec<Operation> {
                 flag("accept_unverified", "A release that gives no checksum is taken all the same.").or(false),
                 flag("switch", "Instances are switched to it afterwards.").or(false),
             ])
-            .begins::<Begun>()
+            .begins::<JobStartResponse>()
             .fails(&[404, 409]),
         post("/updates/upload", "uploadClient", "Installs a client that is sent: the program, or a release's archive.")
             .asks([
@@ -73,7 +77,7 @@ pub fn operations() -> Vec<Operation> {
                 flag("switch", "Instances are switched to it afterwards.").or(false),
             ])
             .takes_file(file, [])
-            .begins::<Begun>()
+            .begins::<JobStartResponse>()
             .fails(&[409, 422]),
         get("/updates/switch", "askSwitch", "The question before a switch, for people.")
             .asks([version("To which installed client.").like("0.6.0")])
@@ -85,20 +89,23 @@ pub fn operations() -> Vec<Operation> {
                 list("instances", "These, which are then pinned to it; left out: all that follow the version in use."),
             ])
             .more(gate())
-            .begins::<Begun>()
+            .begins::<JobStartResponse>()
             .fails(&[404, 409]),
         post("/updates/rollback", "rollBackClient", "Takes instances back to the client that was in use before.")
             .may_take([version("To which installed client; without it the one before.").like("0.5.0")])
             .more(gate())
-            .begins::<Begun>()
+            .begins::<JobStartResponse>()
             .fails(&[404, 409]),
         get("/updates/jobs/{id}", "getJob", "A piece of work on clients.")
             .about("As an event stream: an event `job` at the opening and as it changes, until it is over.")
             .gives::<JobPage>(PAGE_OR_STREAM),
-        post("/updates/jobs/{id}/cancel", "cancelJob", "Ends a piece of work soon.").acts([]).does::<Cancelled>().fails(&[409]),
+        post("/updates/jobs/{id}/cancel", "cancelJob", "Ends a piece of work soon.")
+            .acts([])
+            .does::<JobCancelResponse>()
+            .fails(&[409]),
         delete("/updates/installed/{name}", "removeClient", "Removes an installed client.")
             .named(name())
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409, 422]),
         get(
             "/updates/installed/{name}/delete",
@@ -110,7 +117,7 @@ pub fn operations() -> Vec<Operation> {
         post("/updates/installed/{name}/delete", "removeClientByForm", "The same as DELETE, for forms.")
             .named(name())
             .acts([])
-            .does::<Told>()
+            .does::<MessageResponse>()
             .fails(&[409, 422]),
         patch("/updates/settings", "changeUpdateSettings", "Changes what is mentioned of what is wanted of updates.")
             .takes(wanted())

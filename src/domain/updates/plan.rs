@@ -1,14 +1,14 @@
 //! The use cases around a switch: whether it can be begun, and its beginning.
 
-use super::model::{Gate, Job, Stage, Step, StepState, Switch, Task};
-use super::service::Updates;
+use super::model::{HealthGate, JobStage, JobTask, StepState, SwitchStep, UpdateJob, VersionSwitch};
+use super::service::UpdateService;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::failpoint;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 
-impl Updates {
+impl UpdateService {
     /// Whether a switch can be begun: every instance that is to go over could be started with the new version.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Updates {
     /// The database cannot be read.
     pub async fn held(&self, all: &[Instance]) -> Result<Vec<InstanceId>> {
         let jobs = self.history(200).await?;
-        let left = jobs.iter().filter(|job| job.stage.is_over() && job.stage != Stage::Switched);
+        let left = jobs.iter().filter(|job| job.stage.is_over() && job.stage != JobStage::Switched);
         let left = left.filter_map(|job| Some((job, job.switch.as_ref().filter(|switch| switch.is_for_all)?)));
         let left: Vec<(&str, InstanceId)> = left
             .flat_map(|(job, switch)| {
@@ -82,7 +82,14 @@ impl Updates {
     ///
     /// # Errors
     /// As [`Self::plan`]; other work is under way.
-    pub async fn switch(&self, to: &str, chosen: Option<Vec<InstanceId>>, gate: Gate, task: Task, actor: &str) -> Result<Job> {
+    pub async fn switch(
+        &self,
+        to: &str,
+        chosen: Option<Vec<InstanceId>>,
+        gate: HealthGate,
+        task: JobTask,
+        actor: &str,
+    ) -> Result<UpdateJob> {
         let job = self.switch_job(to, chosen, gate, task, actor).await?;
         self.begin_switch(job).await
     }
@@ -95,13 +102,13 @@ impl Updates {
         &self,
         to: &str,
         chosen: Option<Vec<InstanceId>>,
-        gate: Gate,
-        task: Task,
+        gate: HealthGate,
+        task: JobTask,
         actor: &str,
-    ) -> Result<Job> {
+    ) -> Result<UpdateJob> {
         let going = self.plan(to, chosen.as_deref()).await?;
         let is_for_all = chosen.is_none();
-        let step = |instance: Instance| Step {
+        let step = |instance: Instance| SwitchStep {
             unpin: is_for_all && instance.client_version.is_some(),
             id: instance.id,
             name: instance.name,
@@ -114,20 +121,20 @@ impl Updates {
             words: String::new(),
         };
         let steps = going.into_iter().map(step).collect();
-        let switch = Switch { from: self.instances().source().current(), is_for_all, gate, steps };
-        Ok(Job { switch: Some(switch), ..Job::new(task, to, actor, Timestamp::now()) })
+        let switch = VersionSwitch { from: self.instances().source().current(), is_for_all, gate, steps };
+        Ok(UpdateJob { switch: Some(switch), ..UpdateJob::new(task, to, actor, Timestamp::now()) })
     }
 
     /// Begins a switch.
     ///
     /// # Errors
     /// Other work is under way.
-    pub(super) async fn begin_switch(&self, job: Job) -> Result<Job> {
+    pub(super) async fn begin_switch(&self, job: UpdateJob) -> Result<UpdateJob> {
         let ticket = self.board().begin(job).await?;
         failpoint::reach("switch.begun");
         let job = ticket.job();
         let this = self.clone();
-        tokio::spawn(async move { this.carry_out_switch(&ticket).await });
+        tokio::spawn(async move { this.run_switch(&ticket).await });
         Ok(job)
     }
 
@@ -135,7 +142,7 @@ impl Updates {
     ///
     /// # Errors
     /// There is no other version; as [`Self::switch`].
-    pub async fn roll_back(&self, version: Option<String>, gate: Gate, actor: &str) -> Result<Job> {
+    pub async fn plan_rollback(&self, version: Option<String>, gate: HealthGate, actor: &str) -> Result<UpdateJob> {
         self.check_managed()?;
         let to = match version {
             Some(version) => version,
@@ -144,6 +151,6 @@ impl Updates {
                 .await?
                 .ok_or_else(|| Error::Conflict("There is no version to go back to: no other client is installed.".into()))?,
         };
-        self.switch(&to, None, gate, Task::Rollback, actor).await
+        self.switch(&to, None, gate, JobTask::Rollback, actor).await
     }
 }

@@ -6,18 +6,18 @@ use diesel::sqlite::SqliteConnection as Db;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::model::{Job, Release};
+use super::model::{ClientRelease, UpdateJob};
 use crate::base::clock::Timestamp;
 use crate::base::ids::JobId;
 use crate::infra::db::load_bounded;
 use crate::infra::db::schema::{update_jobs, update_state, updates};
-use crate::infra::db::statement::Statement;
+use crate::infra::db::statement::CachedStatement;
 use crate::web::respond::{LIST_BYTES, WHOLE_LIST_BYTES};
 
 /// A row of `updates`, as programs get it.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 #[schemars(rename = "KnownUpdate")]
-pub struct Known {
+pub struct KnownRelease {
     /// Its number.
     pub id: i64,
     /// The tag of a release, or the name in the store of a client that came otherwise.
@@ -34,27 +34,27 @@ pub struct Known {
     pub created_at: Timestamp,
     /// What its source says of it; none: it is no release.
     #[serde(skip)]
-    pub release: Option<Release>,
+    pub release: Option<ClientRelease>,
 }
 
 /// Everything that is known, newest first.
-pub fn known(db: &mut Db) -> QueryResult<Vec<Known>> {
-    let rows: Vec<Row> = updates::table.order(updates::id.desc()).load(db)?;
-    Ok(rows.into_iter().map(Known::from).collect())
+pub fn known(db: &mut Db) -> QueryResult<Vec<KnownRelease>> {
+    let rows: Vec<JobRow> = updates::table.order(updates::id.desc()).load(db)?;
+    Ok(rows.into_iter().map(KnownRelease::from).collect())
 }
 
 /// At most `limit` of them, fewer if what changed in them is long, newest first; and whether there are more. `before`: only those with a smaller
 /// number.
-pub fn known_part(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult<(Vec<Known>, bool)> {
+pub fn known_part(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult<(Vec<KnownRelease>, bool)> {
     let wanted = updates::table.filter(updates::id.lt(before.unwrap_or(i64::MAX))).order(updates::id.desc());
-    let rows = wanted.load_iter::<Row, DefaultLoadingMode>(db)?;
-    let size = |row: &Row| 300 + row.download_url.len() + row.changelog.len();
+    let rows = wanted.load_iter::<JobRow, DefaultLoadingMode>(db)?;
+    let size = |row: &JobRow| 300 + row.download_url.len() + row.changelog.len();
     let (rows, has_more) = load_bounded(rows, limit, WHOLE_LIST_BYTES, size)?;
-    Ok((rows.into_iter().map(Known::from).collect(), has_more))
+    Ok((rows.into_iter().map(KnownRelease::from).collect(), has_more))
 }
 
 #[derive(Queryable)]
-struct Row {
+struct JobRow {
     id: i64,
     version: String,
     download_url: String,
@@ -65,16 +65,16 @@ struct Row {
     release: String,
 }
 
-impl From<Row> for Known {
-    fn from(row: Row) -> Self {
-        let Row { id, version, download_url, changelog, installed, installed_at, created_at, release } = row;
+impl From<JobRow> for KnownRelease {
+    fn from(row: JobRow) -> Self {
+        let JobRow { id, version, download_url, changelog, installed, installed_at, created_at, release } = row;
         let release = serde_json::from_str(&release).ok();
         Self { id, version, download_url, changelog, installed, installed_at, created_at, release }
     }
 }
 
 /// Takes in what the source says of releases; what is installed stays so.
-pub fn learn(db: &mut Db, releases: &[Release], now: Timestamp) -> QueryResult<()> {
+pub fn upsert_release(db: &mut Db, releases: &[ClientRelease], now: Timestamp) -> QueryResult<()> {
     // The oldest first, so that numbers rise with them.
     for release in releases.iter().rev() {
         let told = serde_json::to_string(release).unwrap_or_default();
@@ -122,7 +122,7 @@ pub fn set_installed(db: &mut Db, installed: &[(String, String, Option<Timestamp
 }
 
 /// Writes a piece of work down as it is now. An end is final: an earlier stage whose write was delayed until after it is ignored.
-pub fn put_job(db: &mut Db, job: &Job) -> QueryResult<()> {
+pub fn upsert_job(db: &mut Db, job: &UpdateJob) -> QueryResult<()> {
     let values = || {
         (
             update_jobs::kind.eq(job.task.as_str()),
@@ -141,14 +141,14 @@ pub fn put_job(db: &mut Db, job: &Job) -> QueryResult<()> {
 }
 
 /// A piece of work.
-pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<Job>> {
+pub fn job(db: &mut Db, id: JobId) -> QueryResult<Option<UpdateJob>> {
     let state: Option<String> =
         update_jobs::table.filter(update_jobs::id.eq(id)).select(update_jobs::state).first(db).optional()?;
     Ok(state.and_then(|state| serde_json::from_str(&state).ok()))
 }
 
 /// The work that was done, newest first.
-pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<Job>> {
+pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<UpdateJob>> {
     let order = (update_jobs::created_at.desc(), update_jobs::id);
     let rows: Vec<String> = update_jobs::table.order(order).limit(limit).select(update_jobs::state).load(db)?;
     Ok(rows.into_iter().filter_map(|state| serde_json::from_str(&state).ok()).collect())
@@ -156,7 +156,7 @@ pub fn jobs(db: &mut Db, limit: i64) -> QueryResult<Vec<Job>> {
 
 /// At most `limit` pieces of the work that was done before `before`, fewer if they are long, newest first; and whether there are more. `is_brief`:
 /// without the instances of a switch and the lines at its end.
-pub fn jobs_part(db: &mut Db, before: Option<JobId>, limit: usize, is_brief: bool) -> QueryResult<(Vec<Job>, bool)> {
+pub fn jobs_part(db: &mut Db, before: Option<JobId>, limit: usize, is_brief: bool) -> QueryResult<(Vec<UpdateJob>, bool)> {
     let order = (update_jobs::created_at.desc(), update_jobs::id);
     let mut wanted = update_jobs::table.order(order).select(update_jobs::state).into_boxed();
     if let Some(id) = before {
@@ -167,8 +167,8 @@ pub fn jobs_part(db: &mut Db, before: Option<JobId>, limit: usize, is_brief: boo
         wanted = wanted.filter(update_jobs::created_at.lt(at).or(is_as_old));
     }
     let read = |row: QueryResult<String>| match row {
-        Ok(text) => serde_json::from_str::<Job>(&text).ok().map(|job| {
-            let brief = |job: Job| Job { switch: None, excerpt: Vec::new(), ..job };
+        Ok(text) => serde_json::from_str::<UpdateJob>(&text).ok().map(|job| {
+            let brief = |job: UpdateJob| UpdateJob { switch: None, excerpt: Vec::new(), ..job };
             let size = if is_brief { 400 + job.message.len() } else { text.len() };
             Ok((if is_brief { brief(job) } else { job }, size))
         }),
@@ -180,7 +180,7 @@ pub fn jobs_part(db: &mut Db, before: Option<JobId>, limit: usize, is_brief: boo
 }
 
 /// The work that was under way when the manager before this one ended, oldest first.
-pub fn unfinished(db: &mut Db) -> QueryResult<Vec<Job>> {
+pub fn unfinished(db: &mut Db) -> QueryResult<Vec<UpdateJob>> {
     let rows: Vec<String> = update_jobs::table
         .filter(update_jobs::ended_at.is_null())
         .order(update_jobs::created_at)
@@ -190,10 +190,10 @@ pub fn unfinished(db: &mut Db) -> QueryResult<Vec<Job>> {
 }
 
 /// Forgets all but the newest pieces of work.
-pub fn forget_jobs(db: &mut Db, keep: i64) -> QueryResult<usize> {
+pub fn prune_jobs(db: &mut Db, keep: i64) -> QueryResult<usize> {
     let text = "DELETE FROM update_jobs WHERE ended_at IS NOT NULL AND id NOT IN \
                 (SELECT id FROM update_jobs ORDER BY created_at DESC LIMIT ?)";
-    Statement::<()>::new(text).number(keep).execute(db)
+    CachedStatement::<()>::new(text).number(keep).execute(db)
 }
 
 /// What is remembered between two questions for releases, and what the user wants; both as JSON.

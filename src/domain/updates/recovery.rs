@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::model::{Job, Stage, StepState, Task};
+use super::model::{JobStage, JobTask, StepState, UpdateJob};
 use super::queries;
-use super::service::Updates;
+use super::service::UpdateService;
 use crate::base::error::Result;
 use crate::domain::configs::ClientVersion;
 use crate::keeper::leftovers;
@@ -13,11 +13,11 @@ use crate::keeper::leftovers;
 /// The manager opens its doors after this at the latest.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-impl Updates {
+impl UpdateService {
     /// Finds out what became of the work of a manager that was killed. The rest takes as long as the disk and the clients take, so it is done
     /// in the background, and this waits a second for it at most: cleaning up, making sure that a client is in use if there is one, and
     /// going on with a switch.
-    pub async fn take_over(&self) {
+    pub async fn recover(&self) {
         let unfinished = match self.db().read(|c| Ok(queries::unfinished(c)?)).await {
             Ok(jobs) => jobs,
             Err(error) => {
@@ -26,18 +26,18 @@ impl Updates {
             }
         };
         let marks: Vec<String> =
-            unfinished.iter().filter(|job| job.task == Task::Install).map(|job| job.id.to_string()).collect();
+            unfinished.iter().filter(|job| job.task == JobTask::Install).map(|job| job.id.to_string()).collect();
         // Of several switches only the newest is what somebody wants still.
-        let newest = unfinished.iter().rfind(|job| job.task != Task::Install).map(|job| job.id);
+        let newest = unfinished.iter().rfind(|job| job.task != JobTask::Install).map(|job| job.id);
         let mut going_on = None;
         for job in unfinished {
             match (job.task, Some(job.id) == newest) {
-                (Task::Install, _) => self.settle_install(job).await,
+                (JobTask::Install, _) => self.settle_install(job).await,
                 (_, true) => going_on = Some(job),
                 (_, false) => self.end(job, "Another switch came after it.").await,
             }
         }
-        if let Err(error) = self.forget_trials(going_on.as_ref()).await {
+        if let Err(error) = self.remove_trials(going_on.as_ref()).await {
             tracing::error!(%error, "instances on which a client was tried cannot be looked up");
         }
         let mut ticket = None;
@@ -52,20 +52,20 @@ impl Updates {
         let this = self.clone();
         let (tell_done, done) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
-            this.tidy(marks).await;
+            this.clean_up(marks).await;
             drop(guard);
-            this.mend_current().await;
-            this.look_at_store().await;
+            this.repair_current().await;
+            this.scan_store().await;
             // Nobody waiting any more is no error.
             let _ = tell_done.send(());
             if let Some(ticket) = ticket {
-                this.carry_out_switch(&ticket).await;
+                this.run_switch(&ticket).await;
             }
         });
         let _ = tokio::time::timeout(PATIENCE, done).await;
     }
 
-    async fn tidy(&self, marks: Vec<String>) {
+    async fn clean_up(&self, marks: Vec<String>) {
         let store = self.store().clone();
         let tidied = tokio::task::spawn_blocking(move || {
             // A build may have outlived its manager, and would fill again what is tidied.
@@ -74,7 +74,7 @@ impl Updates {
                     tracing::warn!(job = %mark, "processes of an interrupted build were ended");
                 }
             }
-            store.tidy()
+            store.remove_leftovers()
         });
         match tidied.await {
             Ok(Ok(())) => {}
@@ -83,14 +83,14 @@ impl Updates {
         }
     }
 
-    async fn end(&self, job: Job, words: &str) {
+    async fn end(&self, job: UpdateJob, words: &str) {
         match self.board().begin(job).await {
-            Ok(ticket) => ticket.end(Stage::Failed, words).await,
+            Ok(ticket) => ticket.end(JobStage::Failed, words).await,
             Err(error) => tracing::error!(%error, "unfinished work on clients cannot be ended"),
         }
     }
 
-    async fn settle_install(&self, job: Job) {
+    async fn settle_install(&self, job: UpdateJob) {
         let (id, then_switch, actor) = (job.id, job.then_switch, job.actor.clone());
         let came = self.installed().await.unwrap_or_default();
         let came = came.into_iter().find(|one| one.manifest.as_ref().is_some_and(|manifest| manifest.job == id));
@@ -107,11 +107,11 @@ impl Updates {
             Err(error) => return tracing::error!(%error, "an unfinished installation cannot be ended"),
         };
         let said = format!("Client {} is installed; jd-manager was ended before it could say so.", came.name);
-        self.conclude(ticket, &came.name, said, then_switch, &actor).await;
+        self.finish_install(ticket, &came.name, said, then_switch, &actor).await;
     }
 
     /// Brings the newest installed client that can be run into use when there is none, or none any more: nobody is left without one.
-    async fn mend_current(&self) {
+    async fn repair_current(&self) {
         if self.fixed().is_some() {
             return;
         }
@@ -122,7 +122,7 @@ impl Updates {
         for one in self.installed().await.unwrap_or_default() {
             if one.name.parse::<ClientVersion>().is_ok() && source.program(Some(&one.name)).await.is_ok() {
                 let (store, name) = (self.store().clone(), one.name.clone());
-                let linked = tokio::task::spawn_blocking(move || store.take_into_use(&name)).await;
+                let linked = tokio::task::spawn_blocking(move || store.set_in_use(&name)).await;
                 match linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
                     Ok(()) => tracing::warn!(client = %one.name, "no installed client was in use; the newest one is now"),
                     Err(error) => tracing::error!(%error, "no client is in use, and none can be brought into use"),
@@ -133,7 +133,7 @@ impl Updates {
     }
 
     /// Nothing is tried on an instance that no unfinished switch speaks of.
-    async fn forget_trials(&self, going_on: Option<&Job>) -> Result<()> {
+    async fn remove_trials(&self, going_on: Option<&UpdateJob>) -> Result<()> {
         let steps = going_on.and_then(|job| job.switch.as_ref()).map(|switch| switch.steps.as_slice()).unwrap_or_default();
         let tried =
             steps.iter().filter(|step| matches!(step.state, StepState::Trying | StepState::GoingBack | StepState::Switched));

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::github;
-use super::model::{InUse, Job, Release, Stage, Task, is_newer, newest};
+use super::model::{ClientRelease, InUse, JobStage, JobTask, UpdateJob, is_newer, newest};
 use super::queries;
-use super::service::Updates;
+use super::service::UpdateService;
 use super::tags::is_name;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
-use crate::domain::health::Latest;
-use crate::infra::download::{Document, Failed};
+use crate::domain::health::LatestRelease;
+use crate::infra::download::{DownloadError, FetchedDocument};
 use crate::infra::notices::ManagerNotice;
 
 /// An answer is as good as new for so long.
@@ -27,7 +27,7 @@ pub(super) const ACTOR: &str = "automatic";
 /// What is remembered between two questions.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Checked {
+pub struct ReleaseCheckState {
     /// Of which server.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub base: String,
@@ -52,7 +52,7 @@ pub struct Checked {
 
 /// What the answer comes to, as programs get it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct News {
+pub struct ReleaseStatus {
     /// There is something newer than what is in use, or nothing is in use and there is something.
     pub available: bool,
     /// The version of the client in use, as it tells it.
@@ -66,15 +66,15 @@ pub struct News {
     /// When the source answered last.
     pub checked_at: Option<Timestamp>,
     /// All that are known, newest first.
-    pub releases: Vec<Release>,
+    pub releases: Vec<ClientRelease>,
 }
 
-impl Updates {
+impl UpdateService {
     /// Asks for releases, unless that was done just now.
     ///
     /// # Errors
     /// The source cannot be reached, or does not want to be asked now.
-    pub async fn check(&self) -> Result<News> {
+    pub async fn check(&self) -> Result<ReleaseStatus> {
         let _one_at_a_time = self.checking().lock().await;
         let checked = self.checked().await?;
         let now = Timestamp::now();
@@ -98,12 +98,12 @@ impl Updates {
         Ok(news)
     }
 
-    async fn ask(&self, checked: Checked, is_same: bool, now: Timestamp) -> Result<()> {
+    async fn ask(&self, checked: ReleaseCheckState, is_same: bool, now: Timestamp) -> Result<()> {
         let etag = checked.etag.clone().filter(|_| is_same);
         let token = self.token().await;
         let asked = self.fetcher().document(RELEASES, etag.as_deref(), token.as_deref()).await;
         let answered_before = checked.at.filter(|_| is_same);
-        let mut next = Checked {
+        let mut next = ReleaseCheckState {
             base: self.base().to_owned(),
             at: Some(now),
             asked_at: Some(now),
@@ -113,8 +113,8 @@ impl Updates {
         };
         let mut learned = Vec::new();
         let problem = match asked {
-            Ok(Document::Unchanged) => None,
-            Ok(Document::New { text, etag }) => match github::releases(&text) {
+            Ok(FetchedDocument::Unchanged) => None,
+            Ok(FetchedDocument::New { text, etag }) => match github::releases(&text) {
                 Ok(releases) => {
                     next.etag = etag;
                     next.tags = releases.iter().map(|release| release.tag.clone()).collect();
@@ -124,23 +124,23 @@ impl Updates {
                 Err(why) => Some((format!("The source of releases gave an answer that cannot be read: {why}."), None)),
             },
             Err(failed) => {
-                let until = if let Failed::Limited { until, .. } = &failed { Some(*until) } else { None };
+                let until = if let DownloadError::Limited { until, .. } = &failed { Some(*until) } else { None };
                 Some((format!("Releases could not be looked for: {failed}."), until))
             }
         };
         if let Some((detail, until)) = problem {
             next.at = answered_before;
             (next.problem, next.not_before) = (Some(detail.clone()), until);
-            self.remember(next, Vec::new()).await?;
+            self.store_answer(next, Vec::new()).await?;
             return Err(Error::Unavailable { detail, retry_after: until.map(|until| until.since(now)) });
         }
-        self.remember(next, learned).await
+        self.store_answer(next, learned).await
     }
 
-    async fn remember(&self, checked: Checked, learned: Vec<Release>) -> Result<()> {
+    async fn store_answer(&self, checked: ReleaseCheckState, learned: Vec<ClientRelease>) -> Result<()> {
         let text = serde_json::to_string(&checked).map_err(Error::internal)?;
         let write = self.db().write(move |c| {
-            queries::learn(c, &learned, Timestamp::now())?;
+            queries::upsert_release(c, &learned, Timestamp::now())?;
             queries::set_checked(c, &text)?;
             Ok(())
         });
@@ -151,7 +151,7 @@ impl Updates {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(super) async fn checked(&self) -> Result<Checked> {
+    pub(super) async fn checked(&self) -> Result<ReleaseCheckState> {
         let (checked, _) = self.db().read(|c| Ok(queries::state(c)?)).await?;
         Ok(serde_json::from_str(&checked).unwrap_or_default())
     }
@@ -160,10 +160,10 @@ impl Updates {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn news(&self) -> Result<News> {
+    pub async fn news(&self) -> Result<ReleaseStatus> {
         let checked = self.checked().await?;
         let known = self.db().read(|c| Ok(queries::known(c)?)).await?;
-        let mut releases: Vec<Release> = known.into_iter().filter_map(|row| row.release).collect();
+        let mut releases: Vec<ClientRelease> = known.into_iter().filter_map(|row| row.release).collect();
         releases.retain(|release| checked.tags.contains(&release.tag) && checked.base == self.base());
         releases.sort_by_key(|release| checked.tags.iter().position(|tag| *tag == release.tag));
         let in_use = self.in_use().await;
@@ -173,7 +173,7 @@ impl Updates {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        Ok(News {
+        Ok(ReleaseStatus {
             available,
             current: in_use.as_ref().map(|in_use| in_use.client.to_string()),
             current_tag: in_use.and_then(|in_use: InUse| in_use.tag),
@@ -188,7 +188,7 @@ impl Updates {
     ///
     /// # Errors
     /// There is none; while nothing is known, the source cannot be reached.
-    pub(super) async fn known_release(&self, version: Option<&str>) -> Result<Release> {
+    pub(super) async fn known_release(&self, version: Option<&str>) -> Result<ClientRelease> {
         let mut news = self.news().await?;
         if news.releases.is_empty() {
             news = self.check().await?;
@@ -197,10 +197,11 @@ impl Updates {
             let none = || Error::Conflict("There is no release to install yet. Name a version, or build one.".into());
             return newest(&news.releases).cloned().ok_or_else(none);
         };
-        let carries =
-            |release: &Release| release.tag == version || release.client().is_some_and(|client| client.to_string() == version);
+        let carries = |release: &ClientRelease| {
+            release.tag == version || release.client().is_some_and(|client| client.to_string() == version)
+        };
         let is_tag = version.starts_with(['v', 'V']);
-        let found: Vec<Release> = news.releases.into_iter().filter(carries).collect();
+        let found: Vec<ClientRelease> = news.releases.into_iter().filter(carries).collect();
         if let Some(found) = newest(&found).or(found.first()) {
             return Ok(found.clone());
         }
@@ -211,7 +212,7 @@ impl Updates {
     ///
     /// # Errors
     /// There is none; the source cannot be reached, or does not want to be asked now.
-    pub(super) async fn release(&self, version: Option<&str>) -> Result<Release> {
+    pub(super) async fn release(&self, version: Option<&str>) -> Result<ClientRelease> {
         let version = match (self.known_release(version).await, version) {
             (Err(Error::NotFound { .. }), Some(version)) if version.starts_with(['v', 'V']) && is_name(version) => version,
             (found, _) => return found,
@@ -224,14 +225,14 @@ impl Updates {
         }
         let token = self.token().await;
         match self.fetcher().document(&format!("/releases/tags/{version}"), None, token.as_deref()).await {
-            Ok(Document::New { text, .. }) => github::release(&text).map_err(|why| Error::Unavailable {
+            Ok(FetchedDocument::New { text, .. }) => github::release(&text).map_err(|why| Error::Unavailable {
                 detail: format!("The release {version} cannot be read: {why}."),
                 retry_after: None,
             }),
-            Ok(Document::Unchanged) | Err(Failed::Absent(_)) => Err(Error::not_found("release", version)),
+            Ok(FetchedDocument::Unchanged) | Err(DownloadError::Absent(_)) => Err(Error::not_found("release", version)),
             Err(failed) => {
-                if let Failed::Limited { until, .. } = &failed {
-                    self.remember(Checked { not_before: Some(*until), ..checked }, Vec::new()).await?;
+                if let DownloadError::Limited { until, .. } = &failed {
+                    self.store_answer(ReleaseCheckState { not_before: Some(*until), ..checked }, Vec::new()).await?;
                 }
                 let detail = format!("The release {version} could not be asked for: {failed}.");
                 Err(Error::Unavailable { detail, retry_after: None })
@@ -240,7 +241,7 @@ impl Updates {
     }
 
     /// Says on the overview what is new, and what did not go well by itself.
-    pub(super) async fn tell(&self, news: &News) {
+    pub(super) async fn tell(&self, news: &ReleaseStatus) {
         let failure = failure(&self.finished().await, news);
         let words = news.available.then(|| {
             let latest = news.latest.as_deref().unwrap_or_default();
@@ -257,7 +258,7 @@ impl Updates {
             None => self.notices().clear(FAILED_UPDATE),
         }
         // A tag this program does not know is newer than everything only while what is in use is older than it.
-        let latest = news.latest.as_ref().map(|tag| Latest { tag: tag.clone(), client: super::client_of_tag(tag) });
+        let latest = news.latest.as_ref().map(|tag| LatestRelease { tag: tag.clone(), client: super::client_of_tag(tag) });
         self.health().set_latest(latest.filter(|latest| latest.client.is_some() || news.available));
     }
 }
@@ -270,30 +271,30 @@ fn not_now(until: Timestamp, now: Timestamp) -> Error {
 }
 
 /// The message about a failed update: the last one, or else the last one to the newest release. `finished`: newest first.
-fn failure(finished: &[Job], news: &News) -> Option<ManagerNotice> {
-    let has_failed = |job: &&Job| match job.stage {
-        Stage::Failed | Stage::RolledBack => true,
+fn failure(finished: &[UpdateJob], news: &ReleaseStatus) -> Option<ManagerNotice> {
+    let has_failed = |job: &&UpdateJob| match job.stage {
+        JobStage::Failed | JobStage::RolledBack => true,
         // Nobody is there to know why an automatic update was cancelled.
-        Stage::Cancelled => job.actor == ACTOR,
+        JobStage::Cancelled => job.actor == ACTOR,
         _ => false,
     };
-    let is_newest = |job: &&Job| {
+    let is_newest = |job: &&UpdateJob| {
         let version = Some(&job.version);
         version == news.latest.as_ref() || version == news.latest_client.as_ref()
     };
     // An installation by hand of something else was somebody's try, and no problem that lasts.
-    let is_update = |job: &&Job| job.task != Task::Install || job.actor == ACTOR;
+    let is_update = |job: &&UpdateJob| job.task != JobTask::Install || job.actor == ACTOR;
     let last = finished.first().filter(has_failed).filter(is_update);
     let job = last.or_else(|| finished.iter().find(is_newest).filter(has_failed).filter(|_| news.available))?;
     let what = match (job.task, job.actor == ACTOR) {
         (_, true) => format!("The automatic update to {}", job.version),
-        (Task::Install, false) => format!("The installation of {}", job.version),
-        (Task::Switch, false) => format!("The update to {}", job.version),
-        (Task::Rollback, false) => format!("The rollback to {}", job.version),
+        (JobTask::Install, false) => format!("The installation of {}", job.version),
+        (JobTask::Switch, false) => format!("The update to {}", job.version),
+        (JobTask::Rollback, false) => format!("The rollback to {}", job.version),
     };
     let how = match job.stage {
-        Stage::RolledBack => "was rolled back",
-        Stage::Cancelled => "was cancelled",
+        JobStage::RolledBack => "was rolled back",
+        JobStage::Cancelled => "was cancelled",
         _ => "failed",
     };
     let current = news.current.as_ref().map(|current| format!(" Client {current} is in use.")).unwrap_or_default();
@@ -304,13 +305,18 @@ fn failure(finished: &[Job], news: &News) -> Option<ManagerNotice> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::model::Asset;
+    use super::super::model::ReleaseAsset;
     use super::*;
 
-    pub(in super::super) fn news() -> News {
-        let asset =
-            Asset::Ready { name: "x".into(), url: "https://x".into(), size: 1, sha256: Some("00".into()), signature: None };
-        let release = Release {
+    pub(in super::super) fn news() -> ReleaseStatus {
+        let asset = ReleaseAsset::Ready {
+            name: "x".into(),
+            url: "https://x".into(),
+            size: 1,
+            sha256: Some("00".into()),
+            signature: None,
+        };
+        let release = ClientRelease {
             tag: "v0.8.0".into(),
             notes: String::new(),
             published_at: None,
@@ -318,7 +324,7 @@ pub(super) mod tests {
             page: String::new(),
             asset,
         };
-        News {
+        ReleaseStatus {
             available: true,
             current: Some("0.5.0".into()),
             current_tag: None,
@@ -331,31 +337,32 @@ pub(super) mod tests {
 
     #[test]
     fn a_failed_update_is_shown_until_another_one_to_the_same_release_succeeds() {
-        let job = |task, version: &str, stage, actor: &str| Job {
+        let job = |task, version: &str, stage, actor: &str| UpdateJob {
             stage,
             message: "barn did not come up well.".into(),
-            ..Job::new(task, version, actor, Timestamp(0))
+            ..UpdateJob::new(task, version, actor, Timestamp(0))
         };
-        let text = |finished: &[Job]| failure(finished, &news()).map(|notice| format!("{}. {}", notice.title, notice.detail));
-        let rolled_back = job(Task::Switch, "0.6.0", Stage::RolledBack, "page");
+        let text =
+            |finished: &[UpdateJob]| failure(finished, &news()).map(|notice| format!("{}. {}", notice.title, notice.detail));
+        let rolled_back = job(JobTask::Switch, "0.6.0", JobStage::RolledBack, "page");
         assert_eq!(
             text(std::slice::from_ref(&rolled_back)).unwrap(),
             "The update to 0.6.0 was rolled back. barn did not come up well. Client 0.5.0 is in use. Fix the cause before you try again."
         );
-        let automatic = job(Task::Install, "v0.8.0", Stage::Cancelled, ACTOR);
+        let automatic = job(JobTask::Install, "v0.8.0", JobStage::Cancelled, ACTOR);
         assert!(text(&[automatic]).unwrap().starts_with("The automatic update to v0.8.0 was cancelled."));
-        assert_eq!(text(&[job(Task::Install, "v0.8.0", Stage::Cancelled, "page")]), None, "cancelled on purpose");
+        assert_eq!(text(&[job(JobTask::Install, "v0.8.0", JobStage::Cancelled, "page")]), None, "cancelled on purpose");
         assert!(
-            text(&[job(Task::Install, "v0.8.0", Stage::Failed, "page")])
+            text(&[job(JobTask::Install, "v0.8.0", JobStage::Failed, "page")])
                 .unwrap()
                 .starts_with("The installation of v0.8.0 failed.")
         );
-        assert_eq!(text(&[job(Task::Install, "own-client", Stage::Failed, "page")]), None, "somebody's try");
-        let other = job(Task::Install, "0.5.0", Stage::Installed, "page");
+        assert_eq!(text(&[job(JobTask::Install, "own-client", JobStage::Failed, "page")]), None, "somebody's try");
+        let other = job(JobTask::Install, "0.5.0", JobStage::Installed, "page");
         assert!(text(&[other.clone(), rolled_back.clone()]).is_some(), "the release is still advertised");
-        let nothing_new = News { available: false, ..news() };
+        let nothing_new = ReleaseStatus { available: false, ..news() };
         assert_eq!(failure(&[other, rolled_back.clone()], &nothing_new), None);
-        let retried = job(Task::Switch, "0.6.0", Stage::Switched, "page");
+        let retried = job(JobTask::Switch, "0.6.0", JobStage::Switched, "page");
         assert_eq!(text(&[retried, rolled_back]), None);
         assert_eq!(text(&[]), None);
     }

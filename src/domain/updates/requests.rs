@@ -3,19 +3,19 @@
 use serde_json::Value;
 use std::path::PathBuf;
 
-use super::install::{Order, With, check_version};
-use super::model::Gate;
+use super::install::{InstallOptions, InstallRequest, check_version};
+use super::model::HealthGate;
 use crate::base::error::{FieldError, Result};
 use crate::base::ids::InstanceId;
-use crate::web::Input;
-use crate::web::extract::Members;
+use crate::web::RequestInput;
+use crate::web::extract::MemberReader;
 
 /// What is to be installed, and what goes with it.
 ///
 /// # Errors
 /// Names every member that is wrong.
-pub fn read_order(value: Value) -> Result<(Order, With)> {
-    let mut body = Members::of(value)?;
+pub fn read_order(value: Value) -> Result<(InstallRequest, InstallOptions)> {
+    let mut body = MemberReader::of(value)?;
     let (version, path) = (body.text("version"), body.text("path"));
     let source = body.text("source");
     let unverified = body.flag("accept_unverified").unwrap_or(false);
@@ -26,9 +26,9 @@ pub fn read_order(value: Value) -> Result<(Order, With)> {
         body.refuse("version", "version must be the tag of a release (v0.8.0) or that of a client (0.6.0).");
     }
     let order = match (source.as_deref(), version, path) {
-        (None | Some("release"), version, None) => Some(Order::Release(version)),
-        (Some("build"), Some(version), _) => Some(Order::Build(version)),
-        (None | Some("file"), _, Some(path)) => Some(Order::File(PathBuf::from(path))),
+        (None | Some("release"), version, None) => Some(InstallRequest::Release(version)),
+        (Some("build"), Some(version), _) => Some(InstallRequest::Build(version)),
+        (None | Some("file"), _, Some(path)) => Some(InstallRequest::File(PathBuf::from(path))),
         (Some("build"), None, _) => {
             body.refuse("version", "Say which version is to be built, such as 0.6.0.");
             None
@@ -43,14 +43,14 @@ pub fn read_order(value: Value) -> Result<(Order, With)> {
         }
     };
     let order = body.finish(order)?;
-    Ok((order, With { unverified, switch }))
+    Ok((order, InstallOptions { unverified, switch }))
 }
 
 /// How long is waited for and watched; what is not said is as usual.
-pub fn read_gate(body: &mut Members) -> Gate {
-    let usual = Gate::default();
+pub fn read_gate(body: &mut MemberReader) -> HealthGate {
+    let usual = HealthGate::default();
     let whole = |number: Option<i64>, usual: u64| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(usual);
-    Gate {
+    HealthGate {
         ready_within_s: whole(body.number("ready_within_s", 1, 3600), usual.ready_within_s),
         watch_s: whole(body.number("watch_s", 0, 3600), usual.watch_s),
     }
@@ -60,7 +60,7 @@ pub fn read_gate(body: &mut Members) -> Gate {
 ///
 /// # Errors
 /// One of them is no id, or nobody is chosen where somebody should be.
-pub fn chosen(input: &Input) -> std::result::Result<Option<Vec<InstanceId>>, FieldError> {
+pub fn chosen(input: &RequestInput) -> std::result::Result<Option<Vec<InstanceId>>, FieldError> {
     let given: Vec<&str> = match (&input.form, input.value.get("instances")) {
         (Some(pairs), _) => pairs.iter().filter(|(name, _)| name == "instances").map(|(_, id)| id.as_str()).collect(),
         (None, Some(Value::Array(ids))) => ids.iter().map(|id| id.as_str().unwrap_or_default()).collect(),

@@ -3,16 +3,16 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::queries::Known;
-use super::settings::Wanted;
+use super::queries::KnownRelease;
+use super::settings::UpdateSettings;
 use crate::base::ids::JobId;
 
 /// Every release that is known, and every client that was installed otherwise.
 #[derive(Debug, JsonSchema, Serialize)]
 #[schemars(rename = "AllUpdates")]
-pub struct All {
+pub struct ReleaseList {
     /// The newest first.
-    pub updates: Vec<Known>,
+    pub updates: Vec<KnownRelease>,
     /// `before` for the next older ones, if there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,
@@ -20,7 +20,7 @@ pub struct All {
 
 /// A piece of work has begun.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Begun {
+pub struct JobStartResponse {
     /// It has.
     pub success: bool,
     /// Which.
@@ -33,7 +33,7 @@ pub struct Begun {
 
 /// A piece of work is being cancelled.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Cancelled {
+pub struct JobCancelResponse {
     /// It is.
     pub success: bool,
     /// Which.
@@ -50,5 +50,5 @@ pub struct WantedSaved {
     /// That in a sentence.
     pub message: String,
     /// As it is now.
-    pub settings: Wanted,
+    pub settings: UpdateSettings,
 }

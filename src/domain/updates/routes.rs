@@ -8,34 +8,36 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
-use super::install::{Order, check_version};
-use super::model::{Gate, Job, Task};
-use super::release_check::News;
+use super::install::{InstallRequest, check_version};
+use super::model::{HealthGate, JobTask, UpdateJob};
+use super::release_check::ReleaseStatus;
 use super::requests::{chosen, read_gate, read_order};
-use super::responses::{All, Begun, Cancelled, WantedSaved};
-use super::service::{Updates, Version};
+use super::responses::{JobCancelResponse, JobStartResponse, ReleaseList, WantedSaved};
+use super::service::{ClientInUse, UpdateService};
 use super::source::find_cargo;
 use super::upload;
 use super::views::{HistoryPage, InstallPage, JobPage, RemovePage, SwitchPage, UpdatesPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::JobId;
-use crate::web::extract::{Fields, Id, MaybeInput, Members};
-use crate::web::negotiation::{Form, Offer, PageOrStream};
-use crate::web::{Done, Frame, Input, Params, Problem, Reply, Told, Want, sse};
+use crate::web::extract::{EmptyForm, MaybeInput, MemberReader, PathId};
+use crate::web::negotiation::{Offers, PageOrStream, Representation};
+use crate::web::{
+    ChangeResponse, MessageResponse, PageFrame, ProblemResponse, QueryParams, Reply, RequestContext, RequestInput, sse,
+};
 
 const HERE: &str = "/updates";
 
 /// `GET /updates`.
-pub async fn show(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&show_page(&updates, frame, Vec::new(), want.form == Form::Html).await?)
+pub async fn show(State(updates): State<UpdateService>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
+    want.respond(&show_page(&updates, frame, Vec::new(), want.form == Representation::Html).await?)
 }
 
-async fn page(updates: &Updates, frame: Frame, errors: Vec<FieldError>) -> Result<UpdatesPage> {
+async fn page(updates: &UpdateService, frame: PageFrame, errors: Vec<FieldError>) -> Result<UpdatesPage> {
     show_page(updates, frame, errors, true).await
 }
 
-async fn show_page(updates: &Updates, frame: Frame, errors: Vec<FieldError>, is_html: bool) -> Result<UpdatesPage> {
+async fn show_page(updates: &UpdateService, frame: PageFrame, errors: Vec<FieldError>, is_html: bool) -> Result<UpdatesPage> {
     Ok(UpdatesPage {
         frame,
         now: Timestamp::now(),
@@ -54,48 +56,48 @@ async fn show_page(updates: &Updates, frame: Frame, errors: Vec<FieldError>, is_
 }
 
 /// `GET /updates/check`: looks for releases and tells what there is.
-pub async fn check(State(updates): State<Updates>) -> Result<Json<News>, Problem> {
+pub async fn check(State(updates): State<UpdateService>) -> Result<Json<ReleaseStatus>, ProblemResponse> {
     Ok(Json(updates.check().await?))
 }
 
 /// `POST /updates/check`: the same for forms.
-pub async fn look(State(updates): State<Updates>, want: Want, _: Fields) -> Reply {
+pub async fn look(State(updates): State<UpdateService>, want: RequestContext, _: EmptyForm) -> Reply {
     match updates.check().await {
-        Ok(news) => Done { json: news, created: None, next: HERE.into() }.respond(&want),
+        Ok(news) => ChangeResponse { json: news, created: None, next: HERE.into() }.respond(&want),
         // The page says what was the matter.
-        Err(Error::Unavailable { .. }) if want.form == Form::Html => {
-            Done { json: (), created: None, next: HERE.into() }.respond(&want)
+        Err(Error::Unavailable { .. }) if want.form == Representation::Html => {
+            ChangeResponse { json: (), created: None, next: HERE.into() }.respond(&want)
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// `GET /updates/all?limit=&before=`.
-pub async fn all(State(updates): State<Updates>, mut params: Params) -> Result<Json<All>, Problem> {
+pub async fn all(State(updates): State<UpdateService>, mut params: QueryParams) -> Result<Json<ReleaseList>, ProblemResponse> {
     let limit = params.number("limit", 1..=1000, 1000);
     let before = params.get::<i64>("before", "the number of an update");
     params.finish()?;
     let (found, has_more) = updates.all(before, usize::try_from(limit).unwrap_or(1000)).await?;
     let next = found.last().map(|last| last.id).filter(|_| has_more);
-    Ok(Json(All { updates: found, next }))
+    Ok(Json(ReleaseList { updates: found, next }))
 }
 
 /// `GET /updates/version`.
-pub async fn version(State(updates): State<Updates>) -> Result<Json<Version>, Problem> {
+pub async fn version(State(updates): State<UpdateService>) -> Result<Json<ClientInUse>, ProblemResponse> {
     Ok(Json(updates.version().await?))
 }
 
 /// `GET /updates/history?limit=&before=`.
 pub async fn history(
-    State(updates): State<Updates>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    mut params: Params,
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    mut params: QueryParams,
 ) -> Reply {
     let limit = params.number("limit", 1..=1000, 100);
     let before = params.get::<JobId>("before", "the id of a piece of work");
     params.finish()?;
-    let is_brief = want.form == Form::Html;
+    let is_brief = want.form == Representation::Html;
     let (history, has_more) = updates.history_part(before, usize::try_from(limit).unwrap_or(1000), is_brief).await?;
     let next = history.last().map(|last| last.id).filter(|_| has_more);
     want.respond_blocking(HistoryPage { frame, now: Timestamp::now(), history, next, limit }).await
@@ -103,22 +105,22 @@ pub async fn history(
 
 /// `GET /updates/jobs/{id}`: the page, its JSON, or its changes as they come.
 pub async fn job(
-    State(updates): State<Updates>,
-    Extension(frame): Extension<Frame>,
-    Id(id): Id<JobId>,
-    want: Want<PageOrStream>,
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    PathId(id): PathId<JobId>,
+    want: RequestContext<PageOrStream>,
 ) -> Reply {
     let job = updates.job(id).await?;
-    if want.form == Form::EventStream {
+    if want.form == Representation::EventStream {
         return Ok(follow(&updates, job, frame, want.asked.fragment));
     }
     want.respond(&JobPage { frame, job })
 }
 
 /// The work as it is and each time it changes, until it is over.
-fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response {
+fn follow(updates: &UpdateService, job: UpdateJob, frame: PageFrame, as_html: bool) -> Response {
     let (id, told) = (job.id, updates.follow());
-    let event = move |job: Job| {
+    let event = move |job: UpdateJob| {
         if as_html {
             let html = crate::web::html(&JobPage { frame: frame.clone(), job }.as_job()).ok()?;
             return Some(
@@ -142,19 +144,24 @@ fn follow(updates: &Updates, job: Job, frame: Frame, as_html: bool) -> Response 
 }
 
 /// `POST /updates/jobs/{id}/cancel`.
-pub async fn cancel(State(updates): State<Updates>, Id(id): Id<JobId>, want: Want, _: Fields) -> Reply {
+pub async fn cancel(
+    State(updates): State<UpdateService>,
+    PathId(id): PathId<JobId>,
+    want: RequestContext,
+    _: EmptyForm,
+) -> Reply {
     let job = updates.cancel(id).await?;
     let message = format!("\"{}\" is being cancelled.", job.title());
-    let json = Cancelled { success: true, job: id, message };
-    Done { json, created: None, next: format!("{HERE}/jobs/{id}") }.respond(&want)
+    let json = JobCancelResponse { success: true, job: id, message };
+    ChangeResponse { json, created: None, next: format!("{HERE}/jobs/{id}") }.respond(&want)
 }
 
 /// `GET /updates/install?version=`: the question.
 pub async fn ask_install(
-    State(updates): State<Updates>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    params: Params,
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    params: QueryParams,
 ) -> Reply {
     let version = params.text("version").map(str::to_owned);
     if let Some(version) = &version {
@@ -163,7 +170,12 @@ pub async fn ask_install(
     want.respond(&install_page(&updates, frame, version.as_deref(), Vec::new()).await?)
 }
 
-async fn install_page(updates: &Updates, frame: Frame, version: Option<&str>, errors: Vec<FieldError>) -> Result<InstallPage> {
+async fn install_page(
+    updates: &UpdateService,
+    frame: PageFrame,
+    version: Option<&str>,
+    errors: Vec<FieldError>,
+) -> Result<InstallPage> {
     // Looking asks nobody for what is not known: any page of another site can make a browser look.
     let release = updates.known_release(version).await?;
     Ok(InstallPage {
@@ -178,18 +190,19 @@ async fn install_page(updates: &Updates, frame: Frame, version: Option<&str>, er
 
 /// `POST /updates/install`.
 pub async fn install(
-    State(updates): State<Updates>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
     MaybeInput(input): MaybeInput,
 ) -> Reply {
     let (order, with) = read_order(input.value.clone())?;
     match updates.install(order.clone(), with, actor(&want)).await {
         Ok(job) => begun(&want, &job),
-        Err(Error::Conflict(detail)) if want.form == Form::Html => {
+        Err(Error::Conflict(detail)) if want.form == Representation::Html => {
             let errors = vec![FieldError::new("", detail)];
             match order {
-                Order::Release(version) => match install_page(&updates, frame, version.as_deref(), errors.clone()).await {
+                InstallRequest::Release(version) => match install_page(&updates, frame, version.as_deref(), errors.clone()).await
+                {
                     Ok(page) => want.respond_with(StatusCode::CONFLICT, &page),
                     // One that was only asked for has no page of its own.
                     Err(_) => Err(Error::Conflict(errors.into_iter().map(|e| e.detail).collect()).into()),
@@ -197,7 +210,7 @@ pub async fn install(
                 _ => want.respond_with(StatusCode::CONFLICT, &page(&updates, frame, errors).await?),
             }
         }
-        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+        Err(Error::Invalid(errors)) if want.form == Representation::Html => {
             want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&updates, frame, errors).await?)
         }
         Err(error) => Err(error.into()),
@@ -205,16 +218,17 @@ pub async fn install(
 }
 
 /// `POST /updates/upload`: a client as a file, by a form (`file`) or as the body itself.
-pub async fn upload(State(updates): State<Updates>, want: Want, request: Request) -> Reply {
+pub async fn upload(State(updates): State<UpdateService>, want: RequestContext, request: Request) -> Reply {
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let job = if media_type.starts_with("multipart/form-data") {
-        let form =
-            Multipart::from_request(request, &()).await.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.body_text()))?;
+        let form = Multipart::from_request(request, &())
+            .await
+            .map_err(|e| ProblemResponse::new(StatusCode::BAD_REQUEST, e.body_text()))?;
         upload::by_form(&updates, form, actor(&want)).await?
     } else if media_type.starts_with("application/octet-stream") || media_type.starts_with("application/gzip") {
         upload::by_body(&updates, request, actor(&want)).await?
     } else {
-        return Err(Problem::new(
+        return Err(ProblemResponse::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Send the program or a release's archive as application/octet-stream, or as the file \"file\" of multipart/form-data.",
         ));
@@ -223,7 +237,12 @@ pub async fn upload(State(updates): State<Updates>, want: Want, request: Request
 }
 
 /// `GET /updates/switch?version=`: the question.
-pub async fn ask_switch(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want, params: Params) -> Reply {
+pub async fn ask_switch(
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    params: QueryParams,
+) -> Reply {
     let version = match params.text("version") {
         Some(version) => version.to_owned(),
         // The newest there is besides the one in use.
@@ -238,7 +257,7 @@ pub async fn ask_switch(State(updates): State<Updates>, Extension(frame): Extens
     want.respond(&switch_page(&updates, frame, version, Vec::new()).await?)
 }
 
-async fn switch_page(updates: &Updates, frame: Frame, version: String, errors: Vec<FieldError>) -> Result<SwitchPage> {
+async fn switch_page(updates: &UpdateService, frame: PageFrame, version: String, errors: Vec<FieldError>) -> Result<SwitchPage> {
     let obstacle = match updates.plan(&version, None).await {
         Ok(_) => None,
         Err(error @ (Error::Conflict(_) | Error::Unavailable { .. })) => Some(error.to_string()),
@@ -249,13 +268,18 @@ async fn switch_page(updates: &Updates, frame: Frame, version: String, errors: V
     let from = updates.instances().source().current();
     let held = updates.held(&instances).await?;
     let is_rollback = updates.previous().await?.as_ref() == Some(&version);
-    Ok(SwitchPage { frame, version, from, instances, held, is_rollback, obstacle, gate: Gate::default(), errors })
+    Ok(SwitchPage { frame, version, from, instances, held, is_rollback, obstacle, gate: HealthGate::default(), errors })
 }
 
 /// `POST /updates/switch`.
-pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+pub async fn switch(
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
     let ids = chosen(&input);
-    let mut body = Members::of(input.value)?;
+    let mut body = MemberReader::of(input.value)?;
     let version = body.text("version");
     let gate = read_gate(&mut body);
     let chosen = match ids {
@@ -273,13 +297,13 @@ pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<
         Some(_) => {}
     }
     let task = match body.text("task").as_deref() {
-        Some("rollback") => Task::Rollback,
-        _ => Task::Switch,
+        Some("rollback") => JobTask::Rollback,
+        _ => JobTask::Switch,
     };
     let version = match body.finish(version.clone()) {
         Ok(version) => version,
         // A page is only asked for what is wrong with the selection.
-        Err(Error::Invalid(errors)) if want.form == Form::Html && errors.iter().all(|e| e.pointer == "/instances") => {
+        Err(Error::Invalid(errors)) if want.form == Representation::Html && errors.iter().all(|e| e.pointer == "/instances") => {
             let page = switch_page(&updates, frame, version.unwrap_or_default(), errors).await?;
             return want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
         }
@@ -287,7 +311,7 @@ pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<
     };
     match updates.switch(&version, chosen, gate, task, actor(&want)).await {
         Ok(job) => begun(&want, &job),
-        Err(Error::Conflict(detail)) if want.form == Form::Html => {
+        Err(Error::Conflict(detail)) if want.form == Representation::Html => {
             let page = switch_page(&updates, frame, version, vec![FieldError::new("", detail)]).await?;
             want.respond_with(StatusCode::CONFLICT, &page)
         }
@@ -296,8 +320,8 @@ pub async fn switch(State(updates): State<Updates>, Extension(frame): Extension<
 }
 
 /// `POST /updates/rollback`.
-pub async fn rollback(State(updates): State<Updates>, want: Want, MaybeInput(input): MaybeInput) -> Reply {
-    let mut body = Members::of(input.value)?;
+pub async fn rollback(State(updates): State<UpdateService>, want: RequestContext, MaybeInput(input): MaybeInput) -> Reply {
+    let mut body = MemberReader::of(input.value)?;
     let version = body.text("version");
     let gate = read_gate(&mut body);
     if let Some(version) = &version
@@ -306,16 +330,16 @@ pub async fn rollback(State(updates): State<Updates>, want: Want, MaybeInput(inp
         body.refuse("version", "version must be the name of an installed client.");
     }
     let version = body.finish(Some(version))?;
-    let job = updates.roll_back(version, gate, actor(&want)).await?;
+    let job = updates.plan_rollback(version, gate, actor(&want)).await?;
     begun(&want, &job)
 }
 
 /// `GET /updates/installed/{name}/delete`: the question.
 pub async fn ask_remove(
-    State(updates): State<Updates>,
-    Extension(frame): Extension<Frame>,
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
     Path(name): Path<String>,
-    want: Want,
+    want: RequestContext,
 ) -> Reply {
     let client = updates.installed().await?.into_iter().find(|one| one.name == name);
     let client = client.ok_or_else(|| Error::not_found("installed client", name))?;
@@ -323,22 +347,27 @@ pub async fn ask_remove(
 }
 
 /// `DELETE /updates/installed/{name}`, and `POST /updates/installed/{name}/delete` for forms.
-pub async fn remove(State(updates): State<Updates>, Path(name): Path<String>, want: Want, _: Fields) -> Reply {
+pub async fn remove(State(updates): State<UpdateService>, Path(name): Path<String>, want: RequestContext, _: EmptyForm) -> Reply {
     updates.remove(&name).await?;
-    let json = Told::new(format!("Client {name} is removed."));
-    Done { json, created: None, next: HERE.into() }.respond(&want)
+    let json = MessageResponse::new(format!("Client {name} is removed."));
+    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
 }
 
 /// `PATCH /updates/settings`, and `POST` for forms.
-pub async fn settings(State(updates): State<Updates>, Extension(frame): Extension<Frame>, want: Want, input: Input) -> Reply {
+pub async fn settings(
+    State(updates): State<UpdateService>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    input: RequestInput,
+) -> Reply {
     let changed = updates.wanted().await?.changed(input.value, input.form.is_some());
     match changed {
         Ok(wanted) => {
             updates.set_wanted(&wanted).await?;
             let json = WantedSaved { success: true, message: "Saved.".into(), settings: wanted };
-            Done { json, created: None, next: format!("{HERE}#settings") }.respond(&want)
+            ChangeResponse { json, created: None, next: format!("{HERE}#settings") }.respond(&want)
         }
-        Err(Error::Invalid(errors)) if want.form == Form::Html => {
+        Err(Error::Invalid(errors)) if want.form == Representation::Html => {
             want.respond_with(StatusCode::UNPROCESSABLE_ENTITY, &page(&updates, frame, errors).await?)
         }
         Err(error) => Err(error.into()),
@@ -346,12 +375,16 @@ pub async fn settings(State(updates): State<Updates>, Extension(frame): Extensio
 }
 
 /// Work has begun: programs get its id, people its page.
-fn begun<O: Offer>(want: &Want<O>, job: &Job) -> Reply {
+fn begun<O: Offers>(want: &RequestContext<O>, job: &UpdateJob) -> Reply {
     let at = format!("{HERE}/jobs/{}", job.id);
-    let json =
-        Begun { success: true, job: job.id, version: job.version.clone(), message: format!("\"{}\" has begun.", job.title()) };
-    let mut response = Done { json, created: None, next: at.clone() }.respond(want)?.into_response();
-    if want.form != Form::Html {
+    let json = JobStartResponse {
+        success: true,
+        job: job.id,
+        version: job.version.clone(),
+        message: format!("\"{}\" has begun.", job.title()),
+    };
+    let mut response = ChangeResponse { json, created: None, next: at.clone() }.respond(want)?.into_response();
+    if want.form != Representation::Html {
         *response.status_mut() = StatusCode::ACCEPTED;
         let at = if want.asked.api { format!("/api{at}") } else { at };
         if let Ok(at) = at.try_into() {
@@ -361,6 +394,6 @@ fn begun<O: Offer>(want: &Want<O>, job: &Job) -> Reply {
     Ok(response)
 }
 
-fn actor<O: Offer>(want: &Want<O>) -> &'static str {
-    if want.form == Form::Html { "page" } else { "api" }
+fn actor<O: Offers>(want: &RequestContext<O>) -> &'static str {
+    if want.form == Representation::Html { "page" } else { "api" }
 }

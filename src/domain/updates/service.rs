@@ -7,36 +7,36 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::job_tracker::Board;
-use super::model::{InUse, Installed, Job, Origin, Stage, Task, User};
-use super::queries::{self, Known};
-use super::settings::Wanted;
-use super::store::Store;
+use super::job_tracker::JobTracker;
+use super::model::{ClientOrigin, ClientUser, InUse, InstalledClient, JobStage, JobTask, UpdateJob};
+use super::queries::{self, KnownRelease};
+use super::settings::UpdateSettings;
+use super::store::ClientStore;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::JobId;
 use crate::domain::configs::ClientVersion;
-use crate::domain::health::Health;
-use crate::domain::instances::{Instance, Instances};
-use crate::domain::logs::Logs;
+use crate::domain::health::HealthService;
+use crate::domain::instances::{Instance, InstanceService};
+use crate::domain::logs::LogService;
 use crate::infra::db::Db;
 use crate::infra::download::Fetcher;
 use crate::infra::notices::ManagerNotices;
 
 /// Everything that can be done about clients; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Updates(Arc<Shared>);
+pub struct UpdateService(Arc<UpdateShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct UpdateShared {
     db: Db,
-    health: Health,
-    logs: Logs,
-    store: Store,
+    health: HealthService,
+    logs: LogService,
+    store: ClientStore,
     base: String,
     fetcher: Fetcher,
     token_file: Option<PathBuf>,
-    board: Board,
+    board: JobTracker,
     notices: ManagerNotices,
     stop: CancellationToken,
     checking: tokio::sync::Mutex<()>,
@@ -44,7 +44,7 @@ struct Shared {
 
 /// Where releases are, and with which right they are asked for.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ReleaseSource {
     /// The base address of the release API.
     pub base: String,
     /// A file that holds the token to ask it with.
@@ -53,7 +53,7 @@ pub struct Place {
 
 /// The client in use, as programs get it.
 #[derive(Clone, Debug, JsonSchema, Serialize)]
-pub struct Version {
+pub struct ClientInUse {
     /// The version it tells.
     pub version: String,
     /// Its name in the store; none: it was given with `--client`.
@@ -67,28 +67,28 @@ pub struct Version {
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
     /// Where it came from.
-    pub source: Origin,
+    pub source: ClientOrigin,
 }
 
-impl Updates {
+impl UpdateService {
     /// Nothing is asked yet and nothing done.
     ///
     /// # Errors
     /// The address of the release API cannot be used.
     pub fn new(
         db: Db,
-        health: Health,
-        logs: Logs,
-        place: Place,
+        health: HealthService,
+        logs: LogService,
+        place: ReleaseSource,
         notices: ManagerNotices,
         stop: CancellationToken,
     ) -> std::result::Result<Self, String> {
-        let store = Store::new(health.instances().source().store().to_owned());
+        let store = ClientStore::new(health.instances().source().store().to_owned());
         let fetcher = Fetcher::new(&place.base)?;
-        let board = Board::new(db.clone(), stop.clone());
-        let Place { base, token_file } = place;
+        let board = JobTracker::new(db.clone(), stop.clone());
+        let ReleaseSource { base, token_file } = place;
         let checking = tokio::sync::Mutex::default();
-        Ok(Self(Arc::new(Shared { db, health, logs, store, base, fetcher, token_file, board, notices, stop, checking })))
+        Ok(Self(Arc::new(UpdateShared { db, health, logs, store, base, fetcher, token_file, board, notices, stop, checking })))
     }
 
     pub(super) fn notices(&self) -> &ManagerNotices {
@@ -99,21 +99,21 @@ impl Updates {
         &self.0.db
     }
 
-    pub(super) fn health(&self) -> &Health {
+    pub(super) fn health(&self) -> &HealthService {
         &self.0.health
     }
 
-    pub(super) fn logs(&self) -> &Logs {
+    pub(super) fn logs(&self) -> &LogService {
         &self.0.logs
     }
 
     /// The instances that run clients.
     #[must_use]
-    pub fn instances(&self) -> &Instances {
+    pub fn instances(&self) -> &InstanceService {
         self.0.health.instances()
     }
 
-    pub(super) fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &ClientStore {
         &self.0.store
     }
 
@@ -129,7 +129,7 @@ impl Updates {
         &self.0.checking
     }
 
-    pub(super) fn board(&self) -> &Board {
+    pub(super) fn board(&self) -> &JobTracker {
         &self.0.board
     }
 
@@ -153,13 +153,13 @@ impl Updates {
 
     /// The work under way or the last that was, as it changes.
     #[must_use]
-    pub fn follow(&self) -> watch::Receiver<Option<Job>> {
+    pub fn follow(&self) -> watch::Receiver<Option<UpdateJob>> {
         self.0.board.follow()
     }
 
     /// The work under way.
     #[must_use]
-    pub fn present(&self) -> Option<Job> {
+    pub fn present(&self) -> Option<UpdateJob> {
         self.0.board.present().filter(|job| !job.stage.is_over())
     }
 
@@ -167,7 +167,7 @@ impl Updates {
     ///
     /// # Errors
     /// There is none of this id.
-    pub async fn job(&self, id: JobId) -> Result<Job> {
+    pub async fn job(&self, id: JobId) -> Result<UpdateJob> {
         self.0.board.get(id).await
     }
 
@@ -175,7 +175,7 @@ impl Updates {
     ///
     /// # Errors
     /// It is over, or there is none of this id.
-    pub async fn cancel(&self, id: JobId) -> Result<Job> {
+    pub async fn cancel(&self, id: JobId) -> Result<UpdateJob> {
         self.0.board.cancel(id).await
     }
 
@@ -183,7 +183,7 @@ impl Updates {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn history(&self, limit: i64) -> Result<Vec<Job>> {
+    pub async fn history(&self, limit: i64) -> Result<Vec<UpdateJob>> {
         self.0.db.read(move |c| Ok(queries::jobs(c, limit)?)).await
     }
 
@@ -192,12 +192,12 @@ impl Updates {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn history_part(&self, before: Option<JobId>, limit: usize, is_brief: bool) -> Result<(Vec<Job>, bool)> {
+    pub async fn history_part(&self, before: Option<JobId>, limit: usize, is_brief: bool) -> Result<(Vec<UpdateJob>, bool)> {
         self.0.db.read(move |c| Ok(queries::jobs_part(c, before, limit, is_brief)?)).await
     }
 
     /// The jobs that ended, newest first. The last one is among them before it is written down.
-    pub(super) async fn finished(&self) -> Vec<Job> {
+    pub(super) async fn finished(&self) -> Vec<UpdateJob> {
         let mut jobs = self.history(200).await.unwrap_or_default();
         if let Some(present) = self.board().present() {
             jobs.retain(|job| job.id != present.id);
@@ -212,7 +212,7 @@ impl Updates {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn all(&self, before: Option<i64>, limit: usize) -> Result<(Vec<Known>, bool)> {
+    pub async fn all(&self, before: Option<i64>, limit: usize) -> Result<(Vec<KnownRelease>, bool)> {
         self.0.db.read(move |c| Ok(queries::known_part(c, before, limit)?)).await
     }
 
@@ -220,7 +220,7 @@ impl Updates {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn wanted(&self) -> Result<Wanted> {
+    pub async fn wanted(&self) -> Result<UpdateSettings> {
         let (_, settings) = self.0.db.read(|c| Ok(queries::state(c)?)).await?;
         Ok(serde_json::from_str(&settings).unwrap_or_default())
     }
@@ -229,7 +229,7 @@ impl Updates {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn set_wanted(&self, wanted: &Wanted) -> Result<()> {
+    pub async fn set_wanted(&self, wanted: &UpdateSettings) -> Result<()> {
         let text = serde_json::to_string(wanted).map_err(Error::internal)?;
         self.0.db.write(move |c| Ok(queries::set_settings(c, &text)?)).await?;
         Ok(())
@@ -270,7 +270,7 @@ impl Updates {
     ///
     /// # Errors
     /// There is none, or it cannot be run here.
-    pub async fn version(&self) -> Result<Version> {
+    pub async fn version(&self) -> Result<ClientInUse> {
         let program = self.instances().client().await?;
         let (store, path, name) = (self.store().clone(), program.path.clone(), program.name.clone());
         let read = tokio::task::spawn_blocking(move || {
@@ -279,28 +279,28 @@ impl Updates {
         });
         let (sha256, manifest) = read.await.map_err(Error::internal)??;
         let source = match (&program.name, &manifest) {
-            (None, _) => Origin::Setting,
-            (Some(_), None) => Origin::ByHand,
+            (None, _) => ClientOrigin::Setting,
+            (Some(_), None) => ClientOrigin::ByHand,
             (Some(_), Some(manifest)) => manifest.origin,
         };
         let tag = manifest.and_then(|manifest| manifest.tag);
-        Ok(Version { version: program.version.to_string(), name: program.name, tag, path: program.path, sha256, source })
+        Ok(ClientInUse { version: program.version.to_string(), name: program.name, tag, path: program.path, sha256, source })
     }
 
     /// The installed clients, the newest first, with who needs them.
     ///
     /// # Errors
     /// The directory or the database cannot be read.
-    pub async fn installed(&self) -> Result<Vec<Installed>> {
+    pub async fn installed(&self) -> Result<Vec<InstalledClient>> {
         let store = self.store().clone();
         let found = tokio::task::spawn_blocking(move || store.list()).await.map_err(Error::internal)??;
         let current = self.instances().source().current();
         let instances = self.instances().list().await?;
-        let mut installed: Vec<Installed> = found
+        let mut installed: Vec<InstalledClient> = found
             .into_iter()
             .map(|(name, manifest)| {
                 let users = instances.iter().filter_map(|instance| user(instance, &name)).collect();
-                Installed { in_use: current.as_deref() == Some(&name), instances: users, name, manifest }
+                InstalledClient { in_use: current.as_deref() == Some(&name), instances: users, name, manifest }
             })
             .collect();
         installed.sort_by_key(|one| {
@@ -318,10 +318,11 @@ impl Updates {
         let current = self.instances().source().current();
         let store = self.store().clone();
         let jobs = self.history(100).await?;
-        let before = jobs.into_iter().filter(|job| job.stage == Stage::Switched && job.task == Task::Switch).find_map(|job| {
-            let switch = job.switch.filter(|switch| switch.is_for_all)?;
-            switch.from.filter(|_| current.as_deref() == Some(&job.version))
-        });
+        let before =
+            jobs.into_iter().filter(|job| job.stage == JobStage::Switched && job.task == JobTask::Switch).find_map(|job| {
+                let switch = job.switch.filter(|switch| switch.is_for_all)?;
+                switch.from.filter(|_| current.as_deref() == Some(&job.version))
+            });
         let before = tokio::task::spawn_blocking(move || before.filter(|name| store.has(name))).await.map_err(Error::internal)?;
         if before.is_some() || current.is_none() {
             return Ok(before);
@@ -346,12 +347,12 @@ impl Updates {
         }
         let (store, name) = (self.store().clone(), name.to_owned());
         tokio::task::spawn_blocking(move || store.remove(&name)).await.map_err(Error::internal)??;
-        self.look_at_store().await;
+        self.scan_store().await;
         Ok(())
     }
 
     /// Writes down what is installed, and says what is new.
-    pub(super) async fn look_at_store(&self) {
+    pub(super) async fn scan_store(&self) {
         let look = async {
             let store = self.store().clone();
             let found = tokio::task::spawn_blocking(move || store.list()).await.map_err(Error::internal)??;
@@ -372,9 +373,9 @@ impl Updates {
     }
 }
 
-fn user(instance: &Instance, name: &str) -> Option<User> {
+fn user(instance: &Instance, name: &str) -> Option<ClientUser> {
     let pinned = instance.client_version.as_deref() == Some(name);
     let running = instance.running_version.as_deref() == Some(name);
     let tried = instance.trial_version.as_deref() == Some(name);
-    (pinned || running || tried).then(|| User { id: instance.id, name: instance.name.clone(), pinned, running })
+    (pinned || running || tried).then(|| ClientUser { id: instance.id, name: instance.name.clone(), pinned, running })
 }

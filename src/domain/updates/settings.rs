@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::{Error, Result};
 use crate::infra::verify::public_key;
-use crate::web::extract::Members;
+use crate::web::extract::MemberReader;
 
 /// What the user wants of updates. By default releases are looked for daily and nothing is ever installed.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub struct UpdateSettings {
     /// Releases are looked for once a day.
     pub check_daily: bool,
     /// A new release is installed and switched to without being asked for, if its checksum is known.
@@ -28,19 +28,19 @@ pub struct Wanted {
     pub signed_by: Option<String>,
 }
 
-impl Default for Wanted {
+impl Default for UpdateSettings {
     fn default() -> Self {
         Self { check_daily: true, automatic: false, window_from: 120, window_to: 300, signed_by: None }
     }
 }
 
-impl Wanted {
+impl UpdateSettings {
     /// Changes what a body mentions. A form's unticked box says nothing, so `is_form` makes it a no.
     ///
     /// # Errors
     /// Names every member that is wrong.
     pub fn changed(&self, value: serde_json::Value, is_form: bool) -> Result<Self> {
-        let mut body = Members::of(value)?;
+        let mut body = MemberReader::of(value)?;
         let mut wanted = self.clone();
         let no = is_form.then_some(false);
         wanted.check_daily = body.flag("check_daily").or(no).unwrap_or(self.check_daily);
@@ -113,7 +113,7 @@ fn minute_of(text: &str) -> Option<u16> {
 ///
 /// # Errors
 /// It is none any more.
-pub fn key_of(wanted: &Wanted) -> Result<Option<minisign_verify::PublicKey>> {
+pub fn key_of(wanted: &UpdateSettings) -> Result<Option<minisign_verify::PublicKey>> {
     wanted
         .signed_by
         .as_deref()
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_not_mentioned_stays_and_what_is_wrong_is_named() {
-        let wanted = Wanted::default();
+        let wanted = UpdateSettings::default();
         assert!(wanted.check_daily && !wanted.automatic);
         let changed = wanted.changed(json!({"automatic": true, "window_from": "23:30", "window_to": "01:00"}), false).unwrap();
         assert!(changed.check_daily && changed.automatic);
@@ -147,7 +147,7 @@ mod tests {
         // As it is told and stored, it is read.
         let told = serde_json::to_value(&signed).unwrap();
         assert_eq!(told["window_from"], "02:00");
-        assert_eq!(serde_json::from_value::<Wanted>(told).unwrap(), signed);
+        assert_eq!(serde_json::from_value::<UpdateSettings>(told).unwrap(), signed);
         assert_eq!(signed.changed(json!({"signed_by": ""}), false).unwrap().signed_by, None);
     }
 }

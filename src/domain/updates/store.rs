@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::model::Manifest;
+use super::model::ClientManifest;
 use super::tags::is_name;
 use crate::base::failpoint;
 use crate::domain::instances::program::{CURRENT, NAME, installed};
@@ -24,20 +24,20 @@ const GONE: &str = ".gone-";
 
 /// The installed clients.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct ClientStore {
     dir: PathBuf,
 }
 
 /// How a client came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Came {
+pub enum InstallResult {
     /// It is new, under this name.
     New(String),
     /// The very same program was there already, under this name.
     Known(String),
 }
 
-impl Store {
+impl ClientStore {
     /// In the directory `dir`, which is made when it is needed.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
@@ -47,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// The directory cannot be read, or what lies there not be removed.
-    pub fn tidy(&self) -> io::Result<()> {
+    pub fn remove_leftovers(&self) -> io::Result<()> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -70,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn list(&self) -> io::Result<Vec<(String, Option<Manifest>)>> {
+    pub fn list(&self) -> io::Result<Vec<(String, Option<ClientManifest>)>> {
         let names = installed(&self.dir)?.into_iter().filter(|name| is_name(name));
         Ok(names.map(|name| (name.clone(), self.manifest(&name))).collect())
     }
@@ -86,11 +86,11 @@ impl Store {
     }
 
     /// What is written beside a client; none: it was put there by hand.
-    pub fn manifest(&self, name: &str) -> Option<Manifest> {
+    pub fn manifest(&self, name: &str) -> Option<ClientManifest> {
         let text = fs::read_to_string(self.dir.join(name).join(MANIFEST)).ok()?;
         // What somebody wrote into it by hand is not believed half.
         let is_sound =
-            |manifest: &Manifest| manifest.sha256.len() == 64 && manifest.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            |manifest: &ClientManifest| manifest.sha256.len() == 64 && manifest.sha256.bytes().all(|b| b.is_ascii_hexdigit());
         serde_json::from_str(&text).ok().filter(is_sound)
     }
 
@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Removes the directory of a piece of work, and the one around it if it is empty then.
-    pub fn forget_incoming(&self, dir: &Path) {
+    pub fn prune_incoming(&self, dir: &Path) {
         if let Err(error) = remove_tree(dir) {
             tracing::warn!(%error, dir = %dir.display(), "what is left of an installation cannot be removed; the next start tries again");
         }
@@ -119,7 +119,7 @@ impl Store {
     ///
     /// # Errors
     /// The disk.
-    pub fn take_in(&self, file: &Path, manifest: &Manifest) -> io::Result<Came> {
+    pub fn add(&self, file: &Path, manifest: &ClientManifest) -> io::Result<InstallResult> {
         let short = &manifest.sha256[..8.min(manifest.sha256.len())];
         let names = [manifest.client.clone(), format!("{}+{short}", manifest.client)];
         let mut free = None;
@@ -127,7 +127,7 @@ impl Store {
             if !self.dir.join(&name).exists() {
                 free = free.or(Some(name));
             } else if sha256(&self.program(&name)).is_ok_and(|known| known == manifest.sha256) {
-                return Ok(Came::Known(name));
+                return Ok(InstallResult::Known(name));
             }
         }
         let name =
@@ -146,14 +146,14 @@ impl Store {
         fs::rename(&draft, self.dir.join(&name))?;
         failpoint::reach("install.renamed");
         File::open(&self.dir)?.sync_all()?;
-        Ok(Came::New(name))
+        Ok(InstallResult::New(name))
     }
 
     /// Brings an installed client into use.
     ///
     /// # Errors
     /// The disk.
-    pub fn take_into_use(&self, name: &str) -> io::Result<()> {
+    pub fn set_in_use(&self, name: &str) -> io::Result<()> {
         if !self.has(name) {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("client {name} is not installed")));
         }
@@ -196,19 +196,19 @@ fn remove_tree(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Origin, Proof};
+    use super::super::model::{ClientOrigin, FileProof};
     use super::*;
     use crate::base::clock::Timestamp;
     use crate::base::ids::JobId;
 
-    fn manifest(file: &Path, client: &str) -> Manifest {
-        Manifest {
-            origin: Origin::File,
+    fn manifest(file: &Path, client: &str) -> ClientManifest {
+        ClientManifest {
+            origin: ClientOrigin::File,
             tag: None,
             client: client.into(),
             sha256: sha256(file).unwrap(),
             size: 1,
-            proof: Proof::None,
+            proof: FileProof::None,
             from: "here".into(),
             installed_at: Timestamp(0),
             notes: String::new(),
@@ -216,35 +216,35 @@ mod tests {
         }
     }
 
-    fn put(store: &Store, content: &str, client: &str) -> Came {
+    fn put(store: &ClientStore, content: &str, client: &str) -> InstallResult {
         let dir = store.incoming(JobId::random()).unwrap();
         let file = dir.join("client");
         fs::write(&file, content).unwrap();
-        let came = store.take_in(&file, &manifest(&file, client)).unwrap();
-        store.forget_incoming(&dir);
+        let came = store.add(&file, &manifest(&file, client)).unwrap();
+        store.prune_incoming(&dir);
         came
     }
 
     #[test]
     fn clients_lie_side_by_side_and_the_same_one_only_once() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().join("clients"));
-        store.tidy().unwrap();
+        let store = ClientStore::new(dir.path().join("clients"));
+        store.remove_leftovers().unwrap();
         assert_eq!(store.list().unwrap(), []);
-        assert_eq!(put(&store, "one", "0.6.0"), Came::New("0.6.0".into()));
-        assert_eq!(put(&store, "one", "0.6.0"), Came::Known("0.6.0".into()));
-        let Came::New(other) = put(&store, "other", "0.6.0") else { panic!() };
+        assert_eq!(put(&store, "one", "0.6.0"), InstallResult::New("0.6.0".into()));
+        assert_eq!(put(&store, "one", "0.6.0"), InstallResult::Known("0.6.0".into()));
+        let InstallResult::New(other) = put(&store, "other", "0.6.0") else { panic!() };
         assert!(other.starts_with("0.6.0+") && is_name(&other), "{other}");
-        assert_eq!(put(&store, "other", "0.6.0"), Came::Known(other.clone()));
-        assert_eq!(put(&store, "old", "0.5.0"), Came::New("0.5.0".into()));
+        assert_eq!(put(&store, "other", "0.6.0"), InstallResult::Known(other.clone()));
+        assert_eq!(put(&store, "old", "0.5.0"), InstallResult::New("0.5.0".into()));
         let names: Vec<String> = store.list().unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["0.5.0", "0.6.0", other.as_str()]);
         assert!(store.manifest("0.6.0").is_some() && store.has("0.5.0") && !store.has("..") && !store.has("current"));
         let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(store.program("0.6.0")), mode(store.dir.join("0.6.0"))), (0o500, 0o700));
 
-        store.take_into_use("0.6.0").unwrap();
-        store.take_into_use("0.5.0").unwrap();
+        store.set_in_use("0.6.0").unwrap();
+        store.set_in_use("0.5.0").unwrap();
         assert_eq!(fs::read_link(store.dir.join(CURRENT)).unwrap(), Path::new("0.5.0"));
         assert_eq!(store.list().unwrap().len(), 3);
         store.remove("0.6.0").unwrap();
@@ -258,13 +258,13 @@ mod tests {
     #[test]
     fn what_interrupted_work_left_is_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().into());
+        let store = ClientStore::new(dir.path().into());
         put(&store, "one", "0.6.0");
-        store.take_into_use("0.6.0").unwrap();
+        store.set_in_use("0.6.0").unwrap();
         fs::write(store.incoming("job").unwrap().join("half"), "x").unwrap();
         symlink("0.6.0", dir.path().join(NEXT)).unwrap();
         fs::create_dir(dir.path().join(".gone-0.5.0")).unwrap();
-        store.tidy().unwrap();
+        store.remove_leftovers().unwrap();
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["0.6.0", "current"]);

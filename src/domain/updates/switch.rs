@@ -7,16 +7,16 @@
 
 use std::time::Duration;
 
-use super::health_gate::{self, Verdict, length};
-use super::job_tracker::Ticket;
-use super::model::{Job, Stage, Step, StepState, Switch};
-use super::service::Updates;
+use super::health_gate::{self, GateResult, length};
+use super::job_tracker::JobGuard;
+use super::model::{JobStage, StepState, SwitchStep, UpdateJob, VersionSwitch};
+use super::service::UpdateService;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::failpoint;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
-use crate::keeper::machine::State;
+use crate::keeper::machine::InstanceState;
 
 /// Who acts, for the history.
 pub(super) const ACTOR: &str = "update";
@@ -30,51 +30,56 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) const CANCELLED: &str = "It was cancelled.";
 
 /// How a switch ended before its last step.
-pub(super) enum Cut {
+pub(super) enum SwitchInterruption {
     /// An instance did not come up well, or somebody interfered; what to say of it all.
-    Off(Stage, String),
+    Off(JobStage, String),
     /// The manager ends; the next one goes on.
     Stopped,
 }
 
-impl Updates {
+impl UpdateService {
     /// Does what the job on the board says, or goes on with it.
-    pub(super) async fn carry_out_switch(&self, ticket: &Ticket) {
+    pub(super) async fn run_switch(&self, ticket: &JobGuard) {
         let cut = match self.walk(ticket).await {
-            Ok(message) => return self.finish(ticket, Stage::Switched, message).await,
+            Ok(message) => return self.finish(ticket, JobStage::Switched, message).await,
             Err(cut) => cut,
         };
-        let Cut::Off(stage, message) = cut else { return };
-        if self.leave_the_rest(ticket).await.is_ok() {
+        let SwitchInterruption::Off(stage, message) = cut else { return };
+        if self.skip_remaining(ticket).await.is_ok() {
             self.finish(ticket, stage, message).await;
         }
     }
 
-    async fn finish(&self, ticket: &Ticket, stage: Stage, message: String) {
+    async fn finish(&self, ticket: &JobGuard, stage: JobStage, message: String) {
         ticket.end(stage, message).await;
-        self.look_at_store().await;
+        self.scan_store().await;
     }
 
-    async fn walk(&self, ticket: &Ticket) -> Result<String, Cut> {
+    async fn walk(&self, ticket: &JobGuard) -> Result<String, SwitchInterruption> {
         let job = ticket.job();
         let to = job.version.clone();
-        let Some(switch) = &job.switch else { return Err(Cut::Off(Stage::Failed, "It has no instances.".into())) };
+        let Some(switch) = &job.switch else {
+            return Err(SwitchInterruption::Off(JobStage::Failed, "It has no instances.".into()));
+        };
         let count = switch.steps.len();
         // Between the plan and the right to do it, somebody may have removed it.
         let (store, name) = (self.store().clone(), to.clone());
         if !tokio::task::spawn_blocking(move || store.has(&name)).await.unwrap_or(false) {
-            return Err(Cut::Off(Stage::Failed, format!("Client {to} is not installed any more; nothing was switched.")));
+            return Err(SwitchInterruption::Off(
+                JobStage::Failed,
+                format!("Client {to} is not installed any more; nothing was switched."),
+            ));
         }
         let words = format!("Instances go over to {to}, one after the other.");
-        insist(ticket, || ticket.stage(Stage::Switching, words.clone())).await?;
+        retry_write(ticket, || ticket.stage(JobStage::Switching, words.clone())).await?;
         for at in 0..count {
             ticket.progress(at as u64, Some(count as u64));
             let step = step(ticket, at)?;
             match step.state {
                 StepState::Waiting if ticket.cancel.is_cancelled() => {
-                    return Err(Cut::Off(Stage::Cancelled, so_far(&ticket.job(), CANCELLED)));
+                    return Err(SwitchInterruption::Off(JobStage::Cancelled, so_far(&ticket.job(), CANCELLED)));
                 }
-                StepState::Waiting | StepState::Trying | StepState::GoingBack => self.take_step(ticket, at, step, &to).await?,
+                StepState::Waiting | StepState::Trying | StepState::GoingBack => self.run_step(ticket, at, step, &to).await?,
                 _ => {}
             }
             failpoint::reach("switch.step-done");
@@ -83,24 +88,27 @@ impl Updates {
     }
 
     /// All have gone over: the version comes into use, and nothing is tried any more.
-    async fn settle(&self, ticket: &Ticket, to: &str) -> Result<String, Cut> {
+    async fn settle(&self, ticket: &JobGuard, to: &str) -> Result<String, SwitchInterruption> {
         let job = ticket.job();
         let switch = plan(&job)?;
         if switch.is_for_all {
             let (store, name) = (self.store().clone(), to.to_owned());
-            let linked = tokio::task::spawn_blocking(move || store.take_into_use(&name)).await;
+            let linked = tokio::task::spawn_blocking(move || store.set_in_use(&name)).await;
             if let Err(e) = linked.unwrap_or_else(|e| Err(std::io::Error::other(e))) {
-                return Err(Cut::Off(Stage::Failed, so_far(&job, &format!("{to} could not be brought into use: {e}."))));
+                return Err(SwitchInterruption::Off(
+                    JobStage::Failed,
+                    so_far(&job, &format!("{to} could not be brought into use: {e}.")),
+                ));
             }
         }
         for step in &switch.steps {
             match step.state {
                 // It was held back at a version by an earlier switch; now it follows the one in use again.
                 StepState::Switched | StepState::Resting if step.unpin => {
-                    insist(ticket, || self.instances().follow_in_use(step.id)).await?;
+                    retry_write(ticket, || self.instances().follow_in_use(step.id)).await?;
                 }
                 // Now the version in use is the one it runs, or it was pinned to it.
-                StepState::Switched => insist(ticket, || self.instances().set_trial(step.id, None)).await?,
+                StepState::Switched => retry_write(ticket, || self.instances().set_trial(step.id, None)).await?,
                 _ => {}
             }
         }
@@ -117,8 +125,8 @@ impl Updates {
     }
 
     /// The instance as it is; none: it was deleted.
-    pub(super) async fn instance(&self, ticket: &Ticket, id: InstanceId) -> Result<Option<Instance>, Cut> {
-        insist(ticket, || async {
+    pub(super) async fn instance(&self, ticket: &JobGuard, id: InstanceId) -> Result<Option<Instance>, SwitchInterruption> {
+        retry_write(ticket, || async {
             match self.instances().get(id).await {
                 Ok(instance) => Ok(Some(instance)),
                 Err(Error::NotFound { .. }) => Ok(None),
@@ -128,13 +136,13 @@ impl Updates {
         .await
     }
 
-    async fn take_step(&self, ticket: &Ticket, at: usize, step: Step, to: &str) -> Result<(), Cut> {
+    async fn run_step(&self, ticket: &JobGuard, at: usize, step: SwitchStep, to: &str) -> Result<(), SwitchInterruption> {
         let is_for_all = plan(&ticket.job())?.is_for_all;
         let Some(mut instance) = self.instance(ticket, step.id).await? else {
             return self.write(ticket, at, StepState::LeftAlone, "It was deleted meanwhile.").await;
         };
         if step.state == StepState::GoingBack {
-            return self.go_back(ticket, at, &step, &step.words.clone()).await;
+            return self.revert(ticket, at, &step, &step.words.clone()).await;
         }
         if step.state == StepState::Trying && !is_up(&instance) && instance.autostart {
             // The manager has just started, and this one is started by itself.
@@ -146,15 +154,15 @@ impl Updates {
             }
         }
         if !is_up(&instance) {
-            insist(ticket, || self.instances().set_trial(step.id, None)).await?;
+            retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             if step.state == StepState::Trying {
                 let words =
                     "It was stopped while it was tried, so that it could not be judged. Its next start is as it was set before.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
-                return Err(Cut::Off(Stage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
+                return Err(SwitchInterruption::Off(JobStage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
             }
             if !is_for_all {
-                insist(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
+                retry_write(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
             }
             return self.write(ticket, at, StepState::Resting, "It does not run; its next start is with the new version.").await;
         }
@@ -164,7 +172,7 @@ impl Updates {
         let runs_it = instance.running_version.as_deref() == Some(to);
         if step.state == StepState::Waiting && runs_it {
             if !is_for_all {
-                insist(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
+                retry_write(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
             }
             return self.write(ticket, at, StepState::Switched, "It ran this version already.").await;
         }
@@ -172,29 +180,36 @@ impl Updates {
         let step = if is_resumed { step } else { self.begin_step(ticket, at, step, &instance, to).await? };
         let gate = plan(&ticket.job())?.gate;
         let verdict = tokio::select! {
-            verdict = insist(ticket, || health_gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
-            () = ticket.cancel.cancelled() => Verdict::Bad(CANCELLED.into()),
-            () = ticket.stop().cancelled() => return Err(Cut::Stopped),
+            verdict = retry_write(ticket, || health_gate::watch(self.health(), step.id, gate, &step.ailing)) => verdict?,
+            () = ticket.cancel.cancelled() => GateResult::Bad(CANCELLED.into()),
+            () = ticket.stop().cancelled() => return Err(SwitchInterruption::Stopped),
         };
         failpoint::reach("switch.judged");
         match verdict {
-            Verdict::Well => self.keep(ticket, at, &step, to, is_for_all).await,
-            Verdict::Gone => {
-                insist(ticket, || self.instances().set_trial(step.id, None)).await?;
+            GateResult::Well => self.keep(ticket, at, &step, to, is_for_all).await,
+            GateResult::Gone => {
+                retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
                 let words = "It was stopped or deleted while it was watched, so that it could not be judged.";
                 self.write(ticket, at, StepState::LeftAlone, words).await?;
-                Err(Cut::Off(Stage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))))
+                Err(SwitchInterruption::Off(JobStage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))))
             }
-            Verdict::Bad(why) => self.go_back(ticket, at, &step, &why).await,
+            GateResult::Bad(why) => self.revert(ticket, at, &step, &why).await,
         }
     }
 
     /// Restarts an instance with the new version. What it is about to do stands in the job and in the timeline before.
-    async fn begin_step(&self, ticket: &Ticket, at: usize, step: Step, instance: &Instance, to: &str) -> Result<Step, Cut> {
-        let ailing = health_gate::ailing(&self.health().results(step.id));
+    async fn begin_step(
+        &self,
+        ticket: &JobGuard,
+        at: usize,
+        step: SwitchStep,
+        instance: &Instance,
+        to: &str,
+    ) -> Result<SwitchStep, SwitchInterruption> {
+        let ailing = health_gate::failing_check(&self.health().results(step.id));
         let begun = Timestamp::now();
         let before = step.before.clone().or(instance.running_version.clone());
-        insist(ticket, || {
+        retry_write(ticket, || {
             ticket.change(|job| {
                 job.message = format!("{} is restarted with {to} and watched.", step.name);
                 if let Some(step) = step_of(job, at) {
@@ -205,34 +220,41 @@ impl Updates {
         })
         .await?;
         failpoint::reach("switch.written");
-        insist(ticket, || self.instances().set_trial(step.id, Some(to.to_owned()))).await?;
+        retry_write(ticket, || self.instances().set_trial(step.id, Some(to.to_owned()))).await?;
         failpoint::reach("switch.trial");
         let words = format!("going over to client {to}: restarted and watched");
-        insist(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
+        retry_write(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
         if let Err(error) = self.instances().restart(step.id, ACTOR, RESTART_PATIENCE).await {
-            insist(ticket, || self.instances().set_trial(step.id, None)).await?;
+            retry_write(ticket, || self.instances().set_trial(step.id, None)).await?;
             let words = format!("It could not be restarted: {}", told(error));
             self.write(ticket, at, StepState::LeftAlone, &words).await?;
-            return Err(Cut::Off(Stage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
+            return Err(SwitchInterruption::Off(JobStage::Failed, so_far(&ticket.job(), &format!("{}: {words}", step.name))));
         }
         failpoint::reach("switch.restarted");
         self::step(ticket, at)
     }
 
-    async fn keep(&self, ticket: &Ticket, at: usize, step: &Step, to: &str, is_for_all: bool) -> Result<(), Cut> {
+    async fn keep(
+        &self,
+        ticket: &JobGuard,
+        at: usize,
+        step: &SwitchStep,
+        to: &str,
+        is_for_all: bool,
+    ) -> Result<(), SwitchInterruption> {
         if !is_for_all {
-            insist(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
+            retry_write(ticket, || self.instances().pin(step.id, to.to_owned())).await?;
         }
         self.measure(ticket, at, step).await?;
         let words = format!("client {to} has come up well and stays");
-        insist(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
-        let words = measured_words(&self::step(ticket, at)?);
+        retry_write(ticket, || self.instances().note(step.id, words.clone(), Some(ACTOR))).await?;
+        let words = measured_text(&self::step(ticket, at)?);
         self.write(ticket, at, StepState::Switched, &words).await
     }
 
-    pub(super) async fn measure(&self, ticket: &Ticket, at: usize, step: &Step) -> Result<(), Cut> {
+    pub(super) async fn measure(&self, ticket: &JobGuard, at: usize, step: &SwitchStep) -> Result<(), SwitchInterruption> {
         let Some(begun) = step.begun_at else { return Ok(()) };
-        let events = insist(ticket, || self.instances().history(Some(step.id), None, 50)).await?;
+        let events = retry_write(ticket, || self.instances().history(Some(step.id), None, 50)).await?;
         if let Some((down, own)) = health_gate::measured(&events, begun) {
             ticket.show(|job| {
                 if let Some(step) = step_of(job, at) {
@@ -244,13 +266,13 @@ impl Updates {
     }
 
     /// After an end before the last step: who has gone over stays so, by name, since the version in use does not change.
-    async fn leave_the_rest(&self, ticket: &Ticket) -> Result<(), Cut> {
+    async fn skip_remaining(&self, ticket: &JobGuard) -> Result<(), SwitchInterruption> {
         let job = ticket.job();
         let switch = plan(&job)?;
         for step in switch.steps.iter().filter(|step| step.state == StepState::Switched && switch.is_for_all) {
-            insist(ticket, || self.instances().pin(step.id, job.version.clone())).await?;
+            retry_write(ticket, || self.instances().pin(step.id, job.version.clone())).await?;
         }
-        insist(ticket, || {
+        retry_write(ticket, || {
             ticket.change(|job| {
                 for step in job.switch.iter_mut().flat_map(|switch| &mut switch.steps) {
                     if step.state == StepState::Waiting {
@@ -262,8 +284,14 @@ impl Updates {
         .await
     }
 
-    pub(super) async fn write(&self, ticket: &Ticket, at: usize, state: StepState, words: &str) -> Result<(), Cut> {
-        insist(ticket, || {
+    pub(super) async fn write(
+        &self,
+        ticket: &JobGuard,
+        at: usize,
+        state: StepState,
+        words: &str,
+    ) -> Result<(), SwitchInterruption> {
+        retry_write(ticket, || {
             ticket.change(|job| {
                 if let Some(step) = step_of(job, at) {
                     (step.state, step.words) = (state, words.to_owned());
@@ -276,7 +304,10 @@ impl Updates {
 
 /// Does what has to be done until it is done: a database that is locked or a disk that is full must not leave an instance between two versions. Ends only with the
 /// manager, whose successor goes on.
-pub(super) async fn insist<T, F: Future<Output = Result<T>>>(ticket: &Ticket, mut work: impl FnMut() -> F) -> Result<T, Cut> {
+pub(super) async fn retry_write<T, F: Future<Output = Result<T>>>(
+    ticket: &JobGuard,
+    mut work: impl FnMut() -> F,
+) -> Result<T, SwitchInterruption> {
     let mut is_told = false;
     loop {
         match work().await {
@@ -291,27 +322,27 @@ pub(super) async fn insist<T, F: Future<Output = Result<T>>>(ticket: &Ticket, mu
     }
 }
 
-async fn pause(ticket: &Ticket) -> Result<(), Cut> {
+async fn pause(ticket: &JobGuard) -> Result<(), SwitchInterruption> {
     tokio::select! {
         () = tokio::time::sleep(AGAIN) => Ok(()),
-        () = ticket.stop().cancelled() => Err(Cut::Stopped),
+        () = ticket.stop().cancelled() => Err(SwitchInterruption::Stopped),
     }
 }
 
 pub(super) fn is_up(instance: &Instance) -> bool {
-    instance.status.has_client() || instance.status == State::BackingOff
+    instance.status.has_client() || instance.status == InstanceState::BackingOff
 }
 
-pub(super) fn plan(job: &Job) -> Result<&Switch, Cut> {
-    job.switch.as_ref().ok_or_else(|| Cut::Off(Stage::Failed, "It has no instances.".into()))
+pub(super) fn plan(job: &UpdateJob) -> Result<&VersionSwitch, SwitchInterruption> {
+    job.switch.as_ref().ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no instances.".into()))
 }
 
-fn step(ticket: &Ticket, at: usize) -> Result<Step, Cut> {
+fn step(ticket: &JobGuard, at: usize) -> Result<SwitchStep, SwitchInterruption> {
     let job = ticket.job();
-    plan(&job)?.steps.get(at).cloned().ok_or_else(|| Cut::Off(Stage::Failed, "It has no such instance.".into()))
+    plan(&job)?.steps.get(at).cloned().ok_or_else(|| SwitchInterruption::Off(JobStage::Failed, "It has no such instance.".into()))
 }
 
-pub(super) fn step_of(job: &mut Job, at: usize) -> Option<&mut Step> {
+pub(super) fn step_of(job: &mut UpdateJob, at: usize) -> Option<&mut SwitchStep> {
     job.switch.as_mut().and_then(|switch| switch.steps.get_mut(at))
 }
 
@@ -324,7 +355,7 @@ pub(super) fn told(error: Error) -> String {
     error.to_string()
 }
 
-fn measured_words(step: &Step) -> String {
+fn measured_text(step: &SwitchStep) -> String {
     match step.downtime_ms.zip(step.own_start_ms) {
         Some((down, own)) => format!(
             "It has come up well. It did not serve miners for {}; its client needed {} of that to start.",
@@ -336,7 +367,7 @@ fn measured_words(step: &Step) -> String {
 }
 
 /// What is to be said at an end before the last step.
-pub(super) fn so_far(job: &Job, what: &str) -> String {
+pub(super) fn so_far(job: &UpdateJob, what: &str) -> String {
     let Some(switch) = &job.switch else { return what.to_owned() };
     let went: Vec<&str> =
         switch.steps.iter().filter(|step| step.state == StepState::Switched).map(|step| step.name.as_str()).collect();

@@ -9,14 +9,14 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use std::path::PathBuf;
 use tokio::io::AsyncWriteExt;
 
-use super::install::With;
+use super::install::InstallOptions;
 use super::install::pipeline::check_room;
-use super::job_tracker::Ticket;
-use super::model::{Job, Stage};
-use super::service::Updates;
-use super::source::{Ended, LARGEST};
+use super::job_tracker::JobGuard;
+use super::model::{JobStage, UpdateJob};
+use super::service::UpdateService;
+use super::source::{LARGEST, SourceError};
 use crate::base::error::{Error, FieldError};
-use crate::web::Problem;
+use crate::web::ProblemResponse;
 
 /// A tick in a form has at most so many bytes.
 const TICK: usize = 16;
@@ -30,8 +30,8 @@ const NAMELESS: &str = "an uploaded file";
 ///
 /// # Errors
 /// There is none, it does not arrive whole or is too large; other work is under way.
-pub async fn by_form(updates: &Updates, mut form: Multipart, actor: &str) -> Result<Job, Problem> {
-    let mut with = With::default();
+pub async fn by_form(updates: &UpdateService, mut form: Multipart, actor: &str) -> Result<UpdateJob, ProblemResponse> {
+    let mut with = InstallOptions::default();
     while let Some(mut field) = form.next_field().await.map_err(refused)? {
         match field.name() {
             Some("switch") => {
@@ -59,19 +59,19 @@ pub async fn by_form(updates: &Updates, mut form: Multipart, actor: &str) -> Res
 ///
 /// # Errors
 /// It does not arrive whole or is too large; other work is under way.
-pub async fn by_body(updates: &Updates, request: Request, actor: &str) -> Result<Job, Problem> {
+pub async fn by_body(updates: &UpdateService, request: Request, actor: &str) -> Result<UpdateJob, ProblemResponse> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let query = request.uri().query().unwrap_or_default().to_owned();
     let said = |wanted: &str| {
         form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
     };
-    let with = With { switch: said("switch").is_some_and(|value| value == "true"), ..With::default() };
+    let with = InstallOptions { switch: said("switch").is_some_and(|value| value == "true"), ..InstallOptions::default() };
     let name = shown(said("name").as_deref());
     let body = request.into_body().into_data_stream().map_err(|_| broken()).boxed();
     take(updates, &name, length, body, with, actor).await
 }
 
-fn pieces(field: Field<'_>) -> impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin + '_ {
+fn pieces(field: Field<'_>) -> impl Stream<Item = Result<Bytes, ProblemResponse>> + Send + Unpin + '_ {
     field.map_err(refused).boxed()
 }
 
@@ -83,13 +83,13 @@ fn shown(name: Option<&str>) -> String {
 }
 
 async fn take(
-    updates: &Updates,
+    updates: &UpdateService,
     name: &str,
     length: Option<u64>,
-    pieces: impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
-    with: With,
+    pieces: impl Stream<Item = Result<Bytes, ProblemResponse>> + Send + Unpin,
+    with: InstallOptions,
     actor: &str,
-) -> Result<Job, Problem> {
+) -> Result<UpdateJob, ProblemResponse> {
     if length.is_some_and(|length| length > LARGEST) {
         return Err(too_large());
     }
@@ -104,22 +104,27 @@ async fn take(
     }
 }
 
-async fn fail(updates: &Updates, ticket: Ticket, path: PathBuf, problem: Problem) -> Result<Job, Problem> {
-    updates.forget_received(&path).await;
-    let stage = if ticket.cancel.is_cancelled() { Stage::Cancelled } else { Stage::Failed };
+async fn fail(
+    updates: &UpdateService,
+    ticket: JobGuard,
+    path: PathBuf,
+    problem: ProblemResponse,
+) -> Result<UpdateJob, ProblemResponse> {
+    updates.remove_received(&path).await;
+    let stage = if ticket.cancel.is_cancelled() { JobStage::Cancelled } else { JobStage::Failed };
     ticket.end(stage, "The file did not arrive whole; nothing was installed.").await;
     Err(problem)
 }
 
 async fn write(
-    ticket: &Ticket,
+    ticket: &JobGuard,
     path: &std::path::Path,
     length: Option<u64>,
-    mut pieces: impl Stream<Item = Result<Bytes, Problem>> + Unpin,
-) -> Result<u64, Problem> {
+    mut pieces: impl Stream<Item = Result<Bytes, ProblemResponse>> + Unpin,
+) -> Result<u64, ProblemResponse> {
     let disk = |e: std::io::Error| {
         let detail = format!("The file cannot be written down: {e}. Make room on the disk of the data directory and try again.");
-        Problem::from(Error::Unavailable { detail, retry_after: None })
+        ProblemResponse::from(Error::Unavailable { detail, retry_after: None })
     };
     let mut file = tokio::fs::File::options().write(true).create_new(true).mode(0o600).open(path).await.map_err(disk)?;
     let mut size = 0;
@@ -143,23 +148,23 @@ async fn write(
     Ok(size)
 }
 
-fn full(ended: Ended) -> Problem {
+fn full(ended: SourceError) -> ProblemResponse {
     let detail = match ended {
-        Ended::Failed { message, .. } => message,
+        SourceError::Failed { message, .. } => message,
         _ => "There is no room for it.".into(),
     };
     Error::Unavailable { detail, retry_after: None }.into()
 }
 
-fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A client has at most {} MiB.", LARGEST / (1024 * 1024)))
+fn too_large() -> ProblemResponse {
+    ProblemResponse::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A client has at most {} MiB.", LARGEST / (1024 * 1024)))
 }
 
-fn broken() -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "The file did not arrive whole.")
+fn broken() -> ProblemResponse {
+    ProblemResponse::new(StatusCode::BAD_REQUEST, "The file did not arrive whole.")
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "as map_err gives it")]
-fn refused(error: MultipartError) -> Problem {
+fn refused(error: MultipartError) -> ProblemResponse {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE { too_large() } else { broken() }
 }

@@ -6,15 +6,15 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 use super::health_gate::length;
-use super::model::{Asset, Gate, Installed, Job, Manifest, Release, Stage, Step};
-use super::release_check::News;
-use super::settings::Wanted;
-use crate::base::clock::{Timestamp, spoken};
+use super::model::{ClientManifest, ClientRelease, HealthGate, InstalledClient, JobStage, ReleaseAsset, SwitchStep, UpdateJob};
+use super::release_check::ReleaseStatus;
+use super::settings::UpdateSettings;
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
 use crate::base::ids::{InstanceId, JobId};
-use crate::domain::instances::{Instance, size_words};
+use crate::domain::instances::{Instance, size_text};
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// `/updates`.
 #[derive(Debug, JsonSchema, Serialize, Template)]
@@ -22,7 +22,7 @@ use crate::web::Frame;
 #[schemars(rename = "Updates")]
 pub struct UpdatesPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) now: Timestamp,
     /// The program given with `--client`; none: clients are managed here.
@@ -31,19 +31,19 @@ pub struct UpdatesPage {
     pub(super) no_client: Option<String>,
     /// What is known of releases.
     #[serde(flatten)]
-    pub(super) news: News,
+    pub(super) news: ReleaseStatus,
     /// Why the last question for releases had no answer.
     pub(super) problem: Option<String>,
     /// The installed clients, the newest first.
-    pub(super) installed: Vec<Installed>,
+    pub(super) installed: Vec<InstalledClient>,
     /// The version that a rollback goes to.
     pub(super) previous: Option<String>,
     /// The work under way.
-    pub(super) job: Option<Job>,
+    pub(super) job: Option<UpdateJob>,
     /// What was done, newest first.
-    pub(super) history: Vec<Job>,
+    pub(super) history: Vec<UpdateJob>,
     /// What the user wants of updates.
-    pub(super) settings: Wanted,
+    pub(super) settings: UpdateSettings,
     #[serde(skip)]
     pub(super) has_cargo: bool,
     #[serde(skip)]
@@ -53,7 +53,7 @@ view!(UpdatesPage { "main" => as_main });
 
 impl UpdatesPage {
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
     fn headline(&self) -> String {
@@ -69,8 +69,9 @@ impl UpdatesPage {
     }
 
     /// The installed client that came with a release.
-    fn installed_as(&self, release: &Release) -> Option<&str> {
-        let is_it = |one: &&Installed| one.manifest.as_ref().is_some_and(|manifest| manifest.tag.as_ref() == Some(&release.tag));
+    fn installed_as(&self, release: &ClientRelease) -> Option<&str> {
+        let is_it =
+            |one: &&InstalledClient| one.manifest.as_ref().is_some_and(|manifest| manifest.tag.as_ref() == Some(&release.tag));
         self.installed.iter().find(is_it).map(|one| one.name.as_str())
     }
 
@@ -79,20 +80,20 @@ impl UpdatesPage {
     }
 
     #[allow(clippy::unused_self, reason = "templates call methods")]
-    fn client_of(&self, release: &Release) -> String {
+    fn client_of(&self, release: &ClientRelease) -> String {
         release.client().map_or_else(|| "–".into(), |client| client.to_string())
     }
 
     #[allow(clippy::unused_self, reason = "templates call methods")]
     fn size(&self, bytes: &u64) -> String {
-        size_words(*bytes)
+        size_text(*bytes)
     }
 
     #[allow(clippy::unused_self, reason = "templates call methods")]
-    fn source(&self, manifest: &Option<Manifest>) -> String {
+    fn source(&self, manifest: &Option<ClientManifest>) -> String {
         match manifest {
-            None => super::model::Origin::ByHand.words().into(),
-            Some(Manifest { tag: Some(tag), .. }) => format!("release {tag}"),
+            None => super::model::ClientOrigin::ByHand.words().into(),
+            Some(ClientManifest { tag: Some(tag), .. }) => format!("release {tag}"),
             Some(manifest) => format!("{}: {}", manifest.origin.words(), manifest.from),
         }
     }
@@ -104,11 +105,11 @@ impl UpdatesPage {
 #[schemars(rename = "JobHistory")]
 pub struct HistoryPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     #[serde(skip)]
     pub(super) now: Timestamp,
     /// What was done, newest first.
-    pub(super) history: Vec<Job>,
+    pub(super) history: Vec<UpdateJob>,
     /// `before` for the next older part, if there is more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<JobId>,
@@ -119,7 +120,7 @@ view!(HistoryPage { "main" => as_main });
 
 impl HistoryPage {
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 }
 
@@ -129,10 +130,10 @@ impl HistoryPage {
 #[schemars(rename = "JobInFull")]
 pub struct JobPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The work.
     #[serde(flatten)]
-    pub(super) job: Job,
+    pub(super) job: UpdateJob,
 }
 view!(JobPage { "main" => as_main, "job" => as_job });
 
@@ -145,49 +146,50 @@ impl JobPage {
     fn figures(&self) -> Option<String> {
         let done = self.job.bytes?;
         Some(match (self.job.stage, self.job.total) {
-            (Stage::Downloading, Some(total)) => format!("{} of {}", size_words(done), size_words(total)),
-            (Stage::Downloading, None) => size_words(done),
-            (Stage::Building, Some(total)) => format!("{done} of {total} crates"),
-            (Stage::Switching, Some(total)) => format!("{done} of {total} instances"),
+            (JobStage::Downloading, Some(total)) => format!("{} of {}", size_text(done), size_text(total)),
+            (JobStage::Downloading, None) => size_text(done),
+            (JobStage::Building, Some(total)) => format!("{done} of {total} crates"),
+            (JobStage::Switching, Some(total)) => format!("{done} of {total} instances"),
             _ => return None,
         })
     }
 
-    fn steps(&self) -> &[Step] {
+    fn steps(&self) -> &[SwitchStep] {
         self.job.switch.as_ref().map_or(&[], |switch| switch.steps.as_slice())
     }
 
-    fn came_from(&self) -> Option<&str> {
+    fn origin_text(&self) -> Option<&str> {
         self.job.switch.as_ref().and_then(|switch| switch.from.as_deref())
     }
 
     /// The class that colours its stage.
     fn tone(&self) -> &'static str {
         match self.job.stage {
-            Stage::Failed | Stage::RolledBack => "failed",
-            Stage::Cancelled => "stopped",
+            JobStage::Failed | JobStage::RolledBack => "failed",
+            JobStage::Cancelled => "stopped",
             stage if stage.is_good() => "running",
             _ => "starting",
         }
     }
 
     #[allow(clippy::unused_self, reason = "templates call methods")]
-    fn downtime(&self, step: &Step) -> Option<String> {
+    fn downtime(&self, step: &SwitchStep) -> Option<String> {
         let (down, own) = step.downtime_ms.zip(step.own_start_ms)?;
         Some(format!("{}, of which its start took {}", length(down), length(own)))
     }
 
     /// Some went over and stayed, though the switch did not come to its end.
     fn is_halfway(&self) -> bool {
-        let stayed = |switch: &super::model::Switch| {
+        let stayed = |switch: &super::model::VersionSwitch| {
             switch.is_for_all && switch.steps.iter().any(|step| step.state == super::model::StepState::Switched)
         };
-        self.is_over() && self.job.stage != Stage::Switched && self.job.switch.as_ref().is_some_and(stayed)
+        self.is_over() && self.job.stage != JobStage::Switched && self.job.switch.as_ref().is_some_and(stayed)
     }
 
     /// The version that can be gone back to after a switch that came out well.
     fn way_back(&self) -> Option<&str> {
-        self.came_from().filter(|_| self.job.stage == Stage::Switched && self.job.switch.as_ref().is_some_and(|s| s.is_for_all))
+        self.origin_text()
+            .filter(|_| self.job.stage == JobStage::Switched && self.job.switch.as_ref().is_some_and(|s| s.is_for_all))
     }
 }
 
@@ -197,9 +199,9 @@ impl JobPage {
 #[schemars(rename = "InstallQuestion")]
 pub struct InstallPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The release.
-    pub(super) release: Release,
+    pub(super) release: ClientRelease,
     /// Why it cannot be installed, if so.
     pub(super) obstacle: Option<String>,
     /// It has to be signed with this key.
@@ -223,13 +225,13 @@ impl InstallPage {
 
     fn file(&self) -> &str {
         match &self.release.asset {
-            Asset::Ready { name, .. } | Asset::Uploading { name } => name,
-            Asset::Missing { .. } => "none for this machine",
+            ReleaseAsset::Ready { name, .. } | ReleaseAsset::Uploading { name } => name,
+            ReleaseAsset::Missing { .. } => "none for this machine",
         }
     }
 
     fn size(&self) -> String {
-        self.release.asset.size().map_or_else(|| "–".into(), size_words)
+        self.release.asset.size().map_or_else(|| "–".into(), size_text)
     }
 }
 
@@ -239,7 +241,7 @@ impl InstallPage {
 #[schemars(rename = "SwitchQuestion")]
 pub struct SwitchPage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// To which version.
     pub(super) version: String,
     /// The version in use now.
@@ -253,7 +255,7 @@ pub struct SwitchPage {
     /// Why those that follow the version in use cannot be switched, if so.
     pub(super) obstacle: Option<String>,
     /// How an instance shows that it has come up well.
-    pub(super) gate: Gate,
+    pub(super) gate: HealthGate,
     pub(super) errors: Vec<FieldError>,
 }
 view!(SwitchPage { "main" => as_main });
@@ -299,10 +301,10 @@ impl SwitchPage {
 #[schemars(rename = "RemoveQuestion")]
 pub struct RemovePage {
     #[serde(skip)]
-    pub(super) frame: Frame,
+    pub(super) frame: PageFrame,
     /// The client.
     #[serde(flatten)]
-    pub(super) client: Installed,
+    pub(super) client: InstalledClient,
     /// Why it cannot be removed, if so.
     pub(super) obstacle: Option<String>,
 }

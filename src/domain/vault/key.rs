@@ -21,7 +21,7 @@ const LARGEST: u64 = 4096;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyFault {
+pub enum KeyFileError {
     /// It cannot be read or made.
     #[error("the key of the secrets, {path}, cannot be used: {cause}")]
     Unusable {
@@ -50,9 +50,9 @@ pub enum KeyFault {
 
 /// A key in memory.
 #[derive(Clone)]
-pub struct Key(pub(super) [u8; KEY_BYTES]);
+pub struct VaultKey(pub(super) [u8; KEY_BYTES]);
 
-impl Key {
+impl VaultKey {
     /// A fresh one.
     ///
     /// # Errors
@@ -67,9 +67,9 @@ impl Key {
     ///
     /// # Errors
     /// It cannot be read, is none, or stays readable by others.
-    pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFault> {
+    pub fn read(data_dir: &Path) -> Result<Option<Self>, KeyFileError> {
         let path = data_dir.join(KEY_FILE);
-        let unusable = |cause| KeyFault::Unusable { path: path.clone(), cause };
+        let unusable = |cause| KeyFileError::Unusable { path: path.clone(), cause };
         let file = match open_regular(&path, File::options().read(true)) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -78,7 +78,7 @@ impl Key {
         let mode = file.metadata().map_err(unusable)?.permissions().mode();
         if mode & 0o077 != 0 {
             file.set_permissions(fs::Permissions::from_mode(0o600))
-                .map_err(|cause| KeyFault::Open { path: path.clone(), cause })?;
+                .map_err(|cause| KeyFileError::Open { path: path.clone(), cause })?;
             tracing::warn!(
                 file = %path.display(),
                 mode = format!("{:03o}", mode & 0o777),
@@ -86,8 +86,8 @@ impl Key {
             );
         }
         let mut text = String::new();
-        file.take(LARGEST).read_to_string(&mut text).map_err(|_| KeyFault::Damaged { path: path.clone() })?;
-        Self::parse(&text).map(Some).ok_or(KeyFault::Damaged { path })
+        file.take(LARGEST).read_to_string(&mut text).map_err(|_| KeyFileError::Damaged { path: path.clone() })?;
+        Self::parse(&text).map(Some).ok_or(KeyFileError::Damaged { path })
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -99,7 +99,7 @@ impl Key {
     ///
     /// # Errors
     /// The disk.
-    pub fn write(&self, data_dir: &Path) -> Result<(), KeyFault> {
+    pub fn write(&self, data_dir: &Path) -> Result<(), KeyFileError> {
         let path = data_dir.join(KEY_FILE);
         let draft = data_dir.join(format!("{KEY_FILE}.new"));
         let write = || -> io::Result<()> {
@@ -114,7 +114,7 @@ impl Key {
             rustix::fs::renameat_with(rustix::fs::CWD, &draft, rustix::fs::CWD, &path, rustix::fs::RenameFlags::NOREPLACE)?;
             File::open(data_dir)?.sync_all()
         };
-        write().map_err(|cause| KeyFault::Unusable { path: path.clone(), cause })
+        write().map_err(|cause| KeyFileError::Unusable { path: path.clone(), cause })
     }
 }
 
@@ -125,25 +125,25 @@ mod tests {
     #[test]
     fn a_key_is_written_once_and_for_its_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Key::read(dir.path()).unwrap().is_none());
-        let key = Key::generate().unwrap();
+        assert!(VaultKey::read(dir.path()).unwrap().is_none());
+        let key = VaultKey::generate().unwrap();
         fs::write(dir.path().join("secrets.key.new"), "of one that was killed").unwrap();
         key.write(dir.path()).unwrap();
         let file = dir.path().join(KEY_FILE);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(Key::read(dir.path()).unwrap().unwrap().0, key.0);
-        assert!(Key::generate().unwrap().write(dir.path()).is_err(), "the one that is there stays");
-        assert_eq!(Key::read(dir.path()).unwrap().unwrap().0, key.0);
+        assert_eq!(VaultKey::read(dir.path()).unwrap().unwrap().0, key.0);
+        assert!(VaultKey::generate().unwrap().write(dir.path()).is_err(), "the one that is there stays");
+        assert_eq!(VaultKey::read(dir.path()).unwrap().unwrap().0, key.0);
         assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == KEY_FILE).count(), 1);
     }
 
     #[test]
     fn a_key_that_others_can_read_is_taken_from_them() {
         let dir = tempfile::tempdir().unwrap();
-        Key::generate().unwrap().write(dir.path()).unwrap();
+        VaultKey::generate().unwrap().write(dir.path()).unwrap();
         let file = dir.path().join(KEY_FILE);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(Key::read(dir.path()).unwrap().is_some());
+        assert!(VaultKey::read(dir.path()).unwrap().is_some());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -155,11 +155,11 @@ mod tests {
             ["", "secret", "jd-manager-secrets-key-1 c2hvcnQ=", "jd-manager-secrets-key-2 AAAA", "jd-manager-secrets-key-1 !"]
         {
             fs::write(&file, text).unwrap();
-            let error = Key::read(dir.path()).err().unwrap();
-            assert!(matches!(error, KeyFault::Damaged { .. }), "{error}");
+            let error = VaultKey::read(dir.path()).err().unwrap();
+            assert!(matches!(error, KeyFileError::Damaged { .. }), "{error}");
             assert_eq!(fs::read_to_string(&file).unwrap(), text);
         }
         fs::write(&file, [0xff, 0xfe]).unwrap();
-        assert!(matches!(Key::read(dir.path()), Err(KeyFault::Damaged { .. })));
+        assert!(matches!(VaultKey::read(dir.path()), Err(KeyFileError::Damaged { .. })));
     }
 }

@@ -20,6 +20,6 @@ mod queries;
 mod sealing;
 mod service;
 
-pub use key::{KEY_FILE, KeyFault};
+pub use key::{KEY_FILE, KeyFileError};
 pub use sealing::{Vault, is_sealed};
-pub use service::{Refusal, Sealer, fits};
+pub use service::{Sealer, VaultRefusal, fits};

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
-use super::key::Key;
+use super::key::VaultKey;
 use crate::base::error::{Error, Result};
 
 /// What a sealed value begins with. No secret of ours does: keys are base58, channels are JSON objects.
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Vault {
 
 impl Vault {
     /// With this key.
-    pub(super) fn with(key: &Key) -> Self {
+    pub(super) fn with(key: &VaultKey) -> Self {
         Self { cipher: XChaCha20Poly1305::new(&key.0.into()) }
     }
 
@@ -41,7 +41,7 @@ impl Vault {
     #[cfg(test)]
     #[must_use]
     pub fn of_a_test() -> Self {
-        Self::with(&Key([7; super::key::KEY_BYTES]))
+        Self::with(&VaultKey([7; super::key::KEY_BYTES]))
     }
 
     /// `text` as it may be stored at `place` (`alert_channels/<id>/target`), and nowhere else.
@@ -114,7 +114,7 @@ mod tests {
         let vault = Vault::of_a_test();
         let (one, other) = (vault.seal("here", "a secret").unwrap(), vault.seal("here", "a secret").unwrap());
         assert_ne!(one, other);
-        let stranger = Vault::with(&Key([8; super::super::key::KEY_BYTES]));
+        let stranger = Vault::with(&VaultKey([8; super::super::key::KEY_BYTES]));
         let error = stranger.open("here", &one).unwrap_err().to_string();
         assert!(error.contains("another key") && !error.contains(&one), "{error}");
         for text in ["sealed:1:", "sealed:1:AAAA", "sealed:1:*"] {

@@ -3,7 +3,7 @@
 use diesel::SqliteConnection;
 use std::path::{Path, PathBuf};
 
-use super::key::{KEY_FILE, Key, KeyFault};
+use super::key::{KEY_FILE, KeyFileError, VaultKey};
 use super::queries;
 use super::sealing::Vault;
 use crate::base::clock::Timestamp;
@@ -19,7 +19,7 @@ const PROOF: (&str, &str) = ("vault/1/proof", "jd-manager");
 
 /// Why the secrets cannot be had. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum VaultRefusal {
     /// The key file is gone.
     #[error(
         "the secrets in the database are sealed, and their key, {path}, is missing. Put it back, from a backup that holds it or from where the data \
@@ -40,7 +40,7 @@ pub enum Refusal {
     },
     /// The key file is of no use.
     #[error(transparent)]
-    Key(#[from] KeyFault),
+    Key(#[from] KeyFileError),
     /// The database or the machine.
     #[error("the secrets cannot be sealed: {0}")]
     Other(#[from] Error),
@@ -52,34 +52,40 @@ impl Vault {
     ///
     /// # Errors
     /// The key is missing, wrong, damaged, or stays readable by others; the disk.
-    pub async fn begin(data_dir: &Path, db: &Db, sealers: &'static [Sealer]) -> Result<Self, Refusal> {
+    pub async fn begin(data_dir: &Path, db: &Db, sealers: &'static [Sealer]) -> Result<Self, VaultRefusal> {
         let path = data_dir.join(KEY_FILE);
         let known = db.read(|c| Ok(queries::proof(c)?)).await?;
-        let found = Key::read(data_dir)?;
+        let found = VaultKey::read(data_dir)?;
         let (vault, is_swept) = match (known, found) {
-            (Some(_), None) => return Err(Refusal::Missing { path }),
+            (Some(_), None) => return Err(VaultRefusal::Missing { path }),
             (Some((proof, swept_at)), Some(key)) => {
                 let vault = Self::with(&key);
                 if vault.open(PROOF.0, &proof).ok().as_deref() != Some(PROOF.1) {
-                    return Err(Refusal::Wrong { path });
+                    return Err(VaultRefusal::Wrong { path });
                 }
                 (vault, swept_at.is_some())
             }
             (None, found) => {
                 let is_new = found.is_none();
-                let key = found.map_or_else(Key::generate, Ok).map_err(Error::internal)?;
+                let key = found.map_or_else(VaultKey::generate, Ok).map_err(Error::internal)?;
                 let vault = Self::with(&key);
                 vault.seal_all(db, sealers, data_dir, is_new.then_some(key)).await?;
                 (vault, false)
             }
         };
         if !is_swept {
-            vault.sweep(data_dir, db, sealers).await;
+            vault.remove_leftovers(data_dir, db, sealers).await;
         }
         Ok(vault)
     }
 
-    async fn seal_all(&self, db: &Db, sealers: &'static [Sealer], data_dir: &Path, new: Option<Key>) -> Result<(), Refusal> {
+    async fn seal_all(
+        &self,
+        db: &Db,
+        sealers: &'static [Sealer],
+        data_dir: &Path,
+        new: Option<VaultKey>,
+    ) -> Result<(), VaultRefusal> {
         let (vault, data_dir) = (self.clone(), data_dir.to_owned());
         let sealed = db.write(move |c| {
             let path = data_dir.join(KEY_FILE);
@@ -90,13 +96,13 @@ impl Vault {
                     Ok(count) => sealed += count,
                     Err(Error::Internal(cause)) if cause.is::<diesel::result::Error>() => return Err(Error::Internal(cause)),
                     Err(refused @ Error::Unavailable { .. }) => return Err(refused),
-                    Err(_) if new.is_some() => return Ok(Err(Refusal::Missing { path })),
-                    Err(_) => return Ok(Err(Refusal::Wrong { path })),
+                    Err(_) if new.is_some() => return Ok(Err(VaultRefusal::Missing { path })),
+                    Err(_) => return Ok(Err(VaultRefusal::Wrong { path })),
                 }
             }
             // On the disk before anything that only it opens.
             if let Some(Err(fault)) = new.map(|key| key.write(&data_dir)) {
-                return Ok(Err(Refusal::Key(fault)));
+                return Ok(Err(VaultRefusal::Key(fault)));
             }
             queries::set_proof(c, &vault.seal(PROOF.0, PROOF.1)?)?;
             Ok(Ok(sealed))
@@ -107,7 +113,7 @@ impl Vault {
     }
 
     /// What cannot be swept now is swept at the next start: it is a matter of thoroughness, not of working.
-    async fn sweep(&self, data_dir: &Path, db: &Db, sealers: &'static [Sealer]) {
+    async fn remove_leftovers(&self, data_dir: &Path, db: &Db, sealers: &'static [Sealer]) {
         let (vault, copies) = (self.clone(), data_dir.join("backups"));
         let swept = async {
             tokio::task::spawn_blocking(move || seal_copies(&copies, &vault, sealers)).await.map_err(Error::internal)??;
@@ -125,8 +131,8 @@ impl Vault {
     ///
     /// # Errors
     /// The key cannot be read.
-    pub fn find(dir: &Path) -> Result<Option<Self>, Refusal> {
-        Ok(Key::read(dir)?.map(|key| Self::with(&key)))
+    pub fn find(dir: &Path) -> Result<Option<Self>, VaultRefusal> {
+        Ok(VaultKey::read(dir)?.map(|key| Self::with(&key)))
     }
 }
 
@@ -134,12 +140,12 @@ impl Vault {
 ///
 /// # Errors
 /// The key cannot be read; the database.
-pub fn fits(dir: &Path, c: &mut SqliteConnection) -> Result<bool, Refusal> {
+pub fn fits(dir: &Path, c: &mut SqliteConnection) -> Result<bool, VaultRefusal> {
     if !db::has_table(c, "vault").map_err(Error::from)? {
         return Ok(true);
     }
     let Some((proof, _)) = queries::proof(c).map_err(Error::from)? else { return Ok(true) };
-    let Some(key) = Key::read(dir)? else { return Ok(false) };
+    let Some(key) = VaultKey::read(dir)? else { return Ok(false) };
     Ok(Vault::with(&key).open(PROOF.0, &proof).ok().as_deref() == Some(PROOF.1))
 }
 

@@ -7,7 +7,7 @@ use tar::{Builder, Header};
 const MEMBER: &str = "jd-client/jd_client_sv2";
 /// Path as it stands in the header, kind, content.
 type Entry<'a> = (&'a str, EntryType, &'a [u8]);
-const LIMITS: Limits = Limits { file: 1 << 20, all: 4 << 20, entries: 20 };
+const LIMITS: ArchiveLimits = ArchiveLimits { file: 1 << 20, all: 4 << 20, entries: 20 };
 
 /// An archive made of these.
 fn archive(dir: &Path, entries: &[Entry<'_>]) -> PathBuf {
@@ -30,7 +30,7 @@ fn archive(dir: &Path, entries: &[Entry<'_>]) -> PathBuf {
     path
 }
 
-fn tried(entries: &[Entry<'_>]) -> Result<Vec<u8>, Refused> {
+fn tried(entries: &[Entry<'_>]) -> Result<Vec<u8>, ArchiveRefusal> {
     let dir = tempfile::tempdir().unwrap();
     let into = dir.path().join("out");
     let size = extract(&archive(dir.path(), entries), MEMBER, &into, LIMITS)?;
@@ -82,7 +82,7 @@ fn a_name_given_by_an_extension_header_is_not_believed() {
     // A pax header that gives the next file our member's name.
     let record = b"32 path=jd-client/jd_client_sv2\n";
     let entries: &[Entry<'_>] = &[("./PaxHeaders/x", EntryType::XHeader, record), ("./other", EntryType::Regular, b"evil")];
-    assert!(matches!(tried(entries), Err(Refused::Absent(_))));
+    assert!(matches!(tried(entries), Err(ArchiveRefusal::Absent(_))));
 }
 
 #[test]
@@ -95,13 +95,13 @@ fn a_truncated_archive_is_damaged_wherever_it_was_cut() {
     for cut in [0, 1, 10, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let refused = extract(&path, MEMBER, &dir.path().join(format!("out-{cut}")), LIMITS).unwrap_err();
-        assert!(matches!(refused, Refused::Damaged(_)), "cut at {cut}: {refused}");
+        assert!(matches!(refused, ArchiveRefusal::Damaged(_)), "cut at {cut}: {refused}");
     }
     let mut flipped = whole.clone();
     let middle = whole.len() / 2;
     flipped[middle] ^= 0xff;
     std::fs::write(&path, &flipped).unwrap();
-    assert!(matches!(extract(&path, MEMBER, &dir.path().join("out"), LIMITS), Err(Refused::Damaged(_))));
+    assert!(matches!(extract(&path, MEMBER, &dir.path().join("out"), LIMITS), Err(ArchiveRefusal::Damaged(_))));
 }
 
 proptest::proptest! {

@@ -1,7 +1,7 @@
 //! What plotters drew, as paths with CSS classes.
 //!
 //! plotters says every shape with colours, widths and opacities of its own. Here the colour is only a sign of what a shape is
-//! (an [`Ink`]): shapes of one ink become one `<path>` of one class, and the theme says what it looks like.
+//! (an [`ChartInk`]): shapes of one ink become one `<path>` of one class, and the theme says what it looks like.
 //!
 //! Must not know: values, times, labels.
 
@@ -10,7 +10,7 @@ use plotters::style::RGBColor;
 
 /// What a shape is, written as a colour while plotters draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(super) enum ChartInk {
     /// The lines across and the ticks of the time.
     Grid,
     /// The bottom line.
@@ -23,7 +23,7 @@ pub(super) enum Ink {
 
 /// How a shape of an ink was drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ShapeForm {
     /// A line.
     Stroke,
     /// A filled area.
@@ -34,14 +34,14 @@ pub(super) enum Form {
 
 /// All shapes of one ink and form.
 #[derive(Debug)]
-pub(super) struct Shape {
-    pub ink: Ink,
-    pub form: Form,
+pub(super) struct InkShape {
+    pub ink: ChartInk,
+    pub form: ShapeForm,
     /// The `d` of its path.
     pub data: String,
 }
 
-impl Ink {
+impl ChartInk {
     /// The colour that stands for it.
     pub(super) fn colour(self) -> RGBColor {
         let (kind, number) = match self {
@@ -69,8 +69,8 @@ impl Ink {
 }
 
 /// The shapes in an SVG by plotters, in the order in which each kind was first drawn.
-pub(super) fn shapes(svg: &str) -> Vec<Shape> {
-    let mut found: Vec<(Ink, Form, PathData)> = Vec::new();
+pub(super) fn shapes(svg: &str) -> Vec<InkShape> {
+    let mut found: Vec<(ChartInk, ShapeForm, PathData)> = Vec::new();
     for element in svg.split('<') {
         let Some((ink, form, points)) = read(element) else { continue };
         let known = found.iter().rposition(|shape| (shape.0, shape.1) == (ink, form));
@@ -79,21 +79,21 @@ pub(super) fn shapes(svg: &str) -> Vec<Shape> {
             found.len() - 1
         });
         match form {
-            Form::Area => found[index].2.outline(&points),
-            Form::Stroke | Form::Dot => found[index].2.line(&points),
+            ShapeForm::Area => found[index].2.outline(&points),
+            ShapeForm::Stroke | ShapeForm::Dot => found[index].2.line(&points),
         }
     }
-    found.into_iter().map(|(ink, form, data)| Shape { ink, form, data: data.into_text() }).collect()
+    found.into_iter().map(|(ink, form, data)| InkShape { ink, form, data: data.into_text() }).collect()
 }
 
-fn read(element: &str) -> Option<(Ink, Form, Vec<Point>)> {
+fn read(element: &str) -> Option<(ChartInk, ShapeForm, Vec<Point>)> {
     let (tag, attributes) = element.split_once(' ')?;
-    let ink = |name| Ink::of(attribute(attributes, name)?);
+    let ink = |name| ChartInk::of(attribute(attributes, name)?);
     let number = |name| attribute(attributes, name)?.parse().ok();
     match tag {
-        "polyline" => Some((ink("stroke")?, Form::Stroke, points(attributes)?)),
-        "polygon" => Some((ink("fill")?, Form::Area, points(attributes)?)),
-        "circle" => Some((ink("fill")?, Form::Dot, vec![(number("cx")?, number("cy")?)])),
+        "polyline" => Some((ink("stroke")?, ShapeForm::Stroke, points(attributes)?)),
+        "polygon" => Some((ink("fill")?, ShapeForm::Area, points(attributes)?)),
+        "circle" => Some((ink("fill")?, ShapeForm::Dot, vec![(number("cx")?, number("cy")?)])),
         _ => None,
     }
 }

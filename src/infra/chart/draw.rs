@@ -4,11 +4,11 @@
 //!
 //! Must not know: how colours look.
 
-use crate::infra::chart::backend::{self, Ink, Shape};
-use crate::infra::chart::labels::{self, Frame};
+use crate::infra::chart::backend::{self, ChartInk, InkShape};
+use crate::infra::chart::labels::{self, PlotFrame};
 use crate::infra::chart::scale::ValueAxis;
 use crate::infra::chart::theme::{DASHES, STYLE};
-use crate::infra::chart::{Chart, DISTINCT_LINES, Kind, drawable, stretches, time};
+use crate::infra::chart::{Chart, ChartKind, DISTINCT_LINES, drawable, stretches, time};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ const TICK: i32 = 50;
 
 /// Where the SVG is going to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum SvgPlacement {
     /// In a page, which styles it.
     Inline,
     /// In a file of its own.
@@ -28,7 +28,7 @@ pub(super) enum Form {
 }
 
 /// What is drawn, sorted and scaled.
-struct Plot<'a> {
+struct SortedPlot<'a> {
     chart: &'a Chart,
     from: i64,
     to: i64,
@@ -37,29 +37,29 @@ struct Plot<'a> {
     /// None if there is nothing to show.
     values: Option<ValueAxis>,
     times: Vec<(i64, String)>,
-    frame: Frame,
+    frame: PlotFrame,
 }
 
 type Canvas<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn<'a> = DrawResult<(), SVGBackend<'a>>;
 
 /// The whole SVG.
-pub(super) fn svg(chart: &Chart, id: &str, form: Form) -> String {
-    let plot = Plot::new(chart);
-    let Frame { width, height, .. } = plot.frame;
+pub(super) fn svg(chart: &Chart, id: &str, form: SvgPlacement) -> String {
+    let plot = SortedPlot::new(chart);
+    let PlotFrame { width, height, .. } = plot.frame;
     let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
     let mut out = String::with_capacity(8 * 1024);
     out.push_str("<svg class=\"chart\" role=\"img\" width=\"100%\"");
     match form {
-        Form::Inline => push(&mut out, format_args!(" height=\"{height}\"")),
-        Form::Standalone => out.push_str(" height=\"100%\" xmlns=\"http://www.w3.org/2000/svg\""),
+        SvgPlacement::Inline => push(&mut out, format_args!(" height=\"{height}\"")),
+        SvgPlacement::Standalone => out.push_str(" height=\"100%\" xmlns=\"http://www.w3.org/2000/svg\""),
     }
     push(&mut out, format_args!(" aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">"));
     labels::escape(&mut out, &chart.title);
     push(&mut out, format_args!("</title><desc id=\"{id}-d\">"));
     labels::escape(&mut out, &chart.description);
     out.push_str("</desc>");
-    if form == Form::Standalone {
+    if form == SvgPlacement::Standalone {
         push(&mut out, format_args!("<style>{STYLE}</style>"));
     }
     push(&mut out, format_args!("<svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\">", width * SCALE, height * SCALE));
@@ -77,13 +77,13 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
-impl<'a> Plot<'a> {
+impl<'a> SortedPlot<'a> {
     fn new(chart: &'a Chart) -> Self {
         let (from, to) = time::shown(chart.from, chart.to);
         let lines: Vec<_> = chart.lines.iter().map(|line| drawable(&line.points, from, to)).collect();
         let values = || lines.iter().flatten().map(|point| point.1);
         let extremes = values().next().map(|first| (values().fold(first, f64::min), values().fold(first, f64::max)));
-        let mut frame = Frame::new(chart);
+        let mut frame = PlotFrame::new(chart);
         let values = extremes.map(|extremes| ValueAxis::new(chart.unit, chart.kind, extremes, frame.value_ticks()));
         frame.make_room(values.iter().flat_map(|axis| &axis.ticks).map(|tick| tick.1.as_str()));
         let times = time::ticks(from, to, &chart.zone, frame.time_ticks());
@@ -95,14 +95,14 @@ impl<'a> Plot<'a> {
         (at - self.from) as f64
     }
 
-    fn shapes(&self) -> Vec<Shape> {
+    fn shapes(&self) -> Vec<InkShape> {
         let mut svg = String::with_capacity(16 * 1024);
         self.draw(&mut svg).expect("an SVG in memory takes every shape, and the frame is large enough to be divided");
         backend::shapes(&svg)
     }
 
     fn draw<'b>(&self, svg: &'b mut String) -> Drawn<'b> {
-        let Frame { width, height, left, right, top, bottom } = self.frame;
+        let PlotFrame { width, height, left, right, top, bottom } = self.frame;
         let pixels = |size: f64| (size * SCALE) as i32;
         let root = SVGBackend::with_string(svg, ((width * SCALE) as u32, (height * SCALE) as u32)).into_drawing_area();
         let (low, high) = self.values.as_ref().map_or((0.0, 1.0), |axis| (axis.low, axis.high));
@@ -114,22 +114,22 @@ impl<'a> Plot<'a> {
             .build_cartesian_2d(0.0..self.since_start(self.to), low..high)?;
         for (value, _) in self.values.iter().flat_map(|axis| &axis.ticks) {
             let y = canvas.backend_coord(&(0.0, *value)).1;
-            root.draw(&PathElement::new([(0, y), (pixels(width), y)], Ink::Grid.colour()))?;
+            root.draw(&PathElement::new([(0, y), (pixels(width), y)], ChartInk::Grid.colour()))?;
         }
         for (at, _) in &self.times {
             let (x, y) = canvas.backend_coord(&(self.since_start(*at), low));
-            root.draw(&PathElement::new([(x, y), (x, y + TICK)], Ink::Grid.colour()))?;
+            root.draw(&PathElement::new([(x, y), (x, y + TICK)], ChartInk::Grid.colour()))?;
         }
         let y = canvas.backend_coord(&(0.0, low)).1;
-        root.draw(&PathElement::new([(0, y), (pixels(width), y)], Ink::Axis.colour()))?;
+        root.draw(&PathElement::new([(0, y), (pixels(width), y)], ChartInk::Axis.colour()))?;
         for (number, mark) in (0..=u16::MAX).zip(&self.chart.marks) {
             if (self.from..=self.to).contains(&mark.at) {
                 let x = self.since_start(mark.at);
-                canvas.draw_series([PathElement::new([(x, high), (x, low)], Ink::Mark(number).colour())])?;
+                canvas.draw_series([PathElement::new([(x, high), (x, low)], ChartInk::Mark(number).colour())])?;
             }
         }
         for (number, line) in (0..=u16::MAX).zip(&self.lines) {
-            self.draw_line(&mut canvas, Ink::Line(number).colour(), line, 0f64.clamp(low, high))?;
+            self.draw_line(&mut canvas, ChartInk::Line(number).colour(), line, 0f64.clamp(low, high))?;
         }
         root.present()
     }
@@ -141,7 +141,7 @@ impl<'a> Plot<'a> {
                 canvas.draw_series([Circle::new((self.since_start(*at), *value), 1, ink.filled())])?;
                 continue;
             }
-            if self.chart.kind == Kind::Area {
+            if self.chart.kind == ChartKind::Area {
                 canvas.draw_series(AreaSeries::new(points.clone(), ground, ink))?;
             }
             canvas.draw_series(LineSeries::new(points, ink))?;
@@ -149,26 +149,26 @@ impl<'a> Plot<'a> {
         Ok(())
     }
 
-    fn write(&self, out: &mut String, shape: &Shape) {
+    fn write(&self, out: &mut String, shape: &InkShape) {
         let data = &shape.data;
         match shape.ink {
-            Ink::Grid => push(out, format_args!("<path class=\"g\" d=\"{data}\"/>")),
-            Ink::Axis => push(out, format_args!("<path class=\"x\" d=\"{data}\"/>")),
-            Ink::Mark(number) => {
+            ChartInk::Grid => push(out, format_args!("<path class=\"g\" d=\"{data}\"/>")),
+            ChartInk::Axis => push(out, format_args!("<path class=\"x\" d=\"{data}\"/>")),
+            ChartInk::Mark(number) => {
                 let mark = &self.chart.marks[usize::from(number)];
                 push(out, format_args!("<path class=\"k\" stroke-dasharray=\"3 3\" d=\"{data}\"><title>"));
                 labels::escape(out, &mark.label);
                 push(out, format_args!(", {}</title></path>", time::told(mark.at, &self.chart.zone)));
             }
-            Ink::Line(number) => {
+            ChartInk::Line(number) => {
                 let look = usize::from(number) % DISTINCT_LINES;
                 let class = match shape.form {
-                    backend::Form::Stroke => "",
-                    backend::Form::Area => " a",
-                    backend::Form::Dot => " d",
+                    backend::ShapeForm::Stroke => "",
+                    backend::ShapeForm::Area => " a",
+                    backend::ShapeForm::Dot => " d",
                 };
                 push(out, format_args!("<path class=\"s{look}{class}\""));
-                if shape.form == backend::Form::Stroke && look > 0 {
+                if shape.form == backend::ShapeForm::Stroke && look > 0 {
                     push(out, format_args!(" stroke-dasharray=\"{}\"", DASHES[look]));
                 }
                 push(out, format_args!(" d=\"{data}\"/>"));

@@ -4,7 +4,7 @@
 //! Must not know: values, times; it is given finished labels.
 
 use crate::infra::chart::theme::DASHES;
-use crate::infra::chart::{Chart, DISTINCT_LINES, Line};
+use crate::infra::chart::{Chart, ChartLine, DISTINCT_LINES};
 use std::fmt::Write;
 
 /// Width of a character in the mean, in pixels at 12 pixels of height. No font is asked: which one it is, is the reader's.
@@ -26,7 +26,7 @@ const WIDE: f64 = 500.0;
 
 /// Where things are, in pixels at the width that the chart is made for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(super) struct PlotFrame {
     pub width: f64,
     pub height: f64,
     /// The edges of the plotted area.
@@ -36,7 +36,7 @@ pub(super) struct Frame {
     pub bottom: f64,
 }
 
-impl Frame {
+impl PlotFrame {
     /// The frame for a chart, before the labels of its values are known.
     pub(super) fn new(chart: &Chart) -> Self {
         let width = f64::from(chart.width.clamp(160, 10_000));
@@ -108,7 +108,7 @@ impl Frame {
     }
 
     /// A piece of each line with its name, if there is more than one.
-    pub(super) fn write_legend(&self, out: &mut String, lines: &[Line]) {
+    pub(super) fn write_legend(&self, out: &mut String, lines: &[ChartLine]) {
         if lines.len() < 2 {
             return;
         }
@@ -151,7 +151,7 @@ fn write_name(out: &mut String, name: &str, room: usize, narrow_room: usize) {
 }
 
 /// How many columns the legend has: as many as leave room for its longest name where the chart is narrow, but at least two.
-fn columns(lines: &[Line], width: f64) -> usize {
+fn columns(lines: &[ChartLine], width: f64) -> usize {
     let longest = lines.iter().map(|line| line.label.chars().count()).max().unwrap_or(0) as f64;
     let needed = longest * CHARACTER + SAMPLE;
     ((width.min(NARROW) / needed) as usize).clamp(2, 4)

@@ -34,7 +34,7 @@ pub const DISTINCT_LINES: usize = 8;
 
 /// How lines are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ChartKind {
     /// Lines only; the value axis may leave zero out, but never shows less than 1 % of the largest value.
     Line,
     /// Lines with the area down to zero tinted. Areas overlap, they are not stacked.
@@ -43,7 +43,7 @@ pub enum Kind {
 
 /// One line of a chart.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct ChartLine {
     /// Its name in the legend, which is shown when there is more than one line.
     pub label: String,
     /// Moments (milliseconds since 1970 UTC) and values (in the chart's unit). Values that are not finite are left out.
@@ -52,7 +52,7 @@ pub struct Line {
 
 /// A moment worth a vertical dashed line.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub struct ChartMark {
     /// When, in milliseconds since 1970 UTC. Marks outside the chart's range are left out.
     pub at: i64,
     /// What happened then, such as `restart`; shown with the local time on hover.
@@ -69,7 +69,7 @@ pub struct Chart {
     /// What the values are measured in.
     pub unit: Unit,
     /// Lines or areas.
-    pub kind: Kind,
+    pub kind: ChartKind,
     /// First moment shown, in milliseconds since 1970 UTC.
     pub from: i64,
     /// Last moment shown, in milliseconds since 1970 UTC.
@@ -77,9 +77,9 @@ pub struct Chart {
     /// Expected distance of two points, in milliseconds. More than 1.5 of it is a gap. Not positive: there are no gaps.
     pub step: i64,
     /// What is drawn. Points need not be in order.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ChartLine>,
     /// Moments worth a vertical line.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<ChartMark>,
     /// The zone whose local time the time axis tells.
     pub zone: TimeZone,
     /// Width it is most likely shown at, in CSS pixels; decides how many labels there are. At least 160.
@@ -93,13 +93,13 @@ impl Chart {
     /// only its ASCII letters, digits, `-` and `_` are used.
     #[must_use]
     pub fn inline(&self, id: &str) -> String {
-        draw::svg(self, id, draw::Form::Inline)
+        draw::svg(self, id, draw::SvgPlacement::Inline)
     }
 
     /// The chart as an SVG file for `<img>`, with [`STYLE`] in it. It fills the box that the page gives it.
     #[must_use]
     pub fn standalone(&self, id: &str) -> String {
-        draw::svg(self, id, draw::Form::Standalone)
+        draw::svg(self, id, draw::SvgPlacement::Standalone)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Must not know: pixels, SVG.
 
-use crate::infra::chart::{Kind, Unit};
+use crate::infra::chart::{ChartKind, Unit};
 
 /// An axis shows at least this part of the largest value, so that noise is not blown up into drama.
 const NARROWEST: f64 = 0.01;
@@ -26,10 +26,10 @@ pub(super) struct ValueAxis {
 
 impl ValueAxis {
     /// The axis for values from `low` to `high` with about `wanted` ticks.
-    pub(super) fn new(unit: Unit, kind: Kind, (mut low, mut high): (f64, f64), wanted: usize) -> Self {
+    pub(super) fn new(unit: Unit, kind: ChartKind, (mut low, mut high): (f64, f64), wanted: usize) -> Self {
         // Whole counts have no half ticks between them, and there is nothing below a byte.
         let whole = unit == Unit::Bytes || unit == Unit::Count && low.fract() == 0.0 && high.fract() == 0.0;
-        let keeps_zero = kind == Kind::Area || unit == Unit::Percent;
+        let keeps_zero = kind == ChartKind::Area || unit == Unit::Percent;
         if keeps_zero || low > 0.0 && low < ZERO_LEFT_OUT_ABOVE * high {
             low = low.min(0.0);
         }

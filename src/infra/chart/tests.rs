@@ -16,9 +16,9 @@ fn at(text: &str) -> i64 {
     text.parse::<jiff::Timestamp>().expect("a moment").as_millisecond()
 }
 
-fn chart(kind: Kind, lines: Vec<Vec<(i64, f64)>>) -> Chart {
+fn chart(kind: ChartKind, lines: Vec<Vec<(i64, f64)>>) -> Chart {
     let from = at("2026-11-22T12:00:00Z");
-    let line = |(n, points): (usize, Vec<(i64, f64)>)| Line {
+    let line = |(n, points): (usize, Vec<(i64, f64)>)| ChartLine {
         label: format!("pool {n}"),
         points: points.into_iter().map(|(minute, value)| (from + minute * MINUTE, value)).collect(),
     };
@@ -114,15 +114,18 @@ fn ticks_of_values_are_round_and_in_one_unit() {
         ValueAxis::new(unit, kind, range, 4).ticks.into_iter().map(|tick| tick.1).collect()
     };
     let hashes = ["0 PH/s", "0.5 PH/s", "1 PH/s", "1.5 PH/s"];
-    assert_eq!(labels(Unit::HashesPerSecond, Kind::Area, (1.1e15, 1.35e15)), hashes);
-    assert_eq!(labels(Unit::HashesPerSecond, Kind::Line, (1.1e15, 1.35e15)), ["1.1 PH/s", "1.2 PH/s", "1.3 PH/s", "1.4 PH/s"]);
-    assert_eq!(labels(Unit::Bytes, Kind::Area, (0.0, 3.9 * 1024.0 * 1024.0)), ["0 MiB", "1 MiB", "2 MiB", "3 MiB", "4 MiB"]);
-    assert_eq!(labels(Unit::Bytes, Kind::Area, (0.0, 3000.0)), ["0 KiB", "1 KiB", "2 KiB", "3 KiB"]);
-    assert_eq!(labels(Unit::Percent, Kind::Line, (88.0, 97.0)), ["0 %", "50 %", "100 %"]);
-    assert_eq!(labels(Unit::Seconds, Kind::Area, (0.0, 100.0)), ["0 s", "30 s", "1 min", "1 min 30 s", "2 min"]);
-    assert_eq!(labels(Unit::Count, Kind::Area, (0.0, 2.0)), ["0", "1", "2"]);
-    assert_eq!(labels(Unit::Count, Kind::Area, (-3.0, 40_000.0)), ["−20 k", "0", "20 k", "40 k"]);
-    assert_eq!(labels(Unit::Count, Kind::Line, (0.0, 0.0)), ["0", "1"]);
+    assert_eq!(labels(Unit::HashesPerSecond, ChartKind::Area, (1.1e15, 1.35e15)), hashes);
+    assert_eq!(
+        labels(Unit::HashesPerSecond, ChartKind::Line, (1.1e15, 1.35e15)),
+        ["1.1 PH/s", "1.2 PH/s", "1.3 PH/s", "1.4 PH/s"]
+    );
+    assert_eq!(labels(Unit::Bytes, ChartKind::Area, (0.0, 3.9 * 1024.0 * 1024.0)), ["0 MiB", "1 MiB", "2 MiB", "3 MiB", "4 MiB"]);
+    assert_eq!(labels(Unit::Bytes, ChartKind::Area, (0.0, 3000.0)), ["0 KiB", "1 KiB", "2 KiB", "3 KiB"]);
+    assert_eq!(labels(Unit::Percent, ChartKind::Line, (88.0, 97.0)), ["0 %", "50 %", "100 %"]);
+    assert_eq!(labels(Unit::Seconds, ChartKind::Area, (0.0, 100.0)), ["0 s", "30 s", "1 min", "1 min 30 s", "2 min"]);
+    assert_eq!(labels(Unit::Count, ChartKind::Area, (0.0, 2.0)), ["0", "1", "2"]);
+    assert_eq!(labels(Unit::Count, ChartKind::Area, (-3.0, 40_000.0)), ["−20 k", "0", "20 k", "40 k"]);
+    assert_eq!(labels(Unit::Count, ChartKind::Line, (0.0, 0.0)), ["0", "1"]);
 }
 
 #[test]
@@ -165,7 +168,7 @@ fn ticks_stay_round_when_the_clocks_are_changed() {
 #[test]
 fn a_gap_is_shown_as_a_gap_and_a_lone_point_as_a_dot() {
     let minutes: Vec<(i64, f64)> = [0, 1, 2, 10, 20, 21].into_iter().map(|minute| (minute, 1e12)).collect();
-    let svg = chart(Kind::Line, vec![minutes]).inline("c");
+    let svg = chart(ChartKind::Line, vec![minutes]).inline("c");
     assert_eq!(paths(&svg, "s0").concat().matches('M').count(), 2, "{svg}");
     assert_eq!(paths(&svg, "s0 d").len(), 1);
     assert!(paths(&svg, "s0 d")[0].ends_with("h0"));
@@ -178,7 +181,7 @@ fn a_gap_is_shown_as_a_gap_and_a_lone_point_as_a_dot() {
 
 #[test]
 fn an_area_ends_on_the_axis_and_begins_as_its_line() {
-    let svg = chart(Kind::Area, vec![vec![(0, 1e12), (1, 3e12), (2, 2e12)]]).inline("c");
+    let svg = chart(ChartKind::Area, vec![vec![(0, 1e12), (1, 3e12), (2, 2e12)]]).inline("c");
     let (area, line) = (paths(&svg, "s0 a")[0], paths(&svg, "s0")[0]);
     assert!(area.starts_with(line) && area.ends_with('z'), "{area} {line}");
 }
@@ -186,7 +189,7 @@ fn an_area_ends_on_the_axis_and_begins_as_its_line() {
 #[test]
 fn lines_are_told_apart_by_more_than_colour_and_named() {
     let lines = (0..8).map(|n| vec![(0, f64::from(n)), (1, f64::from(n) + 1.0)]).collect();
-    let svg = chart(Kind::Line, lines).inline("c");
+    let svg = chart(ChartKind::Line, lines).inline("c");
     for look in 1..8 {
         let class = format!("class=\"s{look}\" stroke-dasharray=\"{}\"", theme::DASHES[look]);
         assert_eq!(svg.matches(&class).count(), 2, "once as a line and once in the legend: {class}");
@@ -196,12 +199,12 @@ fn lines_are_told_apart_by_more_than_colour_and_named() {
     dashes.sort_unstable();
     dashes.dedup();
     assert_eq!(dashes.len(), DISTINCT_LINES);
-    assert!(!chart(Kind::Line, vec![vec![(0, 1.0)]]).inline("c").contains("pool 0"));
+    assert!(!chart(ChartKind::Line, vec![vec![(0, 1.0)]]).inline("c").contains("pool 0"));
 }
 
 #[test]
 fn names_are_cut_to_the_room_there_is_and_kept_in_full_on_hover() {
-    let mut with_names = chart(Kind::Line, vec![vec![(0, 1.0)], vec![(0, 2.0)]]);
+    let mut with_names = chart(ChartKind::Line, vec![vec![(0, 1.0)], vec![(0, 2.0)]]);
     with_names.lines[0].label = "stratum.example.org:34255".to_owned();
     let wide = with_names.inline("c");
     assert!(wide.contains("<tspan class=\"m\">") && wide.contains("<tspan class=\"n\">…</tspan>"), "{wide}");
@@ -212,9 +215,9 @@ fn names_are_cut_to_the_room_there_is_and_kept_in_full_on_hover() {
 
 #[test]
 fn a_mark_within_the_range_is_a_dashed_line_that_says_when() {
-    let mut marked = chart(Kind::Line, vec![vec![(0, 1.0), (1, 2.0)]]);
-    let outside = Mark { at: marked.from - 1, label: "earlier".to_owned() };
-    marked.marks = vec![outside, Mark { at: marked.from + 5 * MINUTE, label: "restart <by hand>".to_owned() }];
+    let mut marked = chart(ChartKind::Line, vec![vec![(0, 1.0), (1, 2.0)]]);
+    let outside = ChartMark { at: marked.from - 1, label: "earlier".to_owned() };
+    marked.marks = vec![outside, ChartMark { at: marked.from + 5 * MINUTE, label: "restart <by hand>".to_owned() }];
     let svg = marked.inline("c");
     assert_eq!(paths(&svg, "k").len(), 1);
     assert!(svg.contains("<title>restart &lt;by hand&gt;, 22 Nov 13:05</title>"), "{svg}");
@@ -222,7 +225,7 @@ fn a_mark_within_the_range_is_a_dashed_line_that_says_when() {
 
 #[test]
 fn nothing_to_show_is_said_between_the_axes() {
-    let mut empty = chart(Kind::Area, vec![vec![(0, f64::NAN), (-5, 1.0), (61, 1.0)]]);
+    let mut empty = chart(ChartKind::Area, vec![vec![(0, f64::NAN), (-5, 1.0), (61, 1.0)]]);
     let svg = empty.inline("c");
     assert!(texts(&svg).contains(&"No data in this range") && texts(&svg).contains(&"13:30"), "{svg}");
     assert!(!paths(&svg, "x").is_empty() && !paths(&svg, "g").is_empty());
@@ -232,7 +235,7 @@ fn nothing_to_show_is_said_between_the_axes() {
 
 #[test]
 fn it_is_one_picture_with_a_name_for_those_who_do_not_see_it() {
-    let mut named = chart(Kind::Line, vec![vec![(0, 1.0), (1, 2.0)]]);
+    let mut named = chart(ChartKind::Line, vec![vec![(0, 1.0), (1, 2.0)]]);
     named.title = "A & B".to_owned();
     let svg = named.inline("in 1\"><stance");
     assert!(svg.starts_with("<svg class=\"chart\" role=\"img\" width=\"100%\" height=\"280\""), "{svg}");
@@ -273,7 +276,7 @@ fn any_value() -> impl Strategy<Value = f64> {
 
 fn any_chart() -> impl Strategy<Value = Chart> {
     let unit = prop::sample::select(vec![Unit::Bytes, Unit::HashesPerSecond, Unit::Percent, Unit::Count, Unit::Seconds]);
-    let kind = prop::sample::select(vec![Kind::Line, Kind::Area]);
+    let kind = prop::sample::select(vec![ChartKind::Line, ChartKind::Area]);
     let from = prop_oneof![any::<i64>(), Just(0), Just(1_795_382_999_204), Just(i64::MIN)];
     let length = prop_oneof![Just(0), Just(1), 0..100 * DAY, any::<i64>()];
     let point = (prop_oneof![-10..40_i64, any::<i64>()], any_value());
@@ -284,12 +287,12 @@ fn any_chart() -> impl Strategy<Value = Chart> {
     let made = (unit, kind, from, length, lines, step, marks, size, any::<[String; 2]>());
     made.prop_map(|(unit, kind, from, length, lines, step, marks, (width, height), [title, description])| {
         let moment = |n: i64| if (-10..40).contains(&n) { from.saturating_add(step.saturating_mul(n)) } else { n };
-        let line = |(label, points): (String, Vec<(i64, f64)>)| Line {
+        let line = |(label, points): (String, Vec<(i64, f64)>)| ChartLine {
             label,
             points: points.iter().map(|p| (moment(p.0), p.1)).collect(),
         };
         let lines = lines.into_iter().map(line).collect();
-        let mark = |(n, label)| Mark { at: moment(n % 50), label };
+        let mark = |(n, label)| ChartMark { at: moment(n % 50), label };
         let marks = marks.into_iter().map(mark).collect();
         let to = from.saturating_add(length);
         Chart { title, description, unit, kind, from, to, step, lines, marks, zone: berlin(), width, height }
@@ -317,7 +320,7 @@ proptest! {
         prop_assume!(!values.is_empty());
         let (low, high) = (values.iter().copied().fold(f64::MAX, f64::min), values.iter().copied().fold(f64::MIN, f64::max));
         for unit in [Unit::Bytes, Unit::HashesPerSecond, Unit::Percent, Unit::Count, Unit::Seconds] {
-            let axis = ValueAxis::new(unit, Kind::Line, (low, high), wanted);
+            let axis = ValueAxis::new(unit, ChartKind::Line, (low, high), wanted);
             let hair = 1e-5 * (axis.high - axis.low);
             prop_assert!(axis.low <= low + hair && axis.high >= high - hair && axis.low < axis.high);
             prop_assert!((2..=wanted + 3).contains(&axis.ticks.len()), "{}", axis.ticks.len());

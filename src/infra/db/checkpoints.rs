@@ -23,14 +23,14 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 const WAIT: Duration = Duration::from_millis(200);
 
 #[derive(QueryableByName)]
-struct Checkpoint {
+struct CheckpointResult {
     #[diesel(sql_type = diesel::sql_types::Integer)]
     busy: i32,
 }
 
 /// Moves everything into the file and empties the log; false if somebody reads or writes at the same time, so that some of it stays.
 pub(super) fn empty_log(connection: &mut SqliteConnection) -> Result<bool> {
-    let left: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
+    let left: CheckpointResult = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(connection)?;
     Ok(left.busy == 0)
 }
 

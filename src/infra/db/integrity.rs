@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
 #[derive(QueryableByName)]
-struct Verdict {
+struct IntegrityResult {
     #[diesel(sql_type = diesel::sql_types::Text)]
     quick_check: String,
 }
@@ -14,7 +14,7 @@ struct Verdict {
 /// # Errors
 /// The file cannot be read. A damaged file can cause this as well.
 pub(super) fn find_damage(connection: &mut SqliteConnection) -> QueryResult<Option<String>> {
-    let verdict: Verdict = diesel::sql_query("PRAGMA quick_check(1)").get_result(connection)?;
+    let verdict: IntegrityResult = diesel::sql_query("PRAGMA quick_check(1)").get_result(connection)?;
     Ok(Some(verdict.quick_check).filter(|verdict| verdict != "ok"))
 }
 

@@ -32,7 +32,7 @@ pub struct LostChanges {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-struct Content {
+struct MarkerContent {
     changes: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<LostChanges>,
@@ -76,7 +76,7 @@ impl ChangeMarker {
         let mut write = || -> io::Result<File> {
             let open = || open_regular(&self.path, File::options().create(true).truncate(false).write(true).mode(0o600));
             let file = file.take().map_or_else(open, Ok)?;
-            let mut text = serde_json::to_vec(&Content { changes, lost: self.lost })?;
+            let mut text = serde_json::to_vec(&MarkerContent { changes, lost: self.lost })?;
             text.resize(LENGTH - 1, b' ');
             text.push(b'\n');
             file.write_all_at(&text, 0)?;
@@ -98,7 +98,7 @@ impl ChangeMarker {
 }
 
 /// A file that is absent or unreadable says nothing.
-fn read(path: &Path) -> Option<Content> {
+fn read(path: &Path) -> Option<MarkerContent> {
     let metadata = std::fs::metadata(path).ok()?;
     if !metadata.is_file() || metadata.len() != LENGTH as u64 {
         return None;

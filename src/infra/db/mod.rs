@@ -35,7 +35,7 @@ pub use writer::WriteMode;
 
 use crate::base::error::{Error, Result};
 use marker::ChangeMarker;
-use writer::Writer;
+use writer::DatabaseWriter;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "jd-manager.sqlite3";
@@ -47,7 +47,7 @@ const READERS: u32 = 4;
 #[derive(Clone)]
 pub struct Db {
     readers: Pool<ConnectionManager<SqliteConnection>>,
-    writer: Arc<Writer>,
+    writer: Arc<DatabaseWriter>,
     /// The file.
     path: Arc<Path>,
     /// What SQLite says of a damaged file.
@@ -62,9 +62,9 @@ impl std::fmt::Debug for Db {
 
 /// What holds for every connection of a pool.
 #[derive(Debug)]
-struct Pragmas(&'static str);
+struct ConnectionPragmas(&'static str);
 
-impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for ConnectionPragmas {
     fn on_acquire(&self, connection: &mut SqliteConnection) -> std::result::Result<(), diesel::r2d2::Error> {
         connection.batch_execute(self.0).map_err(diesel::r2d2::Error::QueryError)
     }
@@ -93,7 +93,7 @@ impl Db {
                 .connection_timeout(Duration::from_secs(10))
                 .test_on_check_out(false)
                 .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
-                .connection_customizer(Box::new(Pragmas(pragmas)))
+                .connection_customizer(Box::new(ConnectionPragmas(pragmas)))
                 .build_unchecked(ConnectionManager::new(&url))
         };
 
@@ -106,7 +106,7 @@ impl Db {
         }
         let changes = writer::count_changes(&mut connection).map_err(|e| open::judge(&path, &e.to_string()))?;
         drop(connection);
-        let writer = Writer::new(pool(1, WRITER), ChangeMarker::open(data_dir, changes));
+        let writer = DatabaseWriter::new(pool(1, WRITER), ChangeMarker::open(data_dir, changes));
         Ok(Self { readers: pool(READERS, READER), writer: writer.into(), path: path.as_path().into(), damage: Arc::default() })
     }
 
@@ -152,12 +152,12 @@ impl Db {
     ///
     /// # Errors
     /// Another process holds the lock; the disk.
-    pub async fn give_back(&self, pages: u32) -> Result<bool> {
+    pub async fn free_memory(&self, pages: u32) -> Result<bool> {
         self.write_as(WriteMode::UNSYNCED, move |c| {
             let free = || diesel::sql_query("SELECT freelist_count FROM pragma_freelist_count");
-            let before: Free = free().get_result(c)?;
-            diesel::sql_query(format!("PRAGMA incremental_vacuum({pages})")).load::<Nothing>(c)?;
-            let after: Free = free().get_result(c)?;
+            let before: FreePages = free().get_result(c)?;
+            diesel::sql_query(format!("PRAGMA incremental_vacuum({pages})")).load::<EmptyRow>(c)?;
+            let after: FreePages = free().get_result(c)?;
             Ok(after.freelist_count > 0 && after.freelist_count < before.freelist_count)
         })
         .await
@@ -216,10 +216,10 @@ impl Db {
 
 /// A row of which nothing is wanted.
 #[derive(QueryableByName)]
-struct Nothing {}
+struct EmptyRow {}
 
 #[derive(QueryableByName)]
-struct Free {
+struct FreePages {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     freelist_count: i64,
 }
@@ -245,7 +245,7 @@ fn busy() -> Error {
 /// # Errors
 /// The database cannot be read.
 pub fn has_table(connection: &mut SqliteConnection, name: &str) -> QueryResult<bool> {
-    let statement = statement::Statement::<diesel::sql_types::BigInt>::new(
+    let statement = statement::CachedStatement::<diesel::sql_types::BigInt>::new(
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?",
     );
     Ok(statement.text(name).get_result::<i64>(connection)? > 0)

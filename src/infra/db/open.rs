@@ -59,11 +59,11 @@ pub(super) fn judge(path: &Path, cause: &str) -> OpenError {
 /// Lets the file shrink. A file that was made without it is written anew once.
 pub(super) fn allow_giving_back(connection: &mut SqliteConnection) -> QueryResult<()> {
     #[derive(QueryableByName)]
-    struct Mode {
+    struct JournalMode {
         #[diesel(sql_type = diesel::sql_types::Integer)]
         auto_vacuum: i32,
     }
-    let mode: Mode = diesel::sql_query("SELECT auto_vacuum FROM pragma_auto_vacuum").get_result(connection)?;
+    let mode: JournalMode = diesel::sql_query("SELECT auto_vacuum FROM pragma_auto_vacuum").get_result(connection)?;
     if mode.auto_vacuum != 2 {
         connection.batch_execute("PRAGMA auto_vacuum = INCREMENTAL; VACUUM;")?;
     }
@@ -78,14 +78,14 @@ pub(super) fn upgrade(connection: &mut SqliteConnection, path: &Path, data_dir: 
     }
     let known = known().map_err(|e| judged(e.to_string()))?;
     if !applied.is_empty() && applied.len() < known.len() {
-        keep_copy(path, data_dir).map_err(|e| judged(format!("no copy could be made before upgrading it: {e}")))?;
+        copy_before_upgrade(path, data_dir).map_err(|e| judged(format!("no copy could be made before upgrading it: {e}")))?;
     }
     connection.run_pending_migrations(MIGRATIONS).map_err(|e| judged(e.to_string()))?;
     Ok(())
 }
 
 /// Puts a copy of the database into `backups/`. It gets its name only when it is complete and synced, so a file of that name is never half a copy.
-fn keep_copy(path: &Path, data_dir: &Path) -> crate::base::error::Result<()> {
+fn copy_before_upgrade(path: &Path, data_dir: &Path) -> crate::base::error::Result<()> {
     let dir = data_dir.join("backups");
     fs::create_dir_all(&dir)?;
     for entry in fs::read_dir(&dir)? {

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 
 /// A value in the place of a `?`.
 #[derive(Clone, Debug)]
-enum Value {
+enum StatementValue {
     Number(i64),
     Text(String),
 }
@@ -18,13 +18,13 @@ enum Value {
 /// A statement of which there are few texts, each of them used often; every connection remembers all of them. A `?` is a value, nowhere
 /// else may one stand. `Columns` are the SQL types of its rows, which are read by their place, not by name.
 #[derive(Clone, Debug)]
-pub struct Statement<Columns> {
+pub struct CachedStatement<Columns> {
     text: Cow<'static, str>,
-    values: Vec<Value>,
+    values: Vec<StatementValue>,
     columns: PhantomData<Columns>,
 }
 
-impl<Columns> Statement<Columns> {
+impl<Columns> CachedStatement<Columns> {
     /// The statement of this text, whose first `?` has no value yet.
     #[must_use]
     pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
@@ -34,26 +34,26 @@ impl<Columns> Statement<Columns> {
     /// With a number for the next `?`.
     #[must_use]
     pub fn number(mut self, number: i64) -> Self {
-        self.values.push(Value::Number(number));
+        self.values.push(StatementValue::Number(number));
         self
     }
 
     /// With a text for the next `?`.
     #[must_use]
     pub fn text(mut self, text: impl ToString) -> Self {
-        self.values.push(Value::Text(text.to_string()));
+        self.values.push(StatementValue::Text(text.to_string()));
         self
     }
 }
 
-impl<Columns> QueryFragment<Sqlite> for Statement<Columns> {
+impl<Columns> QueryFragment<Sqlite> for CachedStatement<Columns> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let mut parts = self.text.split('?');
         out.push_sql(parts.next().unwrap_or_default());
         for (part, value) in parts.zip(&self.values) {
             match value {
-                Value::Number(number) => out.push_bind_param::<BigInt, _>(number)?,
-                Value::Text(text) => out.push_bind_param::<Text, _>(text)?,
+                StatementValue::Number(number) => out.push_bind_param::<BigInt, _>(number)?,
+                StatementValue::Text(text) => out.push_bind_param::<Text, _>(text)?,
             }
             out.push_sql(part);
         }
@@ -61,17 +61,17 @@ impl<Columns> QueryFragment<Sqlite> for Statement<Columns> {
     }
 }
 
-impl<Columns> QueryId for Statement<Columns> {
+impl<Columns> QueryId for CachedStatement<Columns> {
     type QueryId = ();
     // It is found again by its text.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<Columns> Query for Statement<Columns> {
+impl<Columns> Query for CachedStatement<Columns> {
     type SqlType = Columns;
 }
 
-impl<Columns> diesel::RunQueryDsl<SqliteConnection> for Statement<Columns> {}
+impl<Columns> diesel::RunQueryDsl<SqliteConnection> for CachedStatement<Columns> {}
 
 #[cfg(test)]
 mod tests {
@@ -91,7 +91,7 @@ mod tests {
                 counted.fetch_add(1, Ordering::Relaxed);
             }
         });
-        let asked = |number| Statement::<(BigInt, Text)>::new("SELECT ? + 1, ? || '!'").number(number).text("yes");
+        let asked = |number| CachedStatement::<(BigInt, Text)>::new("SELECT ? + 1, ? || '!'").number(number).text("yes");
         for number in 0..3 {
             let found: Vec<(i64, String)> = asked(number).load(&mut db).unwrap();
             assert_eq!(found, [(number + 1, "yes!".to_owned())]);

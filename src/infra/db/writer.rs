@@ -42,7 +42,7 @@ impl WriteMode {
 }
 
 /// The writer's connection and what belongs to it.
-pub(super) struct Writer {
+pub(super) struct DatabaseWriter {
     pool: Pool<ConnectionManager<SqliteConnection>>,
     /// Its permit is the right to use the connection; so waiting takes no thread, and whoever waits longest is next.
     turn: Arc<Semaphore>,
@@ -55,7 +55,7 @@ pub(super) struct Writer {
     pub(super) marker: ChangeMarker,
 }
 
-impl Writer {
+impl DatabaseWriter {
     pub(super) fn new(pool: Pool<ConnectionManager<SqliteConnection>>, marker: ChangeMarker) -> Self {
         let (is_locked, is_blocked) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { pool, turn: Arc::new(Semaphore::new(1)), is_locked, is_blocked, changed: Notify::new(), marker }
@@ -148,19 +148,19 @@ impl Db {
 }
 
 #[derive(QueryableByName)]
-struct Number {
+struct PragmaNumber {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     number: i64,
 }
 
 /// The rows that this connection has changed since it was opened.
 fn total_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
-    Ok(diesel::sql_query("SELECT total_changes() AS number").get_result::<Number>(connection)?.number)
+    Ok(diesel::sql_query("SELECT total_changes() AS number").get_result::<PragmaNumber>(connection)?.number)
 }
 
 /// The confirmed changes of the database so far.
 pub(super) fn count_changes(connection: &mut SqliteConnection) -> QueryResult<i64> {
-    Ok(diesel::sql_query("SELECT user_version AS number FROM pragma_user_version").get_result::<Number>(connection)?.number)
+    Ok(diesel::sql_query("SELECT user_version AS number FROM pragma_user_version").get_result::<PragmaNumber>(connection)?.number)
 }
 
 /// Counts one more, and returns how many there are.

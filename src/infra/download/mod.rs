@@ -5,7 +5,7 @@
 
 mod transfer;
 
-pub use transfer::{Downloaded, Wanted};
+pub use transfer::{DownloadRequest, DownloadResult};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -28,7 +28,7 @@ const LIMITED: Duration = Duration::from_secs(15 * 60);
 
 /// Why something could not be fetched; the words are for people and name the host, never a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failed {
+pub enum DownloadError {
     /// The address may not be fetched from.
     #[error("{0} is not an address that is fetched from: it has to be https")]
     Refused(String),
@@ -77,7 +77,7 @@ pub enum Failed {
 
 /// A document, or the word that it is the one already known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Document {
+pub enum FetchedDocument {
     /// It is new.
     New {
         /// What it says.
@@ -106,14 +106,14 @@ impl Fetcher {
         Ok(Self { base, client: Arc::default() })
     }
 
-    async fn client(&self) -> Result<&Client, Failed> {
+    async fn client(&self) -> Result<&Client, DownloadError> {
         if self.client.get().is_none() {
             let this = self.clone();
             // If the thread is gone, the whole program is ending.
             let _ = tokio::task::spawn_blocking(move || this.client.get_or_init(|| this.build()).is_ok()).await;
         }
         let built = self.client.get_or_init(|| self.build());
-        built.as_ref().map_err(|why| Failed::Unreachable { host: host(&self.base), why: why.clone() })
+        built.as_ref().map_err(|why| DownloadError::Unreachable { host: host(&self.base), why: why.clone() })
     }
 
     fn build(&self) -> Result<Client, String> {
@@ -147,7 +147,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// It cannot be had.
-    pub async fn document(&self, path: &str, etag: Option<&str>, token: Option<&str>) -> Result<Document, Failed> {
+    pub async fn document(&self, path: &str, etag: Option<&str>, token: Option<&str>) -> Result<FetchedDocument, DownloadError> {
         let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let host = host(&self.base);
         let mut headers = HeaderMap::new();
@@ -157,8 +157,10 @@ impl Fetcher {
             headers.insert(IF_NONE_MATCH, etag);
         }
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .map_err(|_| Failed::Wrong { host: host.clone(), why: "the token for it has characters no token has".into() })?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| DownloadError::Wrong {
+                host: host.clone(),
+                why: "the token for it has characters no token has".into(),
+            })?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -166,22 +168,23 @@ impl Fetcher {
             let client = self.client().await?;
             let mut response = client.get(&url).headers(headers).send().await.map_err(|e| unreachable(&host, &e))?;
             if response.status() == StatusCode::NOT_MODIFIED {
-                return Ok(Document::Unchanged);
+                return Ok(FetchedDocument::Unchanged);
             }
             judge(&host, &response)?;
             let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
             let mut text = Vec::new();
             while let Some(piece) = response.chunk().await.map_err(|e| unreachable(&host, &e))? {
                 if (text.len() + piece.len()) as u64 > DOCUMENT {
-                    return Err(Failed::Wrong { host: host.clone(), why: format!("it has more than {DOCUMENT} bytes") });
+                    return Err(DownloadError::Wrong { host: host.clone(), why: format!("it has more than {DOCUMENT} bytes") });
                 }
                 text.extend_from_slice(&piece);
             }
-            let text =
-                String::from_utf8(text).map_err(|_| Failed::Wrong { host: host.clone(), why: "it is not UTF-8".into() })?;
-            Ok(Document::New { text, etag })
+            let text = String::from_utf8(text)
+                .map_err(|_| DownloadError::Wrong { host: host.clone(), why: "it is not UTF-8".into() })?;
+            Ok(FetchedDocument::New { text, etag })
         };
-        let late = || Failed::Unreachable { host: host.clone(), why: format!("no whole answer within {} s", WHOLE.as_secs()) };
+        let late =
+            || DownloadError::Unreachable { host: host.clone(), why: format!("no whole answer within {} s", WHOLE.as_secs()) };
         tokio::time::timeout(WHOLE, ask).await.map_err(|_| late())?
     }
 }
@@ -205,19 +208,19 @@ fn quoted(text: &str) -> String {
 }
 
 /// The innermost reason says most: "connection refused", not "error sending request".
-fn unreachable(host: &str, error: &reqwest::Error) -> Failed {
+fn unreachable(host: &str, error: &reqwest::Error) -> DownloadError {
     let why = if error.is_timeout() {
         "no answer in time".to_owned()
     } else {
         let chain = std::iter::successors(std::error::Error::source(error), |e| e.source());
         chain.last().map_or_else(|| "it broke off".to_owned(), ToString::to_string)
     };
-    Failed::Unreachable { host: host.to_owned(), why }
+    DownloadError::Unreachable { host: host.to_owned(), why }
 }
 
 /// A refusal for asking too often is told from others as GitHub documents it: 403 or 429, with `retry-after`, or with nothing left until
 /// `x-ratelimit-reset`.
-fn judge(host: &str, response: &Response) -> Result<(), Failed> {
+fn judge(host: &str, response: &Response) -> Result<(), DownloadError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -231,13 +234,15 @@ fn judge(host: &str, response: &Response) -> Result<(), Failed> {
         .filter(|_| is_used_up)
         .map(|at| Timestamp(at.saturating_mul(1000).clamp(now.0 + 1000, now.0 + 86_400_000)));
     match status {
-        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failed::Absent(host)),
-        StatusCode::TOO_MANY_REQUESTS => Err(Failed::Limited { host, until: wait.or(reset).unwrap_or(now.after(LIMITED)) }),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(DownloadError::Absent(host)),
+        StatusCode::TOO_MANY_REQUESTS => {
+            Err(DownloadError::Limited { host, until: wait.or(reset).unwrap_or(now.after(LIMITED)) })
+        }
         StatusCode::FORBIDDEN => match wait.or(reset) {
-            Some(until) => Err(Failed::Limited { host, until }),
-            None => Err(Failed::Status { host, status: 403 }),
+            Some(until) => Err(DownloadError::Limited { host, until }),
+            None => Err(DownloadError::Status { host, status: 403 }),
         },
-        other => Err(Failed::Status { host, status: other.as_u16() }),
+        other => Err(DownloadError::Status { host, status: other.as_u16() }),
     }
 }
 
@@ -266,7 +271,7 @@ mod tests {
         assert!(!failed.contains("secret-token"));
         let ftp = Fetcher::new("http://127.0.0.1:1").unwrap();
         let cancel = CancellationToken::new();
-        let wanted = Wanted { url: "ftp://127.0.0.1/x", size: None, most: 1, told: &|_, _| {}, cancel: &cancel };
-        assert!(matches!(ftp.download(&wanted, Path::new("/nowhere/x")).await, Err(Failed::Refused(_))));
+        let wanted = DownloadRequest { url: "ftp://127.0.0.1/x", size: None, most: 1, told: &|_, _| {}, cancel: &cancel };
+        assert!(matches!(ftp.download(&wanted, Path::new("/nowhere/x")).await, Err(DownloadError::Refused(_))));
     }
 }

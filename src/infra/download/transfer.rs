@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failed, Fetcher, host, is_allowed, judge, quoted, unreachable};
+use super::{DownloadError, Fetcher, host, is_allowed, judge, quoted, unreachable};
 
 /// A download takes no longer: 100 MB at 30 kB/s.
 const DOWNLOAD: Duration = Duration::from_secs(3600);
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What has been downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Downloaded {
+pub struct DownloadResult {
     /// Bytes.
     pub size: u64,
     /// Its SHA-256 in lower-case hexadecimal, taken on the way.
@@ -27,7 +27,7 @@ pub struct Downloaded {
 }
 
 /// What may be downloaded, and who hears of it.
-pub struct Wanted<'a> {
+pub struct DownloadRequest<'a> {
     /// Where it is.
     pub url: &'a str,
     /// How many bytes it has, if that is known.
@@ -45,29 +45,30 @@ impl Fetcher {
     ///
     /// # Errors
     /// It cannot be had, is larger than it may be, is not as long as announced; the disk; it was cancelled.
-    pub async fn download(&self, wanted: &Wanted<'_>, into: &Path) -> Result<Downloaded, Failed> {
-        let url = Url::parse(wanted.url).map_err(|_| Failed::Refused(quoted(wanted.url)))?;
+    pub async fn download(&self, wanted: &DownloadRequest<'_>, into: &Path) -> Result<DownloadResult, DownloadError> {
+        let url = Url::parse(wanted.url).map_err(|_| DownloadError::Refused(quoted(wanted.url)))?;
         if !is_allowed(&self.base, &url) {
-            return Err(Failed::Refused(quoted(wanted.url)));
+            return Err(DownloadError::Refused(quoted(wanted.url)));
         }
         let client = self.client().await?;
-        let file = tokio::fs::File::create(into).await.map_err(|e| Failed::Disk(e.to_string()))?;
-        let mut download = Download { client, host: host(&url), url, wanted, file, hasher: Sha256::new(), size: 0, mark: None };
+        let file = tokio::fs::File::create(into).await.map_err(|e| DownloadError::Disk(e.to_string()))?;
+        let mut download =
+            DownloadAttempt { client, host: host(&url), url, wanted, file, hasher: Sha256::new(), size: 0, mark: None };
         tokio::select! {
-            () = wanted.cancel.cancelled() => Err(Failed::Cancelled),
+            () = wanted.cancel.cancelled() => Err(DownloadError::Cancelled),
             done = tokio::time::timeout(DOWNLOAD, download.run()) => match done {
                 Ok(done) => done,
-                Err(_) => Err(Failed::Unreachable { host: download.host, why: "it took more than an hour".into() }),
+                Err(_) => Err(DownloadError::Unreachable { host: download.host, why: "it took more than an hour".into() }),
             },
         }
     }
 }
 
-struct Download<'a> {
+struct DownloadAttempt<'a> {
     client: &'a Client,
     host: String,
     url: Url,
-    wanted: &'a Wanted<'a>,
+    wanted: &'a DownloadRequest<'a>,
     file: tokio::fs::File,
     hasher: Sha256,
     size: u64,
@@ -76,22 +77,22 @@ struct Download<'a> {
 }
 
 /// How one attempt ended that did not bring the end of the file.
-enum Broken {
+enum DownloadFailure {
     /// It may go better the next time.
-    Again(Failed),
+    Again(DownloadError),
     /// It will not.
-    ForGood(Failed),
+    ForGood(DownloadError),
 }
 
-impl Download<'_> {
-    async fn run(&mut self) -> Result<Downloaded, Failed> {
+impl DownloadAttempt<'_> {
+    async fn run(&mut self) -> Result<DownloadResult, DownloadError> {
         let mut in_vain = 0;
         loop {
             let before = self.size;
             match self.attempt().await {
                 Ok(()) => break,
-                Err(Broken::ForGood(failed)) => return Err(failed),
-                Err(Broken::Again(failed)) => {
+                Err(DownloadFailure::ForGood(failed)) => return Err(failed),
+                Err(DownloadFailure::Again(failed)) => {
                     in_vain = if self.size > before { 1 } else { in_vain + 1 };
                     if in_vain >= ATTEMPTS {
                         return Err(failed);
@@ -100,13 +101,13 @@ impl Download<'_> {
                 }
             }
         }
-        let disk = |e: std::io::Error| Failed::Disk(e.to_string());
+        let disk = |e: std::io::Error| DownloadError::Disk(e.to_string());
         self.file.flush().await.map_err(disk)?;
         self.file.sync_all().await.map_err(disk)?;
-        Ok(Downloaded { size: self.size, sha256: format!("{:x}", self.hasher.clone().finalize()) })
+        Ok(DownloadResult { size: self.size, sha256: format!("{:x}", self.hasher.clone().finalize()) })
     }
 
-    async fn attempt(&mut self) -> Result<(), Broken> {
+    async fn attempt(&mut self) -> Result<(), DownloadFailure> {
         let mut request = self.client.get(self.url.clone());
         if self.size > 0 {
             request = request.header(RANGE, format!("bytes={}-", self.size));
@@ -116,17 +117,17 @@ impl Download<'_> {
         }
         let mut response = request.send().await.map_err(|e| {
             let failed = unreachable(&self.host, &e);
-            if e.is_redirect() { Broken::ForGood(failed) } else { Broken::Again(failed) }
+            if e.is_redirect() { DownloadFailure::ForGood(failed) } else { DownloadFailure::Again(failed) }
         })?;
         match judge(&self.host, &response) {
             Ok(()) => {}
-            Err(failed @ Failed::Status { status: 500.., .. }) => return Err(Broken::Again(failed)),
+            Err(failed @ DownloadError::Status { status: 500.., .. }) => return Err(DownloadFailure::Again(failed)),
             // Our part of it is of a file that is no more.
-            Err(Failed::Status { status: 416, .. }) if self.size > 0 => {
+            Err(DownloadError::Status { status: 416, .. }) if self.size > 0 => {
                 self.begin_anew().await?;
-                return Err(Broken::Again(self.wrong("it has become shorter")));
+                return Err(DownloadFailure::Again(self.wrong("it has become shorter")));
             }
-            Err(failed) => return Err(Broken::ForGood(failed)),
+            Err(failed) => return Err(DownloadFailure::ForGood(failed)),
         }
         let goes_on = response.status() == StatusCode::PARTIAL_CONTENT
             && response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).is_some_and(|range| {
@@ -136,55 +137,55 @@ impl Download<'_> {
             self.begin_anew().await?;
         }
         if self.size == 0 && response.status() == StatusCode::PARTIAL_CONTENT {
-            return Err(Broken::ForGood(self.wrong("it sends a part where the whole was asked for")));
+            return Err(DownloadFailure::ForGood(self.wrong("it sends a part where the whole was asked for")));
         }
         let total = response.content_length().map(|left| self.size + left);
         if let (Some(total), Some(size)) = (total, self.wanted.size)
             && total != size
         {
-            return Err(Broken::ForGood(self.wrong(&format!("it has {total} bytes and was announced with {size}"))));
+            return Err(DownloadFailure::ForGood(self.wrong(&format!("it has {total} bytes and was announced with {size}"))));
         }
         let total = total.or(self.wanted.size);
         self.check_size(total.unwrap_or(0))?;
         // A weak mark does not vouch for every byte (RFC 9110, 13.1.5).
         self.mark = response.headers().get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")).cloned();
         loop {
-            let piece = response.chunk().await.map_err(|e| Broken::Again(unreachable(&self.host, &e)))?;
+            let piece = response.chunk().await.map_err(|e| DownloadFailure::Again(unreachable(&self.host, &e)))?;
             let Some(piece) = piece else { break };
             self.check_size(self.size + piece.len() as u64)?;
-            self.file.write_all(&piece).await.map_err(|e| Broken::ForGood(Failed::Disk(e.to_string())))?;
+            self.file.write_all(&piece).await.map_err(|e| DownloadFailure::ForGood(DownloadError::Disk(e.to_string())))?;
             self.hasher.update(&piece);
             self.size += piece.len() as u64;
             (self.wanted.told)(self.size, total);
         }
         match total {
             Some(total) if self.size < total => {
-                Err(Broken::Again(self.wrong(&format!("it ends after {} of {total} bytes", self.size))))
+                Err(DownloadFailure::Again(self.wrong(&format!("it ends after {} of {total} bytes", self.size))))
             }
             _ => Ok(()),
         }
     }
 
-    fn check_size(&self, size: u64) -> Result<(), Broken> {
+    fn check_size(&self, size: u64) -> Result<(), DownloadFailure> {
         if size <= self.wanted.most {
             return Ok(());
         }
-        Err(Broken::ForGood(self.wrong(&format!("it has more than the {} bytes it may have", self.wanted.most))))
+        Err(DownloadFailure::ForGood(self.wrong(&format!("it has more than the {} bytes it may have", self.wanted.most))))
     }
 
-    async fn begin_anew(&mut self) -> Result<(), Broken> {
+    async fn begin_anew(&mut self) -> Result<(), DownloadFailure> {
         use tokio::io::AsyncSeekExt;
         let emptied = async {
             self.file.set_len(0).await?;
             self.file.rewind().await
         };
-        emptied.await.map_err(|e| Broken::ForGood(Failed::Disk(e.to_string())))?;
+        emptied.await.map_err(|e| DownloadFailure::ForGood(DownloadError::Disk(e.to_string())))?;
         (self.size, self.mark) = (0, None);
         self.hasher = Sha256::new();
         Ok(())
     }
 
-    fn wrong(&self, why: &str) -> Failed {
-        Failed::Wrong { host: self.host.clone(), why: why.to_owned() }
+    fn wrong(&self, why: &str) -> DownloadError {
+        DownloadError::Wrong { host: self.host.clone(), why: why.to_owned() }
     }
 }

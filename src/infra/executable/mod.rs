@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Why a file cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum ExecutableError {
     /// There is no such file.
     Missing,
     /// It cannot be looked at.
@@ -27,7 +27,7 @@ pub enum Unfit {
 
 /// What kind of program a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExecutableKind {
     /// Machine code for this processor.
     Elf,
     /// A script, which its interpreter runs.
@@ -38,20 +38,20 @@ pub enum Kind {
 ///
 /// # Errors
 /// It cannot be run here.
-pub fn inspect(path: &Path) -> Result<(), Unfit> {
+pub fn inspect(path: &Path) -> Result<(), ExecutableError> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Unfit::Missing),
-        Err(e) => return Err(Unfit::Unreadable(e.to_string())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(ExecutableError::Missing),
+        Err(e) => return Err(ExecutableError::Unreadable(e.to_string())),
     };
     if !meta.is_file() {
-        return Err(Unfit::NoFile);
+        return Err(ExecutableError::NoFile);
     }
     if meta.permissions().mode() & 0o111 == 0 {
-        return Err(Unfit::NotExecutable);
+        return Err(ExecutableError::NotExecutable);
     }
     match kind(path) {
-        Ok(_) | Err(Unfit::Unreadable(_)) => Ok(()),
+        Ok(_) | Err(ExecutableError::Unreadable(_)) => Ok(()),
         Err(unfit) => Err(unfit),
     }
 }
@@ -60,19 +60,19 @@ pub fn inspect(path: &Path) -> Result<(), Unfit> {
 ///
 /// # Errors
 /// It cannot be read, or is no program for this machine.
-pub fn kind(path: &Path) -> Result<Kind, Unfit> {
+pub fn kind(path: &Path) -> Result<ExecutableKind, ExecutableError> {
     let mut head = Vec::with_capacity(20);
     let read = fs::File::open(path).and_then(|file| file.take(20).read_to_end(&mut head));
     match read {
-        Ok(_) => judge(&head).map_err(Unfit::Foreign),
-        Err(e) => Err(Unfit::Unreadable(e.to_string())),
+        Ok(_) => judge(&head).map_err(ExecutableError::Foreign),
+        Err(e) => Err(ExecutableError::Unreadable(e.to_string())),
     }
 }
 
 /// ELF for this machine, or a script. Field offsets and machine numbers: the ELF specification, `e_ident` and `e_machine`.
-fn judge(head: &[u8]) -> Result<Kind, String> {
+fn judge(head: &[u8]) -> Result<ExecutableKind, String> {
     if head.starts_with(b"#!") {
-        return Ok(Kind::Script);
+        return Ok(ExecutableKind::Script);
     }
     if head.len() < 20 || !head.starts_with(b"\x7fELF") {
         let known = match head {
@@ -97,7 +97,7 @@ fn judge(head: &[u8]) -> Result<Kind, String> {
     let here = std::env::consts::ARCH;
     // A 64-bit machine may run 32-bit programs of its family.
     let fits = name == here || (here == "x86_64" && name == "x86") || (here == "aarch64" && name == "arm");
-    if fits { Ok(Kind::Elf) } else { Err(format!("it is made for {name}, this machine is {here}")) }
+    if fits { Ok(ExecutableKind::Elf) } else { Err(format!("it is made for {name}, this machine is {here}")) }
 }
 
 #[cfg(test)]
@@ -115,9 +115,9 @@ mod tests {
     fn programs_for_other_machines_are_told_apart() {
         let here: u16 = if cfg!(target_arch = "aarch64") { 0xb7 } else { 0x3e };
         let other: u16 = if cfg!(target_arch = "aarch64") { 0x3e } else { 0xb7 };
-        assert_eq!(judge(&elf(here)), Ok(Kind::Elf));
+        assert_eq!(judge(&elf(here)), Ok(ExecutableKind::Elf));
         assert!(judge(&elf(other)).unwrap_err().contains("this machine is"));
-        assert_eq!(judge(b"#!/bin/sh\n"), Ok(Kind::Script));
+        assert_eq!(judge(b"#!/bin/sh\n"), Ok(ExecutableKind::Script));
         assert_eq!(judge(b"\x1f\x8b\x08"), Err("it is a compressed archive; unpack it first".into()));
         assert_eq!(judge(b"MZ"), Err("it is a program for Windows".into()));
         assert_eq!(judge(b"\x7fELF"), Err("it is not a program".into()));
@@ -127,13 +127,13 @@ mod tests {
     #[test]
     fn files_that_are_no_programs_say_what_they_are() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(inspect(&dir.path().join("none")), Err(Unfit::Missing));
-        assert_eq!(inspect(dir.path()), Err(Unfit::NoFile));
+        assert_eq!(inspect(&dir.path().join("none")), Err(ExecutableError::Missing));
+        assert_eq!(inspect(dir.path()), Err(ExecutableError::NoFile));
         let file = dir.path().join("client");
         fs::write(&file, elf(0x3e)).unwrap();
-        assert_eq!(inspect(&file), Err(Unfit::NotExecutable));
+        assert_eq!(inspect(&file), Err(ExecutableError::NotExecutable));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(&file, "text").unwrap();
-        assert_eq!(inspect(&file), Err(Unfit::Foreign("it is not a program".into())));
+        assert_eq!(inspect(&file), Err(ExecutableError::Foreign("it is not a program".into())));
     }
 }

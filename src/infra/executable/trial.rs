@@ -47,7 +47,7 @@ pub async fn version(
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<String, String> {
     let args: Vec<String> = first_args.iter().cloned().chain(["--version".to_owned()]).collect();
-    let mut child = Boxed::spawn(program, &args, env)?;
+    let mut child = TrialProcess::spawn(program, &args, env)?;
     let (mut said, mut complaint) = (Vec::new(), Vec::new());
     let (stdout, stderr) = (child.stdout(), child.stderr());
     let answer = async {
@@ -87,7 +87,7 @@ pub async fn version(
 
 /// What was heard of a program before it was ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum TrialOutput {
     /// The line that was waited for.
     Line,
     /// It ended before.
@@ -112,8 +112,8 @@ pub async fn listen(
     env: impl Iterator<Item = (String, String)>,
     is_it: impl Fn(&str) -> bool,
     patience: Duration,
-) -> Result<Heard, String> {
-    let mut child = Boxed::spawn(program, args, env)?;
+) -> Result<TrialOutput, String> {
+    let mut child = TrialProcess::spawn(program, args, env)?;
     let (stdout, stderr) = (child.stdout(), child.stderr());
     let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return Err("cannot be listened to".into()) };
     let mut out = BufReader::new(stdout.take(MOST_HEARD)).split(b'\n');
@@ -144,7 +144,7 @@ pub async fn listen(
     let heard = tokio::time::timeout(patience, heard).await;
     if heard == Ok(true) {
         child.end().await;
-        return Ok(Heard::Line);
+        return Ok(TrialOutput::Line);
     }
     let ended = match heard {
         // Its output is closed: it has ended, or is about to.
@@ -153,17 +153,17 @@ pub async fn listen(
     };
     child.end().await;
     match ended {
-        None => Ok(Heard::Nothing),
+        None => Ok(TrialOutput::Nothing),
         Some(Err(e)) => Err(format!("cannot be run: {e}")),
         Some(Ok(status)) if status.code() == Some(BOXED) => Err(said.join(" ")),
-        Some(Ok(status)) => Ok(Heard::End { code: status.code(), said }),
+        Some(Ok(status)) => Ok(TrialOutput::End { code: status.code(), said }),
     }
 }
 
 /// A program in its box, with its process group.
-struct Boxed(tokio::process::Child);
+struct TrialProcess(tokio::process::Child);
 
-impl Boxed {
+impl TrialProcess {
     fn spawn(program: &Path, args: &[String], env: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
         let mut command = tokio::process::Command::new("/proc/self/exe");
         command.args(["trial", "--"]).arg(program).args(args).env_clear().envs(env);
@@ -197,7 +197,7 @@ impl Boxed {
     }
 }
 
-impl Drop for Boxed {
+impl Drop for TrialProcess {
     /// Whoever waited has gone: so does the program.
     fn drop(&mut self) {
         self.kill_group();
@@ -210,11 +210,11 @@ const BOXED: i32 = 113;
 /// The subcommand `trial`: becomes the program, shut in. Returns only if it could not.
 #[must_use]
 pub fn trial(args: &TrialArgs) -> ExitCode {
-    eprintln!("{}", become_boxed(&args.command));
+    eprintln!("{}", enter_sandbox(&args.command));
     ExitCode::from(u8::try_from(BOXED).unwrap_or(1))
 }
 
-fn become_boxed(command: &[OsString]) -> String {
+fn enter_sandbox(command: &[OsString]) -> String {
     let [program, rest @ ..] = command else { return "is missing".into() };
     let limits = [
         (Resource::Cpu, PROCESSOR_S),
@@ -231,7 +231,7 @@ fn become_boxed(command: &[OsString]) -> String {
     if let Err(e) = rustix::thread::set_no_new_privs(true) {
         return format!("cannot be tried: new privileges cannot be ruled out: {e}");
     }
-    if let Err(e) = shut_in() {
+    if let Err(e) = sandbox() {
         return format!("cannot be tried: it could not be shut in: {e}");
     }
     let error = Command::new(program).args(rest).exec();
@@ -244,7 +244,7 @@ fn become_boxed(command: &[OsString]) -> String {
 }
 
 /// May read and run files, and nothing else: no writing, no TCP, no signals to other processes. As far as this kernel can.
-fn shut_in() -> Result<(), RulesetError> {
+fn sandbox() -> Result<(), RulesetError> {
     let abi = ABI::V6;
     Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?

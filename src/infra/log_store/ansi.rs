@@ -14,7 +14,7 @@ use crate::base::visible;
 
 /// A run of text in one style.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct StyleSpan {
     /// Class names separated by spaces, fit for a `class` attribute; empty for ordinary text.
     pub class: String,
     /// The text, never empty, not escaped for HTML. Its only control characters are newline and tab.
@@ -25,11 +25,11 @@ pub struct Span {
 /// the nearest of the sixteen); every other escape and control character is removed; characters that hide something or turn
 /// the direction of text are shown as `[U+202E]`. An escape sequence that is never finished hides no more than its own line.
 #[must_use]
-pub fn spans(text: &str) -> Vec<Span> {
+pub fn spans(text: &str) -> Vec<StyleSpan> {
     if is_clean(text) {
-        return if text.is_empty() { Vec::new() } else { vec![Span { class: String::new(), text: text.to_owned() }] };
+        return if text.is_empty() { Vec::new() } else { vec![StyleSpan { class: String::new(), text: text.to_owned() }] };
     }
-    let mut painter = Painter::default();
+    let mut painter = AnsiPainter::default();
     for (index, line) in text.split('\n').enumerate() {
         if index > 0 {
             painter.text.push('\n');
@@ -112,7 +112,7 @@ fn of_256(index: u8) -> u8 {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Style {
+struct AnsiStyle {
     foreground: Option<u8>,
     background: Option<u8>,
     bold: bool,
@@ -121,7 +121,7 @@ struct Style {
     underline: bool,
 }
 
-impl Style {
+impl AnsiStyle {
     fn class(self) -> String {
         let mut class = String::new();
         let mut add = |part: std::fmt::Arguments<'_>| {
@@ -201,21 +201,21 @@ fn colour(numbers: &mut dyn Iterator<Item = u16>) -> Option<u8> {
 
 /// Collects runs while `vte` reads the escapes.
 #[derive(Default)]
-struct Painter {
-    style: Style,
+struct AnsiPainter {
+    style: AnsiStyle,
     text: String,
-    spans: Vec<Span>,
+    spans: Vec<StyleSpan>,
 }
 
-impl Painter {
+impl AnsiPainter {
     fn end_run(&mut self) {
         if !self.text.is_empty() {
-            self.spans.push(Span { class: self.style.class(), text: std::mem::take(&mut self.text) });
+            self.spans.push(StyleSpan { class: self.style.class(), text: std::mem::take(&mut self.text) });
         }
     }
 }
 
-impl vte::Perform for Painter {
+impl vte::Perform for AnsiPainter {
     fn print(&mut self, c: char) {
         if visible::is_hidden(c, self.text.chars().next_back()) {
             visible::push_code(&mut self.text, c);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::keeper::level::{KEEPER_TARGET, Level, header};
+use crate::keeper::level::{KEEPER_TARGET, LogLevel, header};
 use crate::keeper::segment;
 
 /// Bytes read at a time.
@@ -16,7 +16,7 @@ const HEAD: usize = 256;
 /// Lines by level. Lines of the keeper's own are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineCounts {
-    /// Of each level, in the order of [`Level::ALL`].
+    /// Of each level, in the order of [`LogLevel::ALL`].
     pub by_level: [u64; 5],
     /// Lines outside the client's format.
     pub other: u64,
@@ -56,7 +56,7 @@ pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
                 if line_start >= to {
                     break 'file;
                 }
-                keep(&mut head, &rest[..end]);
+                append(&mut head, &rest[..end]);
                 counts.line(&head);
                 head.clear();
                 at += end as u64 + 1;
@@ -64,14 +64,14 @@ pub fn count(dir: &Path, from: u64, to: u64) -> io::Result<LineCounts> {
                 counts.until = at;
                 rest = &rest[end + 1..];
             }
-            keep(&mut head, rest);
+            append(&mut head, rest);
             at += rest.len() as u64;
         }
     }
     Ok(counts)
 }
 
-fn keep(head: &mut Vec<u8>, bytes: &[u8]) {
+fn append(head: &mut Vec<u8>, bytes: &[u8]) {
     let room = HEAD.saturating_sub(head.len()).min(bytes.len());
     head.extend_from_slice(&bytes[..room]);
 }
@@ -81,7 +81,7 @@ impl LineCounts {
         match header(head) {
             Some(header) if header.target == KEEPER_TARGET => {}
             Some(header) => {
-                if let Some(place) = Level::ALL.iter().position(|level| *level == header.level) {
+                if let Some(place) = LogLevel::ALL.iter().position(|level| *level == header.level) {
                     self.by_level[place] += 1;
                 }
             }
@@ -91,7 +91,7 @@ impl LineCounts {
 
     /// Lines of a level.
     #[must_use]
-    pub fn of(&self, level: Level) -> u64 {
+    pub fn of(&self, level: LogLevel) -> u64 {
         self.by_level[level as usize]
     }
 }
@@ -112,7 +112,7 @@ mod tests {
 
         let all = count(dir.path(), 0, u64::MAX).unwrap();
         let plain = log.lines().filter(|line| line.contains(" INFO ")).count() as u64;
-        assert_eq!((all.of(Level::Info), all.of(Level::Error), all.other), (2 * plain, 6, 1));
+        assert_eq!((all.of(LogLevel::Info), all.of(LogLevel::Error), all.other), (2 * plain, 6, 1));
         assert_eq!(all.until, base + log.len() as u64 + 5, "the unfinished line waits");
         // In two steps it is the same as in one, wherever they meet.
         for cut in [0, 1000, 1500, base, base + 300] {

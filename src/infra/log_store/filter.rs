@@ -4,63 +4,61 @@
 //! Must not know: files, pages, viewers.
 
 use super::ansi;
-use super::record::{Raw, Record};
-use crate::keeper::level::Level;
+use super::record::{LogRecord, RawRecord};
+use crate::keeper::level::LogLevel;
 
 /// Which records are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct LogFilter {
     /// At least this level.
-    pub min_level: Option<Level>,
+    pub min_level: Option<LogLevel>,
     /// This text somewhere in target or message, in any case; terminal escapes in the message do not count. Empty: any.
     pub text: Option<String>,
 }
 
-impl Filter {
+impl LogFilter {
     /// Whether every record passes.
     #[must_use]
     pub fn is_everything(&self) -> bool {
-        self.min_level.is_none_or(|level| level == Level::Trace) && self.text.as_deref().unwrap_or_default().is_empty()
+        self.min_level.is_none_or(|level| level == LogLevel::Trace) && self.text.as_deref().unwrap_or_default().is_empty()
     }
 
     /// Whether `record` passes.
     #[must_use]
-    pub fn matches(&self, record: &Record) -> bool {
+    pub fn matches(&self, record: &LogRecord) -> bool {
         let target = record.target.as_deref().unwrap_or_default();
-        Matcher::of(self).passes(record.level, target.as_bytes(), record.message.as_bytes())
+        LogMatcher::of(self).passes(record.level, target.as_bytes(), record.message.as_bytes())
     }
 }
 
 /// A filter made ready for many records.
 #[derive(Clone, Debug)]
-pub(super) struct Matcher<'a> {
-    min_level: Level,
-    text: Option<Needle<'a>>,
+pub(super) struct LogMatcher<'a> {
+    min_level: LogLevel,
+    text: Option<TextNeedle<'a>>,
 }
 
 #[derive(Clone, Debug)]
-enum Needle<'a> {
+enum TextNeedle<'a> {
     Ascii(&'a [u8]),
     /// In lower case.
     Other(String),
 }
 
-impl<'a> Matcher<'a> {
-    pub fn of(filter: &'a Filter) -> Self {
-        let text = filter
-            .text
-            .as_deref()
-            .filter(|text| !text.is_empty())
-            .map(|text| if text.is_ascii() { Needle::Ascii(text.as_bytes()) } else { Needle::Other(text.to_lowercase()) });
-        Self { min_level: filter.min_level.unwrap_or(Level::Trace), text }
+impl<'a> LogMatcher<'a> {
+    pub fn of(filter: &'a LogFilter) -> Self {
+        let text = filter.text.as_deref().filter(|text| !text.is_empty()).map(|text| {
+            if text.is_ascii() { TextNeedle::Ascii(text.as_bytes()) } else { TextNeedle::Other(text.to_lowercase()) }
+        });
+        Self { min_level: filter.min_level.unwrap_or(LogLevel::Trace), text }
     }
 
     /// Whether `raw` passes.
-    pub fn wants(&self, raw: Raw<'_>) -> bool {
+    pub fn wants(&self, raw: RawRecord<'_>) -> bool {
         self.passes(raw.level(), raw.target(), raw.message())
     }
 
-    fn passes(&self, level: Level, target: &[u8], message: &[u8]) -> bool {
+    fn passes(&self, level: LogLevel, target: &[u8], message: &[u8]) -> bool {
         if level < self.min_level {
             return false;
         }
@@ -74,7 +72,7 @@ impl<'a> Matcher<'a> {
     }
 }
 
-impl Needle<'_> {
+impl TextNeedle<'_> {
     fn is_in(&self, text: &[u8]) -> bool {
         match self {
             // Setting bit 5 makes letters lower case: a cheap look before the comparison.
@@ -88,7 +86,7 @@ impl Needle<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_writer::{T, Writer};
+    use super::super::test_writer::{SegmentWriter, T};
     use super::*;
 
     #[test]
@@ -97,13 +95,13 @@ mod tests {
         let text = format!(
             "{T}  WARN jd_client_sv2::io_task: Reader task exited.\n{T}  INFO a: attempt\x1b[2m=\x1b[0m1 Größe ✅\n{T} ERROR a: no\n"
         );
-        Writer::new(dir.path(), 0, 1_000, 9).write(text.as_bytes());
-        let found = |level: Option<Level>, text: &str| {
-            let filter = Filter { min_level: level, text: Some(text.to_owned()) };
-            let page = super::super::Log::new(dir.path()).last(&filter, 10).unwrap();
+        SegmentWriter::new(dir.path(), 0, 1_000, 9).write(text.as_bytes());
+        let found = |level: Option<LogLevel>, text: &str| {
+            let filter = LogFilter { min_level: level, text: Some(text.to_owned()) };
+            let page = super::super::InstanceLog::new(dir.path()).last(&filter, 10).unwrap();
             page.records.iter().map(|r| r.level).collect::<Vec<_>>()
         };
-        use Level::{Error, Info, Warn};
+        use LogLevel::{Error, Info, Warn};
         assert_eq!(found(None, "READER"), [Warn]);
         assert_eq!(found(None, "io_TASK"), [Warn]);
         assert_eq!(found(None, "attempt=1"), [Info]);

@@ -9,11 +9,11 @@
 //! Reads of files go to threads for blocking work. The ten looks a second are two calls of `stat` on a file that is in use
 //! all the time; handing these to another thread would cost more than they do. Must not know: HTTP, what events become.
 
-use super::record::{Parser, Raw, Record, SHOWN_MAX};
+use super::record::{LogParser, LogRecord, RawRecord, SHOWN_MAX};
 pub use super::ring::{BATCH, BATCH_BYTES, RESUME_RECORDS, RING_BYTES, RING_RECORDS};
-use super::ring::{Mark, Ring, View};
-use super::stream::{CHUNK, Cursor, Step};
-use super::tail::Log;
+use super::ring::{RecordRing, RingView, StreamMark};
+use super::stream::{CHUNK, LogCursor, ReadStep};
+use super::tail::InstanceLog;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,9 +32,9 @@ const LOOK_AROUND_TICKS: u32 = 10;
 
 /// What a follower is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum LogEvent {
     /// The next records, oldest first: at least one, at most [`BATCH`]. The last one's `seq` is the position reached.
-    Records(Vec<Arc<Record>>),
+    Records(Vec<Arc<LogRecord>>),
     /// Lines this follower will not see, because it was too slow or asked for too old ones.
     Skipped {
         /// How many lines.
@@ -48,41 +48,41 @@ pub enum Event {
 
 /// One instance's log, to be followed by many. Clones are the same hub.
 #[derive(Clone, Debug)]
-pub struct Hub(Arc<Shared>);
+pub struct LogHub(Arc<LogHubShared>);
 
 #[derive(Debug)]
-struct Shared {
-    log: Log,
+struct LogHubShared {
+    log: InstanceLog,
     shutdown: CancellationToken,
-    state: Mutex<State>,
+    state: Mutex<LogHubState>,
     /// The end of the ring, to wake the followers.
     published: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LogHubState {
     followers: usize,
     /// There is one while the task runs.
-    ring: Option<Ring>,
+    ring: Option<RecordRing>,
     /// How often counting lines began anew: with every ring, and with every gap in it.
     epoch: u64,
 }
 
-impl Hub {
+impl LogHub {
     /// A hub for the log in `dir`, which need not exist (yet). `shutdown` ends the task and all followers.
     pub fn new(dir: impl Into<PathBuf>, shutdown: CancellationToken) -> Self {
-        Self::of(Log::new(dir), shutdown)
+        Self::of(InstanceLog::new(dir), shutdown)
     }
 
     /// A hub for this log.
     #[must_use]
-    pub fn of(log: Log, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(Shared { log, shutdown, state: Mutex::default(), published: watch::Sender::new(0) }))
+    pub fn of(log: InstanceLog, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(LogHubShared { log, shutdown, state: Mutex::default(), published: watch::Sender::new(0) }))
     }
 
     /// The log itself, for paging.
     #[must_use]
-    pub fn log(&self) -> &Log {
+    pub fn log(&self) -> &InstanceLog {
         &self.0.log
     }
 
@@ -96,8 +96,8 @@ impl Hub {
     ///
     /// # Errors
     /// If the log's files cannot be read.
-    pub async fn follow(&self, after: Option<u64>) -> io::Result<Follower> {
-        let mut follower = Follower {
+    pub async fn follow(&self, after: Option<u64>) -> io::Result<LogFollower> {
+        let mut follower = LogFollower {
             published: self.0.published.subscribe(),
             at: after.unwrap_or(u64::MAX),
             lines: None,
@@ -120,8 +120,8 @@ impl Hub {
         .await?;
         let state = &mut *self.0.state();
         if let (None, Some((cursor, parser))) = (&state.ring, opened) {
-            state.begin_ring(Mark { seq: cursor.at(), lines: 0 });
-            let tailer = Tailer { shared: Arc::clone(&self.0), cursor, parser, buffer: vec![0; CHUNK] };
+            state.begin_ring(StreamMark { seq: cursor.at(), lines: 0 });
+            let tailer = LogTailer { shared: Arc::clone(&self.0), cursor, parser, buffer: vec![0; CHUNK] };
             tokio::spawn(tailer.run());
         }
         // Without a ring the task ended in between, as it does at shutdown; the follower then ends at its first step.
@@ -135,25 +135,25 @@ impl Hub {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl LogHubShared {
+    fn state(&self) -> MutexGuard<'_, LogHubState> {
         // Nothing in here panics while it holds the lock; if it did, the ring would still be whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The task that reads the log while there are followers.
-struct Tailer {
-    shared: Arc<Shared>,
-    cursor: Cursor,
-    parser: Parser,
+struct LogTailer {
+    shared: Arc<LogHubShared>,
+    cursor: LogCursor,
+    parser: LogParser,
     buffer: Vec<u8>,
 }
 
-impl Tailer {
+impl LogTailer {
     async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let mut ending = Ending { shared: Arc::clone(&shared), by_itself: true };
+        let mut ending = TailerEnd { shared: Arc::clone(&shared), by_itself: true };
         let mut ticks = tokio::time::interval_at(Instant::now() + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut quiet, mut failing) = (0_u32, false);
@@ -162,7 +162,7 @@ impl Tailer {
                 _ = ticks.tick() => {}
                 () = shared.shutdown.cancelled() => return,
             }
-            if shared.state().nobody_is_left() {
+            if shared.state().has_no_followers() {
                 ending.by_itself = false;
                 return;
             }
@@ -195,12 +195,12 @@ impl Tailer {
             let mut look_around = look_around;
             let result = loop {
                 let step = if std::mem::take(&mut look_around) {
-                    self.cursor.look_around(&mut self.buffer)
+                    self.cursor.survey(&mut self.buffer)
                 } else {
                     self.cursor.read(&mut self.buffer)
                 };
                 match step {
-                    Ok(Step::Data(length)) => {
+                    Ok(ReadStep::Data(length)) => {
                         came = true;
                         let bytes = std::mem::take(&mut self.buffer);
                         self.publish(|parser, found| {
@@ -208,14 +208,14 @@ impl Tailer {
                         });
                         self.buffer = bytes;
                     }
-                    Ok(Step::Gap(to)) => {
+                    Ok(ReadStep::Gap(to)) => {
                         came = true;
-                        self.publish(|parser, found| parser.jump(to, &mut |raw| found.push(live(raw))));
+                        self.publish(|parser, found| parser.skip_to(to, &mut |raw| found.push(live(raw))));
                         // Followers find out from the files what is missing.
-                        self.shared.state().begin_ring(Mark { seq: to, lines: self.parser.lines().cast_signed() });
+                        self.shared.state().begin_ring(StreamMark { seq: to, lines: self.parser.lines().cast_signed() });
                         self.shared.published.send_replace(to);
                     }
-                    Ok(Step::End) => break Ok(came),
+                    Ok(ReadStep::End) => break Ok(came),
                     Err(error) => break Err(error),
                 }
                 // A client that writes without pause must not keep this thread for ever.
@@ -229,13 +229,13 @@ impl Tailer {
     }
 
     /// Puts the records that `parse` finds into the ring and wakes the followers.
-    fn publish(&mut self, parse: impl FnOnce(&mut Parser, &mut Vec<(Record, u64)>)) {
+    fn publish(&mut self, parse: impl FnOnce(&mut LogParser, &mut Vec<(LogRecord, u64)>)) {
         let mut found = Vec::new();
         parse(&mut self.parser, &mut found);
         let Some(end) = found.last().map(|(record, _)| record.seq) else { return };
         if let Some(ring) = &mut self.shared.state().ring {
             for (record, lines) in found {
-                let end = Mark { seq: record.seq, lines: lines.cast_signed() };
+                let end = StreamMark { seq: record.seq, lines: lines.cast_signed() };
                 ring.push(Arc::new(record), end);
             }
         }
@@ -244,18 +244,18 @@ impl Tailer {
 }
 
 /// A record as followers get it, and its line.
-fn live(raw: Raw<'_>) -> (Record, u64) {
+fn live(raw: RawRecord<'_>) -> (LogRecord, u64) {
     (raw.to_record(SHOWN_MAX), raw.lines())
 }
 
-impl State {
-    fn begin_ring(&mut self, from: Mark) {
+impl LogHubState {
+    fn begin_ring(&mut self, from: StreamMark) {
         self.epoch += 1;
-        self.ring = Some(Ring::new(from, self.epoch));
+        self.ring = Some(RecordRing::new(from, self.epoch));
     }
 
     /// Whether the task can end; it then counts as ended, so that the next follower begins a new one.
-    fn nobody_is_left(&mut self) -> bool {
+    fn has_no_followers(&mut self) -> bool {
         if self.followers == 0 {
             self.ring = None;
         }
@@ -265,12 +265,12 @@ impl State {
 
 /// However the task ends, by shutdown or a fault, followers must not wait for ever. Only when it ended because nobody was
 /// left, the ring may already be another task's.
-struct Ending {
-    shared: Arc<Shared>,
+struct TailerEnd {
+    shared: Arc<LogHubShared>,
     by_itself: bool,
 }
 
-impl Drop for Ending {
+impl Drop for TailerEnd {
     fn drop(&mut self) {
         if self.by_itself {
             self.shared.state().ring = None;
@@ -281,18 +281,18 @@ impl Drop for Ending {
 
 /// One viewer's place in the log. Dropping it ends following.
 #[derive(Debug)]
-pub struct Follower {
-    shared: Arc<Shared>,
+pub struct LogFollower {
+    shared: Arc<LogHubShared>,
     published: watch::Receiver<u64>,
     /// Position reached.
     at: u64,
-    /// The epoch in which lines were counted, and their number up to there as in a [`Mark`], if known.
+    /// The epoch in which lines were counted, and their number up to there as in a [`StreamMark`], if known.
     lines: Option<(u64, i64)>,
     /// Reading of files that was begun. Kept here, so that giving up a call of `next` neither loses nor repeats it.
-    reading: Option<JoinHandle<Caught>>,
+    reading: Option<JoinHandle<CatchUpResult>>,
 }
 
-impl Follower {
+impl LogFollower {
     /// The sequence number up to which everything has been told: where another follower would go on.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -300,7 +300,7 @@ impl Follower {
     }
 
     /// Waits for what comes next; none when the hub is shut down. Cancel-safe: dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<LogEvent> {
         let shutdown = self.shared.shutdown.clone();
         loop {
             if shutdown.is_cancelled() {
@@ -326,16 +326,16 @@ impl Follower {
                 (ring.look(self.at), ring.epoch)
             };
             match view {
-                View::Records(records, end) => {
+                RingView::Records(records, end) => {
                     (self.at, self.lines) = (end.seq, Some((epoch, end.lines)));
-                    return Some(Event::Records(records));
+                    return Some(LogEvent::Records(records));
                 }
-                View::Behind { to, resume } => {
+                RingView::Behind { to, resume } => {
                     let lines = self.lines.filter(|counted| counted.0 == epoch).map(|counted| counted.1);
-                    let missed = Missed { log: self.shared.log.clone(), at: self.at, lines, to, resume, epoch };
+                    let missed = MissedLines { log: self.shared.log.clone(), at: self.at, lines, to, resume, epoch };
                     self.reading = Some(tokio::task::spawn_blocking(move || missed.catch_up()));
                 }
-                View::UpToDate => tokio::select! {
+                RingView::UpToDate => tokio::select! {
                     // Fails only if the hub is gone, of which this holds a part.
                     _ = self.published.changed() => {}
                     () = shutdown.cancelled() => return None,
@@ -345,33 +345,33 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
+impl Drop for LogFollower {
     fn drop(&mut self) {
         self.shared.state().followers -= 1;
     }
 }
 
 /// What a follower missed that is not in the ring.
-struct Missed {
-    log: Log,
+struct MissedLines {
+    log: InstanceLog,
     at: u64,
     /// Number of lines up to `at`, if known.
     lines: Option<i64>,
-    to: Mark,
-    resume: Option<Mark>,
+    to: StreamMark,
+    resume: Option<StreamMark>,
     epoch: u64,
 }
 
 /// Where a follower is after catching up, and what to tell it; nothing, if there were only blank lines.
 #[derive(Debug)]
-struct Caught {
+struct CatchUpResult {
     at: u64,
     lines: Option<(u64, i64)>,
-    event: Option<Event>,
+    event: Option<LogEvent>,
 }
 
-impl Missed {
-    fn catch_up(self) -> Caught {
+impl MissedLines {
+    fn catch_up(self) -> CatchUpResult {
         self.read().unwrap_or_else(|error| {
             tracing::warn!(dir = %self.log.dir().display(), %error, "cannot read the log, a viewer misses a part of it");
             let lines = self.lines.map_or(0, |lines| self.to.lines_since(lines));
@@ -379,7 +379,7 @@ impl Missed {
         })
     }
 
-    fn read(&self) -> io::Result<Caught> {
+    fn read(&self) -> io::Result<CatchUpResult> {
         let (missed, exact) = match self.lines {
             Some(lines) => (self.to.lines_since(lines), true),
             None => self.log.count_lines(self.at, self.to.seq)?,
@@ -402,16 +402,16 @@ impl Missed {
             return Ok(self.skip(missed - left, self.lines.is_some(), self.to.back(left, seq)));
         }
         let records: Vec<_> = found.records.into_iter().map(Arc::new).collect();
-        Ok(Caught {
+        Ok(CatchUpResult {
             at: found.until,
             lines: Some((self.epoch, self.to.back(missed, self.at).lines.saturating_add_unsigned(found.lines))),
-            event: (!records.is_empty()).then_some(Event::Records(records)),
+            event: (!records.is_empty()).then_some(LogEvent::Records(records)),
         })
     }
 
-    fn skip(&self, lines: u64, exact: bool, until: Mark) -> Caught {
-        let event = Some(Event::Skipped { lines, exact, until: until.seq });
-        Caught { at: until.seq, lines: Some((self.epoch, until.lines)), event }
+    fn skip(&self, lines: u64, exact: bool, until: StreamMark) -> CatchUpResult {
+        let event = Some(LogEvent::Skipped { lines, exact, until: until.seq });
+        CatchUpResult { at: until.seq, lines: Some((self.epoch, until.lines)), event }
     }
 }
 
@@ -431,32 +431,32 @@ async fn finished<T>(result: Result<T, JoinError>) -> T {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_writer::{Writer, line};
+    use super::super::test_writer::{SegmentWriter, line};
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    fn hub() -> (tempfile::TempDir, Hub) {
+    fn hub() -> (tempfile::TempDir, LogHub) {
         let dir = tempfile::tempdir().unwrap();
-        let hub = Hub::new(dir.path(), CancellationToken::new());
+        let hub = LogHub::new(dir.path(), CancellationToken::new());
         (dir, hub)
     }
 
     /// The next event, which must come.
-    async fn next(follower: &mut Follower) -> Event {
+    async fn next(follower: &mut LogFollower) -> LogEvent {
         tokio::time::timeout(Duration::from_secs(20), follower.next()).await.expect("nothing came").expect("the hub ended")
     }
 
     /// The messages of the next records, until there are `count`.
-    async fn messages(follower: &mut Follower, count: usize) -> Vec<String> {
+    async fn messages(follower: &mut LogFollower, count: usize) -> Vec<String> {
         let mut found = Vec::new();
         while found.len() < count {
             match next(follower).await {
-                Event::Records(records) => {
+                LogEvent::Records(records) => {
                     assert!(!records.is_empty() && records.len() <= BATCH);
                     assert_eq!(records.last().unwrap().seq, follower.position());
                     found.extend(records.iter().map(|r| r.message.clone()));
                 }
-                skipped @ Event::Skipped { .. } => panic!("{skipped:?}"),
+                skipped @ LogEvent::Skipped { .. } => panic!("{skipped:?}"),
             }
         }
         found
@@ -484,10 +484,10 @@ mod tests {
     async fn a_follower_gets_what_comes_from_the_first_line_of_a_new_instance_on() {
         let dir = tempfile::tempdir().unwrap();
         let logs = dir.path().join("logs");
-        let hub = Hub::new(&logs, CancellationToken::new());
+        let hub = LogHub::new(&logs, CancellationToken::new());
         let mut follower = hub.follow(None).await.unwrap();
         std::fs::create_dir(&logs).unwrap();
-        let mut writer = Writer::new(&logs, 0, 500, 5);
+        let mut writer = SegmentWriter::new(&logs, 0, 500, 5);
         writer.write(lines(0..20).as_bytes());
         assert_eq!(messages(&mut follower, 20).await, numbers(0..20));
         // A line is not told before its end has come.
@@ -502,9 +502,9 @@ mod tests {
     #[tokio::test]
     async fn following_goes_on_after_a_sequence_number() {
         let (dir, hub) = hub();
-        let mut writer = Writer::new(dir.path(), 7, 2_000, 100);
+        let mut writer = SegmentWriter::new(dir.path(), 7, 2_000, 100);
         writer.write(lines(0..700).as_bytes());
-        let page = hub.log().last(&super::super::Filter::default(), 500).unwrap();
+        let page = hub.log().last(&super::super::LogFilter::default(), 500).unwrap();
         let mut follower = hub.follow(page.first).await.unwrap();
         let mut fresh = hub.follow(Some(page.last)).await.unwrap();
         let mut future = hub.follow(Some(u64::MAX)).await.unwrap();
@@ -517,7 +517,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_has_seen_more_than_the_task_has_read_sees_no_line_twice() {
         let (dir, hub) = hub();
-        let mut writer = Writer::new(dir.path(), 0, 10_000, 5);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 10_000, 5);
         let mut other = hub.follow(None).await.unwrap();
         for round in 0..5 {
             // The time between two looks of the task is much longer than this takes.
@@ -532,7 +532,7 @@ mod tests {
     #[tokio::test]
     async fn late_lines_of_a_record_come_as_their_own_and_a_later_follower_sees_no_line_twice() {
         let (dir, hub) = hub();
-        let mut writer = Writer::new(dir.path(), 0, 10_000, 5);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 10_000, 5);
         writer.write(line("first").as_bytes());
         let mut follower = hub.follow(Some(0)).await.unwrap();
         assert_eq!(messages(&mut follower, 1).await, ["first"]);
@@ -571,7 +571,7 @@ mod tests {
         }
         let path = dir.path().to_owned();
         let writer = std::thread::spawn(move || {
-            let mut writer = Writer::new(&path, 0, 50_000, 100);
+            let mut writer = SegmentWriter::new(&path, 0, 50_000, 100);
             for n in 0..LINES {
                 // So far ahead of the slowest that it must use the files, but never so far that lines are skipped.
                 while n > seen.iter().map(|s| s.load(Ordering::Relaxed)).min().unwrap() + CATCH_UP_LINES {
@@ -596,7 +596,7 @@ mod tests {
         let (dir, hub) = hub();
         let mut stuck = hub.follow(None).await.unwrap();
         let mut quick = hub.follow(None).await.unwrap();
-        let mut writer = Writer::new(dir.path(), 0, 40_000, 3);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 40_000, 3);
         let mut written = 0;
         for _ in 0..20 {
             writer.write(lines(written..written + 500).as_bytes());
@@ -605,7 +605,7 @@ mod tests {
         }
         // What it missed has been deleted from the files long since, and still it is known exactly.
         assert!(hub.log().start().unwrap() > 0);
-        let Event::Skipped { lines: skipped, exact: true, until } = next(&mut stuck).await else { panic!("nothing skipped") };
+        let LogEvent::Skipped { lines: skipped, exact: true, until } = next(&mut stuck).await else { panic!("nothing skipped") };
         assert_eq!(skipped, written - RESUME_RECORDS as u64);
         assert_eq!(until, stuck.position());
         assert_eq!(messages(&mut stuck, RESUME_RECORDS).await, numbers(skipped..written));
@@ -614,33 +614,33 @@ mod tests {
     #[tokio::test]
     async fn one_that_comes_back_after_long_goes_on_with_the_newest_lines_from_the_files() {
         let (dir, hub) = hub();
-        let mut writer = Writer::new(dir.path(), 0, 100_000, 100);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 100_000, 100);
         writer.write(lines(0..5_000).as_bytes());
         // Lines of a panic right where it would go on: it goes on at the next record.
         writer.write(format!("thread 'x' panicked at y\n{}{}", "at z\n".repeat(10), lines(5_000..5_495)).as_bytes());
         let mut follower = hub.follow(Some(line(0).len() as u64)).await.unwrap();
         let skipped = next(&mut follower).await;
-        assert_eq!(skipped, Event::Skipped { lines: 4_999 + 11, exact: true, until: follower.position() });
+        assert_eq!(skipped, LogEvent::Skipped { lines: 4_999 + 11, exact: true, until: follower.position() });
         assert_eq!(messages(&mut follower, 495).await, numbers(5_000..5_495));
     }
 
     #[tokio::test]
     async fn one_whose_place_was_deleted_is_told_that_the_count_is_not_exact() {
         let (dir, hub) = hub();
-        let mut writer = Writer::new(dir.path(), 0, 10_000, 2);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 10_000, 2);
         writer.write(lines(0..2_000).as_bytes());
         let start = hub.log().start().unwrap();
         let mut follower = hub.follow(Some(line(0).len() as u64)).await.unwrap();
-        assert_eq!(next(&mut follower).await, Event::Skipped { lines: 0, exact: false, until: start });
+        assert_eq!(next(&mut follower).await, LogEvent::Skipped { lines: 0, exact: false, until: start });
         let first = messages(&mut follower, 1).await[0].parse::<u64>().unwrap();
-        let page = hub.log().after(0, &super::super::Filter::default(), 1).unwrap();
+        let page = hub.log().after(0, &super::super::LogFilter::default(), 1).unwrap();
         assert_eq!(page.records[0].message, first.to_string());
     }
 
     #[tokio::test]
     async fn segments_deleted_unread_are_a_gap_and_not_the_end() {
         let (dir, hub) = hub();
-        let mut writer = Writer::new(dir.path(), 0, 1_000, 2);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 1_000, 2);
         writer.write(lines(0..3).as_bytes());
         let mut follower = hub.follow(None).await.unwrap();
         // On this one thread the task cannot read in between.
@@ -650,8 +650,8 @@ mod tests {
         let mut gap = false;
         while last != "199" {
             match next(&mut follower).await {
-                Event::Records(records) => last.clone_from(&records.last().unwrap().message),
-                Event::Skipped { until, .. } => {
+                LogEvent::Records(records) => last.clone_from(&records.last().unwrap().message),
+                LogEvent::Skipped { until, .. } => {
                     assert_eq!(until, start);
                     gap = true;
                 }
@@ -663,7 +663,7 @@ mod tests {
     #[tokio::test]
     async fn giving_up_a_wait_loses_nothing() {
         let (dir, hub) = hub();
-        let mut writer = Writer::new(dir.path(), 0, 5_000, 100);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 5_000, 100);
         writer.write(lines(0..1_500).as_bytes());
         let mut follower = hub.follow(Some(0)).await.unwrap();
         // The old lines are read from files, the new ones come through the ring.
@@ -673,7 +673,7 @@ mod tests {
             tokio::select! {
                 biased;
                 event = follower.next() => match event {
-                    Some(Event::Records(records)) => found.extend(records.iter().map(|r| r.message.clone())),
+                    Some(LogEvent::Records(records)) => found.extend(records.iter().map(|r| r.message.clone())),
                     other => panic!("{other:?}"),
                 },
                 () = tokio::task::yield_now() => given_up += 1,
@@ -695,7 +695,7 @@ mod tests {
         until("the task ends with the last follower", || !hub.is_tailing()).await;
         // And begins again.
         let mut again = hub.follow(None).await.unwrap();
-        Writer::new(dir.path(), 0, 5_000, 5).write(line("again").as_bytes());
+        SegmentWriter::new(dir.path(), 0, 5_000, 5).write(line("again").as_bytes());
         assert_eq!(messages(&mut again, 1).await, ["again"]);
     }
 
@@ -703,7 +703,7 @@ mod tests {
     async fn shutdown_ends_every_wait() {
         let dir = tempfile::tempdir().unwrap();
         let shutdown = CancellationToken::new();
-        let hub = Hub::new(dir.path(), shutdown.clone());
+        let hub = LogHub::new(dir.path(), shutdown.clone());
         let mut waiting = hub.follow(None).await.unwrap();
         let task = tokio::spawn(async move { waiting.next().await });
         tokio::task::yield_now().await;

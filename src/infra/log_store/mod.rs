@@ -29,9 +29,9 @@ pub mod tail;
 #[cfg(test)]
 mod test_writer;
 
-pub use crate::keeper::level::Level;
-pub use filter::Filter;
-pub use hub::{Event, Follower, Hub};
+pub use crate::keeper::level::LogLevel;
+pub use filter::LogFilter;
+pub use hub::{LogEvent, LogFollower, LogHub};
 pub use mask::SecretMask;
-pub use record::Record;
-pub use tail::{Log, Page};
+pub use record::LogRecord;
+pub use tail::{InstanceLog, RecordPage};

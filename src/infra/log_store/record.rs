@@ -12,7 +12,7 @@
 
 use super::ansi;
 use super::mask::{self, SecretMask};
-use crate::keeper::level::{self, KEEPER_TARGET, Level};
+use crate::keeper::level::{self, KEEPER_TARGET, LogLevel};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::ops::Range;
@@ -29,13 +29,13 @@ pub const CELL: u64 = 28 * 1024;
 
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct Record {
+pub struct LogRecord {
     /// Stream offset just past the record's last byte: reading on after it gives the next record.
     pub seq: u64,
     /// RFC 3339 as the process wrote it; none if the record has no header.
     pub timestamp: Option<String>,
     /// From the header; `ERROR` if there is none.
-    pub level: Level,
+    pub level: LogLevel,
     /// The module that spoke; none if the record names none.
     pub target: Option<String>,
     /// The text after the header, its lines joined by newlines, blank ones at the end left out. It may hold terminal
@@ -59,12 +59,12 @@ fn without_escapes<S: Serializer>(message: &str, s: S) -> Result<S::Ok, S::Error
 
 /// A record in the parser's buffer, before anything is copied: most are only counted or filtered out.
 #[derive(Clone, Copy, Debug)]
-pub struct Raw<'a> {
-    pending: &'a Pending,
+pub struct RawRecord<'a> {
+    pending: &'a PartialRecord,
 }
 
-impl<'a> Raw<'a> {
-    /// See [`Record::seq`].
+impl<'a> RawRecord<'a> {
+    /// See [`LogRecord::seq`].
     #[must_use]
     pub fn seq(self) -> u64 {
         self.pending.seq
@@ -82,9 +82,9 @@ impl<'a> Raw<'a> {
         !self.pending.header.timestamp.is_empty()
     }
 
-    /// See [`Record::level`].
+    /// See [`LogRecord::level`].
     #[must_use]
-    pub fn level(self) -> Level {
+    pub fn level(self) -> LogLevel {
         self.pending.header.level
     }
 
@@ -106,7 +106,7 @@ impl<'a> Raw<'a> {
         self.text().get(self.pending.header.message..).unwrap_or_default()
     }
 
-    /// See [`Record::target`]; empty if there is none.
+    /// See [`LogRecord::target`]; empty if there is none.
     #[must_use]
     pub fn target(self) -> &'a [u8] {
         &self.pending.text[self.pending.header.target.clone()]
@@ -114,7 +114,7 @@ impl<'a> Raw<'a> {
 
     /// Copies it out, at most `longest` bytes of the message; bytes that are not UTF-8 become U+FFFD.
     #[must_use]
-    pub fn to_record(self, longest: usize) -> Record {
+    pub fn to_record(self, longest: usize) -> LogRecord {
         let ascii = |range: &Range<usize>| {
             (!range.is_empty()).then(|| String::from_utf8_lossy(&self.pending.text[range.clone()]).into_owned())
         };
@@ -126,7 +126,7 @@ impl<'a> Raw<'a> {
             // The cut may have gone through a character.
             message = &message[..message.len() - last.invalid().len()];
         }
-        Record {
+        LogRecord {
             seq: self.pending.seq,
             timestamp: ascii(&self.pending.header.timestamp),
             level: self.pending.header.level,
@@ -139,13 +139,13 @@ impl<'a> Raw<'a> {
 
 /// The record being collected. Its buffer is used again for the next.
 #[derive(Debug)]
-struct Pending {
+struct PartialRecord {
     open: bool,
     start: u64,
     seq: u64,
     lines: u64,
     /// Positions in `text`.
-    header: level::Parts,
+    header: level::HeaderRanges,
     text: Vec<u8>,
     /// Bytes for which there was no room.
     dropped: u64,
@@ -153,7 +153,7 @@ struct Pending {
 
 /// Makes records of bytes given in pieces of any size. Holds at most two times [`TEXT_MAX`] bytes.
 #[derive(Debug)]
-pub struct Parser {
+pub struct LogParser {
     /// Stream offset of the next byte.
     at: u64,
     /// Stream offset of the line being collected.
@@ -169,10 +169,10 @@ pub struct Parser {
     mask: SecretMask,
     /// The cell in which the last header began; none if that is not known to matter.
     anchor: Option<u64>,
-    pending: Pending,
+    pending: PartialRecord,
 }
 
-impl Parser {
+impl LogParser {
     /// A parser for the bytes from stream offset `at` on, which must be the beginning of a line.
     #[must_use]
     pub fn new(at: u64) -> Self {
@@ -185,12 +185,12 @@ impl Parser {
             is_cut: true,
             mask: SecretMask::default(),
             anchor: None,
-            pending: Pending {
+            pending: PartialRecord {
                 open: false,
                 start: at,
                 seq: at,
                 lines: 0,
-                header: level::Parts { timestamp: 0..0, level: Level::Error, target: 0..0, message: 0 },
+                header: level::HeaderRanges { timestamp: 0..0, level: LogLevel::Error, target: 0..0, message: 0 },
                 text: Vec::new(),
                 dropped: 0,
             },
@@ -234,7 +234,7 @@ impl Parser {
     }
 
     /// Takes the next bytes and gives the records that are known to have ended.
-    pub fn push(&mut self, bytes: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], emit: &mut impl FnMut(RawRecord<'_>)) {
         if self.mask.finds_in(bytes) {
             let mut clean = bytes.to_vec();
             self.mask.cover(&mut clean);
@@ -244,7 +244,7 @@ impl Parser {
         }
     }
 
-    fn split(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(Raw<'_>)) {
+    fn split(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(RawRecord<'_>)) {
         while let Some(length) = through_newline(bytes) {
             let (line, rest) = bytes.split_at(length);
             bytes = rest;
@@ -253,25 +253,25 @@ impl Parser {
             if self.partial.is_empty() && !self.is_cut {
                 self.line(line, 0, emit);
             } else {
-                self.keep(line);
+                self.append(line);
                 self.end_partial(emit);
             }
         }
         self.at += bytes.len() as u64;
-        self.keep(bytes);
+        self.append(bytes);
     }
 
     /// Gives the record that waits for its continuation. Should lines without header follow, they become a record of their
     /// own. An incomplete line goes on waiting for its end.
-    pub fn flush(&mut self, emit: &mut impl FnMut(Raw<'_>)) {
+    pub fn flush(&mut self, emit: &mut impl FnMut(RawRecord<'_>)) {
         if self.pending.open {
             self.pending.open = false;
-            emit(Raw { pending: &self.pending });
+            emit(RawRecord { pending: &self.pending });
         }
     }
 
     /// The stream goes on at offset `to`, what lies between is lost: ends the line and the record that are being collected.
-    pub fn jump(&mut self, to: u64, emit: &mut impl FnMut(Raw<'_>)) {
+    pub fn skip_to(&mut self, to: u64, emit: &mut impl FnMut(RawRecord<'_>)) {
         if !self.partial.is_empty() {
             // A secret that came in part is covered before the rest is missed.
             self.mask.cover_end(&mut self.partial);
@@ -282,13 +282,13 @@ impl Parser {
     }
 
     /// Keeps a piece of an incomplete line, as far as there is room. A secret that begins within [`TEXT_MAX`] is kept whole, to be covered.
-    fn keep(&mut self, piece: &[u8]) {
+    fn append(&mut self, piece: &[u8]) {
         let room = (TEXT_MAX + mask::LONGEST).saturating_sub(self.partial.len()).min(piece.len());
         self.partial.extend_from_slice(&piece[..room]);
         self.dropped += (piece.len() - room) as u64;
     }
 
-    fn end_partial(&mut self, emit: &mut impl FnMut(Raw<'_>)) {
+    fn end_partial(&mut self, emit: &mut impl FnMut(RawRecord<'_>)) {
         let mut partial = std::mem::take(&mut self.partial);
         self.mask.cover(&mut partial);
         if std::mem::take(&mut self.is_cut) {
@@ -301,7 +301,7 @@ impl Parser {
     }
 
     /// A line from `line_start` to `at`, without `dropped` bytes at its end.
-    fn line(&mut self, line: &[u8], dropped: u64, emit: &mut impl FnMut(Raw<'_>)) {
+    fn line(&mut self, line: &[u8], dropped: u64, emit: &mut impl FnMut(RawRecord<'_>)) {
         let start = std::mem::replace(&mut self.line_start, self.at);
         self.lines += 1;
         let dropped = dropped + line.len().saturating_sub(TEXT_MAX) as u64;
@@ -328,11 +328,16 @@ impl Parser {
             self.pending.append(line);
             self.pending.dropped += dropped;
         } else if !line.trim_ascii().is_empty() {
-            self.open(start, level::Parts { timestamp: 0..0, level: Level::Error, target: 0..0, message: 0 }, line, dropped);
+            self.open(
+                start,
+                level::HeaderRanges { timestamp: 0..0, level: LogLevel::Error, target: 0..0, message: 0 },
+                line,
+                dropped,
+            );
         }
     }
 
-    fn open(&mut self, start: u64, header: level::Parts, line: &[u8], dropped: u64) {
+    fn open(&mut self, start: u64, header: level::HeaderRanges, line: &[u8], dropped: u64) {
         let pending = &mut self.pending;
         (pending.open, pending.start, pending.seq, pending.lines) = (true, start, self.at, self.lines);
         pending.header = header;
@@ -343,7 +348,7 @@ impl Parser {
     }
 }
 
-impl Pending {
+impl PartialRecord {
     /// Adds text as far as there is room; nothing more once some had to be left out.
     fn append(&mut self, text: &[u8]) {
         let room = if self.dropped > 0 { 0 } else { TEXT_MAX - self.text.len() };
@@ -372,9 +377,9 @@ mod tests {
 
     const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jd-client/");
 
-    fn records(mut parser: Parser, pieces: &[&[u8]]) -> Vec<Record> {
+    fn records(mut parser: LogParser, pieces: &[&[u8]]) -> Vec<LogRecord> {
         let mut found = Vec::new();
-        let mut emit = |raw: Raw<'_>| found.push(raw.to_record(TEXT_MAX));
+        let mut emit = |raw: RawRecord<'_>| found.push(raw.to_record(TEXT_MAX));
         for piece in pieces {
             parser.push(piece, &mut emit);
         }
@@ -382,8 +387,8 @@ mod tests {
         found
     }
 
-    fn of(text: &str) -> Vec<Record> {
-        records(Parser::new(0), &[text.as_bytes()])
+    fn of(text: &str) -> Vec<LogRecord> {
+        records(LogParser::new(0), &[text.as_bytes()])
     }
 
     const T: &str = "2026-11-22T21:28:39.731870Z";
@@ -391,8 +396,8 @@ mod tests {
     #[test]
     fn a_real_panic_is_kept_together() {
         let text = std::fs::read(format!("{FIXTURES}refresh0_panic.log")).unwrap();
-        let found = records(Parser::new(0), &[&text]);
-        let errors: Vec<_> = found.iter().filter(|r| r.level == Level::Error).collect();
+        let found = records(LogParser::new(0), &[&text]);
+        let errors: Vec<_> = found.iter().filter(|r| r.level == LogLevel::Error).collect();
         assert_eq!(errors.len(), 2);
         assert!(errors[0].message.ends_with("http_server.rs:253:32:\n`period` must be non-zero."));
         assert_eq!(errors[0].target.as_deref(), Some("stratum_apps::config_helpers::logging"));
@@ -424,7 +429,11 @@ mod tests {
         for case in text.split("[stderr]\n").skip(1) {
             let case = &case[..case.find("rc=").unwrap()];
             let found = of(&format!("{T}  INFO {KEEPER_TARGET}: started the client\n{case}{T}  WARN {KEEPER_TARGET}: ended\n"));
-            assert_eq!(found.iter().map(|r| r.level).collect::<Vec<_>>(), [Level::Info, Level::Error, Level::Warn], "{case}");
+            assert_eq!(
+                found.iter().map(|r| r.level).collect::<Vec<_>>(),
+                [LogLevel::Info, LogLevel::Error, LogLevel::Warn],
+                "{case}"
+            );
             assert_eq!(found[1].message, case.trim());
             count += 1;
         }
@@ -436,7 +445,11 @@ mod tests {
         let found = of(&format!("{T}  INFO a: up\n\nthread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see\n{T}  INFO a: on\n"));
         assert_eq!(
             found.iter().map(|r| (r.level, r.message.as_str())).collect::<Vec<_>>(),
-            [(Level::Info, "up"), (Level::Error, "thread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see"), (Level::Info, "on")]
+            [
+                (LogLevel::Info, "up"),
+                (LogLevel::Error, "thread 'main' (7) panicked at x.rs:1:2:\nno\nnote: see"),
+                (LogLevel::Info, "on")
+            ]
         );
     }
 
@@ -457,7 +470,7 @@ mod tests {
 
     #[test]
     fn an_incomplete_line_waits_and_late_lines_become_their_own_record() {
-        let mut parser = Parser::new(0);
+        let mut parser = LogParser::new(0);
         let mut found = Vec::new();
         let first = format!("{T}  WARN a: one\ntwo\nthr");
         parser.push(first.as_bytes(), &mut |raw| found.push(raw.to_record(TEXT_MAX)));
@@ -467,20 +480,20 @@ mod tests {
         assert_eq!((found[0].seq, found[0].message.as_str()), (first.len() as u64 - 3, "one\ntwo"));
         parser.push(b"ee\n", &mut |raw| found.push(raw.to_record(TEXT_MAX)));
         parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
-        assert_eq!((found[1].level, found[1].message.as_str(), found[1].seq), (Level::Error, "three", first.len() as u64 + 3));
+        assert_eq!((found[1].level, found[1].message.as_str(), found[1].seq), (LogLevel::Error, "three", first.len() as u64 + 3));
         // Reading on after the first record gives the same second one.
-        assert_eq!(records(Parser::new(found[0].seq), &[b"three\n"]), found[1..]);
+        assert_eq!(records(LogParser::new(found[0].seq), &[b"three\n"]), found[1..]);
     }
 
     #[test]
     fn bytes_that_are_not_utf8_become_replacement_characters() {
-        let found = records(Parser::new(0), &[b"\xff\xfe ok\r\n"]);
+        let found = records(LogParser::new(0), &[b"\xff\xfe ok\r\n"]);
         assert_eq!(found[0].message, "\u{fffd}\u{fffd} ok");
     }
 
     #[test]
     fn an_endless_line_is_bounded_and_counted() {
-        let mut parser = Parser::new(0);
+        let mut parser = LogParser::new(0);
         let head = format!("{T} DEBUG a: ");
         parser.push(head.as_bytes(), &mut |_| unreachable!());
         let piece = "é".repeat(5_000);
@@ -492,7 +505,7 @@ mod tests {
         parser.push(b"\nafter\n", &mut |raw| found.push(raw.to_record(TEXT_MAX)));
         parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         let end = (head.len() + 1_000 * piece.len() + 1) as u64;
-        assert_eq!((found[0].seq, found[0].level), (end, Level::Debug));
+        assert_eq!((found[0].seq, found[0].level), (end, LogLevel::Debug));
         assert_eq!(found[0].omitted + found[0].message.len() as u64, 1_000 * piece.len() as u64);
         assert!(found[0].message.len() > TEXT_MAX - 100 && found[0].message.chars().all(|c| c == 'é'));
         assert_eq!((found[1].seq, found[1].message.as_str()), (end + 6, "after"));
@@ -502,9 +515,9 @@ mod tests {
     #[test]
     fn a_message_is_shown_up_to_a_limit_and_the_rest_is_counted() {
         let text = format!("{T}  INFO a: {}\n{T}  INFO a: short\n", "é".repeat(3_000));
-        let mut parser = Parser::new(0);
+        let mut parser = LogParser::new(0);
         let mut found = Vec::new();
-        let mut emit = |raw: Raw<'_>| found.push((raw.to_record(SHOWN_MAX + 1), raw.to_record(TEXT_MAX)));
+        let mut emit = |raw: RawRecord<'_>| found.push((raw.to_record(SHOWN_MAX + 1), raw.to_record(TEXT_MAX)));
         parser.push(text.as_bytes(), &mut emit);
         parser.flush(&mut emit);
         let (cut, whole) = &found[0];
@@ -523,7 +536,7 @@ mod tests {
         let text = format!("{T}  INFO a: key {KEY} end\n  {KEY}\n{T}  WARN a: {}{KEY}\n", "x ".repeat(TEXT_MAX / 2 - 30));
         for size in [1, 7, 60, 50_000, text.len()] {
             let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
-            let found = records(Parser::new(0).masked(mask.clone()), &pieces);
+            let found = records(LogParser::new(0).masked(mask.clone()), &pieces);
             assert_eq!(found[0].message, format!("key {stars} end\n  {stars}"), "{size}");
             assert!(
                 found[1].omitted == 26 && found[1].message.ends_with(&format!("x {}", "*".repeat(23))),
@@ -534,11 +547,11 @@ mod tests {
             assert_eq!(found[1].seq, text.len() as u64);
         }
         // Reading begins within a key, and a gap comes within another.
-        let mut parser = Parser::new(0).masked(mask);
+        let mut parser = LogParser::new(0).masked(mask);
         let mut found = Vec::new();
-        let mut emit = |raw: Raw<'_>| found.push(raw.to_record(TEXT_MAX).message);
+        let mut emit = |raw: RawRecord<'_>| found.push(raw.to_record(TEXT_MAX).message);
         parser.push(format!("{} one\ntwo {}", &KEY[20..], &KEY[..20]).as_bytes(), &mut emit);
-        parser.jump(1000, &mut emit);
+        parser.skip_to(1000, &mut emit);
         parser.push(format!("{} three\n", &KEY[30..]).as_bytes(), &mut emit);
         parser.flush(&mut emit);
         assert_eq!(found, [format!("{} one\ntwo {}", "*".repeat(29), "*".repeat(20)), format!("{} three", "*".repeat(19))]);
@@ -550,18 +563,18 @@ mod tests {
         let lines: String = (0..40_000).map(|n| format!("line {n}\n")).collect();
         let found = of(&(head + &lines));
         assert!(found.len() > 10 && found.iter().all(|r| r.omitted == 0 && r.message.len() <= TEXT_MAX));
-        assert!(found[0].level == Level::Info && found[1..].iter().all(|r| r.level == Level::Error));
+        assert!(found[0].level == LogLevel::Info && found[1..].iter().all(|r| r.level == LogLevel::Error));
         let all: Vec<_> = found.iter().flat_map(|r| r.message.lines()).collect();
         assert_eq!(all[1..].join("\n"), lines.trim_end());
     }
 
     #[test]
     fn a_lost_part_of_the_stream_ends_line_and_record() {
-        let mut parser = Parser::new(0);
+        let mut parser = LogParser::new(0);
         let mut found = Vec::new();
-        let mut emit = |raw: Raw<'_>| found.push(raw.to_record(TEXT_MAX));
+        let mut emit = |raw: RawRecord<'_>| found.push(raw.to_record(TEXT_MAX));
         parser.push(b"one\ntw", &mut emit);
-        parser.jump(100, &mut emit);
+        parser.skip_to(100, &mut emit);
         parser.push(b"three\n", &mut emit);
         parser.flush(&mut emit);
         assert_eq!(found.iter().map(|r| (r.seq, r.message.as_str())).collect::<Vec<_>>(), [(6, "one\ntw"), (106, "three")]);
@@ -579,7 +592,7 @@ mod tests {
                 pieces.push(piece);
                 rest = tail;
             }
-            prop_assert_eq!(records(Parser::new(0), &pieces), records(Parser::new(0), &[&text]));
+            prop_assert_eq!(records(LogParser::new(0), &pieces), records(LogParser::new(0), &[&text]));
         }
     }
 

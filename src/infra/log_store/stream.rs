@@ -5,7 +5,7 @@
 
 use super::record::CELL;
 use crate::keeper::level;
-use crate::keeper::segment::{self, Segment};
+use crate::keeper::segment::{self, LogSegment};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -18,11 +18,11 @@ pub const CHUNK: usize = 64 * 1024;
 /// What was kept of the stream at one moment, as ranges of offsets without a hole, oldest first. One range, unless somebody
 /// deleted a file in the middle.
 #[derive(Debug)]
-pub struct Extents {
+pub struct LogExtents {
     ranges: Vec<Range<u64>>,
 }
 
-impl Extents {
+impl LogExtents {
     /// Looks at the files in `dir`; nothing is kept if it does not exist.
     pub fn look(dir: &Path) -> io::Result<Self> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -63,7 +63,7 @@ impl Extents {
 
 /// What reading on found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ReadStep {
     /// So many bytes, at least one.
     Data(usize),
     /// The bytes up to this offset are lost; reading goes on there.
@@ -75,13 +75,13 @@ pub enum Step {
 /// A place in the stream from which to read on. Keeps the file it is in open, so that a segment deleted meanwhile is still
 /// read to its end.
 #[derive(Debug)]
-pub struct Cursor {
+pub struct LogCursor {
     dir: PathBuf,
     at: u64,
     open: Option<(u64, File)>,
 }
 
-impl Cursor {
+impl LogCursor {
     /// Does not touch the disk yet.
     pub fn new(dir: &Path, at: u64) -> Self {
         Self { dir: dir.to_owned(), at, open: None }
@@ -118,36 +118,36 @@ impl Cursor {
         Ok(*base != self.at && self.dir.join(segment::file_name(self.at)).try_exists()?)
     }
 
-    /// Reads on. The end is told by the files' names; only [`Cursor::look_around`] sees that bytes are missing there.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Step> {
+    /// Reads on. The end is told by the files' names; only [`LogCursor::survey`] sees that bytes are missing there.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<ReadStep> {
         loop {
-            let Some((base, file)) = &self.open else { return self.look_around(buffer) };
+            let Some((base, file)) = &self.open else { return self.survey(buffer) };
             match file.read_at(buffer, self.at - base) {
                 Ok(0) => {}
                 Ok(length) => {
                     self.at += length as u64;
-                    return Ok(Step::Data(length));
+                    return Ok(ReadStep::Data(length));
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(e),
             }
             // A segment's successor begins where it ends, and once it exists the segment does not grow any more.
             if *base == self.at {
-                return Ok(Step::End);
+                return Ok(ReadStep::End);
             }
             match File::open(self.dir.join(segment::file_name(self.at))) {
                 Ok(next) => self.open = Some((self.at, next)),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Step::End),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(ReadStep::End),
                 Err(e) => return Err(e),
             }
         }
     }
 
     /// Looks at the directory for the file to go on with, then reads on.
-    pub fn look_around(&mut self, buffer: &mut [u8]) -> io::Result<Step> {
+    pub fn survey(&mut self, buffer: &mut [u8]) -> io::Result<ReadStep> {
         loop {
             let segments = segment::list(&self.dir)?;
-            let holds = |s: &&Segment| s.base <= self.at && self.at < s.end();
+            let holds = |s: &&LogSegment| s.base <= self.at && self.at < s.end();
             let (segment, gap) = if let Some(found) = segments.iter().find(holds) {
                 (found, false)
             } else if let Some(later) = segments.iter().find(|s| s.base > self.at) {
@@ -155,7 +155,7 @@ impl Cursor {
             } else if let Some(current) = segments.last().filter(|s| s.end() == self.at) {
                 (current, false)
             } else {
-                return Ok(Step::End);
+                return Ok(ReadStep::End);
             };
             match File::open(&segment.path) {
                 Ok(file) => self.open = Some((segment.base, file)),
@@ -165,10 +165,10 @@ impl Cursor {
             }
             if gap {
                 self.at = segment.base;
-                return Ok(Step::Gap(self.at));
+                return Ok(ReadStep::Gap(self.at));
             }
             if segment.end() == self.at {
-                return Ok(Step::End);
+                return Ok(ReadStep::End);
             }
             return self.read(buffer);
         }
@@ -182,12 +182,12 @@ impl Cursor {
         let mut filled = 0;
         while filled < bytes.len() {
             let step = match self.read(&mut bytes[filled..])? {
-                Step::End => self.look_around(&mut bytes[filled..])?,
+                ReadStep::End => self.survey(&mut bytes[filled..])?,
                 step => step,
             };
             match step {
-                Step::Data(length) => filled += length,
-                Step::Gap(_) | Step::End => {
+                ReadStep::Data(length) => filled += length,
+                ReadStep::Gap(_) | ReadStep::End => {
                     return Err(io::Error::new(io::ErrorKind::NotFound, "this part of the log has been rotated away"));
                 }
             }
@@ -240,12 +240,12 @@ impl Cursor {
     }
 
     /// What the grid of [`CELL`]s says about the line that begins at `at`, from the cell it begins in and the one before.
-    pub fn context(&mut self, extent: &Range<u64>, at: u64) -> io::Result<Context> {
+    pub fn context(&mut self, extent: &Range<u64>, at: u64) -> io::Result<LineContext> {
         let cell = at / CELL * CELL;
         // One byte more, to see whether a line begins with the first cell.
         let from = cell.saturating_sub(CELL + 1).max(extent.start);
         let window = self.window(from..extent.end.min(at + level::PREFIX as u64))?;
-        let mut context = Context { header: None, first_in_cell: at };
+        let mut context = LineContext { header: None, first_in_cell: at };
         let begins = |offset: usize| offset.checked_sub(1).map_or(from == extent.start, |before| window[before] == b'\n');
         // The callers' offset lies in the extent, at most two cells above `from`.
         let last = usize::try_from(at - from).map_err(io::Error::other)?;
@@ -263,16 +263,16 @@ impl Cursor {
     }
 }
 
-/// See [`Cursor::context`].
+/// See [`LogCursor::context`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Context {
+pub struct LineContext {
     /// Where the last line with a header begins, the asked-for line included; none if there is none in these two cells.
     pub header: Option<u64>,
     /// Where the first line in the asked-for line's cell begins, if there is no header.
     pub first_in_cell: u64,
 }
 
-impl Context {
+impl LineContext {
     /// The nearest offset at or before the asked-for line at which a record is known to begin.
     pub fn record_start(self) -> u64 {
         self.header.unwrap_or(self.first_in_cell)
@@ -281,7 +281,7 @@ impl Context {
 
 /// A piece of the stream.
 #[derive(Debug)]
-pub enum Piece<'a> {
+pub enum StreamPiece<'a> {
     /// The next bytes.
     Bytes(&'a [u8]),
     /// The bytes up to this offset are lost.
@@ -290,16 +290,16 @@ pub enum Piece<'a> {
 
 /// Reads forward to a fixed offset.
 #[derive(Debug)]
-pub struct Reading {
-    cursor: Cursor,
+pub struct LogReading {
+    cursor: LogCursor,
     to: u64,
     buffer: Vec<u8>,
     lost: bool,
 }
 
-impl Reading {
+impl LogReading {
     /// Reads from where `cursor` is to the offset `to`.
-    pub fn new(cursor: Cursor, to: u64) -> Self {
+    pub fn new(cursor: LogCursor, to: u64) -> Self {
         Self { cursor, to, buffer: Vec::new(), lost: false }
     }
 
@@ -309,7 +309,7 @@ impl Reading {
     }
 
     /// The next piece; none at the end.
-    pub fn next(&mut self) -> io::Result<Option<Piece<'_>>> {
+    pub fn next(&mut self) -> io::Result<Option<StreamPiece<'_>>> {
         let left = usize::try_from(self.to.saturating_sub(self.cursor.at())).unwrap_or(CHUNK).min(CHUNK);
         if left == 0 {
             return Ok(None);
@@ -319,14 +319,14 @@ impl Reading {
         }
         let room = &mut self.buffer[..left];
         let step = match self.cursor.read(room)? {
-            Step::End => self.cursor.look_around(room)?,
+            ReadStep::End => self.cursor.survey(room)?,
             step => step,
         };
-        self.lost |= !matches!(step, Step::Data(_));
+        self.lost |= !matches!(step, ReadStep::Data(_));
         Ok(match step {
-            Step::Data(length) => Some(Piece::Bytes(&self.buffer[..length])),
-            Step::Gap(to) if to < self.to => Some(Piece::Gap(to)),
-            Step::Gap(_) | Step::End => None,
+            ReadStep::Data(length) => Some(StreamPiece::Bytes(&self.buffer[..length])),
+            ReadStep::Gap(to) if to < self.to => Some(StreamPiece::Gap(to)),
+            ReadStep::Gap(_) | ReadStep::End => None,
         })
     }
 }

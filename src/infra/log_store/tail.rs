@@ -4,16 +4,16 @@
 //! number, paging backward reads blocks towards the beginning until it has enough. Everything blocks on the disk and belongs
 //! on a thread for blocking work. Must not know: async, viewers, HTTP.
 
-use super::filter::{Filter, Matcher};
+use super::filter::{LogFilter, LogMatcher};
 use super::mask::{SecretMask, StreamMask};
-use super::record::{Parser, Raw, Record, SHOWN_MAX, TEXT_MAX};
-use super::stream::{CHUNK, Cursor, Extents, Piece, Reading};
+use super::record::{LogParser, LogRecord, RawRecord, SHOWN_MAX, TEXT_MAX};
+use super::stream::{CHUNK, LogCursor, LogExtents, LogReading, StreamPiece};
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Most bytes one page may search through before it is given as it is, with [`Page::scanned_all`] false. More than a keeper
+/// Most bytes one page may search through before it is given as it is, with [`RecordPage::scanned_all`] false. More than a keeper
 /// keeps (five segments of 10 MiB), so that ordinarily every search is complete.
 pub const SEARCH_MAX: u64 = 64 * 1024 * 1024;
 
@@ -39,13 +39,13 @@ const BLOCK_MAX: u64 = 1024 * 1024;
 
 /// Some records in a row, of those that pass the filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct RecordPage {
     /// Oldest first.
-    pub records: Vec<Record>,
-    /// What to give [`Log::before`] for the page before this one: the first record's sequence number, or how far back the
+    pub records: Vec<LogRecord>,
+    /// What to give [`InstanceLog::before`] for the page before this one: the first record's sequence number, or how far back the
     /// search went; none if there is neither a record here nor one before.
     pub first: Option<u64>,
-    /// What to give [`Log::after`] or a follower for what comes after this page. Past the records that were looked at and did
+    /// What to give [`InstanceLog::after`] or a follower for what comes after this page. Past the records that were looked at and did
     /// not pass the filter, too.
     pub last: u64,
     /// Whether older records are kept before this page. When paging backward: older records that pass the filter, as far as
@@ -61,13 +61,13 @@ pub struct Page {
 
 /// The log of one instance: a directory of segment files. Cheap to make; holds nothing open.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct InstanceLog {
     dir: PathBuf,
     mask: SecretMask,
     room: PageBudget,
 }
 
-impl Log {
+impl InstanceLog {
     /// The log in `dir`, which need not exist (yet).
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), mask: SecretMask::default(), room: PAGE_BUDGET }
@@ -90,7 +90,7 @@ impl Log {
     /// # Errors
     /// If the directory cannot be read.
     pub fn start(&self) -> io::Result<u64> {
-        Ok(Extents::look(&self.dir)?.start())
+        Ok(LogExtents::look(&self.dir)?.start())
     }
 
     /// The offset just past the newest byte, which may be in the middle of a line; zero if nothing is kept.
@@ -98,7 +98,7 @@ impl Log {
     /// # Errors
     /// If the directory cannot be read.
     pub fn end(&self) -> io::Result<u64> {
-        Ok(Extents::look(&self.dir)?.end())
+        Ok(LogExtents::look(&self.dir)?.end())
     }
 
     /// The offset just past the newest complete line: where following begins.
@@ -114,12 +114,12 @@ impl Log {
     ///
     /// # Errors
     /// If the files cannot be read.
-    pub fn after(&self, seq: u64, filter: &Filter, limit: usize) -> io::Result<Page> {
+    pub fn after(&self, seq: u64, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         let mut view = self.look()?;
         let from = view.align(seq)?;
-        let matcher = Matcher::of(filter);
+        let matcher = LogMatcher::of(filter);
         let mut scan = view.scan(from)?;
-        let mut page = Page { last: from, lost: from > seq, more_before: from > view.start, ..Page::default() };
+        let mut page = RecordPage { last: from, lost: from > seq, more_before: from > view.start, ..RecordPage::default() };
         let mut looked_at = from;
         let (mut room, longest) = (self.room.page, self.room.of_message(limit));
         let (mut more, mut is_full) = (limit > 0, limit == 0);
@@ -150,12 +150,12 @@ impl Log {
     ///
     /// # Errors
     /// If the files cannot be read.
-    pub fn before(&self, seq: u64, filter: &Filter, limit: usize) -> io::Result<Page> {
+    pub fn before(&self, seq: u64, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         let mut view = self.look()?;
         let upper = if seq > view.end {
             view.end
         } else if seq <= view.start {
-            return Ok(Page { last: seq, lost: view.start > 0, scanned_all: true, ..Page::default() });
+            return Ok(RecordPage { last: seq, lost: view.start > 0, scanned_all: true, ..RecordPage::default() });
         } else if let Some(extent) = view.extents.around(seq) {
             // Whether a record ends below `seq` is known when the line that holds the byte before it is.
             match view.cursor.line_end(seq, extent.end) {
@@ -165,7 +165,7 @@ impl Log {
         } else {
             seq
         };
-        let matcher = Matcher::of(filter);
+        let matcher = LogMatcher::of(filter);
         let longest = self.room.of_message(limit);
         let endless = if seq > view.extents.end() { view.endless_line(&matcher, longest)? } else { None };
         let mut page = view.newest(upper, seq, &matcher, limit, endless)?;
@@ -181,7 +181,7 @@ impl Log {
     ///
     /// # Errors
     /// If the files cannot be read.
-    pub fn last(&self, filter: &Filter, limit: usize) -> io::Result<Page> {
+    pub fn last(&self, filter: &LogFilter, limit: usize) -> io::Result<RecordPage> {
         self.before(u64::MAX, filter, limit)
     }
 
@@ -191,20 +191,20 @@ impl Log {
     ///
     /// # Errors
     /// If the files cannot be read.
-    pub fn chunks(&self, filter: Filter) -> io::Result<Chunks> {
+    pub fn chunks(&self, filter: LogFilter) -> io::Result<LogChunks> {
         let view = self.look()?;
-        Ok(Chunks(Some(if filter.is_everything() {
-            Source::Bytes(view.read(view.start, view.extents.end()), StreamMask::new(self.mask.clone()))
+        Ok(LogChunks(Some(if filter.is_everything() {
+            ChunkSource::Bytes(view.read(view.start, view.extents.end()), StreamMask::new(self.mask.clone()))
         } else {
-            Source::Records(Box::new(view.records(view.start, view.end, Parser::new(view.start))), filter)
+            ChunkSource::Records(Box::new(view.records(view.start, view.end, LogParser::new(view.start))), filter)
         })))
     }
 
-    /// Writes what [`Log::chunks`] gives; returns how many bytes.
+    /// Writes what [`InstanceLog::chunks`] gives; returns how many bytes.
     ///
     /// # Errors
     /// If the files cannot be read or `writer` fails.
-    pub fn copy_to(&self, filter: Filter, writer: &mut impl Write) -> io::Result<u64> {
+    pub fn copy_to(&self, filter: LogFilter, writer: &mut impl Write) -> io::Result<u64> {
         let mut written = 0;
         for chunk in self.chunks(filter)? {
             let chunk = chunk?;
@@ -216,12 +216,12 @@ impl Log {
 
     /// The records that end above `from` and up to `to`, both at ends of lines, as far as there is room for `limit` records
     /// or `max_bytes` of text; at least one if there is one.
-    pub(super) fn between(&self, from: u64, to: u64, limit: usize, max_bytes: usize) -> io::Result<Stretch> {
+    pub(super) fn between(&self, from: u64, to: u64, limit: usize, max_bytes: usize) -> io::Result<RecordRange> {
         let mut view = self.look()?;
         view.end = view.end.min(to);
         let from = view.align(from)?;
         let mut scan = view.scan(from)?;
-        let mut found = Stretch { records: Vec::new(), from, until: view.end, lines: 0 };
+        let mut found = RecordRange { records: Vec::new(), from, until: view.end, lines: 0 };
         let (mut bytes, mut full, mut more) = (0, false, true);
         while more && !full {
             more = scan.step(&mut |raw| {
@@ -242,10 +242,10 @@ impl Log {
 
     /// How many lines end above `from` and up to `to`, and whether all of them are still there to be counted.
     pub(super) fn count_lines(&self, from: u64, to: u64) -> io::Result<(u64, bool)> {
-        let mut reading = Reading::new(Cursor::new(&self.dir, from), to);
+        let mut reading = LogReading::new(LogCursor::new(&self.dir, from), to);
         let mut lines = 0;
         while let Some(piece) = reading.next()? {
-            if let Piece::Bytes(bytes) = piece {
+            if let StreamPiece::Bytes(bytes) = piece {
                 lines += bytes.iter().filter(|b| **b == b'\n').count() as u64;
             }
         }
@@ -258,10 +258,10 @@ impl Log {
         let Some(extent) = view.extents.around(to) else { return Ok(to) };
         let from = match view.cursor.lines_back(&extent, to, count) {
             // Being deleted at this moment: from the oldest that is kept by now.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Extents::look(&self.dir)?.start().min(to),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => LogExtents::look(&self.dir)?.start().min(to),
             from => from?,
         };
-        let mut scan = view.records(from, to, Parser::new(from));
+        let mut scan = view.records(from, to, LogParser::new(from));
         let mut begin = None;
         let mut more = true;
         while more && begin.is_none() {
@@ -275,7 +275,7 @@ impl Log {
     }
 
     /// A cursor and a parser at the newest complete line, for reading on from there for ever.
-    pub(super) fn open_end(&self) -> io::Result<(Cursor, Parser)> {
+    pub(super) fn open_end(&self) -> io::Result<(LogCursor, LogParser)> {
         let mut view = self.look()?;
         let parser = view.parser(view.end)?.masked(self.mask.clone());
         let mut cursor = view.cursor;
@@ -285,21 +285,21 @@ impl Log {
 
     /// Looks at what is there now. While the beginning of the newest line is looked for, the files it is in may be deleted: that line
     /// then begins with the oldest byte that is kept.
-    fn look(&self) -> io::Result<View> {
-        let mut extents = Extents::look(&self.dir)?;
-        let mut cursor = Cursor::new(&self.dir, 0);
+    fn look(&self) -> io::Result<LogView> {
+        let mut extents = LogExtents::look(&self.dir)?;
+        let mut cursor = LogCursor::new(&self.dir, 0);
         let (mut below, mut tries) = (extents.end(), 1000);
         let end = loop {
             // Everything up to `below` is gone by now: what is left came later, and its lines are not looked for any more.
             let Some(newest) = extents.around(below) else { break extents.start() };
             match cursor.search_back(&newest, &mut below, 0) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => extents = Extents::look(&self.dir)?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound && tries > 0 => extents = LogExtents::look(&self.dir)?,
                 end => break end?,
             }
             tries -= 1;
         };
         let (dir, mask) = (self.dir.clone(), self.mask.clone());
-        Ok(View { dir, mask, room: self.room, start: extents.start(), end, extents, cursor })
+        Ok(LogView { dir, mask, room: self.room, start: extents.start(), end, extents, cursor })
     }
 }
 
@@ -311,14 +311,14 @@ impl PageBudget {
 }
 
 /// What a record takes of a page's room.
-fn cost(record: &Record) -> usize {
+fn cost(record: &LogRecord) -> usize {
     record.message.len() + RECORD_BYTES
 }
 
-/// What [`Log::between`] found.
+/// What [`InstanceLog::between`] found.
 #[derive(Debug)]
-pub(super) struct Stretch {
-    pub records: Vec<Record>,
+pub(super) struct RecordRange {
+    pub records: Vec<LogRecord>,
     /// Where reading began: above the asked-for offset if that is gone.
     pub from: u64,
     /// The offset up to which all is in `records`.
@@ -328,19 +328,19 @@ pub(super) struct Stretch {
 }
 
 /// The log as it was at one moment.
-struct View {
+struct LogView {
     dir: PathBuf,
     mask: SecretMask,
     room: PageBudget,
-    extents: Extents,
+    extents: LogExtents,
     /// The oldest kept offset.
     start: u64,
     /// Just past the newest complete line (or where reading is to end before that).
     end: u64,
-    cursor: Cursor,
+    cursor: LogCursor,
 }
 
-impl View {
+impl LogView {
     /// The place at which to begin reading what comes after `seq`: the beginning of a line.
     fn align(&mut self, seq: u64) -> io::Result<u64> {
         if seq >= self.end {
@@ -357,50 +357,57 @@ impl View {
     }
 
     /// A parser for reading on from `at`, the beginning of a line, that makes the same records as one coming from before.
-    fn parser(&mut self, at: u64) -> io::Result<Parser> {
-        let Some(extent) = self.extents.around(at) else { return Ok(Parser::new(at)) };
+    fn parser(&mut self, at: u64) -> io::Result<LogParser> {
+        let Some(extent) = self.extents.around(at) else { return Ok(LogParser::new(at)) };
         match self.cursor.context(&extent, at) {
-            Ok(context) => Ok(context.header.map_or(Parser::new(at), |header| Parser::after_header(at, header))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Parser::new(at)),
+            Ok(context) => Ok(context.header.map_or(LogParser::new(at), |header| LogParser::after_header(at, header))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(LogParser::new(at)),
             Err(e) => Err(e),
         }
     }
 
     /// Reads the bytes from `from` to `to`.
-    fn read(&self, from: u64, to: u64) -> Reading {
-        Reading::new(Cursor::new(&self.dir, from), to)
+    fn read(&self, from: u64, to: u64) -> LogReading {
+        LogReading::new(LogCursor::new(&self.dir, from), to)
     }
 
     /// Reads the records from `from`, the beginning of a line, to `self.end`.
-    fn scan(&mut self, from: u64) -> io::Result<Scan> {
+    fn scan(&mut self, from: u64) -> io::Result<RecordScan> {
         let parser = self.parser(from)?;
         Ok(self.records(from, self.end, parser))
     }
 
     /// Reads the records from `from` to `to`.
-    fn records(&self, from: u64, to: u64, parser: Parser) -> Scan {
-        Scan::new(self.read(from, to), parser.masked(self.mask.clone()))
+    fn records(&self, from: u64, to: u64, parser: LogParser) -> RecordScan {
+        RecordScan::new(self.read(from, to), parser.masked(self.mask.clone()))
     }
 
     /// The line that has not ended yet, as a record, if it is longer than a record can be.
-    fn endless_line(&self, matcher: &Matcher<'_>, longest: usize) -> io::Result<Option<Record>> {
+    fn endless_line(&self, matcher: &LogMatcher<'_>, longest: usize) -> io::Result<Option<LogRecord>> {
         let end = self.extents.end();
         if end.saturating_sub(self.end) <= TEXT_MAX as u64 {
             return Ok(None);
         }
         // No more of it is looked at than can be shown.
         let until = self.end.saturating_add(2 * TEXT_MAX as u64).min(end);
-        let mut scan = self.records(self.end, until, Parser::new(self.end));
+        let mut scan = self.records(self.end, until, LogParser::new(self.end));
         let mut found = None;
-        let mut emit = |raw: Raw<'_>| found = matcher.wants(raw).then(|| raw.to_record(longest));
+        let mut emit = |raw: RawRecord<'_>| found = matcher.wants(raw).then(|| raw.to_record(longest));
         while scan.step(&mut emit)? {}
-        Ok(found.map(|record| Record { seq: end, omitted: record.omitted + (end - until), ..record }))
+        Ok(found.map(|record| LogRecord { seq: end, omitted: record.omitted + (end - until), ..record }))
     }
 
     /// The newest `limit` matching records that end below `below`, of those that end at or before `upper`, an end of a line, and after
     /// them `last`. Fewer if there is no room on the page.
-    fn newest(&mut self, upper: u64, below: u64, matcher: &Matcher<'_>, limit: usize, last: Option<Record>) -> io::Result<Page> {
-        let mut found: VecDeque<Record> = last.into_iter().collect();
+    fn newest(
+        &mut self,
+        upper: u64,
+        below: u64,
+        matcher: &LogMatcher<'_>,
+        limit: usize,
+        last: Option<LogRecord>,
+    ) -> io::Result<RecordPage> {
+        let mut found: VecDeque<LogRecord> = last.into_iter().collect();
         let mut bytes: usize = found.iter().map(cost).sum();
         let (longest, most) = (self.room.of_message(limit), self.room.page);
         let mut reached = upper;
@@ -415,8 +422,8 @@ impl View {
             let to = reached.min(extent.end);
             match self.block(&extent, to, span) {
                 Ok((from, mut scan)) => {
-                    let mut block: VecDeque<Record> = VecDeque::new();
-                    let mut emit = |raw: Raw<'_>| {
+                    let mut block: VecDeque<LogRecord> = VecDeque::new();
+                    let mut emit = |raw: RawRecord<'_>| {
                         if raw.seq() < below && matcher.wants(raw) {
                             let record = raw.to_record(longest);
                             bytes += cost(&record);
@@ -453,7 +460,7 @@ impl View {
             _ if overfull => Some(below),
             _ => (!scanned_all).then(|| reached.saturating_add(1)),
         };
-        Ok(Page {
+        Ok(RecordPage {
             is_full: overfull && found.len() < limit,
             records: found.into(),
             first,
@@ -465,36 +472,36 @@ impl View {
     }
 
     /// The records from about `span` bytes before `to` up to there, and where they begin.
-    fn block(&mut self, extent: &Range<u64>, to: u64, span: u64) -> io::Result<(u64, Scan)> {
+    fn block(&mut self, extent: &Range<u64>, to: u64, span: u64) -> io::Result<(u64, RecordScan)> {
         let about = to.saturating_sub(span).max(extent.start);
         let line = self.cursor.line_start(extent, about)?;
         let from = if line == extent.start { line } else { self.cursor.context(extent, line)?.record_start() };
-        Ok((from, self.records(from, to, Parser::new(from))))
+        Ok((from, self.records(from, to, LogParser::new(from))))
     }
 }
 
 /// Reads records forward, a piece at a time.
 #[derive(Debug)]
-struct Scan {
-    reading: Reading,
-    parser: Parser,
+struct RecordScan {
+    reading: LogReading,
+    parser: LogParser,
     finished: bool,
 }
 
-impl Scan {
-    fn new(reading: Reading, parser: Parser) -> Self {
+impl RecordScan {
+    fn new(reading: LogReading, parser: LogParser) -> Self {
         Self { reading, parser, finished: false }
     }
 
     /// Gives the records of the next piece; false once all have been given.
-    fn step(&mut self, emit: &mut impl FnMut(Raw<'_>)) -> io::Result<bool> {
+    fn step(&mut self, emit: &mut impl FnMut(RawRecord<'_>)) -> io::Result<bool> {
         if !self.finished {
             match self.reading.next()? {
-                Some(Piece::Bytes(bytes)) => self.parser.push(bytes, emit),
-                Some(Piece::Gap(to)) => self.parser.jump(to, emit),
+                Some(StreamPiece::Bytes(bytes)) => self.parser.push(bytes, emit),
+                Some(StreamPiece::Gap(to)) => self.parser.skip_to(to, emit),
                 None => {
                     let at = self.parser.at();
-                    self.parser.jump(at, emit);
+                    self.parser.skip_to(at, emit);
                     self.finished = true;
                 }
             }
@@ -503,23 +510,23 @@ impl Scan {
     }
 }
 
-/// See [`Log::chunks`]. Ends after an error.
+/// See [`InstanceLog::chunks`]. Ends after an error.
 #[derive(Debug)]
-pub struct Chunks(Option<Source>);
+pub struct LogChunks(Option<ChunkSource>);
 
 #[derive(Debug)]
-enum Source {
-    Bytes(Reading, StreamMask),
-    Records(Box<Scan>, Filter),
+enum ChunkSource {
+    Bytes(LogReading, StreamMask),
+    Records(Box<RecordScan>, LogFilter),
 }
 
-impl Source {
+impl ChunkSource {
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self {
             Self::Bytes(reading, mask) => loop {
                 let (clean, is_over) = match reading.next()? {
-                    Some(Piece::Bytes(bytes)) => (mask.push(bytes.to_vec()), false),
-                    Some(Piece::Gap(_)) => (mask.finish(), false),
+                    Some(StreamPiece::Bytes(bytes)) => (mask.push(bytes.to_vec()), false),
+                    Some(StreamPiece::Gap(_)) => (mask.finish(), false),
                     None => (mask.finish(), true),
                 };
                 if is_over || !clean.is_empty() {
@@ -527,7 +534,7 @@ impl Source {
                 }
             },
             Self::Records(scan, filter) => {
-                let matcher = Matcher::of(filter);
+                let matcher = LogMatcher::of(filter);
                 let mut text = Vec::new();
                 let mut more = true;
                 while more && text.len() < CHUNK {
@@ -544,7 +551,7 @@ impl Source {
     }
 }
 
-impl Iterator for Chunks {
+impl Iterator for LogChunks {
     type Item = io::Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -559,36 +566,36 @@ impl Iterator for Chunks {
 #[cfg(test)]
 mod tests {
     use super::super::record::CELL;
-    use super::super::test_writer::{T, Writer, line};
+    use super::super::test_writer::{SegmentWriter, T, line};
     use super::*;
-    use crate::keeper::level::Level;
+    use crate::keeper::level::LogLevel;
     use crate::keeper::segment;
     use proptest::prelude::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    const ALL: Filter = Filter { min_level: None, text: None };
+    const ALL: LogFilter = LogFilter { min_level: None, text: None };
 
     fn write(dir: &Path, base: u64, segment_len: u64, text: &[u8]) {
-        Writer::new(dir, base, segment_len, usize::MAX).write(text);
+        SegmentWriter::new(dir, base, segment_len, usize::MAX).write(text);
     }
 
     /// A log with room for whatever is asked for.
-    fn roomy(dir: &Path) -> Log {
-        Log { room: PageBudget { message: TEXT_MAX, page: usize::MAX }, ..Log::new(dir) }
+    fn roomy(dir: &Path) -> InstanceLog {
+        InstanceLog { room: PageBudget { message: TEXT_MAX, page: usize::MAX }, ..InstanceLog::new(dir) }
     }
 
     /// The records of `text` when read at once from its beginning to its last newline.
-    fn reference(base: u64, text: &[u8]) -> Vec<Record> {
+    fn reference(base: u64, text: &[u8]) -> Vec<LogRecord> {
         let complete = text.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
         let mut found = Vec::new();
-        let mut parser = Parser::new(base);
+        let mut parser = LogParser::new(base);
         parser.push(&text[..complete], &mut |raw| found.push(raw.to_record(TEXT_MAX)));
         parser.flush(&mut |raw| found.push(raw.to_record(TEXT_MAX)));
         found
     }
 
-    fn forward(log: &Log, mut from: u64, filter: &Filter, limit: usize) -> Vec<Record> {
+    fn forward(log: &InstanceLog, mut from: u64, filter: &LogFilter, limit: usize) -> Vec<LogRecord> {
         let mut found = Vec::new();
         loop {
             let page = log.after(from, filter, limit).unwrap();
@@ -605,7 +612,7 @@ mod tests {
         }
     }
 
-    fn backward(log: &Log, filter: &Filter, limit: usize) -> Vec<Record> {
+    fn backward(log: &InstanceLog, filter: &LogFilter, limit: usize) -> Vec<LogRecord> {
         let mut pages = Vec::new();
         let mut page = log.last(filter, limit).unwrap();
         assert_eq!(page.last, log.complete_end().unwrap());
@@ -624,7 +631,7 @@ mod tests {
     /// Lines of all kinds and lengths, many without header, so that blocks and cells are crossed within records.
     fn stream() -> impl Strategy<Value = Vec<u8>> {
         let header = (0_usize..5, 0_usize..200).prop_map(|(level, length)| {
-            format!("{T} {:>5} jd_client_sv2::a: {}\n", Level::ALL[level], "m".repeat(length)).into_bytes()
+            format!("{T} {:>5} jd_client_sv2::a: {}\n", LogLevel::ALL[level], "m".repeat(length)).into_bytes()
         });
         let bare = |longest: usize| (1..longest).prop_map(|length| [vec![b'b'; length], b"\r\n".to_vec()].concat());
         let lines = prop_oneof![
@@ -641,7 +648,7 @@ mod tests {
         proptest::collection::vec(run, 0..30).prop_map(|runs| runs.concat())
     }
 
-    fn some_filter() -> impl Strategy<Value = Filter> {
+    fn some_filter() -> impl Strategy<Value = LogFilter> {
         let text = prop_oneof![
             Just(None),
             Just(Some(String::new())),
@@ -650,7 +657,7 @@ mod tests {
             Just(Some("ü".to_owned()))
         ];
         (proptest::option::of(0_usize..5), text)
-            .prop_map(|(level, text)| Filter { min_level: level.map(|l| Level::ALL[l]), text })
+            .prop_map(|(level, text)| LogFilter { min_level: level.map(|l| LogLevel::ALL[l]), text })
     }
 
     proptest! {
@@ -698,16 +705,16 @@ mod tests {
         fn a_download_without_filter_is_the_bytes_and_with_one_the_lines(text in stream(), segment_len in 1_u64..60_000) {
             let dir = tempfile::tempdir().unwrap();
             write(dir.path(), 5, segment_len, &text);
-            let log = Log::new(dir.path());
+            let log = InstanceLog::new(dir.path());
             let mut copy = Vec::new();
             prop_assert_eq!(log.copy_to(ALL, &mut copy).unwrap(), text.len() as u64);
             prop_assert!(copy == text);
-            let filter = Filter { min_level: Some(Level::Warn), text: None };
+            let filter = LogFilter { min_level: Some(LogLevel::Warn), text: None };
             let mut lines = Vec::new();
             log.copy_to(filter.clone(), &mut lines).unwrap();
             let records = reference(0, &lines);
             let wanted: Vec<_> = reference(5, &text).into_iter().filter(|r| filter.matches(r)).collect();
-            let warned = |records: &[Record]| records.iter().filter(|r| r.timestamp.is_some()).map(|r| r.level).collect::<Vec<_>>();
+            let warned = |records: &[LogRecord]| records.iter().filter(|r| r.timestamp.is_some()).map(|r| r.level).collect::<Vec<_>>();
             prop_assert_eq!(warned(&records), warned(&wanted));
         }
     }
@@ -729,9 +736,9 @@ mod tests {
     #[test]
     fn a_log_that_is_not_there_is_empty() {
         let dir = tempfile::tempdir().unwrap();
-        let log = Log::new(dir.path().join("never"));
+        let log = InstanceLog::new(dir.path().join("never"));
         assert_eq!((log.start().unwrap(), log.end().unwrap(), log.complete_end().unwrap()), (0, 0, 0));
-        let empty = Page { scanned_all: true, ..Page::default() };
+        let empty = RecordPage { scanned_all: true, ..RecordPage::default() };
         assert_eq!(log.last(&ALL, 10).unwrap(), empty);
         assert_eq!(log.after(77, &ALL, 10).unwrap(), empty);
         assert_eq!(log.copy_to(ALL, &mut Vec::new()).unwrap(), 0);
@@ -740,9 +747,9 @@ mod tests {
     #[test]
     fn offsets_before_the_oldest_segment_are_lost_and_future_ones_are_the_end() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = Writer::new(dir.path(), 0, 1_000, 2);
+        let mut writer = SegmentWriter::new(dir.path(), 0, 1_000, 2);
         writer.write((0..100).map(line).collect::<String>().as_bytes());
-        let log = Log::new(dir.path());
+        let log = InstanceLog::new(dir.path());
         let start = log.start().unwrap();
         assert!(start > 0);
         let page = log.after(10, &ALL, 1).unwrap();
@@ -762,7 +769,7 @@ mod tests {
         write(dir.path(), 0, 1_000, text.as_bytes());
         let segments = segment::list(dir.path()).unwrap();
         std::fs::remove_file(&segments[2].path).unwrap();
-        let log = Log::new(dir.path());
+        let log = InstanceLog::new(dir.path());
         let page = log.after(0, &ALL, 1_000).unwrap();
         assert!(page.lost && page.scanned_all);
         let expected: Vec<_> =
@@ -802,7 +809,7 @@ mod tests {
         let writer = {
             let (path, done, reached) = (dir.path().to_owned(), Arc::clone(&done), Arc::clone(&reached));
             std::thread::spawn(move || {
-                let mut writer = Writer::new(&path, 0, 20_000, 5);
+                let mut writer = SegmentWriter::new(&path, 0, 20_000, 5);
                 for n in 0..LINES {
                     // Never more than three segments ahead, so that nothing unread is deleted.
                     while writer.end > reached.load(Ordering::Relaxed) + 60_000 {
@@ -817,14 +824,14 @@ mod tests {
                 done.store(true, Ordering::Release);
             })
         };
-        let log = Log::new(dir.path());
+        let log = InstanceLog::new(dir.path());
         let (mut at, mut count) = (0, 0_u64);
         loop {
             let finished = done.load(Ordering::Acquire);
             let page = log.after(at, &ALL, 100).unwrap();
             assert!(!page.lost);
             for record in page.records {
-                assert_eq!((record.message, record.level), (count.to_string(), Level::Info));
+                assert_eq!((record.message, record.level), (count.to_string(), LogLevel::Info));
                 count += 1;
             }
             at = page.last;
@@ -845,18 +852,18 @@ mod tests {
         let writer = {
             let (path, done) = (dir.path().to_owned(), Arc::clone(&done));
             std::thread::spawn(move || {
-                let mut writer = Writer::new(&path, 0, 3_000, 3);
+                let mut writer = SegmentWriter::new(&path, 0, 3_000, 3);
                 for n in 0..20_000 {
                     writer.write(line(n).as_bytes());
                 }
                 done.store(true, Ordering::Release);
             })
         };
-        let log = Log::new(dir.path());
+        let log = InstanceLog::new(dir.path());
         let (mut at, mut next) = (0, 0);
         // A page whose last bytes are deleted while it is read says so itself; the gap shows at the first record of the page after it.
         let mut gap = false;
-        let numbers = |page: &Page| page.records.iter().map(|r| r.message.parse::<u64>().unwrap()).collect::<Vec<_>>();
+        let numbers = |page: &RecordPage| page.records.iter().map(|r| r.message.parse::<u64>().unwrap()).collect::<Vec<_>>();
         while !done.load(Ordering::Acquire) {
             let page = log.after(at, &ALL, 50).unwrap();
             gap |= page.lost;
@@ -876,19 +883,19 @@ mod tests {
     }
 
     /// Twenty lines of 60 kB and many short ones after them.
-    fn wide(dir: &Path) -> Log {
+    fn wide(dir: &Path) -> InstanceLog {
         let long = (0..20).map(|n| line(format!("{n} {}", "w".repeat(60_000))));
         let text: String = long.chain((20..3_000).map(|n| line(format!("{n} short")))).collect();
         write(dir, 0, 500_000, text.as_bytes());
-        Log::new(dir)
+        InstanceLog::new(dir)
     }
 
     #[test]
     fn a_page_has_room_for_so_many_bytes_and_the_next_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let log = wide(dir.path());
-        let number = |record: &Record| record.message.split(' ').next().unwrap().parse::<u64>().unwrap();
-        let size = |page: &Page| page.records.iter().map(cost).sum::<usize>();
+        let number = |record: &LogRecord| record.message.split(' ').next().unwrap().parse::<u64>().unwrap();
+        let size = |page: &RecordPage| page.records.iter().map(cost).sum::<usize>();
         let (mut forth, mut from) = (Vec::new(), 0);
         loop {
             let page = log.after(from, &ALL, 10_000).unwrap();
@@ -923,7 +930,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mask = SecretMask::default();
         mask.add(KEY);
-        let log = Log::new(dir.path()).masked(mask);
+        let log = InstanceLog::new(dir.path()).masked(mask);
         let text: String = (0..3_000).map(|n| line(format!("{n} {KEY} {}", "x ".repeat(n % 40)))).collect();
         write(dir.path(), 0, 50_000, text.as_bytes());
         let clean = text.replace(KEY, &"*".repeat(KEY.len()));
@@ -933,12 +940,12 @@ mod tests {
         log.copy_to(ALL, &mut copy).unwrap();
         assert!(copy == clean.as_bytes());
         for part in [KEY, &KEY[..10], &KEY[20..30], "mkDLTB"] {
-            let filter = Filter { min_level: None, text: Some(part.to_owned()) };
+            let filter = LogFilter { min_level: None, text: Some(part.to_owned()) };
             assert_eq!(log.last(&filter, 10).unwrap().records, []);
             copy.clear();
             assert_eq!(log.copy_to(filter, &mut copy).unwrap(), 0);
         }
-        let filter = Filter { min_level: None, text: Some("77 *".to_owned()) };
+        let filter = LogFilter { min_level: None, text: Some("77 *".to_owned()) };
         assert_eq!(log.last(&filter, 100).unwrap().records.len(), 30);
     }
 
@@ -967,7 +974,7 @@ mod tests {
                 }
             })
         };
-        let log = Log::new(dir.path());
+        let log = InstanceLog::new(dir.path());
         let mut is_shown = 0;
         for _ in 0..100 {
             let page = log.last(&ALL, 100).unwrap();

@@ -13,7 +13,7 @@ pub fn line(message: impl std::fmt::Display) -> String {
     format!("{T}  INFO jd_client_sv2::channel_manager: {message}\n")
 }
 
-pub struct Writer {
+pub struct SegmentWriter {
     dir: PathBuf,
     segment_len: u64,
     kept: usize,
@@ -22,7 +22,7 @@ pub struct Writer {
     pub end: u64,
 }
 
-impl Writer {
+impl SegmentWriter {
     /// Begins at stream offset `base`; a new segment is begun at the first end of a line past `segment_len` bytes.
     pub fn new(dir: &Path, base: u64, segment_len: u64, kept: usize) -> Self {
         Self { dir: dir.to_owned(), segment_len, kept, current: None, bases: VecDeque::new(), end: base }

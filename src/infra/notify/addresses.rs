@@ -70,7 +70,7 @@ pub(super) fn masked(text: &str) -> String {
     if url.password().is_some() {
         let _ = url.set_password(Some(MASK));
     }
-    let path: Vec<&str> = before.path().split('/').map(|segment| if looks_random(segment) { MASK } else { segment }).collect();
+    let path: Vec<&str> = before.path().split('/').map(|segment| if is_random(segment) { MASK } else { segment }).collect();
     url.set_path(&path.join("/"));
     url.set_query(before.query().map(|query| pieces(query).map(masked_piece).collect::<Vec<_>>().join("&")).as_deref());
     url.set_fragment(before.fragment().map(|_| MASK));
@@ -100,7 +100,7 @@ pub(super) fn unmasked(text: &str, old: &str) -> String {
         .path()
         .split('/')
         .map(|segment| match (segment, olds.next()) {
-            (MASK, Some(old)) if looks_random(old) => old.to_owned(),
+            (MASK, Some(old)) if is_random(old) => old.to_owned(),
             _ => segment.to_owned(),
         })
         .collect();
@@ -129,7 +129,7 @@ pub(super) fn secrets(text: &str) -> Vec<String> {
         let login = format!("{}:{}", decoded(user), decoded(password));
         found.extend([user.to_owned(), password.to_owned(), decoded(user), decoded(password), STANDARD.encode(login)]);
     }
-    found.extend(url.path().split('/').filter(|segment| looks_random(segment)).flat_map(|s| [s.to_owned(), decoded(s)]));
+    found.extend(url.path().split('/').filter(|segment| is_random(segment)).flat_map(|s| [s.to_owned(), decoded(s)]));
     let query = url.query().into_iter().flat_map(pieces).map(|piece| piece.split_once('=').map_or(piece, |(_, value)| value));
     for value in query.chain(url.fragment()).filter(|value| value.len() >= TELLING) {
         // A form's way of writing a space, and what the others read.
@@ -153,7 +153,7 @@ fn masked_piece(piece: &str) -> String {
 }
 
 /// Long, and with digits or both cases in it, as words in a path seldom are.
-fn looks_random(segment: &str) -> bool {
+fn is_random(segment: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| segment.as_bytes().iter().any(kind);
     segment.len() >= LONG_SEGMENT && (has(u8::is_ascii_digit) || has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase))
 }

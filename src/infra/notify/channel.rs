@@ -1,7 +1,7 @@
 //! Where a message can go, what has to be known for that, and what of it is a secret.
 //!
 //! Values only: sends nothing, and knows no form and no table. A channel's JSON holds its secrets and is for the database;
-//! [`Channel::masked`] is for everybody else.
+//! [`NotifyChannel::masked`] is for everybody else.
 
 use super::addresses::{self, MASK};
 use base64::Engine as _;
@@ -20,7 +20,7 @@ const MAX_RECEIVERS: usize = 50;
 #[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[schemars(rename = "ChannelTarget")]
-pub enum Channel {
+pub enum NotifyChannel {
     /// Any program that takes JSON by HTTP.
     Webhook {
         /// Where to post to, `http` or `https`.
@@ -47,7 +47,7 @@ pub enum Channel {
         /// Its port: mostly 465 with TLS, 587 with STARTTLS.
         port: u16,
         /// How the connection is protected.
-        security: Security,
+        security: MailSecurity,
         /// For the login, if the server wants one.
         #[serde(default)]
         username: Option<String>,
@@ -74,7 +74,7 @@ pub enum Channel {
 /// How the connection to a mail server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Security {
+pub enum MailSecurity {
     /// TLS from the first byte.
     Tls,
     /// TLS after a few words in the clear; without it nothing is sent.
@@ -93,7 +93,7 @@ fn telegram_server() -> String {
     "https://api.telegram.org".into()
 }
 
-impl Channel {
+impl NotifyChannel {
     /// The name of its kind, as in JSON.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -108,7 +108,7 @@ impl Channel {
     /// What keeps it from being used: the field's name in JSON, and a sentence that says what to enter. Empty: nothing.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut found = Problems(Vec::new());
+        let mut found = ChannelProblems(Vec::new());
         match self {
             Self::Webhook { url, secret } => {
                 found.unless("url", addresses::read(url));
@@ -262,7 +262,7 @@ impl Channel {
 }
 
 /// Without secrets: a channel may get into a log.
-impl std::fmt::Debug for Channel {
+impl std::fmt::Debug for NotifyChannel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Channel({})", self.masked())
     }
@@ -297,9 +297,9 @@ fn keep(secret: &mut Option<String>, old: &Option<String>, is_same_place: bool) 
 }
 
 /// Complaints under way.
-struct Problems(Vec<(&'static str, String)>);
+struct ChannelProblems(Vec<(&'static str, String)>);
 
-impl Problems {
+impl ChannelProblems {
     fn add(&mut self, field: &'static str, words: impl Into<String>) {
         self.0.push((field, words.into()));
     }

@@ -15,7 +15,7 @@ const MAX_QUOTE: usize = 200;
 
 /// A message that did not arrive, or of which nobody said that it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
+pub struct SendError {
     /// What happened and what to do about it, in sentences for people. Holds no secret; what others said is cut to 200 characters.
     pub words: String,
     /// Trying again is of no use before somebody changes something.
@@ -24,7 +24,7 @@ pub struct Failed {
     pub retry_after: Option<Duration>,
 }
 
-impl Failed {
+impl SendError {
     /// Trying again may help.
     pub(super) fn for_now(words: impl Into<String>) -> Self {
         Self { words: words.into(), is_final: false, retry_after: None }
@@ -36,28 +36,28 @@ impl Failed {
     }
 }
 
-impl std::fmt::Display for Failed {
+impl std::fmt::Display for SendError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.words)
     }
 }
 
-impl Error for Failed {}
+impl Error for SendError {}
 
 /// Why there is no connection to `place`, or why it broke off. `has_authorities`: this machine knows certificate authorities.
-pub(super) fn unconnected(place: &str, error: &(dyn Error + 'static), has_authorities: bool, secrets: &[String]) -> Failed {
+pub(super) fn unconnected(place: &str, error: &(dyn Error + 'static), has_authorities: bool, secrets: &[String]) -> SendError {
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return Failed::for_now(distrust(place, error, has_authorities));
+        return SendError::for_now(tls_error_text(place, error, has_authorities));
     }
     let innermost = causes(error).last().map(ToString::to_string).unwrap_or_default();
     // The standard library has no kind for this, on any platform.
     if innermost.starts_with("failed to lookup address information") {
-        return Failed::for_now(format!(
+        return SendError::for_now(format!(
             "The name in {place} could not be resolved. Check it for typing errors, and the name service of this machine."
         ));
     }
     let kind = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind);
-    Failed::for_now(match kind {
+    SendError::for_now(match kind {
         Some(io::ErrorKind::ConnectionRefused) => format!(
             "Nothing listens at {place}: the connection was refused. Check the address and the port, and that the service runs."
         ),
@@ -84,15 +84,15 @@ fn ended(place: &str) -> String {
 }
 
 /// An answer that did not come in time. Whether the message arrived is not known then.
-pub(super) fn too_late(place: &str, patience: Duration) -> Failed {
+pub(super) fn too_late(place: &str, patience: Duration) -> SendError {
     let seconds = patience.as_secs_f64();
-    Failed::for_now(format!(
+    SendError::for_now(format!(
         "{place} did not answer within {seconds} s. Check the address and that the service is not overloaded."
     ))
 }
 
 /// What is wrong with TLS at `place`.
-fn distrust(place: &str, error: &rustls::Error, has_authorities: bool) -> String {
+fn tls_error_text(place: &str, error: &rustls::Error, has_authorities: bool) -> String {
     let rustls::Error::InvalidCertificate(error) = error else {
         return match error {
             rustls::Error::InvalidMessage(_) if place.starts_with("https:") => {

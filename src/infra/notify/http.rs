@@ -2,8 +2,8 @@
 //!
 //! Knows HTTP and no kind of channel: what a body means is up to who posted.
 
-use super::error::{self, Failed};
-use super::{Attempt, addresses};
+use super::error::{self, SendError};
+use super::{SendAttempt, addresses};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::Value;
@@ -16,7 +16,7 @@ const MAX_ANSWER: usize = 64 << 10;
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is posted.
-pub(super) struct Post {
+pub(super) struct HttpPost {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     /// Sent as `Authorization: Bearer`.
@@ -26,15 +26,15 @@ pub(super) struct Post {
     pub(super) advice: &'static str,
 }
 
-impl Attempt<'_> {
+impl SendAttempt<'_> {
     /// Posts and gives the answer if its status says success. Its body is still to be read.
-    pub(super) async fn post(&self, post: Post) -> Result<Response, Failed> {
+    pub(super) async fn post(&self, post: HttpPost) -> Result<Response, SendError> {
         let place = addresses::place(&post.url);
         let mut request = self.sender.http.post(post.url.clone()).headers(post.headers).body(post.body);
         request = request.header(CONTENT_TYPE, "application/json");
         if let Some(token) = post.bearer {
             let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| Failed::for_good("The token holds characters that HTTP cannot carry. Enter it anew."))?;
+                .map_err(|_| SendError::for_good("The token holds characters that HTTP cannot carry. Enter it anew."))?;
             bearer.set_sensitive(true);
             request = request.header(AUTHORIZATION, bearer);
         }
@@ -55,7 +55,7 @@ impl Attempt<'_> {
     }
 
     /// The JSON in a successful answer; null when there is none or it is longer than 64 KiB.
-    pub(super) async fn json(&self, response: Response) -> Result<Value, Failed> {
+    pub(super) async fn json(&self, response: Response) -> Result<Value, SendError> {
         let place = addresses::place(response.url());
         let (body, is_whole) = self.body(response).await;
         if !is_whole && body.len() < MAX_ANSWER {
@@ -79,7 +79,7 @@ impl Attempt<'_> {
     }
 
     /// What a status other than success means.
-    async fn refusal(&self, place: &str, url: &Url, response: Response, advice: &str) -> Failed {
+    async fn refusal(&self, place: &str, url: &Url, response: Response, advice: &str) -> SendError {
         let status = response.status();
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut retry_after = response
@@ -91,14 +91,14 @@ impl Attempt<'_> {
             let target = location.and_then(|text| url.join(&text).ok()).map(|target| addresses::masked(target.as_str()));
             let target =
                 target.map_or_else(String::new, |target| format!(" It leads on{}.", error::quote(&target, &self.secrets)));
-            return Failed::for_good(format!(
+            return SendError::for_good(format!(
                 "{place} answered with a redirect (HTTP status {}), which is not followed.{target} Enter the address where messages \
                  are taken.",
                 status.as_u16()
             ));
         }
         let (body, _) = self.body(response).await;
-        let said = Said::read(&body);
+        let said = ErrorResponseText::read(&body);
         if status == StatusCode::TOO_MANY_REQUESTS {
             retry_after = retry_after.or(said.retry_after);
         }
@@ -112,17 +112,17 @@ impl Attempt<'_> {
         let words = format!("{place} answered with HTTP status {}{reason}{quote}. {what}", status.as_u16());
         // Too early, locked, in conflict, too slow or too many: those pass. So does what a server finds wrong with itself.
         let passes = matches!(status.as_u16(), 408 | 409 | 423 | 425 | 429) || status.is_server_error();
-        Failed { words, is_final: !passes, retry_after }
+        SendError { words, is_final: !passes, retry_after }
     }
 }
 
 /// What an answer that is no success says about itself.
-struct Said {
+struct ErrorResponseText {
     words: String,
     retry_after: Option<Duration>,
 }
 
-impl Said {
+impl ErrorResponseText {
     /// Reads the members that such answers mostly have, or else plain text. Pages for people are not quoted.
     fn read(body: &[u8]) -> Self {
         if let Ok(json) = serde_json::from_slice::<Value>(body) {

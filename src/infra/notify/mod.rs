@@ -19,8 +19,8 @@ mod tests;
 mod text;
 mod webhook;
 
-pub use channel::{Channel, Security};
-pub use error::Failed;
+pub use channel::{MailSecurity, NotifyChannel};
+pub use error::SendError;
 
 use crate::base::visible;
 use crate::infra::http_client;
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How it stands, so that receivers can tell good news from bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mood {
+pub enum Tone {
     /// Something is wrong.
     Bad,
     /// Something is right again.
@@ -49,7 +49,7 @@ pub enum Mood {
 
 /// What is to be said.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
+pub struct NotifyMessage {
     /// Stays the same however often the message is sent, so that receivers can drop doubles. Best printable ASCII, such as a UUID.
     pub id: String,
     /// When it came to pass: milliseconds since 1970 UTC.
@@ -59,7 +59,7 @@ pub struct Message {
     /// More about it; may have several lines or be empty.
     pub text: String,
     /// How it stands.
-    pub mood: Mood,
+    pub mood: Tone,
     /// A page about it.
     pub link: Option<String>,
     /// For programs: the members of an object go into a webhook's body beside the others, which are not replaced. Anything
@@ -67,7 +67,7 @@ pub struct Message {
     pub data: Value,
 }
 
-impl Message {
+impl NotifyMessage {
     /// The moment, or the nearest one that can be written: the years 1970 to 9999.
     fn moment(&self) -> jiff::Timestamp {
         const LAST: i64 = 253_402_214_400_000;
@@ -109,13 +109,13 @@ fn show_hidden(value: &mut Value) {
 /// Sends messages. Clones share what is known about certificate authorities, which is read when the first message is sent: who has no channel
 /// pays nothing for it. No connection is kept.
 #[derive(Clone)]
-pub struct Sender {
-    ready: Arc<OnceLock<Result<Ready, Failed>>>,
+pub struct NotifySender {
+    ready: Arc<OnceLock<Result<SenderParts, SendError>>>,
     patience: Duration,
 }
 
 /// What is needed to send anything.
-struct Ready {
+struct SenderParts {
     http: reqwest::Client,
     tls: Arc<ClientConfig>,
     has_authorities: bool,
@@ -123,13 +123,13 @@ struct Ready {
 }
 
 /// What one message has at its disposal.
-struct Attempt<'a> {
-    sender: &'a Ready,
+struct SendAttempt<'a> {
+    sender: &'a SenderParts,
     deadline: Instant,
     secrets: Vec<String>,
 }
 
-impl Sender {
+impl NotifySender {
     /// A sender that trusts the certificate authorities of this machine. Without any it works, too, but not with TLS.
     #[must_use]
     pub fn new() -> Self {
@@ -137,50 +137,50 @@ impl Sender {
     }
 
     #[cfg(test)]
-    fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, Failed> {
-        let ready = Arc::new(OnceLock::from(Ready::trusting(authorities, patience)));
+    fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, SendError> {
+        let ready = Arc::new(OnceLock::from(SenderParts::trusting(authorities, patience)));
         Ok(Self { ready, patience })
     }
 
     /// Reads the certificate authorities from the disk, the first time.
-    async fn ready(&self) -> Result<&Ready, Failed> {
+    async fn ready(&self) -> Result<&SenderParts, SendError> {
         if self.ready.get().is_none() {
             let (ready, patience) = (Arc::clone(&self.ready), self.patience);
             let read = move || {
-                ready.get_or_init(|| Ready::read(patience));
+                ready.get_or_init(|| SenderParts::read(patience));
             };
             // If the thread is gone, the whole program is ending.
             let _ = tokio::task::spawn_blocking(read).await;
         }
-        self.ready.get_or_init(|| Ready::read(self.patience)).as_ref().map_err(Clone::clone)
+        self.ready.get_or_init(|| SenderParts::read(self.patience)).as_ref().map_err(Clone::clone)
     }
 
     /// Sends the message once, within 10 s. The only way out for messages: hidden characters in them are shown.
     ///
     /// # Errors
     /// It did not arrive, or nobody said that it did.
-    pub async fn send(&self, channel: &Channel, message: &Message) -> Result<(), Failed> {
+    pub async fn send(&self, channel: &NotifyChannel, message: &NotifyMessage) -> Result<(), SendError> {
         if let Some((_, words)) = channel.problems().into_iter().next() {
-            return Err(Failed::for_good(words));
+            return Err(SendError::for_good(words));
         }
         self.ready().await?.send(channel, &message.visible()).await
     }
 }
 
-impl Default for Sender {
+impl Default for NotifySender {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Ready {
-    fn read(patience: Duration) -> Result<Self, Failed> {
+impl SenderParts {
+    fn read(patience: Duration) -> Result<Self, SendError> {
         Self::trusting(http_client::authorities(), patience)
     }
 
-    fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, Failed> {
+    fn trusting(authorities: RootCertStore, patience: Duration) -> Result<Self, SendError> {
         let has_authorities = !authorities.is_empty();
-        let unusable = |error: &dyn std::error::Error| Failed::for_good(format!("TLS cannot be set up: {error}."));
+        let unusable = |error: &dyn std::error::Error| SendError::for_good(format!("TLS cannot be set up: {error}."));
         let tls = http_client::tls(authorities).map_err(|error| unusable(&error))?;
         let http = reqwest::Client::builder()
             .user_agent(http_client::USER_AGENT)
@@ -195,26 +195,26 @@ impl Ready {
         Ok(Self { http, tls: Arc::new(tls), has_authorities, patience })
     }
 
-    async fn send(&self, channel: &Channel, message: &Message) -> Result<(), Failed> {
-        let attempt = Attempt { sender: self, deadline: Instant::now() + self.patience, secrets: channel.secrets() };
+    async fn send(&self, channel: &NotifyChannel, message: &NotifyMessage) -> Result<(), SendError> {
+        let attempt = SendAttempt { sender: self, deadline: Instant::now() + self.patience, secrets: channel.secrets() };
         match channel {
-            Channel::Webhook { url, secret } => {
+            NotifyChannel::Webhook { url, secret } => {
                 webhook::send(&attempt, url, channel::filled(secret.as_deref()), message, jiff::Timestamp::now()).await
             }
-            Channel::Ntfy { server, topic, token } => {
+            NotifyChannel::Ntfy { server, topic, token } => {
                 ntfy::send(&attempt, server, topic, channel::filled(token.as_deref()), message).await
             }
-            Channel::Email { host, port, security, username, password, from, to } => {
+            NotifyChannel::Email { host, port, security, username, password, from, to } => {
                 let login = channel::filled(username.as_deref()).zip(channel::filled(password.as_deref()));
                 let server = smtp_stream::MailServer { host, port: *port, security: *security };
                 email::send(&attempt, &server, login, from, to, message).await
             }
-            Channel::Telegram { server, token, chat_id } => telegram::send(&attempt, server, token, chat_id, message).await,
+            NotifyChannel::Telegram { server, token, chat_id } => telegram::send(&attempt, server, token, chat_id, message).await,
         }
     }
 }
 
-impl std::fmt::Debug for Sender {
+impl std::fmt::Debug for NotifySender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sender").field("patience", &self.patience).finish_non_exhaustive()
     }

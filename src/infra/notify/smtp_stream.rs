@@ -3,8 +3,8 @@
 //! Knows of SMTP what is said before TLS. That is done here because whatever comes in the clear after the consent to
 //! STARTTLS has to be thrown away with the connection (RFC 3207, section 6; the attack is CVE-2011-0411).
 
-use super::channel::Security;
-use super::error::{self, Failed};
+use super::channel::MailSecurity;
+use super::error::{self, SendError};
 use lettre::transport::smtp::client::AsyncTokioStream;
 use lettre::transport::smtp::extension::ClientId;
 use std::error::Error;
@@ -29,7 +29,7 @@ const GREETING: &[u8] = b"220 secured\r\n";
 pub(super) struct MailServer<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
-    pub(super) security: Security,
+    pub(super) security: MailSecurity,
 }
 
 impl MailServer<'_> {
@@ -42,22 +42,22 @@ impl MailServer<'_> {
     }
 
     /// Connects as far as the server's greeting, which is still to be read.
-    pub(super) async fn connect(&self, tls: &Arc<ClientConfig>, has_authorities: bool) -> Result<Wire, Failed> {
+    pub(super) async fn connect(&self, tls: &Arc<ClientConfig>, has_authorities: bool) -> Result<SmtpStream, SendError> {
         let unconnected =
             |error: io::Error| error::unconnected(&self.place(), &error as &(dyn Error + 'static), has_authorities, &[]);
         let tcp = TcpStream::connect((self.host, self.port)).await.map_err(unconnected)?;
         let (peer, local) = (tcp.peer_addr().map_err(unconnected)?, tcp.local_addr().map_err(unconnected)?);
-        let mut wire = Wire { line: Line::Plain(tcp), said: &[], left: MAX_INCOMING, peer, local };
-        if self.security == Security::Starttls {
+        let mut wire = SmtpStream { line: SmtpLine::Plain(tcp), said: &[], left: MAX_INCOMING, peer, local };
+        if self.security == MailSecurity::Starttls {
             wire.ask_for_tls(&self.place()).await?;
             wire.said = GREETING;
         }
-        if self.security != Security::None {
+        if self.security != MailSecurity::None {
             let name = ServerName::try_from(self.host.to_owned())
-                .map_err(|_| Failed::for_good("Enter the mail server's name as it stands in its certificate."))?;
-            let Line::Plain(tcp) = wire.line else { return Ok(wire) };
+                .map_err(|_| SendError::for_good("Enter the mail server's name as it stands in its certificate."))?;
+            let SmtpLine::Plain(tcp) = wire.line else { return Ok(wire) };
             let secured = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await.map_err(unconnected)?;
-            wire.line = Line::Secured(Box::new(secured));
+            wire.line = SmtpLine::Secured(Box::new(secured));
         }
         Ok(wire)
     }
@@ -73,8 +73,8 @@ pub(super) fn client_id(local: SocketAddr) -> ClientId {
 
 /// A connection that ends with an error once more than 64 KiB have come in.
 #[derive(Debug)]
-pub(super) struct Wire {
-    line: Line,
+pub(super) struct SmtpStream {
+    line: SmtpLine,
     /// To be read before anything else.
     said: &'static [u8],
     left: usize,
@@ -84,17 +84,17 @@ pub(super) struct Wire {
 }
 
 #[derive(Debug)]
-enum Line {
+enum SmtpLine {
     Plain(TcpStream),
     Secured(Box<TlsStream<TcpStream>>),
 }
 
-impl Wire {
+impl SmtpStream {
     /// Reads the greeting and asks for TLS; with `Ok` the server waits for it.
-    async fn ask_for_tls(&mut self, place: &str) -> Result<(), Failed> {
+    async fn ask_for_tls(&mut self, place: &str) -> Result<(), SendError> {
         let broken = |error: io::Error| error::unconnected(place, &error as &(dyn Error + 'static), true, &[]);
         let unusable = |said: &str| {
-            Failed::for_now(format!("The mail server {place} does not take messages now{}.", error::quote(said, &[])))
+            SendError::for_now(format!("The mail server {place} does not take messages now{}.", error::quote(said, &[])))
         };
         let greeting = self.reply().await.map_err(broken)?;
         if !greeting.starts_with("220") {
@@ -114,7 +114,7 @@ impl Wire {
                 "The mail server {place} offers no STARTTLS at this port{}. Choose TLS and its port, mostly 465, or ask who runs it.",
                 error::quote(&consent, &[])
             );
-            return Err(if consent.starts_with('4') { Failed::for_now(words) } else { Failed::for_good(words) });
+            return Err(if consent.starts_with('4') { SendError::for_now(words) } else { SendError::for_good(words) });
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for SmtpStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self;
         if !wire.said.is_empty() {
@@ -151,38 +151,38 @@ impl AsyncRead for Wire {
         // The last piece may go beyond the bound, by no more than the reader's buffer.
         let before = buf.filled().len();
         let polled = match &mut wire.line {
-            Line::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Line::Secured(tls) => Pin::new(tls).poll_read(cx, buf),
+            SmtpLine::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            SmtpLine::Secured(tls) => Pin::new(tls).poll_read(cx, buf),
         };
         wire.left = wire.left.saturating_sub(buf.filled().len() - before);
         polled
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for SmtpStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.line {
-            Line::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Line::Secured(tls) => Pin::new(tls).poll_write(cx, buf),
+            SmtpLine::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            SmtpLine::Secured(tls) => Pin::new(tls).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.line {
-            Line::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Line::Secured(tls) => Pin::new(tls).poll_flush(cx),
+            SmtpLine::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            SmtpLine::Secured(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.line {
-            Line::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Line::Secured(tls) => Pin::new(tls).poll_shutdown(cx),
+            SmtpLine::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            SmtpLine::Secured(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }
 
-impl AsyncTokioStream for Wire {
+impl AsyncTokioStream for SmtpStream {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.peer)
     }

@@ -2,10 +2,10 @@
 //!
 //! The bot's token is a part of the address, so no error may show one. Source: <https://core.telegram.org/bots/api#sendmessage>.
 
-use super::error::{self, Failed};
-use super::http::Post;
+use super::error::{self, SendError};
+use super::http::HttpPost;
 use super::text::{clipped, one_line};
-use super::{Attempt, Message, Mood, addresses};
+use super::{NotifyMessage, SendAttempt, Tone, addresses};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
@@ -15,16 +15,16 @@ const MAX_TEXT: usize = 1_700;
 
 /// Writes the message into the chat.
 pub(super) async fn send(
-    attempt: &Attempt<'_>,
+    attempt: &SendAttempt<'_>,
     server: &str,
     token: &str,
     chat_id: &str,
-    message: &Message,
-) -> Result<(), Failed> {
+    message: &NotifyMessage,
+) -> Result<(), SendError> {
     let sign = match message.mood {
-        Mood::Bad => "🔴 ",
-        Mood::Good => "🟢 ",
-        Mood::Plain => "",
+        Tone::Bad => "🔴 ",
+        Tone::Good => "🟢 ",
+        Tone::Plain => "",
     };
     let mut text = format!("{sign}{}", clipped(&one_line(&message.title), MAX_TITLE));
     // A link that is cut leads nowhere, so it is the text that gives way.
@@ -35,12 +35,12 @@ pub(super) async fn send(
         text.push_str(&part);
     }
     let body = json!({ "chat_id": chat_id, "text": text, "disable_web_page_preview": true });
-    let mut url = addresses::read_server(server).map_err(Failed::for_good)?;
+    let mut url = addresses::read_server(server).map_err(SendError::for_good)?;
     let base = url.path().trim_end_matches('/').to_owned();
     url.set_path(&format!("{base}/bot{token}/sendMessage"));
     let place = addresses::place(&url);
     let advice = "Check the bot's token and the chat's number, and that somebody in the chat has written to the bot first.";
-    let post = Post { url, headers: HeaderMap::new(), bearer: None, body: body.to_string().into_bytes(), advice };
+    let post = HttpPost { url, headers: HeaderMap::new(), bearer: None, body: body.to_string().into_bytes(), advice };
     let response = attempt.post(post).await?;
     let answer = attempt.json(response).await?;
     match answer.get("ok").and_then(Value::as_bool) {
@@ -48,9 +48,9 @@ pub(super) async fn send(
         Some(false) => {
             let said = answer.get("description").and_then(Value::as_str).unwrap_or_default();
             let words = format!("{place} did not take the message{}. {advice}", error::quote(said, &attempt.secrets));
-            Err(Failed::for_good(words))
+            Err(SendError::for_good(words))
         }
-        None => Err(Failed::for_good(format!(
+        None => Err(SendError::for_good(format!(
             "{place} took the message but did not answer as Telegram does. Check that the address is that of a bot API."
         ))),
     }

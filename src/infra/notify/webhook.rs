@@ -3,8 +3,8 @@
 //! The signature is over the time of sending and the body, so that a receiver can refuse what somebody recorded and sends again:
 //! `X-JD-Manager-Signature: sha256=<hex of HMAC-SHA-256 over "timestamp.body">`.
 
-use super::http::Post;
-use super::{Attempt, Failed, Message, addresses};
+use super::http::HttpPost;
+use super::{NotifyMessage, SendAttempt, SendError, addresses};
 use hmac::{Hmac, Mac as _};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -13,12 +13,12 @@ use std::fmt::Write as _;
 
 /// Posts the message to `url`. `now` is the time that is signed.
 pub(super) async fn send(
-    attempt: &Attempt<'_>,
+    attempt: &SendAttempt<'_>,
     url: &str,
     secret: Option<&str>,
-    message: &Message,
+    message: &NotifyMessage,
     now: jiff::Timestamp,
-) -> Result<(), Failed> {
+) -> Result<(), SendError> {
     let body = body(message);
     let mut headers = HeaderMap::new();
     let mut add = |name: &'static str, value: String| {
@@ -34,13 +34,13 @@ pub(super) async fn send(
         add("x-jd-manager-signature", signature(secret, timestamp, &body));
     }
     let advice = "Check the address, and whether the receiver wants a password or a token in it.";
-    let url = addresses::read(url).map_err(Failed::for_good)?;
+    let url = addresses::read(url).map_err(SendError::for_good)?;
     // A success is one by its status. Waiting for the rest of the answer could only lead to a second message.
-    attempt.post(Post { url, headers, bearer: None, body, advice }).await.map(drop)
+    attempt.post(HttpPost { url, headers, bearer: None, body, advice }).await.map(drop)
 }
 
 /// The body: the message's members, and those of its data that have other names.
-fn body(message: &Message) -> Vec<u8> {
+fn body(message: &NotifyMessage) -> Vec<u8> {
     let mut body = match &message.data {
         Value::Object(members) => members.clone(),
         Value::Null => Map::new(),

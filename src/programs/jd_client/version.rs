@@ -96,16 +96,16 @@ impl ClientVersion {
         Self::KNOWN.contains(&self)
     }
 
-    /// What this version makes of `key`, written as in [`MATRIX`]. Keys that are not in the table are [`Presence::Absent`].
+    /// What this version makes of `key`, written as in [`MATRIX`]. Keys that are not in the table are [`KeyPresence::Absent`].
     #[must_use]
-    pub fn presence(self, key: &str) -> Presence {
-        MATRIX.iter().find(|row| row.key == key).map_or(Presence::Absent, |row| row.presence[self.column()])
+    pub fn presence(self, key: &str) -> KeyPresence {
+        MATRIX.iter().find(|row| row.key == key).map_or(KeyPresence::Absent, |row| row.presence[self.column()])
     }
 
     /// Whether `key` is to be written for this version: it is read there.
     #[must_use]
     pub fn reads(self, key: &str) -> bool {
-        matches!(self.presence(key), Presence::Required | Presence::Optional)
+        matches!(self.presence(key), KeyPresence::Required | KeyPresence::Optional)
     }
 
     /// Whether mode `SOLOMINING` exists. Clients without it take any unknown mode for `FULLTEMPLATE`, silently.
@@ -158,7 +158,7 @@ impl serde::Serialize for ClientVersion {
 
 /// What a version of the client makes of a key in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub enum KeyPresence {
     /// Without it the client does not start.
     Required,
     /// It has a default.
@@ -175,7 +175,7 @@ pub struct KeyRow {
     /// The key with the tables it stands in, `[]` for each element of an array: `upstreams[].pool_port`.
     pub key: &'static str,
     /// One entry per column of the table.
-    pub presence: [Presence; COLUMNS.len()],
+    pub presence: [KeyPresence; COLUMNS.len()],
 }
 
 /// The first version of each column: versions from there up to the next column share one schema.
@@ -191,12 +191,12 @@ const COLUMNS: [ClientVersion; 7] = [
 const SOLO_MINING: [bool; COLUMNS.len()] = [false, true, true, true, true, true, true];
 const CORE_IPC: [&[u8]; COLUMNS.len()] = [&[30], &[30], &[31], &[31], &[30, 31], &[30, 31], &[30, 31]];
 
-const R: Presence = Presence::Required;
-const O: Presence = Presence::Optional;
-const I: Presence = Presence::Ignored;
-const N: Presence = Presence::Absent;
+const R: KeyPresence = KeyPresence::Required;
+const O: KeyPresence = KeyPresence::Optional;
+const I: KeyPresence = KeyPresence::Ignored;
+const N: KeyPresence = KeyPresence::Absent;
 
-const fn row(key: &'static str, presence: [Presence; COLUMNS.len()]) -> KeyRow {
+const fn row(key: &'static str, presence: [KeyPresence; COLUMNS.len()]) -> KeyRow {
     KeyRow { key, presence }
 }
 

@@ -11,11 +11,11 @@ pub use parameters::refuse_unknown;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::domain::access::Who;
+use crate::domain::access::RequiredRole;
 use crate::domain::{access, alerts, backups, configs, health, instances, keys, legacy_api, logs, metrics, setup, updates};
 use crate::server::permissions;
-use crate::server::state::Wellness;
-use crate::web::openapi::{Document, Operation, PAGE, PROGRAMS, Part, get, shape};
+use crate::server::state::ManagerHealth;
+use crate::web::openapi::{ApiDocument, ApiOperation, OperationGroup, PAGE, PROGRAMS, get, shape};
 use crate::web::{Role, error_pages};
 
 /// What holds for all of it.
@@ -27,11 +27,11 @@ const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\
     another meaning; ignore members you do not know. What is on its way out is marked `deprecated` for at least one minor version. Operations that are for people may \
     change at any time.";
 
-fn part(tag: &'static str, about: &'static str, operations: impl IntoIterator<Item = Vec<Operation>>) -> Part {
-    Part { tag, about, operations: operations.into_iter().flatten().collect() }
+fn part(tag: &'static str, about: &'static str, operations: impl IntoIterator<Item = Vec<ApiOperation>>) -> OperationGroup {
+    OperationGroup { tag, about, operations: operations.into_iter().flatten().collect() }
 }
 
-fn parts() -> Vec<Part> {
+fn parts() -> Vec<OperationGroup> {
     vec![
         part("Instances", "JD Clients that are run.", [vec![logs::openapi::instance()], instances::openapi::operations()]),
         part("Logs", "What clients say.", [logs::openapi::operations()]),
@@ -55,10 +55,10 @@ fn parts() -> Vec<Part> {
 }
 
 /// The operations of the house.
-fn house() -> Vec<Operation> {
+fn house() -> Vec<ApiOperation> {
     vec![
         get("/health", "getManagerHealth", "Whether jd-manager itself is well, for containers and balancers.")
-            .gives::<Wellness>(PROGRAMS),
+            .gives::<ManagerHealth>(PROGRAMS),
         get("/openapi", "showDocumentation", "This documentation; as a page for people.").gives::<Map<String, Value>>(PAGE),
         get("/openapi.json", "getDocumentation", "This documentation, for whatever is accepted.")
             .gives::<Map<String, Value>>(PROGRAMS),
@@ -68,15 +68,15 @@ fn house() -> Vec<Operation> {
 /// Which role an operation needs; none: nobody has to say who asks.
 fn needed(method: &str, path: &str) -> Option<Role> {
     let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap_or_default();
-    match permissions::door(&method, Some(path)).who {
-        Who::Anybody => None,
-        Who::From(role) => Some(role),
+    match permissions::permission(&method, Some(path)).who {
+        RequiredRole::Anybody => None,
+        RequiredRole::From(role) => Some(role),
     }
 }
 
 /// All that is documented.
-fn document() -> Document {
-    Document {
+fn document() -> ApiDocument {
+    ApiDocument {
         title: "jd-manager",
         version: env!("CARGO_PKG_VERSION"),
         about: ABOUT,
@@ -85,7 +85,7 @@ fn document() -> Document {
             "token": { "type": "http", "scheme": "bearer", "description": "A token of a user: `Authorization: Bearer …`." },
             "session": { "type": "apiKey", "in": "cookie", "name": "jd-manager", "description": "A person who has logged in; over HTTPS `__Host-jd-manager`." },
         }),
-        problem: shape::<error_pages::Details<'static>>(),
+        problem: shape::<error_pages::ProblemDetails<'static>>(),
         role: |method, path| needed(method, path).map(Role::name),
         parts: parts(),
     }

@@ -8,35 +8,37 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use crate::base::error::{Error, FieldError};
-use crate::web::Problem;
+use crate::web::ProblemResponse;
 use crate::web::extract::{BodyFields, KnownField, MOST_UNKNOWN, unknown_field};
-use crate::web::openapi::{Body, Field};
+use crate::web::openapi::{RequestBody, RequestField};
 
 /// The names that an operation knows.
-struct Parameters {
+struct OperationParameters {
     query: Vec<KnownField>,
     /// None: the fields of its body are not listed.
     body: Option<Vec<KnownField>>,
 }
 
-fn known(fields: &[Field]) -> Vec<KnownField> {
+fn known(fields: &[RequestField]) -> Vec<KnownField> {
     fields.iter().map(|field| KnownField { name: field.name, alias: field.alias }).collect()
 }
 
 /// By method and path.
-fn all() -> &'static HashMap<String, Parameters> {
-    static ALL: OnceLock<HashMap<String, Parameters>> = OnceLock::new();
+fn all() -> &'static HashMap<String, OperationParameters> {
+    static ALL: OnceLock<HashMap<String, OperationParameters>> = OnceLock::new();
     ALL.get_or_init(|| {
         let operations = super::parts().into_iter().flat_map(|part| part.operations);
-        let entry = |operation: crate::web::openapi::Operation| {
+        let entry = |operation: crate::web::openapi::ApiOperation| {
             // What somebody got and sends back changed has these as well.
             let given = matches!(operation.method, "put" | "patch").then_some(["id", "words", "created_at", "updated_at"]);
             let given = given.into_iter().flatten().map(|name| KnownField { name, alias: None });
             let body = match &operation.body {
-                Some(Body::Fields(fields)) if !operation.has_open_body => Some(known(fields).into_iter().chain(given).collect()),
+                Some(RequestBody::Fields(fields)) if !operation.has_open_body => {
+                    Some(known(fields).into_iter().chain(given).collect())
+                }
                 _ => None,
             };
-            (key(operation.method, operation.path), Parameters { query: known(&operation.query), body })
+            (key(operation.method, operation.path), OperationParameters { query: known(&operation.query), body })
         };
         operations.map(entry).collect()
     })
@@ -76,7 +78,7 @@ pub async fn refuse_unknown(mut request: Request, next: Next) -> Response {
         }
     }
     if !unknown.is_empty() {
-        return Problem::from(Error::Invalid(unknown)).into_response();
+        return ProblemResponse::from(Error::Invalid(unknown)).into_response();
     }
     if let Some(fields) = &parameters.body {
         request.extensions_mut().insert(BodyFields(fields));

@@ -4,10 +4,10 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 
 use super::views::ApiPage;
-use crate::web::{Frame, Reply, Want};
+use crate::web::{PageFrame, Reply, RequestContext};
 
 /// `GET /openapi`: for people a page, for programs the document.
-pub async fn show(Extension(frame): Extension<Frame>, want: Want) -> Reply {
+pub async fn show(Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
     want.respond(&ApiPage::new(frame, super::document()))
 }
 

@@ -4,15 +4,15 @@ use askama::Template;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::web::Frame;
-use crate::web::openapi::{Document, Field, Operation, curl, short_type};
+use crate::web::PageFrame;
+use crate::web::openapi::{ApiDocument, ApiOperation, RequestField, curl, short_type};
 
 /// `GET /openapi`.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "documentation/show.html", blocks = ["main"])]
 pub struct ApiPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     parts: Vec<PartView>,
     #[serde(skip)]
@@ -38,20 +38,20 @@ struct OperationView {
     summary: &'static str,
     about: &'static str,
     role: Option<&'static str>,
-    parameters: Vec<Row>,
+    parameters: Vec<DocumentedMember>,
     /// In which media types a body may come.
     bodies: String,
-    members: Vec<Row>,
+    members: Vec<DocumentedMember>,
     answers: Vec<AnswerView>,
     curl: String,
 }
 
 /// A parameter, a member of a body or of a shape.
 #[derive(Debug)]
-struct Row {
+struct DocumentedMember {
     name: String,
     /// In a few words.
-    kind: Vec<Word>,
+    kind: Vec<TextWord>,
     about: String,
     required: bool,
     default: Option<String>,
@@ -59,7 +59,7 @@ struct Row {
 
 /// A piece of text, maybe the name of a shape.
 #[derive(Debug)]
-struct Word {
+struct TextWord {
     text: String,
     is_shape: bool,
 }
@@ -69,7 +69,7 @@ struct AnswerView {
     status: String,
     about: String,
     types: String,
-    kind: Vec<Word>,
+    kind: Vec<TextWord>,
 }
 
 /// What an object holds.
@@ -78,14 +78,14 @@ struct ShapeView {
     name: String,
     about: String,
     /// What it is, if it is no object.
-    kind: Vec<Word>,
-    rows: Vec<Row>,
+    kind: Vec<TextWord>,
+    rows: Vec<DocumentedMember>,
 }
 
 impl ApiPage {
     /// The page of a document.
     #[must_use]
-    pub fn new(frame: Frame, documented: Document) -> Self {
+    pub fn new(frame: PageFrame, documented: ApiDocument) -> Self {
         let document = documented.build();
         let schemas = document["components"]["schemas"].as_object();
         let known: Vec<&str> = schemas.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
@@ -118,7 +118,7 @@ impl ApiPage {
 }
 
 impl OperationView {
-    fn of(operation: &Operation, documented: &Document, document: &Value, known: &[&str]) -> Self {
+    fn of(operation: &ApiOperation, documented: &ApiDocument, document: &Value, known: &[&str]) -> Self {
         let said = &document["paths"][operation.path][operation.method];
         let fields = operation.path_fields.iter().chain(&operation.query);
         let members = operation.body.iter().flat_map(|body| body.fields());
@@ -131,9 +131,9 @@ impl OperationView {
             summary: operation.summary,
             about: operation.about,
             role: (documented.role)(operation.method, operation.path),
-            parameters: fields.map(|field| Row::of_field(field, known)).collect(),
+            parameters: fields.map(|field| DocumentedMember::of_field(field, known)).collect(),
             bodies: bodies.join(", "),
-            members: members.map(|field| Row::of_field(field, known)).collect(),
+            members: members.map(|field| DocumentedMember::of_field(field, known)).collect(),
             answers: said["responses"]
                 .as_object()
                 .into_iter()
@@ -145,8 +145,8 @@ impl OperationView {
     }
 }
 
-impl Row {
-    fn of_field(field: &Field, known: &[&str]) -> Self {
+impl DocumentedMember {
+    fn of_field(field: &RequestField, known: &[&str]) -> Self {
         let schema = Value::Object(field.schema.clone());
         Self::of(field.name, &schema, field.about, field.required, known)
     }
@@ -183,7 +183,7 @@ impl ShapeView {
         for part in parts {
             let required: Vec<&str> = part["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             for (member, schema) in part["properties"].as_object().into_iter().flatten() {
-                rows.push(Row::of(member, schema, &text(schema), required.contains(&member.as_str()), known));
+                rows.push(DocumentedMember::of(member, schema, &text(schema), required.contains(&member.as_str()), known));
             }
         }
         let kind = if rows.is_empty() { words(schema, known) } else { Vec::new() };
@@ -192,11 +192,11 @@ impl ShapeView {
 }
 
 /// A schema in a few words, with those marked that are names of shapes.
-fn words(schema: &Value, known: &[&str]) -> Vec<Word> {
+fn words(schema: &Value, known: &[&str]) -> Vec<TextWord> {
     let text = short_type(schema);
     let pieces = text.split_inclusive(' ').map(|piece| {
         let bare = piece.trim_end().trim_end_matches(',');
-        Word { text: piece.to_owned(), is_shape: known.contains(&bare) }
+        TextWord { text: piece.to_owned(), is_shape: known.contains(&bare) }
     });
     pieces.collect()
 }

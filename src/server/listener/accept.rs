@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Talk, linger};
-use super::limits::{Complaint, Seats};
-use super::proxies::{Proxies, Side};
-use super::socket::Socket;
-use super::tls::Tls;
-use super::write_timeout::Stalling;
+use super::connection::{ConnectionContext, linger};
+use super::limits::{ConnectionLimits, RateLimitedLog};
+use super::proxies::{NearEnd, TrustedProxies};
+use super::socket::UnixListenSocket;
+use super::tls::TlsState;
+use super::write_timeout::WriteTimeout;
 
 /// A TLS handshake takes so long at most.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,31 +39,31 @@ const ENCRYPT: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; c
     This port speaks TLS. Use https://...";
 
 /// The way in.
-pub(super) enum Way {
-    Tcp(TcpListener, Option<Arc<Tls>>),
-    Unix(Socket),
+pub(super) enum IncomingStream {
+    Tcp(TcpListener, Option<Arc<TlsState>>),
+    Unix(UnixListenSocket),
 }
 
 /// Who came.
-enum Come {
+enum Incoming {
     Tcp(TcpStream, IpAddr),
     Unix(UnixStream),
 }
 
 /// A door.
-pub(super) struct Door {
-    pub(super) way: Way,
-    pub(super) seats: Seats,
-    pub(super) proxies: Arc<RwLock<Proxies>>,
+pub(super) struct Acceptor {
+    pub(super) way: IncomingStream,
+    pub(super) seats: ConnectionLimits,
+    pub(super) proxies: Arc<RwLock<TrustedProxies>>,
 }
 
-impl Door {
+impl Acceptor {
     /// Until `stop`, and then until all conversations have ended.
     pub(super) async fn serve(self, router: axum::Router, stop: CancellationToken) {
-        let talk = Talk { router, proxies: self.proxies.clone(), stop: stop.clone() };
+        let talk = ConnectionContext { router, proxies: self.proxies.clone(), stop: stop.clone() };
         let tell = Arc::new(Semaphore::new(TOLD_AT_ONCE));
         let mut talks = JoinSet::new();
-        let (mut pause, complaint) = (PAUSES.0, Complaint::default());
+        let (mut pause, complaint) = (PAUSES.0, RateLimitedLog::default());
         loop {
             let come = tokio::select! {
                 () = stop.cancelled() => break,
@@ -73,7 +73,7 @@ impl Door {
             match come {
                 Ok(come) => {
                     pause = PAUSES.0;
-                    self.let_in(come, &talk, &tell, &mut talks);
+                    self.admit(come, &talk, &tell, &mut talks);
                 }
                 Err(e) if is_theirs(&e) => {}
                 Err(error) => {
@@ -93,10 +93,10 @@ impl Door {
         while talks.join_next().await.is_some() {}
     }
 
-    fn let_in(&self, come: Come, talk: &Talk, tell: &Arc<Semaphore>, talks: &mut JoinSet<()>) {
+    fn admit(&self, come: Incoming, talk: &ConnectionContext, tell: &Arc<Semaphore>, talks: &mut JoinSet<()>) {
         match (come, &self.way) {
-            (Come::Tcp(stream, address), way) => {
-                let tls = if let Way::Tcp(_, tls) = way { tls.clone() } else { None };
+            (Incoming::Tcp(stream, address), way) => {
+                let tls = if let IncomingStream::Tcp(_, tls) = way { tls.clone() } else { None };
                 let address = address.to_canonical();
                 // Behind a proxy of ours there are many, and on this machine nobody has to be kept from himself.
                 let counted = !address.is_loopback() && !talk.trusts(address);
@@ -112,35 +112,35 @@ impl Door {
                 let talk = talk.clone();
                 talks.spawn(async move {
                     let _seat = seat;
-                    let side = Side { address: Some(address), tls: tls.is_some() };
+                    let side = NearEnd { address: Some(address), tls: tls.is_some() };
                     match tls {
-                        None => talk.hold(Stalling::new(stream, STALL, LEAST), side).await,
-                        Some(tls) => shake_hands(stream, &tls, side, talk).await,
+                        None => talk.hold(WriteTimeout::new(stream, STALL, LEAST), side).await,
+                        Some(tls) => tls_handshake(stream, &tls, side, talk).await,
                     }
                 });
             }
-            (Come::Unix(stream), _) => {
+            (Incoming::Unix(stream), _) => {
                 let Some(seat) = self.seats.take(None, false) else { return say(FULL, stream, tell, talks) };
                 let talk = talk.clone();
                 talks.spawn(async move {
                     let _seat = seat;
-                    talk.hold(Stalling::new(stream, STALL, LEAST), Side { address: None, tls: false }).await;
+                    talk.hold(WriteTimeout::new(stream, STALL, LEAST), NearEnd { address: None, tls: false }).await;
                 });
             }
         }
     }
 }
 
-impl Way {
-    async fn next(&self) -> io::Result<Come> {
+impl IncomingStream {
+    async fn next(&self) -> io::Result<Incoming> {
         match self {
-            Self::Tcp(listener, _) => listener.accept().await.map(|(stream, from)| Come::Tcp(stream, from.ip())),
+            Self::Tcp(listener, _) => listener.accept().await.map(|(stream, from)| Incoming::Tcp(stream, from.ip())),
             Self::Unix(socket) => {
                 let (stream, _) = socket.listener.accept().await?;
                 // The file's mode says the same; this holds when somebody has changed it.
                 let (them, we) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
                 if them == 0 || them == we {
-                    Ok(Come::Unix(stream))
+                    Ok(Incoming::Unix(stream))
                 } else {
                     tracing::warn!(uid = them, "another user was refused at the Unix socket");
                     Err(io::ErrorKind::ConnectionAborted.into())
@@ -156,7 +156,7 @@ fn is_theirs(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | NotConnected)
 }
 
-async fn shake_hands(stream: TcpStream, tls: &Tls, side: Side, talk: Talk) {
+async fn tls_handshake(stream: TcpStream, tls: &TlsState, side: NearEnd, talk: ConnectionContext) {
     let handshake = async {
         let mut first = [0];
         let count = stream.peek(&mut first).await?;
@@ -164,7 +164,7 @@ async fn shake_hands(stream: TcpStream, tls: &Tls, side: Side, talk: Talk) {
         if count == 1 && first[0] != 22 {
             return Ok(Err(stream));
         }
-        tls.acceptor().accept(Stalling::new(stream, STALL, LEAST)).await.map(Ok)
+        tls.acceptor().accept(WriteTimeout::new(stream, STALL, LEAST)).await.map(Ok)
     };
     let shaken = tokio::select! {
         () = talk.stop.cancelled() => return,

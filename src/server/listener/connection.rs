@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::timeout::TimeoutBody;
 
-use super::proxies::{Proxies, Side};
+use super::proxies::{NearEnd, TrustedProxies};
 
 /// The head of a request comes within this, counted from the end of the one before: idle connections end by it, too.
 const HEAD: Duration = Duration::from_secs(10);
@@ -32,20 +32,20 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// What all conversations of a door have in common.
 #[derive(Clone)]
-pub(super) struct Talk {
+pub(super) struct ConnectionContext {
     pub(super) router: axum::Router,
-    pub(super) proxies: Arc<RwLock<Proxies>>,
+    pub(super) proxies: Arc<RwLock<TrustedProxies>>,
     pub(super) stop: CancellationToken,
 }
 
-impl Talk {
+impl ConnectionContext {
     /// Whether the word of this address counts.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.proxies.read().unwrap_or_else(PoisonError::into_inner).include(address)
     }
 
     /// Answers every request on the stream.
-    pub(super) async fn hold<S>(self, stream: S, side: Side)
+    pub(super) async fn hold<S>(self, stream: S, side: NearEnd)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

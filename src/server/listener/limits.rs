@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::web::Peer;
+use crate::web::PeerAddress;
 
 /// Time between two lines in the log about the same trouble.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// So many connections as the process can have: half of its open files are for them, the others for the database, keepers and logs.
-pub(super) fn bearable(wanted: usize) -> usize {
+pub(super) fn connection_limit(wanted: usize) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let most = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX)).max(16);
     if wanted > most {
@@ -22,36 +22,36 @@ pub(super) fn bearable(wanted: usize) -> usize {
 
 /// The seats of one door.
 #[derive(Clone, Debug)]
-pub(super) struct Seats {
+pub(super) struct ConnectionLimits {
     what: &'static str,
     limit: usize,
     from_one: usize,
-    taken: Arc<Mutex<Taken>>,
-    complaint: Arc<Complaint>,
+    taken: Arc<Mutex<SlotCounts>>,
+    complaint: Arc<RateLimitedLog>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct SlotCounts {
     all: usize,
     by: HashMap<IpAddr, usize>,
 }
 
 /// One connection's seat; dropped, it is free.
 #[derive(Debug)]
-pub(super) struct Seat {
-    taken: Arc<Mutex<Taken>>,
+pub(super) struct ConnectionSlot {
+    taken: Arc<Mutex<SlotCounts>>,
     whose: Option<IpAddr>,
 }
 
-impl Seats {
+impl ConnectionLimits {
     /// `what` they are, for the log; how many in all and for one address.
     pub(super) fn new(what: &'static str, limit: usize, from_one: usize) -> Self {
         Self { what, limit, from_one, taken: Arc::default(), complaint: Arc::default() }
     }
 
     /// A seat for somebody from `address`; `None` if there is none. `counted`: that address may have only so many.
-    pub(super) fn take(&self, address: Option<IpAddr>, counted: bool) -> Option<Seat> {
-        let whose = address.filter(|_| counted).map(Peer::household);
+    pub(super) fn take(&self, address: Option<IpAddr>, counted: bool) -> Option<ConnectionSlot> {
+        let whose = address.filter(|_| counted).map(PeerAddress::client_network);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let theirs = whose.and_then(|whose| taken.by.get(&whose).copied()).unwrap_or_default();
         let reason = if taken.all >= self.limit {
@@ -63,7 +63,7 @@ impl Seats {
             if let Some(whose) = whose {
                 taken.by.insert(whose, theirs + 1);
             }
-            return Some(Seat { taken: self.taken.clone(), whose });
+            return Some(ConnectionSlot { taken: self.taken.clone(), whose });
         };
         let all = taken.all;
         drop(taken);
@@ -82,7 +82,7 @@ impl Seats {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
@@ -99,9 +99,9 @@ impl Drop for Seat {
 
 /// A trouble that may come a thousand times a second and is told of once a minute.
 #[derive(Debug, Default)]
-pub(super) struct Complaint(Mutex<(Option<Instant>, u64)>);
+pub(super) struct RateLimitedLog(Mutex<(Option<Instant>, u64)>);
 
-impl Complaint {
+impl RateLimitedLog {
     /// How often it came since it was last told of, if it is to be told of now.
     pub(super) fn is_due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn nobody_gets_more_than_his_share_and_all_together_not_more_than_there_is() {
-        let seats = Seats::new("seats", 5, 2);
+        let seats = ConnectionLimits::new("seats", 5, 2);
         let mut held = vec![seats.take(from("10.0.0.1"), true).unwrap(), seats.take(from("10.0.0.1"), true).unwrap()];
         assert!(seats.take(from("10.0.0.1"), true).is_none(), "a third from one address");
         held.push(seats.take(from("10.0.0.2"), true).unwrap());
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_address_of_ipv6_counts_with_its_network() {
-        let seats = Seats::new("seats", 5, 1);
+        let seats = ConnectionLimits::new("seats", 5, 1);
         let _held = seats.take(from("2001:db8:0:1::1"), true).unwrap();
         assert!(seats.take(from("2001:db8:0:1:ffff::2"), true).is_none());
         assert!(seats.take(from("2001:db8:0:2::1"), true).is_some());
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_trouble_is_told_of_once_and_counted() {
-        let complaint = Complaint::default();
+        let complaint = RateLimitedLog::default();
         assert_eq!((complaint.is_due(), complaint.is_due(), complaint.is_due()), (Some(1), None, None));
         complaint.0.lock().unwrap().0 = None;
         assert_eq!(complaint.is_due(), Some(3));

@@ -19,13 +19,13 @@ use std::sync::{Arc, RwLock};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use proxies::Proxies;
+pub use proxies::TrustedProxies;
 pub use socket::reach;
-pub use tls::{Tls, TlsFiles};
+pub use tls::{TlsFiles, TlsState};
 
-use accept::{Door, Way};
-use limits::Seats;
-use socket::Socket;
+use accept::{Acceptor, IncomingStream};
+use limits::ConnectionLimits;
+use socket::UnixListenSocket;
 
 /// Connections that the Unix socket takes at once, besides those over TCP: whoever fills these does not lock out the machine's own user.
 const SOCKET_CONNECTIONS: usize = 64;
@@ -34,13 +34,13 @@ const FROM_ONE_ADDRESS: usize = 64;
 
 /// What to open.
 #[derive(Debug)]
-pub struct Plan {
+pub struct ListenConfig {
     /// The address for TCP; port 0 takes any free one.
     pub listen: SocketAddr,
     /// The certificate, if TCP connections are TLS.
-    pub tls: Option<Arc<Tls>>,
+    pub tls: Option<Arc<TlsState>>,
     /// Where the Unix socket lies, and whether to go on without it if it cannot be had.
-    pub socket: Option<(PathBuf, Needed)>,
+    pub socket: Option<(PathBuf, SocketRequirement)>,
     /// Whose word about the other end counts.
     pub proxies: Vec<IpNet>,
     /// TCP connections at once.
@@ -49,7 +49,7 @@ pub struct Plan {
 
 /// What it means that the Unix socket cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needed {
+pub enum SocketRequirement {
     /// Nobody named it: it is said in the log.
     No,
     /// It was asked for: it is an error.
@@ -58,41 +58,41 @@ pub enum Needed {
 
 /// Open doors through which nobody has come yet.
 #[derive(Debug)]
-pub struct Listener {
+pub struct BoundListener {
     tcp: TcpListener,
     address: SocketAddr,
-    tls: Option<Arc<Tls>>,
-    socket: Option<Socket>,
-    proxies: Arc<RwLock<Proxies>>,
+    tls: Option<Arc<TlsState>>,
+    socket: Option<UnixListenSocket>,
+    proxies: Arc<RwLock<TrustedProxies>>,
     max_connections: usize,
 }
 
 /// What can be changed while the doors are open.
 #[derive(Clone, Debug)]
-pub struct Control {
-    tls: Option<Arc<Tls>>,
-    proxies: Arc<RwLock<Proxies>>,
+pub struct ListenerControl {
+    tls: Option<Arc<TlsState>>,
+    proxies: Arc<RwLock<TrustedProxies>>,
 }
 
-impl Control {
+impl ListenerControl {
     /// The certificate in use, if there is one.
     #[must_use]
-    pub fn tls(&self) -> Option<&Arc<Tls>> {
+    pub fn tls(&self) -> Option<&Arc<TlsState>> {
         self.tls.as_ref()
     }
 
     /// From the next request on the word of these counts.
     pub fn trust(&self, proxies: Vec<IpNet>) {
-        *self.proxies.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Proxies::new(proxies);
+        *self.proxies.write().unwrap_or_else(std::sync::PoisonError::into_inner) = TrustedProxies::new(proxies);
     }
 }
 
-impl Listener {
+impl BoundListener {
     /// Opens what the plan says.
     ///
     /// # Errors
     /// Which door cannot be opened and why, for the person at the terminal.
-    pub async fn open(plan: Plan) -> Result<Self, String> {
+    pub async fn open(plan: ListenConfig) -> Result<Self, String> {
         let tcp = TcpListener::bind(plan.listen).await.map_err(|e| {
             let advice = if e.kind() == std::io::ErrorKind::AddrInUse {
                 " Another program listens there; choose another with --listen."
@@ -104,17 +104,17 @@ impl Listener {
         let address = tcp.local_addr().map_err(|e| e.to_string())?;
         let socket = match plan.socket {
             None => None,
-            Some((path, needed)) => match Socket::open(&path) {
+            Some((path, needed)) => match UnixListenSocket::open(&path) {
                 Ok(socket) => Some(socket),
-                Err(reason) if needed == Needed::Yes => return Err(format!("socket: {reason}")),
+                Err(reason) if needed == SocketRequirement::Yes => return Err(format!("socket: {reason}")),
                 Err(reason) => {
                     tracing::warn!("there is no Unix socket, the command line has to use --url: {reason}");
                     None
                 }
             },
         };
-        let max_connections = limits::bearable(plan.max_connections);
-        let proxies = Arc::new(RwLock::new(Proxies::new(plan.proxies)));
+        let max_connections = limits::connection_limit(plan.max_connections);
+        let proxies = Arc::new(RwLock::new(TrustedProxies::new(plan.proxies)));
         Ok(Self { tcp, address, tls: plan.tls, socket, proxies, max_connections })
     }
 
@@ -134,13 +134,13 @@ impl Listener {
     /// The Unix socket's file, if there is one.
     #[must_use]
     pub fn socket(&self) -> Option<&std::path::Path> {
-        self.socket.as_ref().map(Socket::path)
+        self.socket.as_ref().map(UnixListenSocket::path)
     }
 
     /// What can be changed later.
     #[must_use]
-    pub fn control(&self) -> Control {
-        Control { tls: self.tls.clone(), proxies: self.proxies.clone() }
+    pub fn control(&self) -> ListenerControl {
+        ListenerControl { tls: self.tls.clone(), proxies: self.proxies.clone() }
     }
 
     /// Answers requests by `router` until `stop`; then takes no new ones and returns when those on their way have their answers. Dropped before, it
@@ -148,18 +148,18 @@ impl Listener {
     pub async fn serve(self, router: axum::Router, stop: CancellationToken) {
         // Once for all connections, as `axum::serve` does.
         let router = router.with_state(());
-        let tcp = Door {
-            way: Way::Tcp(self.tcp, self.tls),
-            seats: Seats::new("connections", self.max_connections, FROM_ONE_ADDRESS),
+        let tcp = Acceptor {
+            way: IncomingStream::Tcp(self.tcp, self.tls),
+            seats: ConnectionLimits::new("connections", self.max_connections, FROM_ONE_ADDRESS),
             proxies: self.proxies.clone(),
         };
         let tcp = tcp.serve(router.clone(), stop.clone());
         match self.socket {
             None => tcp.await,
             Some(socket) => {
-                let socket = Door {
-                    way: Way::Unix(socket),
-                    seats: Seats::new("connections on the Unix socket", SOCKET_CONNECTIONS, SOCKET_CONNECTIONS),
+                let socket = Acceptor {
+                    way: IncomingStream::Unix(socket),
+                    seats: ConnectionLimits::new("connections on the Unix socket", SOCKET_CONNECTIONS, SOCKET_CONNECTIONS),
                     proxies: self.proxies,
                 };
                 tokio::join!(tcp, socket.serve(router, stop));

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::web::Peer;
+use crate::web::PeerAddress;
 
 const FOR: &str = "x-forwarded-for";
 const PROTO: &str = "x-forwarded-proto";
@@ -17,18 +17,18 @@ const TRACES: [&str; 6] = [FOR, PROTO, FORWARDED, "x-forwarded-host", "x-real-ip
 
 /// The proxies whose word counts.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies(Vec<IpNet>);
+pub struct TrustedProxies(Vec<IpNet>);
 
 /// The near end of a connection, as the listener knows it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Side {
+pub(super) struct NearEnd {
     /// Who opened it; `None` over the Unix socket.
     pub(super) address: Option<IpAddr>,
     /// It is TLS.
     pub(super) tls: bool,
 }
 
-impl Proxies {
+impl TrustedProxies {
     /// These networks' word counts.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
@@ -42,14 +42,14 @@ impl Proxies {
     }
 
     /// Who is behind a request that came over a connection with these headers.
-    pub(super) fn peer(&self, side: Side, headers: &HeaderMap) -> Peer {
+    pub(super) fn peer(&self, side: NearEnd, headers: &HeaderMap) -> PeerAddress {
         let Some(address) = side.address.map(|address| address.to_canonical()) else {
             // A proxy at the socket would make everybody the machine's own user; so what it brings is nobody's.
             let is_direct = TRACES.iter().all(|name| !headers.contains_key(*name));
-            return Peer { address: None, socket: is_direct, secure: false };
+            return PeerAddress { address: None, socket: is_direct, secure: false };
         };
         if !self.include(address) {
-            return Peer { address: Some(address), socket: false, secure: side.tls };
+            return PeerAddress { address: Some(address), socket: false, secure: side.tls };
         }
         let plain = headers.contains_key(FOR).then(|| self.first_stranger(address, addresses(headers)));
         let standard = headers.contains_key(FORWARDED).then(|| self.first_stranger(address, hops(headers)));
@@ -64,7 +64,7 @@ impl Proxies {
             Some(list) => is_https(list.rsplit(',').next().unwrap_or_default().trim()),
             None => last_protocol(headers).is_some_and(|word| is_https(&word)),
         };
-        Peer { address: Some(found), socket: false, secure: side.tls || secure }
+        PeerAddress { address: Some(found), socket: false, secure: side.tls || secure }
     }
 
     /// The first from the right that is not a proxy of ours; where the list ends or cannot be read, the last of ours.
@@ -194,12 +194,12 @@ mod tests {
         map
     }
 
-    fn proxies() -> Proxies {
-        Proxies::new(vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()])
+    fn proxies() -> TrustedProxies {
+        TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()])
     }
 
     fn seen(from: &str, pairs: &[(&'static str, &str)]) -> (String, bool) {
-        let side = Side { address: Some(from.parse().unwrap()), tls: false };
+        let side = NearEnd { address: Some(from.parse().unwrap()), tls: false };
         let peer = proxies().peer(side, &headers(pairs));
         assert!(!peer.socket);
         (peer.address.unwrap().to_string(), peer.secure)
@@ -273,13 +273,13 @@ mod tests {
         {
             assert_eq!(seen("10.9.9.9", &[(PROTO, value)]).1, secure, "{value}");
         }
-        let side = Side { address: Some("192.0.2.7".parse().unwrap()), tls: true };
+        let side = NearEnd { address: Some("192.0.2.7".parse().unwrap()), tls: true };
         assert!(proxies().peer(side, &headers(&[(PROTO, "http")])).secure, "TLS is TLS, whatever a header says");
     }
 
     #[test]
     fn whoever_comes_through_the_socket_by_a_proxy_is_not_the_machines_own_user() {
-        let side = Side { address: None, tls: false };
+        let side = NearEnd { address: None, tls: false };
         assert!(proxies().peer(side, &headers(&[("user-agent", "curl")])).socket);
         for name in TRACES {
             let peer = proxies().peer(side, &headers(&[(name, "x")]));
@@ -334,8 +334,8 @@ mod tests {
         #[test]
         fn a_stranger_is_who_he_is(from in address(), a in "[ -~]{0,80}", b in "[ -~]{0,80}", tls in any::<bool>()) {
             prop_assume!(!proxies().include(from));
-            let peer = proxies().peer(Side { address: Some(from), tls }, &headers(&[(FOR, &a), (FORWARDED, &b), (PROTO, "https")]));
-            prop_assert_eq!(peer, Peer { address: Some(from), socket: false, secure: tls });
+            let peer = proxies().peer(NearEnd { address: Some(from), tls }, &headers(&[(FOR, &a), (FORWARDED, &b), (PROTO, "https")]));
+            prop_assert_eq!(peer, PeerAddress { address: Some(from), socket: false, secure: tls });
         }
     }
 }

@@ -17,7 +17,7 @@ const LONGEST_PATH: usize = 107;
 
 /// A listening socket; its file goes with it.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(super) struct UnixListenSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
     /// Which file is ours: another manager may have put its own there.
@@ -43,7 +43,7 @@ fn below(dir: &File, name: &OsStr) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name)
 }
 
-impl Socket {
+impl UnixListenSocket {
     /// # Errors
     /// What stands in its way, with the path.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
@@ -99,7 +99,7 @@ impl Socket {
     }
 }
 
-impl Drop for Socket {
+impl Drop for UnixListenSocket {
     fn drop(&mut self) {
         let is_ours = std::fs::symlink_metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.inode);
         if is_ours {
@@ -117,20 +117,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("manager.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let first = Socket::open(&path).unwrap();
+        let first = UnixListenSocket::open(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(Socket::open(&path).unwrap_err().contains("another program listens"));
+        assert!(UnixListenSocket::open(&path).unwrap_err().contains("another program listens"));
         std::os::unix::net::UnixStream::connect(&path).unwrap();
         // Another's file at its place is not removed.
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "mine").unwrap();
         drop(first);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-        assert!(Socket::open(&path).unwrap_err().contains("no socket"));
+        assert!(UnixListenSocket::open(&path).unwrap_err().contains("no socket"));
         std::fs::remove_file(&path).unwrap();
-        drop(Socket::open(&path).unwrap());
+        drop(UnixListenSocket::open(&path).unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "something was left behind");
-        assert!(Socket::open(&dir.path().join("nowhere/manager.sock")).unwrap_err().contains("directory"));
+        assert!(UnixListenSocket::open(&dir.path().join("nowhere/manager.sock")).unwrap_err().contains("directory"));
     }
 
     #[tokio::test]
@@ -139,7 +139,7 @@ mod tests {
         let deep = dir.path().join("x".repeat(120));
         std::fs::create_dir(&deep).unwrap();
         let path = deep.join("manager.sock");
-        let _socket = Socket::open(&path).unwrap();
+        let _socket = UnixListenSocket::open(&path).unwrap();
         assert!(std::os::unix::net::UnixStream::connect(&path).is_err(), "the limit is gone, and with it this way around it");
         let (_dir, short) = reach(&path).unwrap();
         std::os::unix::net::UnixStream::connect(short).unwrap();

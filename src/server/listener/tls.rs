@@ -29,7 +29,7 @@ impl TlsFiles {
 
 /// What is in force.
 #[derive(Debug)]
-pub struct Tls(RwLock<InForce>);
+pub struct TlsState(RwLock<InForce>);
 
 #[derive(Debug)]
 struct InForce {
@@ -39,7 +39,7 @@ struct InForce {
     config: Arc<ServerConfig>,
 }
 
-impl Tls {
+impl TlsState {
     /// Reads and checks the files.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl InForce {
     }
 }
 
-impl std::fmt::Display for Tls {
+impl std::fmt::Display for TlsState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.read().unwrap_or_else(PoisonError::into_inner).files.certificate.to_string_lossy())
     }
@@ -182,19 +182,19 @@ mod tests {
             ("one.crt", "locked.key", ["tls_key", "locked.key", "without a password"]),
             ("garbled.crt", "one.key", ["tls_cert", "garbled.crt", "cannot be used"]),
         ] {
-            let error = Tls::load(made.files(certificate, key)).unwrap_err();
+            let error = TlsState::load(made.files(certificate, key)).unwrap_err();
             for word in says {
                 assert!(error.contains(word), "{certificate} with {key}: {error}");
             }
         }
-        Tls::load(made.files("one.crt", "one.key")).unwrap();
+        TlsState::load(made.files("one.crt", "one.key")).unwrap();
     }
 
     #[test]
     fn other_files_are_taken_and_wrong_ones_change_nothing() {
         let made = Made::new();
-        let tls = Tls::load(made.files("one.crt", "one.key")).unwrap();
-        let config = |tls: &Tls| tls.0.read().unwrap().config.clone();
+        let tls = TlsState::load(made.files("one.crt", "one.key")).unwrap();
+        let config = |tls: &TlsState| tls.0.read().unwrap().config.clone();
         assert_eq!(tls.reload(made.files("one.crt", "one.key")), Ok(false));
         let before = config(&tls);
         assert!(tls.reload(made.files("one.crt", "two.key")).unwrap_err().contains("two.key"));

@@ -8,21 +8,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The stream; its writes end with `TimedOut` when the other end falls behind and then takes less than `least` bytes within `limit`.
-pub(super) struct Stalling<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     least: usize,
     /// What the other end has taken since it fell behind; none while it keeps up.
-    backlog: Option<Backlog>,
+    backlog: Option<WriteBacklog>,
 }
 
 /// A period of `limit` in which something waits to be written.
-struct Backlog {
+struct WriteBacklog {
     end: Pin<Box<Sleep>>,
     taken: usize,
 }
 
-impl<S> Stalling<S> {
+impl<S> WriteTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration, least: usize) -> Self {
         Self { stream, limit, least, backlog: None }
     }
@@ -38,7 +38,7 @@ impl<S> Stalling<S> {
         match (&outcome, &mut self.backlog) {
             (Poll::Ready(Ok(value)), Some(backlog)) => backlog.taken += taken(value),
             (Poll::Pending, backlog) => {
-                backlog.get_or_insert_with(|| Backlog { end: Box::pin(sleep_until(Instant::now() + limit)), taken: 0 });
+                backlog.get_or_insert_with(|| WriteBacklog { end: Box::pin(sleep_until(Instant::now() + limit)), taken: 0 });
             }
             _ => return outcome,
         }
@@ -65,13 +65,13 @@ impl<S> Stalling<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.judge(cx, outcome, |taken| *taken)
@@ -106,7 +106,7 @@ mod tests {
     async fn a_reader_that_takes_nothing_ends_the_writing_and_a_slow_one_does_not() {
         let limit = Duration::from_millis(200);
         let (near, mut far) = tokio::io::duplex(16);
-        let mut near = Stalling::new(near, limit, 16);
+        let mut near = WriteTimeout::new(near, limit, 16);
         let slow = tokio::spawn(async move {
             let mut buffer = [0; 16];
             for _ in 0..8 {
@@ -131,7 +131,7 @@ mod tests {
     async fn a_reader_of_single_bytes_is_let_go_after_one_period() {
         let limit = Duration::from_millis(300);
         let (near, mut far) = tokio::io::duplex(16);
-        let mut near = Stalling::new(near, limit, 100);
+        let mut near = WriteTimeout::new(near, limit, 100);
         let trickle = tokio::spawn(async move {
             while far.read_u8().await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_with_little_to_say_goes_on() {
         let (near, mut far) = tokio::io::duplex(16);
-        let mut near = Stalling::new(near, Duration::from_millis(100), 1000);
+        let mut near = WriteTimeout::new(near, Duration::from_millis(100), 1000);
         let reader = tokio::spawn(async move {
             let mut heard = Vec::new();
             far.read_to_end(&mut heard).await.unwrap();

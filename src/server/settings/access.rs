@@ -6,9 +6,9 @@ use super::SettingsError;
 
 /// A password on its way from the environment to the database; nothing prints it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
+pub struct InitialPassword(String);
 
-impl Password {
+impl InitialPassword {
     /// The password, to be hashed.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -16,7 +16,7 @@ impl Password {
     }
 }
 
-impl std::fmt::Debug for Password {
+impl std::fmt::Debug for InitialPassword {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Password")
     }
@@ -38,7 +38,7 @@ pub(super) fn host(name: &str) -> Result<String, SettingsError> {
 }
 
 /// The password in a file, or in the environment: without the line's end.
-pub(super) fn password(file: Option<&Path>) -> Result<Option<Password>, SettingsError> {
+pub(super) fn password(file: Option<&Path>) -> Result<Option<InitialPassword>, SettingsError> {
     let text = match file {
         Some(path) => {
             let text = std::fs::read_to_string(path)
@@ -50,5 +50,5 @@ pub(super) fn password(file: Option<&Path>) -> Result<Option<Password>, Settings
         }
         None => std::env::var("JD_MANAGER_PASSWORD").ok().filter(|text| !text.is_empty()),
     };
-    Ok(text.map(|text| Password(text.trim_end_matches(['\r', '\n']).to_owned())))
+    Ok(text.map(|text| InitialPassword(text.trim_end_matches(['\r', '\n']).to_owned())))
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::values::{Length, LogFormat, Networks, OnShutdown};
+use super::values::{DurationText, LogFormat, NetworkList, OnShutdown};
 
 /// Of clap: a path, which may be empty.
 fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
@@ -16,7 +16,7 @@ fn path_or_none() -> impl TypedValueParser<Value = PathBuf> {
 /// What one source gives: flags and environment, or the file. All of it may be absent.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Given {
+pub struct SettingsInput {
     /// Address and port to listen on; port 0 takes any free one. Any but this machine's own (loopback) need a password first.
     #[arg(long, env = "JD_MANAGER_LISTEN", value_name = "ADDR:PORT")]
     pub(super) listen: Option<SocketAddr>,
@@ -37,13 +37,13 @@ pub struct Given {
     pub(super) on_shutdown: Option<OnShutdown>,
     /// Time between health checks [default: 5m].
     #[arg(long, env = "JD_MANAGER_HEALTH_INTERVAL", value_name = "TIME")]
-    pub(super) health_interval: Option<Length>,
+    pub(super) health_interval: Option<DurationText>,
     /// Time between metric samples [default: 10s].
     #[arg(long, env = "JD_MANAGER_SAMPLE_INTERVAL", value_name = "TIME")]
-    pub(super) sample_interval: Option<Length>,
+    pub(super) sample_interval: Option<DurationText>,
     /// A client that starts for longer than this without serving miners is warned of [default: 1m].
     #[arg(long, env = "JD_MANAGER_SLOW_START", value_name = "TIME")]
-    pub(super) slow_start: Option<Length>,
+    pub(super) slow_start: Option<DurationText>,
     /// Days that raw metrics and health checks are kept [default: 7].
     #[arg(long, env = "JD_MANAGER_RETENTION_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(super) retention_days: Option<u32>,
@@ -77,7 +77,7 @@ pub struct Given {
     pub(super) socket: Option<PathBuf>,
     /// Proxies whose X-Forwarded-For, X-Forwarded-Proto and Forwarded are believed: addresses or networks, with commas [default: none].
     #[arg(long, env = "JD_MANAGER_TRUSTED_PROXIES", value_name = "NETWORKS")]
-    pub(super) trusted_proxies: Option<Networks>,
+    pub(super) trusted_proxies: Option<NetworkList>,
     /// TCP connections taken at once [default: 2048].
     #[arg(long, env = "JD_MANAGER_MAX_CONNECTIONS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(16..=65_536))]
     pub(super) max_connections: Option<u32>,
@@ -86,7 +86,7 @@ pub struct Given {
     pub(super) max_requests: Option<u32>,
 }
 
-impl Given {
+impl SettingsInput {
     /// Nothing but where everything is kept.
     #[must_use]
     pub fn in_dir(data_dir: Option<PathBuf>) -> Self {

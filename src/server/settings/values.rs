@@ -9,9 +9,9 @@ use std::time::Duration;
 
 /// A length of time as people write it: `10s`, `5m`, `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Length(pub Duration);
+pub struct DurationText(pub Duration);
 
-impl std::str::FromStr for Length {
+impl std::str::FromStr for DurationText {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match humantime::parse_duration(text.trim()) {
@@ -22,7 +22,7 @@ impl std::str::FromStr for Length {
     }
 }
 
-impl<'de> Deserialize<'de> for Length {
+impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
@@ -50,9 +50,9 @@ pub enum LogFormat {
 
 /// Networks as people write them: `10.0.0.0/8`, an address alone, several with commas between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(pub Vec<IpNet>);
+pub struct NetworkList(pub Vec<IpNet>);
 
-impl std::str::FromStr for Networks {
+impl std::str::FromStr for NetworkList {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let pieces = text.split(',').map(str::trim).filter(|piece| !piece.is_empty());
@@ -60,7 +60,7 @@ impl std::str::FromStr for Networks {
     }
 }
 
-impl<'de> Deserialize<'de> for Networks {
+impl<'de> Deserialize<'de> for NetworkList {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let pieces = Vec::<String>::deserialize(d)?;
         pieces.iter().map(|piece| network(piece)).collect::<Result<_, _>>().map(Self).map_err(serde::de::Error::custom)

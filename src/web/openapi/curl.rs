@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::field::Field;
-use super::operation::{Body, Operation};
+use super::field::RequestField;
+use super::operation::{ApiOperation, RequestBody};
 use super::{FORM, JSON};
 
 /// The line for an operation: what has to be said is in it, what may be said is not.
 #[must_use]
-pub fn curl(operation: &Operation) -> String {
+pub fn curl(operation: &ApiOperation) -> String {
     let mut line = String::from("curl");
-    let sends_json = matches!(operation.body, Some(Body::Fields(_) | Body::Shaped(..)) if operation.needs_body);
-    let sends_file = matches!(operation.body, Some(Body::File(..)));
+    let sends_json = matches!(operation.body, Some(RequestBody::Fields(_) | RequestBody::Shaped(..)) if operation.needs_body);
+    let sends_file = matches!(operation.body, Some(RequestBody::File(..)));
     let method = operation.method.to_ascii_uppercase();
     // These two follow from the rest of the line.
     if !(method == "GET" || method == "POST" && (sends_json || sends_file)) {
@@ -22,9 +22,9 @@ pub fn curl(operation: &Operation) -> String {
     }
     line.push_str(&format!(" \"$API{}\"", address(operation)));
     match &operation.body {
-        Some(Body::Fields(fields)) if operation.needs_body => line.push_str(&format!(" --json '{}'", object(fields))),
-        Some(Body::Shaped(..)) => line.push_str(" --json @body.json"),
-        Some(Body::File(_, types)) => {
+        Some(RequestBody::Fields(fields)) if operation.needs_body => line.push_str(&format!(" --json '{}'", object(fields))),
+        Some(RequestBody::Shaped(..)) => line.push_str(" --json @body.json"),
+        Some(RequestBody::File(_, types)) => {
             let kind = types.iter().find(|kind| ![JSON, FORM].contains(*kind)).copied().unwrap_or(JSON);
             line.push_str(&format!(" -H 'Content-Type: {kind}' --data-binary @file"));
         }
@@ -33,7 +33,7 @@ pub fn curl(operation: &Operation) -> String {
     line
 }
 
-fn address(operation: &Operation) -> String {
+fn address(operation: &ApiOperation) -> String {
     let mut path = operation.path.to_owned();
     for field in &operation.path_fields {
         let is_id = field.schema.get("format").is_some_and(|format| format == "uuid");
@@ -50,11 +50,11 @@ fn address(operation: &Operation) -> String {
 }
 
 /// What has to be in a body; where nothing has to, its first member.
-fn object(fields: &[Field]) -> String {
-    let required: Vec<&Field> = fields.iter().filter(|field| field.required).collect();
+fn object(fields: &[RequestField]) -> String {
+    let required: Vec<&RequestField> = fields.iter().filter(|field| field.required).collect();
     let said = if required.is_empty() { fields.first().into_iter().collect() } else { required };
-    let id = |field: &Field| field.schema.get("format").is_some_and(|format| format == "uuid");
-    let value = |field: &Field| if id(field) { Value::from("…") } else { field.example() };
+    let id = |field: &RequestField| field.schema.get("format").is_some_and(|format| format == "uuid");
+    let value = |field: &RequestField| if id(field) { Value::from("…") } else { field.example() };
     let body: Map<String, Value> = said.into_iter().map(|field| (field.name.to_owned(), value(field))).collect();
     Value::Object(body).to_string()
 }

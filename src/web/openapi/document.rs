@@ -4,24 +4,24 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::field::Field;
-use super::operation::{Answer, Operation, Shape};
+use super::field::RequestField;
+use super::operation::{ApiOperation, ResponseSpec, Shape};
 use super::{HTML, JSON, PROBLEM};
 
 /// Operations that belong together.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct OperationGroup {
     /// What they are about: their tag.
     pub tag: &'static str,
     /// That in a sentence.
     pub about: &'static str,
     /// The operations.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<ApiOperation>,
 }
 
 /// All that a document says.
 #[derive(Clone, Debug)]
-pub struct Document {
+pub struct ApiDocument {
     /// What the API is called.
     pub title: &'static str,
     /// Its version.
@@ -37,7 +37,7 @@ pub struct Document {
     /// Which role an operation needs, by method and path; none: whoever asks.
     pub role: fn(&str, &str) -> Option<&'static str>,
     /// The operations.
-    pub parts: Vec<Part>,
+    pub parts: Vec<OperationGroup>,
 }
 
 /// What a status that is a problem means.
@@ -57,7 +57,7 @@ const PROBLEMS: &[(u16, &str, &str)] = &[
     (503, "Unavailable", "It is not possible at the moment."),
 ];
 
-impl Document {
+impl ApiDocument {
     /// The document.
     #[must_use]
     pub fn build(&self) -> Value {
@@ -93,7 +93,7 @@ impl Document {
         })
     }
 
-    fn operation(&self, tag: &str, operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+    fn operation(&self, tag: &str, operation: &ApiOperation, generator: &mut SchemaGenerator) -> Value {
         let role = (self.role)(operation.method, operation.path);
         let needs = match role {
             Some(role) => format!("Needs the role {role}."),
@@ -126,11 +126,11 @@ impl Document {
     }
 }
 
-fn parameter(place: &str, field: &Field) -> Value {
+fn parameter(place: &str, field: &RequestField) -> Value {
     json!({ "name": field.name, "in": place, "description": field.about, "required": field.required, "schema": field.schema })
 }
 
-fn responses(operation: &Operation, is_open: bool, generator: &mut SchemaGenerator) -> Map<String, Value> {
+fn responses(operation: &ApiOperation, is_open: bool, generator: &mut SchemaGenerator) -> Map<String, Value> {
     let mut all = Map::new();
     for status in operation.all_problems(is_open) {
         let name = PROBLEMS.iter().find(|known| known.0 == status).map_or("Unavailable", |known| known.1);
@@ -142,7 +142,7 @@ fn responses(operation: &Operation, is_open: bool, generator: &mut SchemaGenerat
     all
 }
 
-fn response(operation: &Operation, answer: &Answer, generator: &mut SchemaGenerator) -> Value {
+fn response(operation: &ApiOperation, answer: &ResponseSpec, generator: &mut SchemaGenerator) -> Value {
     let about = if answer.about.is_empty() { operation.summary } else { answer.about };
     let mut said = json!({ "description": about });
     let mut content = Map::new();
@@ -162,7 +162,7 @@ fn response(operation: &Operation, answer: &Answer, generator: &mut SchemaGenera
     said
 }
 
-/// A schema in a few words: `text`, `whole number, 1 to 1000`, `list of Instance`.
+/// A schema in a few words: `text`, `whole number, 1 to 1000`, `list of ApiInstance`.
 #[must_use]
 pub fn short_type(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str() {
@@ -186,11 +186,11 @@ pub fn short_type(schema: &Value) -> String {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
         _ => return "anything".into(),
     };
-    let words: Vec<String> = kinds.into_iter().map(|kind| kind_words(kind, schema)).collect();
+    let words: Vec<String> = kinds.into_iter().map(|kind| kind_text(kind, schema)).collect();
     words.join(" or ")
 }
 
-fn kind_words(kind: &str, schema: &Value) -> String {
+fn kind_text(kind: &str, schema: &Value) -> String {
     let range = |unit: &str, from: &str, to: &str| match (schema[from].as_i64(), schema[to].as_i64()) {
         (Some(least), Some(most)) => format!("{unit}, {least} to {most}"),
         (Some(least), None) if least != 0 => format!("{unit}, from {least}"),

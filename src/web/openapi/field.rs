@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// One thing that a request may say.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub struct RequestField {
     /// Its name.
     pub name: &'static str,
     /// What it says, in a sentence or less.
@@ -20,65 +20,65 @@ pub struct Field {
 
 /// A field of any schema.
 #[must_use]
-pub fn member(name: &'static str, about: &'static str, schema: Value) -> Field {
+pub fn member(name: &'static str, about: &'static str, schema: Value) -> RequestField {
     let schema = match schema {
         Value::Object(schema) => schema,
         _ => Map::new(),
     };
-    Field { name, about, schema, required: false, alias: None }
+    RequestField { name, about, schema, required: false, alias: None }
 }
 
 /// Text.
 #[must_use]
-pub fn text(name: &'static str, about: &'static str) -> Field {
+pub fn text(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "string" }))
 }
 
 /// A whole number in a range.
 #[must_use]
-pub fn whole(name: &'static str, about: &'static str, from: i64, to: i64) -> Field {
+pub fn whole(name: &'static str, about: &'static str, from: i64, to: i64) -> RequestField {
     member(name, about, json!({ "type": "integer", "minimum": from, "maximum": to }))
 }
 
 /// A whole number that is the id or the number of something.
 #[must_use]
-pub fn number(name: &'static str, about: &'static str) -> Field {
+pub fn number(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "integer", "format": "int64" }))
 }
 
 /// Yes or no.
 #[must_use]
-pub fn flag(name: &'static str, about: &'static str) -> Field {
+pub fn flag(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "boolean" }))
 }
 
 /// One of some words.
 #[must_use]
-pub fn one_of(name: &'static str, about: &'static str, words: &[&str]) -> Field {
+pub fn one_of(name: &'static str, about: &'static str, words: &[&str]) -> RequestField {
     member(name, about, json!({ "type": "string", "enum": words }))
 }
 
 /// The id of a thing: a UUID.
 #[must_use]
-pub fn id(name: &'static str, about: &'static str) -> Field {
+pub fn id(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "string", "format": "uuid" }))
 }
 
 /// A moment, RFC 3339.
 #[must_use]
-pub fn moment(name: &'static str, about: &'static str) -> Field {
+pub fn moment(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "string", "format": "date-time" }))
 }
 
 /// A list of ids.
 #[must_use]
-pub fn list(name: &'static str, about: &'static str) -> Field {
+pub fn list(name: &'static str, about: &'static str) -> RequestField {
     member(name, about, json!({ "type": "array", "items": { "type": "string", "format": "uuid" } }))
 }
 
 /// A JSON object of such fields.
 #[must_use]
-pub fn object(fields: &[Field]) -> Schema {
+pub fn object(fields: &[RequestField]) -> Schema {
     let mut properties = Map::new();
     for field in fields {
         let mut schema = field.schema.clone();
@@ -95,7 +95,7 @@ pub fn object(fields: &[Field]) -> Schema {
     schema.into()
 }
 
-impl Field {
+impl RequestField {
     /// The request is refused without it.
     #[must_use]
     pub fn required(mut self) -> Self {

@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::field::{Field, id as id_of, object};
+use super::field::{RequestField, id as id_of, object};
 use super::{FORM, HTML, JSON};
 
 /// Makes the schema of a type; types that have a name are put beside the operations once and referred to.
@@ -16,20 +16,20 @@ pub fn shape<T: JsonSchema>() -> Shape {
 
 /// What a request's body may be.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum RequestBody {
     /// An object of these members, as JSON or as a form.
-    Fields(Vec<Field>),
+    Fields(Vec<RequestField>),
     /// The fields of a form; whoever is no form sends nothing.
-    Form(Vec<Field>),
+    Form(Vec<RequestField>),
     /// JSON of another shape, or a form of the fields that are said.
-    Shaped(Shape, Vec<Field>),
+    Shaped(Shape, Vec<RequestField>),
     /// JSON of these members, or a file as one of these media types.
-    File(Vec<Field>, &'static [&'static str]),
+    File(Vec<RequestField>, &'static [&'static str]),
 }
 
 /// What may be answered: a status, what it means, in which media types, with which JSON.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ResponseSpec {
     /// The HTTP status.
     pub status: u16,
     /// What it means.
@@ -42,7 +42,7 @@ pub struct Answer {
 
 /// One operation.
 #[derive(Clone, Debug)]
-pub struct Operation {
+pub struct ApiOperation {
     /// `get`, `post`, …
     pub method: &'static str,
     /// Its path without prefix, as the router has it.
@@ -54,17 +54,17 @@ pub struct Operation {
     /// What else there is to know.
     pub about: &'static str,
     /// Parameters in the path.
-    pub path_fields: Vec<Field>,
+    pub path_fields: Vec<RequestField>,
     /// Parameters in the query.
-    pub query: Vec<Field>,
+    pub query: Vec<RequestField>,
     /// Its body.
-    pub body: Option<Body>,
+    pub body: Option<RequestBody>,
     /// The request is refused without a body.
     pub needs_body: bool,
     /// Its body may have fields that are not listed.
     pub has_open_body: bool,
     /// What it answers when it works, and problems of its own.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<ResponseSpec>,
     /// Statuses of problems, besides those that follow from the rest.
     pub problems: Vec<u16>,
 }
@@ -73,14 +73,14 @@ macro_rules! method {
     ($($name:ident),+) => {$(
         #[doc = concat!("An operation with the method `", stringify!($name), "`: path, name, summary.")]
         #[must_use]
-        pub fn $name(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
-            Operation::new(stringify!($name), path, id, summary)
+        pub fn $name(path: &'static str, id: &'static str, summary: &'static str) -> ApiOperation {
+            ApiOperation::new(stringify!($name), path, id, summary)
         }
     )+};
 }
 method!(get, post, put, patch, delete);
 
-impl Operation {
+impl ApiOperation {
     fn new(method: &'static str, path: &'static str, id: &'static str, summary: &'static str) -> Self {
         let path_fields = path
             .split('/')
@@ -112,7 +112,7 @@ impl Operation {
 
     /// What a parameter in the path is; without this it is the id of something.
     #[must_use]
-    pub fn named(mut self, field: Field) -> Self {
+    pub fn named(mut self, field: RequestField) -> Self {
         let field = field.required();
         match self.path_fields.iter_mut().find(|known| known.name == field.name) {
             Some(known) => *known = field,
@@ -124,23 +124,23 @@ impl Operation {
 
     /// Parameters in the query.
     #[must_use]
-    pub fn asks(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+    pub fn asks(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         self.query.extend(fields);
         self
     }
 
     /// A body of these members, as JSON or as a form; it has to be there if one of them has.
     #[must_use]
-    pub fn takes(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
-        let fields: Vec<Field> = fields.into_iter().collect();
+    pub fn takes(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
+        let fields: Vec<RequestField> = fields.into_iter().collect();
         self.needs_body = true;
-        self.body = Some(Body::Fields(fields));
+        self.body = Some(RequestBody::Fields(fields));
         self
     }
 
     /// The same, and no body at all will do.
     #[must_use]
-    pub fn may_take(self, fields: impl IntoIterator<Item = Field>) -> Self {
+    pub fn may_take(self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         let mut this = self.takes(fields);
         this.needs_body = false;
         this
@@ -155,9 +155,11 @@ impl Operation {
 
     /// More members of the body.
     #[must_use]
-    pub fn more(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
+    pub fn more(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
         match &mut self.body {
-            Some(Body::Fields(all) | Body::Form(all) | Body::Shaped(_, all) | Body::File(all, _)) => all.extend(fields),
+            Some(RequestBody::Fields(all) | RequestBody::Form(all) | RequestBody::Shaped(_, all) | RequestBody::File(all, _)) => {
+                all.extend(fields)
+            }
             None => return self.takes(fields),
         }
         self
@@ -165,24 +167,24 @@ impl Operation {
 
     /// An action that needs no body; a form may have these fields.
     #[must_use]
-    pub fn acts(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
-        self.body = Some(Body::Form(fields.into_iter().collect()));
+    pub fn acts(mut self, fields: impl IntoIterator<Item = RequestField>) -> Self {
+        self.body = Some(RequestBody::Form(fields.into_iter().collect()));
         self
     }
 
     /// A body of JSON of a shape of its own, or a form of which only these fields are said.
     #[must_use]
-    pub fn takes_shape(mut self, shape: Shape, fields: impl IntoIterator<Item = Field>) -> Self {
+    pub fn takes_shape(mut self, shape: Shape, fields: impl IntoIterator<Item = RequestField>) -> Self {
         self.needs_body = true;
-        self.body = Some(Body::Shaped(shape, fields.into_iter().collect()));
+        self.body = Some(RequestBody::Shaped(shape, fields.into_iter().collect()));
         self
     }
 
     /// A file as the body in one of these media types, or JSON or a form with it as a member.
     #[must_use]
-    pub fn takes_file(mut self, types: &'static [&'static str], fields: impl IntoIterator<Item = Field>) -> Self {
+    pub fn takes_file(mut self, types: &'static [&'static str], fields: impl IntoIterator<Item = RequestField>) -> Self {
         self.needs_body = true;
-        self.body = Some(Body::File(fields.into_iter().collect(), types));
+        self.body = Some(RequestBody::File(fields.into_iter().collect(), types));
         self
     }
 
@@ -223,7 +225,7 @@ impl Operation {
     /// Any other answer.
     #[must_use]
     pub fn answer(mut self, status: u16, about: &'static str, types: &'static [&'static str], shape: Option<Shape>) -> Self {
-        self.answers.push(Answer { status, about, types, shape });
+        self.answers.push(ResponseSpec { status, about, types, shape });
         self
     }
 
@@ -259,7 +261,7 @@ impl Operation {
             all.push(404);
         }
         match &self.body {
-            Some(Body::Form(_)) => all.extend([400, 413]),
+            Some(RequestBody::Form(_)) => all.extend([400, 413]),
             Some(_) => all.extend([400, 413, 415]),
             None => {}
         }
@@ -269,7 +271,7 @@ impl Operation {
     }
 }
 
-impl Body {
+impl RequestBody {
     /// In which media types it may come, with the schema of each.
     pub(super) fn contents(&self, is_open: bool, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
         match self {
@@ -298,7 +300,7 @@ impl Body {
 
     /// The fields that are said of it.
     #[must_use]
-    pub fn fields(&self) -> &[Field] {
+    pub fn fields(&self) -> &[RequestField] {
         match self {
             Self::Fields(fields) | Self::Form(fields) | Self::Shaped(_, fields) | Self::File(fields, _) => fields,
         }

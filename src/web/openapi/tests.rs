@@ -32,10 +32,10 @@ fn document() -> Value {
         ("get", _) => Some("viewer"),
         _ => Some("admin"),
     };
-    let parts = vec![Part { tag: "Cows", about: "All of them.", operations }];
+    let parts = vec![OperationGroup { tag: "Cows", about: "All of them.", operations }];
     let security = json!({ "token": { "type": "http", "scheme": "bearer" } });
     let problem = shape::<Told>();
-    Document { title: "Farm", version: "1.2.3", about: "A farm.", prefix: "/api", security, problem, role, parts }.build()
+    ApiDocument { title: "Farm", version: "1.2.3", about: "A farm.", prefix: "/api", security, problem, role, parts }.build()
 }
 
 #[test]

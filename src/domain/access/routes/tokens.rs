@@ -6,32 +6,37 @@ use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 
-use super::{in_person, mend};
+use super::{fix_form, in_person};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::TokenId;
-use crate::domain::access::model::Proof;
+use crate::domain::access::model::LoginMethod;
 use crate::domain::access::service::Access;
-use crate::domain::access::tokens::Wish;
-use crate::domain::access::views::{Again, DeletePage, TokenPage, TokensPage};
-use crate::web::extract::Members;
-use crate::web::{Caller, Done, Frame, Id, Input, Reply, Role, Told, Want};
+use crate::domain::access::tokens::TokenRequest;
+use crate::domain::access::views::{AccessDeletePage, FormInput, TokenPage, TokensPage};
+use crate::web::extract::MemberReader;
+use crate::web::{Caller, ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext, RequestInput, Role};
 
 const HERE: &str = "/tokens";
 
 /// `GET /tokens`.
-pub async fn list(State(access): State<Access>, Extension(frame): Extension<Frame>, caller: Caller, want: Want) -> Reply {
-    want.respond(&TokensPage::new(frame, access.tokens(&caller).await?, Again::default(), Timestamp::now()))
+pub async fn list(
+    State(access): State<Access>,
+    Extension(frame): Extension<PageFrame>,
+    caller: Caller,
+    want: RequestContext,
+) -> Reply {
+    want.respond(&TokensPage::new(frame, access.tokens(&caller).await?, FormInput::default(), Timestamp::now()))
 }
 
 /// `POST /tokens`: the answer shows the token, this once.
 pub async fn create(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
     caller: Caller,
-    want: Want,
-    input: Input,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
     in_person(&proof)?;
     let made = match wish(input.value) {
@@ -46,25 +51,25 @@ pub async fn create(
             Ok(response)
         }
         Err(error) => {
-            let (status, again) = mend(&want, input.form, error)?;
+            let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &TokensPage::new(frame, access.tokens(&caller).await?, again, Timestamp::now()))
         }
     }
 }
 
-fn wish(value: serde_json::Value) -> Result<Wish> {
-    let mut members = Members::of(value)?;
+fn wish(value: serde_json::Value) -> Result<TokenRequest> {
+    let mut members = MemberReader::of(value)?;
     let name = members.text("name").unwrap_or_default();
     let role = members.parsed::<Role>("role", "viewer, operator or admin");
     if role.is_none() && !members.is_refused("role") {
         members.refuse("role", "role must be viewer, operator or admin.");
     }
     let days = members.number("days", 1, crate::domain::access::model::LONGEST_TOKEN);
-    let value = role.map(|role| Wish { name, role, days });
+    let value = role.map(|role| TokenRequest { name, role, days });
     members.finish(value)
 }
 
-async fn seen(access: &Access, caller: &Caller, id: TokenId) -> Result<crate::domain::access::Token> {
+async fn seen(access: &Access, caller: &Caller, id: TokenId) -> Result<crate::domain::access::ApiToken> {
     let mine = access.tokens(caller).await?;
     mine.into_iter().find(|token| token.id == id).ok_or_else(|| Error::not_found("token", id))
 }
@@ -72,27 +77,27 @@ async fn seen(access: &Access, caller: &Caller, id: TokenId) -> Result<crate::do
 /// `GET /tokens/{id}/delete`: the question.
 pub async fn ask_revoke(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
+    Extension(frame): Extension<PageFrame>,
     caller: Caller,
-    want: Want,
-    Id(id): Id<TokenId>,
+    want: RequestContext,
+    PathId(id): PathId<TokenId>,
 ) -> Reply {
-    want.respond(&DeletePage::of_token(frame, seen(&access, &caller, id).await?))
+    want.respond(&AccessDeletePage::of_token(frame, seen(&access, &caller, id).await?))
 }
 
 /// `DELETE /tokens/{id}`, and `POST /tokens/{id}/delete` for forms.
 pub async fn revoke(
     State(access): State<Access>,
-    Extension(proof): Extension<Proof>,
+    Extension(proof): Extension<LoginMethod>,
     caller: Caller,
-    want: Want,
-    Id(id): Id<TokenId>,
+    want: RequestContext,
+    PathId(id): PathId<TokenId>,
 ) -> Reply {
     // A stolen token must not take away those of its owner.
-    if proof != Proof::Token(id) {
+    if proof != LoginMethod::Token(id) {
         in_person(&proof)?;
     }
     let gone = access.revoke_token(&caller, id).await?;
-    let json = Told::new(format!("\"{}\" is revoked.", gone.name));
-    Done { json, created: None, next: HERE.into() }.respond(&want)
+    let json = MessageResponse::new(format!("\"{}\" is revoked.", gone.name));
+    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
 }

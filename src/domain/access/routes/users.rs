@@ -3,31 +3,31 @@
 use axum::Extension;
 use axum::extract::State;
 
-use super::{in_person, mend};
+use super::{fix_form, in_person};
 use crate::base::error::{Error, Result};
 use crate::base::ids::UserId;
-use crate::domain::access::model::Proof;
+use crate::domain::access::model::LoginMethod;
 use crate::domain::access::responses::{UserChanged, UserMade};
 use crate::domain::access::service::{Access, UserChange};
-use crate::domain::access::views::{Again, DeletePage, UserPage, UsersPage};
-use crate::web::extract::Members;
-use crate::web::{Done, Frame, Id, Input, Reply, Role, Told, Want};
+use crate::domain::access::views::{AccessDeletePage, FormInput, UserPage, UsersPage};
+use crate::web::extract::MemberReader;
+use crate::web::{ChangeResponse, MessageResponse, PageFrame, PathId, Reply, RequestContext, RequestInput, Role};
 
 const HERE: &str = "/users";
 const ROLES: &str = "viewer, operator or admin";
 
 /// `GET /users`.
-pub async fn list(State(access): State<Access>, Extension(frame): Extension<Frame>, want: Want) -> Reply {
-    want.respond(&UsersPage::new(frame, access.users().await?, Again::default()))
+pub async fn list(State(access): State<Access>, Extension(frame): Extension<PageFrame>, want: RequestContext) -> Reply {
+    want.respond(&UsersPage::new(frame, access.users().await?, FormInput::default()))
 }
 
 /// `POST /users`.
 pub async fn create(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
-    want: Want,
-    input: Input,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
+    want: RequestContext,
+    input: RequestInput,
 ) -> Reply {
     in_person(&proof)?;
     let made = match wanted(input.value) {
@@ -39,17 +39,17 @@ pub async fn create(
             let message = format!("\"{}\" can log in now, as {}.", user.name, user.role);
             let created = Some(format!("{HERE}/{}", user.id));
             let json = UserMade { success: true, user_id: user.id, message, user };
-            Done { json, created, next: HERE.into() }.respond(&want)
+            ChangeResponse { json, created, next: HERE.into() }.respond(&want)
         }
         Err(error) => {
-            let (status, again) = mend(&want, input.form, error)?;
+            let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &UsersPage::new(frame, access.users().await?, again))
         }
     }
 }
 
 fn wanted(value: serde_json::Value) -> Result<(String, Role, String)> {
-    let mut members = Members::of(value)?;
+    let mut members = MemberReader::of(value)?;
     let name = members.text("name").unwrap_or_default();
     let role = members.parsed::<Role>("role", ROLES);
     if role.is_none() && !members.is_refused("role") {
@@ -61,7 +61,7 @@ fn wanted(value: serde_json::Value) -> Result<(String, Role, String)> {
 }
 
 /// A password is taken as it is, blanks and all.
-fn password(members: &mut Members) -> Option<String> {
+fn password(members: &mut MemberReader) -> Option<String> {
     match members.take("password")? {
         serde_json::Value::String(text) if text.is_empty() => None,
         serde_json::Value::String(text) => Some(text),
@@ -73,18 +73,23 @@ fn password(members: &mut Members) -> Option<String> {
 }
 
 /// `GET /users/{id}`.
-pub async fn show(State(access): State<Access>, Extension(frame): Extension<Frame>, want: Want, Id(id): Id<UserId>) -> Reply {
-    want.respond(&UserPage::new(frame, access.user(id).await?, Again::default()))
+pub async fn show(
+    State(access): State<Access>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<UserId>,
+) -> Reply {
+    want.respond(&UserPage::new(frame, access.user(id).await?, FormInput::default()))
 }
 
 /// `PATCH /users/{id}`, and `POST` for forms.
 pub async fn change(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    Extension(proof): Extension<Proof>,
-    want: Want,
-    Id(id): Id<UserId>,
-    input: Input,
+    Extension(frame): Extension<PageFrame>,
+    Extension(proof): Extension<LoginMethod>,
+    want: RequestContext,
+    PathId(id): PathId<UserId>,
+    input: RequestInput,
 ) -> Reply {
     in_person(&proof)?;
     let changed = match wanted_change(input.value) {
@@ -94,18 +99,18 @@ pub async fn change(
     match changed {
         Ok(user) => {
             let message = format!("\"{}\" is changed.", user.name);
-            Done { json: UserChanged { success: true, message, user }, created: None, next: HERE.into() }.respond(&want)
+            ChangeResponse { json: UserChanged { success: true, message, user }, created: None, next: HERE.into() }.respond(&want)
         }
         Err(error @ Error::NotFound { .. }) => Err(error.into()),
         Err(error) => {
-            let (status, again) = mend(&want, input.form, error)?;
+            let (status, again) = fix_form(&want, input.form, error)?;
             want.respond_with(status, &UserPage::new(frame, access.user(id).await?, again))
         }
     }
 }
 
 fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
-    let mut members = Members::of(value)?;
+    let mut members = MemberReader::of(value)?;
     let name = members.text("name");
     let role = members.parsed::<Role>("role", ROLES);
     let password = password(&mut members);
@@ -116,17 +121,22 @@ fn wanted_change(value: serde_json::Value) -> Result<UserChange> {
 /// `GET /users/{id}/delete`: the question.
 pub async fn ask_delete(
     State(access): State<Access>,
-    Extension(frame): Extension<Frame>,
-    want: Want,
-    Id(id): Id<UserId>,
+    Extension(frame): Extension<PageFrame>,
+    want: RequestContext,
+    PathId(id): PathId<UserId>,
 ) -> Reply {
-    want.respond(&DeletePage::of_user(frame, access.user(id).await?))
+    want.respond(&AccessDeletePage::of_user(frame, access.user(id).await?))
 }
 
 /// `DELETE /users/{id}`, and `POST /users/{id}/delete` for forms.
-pub async fn delete(State(access): State<Access>, Extension(proof): Extension<Proof>, want: Want, Id(id): Id<UserId>) -> Reply {
+pub async fn delete(
+    State(access): State<Access>,
+    Extension(proof): Extension<LoginMethod>,
+    want: RequestContext,
+    PathId(id): PathId<UserId>,
+) -> Reply {
     in_person(&proof)?;
     let gone = access.delete_user(id).await?;
-    let json = Told::new(format!("\"{}\" is deleted.", gone.name));
-    Done { json, created: None, next: HERE.into() }.respond(&want)
+    let json = MessageResponse::new(format!("\"{}\" is deleted.", gone.name));
+    ChangeResponse { json, created: None, next: HERE.into() }.respond(&want)
 }

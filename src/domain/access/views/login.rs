@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::domain::access::pending_form::KeptForm;
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// `GET /login` and a login that was refused.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -14,7 +14,7 @@ use crate::web::Frame;
 #[schemars(rename = "Login")]
 pub struct LoginPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// Where one goes then.
     next: String,
     #[serde(skip)]
@@ -37,19 +37,19 @@ view!(LoginPage { "main" => as_main });
 impl LoginPage {
     /// The empty login.
     #[must_use]
-    pub fn new(frame: Frame, next: String, (has_users, first_visit): (bool, bool), ask_again: bool) -> Self {
+    pub fn new(frame: PageFrame, next: String, (has_users, first_visit): (bool, bool), ask_again: bool) -> Self {
         Self { frame, next, name: String::new(), refused: None, has_users, first_visit, ask_again, kept: None }
     }
 
     /// The login once more, with why it was refused.
     #[must_use]
-    pub fn refused(frame: Frame, next: String, name: String, why: String, kept: Option<KeptForm>) -> Self {
+    pub fn refused(frame: PageFrame, next: String, name: String, why: String, kept: Option<KeptForm>) -> Self {
         Self { frame, next, name, refused: Some(why), has_users: true, first_visit: false, ask_again: false, kept }
     }
 
     /// The login for somebody whose form was sent without a valid session.
     #[must_use]
-    pub fn keeping(frame: Frame, kept: KeptForm) -> Self {
+    pub fn keeping(frame: PageFrame, kept: KeptForm) -> Self {
         Self { kept: Some(kept), ..Self::new(frame, "/".into(), (true, false), false) }
     }
 }
@@ -59,7 +59,7 @@ impl LoginPage {
 #[template(path = "access/kept.html", blocks = ["main"])]
 pub struct KeptPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     kept: KeptForm,
 }
@@ -68,7 +68,7 @@ view!(KeptPage { "main" => as_main });
 impl KeptPage {
     /// The page that hands a form back.
     #[must_use]
-    pub fn new(frame: Frame, kept: KeptForm) -> Self {
+    pub fn new(frame: PageFrame, kept: KeptForm) -> Self {
         Self { frame, kept }
     }
 }

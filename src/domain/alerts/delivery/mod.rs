@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::ids::ChannelId;
-use crate::infra::notify::{Channel, Failed, Message};
+use crate::infra::notify::{NotifyChannel, NotifyMessage, SendError};
 
-pub(super) use worker::Courier;
+pub(super) use worker::DeliveryWorker;
 
 /// A delivery is held for so long before it is sent, so that one message can tell of all that a rule comes to hold of meanwhile: longer than
 /// from one look at everybody to the next.
@@ -29,7 +29,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Progress {
+pub enum DeliveryProgress {
     /// To be sent, for the first time or again.
     Waiting,
     /// Taken by the receiver.
@@ -38,7 +38,7 @@ pub enum Progress {
     Failed,
 }
 
-impl Progress {
+impl DeliveryProgress {
     /// As in JSON and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -68,7 +68,7 @@ pub struct Delivery {
     /// For programs.
     pub data: serde_json::Value,
     /// Where it stands.
-    pub state: Progress,
+    pub state: DeliveryProgress,
     /// How often it was tried.
     pub tries: i32,
     /// When it is tried next.
@@ -84,15 +84,15 @@ pub struct Delivery {
 
 /// The oldest delivery that waits for a channel.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct PendingDelivery {
     /// Its number.
     pub id: i64,
     /// For which channel.
     pub channel_id: ChannelId,
     /// Where that leads.
-    pub target: Channel,
+    pub target: NotifyChannel,
     /// What is to be said.
-    pub message: Message,
+    pub message: NotifyMessage,
     /// How often it was tried.
     pub tries: i32,
     /// Since when it is tried.
@@ -103,9 +103,9 @@ pub struct Parcel {
 
 /// What became of a try.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct DeliveryResult {
     /// Where the delivery stands now.
-    pub state: Progress,
+    pub state: DeliveryProgress,
     /// How often it was tried.
     pub tries: i32,
     /// When the try ended.
@@ -116,16 +116,16 @@ pub struct Settled {
     pub last_error: Option<String>,
 }
 
-impl Settled {
+impl DeliveryResult {
     /// After a try that ended at `now`: taken, or why not.
     #[must_use]
-    pub fn after(parcel: &Parcel, result: &Result<(), Failed>, now: Timestamp) -> Self {
+    pub fn after(parcel: &PendingDelivery, result: &Result<(), SendError>, now: Timestamp) -> Self {
         let tries = parcel.tries.saturating_add(1);
         let Err(failed) = result else {
-            return Self { state: Progress::Sent, tries, at: now, due_at: now, last_error: None };
+            return Self { state: DeliveryProgress::Sent, tries, at: now, due_at: now, last_error: None };
         };
         let is_over = failed.is_final || now.since(parcel.queued_at) >= PATIENCE;
-        let state = if is_over { Progress::Failed } else { Progress::Waiting };
+        let state = if is_over { DeliveryProgress::Failed } else { DeliveryProgress::Waiting };
         let due_at = now.after(wait(tries, failed.retry_after));
         Self { state, tries, at: now, due_at, last_error: Some(failed.words.clone()) }
     }
@@ -142,7 +142,7 @@ fn wait(tries: i32, asked: Option<Duration>) -> Duration {
     }
 }
 
-impl Parcel {
+impl PendingDelivery {
     /// Whether it is to be tried at `now`. No wait is longer than one may be, so one that seems to be comes from a clock that was wrong.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {

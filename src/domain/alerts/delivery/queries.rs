@@ -5,33 +5,39 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::{Delivery, Parcel, Progress, Settled};
+use super::{Delivery, DeliveryProgress, DeliveryResult, PendingDelivery};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::ChannelId;
-use crate::domain::alerts::model::Said;
+use crate::domain::alerts::model::Notification;
 use crate::domain::alerts::queries::target_of;
 use crate::domain::vault::Vault;
 use crate::infra::db::load_bounded;
 use crate::infra::db::schema::{alert_channels, alert_deliveries};
-use crate::infra::db::statement::Statement;
-use crate::infra::notify::{Message, Mood};
+use crate::infra::db::statement::CachedStatement;
+use crate::infra::notify::{NotifyMessage, Tone};
 use crate::web::respond::LIST_BYTES;
 
 /// Puts a notice of `at` on its way to a channel, to be sent from `due_at` on.
-pub fn insert_delivery(db: &mut Db, channel: ChannelId, at: Timestamp, due_at: Timestamp, said: &Said) -> QueryResult<usize> {
+pub fn insert_delivery(
+    db: &mut Db,
+    channel: ChannelId,
+    at: Timestamp,
+    due_at: Timestamp,
+    said: &Notification,
+) -> QueryResult<usize> {
     use alert_deliveries as d;
     let values = (
         (d::channel_id.eq(channel), d::message_id.eq(uuid::Uuid::new_v4().to_string()), d::at.eq(at)),
         (d::title.eq(&said.title), d::text.eq(&said.text), d::mood.eq(mood_word(&said.mood)), d::data.eq(said.data.to_string())),
-        (d::state.eq(Progress::Waiting.as_str()), d::queued_at.eq(at), d::due_at.eq(due_at)),
+        (d::state.eq(DeliveryProgress::Waiting.as_str()), d::queued_at.eq(at), d::due_at.eq(due_at)),
     );
     diesel::insert_into(d::table).values(values).execute(db)
 }
 
 /// A delivery that is held for a moment, in case there is more to tell.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldDelivery {
     /// Its number.
     pub id: i64,
     /// When it was noticed.
@@ -41,38 +47,39 @@ pub struct Held {
 }
 
 /// What is held for a channel at `now`, the newest first. `latest`: nothing is held for longer than until then.
-pub fn held(db: &mut Db, channel: ChannelId, now: Timestamp, latest: Timestamp) -> QueryResult<Vec<Held>> {
+pub fn held(db: &mut Db, channel: ChannelId, now: Timestamp, latest: Timestamp) -> QueryResult<Vec<HeldDelivery>> {
     use alert_deliveries as d;
-    let is_held = d::state.eq(Progress::Waiting.as_str()).and(d::tries.eq(0)).and(d::due_at.gt(now)).and(d::due_at.le(latest));
+    let is_held =
+        d::state.eq(DeliveryProgress::Waiting.as_str()).and(d::tries.eq(0)).and(d::due_at.gt(now)).and(d::due_at.le(latest));
     let rows = d::table
         .filter(d::channel_id.eq(channel).and(is_held))
         .order(d::id.desc())
         .select((d::id, d::at, d::data))
         .load::<(i64, Timestamp, String)>(db)?;
-    let held = |(id, at, data): (_, _, String)| Held { id, at, data: serde_json::from_str(&data).unwrap_or_default() };
+    let held = |(id, at, data): (_, _, String)| HeldDelivery { id, at, data: serde_json::from_str(&data).unwrap_or_default() };
     Ok(rows.into_iter().map(held).collect())
 }
 
 /// Gives a delivery other words.
-pub fn reword(db: &mut Db, id: i64, said: &Said) -> QueryResult<usize> {
+pub fn reword(db: &mut Db, id: i64, said: &Notification) -> QueryResult<usize> {
     use alert_deliveries as d;
     let values = (d::title.eq(&said.title), d::text.eq(&said.text), d::data.eq(said.data.to_string()));
     diesel::update(d::table.filter(d::id.eq(id))).set(values).execute(db)
 }
 
-const fn mood_word(mood: &Mood) -> &'static str {
+const fn mood_word(mood: &Tone) -> &'static str {
     match mood {
-        Mood::Bad => "bad",
-        Mood::Good => "good",
-        Mood::Plain => "plain",
+        Tone::Bad => "bad",
+        Tone::Good => "good",
+        Tone::Plain => "plain",
     }
 }
 
-fn mood_of(word: &str) -> Mood {
+fn mood_of(word: &str) -> Tone {
     match word {
-        "bad" => Mood::Bad,
-        "good" => Mood::Good,
-        _ => Mood::Plain,
+        "bad" => Tone::Bad,
+        "good" => Tone::Good,
+        _ => Tone::Plain,
     }
 }
 
@@ -100,12 +107,12 @@ pub fn deliveries(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult
     let delivery =
         |((id, channel_id, channel), (at, title, text, data), (state, tries, due_at), (done_at, last_error)): DeliveryRow| {
             let state = match state.as_str() {
-                "sent" => Progress::Sent,
-                "failed" => Progress::Failed,
-                _ => Progress::Waiting,
+                "sent" => DeliveryProgress::Sent,
+                "failed" => DeliveryProgress::Failed,
+                _ => DeliveryProgress::Waiting,
             };
             let data = serde_json::from_str(&data).unwrap_or_default();
-            let next_try_at = (state == Progress::Waiting).then_some(due_at);
+            let next_try_at = (state == DeliveryProgress::Waiting).then_some(due_at);
             let channel_id = channel_id.parse().ok()?;
             Some(Delivery { id, channel_id, channel, at, title, text, data, state, tries, next_try_at, done_at, last_error })
         };
@@ -115,10 +122,10 @@ pub fn deliveries(db: &mut Db, before: Option<i64>, limit: usize) -> QueryResult
 type ParcelRow = ((i64, String, String), (String, Timestamp, String, String), (String, String), (i32, Timestamp, Timestamp));
 
 /// The oldest delivery that waits, of each channel that can be read; those of others wait until it can be.
-pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<Parcel>> {
+pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<PendingDelivery>> {
     use alert_deliveries as d;
     let first = "SELECT MIN(id) FROM alert_deliveries WHERE state = 'waiting' GROUP BY channel_id";
-    let ids: Vec<i64> = Statement::<BigInt>::new(first).load(db)?;
+    let ids: Vec<i64> = CachedStatement::<BigInt>::new(first).load(db)?;
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -135,8 +142,8 @@ pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<Parcel>> {
     let parcel =
         |((id, channel_id, target), (message_id, at, title, text), (mood, data), (tries, queued_at, due_at)): ParcelRow| {
             let data = serde_json::from_str(&data).unwrap_or_default();
-            let message = Message { id: message_id, at: at.0, title, text, mood: mood_of(&mood), link: None, data };
-            Some(Parcel {
+            let message = NotifyMessage { id: message_id, at: at.0, title, text, mood: mood_of(&mood), link: None, data };
+            Some(PendingDelivery {
                 id,
                 target: target_of(vault, &channel_id, &target)?,
                 channel_id: channel_id.parse().ok()?,
@@ -150,9 +157,9 @@ pub fn parcels(db: &mut Db, vault: &Vault) -> Result<Vec<Parcel>> {
 }
 
 /// Stores what became of a try.
-pub fn settle(db: &mut Db, id: i64, settled: &Settled) -> QueryResult<usize> {
+pub fn finish(db: &mut Db, id: i64, settled: &DeliveryResult) -> QueryResult<usize> {
     use alert_deliveries as d;
-    let done_at = (settled.state != Progress::Waiting).then_some(settled.at);
+    let done_at = (settled.state != DeliveryProgress::Waiting).then_some(settled.at);
     diesel::update(d::table.filter(d::id.eq(id)))
         .set((
             d::state.eq(settled.state.as_str()),
@@ -172,13 +179,13 @@ pub fn progress(db: &mut Db, id: i64) -> QueryResult<Option<String>> {
 /// Puts a delivery that was given up on its way once more.
 pub fn requeue(db: &mut Db, id: i64, now: Timestamp) -> QueryResult<usize> {
     use alert_deliveries as d;
-    let state = d::state.eq(Progress::Waiting.as_str());
+    let state = d::state.eq(DeliveryProgress::Waiting.as_str());
     let values = (state, d::tries.eq(0), d::queued_at.eq(now), d::due_at.eq(now), d::done_at.eq(None::<Timestamp>));
     diesel::update(d::table.filter(d::id.eq(id))).set(values).execute(db)
 }
 
 /// Removes deliveries from before a moment that are done.
-pub fn forget_before(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
+pub fn prune_before(db: &mut Db, before: Timestamp) -> QueryResult<usize> {
     use alert_deliveries as d;
-    diesel::delete(d::table.filter(d::at.lt(before).and(d::state.ne(Progress::Waiting.as_str())))).execute(db)
+    diesel::delete(d::table.filter(d::at.lt(before).and(d::state.ne(DeliveryProgress::Waiting.as_str())))).execute(db)
 }

@@ -1,18 +1,18 @@
 //! The courier against a receiver on loopback.
 
 use super::*;
-use crate::domain::alerts::model::Said;
-use crate::domain::alerts::samples::{Receiver, World, until};
-use crate::infra::notify::Mood;
+use crate::domain::alerts::model::Notification;
+use crate::domain::alerts::samples::{AlertTestBed, TestReceiver, until};
+use crate::infra::notify::Tone;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-async fn post(world: &World, channel: ChannelId, titles: &[&str]) {
+async fn post(world: &AlertTestBed, channel: ChannelId, titles: &[&str]) {
     let at = crate::base::clock::Clock::now(&world.clock);
     let titles: Vec<String> = titles.iter().map(ToString::to_string).collect();
     let write = move |c: &mut diesel::SqliteConnection| {
         for title in titles {
-            let said = Said { title, text: "Text.".into(), mood: Mood::Bad, data: json!({ "event": "raised" }) };
+            let said = Notification { title, text: "Text.".into(), mood: Tone::Bad, data: json!({ "event": "raised" }) };
             queries::insert_delivery(c, channel, at, at, &said)?;
         }
         Ok(())
@@ -21,14 +21,14 @@ async fn post(world: &World, channel: ChannelId, titles: &[&str]) {
     world.alerts.wake.notify_one();
 }
 
-async fn progress(world: &World) -> Vec<(Progress, i32)> {
+async fn progress(world: &AlertTestBed) -> Vec<(DeliveryProgress, i32)> {
     let mut all: Vec<_> =
         world.alerts.deliveries(None, 100).await.unwrap().0.into_iter().map(|one| (one.state, one.tries)).collect();
     all.reverse();
     all
 }
 
-async fn until_progress(world: &World, expected: &[(Progress, i32)]) {
+async fn until_progress(world: &AlertTestBed, expected: &[(DeliveryProgress, i32)]) {
     until(&format!("{expected:?}"), || async { progress(world).await == expected }).await;
 }
 
@@ -43,8 +43,8 @@ fn waits_double_from_ten_seconds_to_an_hour() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_gets_its_deliveries_one_by_one_and_in_order() {
-    let world = World::new();
-    let receiver = Receiver::start(&[]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[]).await;
     *receiver.pause.lock().unwrap() = Duration::from_millis(50);
     let channel = world.channel("hook", &receiver.url).await;
     let stop = CancellationToken::new();
@@ -52,7 +52,7 @@ async fn a_channel_gets_its_deliveries_one_by_one_and_in_order() {
     post(&world, channel.id, &["one", "two", "three"]).await;
     post(&world, channel.id, &["four"]).await;
     receiver.until(4).await;
-    until_progress(&world, &[(Progress::Sent, 1); 4]).await;
+    until_progress(&world, &[(DeliveryProgress::Sent, 1); 4]).await;
     assert_eq!(receiver.titles(), ["one", "two", "three", "four"]);
     let ids: std::collections::BTreeSet<String> = receiver.got().iter().map(|body| body["id"].to_string()).collect();
     assert_eq!(ids.len(), 4, "each has an id of its own");
@@ -63,13 +63,13 @@ async fn a_channel_gets_its_deliveries_one_by_one_and_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_not_taken_is_tried_again_later_and_those_behind_it_wait() {
-    let world = World::new();
-    let receiver = Receiver::start(&[(500, None), (500, None), (429, Some(120))]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[(500, None), (500, None), (429, Some(120))]).await;
     let channel = world.channel("hook", &receiver.url).await;
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
     post(&world, channel.id, &["raised", "cleared"]).await;
-    let waiting = |tries| [(Progress::Waiting, tries), (Progress::Waiting, 0)];
+    let waiting = |tries| [(DeliveryProgress::Waiting, tries), (DeliveryProgress::Waiting, 0)];
     until_progress(&world, &waiting(1)).await;
     world.pass(9);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -84,7 +84,7 @@ async fn one_that_is_not_taken_is_tried_again_later_and_those_behind_it_wait() {
     let error = world.alerts.deliveries(None, 10).await.unwrap().0[1].last_error.clone().unwrap();
     assert!(error.contains("429"), "{error}");
     world.pass(1);
-    until_progress(&world, &[(Progress::Sent, 4), (Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Sent, 4), (DeliveryProgress::Sent, 1)]).await;
     assert_eq!(receiver.titles(), ["raised", "raised", "raised", "raised", "cleared"]);
     assert_eq!(receiver.got()[0]["id"], receiver.got()[3]["id"], "so that the receiver knows it again");
     stop.cancel();
@@ -92,18 +92,18 @@ async fn one_that_is_not_taken_is_tried_again_later_and_those_behind_it_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_final_failure_is_given_up_at_once_and_can_be_sent_again() {
-    let world = World::new();
-    let receiver = Receiver::start(&[(404, None)]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[(404, None)]).await;
     let channel = world.channel("hook", &receiver.url).await;
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
     post(&world, channel.id, &["one", "two"]).await;
-    until_progress(&world, &[(Progress::Failed, 1), (Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Failed, 1), (DeliveryProgress::Sent, 1)]).await;
     let [second, first] = &world.alerts.deliveries(None, 10).await.unwrap().0[..] else { panic!("there are two") };
     assert!(first.last_error.as_ref().unwrap().contains("404") && first.next_try_at.is_none() && first.done_at.is_some());
     assert!(world.alerts.send_again(second.id).await.is_err(), "it was sent");
     world.alerts.send_again(first.id).await.unwrap();
-    until_progress(&world, &[(Progress::Sent, 1), (Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Sent, 1), (DeliveryProgress::Sent, 1)]).await;
     assert_eq!(receiver.titles(), ["one", "two", "one"]);
     assert!(world.alerts.send_again(99).await.is_err());
     stop.cancel();
@@ -111,21 +111,21 @@ async fn a_final_failure_is_given_up_at_once_and_can_be_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_given_up_after_a_day_but_never_untried() {
-    let world = World::new();
-    let receiver = Receiver::start(&[(500, None), (500, None)]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[(500, None), (500, None)]).await;
     let channel = world.channel("hook", &receiver.url).await;
     post(&world, channel.id, &["one", "two"]).await;
     world.pass(24 * 3600);
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
-    until_progress(&world, &[(Progress::Failed, 1), (Progress::Failed, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Failed, 1), (DeliveryProgress::Failed, 1)]).await;
     stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_does_not_answer_holds_up_no_other() {
-    let world = World::new();
-    let (slow, quick) = (Receiver::start(&[]).await, Receiver::start(&[]).await);
+    let world = AlertTestBed::new();
+    let (slow, quick) = (TestReceiver::start(&[]).await, TestReceiver::start(&[]).await);
     *slow.pause.lock().unwrap() = Duration::from_millis(1500);
     let (first, second) = (world.channel("slow", &slow.url).await, world.channel("quick", &quick.url).await);
     let stop = CancellationToken::new();
@@ -133,32 +133,32 @@ async fn a_channel_that_does_not_answer_holds_up_no_other() {
     post(&world, first.id, &["one"]).await;
     slow.until(1).await;
     post(&world, second.id, &["two", "three"]).await;
-    until_progress(&world, &[(Progress::Waiting, 0), (Progress::Sent, 1), (Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Waiting, 0), (DeliveryProgress::Sent, 1), (DeliveryProgress::Sent, 1)]).await;
     // The end waits for what is on its way, so that it is not sent again after a restart.
     stop.cancel();
     ended.await.unwrap();
-    assert_eq!(progress(&world).await, [(Progress::Sent, 1); 3]);
+    assert_eq!(progress(&world).await, [(DeliveryProgress::Sent, 1); 3]);
     assert_eq!(slow.got().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_at_the_end_is_sent_after_a_restart() {
-    let world = World::new();
-    let receiver = Receiver::start(&[]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[]).await;
     let channel = world.channel("hook", &receiver.url).await;
     post(&world, channel.id, &["one"]).await;
     let world = world.restarted();
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
     receiver.until(1).await;
-    until_progress(&world, &[(Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Sent, 1)]).await;
     stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_while_the_disk_was_full_is_not_sent_again() {
-    let world = World::new();
-    let receiver = Receiver::start(&[]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[]).await;
     let channel = world.channel("hook", &receiver.url).await;
     world
         .sql("CREATE TRIGGER full BEFORE UPDATE ON alert_deliveries BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
@@ -172,33 +172,33 @@ async fn what_was_sent_while_the_disk_was_full_is_not_sent_again() {
         world.pass(3600);
     }
     world.sql("DROP TRIGGER full").await;
-    until_progress(&world, &[(Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Sent, 1)]).await;
     assert_eq!(receiver.got().len(), 1);
     stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_was_wrong_for_a_while_holds_nothing_up() {
-    let world = World::new();
-    let receiver = Receiver::start(&[]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[]).await;
     let channel = world.channel("hook", &receiver.url).await;
     world.pass(400 * 86_400);
     post(&world, channel.id, &["one"]).await;
     world.pass(-400 * 86_400);
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
-    until_progress(&world, &[(Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Sent, 1)]).await;
     stop.cancel();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_is_held_is_sent_when_it_is_due() {
-    let world = World::new();
-    let receiver = Receiver::start(&[]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[]).await;
     let channel = world.channel("hook", &receiver.url).await;
     let at = crate::base::clock::Clock::now(&world.clock);
     let write = move |c: &mut diesel::SqliteConnection| {
-        let said = Said { title: "held".into(), text: String::new(), mood: Mood::Bad, data: json!({}) };
+        let said = Notification { title: "held".into(), text: String::new(), mood: Tone::Bad, data: json!({}) };
         Ok(queries::insert_delivery(c, channel.id, at, at.after(HOLD), &said)?)
     };
     world.db.write(write).await.unwrap();
@@ -209,6 +209,6 @@ async fn a_delivery_that_is_held_is_sent_when_it_is_due() {
     assert!(receiver.got().is_empty());
     world.pass(1);
     receiver.until(1).await;
-    until_progress(&world, &[(Progress::Sent, 1)]).await;
+    until_progress(&world, &[(DeliveryProgress::Sent, 1)]).await;
     stop.cancel();
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-use super::{Parcel, Progress, Settled, queries};
+use super::{DeliveryProgress, DeliveryResult, PendingDelivery, queries};
 use crate::base::clock::Clock;
 use crate::base::ids::ChannelId;
 use crate::domain::vault::Vault;
 use crate::infra::db::Db;
-use crate::infra::notify::Sender;
+use crate::infra::notify::NotifySender;
 
 /// It looks again after so long even if nobody calls and nothing is due: clocks are set, and databases have other writers.
 const LOOK: Duration = Duration::from_secs(60);
@@ -21,10 +21,10 @@ const LOOK: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Sends what waits.
-pub struct Courier {
+pub struct DeliveryWorker {
     pub(in crate::domain::alerts) db: Db,
     pub(in crate::domain::alerts) vault: Vault,
-    pub(in crate::domain::alerts) sender: Arc<Sender>,
+    pub(in crate::domain::alerts) sender: Arc<NotifySender>,
     pub(in crate::domain::alerts) clock: Arc<dyn Clock>,
     /// Called when something new waits.
     pub(in crate::domain::alerts) wake: Arc<Notify>,
@@ -32,7 +32,7 @@ pub struct Courier {
     pub(in crate::domain::alerts) in_hand: Arc<Mutex<HashSet<i64>>>,
 }
 
-impl Courier {
+impl DeliveryWorker {
     /// Sends until `stop`; what is on its way then is still waited for, so that it is not sent twice.
     pub async fn run(self, stop: CancellationToken) {
         let mut away = FuturesUnordered::new();
@@ -45,14 +45,14 @@ impl Courier {
                 Ok(parcels) => {
                     is_failing = false;
                     let now = self.clock.now();
-                    let (due, later): (Vec<Parcel>, Vec<Parcel>) = parcels
+                    let (due, later): (Vec<PendingDelivery>, Vec<PendingDelivery>) = parcels
                         .into_iter()
                         .filter(|parcel| !busy.contains(&parcel.channel_id))
                         .partition(|parcel| parcel.is_due(now));
                     for parcel in due {
                         busy.insert(parcel.channel_id);
                         in_hand.insert(parcel.id);
-                        away.push(self.take(parcel, stop.clone()));
+                        away.push(self.claim(parcel, stop.clone()));
                     }
                     later.iter().map(|parcel| parcel.due_at.since(now)).min().unwrap_or(LOOK).min(LOOK)
                 }
@@ -79,20 +79,20 @@ impl Courier {
 
     /// One try, and what became of it. The channel is busy until that is stored: what was sent must not be sent again because the disk was
     /// full for a while.
-    async fn take(&self, parcel: Parcel, stop: CancellationToken) -> (i64, ChannelId) {
+    async fn claim(&self, parcel: PendingDelivery, stop: CancellationToken) -> (i64, ChannelId) {
         let result = self.sender.send(&parcel.target, &parcel.message).await;
-        let settled = Settled::after(&parcel, &result, self.clock.now());
+        let settled = DeliveryResult::after(&parcel, &result, self.clock.now());
         match settled.state {
-            Progress::Sent => tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "told"),
-            Progress::Failed => {
+            DeliveryProgress::Sent => tracing::info!(channel = %parcel.channel_id, title = %parcel.message.title, "told"),
+            DeliveryProgress::Failed => {
                 let cause = settled.last_error.as_deref().unwrap_or_default();
                 tracing::warn!(channel = %parcel.channel_id, title = %parcel.message.title, cause, "given up");
             }
-            Progress::Waiting => {}
+            DeliveryProgress::Waiting => {}
         }
         loop {
             let (id, stored) = (parcel.id, settled.clone());
-            match self.db.write(move |c| Ok(queries::settle(c, id, &stored)?)).await {
+            match self.db.write(move |c| Ok(queries::finish(c, id, &stored)?)).await {
                 Ok(_) => return (parcel.id, parcel.channel_id),
                 Err(e) => tracing::warn!(error = %e, "what became of an alert cannot be stored; it is tried again"),
             }

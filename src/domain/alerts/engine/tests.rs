@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::base::clock::Clock as _;
-use crate::domain::alerts::samples::{Receiver, World, check, until};
+use crate::domain::alerts::samples::{AlertTestBed, TestReceiver, check, until};
 use serde_json::json;
 
 #[tokio::test]
 async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
@@ -36,7 +36,7 @@ async fn the_rules_that_come_with_it_tell_of_an_instance_that_is_down_and_back()
 
 #[tokio::test]
 async fn a_restart_of_the_manager_neither_repeats_nor_forgets() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_restart_of_the_manager_neither_repeats_nor_forgets() {
 
 #[tokio::test]
 async fn every_channel_of_a_rule_is_told_and_no_other() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     let phone = world.channel("phone", "http://127.0.0.1:9/a").await;
     world.channel("desk", "http://127.0.0.1:9/b").await;
@@ -85,21 +85,21 @@ async fn every_channel_of_a_rule_is_told_and_no_other() {
 
 #[tokio::test]
 async fn a_rule_for_one_instance_leaves_the_others_alone() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let (barn, shed) = (world.instance("barn").await, world.instance("shed").await);
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "instance_id": shed })).await;
-    world.alerts.observe(vec![world.down(barn), Observation { name: "shed".into(), ..world.down(shed) }]).await.unwrap();
+    world.alerts.observe(vec![world.down(barn), InstanceObservation { name: "shed".into(), ..world.down(shed) }]).await.unwrap();
     assert_eq!(world.titles().await, ["shed: not running though it should be"]);
 }
 
 #[tokio::test]
 async fn without_a_channel_nothing_is_told_and_what_still_lasts_is_told_to_the_first_one() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
     world.pass(100);
-    world.alerts.observe(vec![Observation { blocks: 1, ..world.down(barn) }]).await.unwrap();
+    world.alerts.observe(vec![InstanceObservation { blocks: 1, ..world.down(barn) }]).await.unwrap();
     world.pass(100);
     world.channel("phone", "http://127.0.0.1:9/").await;
     assert!(world.titles().await.is_empty());
@@ -109,12 +109,12 @@ async fn without_a_channel_nothing_is_told_and_what_still_lasts_is_told_to_the_f
 
 #[tokio::test]
 async fn blocks_and_records_are_told_once_and_not_at_first_sight() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "block-found" } })).await;
     world.rule(json!({ "condition": { "kind": "best-difficulty" } })).await;
-    let mut seen = Observation { blocks: 4, best_difficulty: Some(0.1 + 0.2), ..world.well(barn) };
+    let mut seen = InstanceObservation { blocks: 4, best_difficulty: Some(0.1 + 0.2), ..world.well(barn) };
     world.alerts.observe(vec![seen.clone()]).await.unwrap();
     assert!(world.titles().await.is_empty());
     let world = world.restarted();
@@ -133,7 +133,7 @@ async fn blocks_and_records_are_told_once_and_not_at_first_sight() {
 
 #[tokio::test]
 async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let (barn, shed) = (world.instance("barn").await, world.instance("shed").await);
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
@@ -153,12 +153,12 @@ async fn what_a_silence_holds_back_is_told_when_it_still_lasts() {
 
 #[tokio::test]
 async fn figures_that_are_absent_neither_raise_nor_clear() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     let metric = json!({ "kind": "metric", "metric": "miners", "side": "below", "threshold": 2 });
     world.rule(json!({ "condition": metric, "for_s": 0, "clear_s": 0 })).await;
-    let with = |miners: Option<f64>| Observation {
+    let with = |miners: Option<f64>| InstanceObservation {
         figures: miners.map(|n| ("miners".into(), n)).into_iter().collect(),
         ..world.well(barn)
     };
@@ -171,14 +171,14 @@ async fn figures_that_are_absent_neither_raise_nor_clear() {
 
 #[tokio::test]
 async fn the_words_of_a_check_are_in_the_notice() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     let words = "Mining solo though a pool is configured. Check that pool.example:3333 can be reached.";
     for _ in 0..2 {
         world
             .alerts
-            .observe(vec![Observation { checks: vec![check("upstream", "unhealthy", words)], ..world.well(barn) }])
+            .observe(vec![InstanceObservation { checks: vec![check("upstream", "unhealthy", words)], ..world.well(barn) }])
             .await
             .unwrap();
         world.pass(60);
@@ -190,7 +190,7 @@ async fn the_words_of_a_check_are_in_the_notice() {
 
 #[tokio::test]
 async fn a_deleted_instance_is_forgotten_and_what_waits_is_not() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0, "repeat_s": 60 })).await;
@@ -200,7 +200,7 @@ async fn a_deleted_instance_is_forgotten_and_what_waits_is_not() {
     world.alerts.tick().await;
     world.alerts.observe(vec![world.down(barn)]).await.unwrap();
     assert_eq!(world.titles().await.len(), 1, "seen once more after it was deleted");
-    world.alerts.forget(barn).await;
+    world.alerts.clear_instance(barn).await;
     world.pass(60);
     world.alerts.tick().await;
     let all = world.alerts.everything().await.unwrap();
@@ -209,7 +209,7 @@ async fn a_deleted_instance_is_forgotten_and_what_waits_is_not() {
 
 #[tokio::test]
 async fn a_rule_that_is_about_something_else_now_begins_anew() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     let rule = world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
@@ -226,7 +226,7 @@ async fn a_rule_that_is_about_something_else_now_begins_anew() {
 
 #[tokio::test]
 async fn what_cannot_be_saved_is_neither_lost_nor_doubled() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
@@ -243,7 +243,7 @@ async fn what_cannot_be_saved_is_neither_lost_nor_doubled() {
 
 #[tokio::test]
 async fn what_has_been_done_for_a_month_is_forgotten() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     let phone = world.channel("phone", "http://127.0.0.1:9/").await;
     let said = display::of_test();
@@ -262,15 +262,15 @@ async fn what_has_been_done_for_a_month_is_forgotten() {
     world.sql("UPDATE alert_deliveries SET state = 'failed' WHERE id = 2").await;
     world.alerts.silence(barn, 30).await.unwrap();
     world.pass(30 * 86_400 - 1);
-    world.alerts.forget_old().await.unwrap();
+    world.alerts.prune().await.unwrap();
     assert_eq!(world.titles().await.len(), 3);
     world.pass(3600);
-    world.alerts.forget_old().await.unwrap();
+    world.alerts.prune().await.unwrap();
     assert_eq!(world.titles().await.len(), 1, "what waits is not forgotten");
 }
 
 /// So many instances, by number.
-async fn herd(world: &World, count: usize) -> Vec<(InstanceId, String)> {
+async fn herd(world: &AlertTestBed, count: usize) -> Vec<(InstanceId, String)> {
     let mut herd = Vec::new();
     for number in 0..count {
         let name = format!("i{number}");
@@ -279,12 +279,12 @@ async fn herd(world: &World, count: usize) -> Vec<(InstanceId, String)> {
     herd
 }
 
-async fn see(world: &World, herd: &[(InstanceId, String)], of: fn(&World, InstanceId) -> Observation) {
-    let seen = herd.iter().map(|(id, name)| Observation { name: name.clone(), ..of(world, *id) }).collect();
+async fn see(world: &AlertTestBed, herd: &[(InstanceId, String)], of: fn(&AlertTestBed, InstanceId) -> InstanceObservation) {
+    let seen = herd.iter().map(|(id, name)| InstanceObservation { name: name.clone(), ..of(world, *id) }).collect();
     world.alerts.observe(seen).await.unwrap();
 }
 
-async fn listed(world: &World) -> Vec<Vec<String>> {
+async fn listed(world: &AlertTestBed) -> Vec<Vec<String>> {
     let mut all: Vec<Vec<String>> =
         world.alerts.deliveries(None, 100).await.unwrap().0.iter().map(|one| names(&one.data)).collect();
     all.reverse();
@@ -297,16 +297,16 @@ fn names(data: &serde_json::Value) -> Vec<String> {
 
 #[tokio::test]
 async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let herd = herd(&world, 50).await;
     for name in ["phone", "desk"] {
         world.channel(name, "http://127.0.0.1:9/").await;
     }
     world.rule(json!({ "name": "Down", "condition": { "kind": "state", "is": "not-running" }, "for_s": 60, "clear_s": 0 })).await;
     // Not all are seen in the same moment.
-    see(&world, &herd[..20], World::down).await;
+    see(&world, &herd[..20], AlertTestBed::down).await;
     world.pass(2);
-    see(&world, &herd[20..], World::down).await;
+    see(&world, &herd[20..], AlertTestBed::down).await;
     world.pass(58);
     world.alerts.tick().await;
     assert_eq!(world.titles().await, ["20 instances: not running though it should be"; 2]);
@@ -322,20 +322,20 @@ async fn fifty_at_once_are_one_message_for_each_channel_and_so_is_their_end() {
     assert_eq!(world.alerts.everything().await.unwrap().standing.len(), 50);
     // A manager that is killed while they are held neither forgets nor repeats.
     let world = world.restarted();
-    see(&world, &herd, World::down).await;
+    see(&world, &herd, AlertTestBed::down).await;
     assert_eq!(world.titles().await.len(), 2);
-    see(&world, &herd, World::well).await;
+    see(&world, &herd, AlertTestBed::well).await;
     assert_eq!(world.titles().await[2..], ["50 instances: over: not running though it should be"; 2]);
 }
 
 #[tokio::test]
 async fn a_message_tells_of_fifty_at_most() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let herd = herd(&world, 120).await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
-    see(&world, &herd[..110], World::down).await;
-    see(&world, &herd[110..], World::down).await;
+    see(&world, &herd[..110], AlertTestBed::down).await;
+    see(&world, &herd[110..], AlertTestBed::down).await;
     let sizes: Vec<usize> = listed(&world).await.iter().map(Vec::len).collect();
     assert_eq!(sizes, [50, 50, 20]);
     let told: HashSet<String> = listed(&world).await.into_iter().flatten().collect();
@@ -344,33 +344,33 @@ async fn a_message_tells_of_fifty_at_most() {
 
 #[tokio::test]
 async fn what_comes_after_a_moment_is_a_message_of_its_own() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let herd = herd(&world, 3).await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     let down = json!({ "kind": "state", "is": "not-running" });
     world.rule(json!({ "name": "Down", "condition": down, "for_s": 0, "clear_s": 0 })).await;
     world.rule(json!({ "name": "Also down", "condition": down, "for_s": 0, "clear_s": 0, "instance_id": herd[0].0 })).await;
-    see(&world, &herd[..1], World::down).await;
+    see(&world, &herd[..1], AlertTestBed::down).await;
     assert_eq!(listed(&world).await, [["i0"], ["i0"]], "each rule has its own");
     world.pass(7);
-    see(&world, &herd[1..2], World::down).await;
+    see(&world, &herd[1..2], AlertTestBed::down).await;
     assert_eq!(listed(&world).await[0], ["i0", "i1"]);
     world.pass(1);
-    see(&world, &herd[2..], World::down).await;
+    see(&world, &herd[2..], AlertTestBed::down).await;
     assert_eq!(listed(&world).await.len(), 3, "the first is on its way by now");
 }
 
 #[tokio::test]
 async fn what_is_told_of_an_instance_stays_in_order() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let herd = herd(&world, 3).await;
     world.channel("phone", "http://127.0.0.1:9/").await;
     world.rule(json!({ "name": "Down", "condition": { "kind": "state", "is": "not-running" }, "for_s": 0, "clear_s": 0 })).await;
-    see(&world, &herd[..1], World::down).await;
-    see(&world, &herd[..1], World::well).await;
-    see(&world, &herd[..1], World::down).await;
-    see(&world, &herd[1..], World::down).await;
-    see(&world, &herd[..2], World::well).await;
+    see(&world, &herd[..1], AlertTestBed::down).await;
+    see(&world, &herd[..1], AlertTestBed::well).await;
+    see(&world, &herd[..1], AlertTestBed::down).await;
+    see(&world, &herd[1..], AlertTestBed::down).await;
+    see(&world, &herd[..2], AlertTestBed::well).await;
     let over = "over: not running though it should be";
     let down = "not running though it should be";
     let titles = [format!("i0: {down}"), format!("i0: {over}"), format!("3 instances: {down}"), format!("2 instances: {over}")];
@@ -379,21 +379,21 @@ async fn what_is_told_of_an_instance_stays_in_order() {
     world.sql("DELETE FROM alert_rules").await;
     world.rule(json!({ "name": "Block", "condition": { "kind": "block-found" } })).await;
     for blocks in 0..3 {
-        world.alerts.observe(vec![Observation { blocks, ..world.well(herd[0].0) }]).await.unwrap();
+        world.alerts.observe(vec![InstanceObservation { blocks, ..world.well(herd[0].0) }]).await.unwrap();
     }
     assert_eq!(world.titles().await[4..], ["barn: block found"; 2]);
 }
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_neither_holds_a_message_up_nor_adds_to_it_for_hours() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let herd = herd(&world, 2).await;
-    let receiver = Receiver::start(&[]).await;
+    let receiver = TestReceiver::start(&[]).await;
     world.channel("phone", &receiver.url).await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
-    see(&world, &herd[..1], World::down).await;
+    see(&world, &herd[..1], AlertTestBed::down).await;
     world.pass(-3600);
-    see(&world, &herd[1..], World::down).await;
+    see(&world, &herd[1..], AlertTestBed::down).await;
     assert_eq!(listed(&world).await, [["i0"], ["i1"]]);
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
@@ -406,21 +406,21 @@ async fn a_clock_that_is_set_back_neither_holds_a_message_up_nor_adds_to_it_for_
 /// Whatever comes while messages are sent is in exactly one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_added_to_a_message_that_is_being_sent() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let herd = herd(&world, 40).await;
-    let receiver = Receiver::start(&[]).await;
+    let receiver = TestReceiver::start(&[]).await;
     *receiver.pause.lock().unwrap() = Duration::from_millis(300);
     world.channel("phone", &receiver.url).await;
     world.rule(json!({ "condition": { "kind": "state", "is": "not-running" }, "for_s": 0 })).await;
     let stop = CancellationToken::new();
     let _ended = world.alerts.clone().run(stop.clone());
-    see(&world, &herd[..1], World::down).await;
+    see(&world, &herd[..1], AlertTestBed::down).await;
     world.pass(8);
     receiver.until(1).await;
     // The clock is set back while it is on its way: it seems to be held still.
     world.pass(-4);
     for one in herd[1..].chunks(1) {
-        see(&world, one, World::down).await;
+        see(&world, one, AlertTestBed::down).await;
     }
     world.pass(12);
     until("all to be sent", || async {

@@ -5,17 +5,17 @@ use crate::base::error::Error;
 use proptest::prelude::*;
 use serde_json::json;
 
-fn check(body: Value, former: Option<&Rule>) -> Result<Rule> {
-    RuleDraft::from(body).check(former, &Known::default())
+fn check(body: Value, former: Option<&AlertRule>) -> Result<AlertRule> {
+    RuleDraft::from(body).check(former, &RuleReferences::default())
 }
 
-fn form(fields: &[(&str, &str)], former: Option<&Rule>, known: &Known) -> Result<Rule> {
+fn form(fields: &[(&str, &str)], former: Option<&AlertRule>, known: &RuleReferences) -> Result<AlertRule> {
     let pairs: Vec<(String, String)> = fields.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     let value = pairs.iter().map(|(name, text)| (name.clone(), Value::from(text.clone()))).collect();
-    RuleDraft::of(Input { value, form: Some(pairs) }).check(former, known)
+    RuleDraft::of(RequestInput { value, form: Some(pairs) }).check(former, known)
 }
 
-fn pointers(result: Result<Rule>) -> Vec<String> {
+fn pointers(result: Result<AlertRule>) -> Vec<String> {
     match result {
         Err(Error::Invalid(errors)) => errors.into_iter().map(|error| error.pointer).collect(),
         other => panic!("{other:?}"),
@@ -61,16 +61,17 @@ fn what_a_program_does_not_send_stays_and_null_takes_away() {
         "repeat_s": 3600, "tell_cleared": false, "quiet": { "from": "22:00", "to": 420 }, "enabled": true,
     });
     let former = check(body, None).unwrap();
-    assert_eq!(former.quiet, Some(Quiet { from: 1320, to: 420 }));
+    assert_eq!(former.quiet, Some(QuietHours { from: 1320, to: 420 }));
     assert_eq!(check(json!({}), Some(&former)).unwrap(), former);
-    assert_eq!(check(json!({ "enabled": false }), Some(&former)).unwrap(), Rule { enabled: false, ..former.clone() });
+    assert_eq!(check(json!({ "enabled": false }), Some(&former)).unwrap(), AlertRule { enabled: false, ..former.clone() });
     let bare = check(json!({ "quiet": null, "repeat_s": null }), Some(&former)).unwrap();
-    assert_eq!(bare, Rule { quiet: None, repeat_s: None, ..former });
+    assert_eq!(bare, AlertRule { quiet: None, repeat_s: None, ..former });
 }
 
 #[test]
 fn a_form_says_everything_and_a_box_that_is_not_ticked_is_not_sent() {
-    let known = Known { instances: vec![InstanceId::random()], channels: vec![ChannelId::random(), ChannelId::random()] };
+    let known =
+        RuleReferences { instances: vec![InstanceId::random()], channels: vec![ChannelId::random(), ChannelId::random()] };
     let ids: Vec<String> = known.channels.iter().map(ToString::to_string).collect();
     let instance = known.instances[0].to_string();
     let fields = [
@@ -90,13 +91,16 @@ fn a_form_says_everything_and_a_box_that_is_not_ticked_is_not_sent() {
         ("enabled", "on"),
     ];
     let rule = form(&fields, None, &known).unwrap();
-    assert_eq!(rule.condition, Condition::Metric { metric: "hashrate_miners".into(), side: Side::Below, threshold: 1.5e12 });
+    assert_eq!(
+        rule.condition,
+        RuleCondition::Metric { metric: "hashrate_miners".into(), side: ThresholdSide::Below, threshold: 1.5e12 }
+    );
     assert_eq!((rule.channels.clone(), rule.instance_id), (known.channels.clone(), Some(known.instances[0])));
     assert_eq!((rule.for_s, rule.repeat_s, rule.tell_cleared, rule.enabled), (120, None, false, true));
-    assert_eq!(rule.quiet, Some(Quiet { from: 1350, to: 420 }));
+    assert_eq!(rule.quiet, Some(QuietHours { from: 1350, to: 420 }));
     let fewer: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "channels" && *name != "enabled").collect();
     let changed = form(&fewer, Some(&rule), &known).unwrap();
-    assert_eq!(changed, Rule { channels: Vec::new(), enabled: false, ..rule.clone() });
+    assert_eq!(changed, AlertRule { channels: Vec::new(), enabled: false, ..rule.clone() });
     let half: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != "quiet_to").collect();
     assert_eq!(pointers(form(&half, Some(&rule), &known)), ["/quiet_to"]);
 }
@@ -107,7 +111,7 @@ fn a_rule_that_could_never_hold_is_refused() {
         |check_name: &str| check(json!({ "condition": { "kind": "check", "check": check_name, "at_least": "warning" } }), None);
     for (typed, name) in [("upstream", "upstream"), ("Pool", "upstream"), (" templates ", "template"), ("DISK", "disk")] {
         let rule = of_check(typed).unwrap();
-        assert_eq!(rule.condition, Condition::Check { check: Some(name.into()), at_least: Severity::Warning });
+        assert_eq!(rule.condition, RuleCondition::Check { check: Some(name.into()), at_least: AlertSeverity::Warning });
     }
     assert_eq!(of_check("pool").unwrap().name, "The health check Pool has a warning or worse");
     assert_eq!(pointers(of_check("mood")), ["/condition/check"]);
@@ -128,7 +132,7 @@ fn a_threshold_is_typed_with_the_unit_of_its_metric() {
         check(json!({ "condition": { "kind": "metric", "metric": metric, "side": "above", "threshold": threshold } }), None)
     };
     let read = |name: &str, threshold: Value| match metric(name, threshold).unwrap().condition {
-        Condition::Metric { threshold, .. } => threshold,
+        RuleCondition::Metric { threshold, .. } => threshold,
         other => panic!("{other:?}"),
     };
     assert_eq!(read("hashrate_miners", json!("1.5 TH/s")), 1.5e12);
@@ -150,12 +154,12 @@ fn a_threshold_is_typed_with_the_unit_of_its_metric() {
 proptest! {
     #[test]
     fn nothing_that_is_typed_makes_it_fall_over(threshold in ".{0,12}", quiet in ".{0,8}", word in ".{0,20}") {
-        for kind in Condition::KINDS {
+        for kind in RuleCondition::KINDS {
             let fields = [
                 ("kind", kind), ("is", &*word), ("check", &*word), ("at_least", "warning"), ("metric", "miners"), ("side", "above"),
                 ("threshold", &*threshold), ("quiet_from", &*quiet), ("quiet_to", "07:00"), ("for_s", &*threshold), ("channels", &*word),
             ];
-            match form(&fields, None, &Known::default()) {
+            match form(&fields, None, &RuleReferences::default()) {
                 Ok(rule) => prop_assert!(rule.quiet.is_none_or(|quiet| quiet.from < 1440 && quiet.to < 1440)),
                 Err(Error::Invalid(errors)) => prop_assert!(!errors.is_empty()),
                 Err(other) => prop_assert!(false, "{other}"),

@@ -1,7 +1,7 @@
 //! Channels, rules and silences on a real database.
 
 use super::*;
-use crate::domain::alerts::samples::{Receiver, World};
+use crate::domain::alerts::samples::{AlertTestBed, TestReceiver};
 use serde_json::json;
 
 fn draft(body: serde_json::Value) -> ChannelDraft {
@@ -10,7 +10,7 @@ fn draft(body: serde_json::Value) -> ChannelDraft {
 
 #[tokio::test]
 async fn a_new_database_has_rules_and_no_channel() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let all = world.alerts.everything().await.unwrap();
     let names: Vec<&str> = all.rules.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(names, ["Instance is down", "Health is bad", "Block found"]);
@@ -22,7 +22,7 @@ async fn a_new_database_has_rules_and_no_channel() {
 
 #[tokio::test]
 async fn rules_and_channels_come_back_as_they_were_saved() {
-    let world = World::new().without_rules().await;
+    let world = AlertTestBed::new().without_rules().await;
     let barn = world.instance("barn").await;
     let phone = world.channel("phone", "http://127.0.0.1:9/a").await;
     let body = json!({
@@ -38,7 +38,7 @@ async fn rules_and_channels_come_back_as_they_were_saved() {
     assert_eq!(all.channels, [phone]);
     let changed =
         world.alerts.update_rule(rule.id, json!({ "channels": [], "quiet": null, "instance_id": null }).into()).await.unwrap();
-    assert_eq!(changed, Rule { channels: Vec::new(), quiet: None, instance_id: None, ..rule });
+    assert_eq!(changed, AlertRule { channels: Vec::new(), quiet: None, instance_id: None, ..rule });
     assert_eq!(world.alerts.rule(changed.id).await.unwrap(), changed);
     world.alerts.delete_rule(other.id).await.unwrap();
     assert!(matches!(world.alerts.delete_rule(other.id).await, Err(Error::NotFound { .. })));
@@ -46,7 +46,7 @@ async fn rules_and_channels_come_back_as_they_were_saved() {
 
 #[tokio::test]
 async fn two_channels_have_two_names() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let phone = world.channel("phone", "http://127.0.0.1:9/a").await;
     let again = world.alerts.create_channel(draft(json!({ "name": "Phone", "kind": "ntfy", "topic": "barn" }))).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
@@ -59,7 +59,7 @@ async fn two_channels_have_two_names() {
 
 #[tokio::test]
 async fn the_only_channel_of_a_rule_stays() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let (phone, desk) =
         (world.channel("phone", "http://127.0.0.1:9/a").await, world.channel("desk", "http://127.0.0.1:9/b").await);
     let rule = world.rule(json!({ "name": "Found", "condition": { "kind": "block-found" }, "channels": [phone.id] })).await;
@@ -72,8 +72,8 @@ async fn the_only_channel_of_a_rule_stays() {
 
 #[tokio::test]
 async fn a_test_is_sent_at_once_and_its_end_is_told() {
-    let world = World::new();
-    let receiver = Receiver::start(&[(500, None), (200, None)]).await;
+    let world = AlertTestBed::new();
+    let receiver = TestReceiver::start(&[(500, None), (200, None)]).await;
     let channel = world.channel("hook", &receiver.url).await;
     let (_, failed) = world.alerts.test_channel(channel.id).await.unwrap();
     assert!(failed.unwrap_err().words.contains("500"));
@@ -85,7 +85,7 @@ async fn a_test_is_sent_at_once_and_its_end_is_told() {
 
 #[tokio::test]
 async fn a_silence_lasts_for_one_of_four_times_and_can_be_ended() {
-    let world = World::new();
+    let world = AlertTestBed::new();
     let barn = world.instance("barn").await;
     assert!(matches!(world.alerts.silence(barn, 31).await, Err(Error::Invalid(_))));
     assert!(matches!(world.alerts.silence(InstanceId::random(), 30).await, Err(Error::Invalid(_))));

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::base::ids::RuleId;
-use crate::domain::alerts::model::{Condition, Quiet, Trouble};
+use crate::domain::alerts::model::{InstanceProblem, QuietHours, RuleCondition};
 use proptest::prelude::*;
 
-fn rule(for_s: u32, clear_s: u32) -> Rule {
-    Rule {
+fn rule(for_s: u32, clear_s: u32) -> AlertRule {
+    AlertRule {
         id: RuleId::random(),
         name: "Instance is down".into(),
-        condition: Condition::State { is: Trouble::NotRunning },
+        condition: RuleCondition::State { is: InstanceProblem::NotRunning },
         instance_id: None,
         for_s,
         clear_s,
@@ -26,8 +26,8 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Plays looks of (second, holds) through a rule whose day begins at second 0; what is told, by second.
-fn play(rule: &Rule, looks: &[(i64, bool)]) -> Vec<(i64, Kind)> {
-    let mut memory = Memory::default();
+fn play(rule: &AlertRule, looks: &[(i64, bool)]) -> Vec<(i64, NoticeKind)> {
+    let mut memory = RuleState::default();
     let mut told = Vec::new();
     for (second, holds) in looks {
         let minute = u16::try_from(second.div_euclid(60) % 1440).unwrap();
@@ -45,73 +45,76 @@ fn stretch(from: i64, to: i64, holds: bool) -> impl Iterator<Item = (i64, bool)>
 #[test]
 fn it_is_told_once_it_has_held_for_long_enough_and_cleared_once_it_was_gone_for_long_enough() {
     let looks: Vec<_> = stretch(0, 200, true).chain(stretch(200, 400, false)).collect();
-    assert_eq!(play(&rule(60, 30), &looks), [(60, Kind::Raised), (230, Kind::Cleared)]);
-    assert_eq!(play(&rule(0, 0), &looks), [(0, Kind::Raised), (200, Kind::Cleared)]);
+    assert_eq!(play(&rule(60, 30), &looks), [(60, NoticeKind::Raised), (230, NoticeKind::Cleared)]);
+    assert_eq!(play(&rule(0, 0), &looks), [(0, NoticeKind::Raised), (200, NoticeKind::Cleared)]);
 }
 
 #[test]
 fn a_notice_says_from_when_to_when() {
     let rule = rule(60, 30);
-    let mut memory = Memory::default();
+    let mut memory = RuleState::default();
     for second in (0..60).step_by(10) {
         assert_eq!(step(&rule, &mut memory, Some("early words"), at(second), 0, false), None);
     }
     let raised = step(&rule, &mut memory, Some("it is down"), at(60), 0, false).unwrap();
-    assert_eq!(raised, Notice { kind: Kind::Raised, words: "it is down".into(), since: at(0), until: None });
+    assert_eq!(raised, RuleTransition { kind: NoticeKind::Raised, words: "it is down".into(), since: at(0), until: None });
     assert_eq!(step(&rule, &mut memory, Some("other words"), at(70), 0, false), None);
     assert_eq!(step(&rule, &mut memory, None, at(80), 0, false), None);
     let cleared = step(&rule, &mut memory, None, at(110), 0, false).unwrap();
-    assert_eq!(cleared, Notice { kind: Kind::Cleared, words: "it is down".into(), since: at(0), until: Some(at(80)) });
-    assert_eq!(memory, Memory::default(), "nothing is left of it");
+    assert_eq!(
+        cleared,
+        RuleTransition { kind: NoticeKind::Cleared, words: "it is down".into(), since: at(0), until: Some(at(80)) }
+    );
+    assert_eq!(memory, RuleState::default(), "nothing is left of it");
 }
 
 #[test]
 fn it_is_told_again_while_it_lasts_and_not_in_a_gap() {
-    let rule = Rule { repeat_s: Some(100), ..rule(0, 30) };
+    let rule = AlertRule { repeat_s: Some(100), ..rule(0, 30) };
     let looks: Vec<_> = stretch(0, 190, true).chain(stretch(190, 210, false)).chain(stretch(210, 250, true)).collect();
-    assert_eq!(play(&rule, &looks), [(0, Kind::Raised), (100, Kind::Again), (210, Kind::Again)]);
+    assert_eq!(play(&rule, &looks), [(0, NoticeKind::Raised), (100, NoticeKind::Again), (210, NoticeKind::Again)]);
 }
 
 #[test]
 fn an_end_that_is_not_to_be_told_is_not_told() {
-    let rule = Rule { tell_cleared: false, ..rule(0, 0) };
+    let rule = AlertRule { tell_cleared: false, ..rule(0, 0) };
     let looks = [(0, true), (10, false), (20, true), (30, false)];
-    assert_eq!(play(&rule, &looks), [(0, Kind::Raised), (20, Kind::Raised)]);
+    assert_eq!(play(&rule, &looks), [(0, NoticeKind::Raised), (20, NoticeKind::Raised)]);
 }
 
 #[test]
 fn what_lasts_beyond_the_quiet_time_is_told_at_its_end_and_what_came_and_went_is_not() {
-    let rule = Rule { quiet: Some(Quiet { from: 10, to: 20 }), ..rule(60, 0) };
+    let rule = AlertRule { quiet: Some(QuietHours { from: 10, to: 20 }), ..rule(60, 0) };
     let lasting: Vec<_> = stretch(0, 660, false).chain(stretch(660, 1500, true)).collect();
-    assert_eq!(play(&rule, &lasting), [(1200, Kind::Raised)]);
+    assert_eq!(play(&rule, &lasting), [(1200, NoticeKind::Raised)]);
     let passing: Vec<_> = stretch(0, 660, false).chain(stretch(660, 900, true)).chain(stretch(900, 1500, false)).collect();
     assert_eq!(play(&rule, &passing), []);
 }
 
 #[test]
 fn what_was_told_before_the_quiet_time_and_ended_within_it_is_cleared_after_it() {
-    let rule = Rule { quiet: Some(Quiet { from: 10, to: 20 }), ..rule(0, 0) };
+    let rule = AlertRule { quiet: Some(QuietHours { from: 10, to: 20 }), ..rule(0, 0) };
     let ended: Vec<_> = stretch(0, 700, true).chain(stretch(700, 1500, false)).collect();
-    assert_eq!(play(&rule, &ended), [(0, Kind::Raised), (1200, Kind::Cleared)]);
+    assert_eq!(play(&rule, &ended), [(0, NoticeKind::Raised), (1200, NoticeKind::Cleared)]);
     let back: Vec<_> = stretch(0, 700, true).chain(stretch(700, 800, false)).chain(stretch(800, 1500, true)).collect();
-    assert_eq!(play(&rule, &back), [(0, Kind::Raised)], "it lasts, as people believe");
+    assert_eq!(play(&rule, &back), [(0, NoticeKind::Raised)], "it lasts, as people believe");
 }
 
 #[test]
 fn a_silence_delays_as_a_quiet_time_does() {
     let rule = rule(0, 0);
-    let mut memory = Memory::default();
+    let mut memory = RuleState::default();
     assert_eq!(step(&rule, &mut memory, Some("down"), at(0), 0, true), None);
-    assert_eq!(step(&rule, &mut memory, Some("down"), at(10), 0, false).map(|n| n.kind), Some(Kind::Raised));
+    assert_eq!(step(&rule, &mut memory, Some("down"), at(10), 0, false).map(|n| n.kind), Some(NoticeKind::Raised));
     assert_eq!(step(&rule, &mut memory, None, at(20), 0, true), None);
     let cleared = step(&rule, &mut memory, None, at(30), 0, false).unwrap();
-    assert_eq!((cleared.kind, cleared.since, cleared.until), (Kind::Cleared, at(0), Some(at(20))));
+    assert_eq!((cleared.kind, cleared.since, cleared.until), (NoticeKind::Cleared, at(0), Some(at(20))));
 }
 
 #[test]
 fn a_clock_that_is_set_back_delays_by_no_more_than_the_rule_does() {
     let rule = rule(60, 60);
-    let mut memory = Memory::default();
+    let mut memory = RuleState::default();
     assert_eq!(step(&rule, &mut memory, Some("down"), at(100_000), 0, false), None);
     assert_eq!(step(&rule, &mut memory, Some("down"), at(0), 0, false), None);
     assert!(step(&rule, &mut memory, Some("down"), at(60), 0, false).is_some());
@@ -119,8 +122,8 @@ fn a_clock_that_is_set_back_delays_by_no_more_than_the_rule_does() {
 
 #[test]
 fn a_figure_that_grows_is_told_from_its_second_sight_on_and_never_twice() {
-    let rule = Rule { quiet: Some(Quiet { from: 10, to: 20 }), ..rule(0, 0) };
-    let mut memory = Memory::default();
+    let rule = AlertRule { quiet: Some(QuietHours { from: 10, to: 20 }), ..rule(0, 0) };
+    let mut memory = RuleState::default();
     let told = [(3.0, 0), (3.0, 0), (4.0, 1), (4.0, 2), (5.0, 10), (7.0, 19), (7.0, 20), (7.0, 21), (2.0, 22), (7.0, 23)]
         .map(|(figure, minute)| grown(&rule, &mut memory, figure, minute, false));
     assert_eq!(told, [None, None, Some(3.0), None, None, None, Some(4.0), None, None, None]);
@@ -138,9 +141,9 @@ fn looks() -> impl Strategy<Value = Vec<(i64, bool, bool)>> {
     })
 }
 
-fn rules() -> impl Strategy<Value = Rule> {
-    let quiet = prop::option::weighted(0.5, (0..30_u16, 0..30_u16).prop_map(|(from, to)| Quiet { from, to }));
-    (0..120_u32, 0..120_u32, prop::option::of(1..200_u32), quiet).prop_map(|(for_s, clear_s, repeat_s, quiet)| Rule {
+fn rules() -> impl Strategy<Value = AlertRule> {
+    let quiet = prop::option::weighted(0.5, (0..30_u16, 0..30_u16).prop_map(|(from, to)| QuietHours { from, to }));
+    (0..120_u32, 0..120_u32, prop::option::of(1..200_u32), quiet).prop_map(|(for_s, clear_s, repeat_s, quiet)| AlertRule {
         repeat_s,
         quiet,
         ..rule(for_s, clear_s)
@@ -154,25 +157,25 @@ fn minute(second: i64) -> u16 {
 proptest! {
     #[test]
     fn raised_and_cleared_take_turns_and_nothing_is_said_when_nothing_may_be(rule in rules(), looks in looks()) {
-        let (mut memory, mut second, mut believed) = (Memory::default(), 0, false);
+        let (mut memory, mut second, mut believed) = (RuleState::default(), 0, false);
         for (wait, holds, is_silenced) in looks {
             second += wait;
             let told = step(&rule, &mut memory, holds.then_some("why"), at(second), minute(second), is_silenced);
             let Some(told) = told else { continue };
             prop_assert!(!is_silenced && !rule.quiet.is_some_and(|quiet| quiet.holds(minute(second))));
             match told.kind {
-                Kind::Raised => prop_assert!(!believed && holds),
-                Kind::Again => prop_assert!(believed && holds && rule.repeat_s.is_some()),
-                Kind::Cleared => prop_assert!(believed && !(holds && memory.counts)),
+                NoticeKind::Raised => prop_assert!(!believed && holds),
+                NoticeKind::Again => prop_assert!(believed && holds && rule.repeat_s.is_some()),
+                NoticeKind::Cleared => prop_assert!(believed && !(holds && memory.counts)),
             }
-            believed = told.kind != Kind::Cleared;
+            believed = told.kind != NoticeKind::Cleared;
             prop_assert!(told.since <= told.until.unwrap_or(at(second)) && told.until.unwrap_or_default() <= at(second));
         }
     }
 
     #[test]
     fn a_flap_shorter_than_the_rule_wants_tells_nothing(rule in rules(), flaps in prop::collection::vec((0..200_i64, 0..120_i64), 1..20)) {
-        let (mut memory, mut second) = (Memory::default(), 0);
+        let (mut memory, mut second) = (RuleState::default(), 0);
         for (pause, length) in flaps {
             second += pause;
             prop_assert_eq!(step(&rule, &mut memory, Some("why"), at(second), minute(second), false).filter(|_| rule.for_s > 0), None);
@@ -187,9 +190,9 @@ proptest! {
 
     #[test]
     fn a_gap_shorter_than_the_rule_wants_is_not_told(rule in rules(), gaps in prop::collection::vec((0..200_i64, 0..120_i64), 1..20)) {
-        let rule = Rule { repeat_s: None, quiet: None, clear_s: rule.clear_s.max(1), for_s: 0, ..rule };
-        let (mut memory, mut second) = (Memory::default(), 0);
-        prop_assert_eq!(step(&rule, &mut memory, Some("why"), at(0), 0, false).map(|told| told.kind), Some(Kind::Raised));
+        let rule = AlertRule { repeat_s: None, quiet: None, clear_s: rule.clear_s.max(1), for_s: 0, ..rule };
+        let (mut memory, mut second) = (RuleState::default(), 0);
+        prop_assert_eq!(step(&rule, &mut memory, Some("why"), at(0), 0, false).map(|told| told.kind), Some(NoticeKind::Raised));
         for (held, length) in gaps {
             second += held;
             prop_assert_eq!(step(&rule, &mut memory, None, at(second), minute(second), false), None);
@@ -201,13 +204,13 @@ proptest! {
 
     #[test]
     fn in_the_end_people_know_how_it_is(rule in rules(), looks in looks(), holds in prop::bool::ANY) {
-        let (mut memory, mut second) = (Memory::default(), 0);
+        let (mut memory, mut second) = (RuleState::default(), 0);
         for (wait, holds, is_silenced) in looks {
             second += wait;
             step(&rule, &mut memory, holds.then_some("why"), at(second), minute(second), is_silenced);
         }
         // Then half an hour of the same, without a silence or a quiet time.
-        let rule = Rule { quiet: None, ..rule };
+        let rule = AlertRule { quiet: None, ..rule };
         for _ in 0..180 {
             second += 10;
             step(&rule, &mut memory, holds.then_some("why"), at(second), minute(second), false);

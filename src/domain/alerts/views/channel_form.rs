@@ -6,22 +6,22 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::ChannelView;
-use super::fields::{Input, Shown, error_of};
+use super::fields::{AlertFormField, FieldInput, error_of};
 use super::responses::ChannelKinds;
 use crate::base::error::FieldError;
 use crate::base::ids::ChannelId;
-use crate::domain::alerts::channel_kinds::{Field, How, KINDS, Kind, kind};
+use crate::domain::alerts::channel_kinds::{ChannelField, ChannelFieldInput, ChannelKind, KINDS, kind};
 use crate::domain::alerts::model::SavedChannel;
 use crate::domain::configs::MASK;
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// `GET /alerts/channels/new`, `GET /alerts/channels/{id}`, and both again when something is wrong.
 #[derive(Debug, Template, Serialize)]
 #[template(path = "alerts/channel.html", blocks = ["main"])]
 pub struct ChannelPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The one that is changed; none: a new one.
     #[serde(skip)]
     id: Option<ChannelId>,
@@ -29,7 +29,7 @@ pub struct ChannelPage {
     title: String,
     /// None: it has to be chosen first.
     #[serde(skip)]
-    kind: Option<&'static Kind>,
+    kind: Option<&'static ChannelKind>,
     #[serde(skip)]
     values: BTreeMap<String, String>,
     #[serde(skip)]
@@ -46,7 +46,7 @@ view!(ChannelPage { "main" => as_main });
 impl ChannelPage {
     /// A new channel; without a kind the page asks for it.
     #[must_use]
-    pub fn new(frame: Frame, kind: Option<&'static Kind>) -> Self {
+    pub fn new(frame: PageFrame, kind: Option<&'static ChannelKind>) -> Self {
         let defaults = kind.iter().flat_map(|kind| kind.fields).map(|field| (field.name.to_owned(), field.default.to_owned()));
         Self {
             frame,
@@ -62,12 +62,12 @@ impl ChannelPage {
 
     /// A saved channel.
     #[must_use]
-    pub fn edit(frame: Frame, saved: SavedChannel) -> Self {
+    pub fn edit(frame: PageFrame, saved: SavedChannel) -> Self {
         let (id, name) = (saved.id, saved.name.clone());
         let view = ChannelView::from(saved);
         let own_kind = view.target.get("kind").and_then(Value::as_str).and_then(kind);
         let mut values = BTreeMap::from([("name".to_owned(), name.clone())]);
-        for field in own_kind.iter().flat_map(|kind| kind.fields).filter(|field| field.how != How::Secret) {
+        for field in own_kind.iter().flat_map(|kind| kind.fields).filter(|field| field.how != ChannelFieldInput::Secret) {
             let value = match view.target.get(field.name) {
                 Some(Value::String(text)) => text.clone(),
                 Some(Value::Number(number)) => number.to_string(),
@@ -81,7 +81,7 @@ impl ChannelPage {
 
     /// The form as it was sent, with what is wrong.
     #[must_use]
-    pub fn refused(frame: Frame, saved: Option<SavedChannel>, pairs: &[(String, String)], errors: Vec<FieldError>) -> Self {
+    pub fn refused(frame: PageFrame, saved: Option<SavedChannel>, pairs: &[(String, String)], errors: Vec<FieldError>) -> Self {
         let sent = pairs.iter().find(|(name, _)| name == "kind").and_then(|(_, name)| kind(name));
         let mut page = match saved {
             Some(saved) => Self::edit(frame, saved),
@@ -89,7 +89,7 @@ impl ChannelPage {
         };
         for (name, text) in pairs {
             let field = page.kind.iter().flat_map(|kind| kind.fields).find(|field| field.name == name);
-            if field.is_some_and(|field| field.how == How::Secret) {
+            if field.is_some_and(|field| field.how == ChannelFieldInput::Secret) {
                 page.secret_was_dropped |= !text.trim().is_empty() && text != MASK;
             } else if field.is_some() || name == "name" {
                 page.values.insert(name.clone(), text.clone());
@@ -102,26 +102,28 @@ impl ChannelPage {
         self.id.map_or_else(|| "/alerts/channels".into(), |id| format!("/alerts/channels/{id}"))
     }
 
-    fn kinds(&self) -> &'static [Kind] {
+    fn kinds(&self) -> &'static [ChannelKind] {
         &KINDS
     }
 
-    fn fields(&self) -> Vec<Shown> {
-        let name = Shown::text("name", "Name", "By which you know it: my phone, the office.", self.value("name"));
+    fn fields(&self) -> Vec<AlertFormField> {
+        let name = AlertFormField::text("name", "Name", "By which you know it: my phone, the office.", self.value("name"));
         let own = self.kind.iter().flat_map(|kind| kind.fields).map(|field| self.shown(field));
-        let with_error = |shown: Shown| Shown { error: error_of(&self.errors, shown.name), ..shown };
+        let with_error = |shown: AlertFormField| AlertFormField { error: error_of(&self.errors, shown.name), ..shown };
         std::iter::once(name).chain(own).map(with_error).collect()
     }
 
-    fn shown(&self, field: &Field) -> Shown {
-        let plain = Shown::text(field.name, field.label, field.help, self.value(field.name));
+    fn shown(&self, field: &ChannelField) -> AlertFormField {
+        let plain = AlertFormField::text(field.name, field.label, field.help, self.value(field.name));
         match field.how {
-            How::Text => plain,
-            How::Port => Shown { input: Input::Number, ..plain },
-            How::Secret => Shown { input: Input::Secret, value: String::new(), hint: self.hint(field.name), ..plain },
-            How::Choice(options) => {
+            ChannelFieldInput::Text => plain,
+            ChannelFieldInput::Port => AlertFormField { input: FieldInput::Number, ..plain },
+            ChannelFieldInput::Secret => {
+                AlertFormField { input: FieldInput::Secret, value: String::new(), hint: self.hint(field.name), ..plain }
+            }
+            ChannelFieldInput::Choice(options) => {
                 let options = options.iter().map(|(value, words)| ((*value).to_owned(), (*words).to_owned())).collect();
-                Shown { input: Input::Choice, options, ..plain }
+                AlertFormField { input: FieldInput::Choice, options, ..plain }
             }
         }
     }
@@ -138,7 +140,7 @@ impl ChannelPage {
     /// There is a secret that stays if its field is left empty.
     fn keeps_a_secret(&self) -> bool {
         let fields = self.kind.iter().flat_map(|kind| kind.fields);
-        fields.filter(|field| field.how == How::Secret).any(|field| !self.hint(field.name).is_empty())
+        fields.filter(|field| field.how == ChannelFieldInput::Secret).any(|field| !self.hint(field.name).is_empty())
     }
 
     fn link(&self, error: &FieldError) -> String {

@@ -4,7 +4,7 @@ use crate::base::error::FieldError;
 
 /// What a field is filled in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum FieldInput {
     /// A line of text.
     Text,
     /// A whole number.
@@ -19,7 +19,7 @@ pub enum Input {
 
 /// A field.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct AlertFormField {
     /// Its name in the form, and its id on the page.
     pub name: &'static str,
     /// What it is called.
@@ -29,7 +29,7 @@ pub struct Shown {
     /// What stands there.
     pub value: String,
     /// How it is filled in.
-    pub input: Input,
+    pub input: FieldInput,
     /// What there is to choose from: value and words.
     pub options: Vec<(String, String)>,
     /// What stands greyed in an empty field.
@@ -38,34 +38,34 @@ pub struct Shown {
     pub error: Option<String>,
 }
 
-impl Shown {
+impl AlertFormField {
     /// A line of text; other kinds are made from it.
     pub fn text(name: &'static str, label: &'static str, help: &'static str, value: String) -> Self {
-        Self { name, label, help, value, input: Input::Text, options: Vec::new(), hint: String::new(), error: None }
+        Self { name, label, help, value, input: FieldInput::Text, options: Vec::new(), hint: String::new(), error: None }
     }
 
     /// The value of the attribute `type`.
     pub fn kind(&self) -> &'static str {
         match self.input {
-            Input::Secret => "password",
-            Input::Time => "time",
+            FieldInput::Secret => "password",
+            FieldInput::Time => "time",
             _ => "text",
         }
     }
 
     /// The value of the attribute `inputmode`.
     pub fn mode(&self) -> &'static str {
-        if self.input == Input::Number { "numeric" } else { "text" }
+        if self.input == FieldInput::Number { "numeric" } else { "text" }
     }
 
     /// One has to be chosen.
     pub fn is_choice(&self) -> bool {
-        self.input == Input::Choice
+        self.input == FieldInput::Choice
     }
 
     /// The cursor helper that a browser may offer: never old passwords.
     pub fn completes(&self) -> &'static str {
-        if self.input == Input::Secret { "new-password" } else { "off" }
+        if self.input == FieldInput::Secret { "new-password" } else { "off" }
     }
 }
 

@@ -7,7 +7,7 @@ use super::ChannelView;
 use crate::base::clock::Timestamp;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::alerts::channel_kinds::KINDS;
-use crate::domain::alerts::model::Rule;
+use crate::domain::alerts::model::AlertRule;
 
 /// A channel was made or changed.
 #[derive(Debug, JsonSchema, Serialize)]
@@ -32,12 +32,12 @@ pub struct RuleSaved {
     /// That in a sentence.
     pub message: String,
     /// As it is now.
-    pub rule: Rule,
+    pub rule: AlertRule,
 }
 
 /// Nothing is told of an instance for a while.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct Silenced {
+pub struct SilenceResponse {
     /// It was done.
     pub success: bool,
     /// That in a sentence.
@@ -51,12 +51,12 @@ pub struct Silenced {
 /// The kinds of channels there are.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct ChannelKinds {
-    kinds: Vec<ChannelKind>,
+    kinds: Vec<ChannelKindResponse>,
 }
 
 /// A kind of channel.
 #[derive(Debug, JsonSchema, Serialize)]
-pub struct ChannelKind {
+pub struct ChannelKindResponse {
     kind: &'static str,
     /// What it wants to know.
     fields: Vec<&'static str>,
@@ -66,7 +66,7 @@ impl ChannelKinds {
     /// All of them.
     #[must_use]
     pub fn all() -> Self {
-        let of = |kind: &'static crate::domain::alerts::channel_kinds::Kind| ChannelKind {
+        let of = |kind: &'static crate::domain::alerts::channel_kinds::ChannelKind| ChannelKindResponse {
             kind: kind.name,
             fields: kind.fields.iter().map(|field| field.name).collect(),
         };

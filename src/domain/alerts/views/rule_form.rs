@@ -5,18 +5,18 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::fields::{Input, Shown, error_of, time};
+use super::fields::{AlertFormField, FieldInput, error_of, time};
 use crate::base::error::FieldError;
 use crate::base::ids::{ChannelId, InstanceId, RuleId};
 use crate::domain::alerts::evaluate::typed;
-use crate::domain::alerts::model::{Condition, Rule};
+use crate::domain::alerts::model::{AlertRule, RuleCondition};
 use crate::domain::alerts::rule_draft::{USUAL, is_watched};
 use crate::domain::alerts::service;
 use crate::domain::alerts::views::responses::RuleKinds;
-use crate::domain::health::model::Check;
+use crate::domain::health::model::HealthCheck;
 use crate::domain::metrics::model::{CATALOGUE, title};
 use crate::view;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// What a rule can be about: kind, title, and what that means.
 const KINDS: [(&str, &str, &str); 6] = [
@@ -30,14 +30,14 @@ const KINDS: [(&str, &str, &str); 6] = [
 
 /// What the form can choose from.
 #[derive(Debug, Default)]
-pub struct Choices {
+pub struct RuleFormOptions {
     /// Ids and names of the instances.
     pub instances: Vec<(InstanceId, String)>,
     /// Ids and names of the channels.
     pub channels: Vec<(ChannelId, String)>,
 }
 
-impl From<service::Choices> for Choices {
+impl From<service::Choices> for RuleFormOptions {
     fn from((instances, channels): service::Choices) -> Self {
         Self { instances, channels }
     }
@@ -48,7 +48,7 @@ impl From<service::Choices> for Choices {
 #[template(path = "alerts/rule.html", blocks = ["main"])]
 pub struct RulePage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The one that is changed; none: a new one.
     #[serde(skip)]
     id: Option<RuleId>,
@@ -63,7 +63,7 @@ pub struct RulePage {
     #[serde(skip)]
     chosen: Vec<String>,
     #[serde(skip)]
-    choices: Choices,
+    choices: RuleFormOptions,
     #[serde(skip)]
     errors: Vec<FieldError>,
     /// For programs: the rule, or the kinds there are.
@@ -75,19 +75,24 @@ view!(RulePage { "main" => as_main });
 /// The name of a kind as it stands in the table.
 #[must_use]
 pub fn known_kind(name: &str) -> Option<&'static str> {
-    Condition::KINDS.into_iter().find(|known| *known == name)
+    RuleCondition::KINDS.into_iter().find(|known| *known == name)
 }
 
 impl RulePage {
     /// A new rule; without a kind the page asks for it.
     #[must_use]
-    pub fn new(frame: Frame, kind: Option<&'static str>, choices: Choices) -> Self {
+    pub fn new(frame: PageFrame, kind: Option<&'static str>, choices: RuleFormOptions) -> Self {
         Self::for_instance(frame, kind, None, choices)
     }
 
     /// A new rule of an instance, if there is one of this id; of all otherwise.
     #[must_use]
-    pub fn for_instance(frame: Frame, kind: Option<&'static str>, instance: Option<InstanceId>, choices: Choices) -> Self {
+    pub fn for_instance(
+        frame: PageFrame,
+        kind: Option<&'static str>,
+        instance: Option<InstanceId>,
+        choices: RuleFormOptions,
+    ) -> Self {
         let instance = instance.filter(|id| choices.instances.iter().any(|(known, _)| known == id));
         let instance = instance.map(|id| id.to_string()).unwrap_or_default();
         let usual = USUAL.to_string();
@@ -109,13 +114,13 @@ impl RulePage {
             chosen: Vec::new(),
             choices,
             errors: Vec::new(),
-            json: serde_json::to_value(RuleKinds { kinds: Condition::KINDS }).unwrap_or_default(),
+            json: serde_json::to_value(RuleKinds { kinds: RuleCondition::KINDS }).unwrap_or_default(),
         }
     }
 
     /// A saved rule.
     #[must_use]
-    pub fn edit(frame: Frame, rule: &Rule, choices: Choices) -> Self {
+    pub fn edit(frame: PageFrame, rule: &AlertRule, choices: RuleFormOptions) -> Self {
         let mut values = BTreeMap::new();
         let mut put = |name: &str, value: String| drop(values.insert(name.to_owned(), value));
         if let Ok(Value::Object(members)) = serde_json::to_value(&rule.condition) {
@@ -123,7 +128,7 @@ impl RulePage {
                 put(&name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             }
         }
-        if let Condition::Metric { metric, threshold, .. } = &rule.condition {
+        if let RuleCondition::Metric { metric, threshold, .. } = &rule.condition {
             put("threshold", typed(metric, *threshold));
         }
         put("name", rule.name.clone());
@@ -149,11 +154,11 @@ impl RulePage {
     /// The form as it was sent, with what is wrong.
     #[must_use]
     pub fn refused(
-        frame: Frame,
-        saved: Option<&Rule>,
+        frame: PageFrame,
+        saved: Option<&AlertRule>,
         pairs: &[(String, String)],
         errors: Vec<FieldError>,
-        choices: Choices,
+        choices: RuleFormOptions,
     ) -> Self {
         let sent = pairs.iter().find(|(name, _)| name == "kind").and_then(|(_, name)| known_kind(name));
         let mut page = match saved {
@@ -212,8 +217,8 @@ impl RulePage {
         error_of(&self.errors, name)
     }
 
-    fn text(&self, name: &'static str, label: &'static str, help: &'static str) -> Shown {
-        Shown { error: self.error(name), ..Shown::text(name, label, help, self.value(name)) }
+    fn text(&self, name: &'static str, label: &'static str, help: &'static str) -> AlertFormField {
+        AlertFormField { error: self.error(name), ..AlertFormField::text(name, label, help, self.value(name)) }
     }
 
     fn choice<V: ToString, W: ToString>(
@@ -222,13 +227,13 @@ impl RulePage {
         label: &'static str,
         help: &'static str,
         options: impl IntoIterator<Item = (V, W)>,
-    ) -> Shown {
+    ) -> AlertFormField {
         let options = options.into_iter().map(|(value, words)| (value.to_string(), words.to_string())).collect();
-        Shown { input: Input::Choice, options, ..self.text(name, label, help) }
+        AlertFormField { input: FieldInput::Choice, options, ..self.text(name, label, help) }
     }
 
     /// What it is about, in detail.
-    fn condition_fields(&self) -> Vec<Shown> {
+    fn condition_fields(&self) -> Vec<AlertFormField> {
         match self.kind {
             "state" => {
                 let options = [
@@ -246,7 +251,7 @@ impl RulePage {
             "check" => {
                 let options = [("unhealthy", "is unhealthy"), ("warning", "has a warning or worse")];
                 let mut checks: Vec<(String, String)> = vec![(String::new(), "any of them".into())];
-                checks.extend(Check::ALL.map(|check| (check.as_str().to_owned(), check.title().to_owned())));
+                checks.extend(HealthCheck::ALL.map(|check| (check.as_str().to_owned(), check.title().to_owned())));
                 let own = self.value("check");
                 if !checks.iter().any(|(name, _)| *name == own) {
                     checks.push((own.clone(), own));
@@ -287,7 +292,7 @@ impl RulePage {
     }
 
     /// Of which instance, and under which name.
-    fn common_fields(&self) -> Vec<Shown> {
+    fn common_fields(&self) -> Vec<AlertFormField> {
         let all = std::iter::once((String::new(), "all of them".to_owned()));
         let instances = self.choices.instances.iter().map(|(id, name)| (id.to_string(), name.clone()));
         vec![
@@ -296,8 +301,8 @@ impl RulePage {
         ]
     }
 
-    fn time_fields(&self) -> Vec<Shown> {
-        let number = |shown| Shown { input: Input::Number, ..shown };
+    fn time_fields(&self) -> Vec<AlertFormField> {
+        let number = |shown| AlertFormField { input: FieldInput::Number, ..shown };
         vec![
             number(self.text("for_s", "Tell after, seconds", "It must hold for so long without a break. 0: at once.")),
             number(self.text("clear_s", "Over after, seconds", "A shorter break does not count.")),
@@ -309,8 +314,8 @@ impl RulePage {
         ]
     }
 
-    fn quiet_fields(&self) -> Vec<Shown> {
-        let time = |shown| Shown { input: Input::Time, ..shown };
+    fn quiet_fields(&self) -> Vec<AlertFormField> {
+        let time = |shown| AlertFormField { input: FieldInput::Time, ..shown };
         let end = if self.lasts() {
             "What still lasts then is told; what came and went is not."
         } else {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::clock::Timestamp;
-use crate::domain::backups::create::{Order, make};
-use crate::domain::backups::manifest::{Member, hex};
+use crate::domain::backups::create::{BackupRequest, make};
+use crate::domain::backups::manifest::{BackupMember, hex};
 use crate::domain::vault::{KEY_FILE, Vault};
 use crate::infra::db::Db;
 use flate2::Compression;
@@ -50,7 +50,7 @@ impl World {
         Self { dir, data }
     }
 
-    fn backup(&self, order: &Order) -> PathBuf {
+    fn backup(&self, order: &BackupRequest) -> PathBuf {
         let to = self.dir.path().join(format!("{}.tar.gz", fs::read_dir(self.dir.path()).unwrap().count()));
         make(&self.data, order, &to, &|_| true).unwrap();
         to
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// Tries to restore, which must be refused, and leave nothing.
-    fn refused(&self, backup: &Path, way: &Way) -> String {
+    fn refused(&self, backup: &Path, way: &RestoreOptions) -> String {
         let before = fs::read_dir(self.dir.path()).unwrap().count();
         let error = restore(backup, &self.elsewhere(), way, &|_| true).unwrap_err().to_string();
         assert!(!self.elsewhere().exists() && fs::read_dir(self.dir.path()).unwrap().count() == before, "{error}");
@@ -69,8 +69,8 @@ impl World {
     }
 }
 
-fn with_key() -> Order {
-    Order { with_key: true, ..Order::default() }
+fn with_key() -> BackupRequest {
+    BackupRequest { with_key: true, ..BackupRequest::default() }
 }
 
 fn desired(data: &Path) -> String {
@@ -82,7 +82,7 @@ fn desired(data: &Path) -> String {
 }
 
 /// The files of an archive, the manifest apart.
-fn files(backup: &Path) -> (Vec<(String, Vec<u8>)>, Manifest) {
+fn files(backup: &Path) -> (Vec<(String, Vec<u8>)>, BackupManifest) {
     let mut tar = tar::Archive::new(GzDecoder::new(File::open(backup).unwrap()));
     let mut all: Vec<(String, Vec<u8>)> = tar
         .entries()
@@ -96,13 +96,13 @@ fn files(backup: &Path) -> (Vec<(String, Vec<u8>)>, Manifest) {
         .collect();
     let (name, text) = all.pop().unwrap();
     assert_eq!(name, FILE, "the manifest comes last");
-    (all, Manifest::read(&text).unwrap())
+    (all, BackupManifest::read(&text).unwrap())
 }
 
 /// An archive of these files with a manifest that fits them, `changed`.
-fn forged(world: &World, files: &[(&str, EntryType, &[u8])], change: impl FnOnce(&mut Manifest)) -> PathBuf {
+fn forged(world: &World, files: &[(&str, EntryType, &[u8])], change: impl FnOnce(&mut BackupManifest)) -> PathBuf {
     let to = world.dir.path().join("forged.tar.gz");
-    let mut manifest = Manifest::new(Timestamp(0), "x".into());
+    let mut manifest = BackupManifest::new(Timestamp(0), "x".into());
     let mut tar = Builder::new(GzEncoder::new(File::create(&to).unwrap(), Compression::fast()));
     let mut put = |name: &str, kind: EntryType, content: &[u8]| {
         let mut header = Header::new_gnu();
@@ -117,7 +117,11 @@ fn forged(world: &World, files: &[(&str, EntryType, &[u8])], change: impl FnOnce
         tar.append(&header, content).unwrap();
     };
     for (name, kind, content) in files {
-        manifest.files.push(Member { path: (*name).into(), size: content.len() as u64, sha256: hex(&Sha256::digest(content)) });
+        manifest.files.push(BackupMember {
+            path: (*name).into(),
+            size: content.len() as u64,
+            sha256: hex(&Sha256::digest(content)),
+        });
         manifest.holds_key |= *name == KEY_FILE;
         put(name, *kind, content);
     }
@@ -139,7 +143,7 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
     let empty = format!("{instance}/logs/00000000000000000015.log");
     assert_eq!(names, [db::FILE, KEY_FILE, &format!("{instance}/events.jsonl"), &empty]);
     assert_eq!((manifest.configurations, manifest.instances, manifest.holds_key, manifest.sealed), (1, 1, true, true));
-    let done = restore(&backup, &world.elsewhere(), &Way::default(), &|_| true).unwrap();
+    let done = restore(&backup, &world.elsewhere(), &RestoreOptions::default(), &|_| true).unwrap();
     assert_eq!((done.ran, done.aside, &done.manifest), (1, None, &manifest));
     let at = |name: &str| world.elsewhere().join(name);
     assert_eq!(fs::read_to_string(at(&format!("{instance}/events.jsonl"))).unwrap(), "{\"whole\":1}\n");
@@ -150,7 +154,7 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
     Vault::begin(&world.elsewhere(), &db, &[]).await.unwrap();
 
     // With logs, and without the key.
-    let backup = world.backup(&Order { with_logs: true, ..Order::default() });
+    let backup = world.backup(&BackupRequest { with_logs: true, ..BackupRequest::default() });
     let (all, manifest) = files(&backup);
     assert_eq!(
         all.iter().filter(|(name, _)| name.ends_with(".log")).map(|(_, content)| content.len()).collect::<Vec<_>>(),
@@ -158,7 +162,7 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
     );
     assert!(!manifest.holds_key && manifest.with_logs && all.iter().all(|(name, _)| name != KEY_FILE));
     let third = world.dir.path().join("third");
-    restore(&backup, &third, &Way::default(), &|_| true).unwrap();
+    restore(&backup, &third, &RestoreOptions::default(), &|_| true).unwrap();
     let db = Db::open(&third).unwrap();
     assert!(Vault::begin(&third, &db, &[]).await.unwrap_err().to_string().contains("missing"));
     fs::copy(world.data.join(KEY_FILE), third.join(KEY_FILE)).unwrap();
@@ -168,7 +172,7 @@ async fn what_is_in_a_backup_comes_back_and_what_ran_stays_stopped() {
 #[tokio::test]
 async fn no_secret_in_the_clear_is_in_a_backup() {
     let world = World::new().await;
-    for order in [with_key(), Order { with_logs: true, ..with_key() }] {
+    for order in [with_key(), BackupRequest { with_logs: true, ..with_key() }] {
         let (all, _) = files(&world.backup(&order));
         assert!(
             all.iter()
@@ -180,11 +184,11 @@ async fn no_secret_in_the_clear_is_in_a_backup() {
 #[tokio::test]
 async fn an_encrypted_one_opens_with_its_passphrase_alone() {
     let world = World::new().await;
-    let passphrase = Passphrase::new(PASSPHRASE.into()).unwrap();
-    let backup = world.backup(&Order { passphrase: Some(passphrase), ..with_key() });
+    let passphrase = BackupPassphrase::new(PASSPHRASE.into()).unwrap();
+    let backup = world.backup(&BackupRequest { passphrase: Some(passphrase), ..with_key() });
     assert!(fs::read(&backup).unwrap().starts_with(MAGIC));
-    let way = |text: &str| Way { passphrase: Some(Passphrase::given(text.into())), force: false };
-    assert!(world.refused(&backup, &Way::default()).contains("its passphrase is needed"));
+    let way = |text: &str| RestoreOptions { passphrase: Some(BackupPassphrase::given(text.into())), force: false };
+    assert!(world.refused(&backup, &RestoreOptions::default()).contains("its passphrase is needed"));
     assert!(world.refused(&backup, &way("four words that do not")).contains("not the passphrase"));
     let content = fs::read(&backup).unwrap();
     for (what, changed) in [
@@ -203,7 +207,7 @@ async fn an_encrypted_one_opens_with_its_passphrase_alone() {
         assert!(said.contains("damaged") || said.contains("cannot be restored"), "{what}: {said}");
     }
     restore(&backup, &world.elsewhere(), &way(PASSPHRASE), &|_| true).unwrap();
-    assert!(Passphrase::new("short".into()).is_err());
+    assert!(BackupPassphrase::new("short".into()).is_err());
 }
 
 #[tokio::test]
@@ -214,36 +218,40 @@ async fn what_was_cut_off_or_altered_is_refused() {
     let path = world.dir.path().join("changed");
     for length in [0, 1, 100, content.len() / 3, content.len() / 2, content.len() - 9, content.len() - 1] {
         fs::write(&path, &content[..length]).unwrap();
-        let said = world.refused(&path, &Way::default());
+        let said = world.refused(&path, &RestoreOptions::default());
         assert!(said.contains("damaged") || said.contains("no backup"), "{length}: {said}");
     }
     fs::write(&path, "not an archive at all").unwrap();
-    assert!(world.refused(&path, &Way::default()).contains("no backup that can be restored"));
+    assert!(world.refused(&path, &RestoreOptions::default()).contains("no backup that can be restored"));
     // A file that is another one than the manifest says, though the archive is whole.
     let (all, manifest) = files(&backup);
     let members: Vec<(&str, EntryType, &[u8])> =
         all.iter().map(|(name, content)| (name.as_str(), EntryType::Regular, content.as_slice())).collect();
-    let keep = |told: &Manifest| {
+    let keep = |told: &BackupManifest| {
         let told = told.clone();
-        move |made: &mut Manifest| *made = told
+        move |made: &mut BackupManifest| *made = told
     };
     let whole = forged(&world, &members, keep(&manifest));
-    restore(&whole, &world.elsewhere(), &Way::default(), &|_| true).unwrap();
+    restore(&whole, &world.elsewhere(), &RestoreOptions::default(), &|_| true).unwrap();
     fs::remove_dir_all(world.elsewhere()).unwrap();
     let mut altered = members.clone();
     altered[2].2 = b"{\"forged\":1}\n";
     assert!(
-        world.refused(&forged(&world, &altered, keep(&manifest)), &Way::default()).contains("events.jsonl is not what it was")
+        world
+            .refused(&forged(&world, &altered, keep(&manifest)), &RestoreOptions::default())
+            .contains("events.jsonl is not what it was")
     );
-    assert!(world.refused(&forged(&world, &members[..3], keep(&manifest)), &Way::default()).contains("is missing"));
+    assert!(world.refused(&forged(&world, &members[..3], keep(&manifest)), &RestoreOptions::default()).contains("is missing"));
     // Another key than the one the secrets were sealed with.
     let mut strange = members.clone();
     strange[1].2 = b"jd-manager-secrets-key-1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
-    assert!(world.refused(&forged(&world, &strange, |_| {}), &Way::default()).contains("not the one that its secrets"));
+    assert!(
+        world.refused(&forged(&world, &strange, |_| {}), &RestoreOptions::default()).contains("not the one that its secrets")
+    );
     // A database that is none.
     let mut none = members.clone();
     none[0].2 = b"this is no database, it is far too short and means nothing at all";
-    assert!(world.refused(&forged(&world, &none, |_| {}), &Way::default()).contains("damaged"));
+    assert!(world.refused(&forged(&world, &none, |_| {}), &RestoreOptions::default()).contains("damaged"));
 }
 
 #[tokio::test]
@@ -270,7 +278,7 @@ async fn a_hostile_archive_is_refused_and_leaves_nothing() {
         (&[("pools.toml", EntryType::Regular, b"x")], "holds no database"),
     ];
     for (members, says) in cases {
-        let said = world.refused(&forged(&world, members, |_| {}), &Way::default());
+        let said = world.refused(&forged(&world, members, |_| {}), &RestoreOptions::default());
         assert!(said.contains(says), "{says}: {said}");
     }
     // A bomb: far more than the disk has room for, in a few kilobytes.
@@ -283,7 +291,7 @@ async fn a_hostile_archive_is_refused_and_leaves_nothing() {
     out.write_all(header.as_bytes()).unwrap();
     out.write_all(&vec![0; 1 << 20]).unwrap();
     out.finish().unwrap();
-    assert!(world.refused(&bomb, &Way::default()).contains("more than the"));
+    assert!(world.refused(&bomb, &RestoreOptions::default()).contains("more than the"));
 }
 
 #[tokio::test]
@@ -300,9 +308,10 @@ async fn one_of_a_newer_version_is_refused() {
     db.copy_to(snapshot.clone()).await.unwrap();
     let content = fs::read(&snapshot).unwrap();
     let newer = forged(&world, &[(db::FILE, EntryType::Regular, &content)], |_| {});
-    let said = world.refused(&newer, &Way::default());
+    let said = world.refused(&newer, &RestoreOptions::default());
     assert!(said.contains("99991231000000") && said.contains("newer"), "{said}");
-    let said = world.refused(&forged(&world, &[(db::FILE, EntryType::Regular, &content)], |m| m.format = 9), &Way::default());
+    let said =
+        world.refused(&forged(&world, &[(db::FILE, EntryType::Regular, &content)], |m| m.format = 9), &RestoreOptions::default());
     assert!(said.contains("does not know"), "{said}");
 }
 
@@ -310,28 +319,30 @@ async fn one_of_a_newer_version_is_refused() {
 async fn what_is_there_is_not_overwritten_but_moved_aside_if_that_is_wanted() {
     let world = World::new().await;
     let backup = world.backup(&with_key());
-    let said = restore(&backup, &world.data, &Way::default(), &|_| true).unwrap_err().to_string();
+    let said = restore(&backup, &world.data, &RestoreOptions::default(), &|_| true).unwrap_err().to_string();
     assert!(said.contains("not empty") && said.contains("--force"), "{said}");
     fs::write(world.data.join("mine"), "mine").unwrap();
-    let done = restore(&backup, &world.data, &Way { force: true, passphrase: None }, &|_| true).unwrap();
+    let done = restore(&backup, &world.data, &RestoreOptions { force: true, passphrase: None }, &|_| true).unwrap();
     let aside = done.aside.unwrap();
     assert_eq!(fs::read_to_string(aside.join("mine")).unwrap(), "mine");
     assert!(!world.data.join("mine").exists() && world.data.join(KEY_FILE).exists());
     // Not while a manager holds it.
     let lock = File::options().create(true).truncate(false).write(true).open(world.data.join("manager.lock")).unwrap();
     lock.lock().unwrap();
-    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }, &|_| true).unwrap_err().to_string();
+    let said =
+        restore(&backup, &world.data, &RestoreOptions { force: true, passphrase: None }, &|_| true).unwrap_err().to_string();
     assert!(said.contains("A jd-manager runs"), "{said}");
     drop(lock);
     // Nor while a keeper does.
     let id = world.data.join("instances/a1e70000-0000-4000-8000-00000000000a");
     let lock = File::create(id.join("keeper.lock")).unwrap();
     lock.lock().unwrap();
-    let said = restore(&backup, &world.data, &Way { force: true, passphrase: None }, &|_| true).unwrap_err().to_string();
+    let said =
+        restore(&backup, &world.data, &RestoreOptions { force: true, passphrase: None }, &|_| true).unwrap_err().to_string();
     assert!(said.contains("still runs"), "{said}");
     // An empty directory is no obstacle.
     fs::create_dir(world.elsewhere()).unwrap();
-    assert_eq!(restore(&backup, &world.elsewhere(), &Way::default(), &|_| true).unwrap().aside, None);
+    assert_eq!(restore(&backup, &world.elsewhere(), &RestoreOptions::default(), &|_| true).unwrap().aside, None);
 }
 
 #[tokio::test]
@@ -350,14 +361,14 @@ async fn a_restore_says_how_far_it_is_and_ends_without_a_change_when_it_is_told_
         last.set(Some((progress.files, progress.read)));
         true
     };
-    restore(&backup, &world.elsewhere(), &Way::default(), &observer).unwrap();
+    restore(&backup, &world.elsewhere(), &RestoreOptions::default(), &observer).unwrap();
     assert_eq!(*stages.borrow(), [RestoreStage::Unpacking, RestoreStage::Checking, RestoreStage::Syncing]);
     // The database, the key, a journal, a log, the manifest.
     assert_eq!(last.get(), Some((5, size)));
     fs::remove_dir_all(world.elsewhere()).unwrap();
     let before = fs::read_dir(world.dir.path()).unwrap().count();
     for stage in [RestoreStage::Unpacking, RestoreStage::Checking, RestoreStage::Syncing] {
-        let refused = restore(&backup, &world.elsewhere(), &Way::default(), &|progress| progress.stage != stage);
+        let refused = restore(&backup, &world.elsewhere(), &RestoreOptions::default(), &|progress| progress.stage != stage);
         let refused = refused.unwrap_err().to_string();
         assert_eq!(refused, "The restore was interrupted. Nothing was changed.", "{stage:?}");
         assert!(!world.elsewhere().exists() && fs::read_dir(world.dir.path()).unwrap().count() == before, "{stage:?}");
@@ -383,11 +394,11 @@ async fn what_is_read_into_memory_is_bounded() {
         member(&mut tar, db::FILE, database.len() as u64, &database);
         member(&mut tar, FILE, size, &vec![b' '; 1 << 20]);
         tar.into_inner().unwrap().finish().unwrap();
-        let said = world.refused(&path, &Way::default());
+        let said = world.refused(&path, &RestoreOptions::default());
         assert!(said.contains(says), "{said}");
     }
     // The header of an encrypted backup that never ends.
-    let way = Way { passphrase: Some(Passphrase::given(PASSPHRASE.into())), force: false };
+    let way = RestoreOptions { passphrase: Some(BackupPassphrase::given(PASSPHRASE.into())), force: false };
     for endless in [format!("-> X25519 {}", "A".repeat(1 << 20)), "-> X25519 A\nAAAA\n".repeat(1 << 16)] {
         fs::write(&path, [MAGIC, endless.as_bytes()].concat()).unwrap();
         let said = world.refused(&path, &way);
@@ -399,9 +410,9 @@ async fn what_is_read_into_memory_is_bounded() {
 fn a_manifest_with_very_many_files_is_checked_in_a_moment() {
     let paths = (0..200_000).map(|n| format!("instances/a1e70000-0000-4000-8000-00000000000a/logs/{n:020}.log"));
     let names: Vec<String> = std::iter::once(db::FILE.to_owned()).chain(paths).collect();
-    let unpacked: Vec<_> = names.iter().map(|path| Unpacked { path: path.clone(), size: 0, sha256: [0; 32] }).collect();
-    let mut manifest = Manifest::new(Timestamp(0), "x".into());
-    manifest.files = names.into_iter().map(|path| Member { path, size: 0, sha256: hex(&[0; 32]) }).collect();
+    let unpacked: Vec<_> = names.iter().map(|path| ArchiveMember { path: path.clone(), size: 0, sha256: [0; 32] }).collect();
+    let mut manifest = BackupManifest::new(Timestamp(0), "x".into());
+    manifest.files = names.into_iter().map(|path| BackupMember { path, size: 0, sha256: hex(&[0; 32]) }).collect();
     let begun = std::time::Instant::now();
     manifest.check(&unpacked).unwrap();
     assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());

@@ -13,7 +13,7 @@ async fn world() -> (tempfile::TempDir, Db, Backups) {
 async fn of_nightly_ones_the_newest_are_kept_and_of_those_that_were_asked_for_all() {
     let (dir, _, backups) = world().await;
     backups.change(serde_json::json!({ "keep": 3 }), false).await.unwrap();
-    let (asked, work) = backups.work(Kind::Manual, Order::default()).unwrap();
+    let (asked, work) = backups.work(BackupKind::Manual, BackupRequest::default()).unwrap();
     work.await.unwrap();
     let mut made = Vec::new();
     for _ in 0..5 {
@@ -41,8 +41,8 @@ async fn of_nightly_ones_the_newest_are_kept_and_of_those_that_were_asked_for_al
 #[tokio::test(flavor = "multi_thread")]
 async fn one_is_made_at_a_time_and_a_failure_is_remembered_until_the_next() {
     let (dir, _, backups) = world().await;
-    let (_, first) = backups.work(Kind::Manual, Order::default()).unwrap();
-    assert!(matches!(backups.begin(Order::default()), Err(Error::Conflict(_))));
+    let (_, first) = backups.work(BackupKind::Manual, BackupRequest::default()).unwrap();
+    assert!(matches!(backups.begin(BackupRequest::default()), Err(Error::Conflict(_))));
     assert!(matches!(backups.nightly().await, Err(Error::Conflict(_))));
     first.await.unwrap();
     // Without the key there is none to put in.

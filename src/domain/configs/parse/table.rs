@@ -1,7 +1,7 @@
 //! A JSON object being read field by field: where it stands, which of its keys have been read, and the words for what is
 //! missing.
 
-use crate::domain::configs::rules::{Findings, scalar};
+use crate::domain::configs::rules::{ConfigFindings, scalar};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -40,19 +40,19 @@ const FIELDS: &[(&str, &str)] = &[
 ];
 
 /// An object being read.
-pub struct Table<'v> {
+pub struct ObjectReader<'v> {
     pointer: String,
     entries: &'v Map<String, Value>,
     read: BTreeSet<&'static str>,
 }
 
-impl<'v> Table<'v> {
+impl<'v> ObjectReader<'v> {
     /// The configuration itself.
-    pub fn root(value: &'v Value, found: &mut Findings) -> Option<Self> {
+    pub fn root(value: &'v Value, found: &mut ConfigFindings) -> Option<Self> {
         Self::from(value, String::new(), found)
     }
 
-    fn from(value: &'v Value, pointer: String, found: &mut Findings) -> Option<Self> {
+    fn from(value: &'v Value, pointer: String, found: &mut ConfigFindings) -> Option<Self> {
         match value {
             Value::Object(entries) => Some(Self { pointer, entries, read: BTreeSet::new() }),
             other => {
@@ -82,7 +82,7 @@ impl<'v> Table<'v> {
     pub fn required<T>(
         &mut self,
         key: &'static str,
-        found: &mut Findings,
+        found: &mut ConfigFindings,
         rule: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
         match self.peek(key) {
@@ -99,7 +99,7 @@ impl<'v> Table<'v> {
     pub fn present<T>(
         &mut self,
         key: &'static str,
-        found: &mut Findings,
+        found: &mut ConfigFindings,
         rule: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
         self.skip(key);
@@ -116,7 +116,7 @@ impl<'v> Table<'v> {
     pub fn optional<T>(
         &mut self,
         key: &'static str,
-        found: &mut Findings,
+        found: &mut ConfigFindings,
         rule: impl FnOnce(&Value) -> Result<T, String>,
     ) -> Option<T> {
         self.skip(key);
@@ -124,7 +124,7 @@ impl<'v> Table<'v> {
     }
 
     /// An object that must be there.
-    pub fn table(&mut self, key: &'static str, found: &mut Findings) -> Option<Table<'v>> {
+    pub fn table(&mut self, key: &'static str, found: &mut ConfigFindings) -> Option<ObjectReader<'v>> {
         self.skip(key);
         match self.peek(key) {
             Some(value) if !is_blank(value) => Self::from(value, self.at(key), found),
@@ -136,7 +136,7 @@ impl<'v> Table<'v> {
     }
 
     /// A list of objects, if it is there; too long a list is read as far as allowed.
-    pub fn tables(&mut self, key: &'static str, most: usize, found: &mut Findings) -> Option<Vec<Table<'v>>> {
+    pub fn tables(&mut self, key: &'static str, most: usize, found: &mut ConfigFindings) -> Option<Vec<ObjectReader<'v>>> {
         let list = self.elements(key, most, found)?;
         let at = self.at(key);
         Some(list.iter().enumerate().filter_map(|(i, value)| Self::from(value, format!("{at}/{i}"), found)).collect())
@@ -147,7 +147,7 @@ impl<'v> Table<'v> {
         &mut self,
         key: &'static str,
         most: usize,
-        found: &mut Findings,
+        found: &mut ConfigFindings,
         rule: impl Fn(&Value) -> Result<T, String>,
     ) -> Vec<T> {
         let split: Vec<Value>;
@@ -169,7 +169,7 @@ impl<'v> Table<'v> {
         elements
     }
 
-    fn elements(&mut self, key: &'static str, most: usize, found: &mut Findings) -> Option<&'v [Value]> {
+    fn elements(&mut self, key: &'static str, most: usize, found: &mut ConfigFindings) -> Option<&'v [Value]> {
         self.skip(key);
         match self.peek(key)? {
             Value::Array(list) => Some(self.limited(key, list, most, found)),
@@ -181,7 +181,7 @@ impl<'v> Table<'v> {
         }
     }
 
-    fn limited<'l>(&self, key: &str, list: &'l [Value], most: usize, found: &mut Findings) -> &'l [Value] {
+    fn limited<'l>(&self, key: &str, list: &'l [Value], most: usize, found: &mut ConfigFindings) -> &'l [Value] {
         if list.len() > most {
             found.error(self.at(key), format!("There are too many entries; at most {most} are accepted."));
         }
@@ -189,7 +189,7 @@ impl<'v> Table<'v> {
     }
 
     /// Warns of every key that nothing has asked for.
-    pub fn warn_of_unknown(&self, found: &mut Findings) {
+    pub fn warn_of_unknown(&self, found: &mut ConfigFindings) {
         for key in self.entries.keys().filter(|key| !self.read.contains(key.as_str())).take(MOST_UNKNOWN) {
             let short: String = key.chars().take(60).collect();
             let lower = key.to_ascii_lowercase();

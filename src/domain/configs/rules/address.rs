@@ -16,11 +16,11 @@ pub fn listening(text: &str) -> Result<SocketAddr, String> {
             Err("Port 0 means “any port”, so nobody would know where to connect. Choose one from 1 to 65535.".into())
         }
         Ok(address) => Ok(address),
-        Err(_) => Err(why_not_listening(text)),
+        Err(_) => Err(listen_error(text)),
     }
 }
 
-fn why_not_listening(text: &str) -> String {
+fn listen_error(text: &str) -> String {
     if let Some((scheme, _)) = text.split_once("://") {
         return format!(
             "Leave {} out: only the IP address and the port are wanted, such as 0.0.0.0:34265.",

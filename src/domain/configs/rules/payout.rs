@@ -1,7 +1,7 @@
 //! The payout against the chain that is mined and against what stands in examples.
 
-use super::reward::{Chain, RewardScript, reward_script};
-use super::{Findings, scalar};
+use super::reward::{AddressChain, RewardScript, reward_script};
+use super::{ConfigFindings, scalar};
 use crate::domain::configs::model::{BitcoinNetwork, TemplateProvider};
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ static EXAMPLE_SCRIPTS: LazyLock<Vec<String>> =
     LazyLock::new(|| EXAMPLES.into_iter().filter_map(|text| Some(reward_script(text).ok()?.script_hex())).collect());
 
 /// The payout must be for the chain that is mined, as far as both are known.
-pub fn payout(reward: &RewardScript, provider: Option<&TemplateProvider>, found: &mut Findings) {
+pub fn payout(reward: &RewardScript, provider: Option<&TemplateProvider>, found: &mut ConfigFindings) {
     let script = reward.script_hex();
     if EXAMPLE_SCRIPTS.contains(&script) {
         found.warn(AT, "This is an address from examples: rewards would go to somebody else. Enter your own.");
@@ -40,10 +40,10 @@ pub fn payout(reward: &RewardScript, provider: Option<&TemplateProvider>, found:
         None => None,
     };
     let kind = match reward.chain() {
-        Some(Chain::Main) => "a mainnet address",
-        Some(Chain::Test) => "a testnet address (testnet or signet)",
-        Some(Chain::TestOrRegtest) => "an address of a test network (testnet, signet or regtest)",
-        Some(Chain::Regtest) => "a regtest address",
+        Some(AddressChain::Main) => "a mainnet address",
+        Some(AddressChain::Test) => "a testnet address (testnet or signet)",
+        Some(AddressChain::TestOrRegtest) => "an address of a test network (testnet, signet or regtest)",
+        Some(AddressChain::Regtest) => "a regtest address",
         None => "",
     };
     match node {
@@ -57,7 +57,7 @@ pub fn payout(reward: &RewardScript, provider: Option<&TemplateProvider>, found:
             let is_right = match (reward.chain(), node) {
                 (None, _) => "It names no chain, so it holds for any.".to_owned(),
                 (Some(_), Some(network)) => format!("This is {kind}, and the node follows {network}."),
-                (Some(Chain::Main), None) => {
+                (Some(AddressChain::Main), None) => {
                     format!(
                         "This is {kind}: right if the node behind the template provider is on mainnet. Say which chain it follows, and this is known."
                     )
@@ -85,12 +85,12 @@ mod tests {
                 TemplateProvider::BitcoinCoreIpc { version: 31, network, data_dir: None, fee_threshold: 1, min_interval: 1 }
             }
         };
-        let mut found = Findings::default();
+        let mut found = ConfigFindings::default();
         payout(&reward_script(text).unwrap(), Some(&provider), &mut found);
         // A chain that the user names counts as one that the node is asked for.
         if network.is_some() {
             let named = TemplateProvider::Sv2Tp { address: "127.0.0.1:8442".into(), public_key: None, network };
-            let mut same = Findings::default();
+            let mut same = ConfigFindings::default();
             payout(&reward_script(text).unwrap(), Some(&named), &mut same);
             assert_eq!(same, found);
         }

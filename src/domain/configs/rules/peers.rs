@@ -1,12 +1,12 @@
 //! The pools and the template provider as peers of this client: whom it cannot mean, and whom it would trust blindly.
 
-use super::{Findings, address};
-use crate::domain::configs::model::{ClientConfig, TemplateProvider, Upstream};
+use super::{ConfigFindings, address};
+use crate::domain::configs::model::{ClientConfig, ConfigUpstream, TemplateProvider};
 use crate::domain::keys::EXAMPLE_PUBLIC_KEY;
 use std::net::{IpAddr, SocketAddr};
 
 /// Everything doubtful about the peers of a configuration.
-pub(super) fn check(config: &ClientConfig, found: &mut Findings) {
+pub(super) fn check(config: &ClientConfig, found: &mut ConfigFindings) {
     provider(&config.template_provider_type, found);
     // In solo mining they are kept for later, and judged all the same.
     for (at, pool) in config.upstreams.iter().enumerate() {
@@ -14,7 +14,7 @@ pub(super) fn check(config: &ClientConfig, found: &mut Findings) {
     }
 }
 
-fn provider(provider: &TemplateProvider, found: &mut Findings) {
+fn provider(provider: &TemplateProvider, found: &mut ConfigFindings) {
     let TemplateProvider::Sv2Tp { address, public_key, .. } = provider else { return };
     let Ok((host, _)) = address::host_port(address) else { return };
     let at = "/template_provider_type/Sv2Tp";
@@ -27,7 +27,7 @@ fn provider(provider: &TemplateProvider, found: &mut Findings) {
     }
 }
 
-fn upstream(config: &ClientConfig, at: usize, pool: &Upstream, found: &mut Findings) {
+fn upstream(config: &ClientConfig, at: usize, pool: &ConfigUpstream, found: &mut ConfigFindings) {
     let field = |name: &str| format!("/upstreams/{at}/{name}");
     documentation(&field("pool_address"), &pool.pool_address, found);
     if pool.jds_address != pool.pool_address {
@@ -41,7 +41,7 @@ fn upstream(config: &ClientConfig, at: usize, pool: &Upstream, found: &mut Findi
     }
     for (name, host, port) in [("pool_port", &pool.pool_address, pool.pool_port), ("jds_port", &pool.jds_address, pool.jds_port)]
     {
-        if leads_to(host, port, config.listening_address) {
+        if points_to(host, port, config.listening_address) {
             found.warn(field(name), format!("On port {port} of this machine this client itself listens for miners."));
         }
     }
@@ -58,14 +58,14 @@ fn is_this_machine(host: &str) -> bool {
     }
 }
 
-fn leads_to(host: &str, port: u16, listener: SocketAddr) -> bool {
+fn points_to(host: &str, port: u16, listener: SocketAddr) -> bool {
     let is_same = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip == listener.ip());
     port == listener.port()
         && (is_same || is_this_machine(host) && (listener.ip().is_loopback() || listener.ip().is_unspecified()))
 }
 
 /// Names and addresses that stand for others in documents: nobody will ever answer there.
-fn documentation(pointer: &str, host: &str, found: &mut Findings) {
+fn documentation(pointer: &str, host: &str, found: &mut ConfigFindings) {
     if is_for_documents(host) {
         found.warn(pointer, format!("{host} stands in examples for a real host; nobody answers there. Enter the real one."));
     }
@@ -100,7 +100,7 @@ mod tests {
     use crate::domain::configs::samples;
 
     fn told(config: &ClientConfig) -> Vec<String> {
-        let mut found = Findings::default();
+        let mut found = ConfigFindings::default();
         check(config, &mut found);
         assert!(found.errors.is_empty() && found.hints.is_empty());
         found.warnings.into_iter().map(|one| one.pointer).collect()
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_pool_is_somebody_else() {
-        let pool = |change: &dyn Fn(&mut Upstream)| {
+        let pool = |change: &dyn Fn(&mut ConfigUpstream)| {
             let mut config = samples::pool();
             change(&mut config.upstreams[0]);
             told(&config)

@@ -41,13 +41,13 @@ impl RewardScript {
 
     /// Which chain its address is for; none: it is no address.
     #[must_use]
-    pub fn chain(&self) -> Option<Chain> {
+    pub fn chain(&self) -> Option<AddressChain> {
         let address = self.address.as_ref()?;
         Some(match [Network::Bitcoin, Network::Testnet, Network::Regtest].map(|network| address.is_valid_for_network(network)) {
-            [true, ..] => Chain::Main,
-            [_, true, true] => Chain::TestOrRegtest,
-            [_, true, _] => Chain::Test,
-            _ => Chain::Regtest,
+            [true, ..] => AddressChain::Main,
+            [_, true, true] => AddressChain::TestOrRegtest,
+            [_, true, _] => AddressChain::Test,
+            _ => AddressChain::Regtest,
         })
     }
 
@@ -65,7 +65,7 @@ impl RewardScript {
 
 /// Which chains an address may be for, as its form tells. Testnet and signet share one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chain {
+pub enum AddressChain {
     /// Mainnet.
     Main,
     /// Testnet or signet.
@@ -85,7 +85,7 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
     if text.parse::<Address<NetworkUnchecked>>().is_ok() {
         return Err(format!("This is a bare address; the client wants a descriptor. Write addr({text})."));
     }
-    if holds_private_key(text) {
+    if has_private_key(text) {
         return Err(
             "This contains a private key, which the client neither needs nor takes. Use an address or public keys.".into()
         );
@@ -108,7 +108,7 @@ pub fn reward_script(text: &str) -> Result<RewardScript, String> {
 }
 
 /// Whether one of the words in `text` is a private key, single (WIF) or extended. Such a text is never quoted.
-fn holds_private_key(text: &str) -> bool {
+fn has_private_key(text: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric())
         .any(|word| word.get(1..4) == Some("prv") && word.len() > 100 || PrivateKey::from_wif(word).is_ok())
 }

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::Findings;
+use super::ConfigFindings;
 use crate::domain::configs::model::ClientConfig;
 
 /// No other value may hold the secret key of this configuration, also not between other letters.
-pub fn secret_elsewhere(config: &ClientConfig, found: &mut Findings) {
+pub fn secret_elsewhere(config: &ClientConfig, found: &mut ConfigFindings) {
     search(&config.masked(), "", config.authority_secret_key.reveal(), found);
 }
 
-fn search(value: &Value, at: &str, secret: &str, found: &mut Findings) {
+fn search(value: &Value, at: &str, secret: &str, found: &mut ConfigFindings) {
     match value {
         Value::String(text) if text.contains(secret) => {
             found.error(at, "This holds the secret key of this client, and others would see it. Take it out, and make a new pair of keys if it was sent anywhere.");
@@ -29,9 +29,9 @@ mod tests {
     #[test]
     fn a_secret_key_in_any_other_field_is_named_and_not_quoted() {
         let mut config = samples::pool();
-        let mut found = Findings::default();
+        let mut found = ConfigFindings::default();
         secret_elsewhere(&config, &mut found);
-        assert_eq!(found, Findings::default());
+        assert_eq!(found, ConfigFindings::default());
         config.jdc_signature = format!("mine{}", samples::SECRET);
         config.upstreams[0].user_identity = samples::SECRET.into();
         secret_elsewhere(&config, &mut found);

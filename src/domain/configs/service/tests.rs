@@ -1,15 +1,15 @@
 use super::*;
 use crate::base::ids::InstanceId;
-use crate::domain::configs::import_source::Import;
+use crate::domain::configs::import_source::ConfigImport;
 use crate::domain::configs::samples;
 use crate::domain::keys::{MASK, pair_matches};
-use crate::web::Input;
+use crate::web::RequestInput;
 use diesel::RunQueryDsl;
 use diesel::sql_types::Text;
 use serde_json::{Value, json};
 
 struct World {
-    configs: Configs,
+    configs: ConfigService,
     db: Db,
     _dir: tempfile::TempDir,
 }
@@ -17,18 +17,18 @@ struct World {
 fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path()).unwrap();
-    World { configs: Configs::new(db.clone(), Vault::of_a_test()), db, _dir: dir }
+    World { configs: ConfigService::new(db.clone(), Vault::of_a_test()), db, _dir: dir }
 }
 
-fn body(value: Value) -> Draft {
-    Draft::of(Input { value, form: None }).unwrap()
+fn body(value: Value) -> ConfigDraft {
+    ConfigDraft::of(RequestInput { value, form: None }).unwrap()
 }
 
-fn form(pairs: &[(&str, &str)]) -> Draft {
-    Draft::of_form(pairs.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect())
+fn form(pairs: &[(&str, &str)]) -> ConfigDraft {
+    ConfigDraft::of_form(pairs.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect())
 }
 
-fn named(name: &str) -> Draft {
+fn named(name: &str) -> ConfigDraft {
     body(json!({"name": name, "config": samples::pool().to_stored_value()}))
 }
 
@@ -96,7 +96,7 @@ async fn everything_wrong_is_named_at_once() {
     let wrong = pointers(w.configs.create(body(sent)).await);
     assert_eq!(wrong, ["/name", "/revision", "/description", "/config/authority_secret_key", "/config/upstreams/0/pool_port"]);
     assert_eq!(pointers(w.configs.create(body(json!({}))).await), ["/config", "/name"]);
-    assert!(Draft::of(Input { value: json!([]), form: None }).is_err());
+    assert!(ConfigDraft::of(RequestInput { value: json!([]), form: None }).is_err());
     assert!(w.configs.list().await.unwrap().is_empty());
 }
 
@@ -281,7 +281,7 @@ async fn a_copy_has_the_same_configuration_under_a_name_of_its_own() {
 #[tokio::test]
 async fn a_file_is_imported_or_every_problem_named_with_its_line() {
     let w = world();
-    let file = |toml: &str| Import { toml: toml.into(), ..Import::default() };
+    let file = |toml: &str| ConfigImport { toml: toml.into(), ..ConfigImport::default() };
     let first = w.configs.import(file(samples::POOL_FILE)).await.unwrap();
     w.configs.import(file(samples::SOLO_FILE)).await.unwrap();
     let names: Vec<String> = w.configs.list().await.unwrap().into_iter().map(|one| one.name).collect();
@@ -303,9 +303,9 @@ async fn a_file_is_imported_or_every_problem_named_with_its_line() {
     let Err(Error::Invalid(errors)) = w.configs.import(file("a = \"b")).await else { panic!() };
     assert!(errors[0].detail.starts_with("Line 1: This is not TOML"), "{errors:?}");
 
-    let named = Import { name: Some("imported CONFIGURATION".into()), ..file(samples::POOL_FILE) };
+    let named = ConfigImport { name: Some("imported CONFIGURATION".into()), ..file(samples::POOL_FILE) };
     assert!(matches!(w.configs.import(named).await, Err(Error::Conflict(_))));
-    let bad_name = Import { name: Some("a\u{202e}b".into()), ..file("x = 1") };
+    let bad_name = ConfigImport { name: Some("a\u{202e}b".into()), ..file("x = 1") };
     assert_eq!(pointers(w.configs.import(bad_name).await)[0], "/name");
 }
 
@@ -313,9 +313,9 @@ async fn a_file_is_imported_or_every_problem_named_with_its_line() {
 async fn an_imported_file_can_get_keys_of_its_own() {
     let w = world();
     let masked = samples::SOLO_FILE.replace("mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n", MASK);
-    let refused = w.configs.import(Import { toml: masked.clone(), ..Import::default() }).await;
+    let refused = w.configs.import(ConfigImport { toml: masked.clone(), ..ConfigImport::default() }).await;
     assert_eq!(pointers(refused), ["/authority_secret_key"]);
-    let outcome = w.configs.import(Import { toml: masked, fresh_keys: true, ..Import::default() }).await.unwrap();
+    let outcome = w.configs.import(ConfigImport { toml: masked, fresh_keys: true, ..ConfigImport::default() }).await.unwrap();
     let config = w.configs.get(outcome.config_id).await.unwrap().config;
     assert_ne!(config.authority_public_key, crate::domain::keys::EXAMPLE_PUBLIC_KEY);
     assert!(pair_matches(&config.authority_public_key, &config.authority_secret_key));
@@ -323,12 +323,12 @@ async fn an_imported_file_can_get_keys_of_its_own() {
 
 #[test]
 fn the_body_of_an_import_is_read_member_by_member() {
-    let json = |value| Import::of(Input { value, form: None });
+    let json = |value| ConfigImport::of(RequestInput { value, form: None });
     let import = json(json!({"name": " barn ", "toml": "x = 1\n", "fresh_keys": true})).unwrap();
     assert_eq!((import.name.as_deref(), import.toml.as_str(), import.fresh_keys), (Some("barn"), "x = 1\n", true));
     assert_eq!(pointers(json(json!({"name": 7}))), ["/toml", "/name"]);
-    let form = Input { value: json!({"listening_address = \"x\"": ""}), form: Some(Vec::new()) };
-    assert!(matches!(Import::of(form), Err(Error::Invalid(errors)) if errors[0].detail.contains("text/plain")));
+    let form = RequestInput { value: json!({"listening_address = \"x\"": ""}), form: Some(Vec::new()) };
+    assert!(matches!(ConfigImport::of(form), Err(Error::Invalid(errors)) if errors[0].detail.contains("text/plain")));
 }
 
 #[tokio::test]
@@ -360,7 +360,7 @@ async fn a_form_makes_its_keys_and_takes_a_bare_address() {
     assert!(pair_matches(&first, &saved.config.authority_secret_key));
 
     // An empty secret beside the public key keeps the pair; both empty make a new one; a public key alone is not enough for a new thing.
-    let kept = Draft::of_form(vec![("name".into(), "home solo".into())]);
+    let kept = ConfigDraft::of_form(vec![("name".into(), "home solo".into())]);
     assert!(pointers(w.configs.update(id, kept).await).contains(&"/config/mode".to_owned()));
     let same: &'static str = first.clone().leak();
     assert_eq!(w.configs.update(id, with(&[("authority_public_key", same)])).await.unwrap().revision, 1);
@@ -395,18 +395,18 @@ async fn what_is_exported_is_taken_back_here_though_its_secret_stayed() {
     let w = world();
     let file =
         format!("# my words\n{}", samples::POOL_FILE.replace("share_batch_size", "unheard_of = 1 # too\nshare_batch_size"));
-    let first = w.configs.import(Import { toml: file.clone(), ..Import::default() }).await.unwrap().config_id;
+    let first = w.configs.import(ConfigImport { toml: file.clone(), ..ConfigImport::default() }).await.unwrap().config_id;
     let copy = w.configs.duplicate(first).await.unwrap().config_id;
     let (saved, out) = w.configs.export(first).await.unwrap();
     assert!(out.starts_with("# my words\n") && out.contains("unheard_of = 1 # too\n"), "{out}");
     assert!(out.contains(MASK) && !out.contains(saved.config.authority_secret_key.reveal()), "{out}");
     assert!(w.configs.export(copy).await.unwrap().1.contains("# my words"), "a copy keeps them");
 
-    let again = w.configs.import(Import { toml: out.clone(), ..Import::default() }).await.unwrap().config_id;
+    let again = w.configs.import(ConfigImport { toml: out.clone(), ..ConfigImport::default() }).await.unwrap().config_id;
     assert_eq!(w.configs.get(again).await.unwrap().config, saved.config);
     assert_eq!(w.configs.export(again).await.unwrap().1, out);
     // Elsewhere nobody knows the secret.
-    let elsewhere = world().configs.import(Import { toml: out, ..Import::default() }).await;
+    let elsewhere = world().configs.import(ConfigImport { toml: out, ..ConfigImport::default() }).await;
     assert_eq!(pointers(elsewhere), ["/authority_secret_key"]);
     // One that was not imported goes out, too.
     let made = w.made("made here").await;
@@ -438,10 +438,12 @@ async fn the_previous_generations_json_is_imported() {
         (json!({"configurations": [row.clone()]}), "Barn 2", "old"),
     ] {
         // As a text of its own, and as the body of a request.
-        let texts =
-            [Import { toml: format!("\n {body}"), ..Import::default() }, Import::of(Input { value: body, form: None }).unwrap()];
+        let texts = [
+            ConfigImport { toml: format!("\n {body}"), ..ConfigImport::default() },
+            ConfigImport::of(RequestInput { value: body, form: None }).unwrap(),
+        ];
         for (import, end) in texts.into_iter().zip(["", " again"]) {
-            let import = if end.is_empty() { import } else { Import { name: Some(format!("{name}{end}")), ..import } };
+            let import = if end.is_empty() { import } else { ConfigImport { name: Some(format!("{name}{end}")), ..import } };
             let id = w.configs.import(import).await.unwrap().config_id;
             let saved = w.configs.get(id).await.unwrap();
             assert_eq!((saved.name, saved.description.as_str()), (format!("{name}{end}"), description));
@@ -453,7 +455,7 @@ async fn the_previous_generations_json_is_imported() {
     }
     let mut wrong = old.clone();
     wrong["mode"] = json!("independent");
-    let import = |text: String| w.configs.import(Import { toml: text, ..Import::default() });
+    let import = |text: String| w.configs.import(ConfigImport { toml: text, ..ConfigImport::default() });
     assert_eq!(pointers(import(wrong.to_string()).await), ["/mode"]);
     assert_eq!(pointers(import(json!({ "config": wrong }).to_string()).await), ["/config/mode"]);
     assert_eq!(pointers(import(json!({ "config_json": "{" }).to_string()).await), ["/config_json"]);

@@ -50,12 +50,12 @@ pub fn export_whole(config: &ClientConfig, source: Option<&str>) -> String {
 
 /// A file that was imported, to be kept for its words: without its secrets, wherever they stand.
 #[must_use]
-pub fn words_of(file: &str) -> Option<String> {
+pub fn text_of(file: &str) -> Option<String> {
     let mut document: DocumentMut = file.parse().ok()?;
     let names: Vec<String> =
         document.iter().map(|(key, _)| key.to_owned()).filter(|key| key.eq_ignore_ascii_case(SECRET)).collect();
     for name in names {
-        put(document.as_table_mut(), &name, &Ours::String(MASK.into()), SECRET);
+        set_entry(document.as_table_mut(), &name, &Ours::String(MASK.into()), SECRET);
     }
     Some(without_secret_keys(&document.to_string()))
 }
@@ -67,7 +67,7 @@ fn merge(table: &mut dyn TableLike, ours: &toml::Table, path: &str) {
         // The manager has no use for it; whoever takes the file elsewhere may.
         let Some(name) = proper_name(path, key).filter(|name| *name != "log_file") else { continue };
         match ours.get(name) {
-            Some(value) => put(table, key, value, &format!("{path}{name}")),
+            Some(value) => set_entry(table, key, value, &format!("{path}{name}")),
             None => drop(table.remove(key)),
         }
     }
@@ -78,7 +78,7 @@ fn merge(table: &mut dyn TableLike, ours: &toml::Table, path: &str) {
     }
 }
 
-fn put(table: &mut dyn TableLike, key: &str, value: &Ours, path: &str) {
+fn set_entry(table: &mut dyn TableLike, key: &str, value: &Ours, path: &str) {
     let Some(there) = table.get_mut(key) else { return };
     match (there, value) {
         (there, value) if there.as_value().is_some_and(|there| is_same(there, value)) => {}
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::domain::configs::samples::{self, POOL_FILE, SOLO_FILE};
     use crate::domain::configs::toml_file::import;
-    use crate::domain::configs::{Mode, read};
+    use crate::domain::configs::{MiningMode, read};
     use proptest::prelude::*;
 
     /// The file as it would be with its secret.
@@ -230,7 +230,7 @@ mod tests {
         }
         assert!(!text.contains("monitoring_address"), "{text}");
 
-        config.mode = Mode::SoloMining;
+        config.mode = MiningMode::SoloMining;
         config.upstreams.clear();
         let solo = whole(&config, Some(&text));
         assert!(solo.contains("upstreams = []\n") && !solo.contains("[[upstreams]]"), "{solo}");
@@ -261,7 +261,7 @@ mod tests {
             "cert_validity",
             &format!("# before: authority_secret_key = \"{}\"\nspare = '{}'\ncert_validity", samples::SECRET, samples::SECRET),
         );
-        let words = words_of(&file).unwrap();
+        let words = text_of(&file).unwrap();
         assert!(!words.contains(samples::SECRET) && !words.contains("mkDLTB"), "{words}");
         assert_eq!(words.matches(MASK).count(), 3);
         let config = imported(&file);
@@ -272,7 +272,7 @@ mod tests {
             // Taken in and out once more nothing is added.
             assert_eq!(export(&config, Some(&out)), out);
         }
-        assert_eq!(words_of("not = [toml"), None);
+        assert_eq!(text_of("not = [toml"), None);
     }
 
     proptest! {

@@ -1,11 +1,11 @@
 //! Reading a client's file of any version, saying of everything where it stands.
 //!
 //! Two steps: [`parse`] turns the text into the JSON shape that `configs::parse` reads and remembers the line of every key;
-//! [`Parsed::locate`] then turns a complaint about that shape into key and line. [`import`] does both. Like the client's own
+//! [`TomlConfig::locate`] then turns a complaint about that shape into key and line. [`import`] does both. Like the client's own
 //! reader it does not mind the case of keys and passes over keys it does not know, but says so.
 
 use crate::base::error::FieldError;
-use crate::domain::configs::model::{ClientConfig, Mode};
+use crate::domain::configs::model::{ClientConfig, MiningMode};
 use crate::domain::configs::parse::read;
 use crate::programs::jd_client::version::MATRIX;
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ const MOST_REMARKS: usize = 50;
 
 /// Something to say about a place in a file, be it an error or only worth knowing.
 #[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize)]
-pub struct Remark {
+pub struct FileRemark {
     /// The key as it would be written in full, `upstreams[0].pool_port`; empty when the file as a whole is meant.
     pub key: String,
     /// The line, counted from 1, if there is one.
@@ -32,77 +32,82 @@ pub struct Remark {
 
 /// A file that is TOML, in the shape of a configuration, not yet checked.
 #[derive(Clone, Debug)]
-pub struct Parsed {
+pub struct TomlConfig {
     /// What [`read`] takes.
     pub value: Value,
     /// What was passed over or assumed.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<FileRemark>,
     /// Key and line of every pointer into `value` that stands in the file.
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, FilePosition>,
     /// Lines of keys of the top that stand below a table and therefore belong to it, with that table's name.
     misplaced: BTreeMap<&'static str, (usize, String)>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct FilePosition {
     key: String,
     line: usize,
 }
 
 /// A file that was read, its configuration and what there is to say about it.
 #[derive(Clone, Debug)]
-pub struct Imported {
+pub struct TomlImport {
     /// The configuration, with its secret.
     pub config: ClientConfig,
     /// What was passed over, assumed or is doubtful.
-    pub remarks: Vec<Remark>,
+    pub remarks: Vec<FileRemark>,
 }
 
 /// Reads a file and checks it; every problem comes with its key and line.
-pub fn import(text: &str) -> Result<Imported, Vec<Remark>> {
+pub fn import(text: &str) -> Result<TomlImport, Vec<FileRemark>> {
     let parsed = parse(text)?;
     match read(&parsed.value, None) {
         Ok(accepted) => {
             let mut remarks = parsed.remarks.clone();
             remarks.extend(accepted.warnings.iter().map(|warning| parsed.locate(warning)));
-            Ok(Imported { config: accepted.config, remarks })
+            Ok(TomlImport { config: accepted.config, remarks })
         }
         Err(findings) => Err(findings.errors.iter().map(|error| parsed.locate(error)).collect()),
     }
 }
 
 /// Reads a file as far as its shape goes. Errors are those of syntax, and keys that stand there twice.
-pub fn parse(text: &str) -> Result<Parsed, Vec<Remark>> {
-    let lines = Lines::of(text);
+pub fn parse(text: &str) -> Result<TomlConfig, Vec<FileRemark>> {
+    let lines = LineStarts::of(text);
     let (document, faults) = DeTable::parse_recoverable(text);
     if !faults.is_empty() {
         return Err(syntax_errors(&faults, &lines));
     }
     let mut reader =
-        Reader { lines, remarks: Vec::new(), errors: Vec::new(), places: BTreeMap::new(), misplaced: BTreeMap::new() };
+        TomlReader { lines, remarks: Vec::new(), errors: Vec::new(), places: BTreeMap::new(), misplaced: BTreeMap::new() };
     let mut value = reader.table(document.get_ref(), "", "", "");
     reader.fill_in(&mut value);
     if reader.errors.is_empty() {
-        Ok(Parsed { value: Value::Object(value), remarks: reader.remarks, places: reader.places, misplaced: reader.misplaced })
+        Ok(TomlConfig {
+            value: Value::Object(value),
+            remarks: reader.remarks,
+            places: reader.places,
+            misplaced: reader.misplaced,
+        })
     } else {
         Err(reader.errors)
     }
 }
 
-impl Parsed {
+impl TomlConfig {
     /// The place in the file that a complaint about [`value`](Self::value) is about. For a key that is missing it is the
     /// table that should have it, or the line where it stands in the wrong table.
     #[must_use]
-    pub fn locate(&self, complaint: &FieldError) -> Remark {
+    pub fn locate(&self, complaint: &FieldError) -> FileRemark {
         let detail = complaint.detail.clone();
         if let Some(place) = self.places.get(&complaint.pointer) {
-            return Remark { key: place.key.clone(), line: Some(place.line), detail };
+            return FileRemark { key: place.key.clone(), line: Some(place.line), detail };
         }
         if let Some((line, table)) = complaint.pointer.strip_prefix('/').and_then(|key| self.misplaced.get(key)) {
             let detail = format!(
                 "It stands below [{table}] and so belongs to that table. Move it above the first line in square brackets."
             );
-            return Remark { key: complaint.pointer[1..].into(), line: Some(*line), detail };
+            return FileRemark { key: complaint.pointer[1..].into(), line: Some(*line), detail };
         }
         let mut key = String::new();
         let mut pointer = String::new();
@@ -115,26 +120,26 @@ impl Parsed {
                 None => key = format!("{key}.{part}"),
             }
         }
-        Remark { key, line, detail }
+        FileRemark { key, line, detail }
     }
 }
 
-fn syntax_errors(faults: &[toml::de::Error], lines: &Lines) -> Vec<Remark> {
-    let mut remarks: Vec<Remark> = Vec::new();
+fn syntax_errors(faults: &[toml::de::Error], lines: &LineStarts) -> Vec<FileRemark> {
+    let mut remarks: Vec<FileRemark> = Vec::new();
     for fault in faults {
         let line = fault.span().map(|span| lines.number(&span));
         // More than one on a line are echoes of the first.
         if remarks.len() < MOST_SYNTAX_ERRORS && remarks.iter().all(|told| told.line != line) {
-            remarks.push(Remark { key: String::new(), line, detail: format!("This is not TOML: {}.", fault.message()) });
+            remarks.push(FileRemark { key: String::new(), line, detail: format!("This is not TOML: {}.", fault.message()) });
         }
     }
     remarks
 }
 
 /// Where the lines of a text begin.
-struct Lines(Vec<usize>);
+struct LineStarts(Vec<usize>);
 
-impl Lines {
+impl LineStarts {
     fn of(text: &str) -> Self {
         Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
     }
@@ -145,15 +150,15 @@ impl Lines {
     }
 }
 
-struct Reader {
-    lines: Lines,
-    remarks: Vec<Remark>,
-    errors: Vec<Remark>,
-    places: BTreeMap<String, Place>,
+struct TomlReader {
+    lines: LineStarts,
+    remarks: Vec<FileRemark>,
+    errors: Vec<FileRemark>,
+    places: BTreeMap<String, FilePosition>,
     misplaced: BTreeMap<&'static str, (usize, String)>,
 }
 
-impl Reader {
+impl TomlReader {
     /// The entries of a table that are keys of a configuration, in their proper spelling. `pointer` leads to the table in the
     /// value, `key` is how it is written in full in the file, `path` how the version table names what stands in it.
     fn table(&mut self, table: &DeTable, pointer: &str, key: &str, path: &str) -> Map<String, Value> {
@@ -173,10 +178,10 @@ impl Reader {
             if let Some(first) = self.places.get(&here) {
                 let detail =
                     format!("This key stands in line {} already; the client does not tell upper from lower case.", first.line);
-                self.errors.push(Remark { key: full, line: Some(line), detail });
+                self.errors.push(FileRemark { key: full, line: Some(line), detail });
                 continue;
             }
-            self.places.insert(here.clone(), Place { key: full.clone(), line });
+            self.places.insert(here.clone(), FilePosition { key: full.clone(), line });
             let value = self.value(value, &here, &full, &format!("{path}{name}"));
             entries.insert(name.into(), value);
         }
@@ -202,7 +207,8 @@ impl Reader {
                 let mut list = Vec::new();
                 for (i, element) in elements.iter().enumerate() {
                     let (here, full) = (format!("{pointer}/{i}"), format!("{key}[{i}]"));
-                    self.places.insert(here.clone(), Place { key: full.clone(), line: self.lines.number(&element.span()) });
+                    self.places
+                        .insert(here.clone(), FilePosition { key: full.clone(), line: self.lines.number(&element.span()) });
                     list.push(self.value(element, &here, &full, &format!("{path}[]")));
                 }
                 list.into()
@@ -213,7 +219,7 @@ impl Reader {
 
     fn remark(&mut self, key: String, line: usize, detail: impl Into<String>) {
         if self.remarks.len() < MOST_REMARKS {
-            self.remarks.push(Remark { key, line: Some(line), detail: detail.into() });
+            self.remarks.push(FileRemark { key, line: Some(line), detail: detail.into() });
         }
     }
 
@@ -248,14 +254,14 @@ impl Reader {
     /// What the client, or a client of the time of the file, takes for granted.
     fn fill_in(&mut self, top: &mut Map<String, Value>) {
         if !top.contains_key("mode") {
-            top.insert("mode".into(), Mode::FullTemplate.as_str().into());
-            self.remarks.push(Remark {
+            top.insert("mode".into(), MiningMode::FullTemplate.as_str().into());
+            self.remarks.push(FileRemark {
                 key: "mode".into(),
                 line: None,
                 detail: "Not set; FULLTEMPLATE is what the client takes then.".into(),
             });
         }
-        let had_own_accounts = self.share_out_identity(top);
+        let had_own_accounts = self.distribute_identity(top);
         let since_0_2 = had_own_accounts || top.contains_key("reserved_downstream_rollable_extranonce_size");
         if let Some(Value::Object(ipc)) =
             top.get_mut("template_provider_type").and_then(|choice| choice.get_mut("BitcoinCoreIpc"))
@@ -268,13 +274,13 @@ impl Reader {
             let detail = format!(
                 "Not set, as in files of older clients; Bitcoin Core {version} was assumed. Change it if the node is another."
             );
-            self.remarks.push(Remark { key, line: None, detail });
+            self.remarks.push(FileRemark { key, line: None, detail });
         }
     }
 
     /// Gives the one account of older files to the pools that have none. Returns whether the file is of the newer kind: the
     /// pools had their own, or there are none and no common account either.
-    fn share_out_identity(&mut self, top: &mut Map<String, Value>) -> bool {
+    fn distribute_identity(&mut self, top: &mut Map<String, Value>) -> bool {
         let Some(common) = top.get("user_identity").cloned() else { return true };
         let Some(Value::Array(pools)) = top.get_mut("upstreams") else { return false };
         let (mut given, mut own) = (0, 0);

@@ -1,7 +1,7 @@
 //! Writing the file for one version of the client.
 
 use crate::base::error::FieldError;
-use crate::domain::configs::model::{ClientConfig, MASK, Mode, TemplateProvider, Upstream};
+use crate::domain::configs::model::{ClientConfig, ConfigUpstream, MASK, MiningMode, TemplateProvider};
 use crate::programs::jd_client::version::ClientVersion;
 use toml::{Table, Value};
 
@@ -35,7 +35,7 @@ pub fn complete(config: &ClientConfig, secret: &str) -> Table {
 #[must_use]
 pub fn lacking(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if config.mode == Mode::SoloMining && !version.mines_solo() {
+    if config.mode == MiningMode::SoloMining && !version.mines_solo() {
         errors.push(FieldError::new(
             "/mode",
             format!("Client {version} has no solo mining and would mine in FULLTEMPLATE instead. Use client 0.1.3 or newer."),
@@ -84,79 +84,79 @@ pub fn left_out(config: &ClientConfig, version: &ClientVersion) -> Vec<FieldErro
 
 /// The document for a version, or all there is for none. TOML wants the keys of the top before any table, or they end up inside it; so the tables come last.
 fn document(config: &ClientConfig, version: Option<ClientVersion>, secret: &str) -> Table {
-    let mut top = Section { version, path: String::new(), table: Table::new() };
-    top.put("listening_address", config.listening_address.to_string());
-    top.put("max_supported_version", i64::from(config.max_supported_version));
-    top.put("min_supported_version", i64::from(config.min_supported_version));
-    top.put("authority_public_key", config.authority_public_key.as_str());
-    top.put("authority_secret_key", secret);
-    top.put("cert_validity_sec", i64::from(config.cert_validity_sec));
-    top.put("shares_per_minute", config.shares_per_minute);
-    top.put("share_batch_size", i64::from(config.share_batch_size));
-    top.put("mode", config.mode.as_str());
-    top.put("jdc_signature", config.jdc_signature.as_str());
-    top.put("coinbase_reward_script", config.coinbase_reward_script.as_str());
+    let mut top = TomlSection { version, path: String::new(), table: Table::new() };
+    top.set_entry("listening_address", config.listening_address.to_string());
+    top.set_entry("max_supported_version", i64::from(config.max_supported_version));
+    top.set_entry("min_supported_version", i64::from(config.min_supported_version));
+    top.set_entry("authority_public_key", config.authority_public_key.as_str());
+    top.set_entry("authority_secret_key", secret);
+    top.set_entry("cert_validity_sec", i64::from(config.cert_validity_sec));
+    top.set_entry("shares_per_minute", config.shares_per_minute);
+    top.set_entry("share_batch_size", i64::from(config.share_batch_size));
+    top.set_entry("mode", config.mode.as_str());
+    top.set_entry("jdc_signature", config.jdc_signature.as_str());
+    top.set_entry("coinbase_reward_script", config.coinbase_reward_script.as_str());
     match version {
         // Versions that read it require it, also in solo mining, where it is not used.
-        Some(_) => top.put("user_identity", config.common_user_identity().unwrap_or_default()),
-        None => top.put_some("user_identity", config.user_identity.clone()),
+        Some(_) => top.set_entry("user_identity", config.common_user_identity().unwrap_or_default()),
+        None => top.set_optional("user_identity", config.user_identity.clone()),
     }
     if !config.supported_extensions.is_empty() {
-        top.put("supported_extensions", numbers(&config.supported_extensions));
+        top.set_entry("supported_extensions", numbers(&config.supported_extensions));
     }
     if !config.required_extensions.is_empty() {
-        top.put("required_extensions", numbers(&config.required_extensions));
+        top.set_entry("required_extensions", numbers(&config.required_extensions));
     }
-    top.put_some("monitoring_address", config.monitoring_address.map(|address| address.to_string()));
-    top.put_some("monitoring_cache_refresh_secs", config.monitoring_cache_refresh_secs.map(i64::from));
-    top.put_some(
+    top.set_optional("monitoring_address", config.monitoring_address.map(|address| address.to_string()));
+    top.set_optional("monitoring_cache_refresh_secs", config.monitoring_cache_refresh_secs.map(i64::from));
+    top.set_optional(
         "reserved_downstream_rollable_extranonce_size",
         config.reserved_downstream_rollable_extranonce_size.map(i64::from),
     );
-    top.put_some("max_past_jobs", config.max_past_jobs.map(i64::from));
+    top.set_optional("max_past_jobs", config.max_past_jobs.map(i64::from));
 
     // The key is required in solo mining too, where the list must be empty to have the same meaning in every version.
-    let used: &[Upstream] = if config.mode.needs_pool() || version.is_none() { &config.upstreams } else { &[] };
-    top.put("upstreams", used.iter().map(|pool| upstream(pool, version)).collect::<Vec<_>>());
+    let used: &[ConfigUpstream] = if config.mode.needs_pool() || version.is_none() { &config.upstreams } else { &[] };
+    top.set_entry("upstreams", used.iter().map(|pool| upstream(pool, version)).collect::<Vec<_>>());
     if let Some(telemetry) = &config.miner_telemetry {
         let mut table = top.below("miner_telemetry");
-        table.put("cidrs", telemetry.cidrs.clone());
-        top.put("miner_telemetry", table.table);
+        table.set_entry("cidrs", telemetry.cidrs.clone());
+        top.set_entry("miner_telemetry", table.table);
     }
     let provider = provider(&config.template_provider_type, &top);
-    top.put("template_provider_type", provider);
+    top.set_entry("template_provider_type", provider);
     top.table
 }
 
-fn upstream(pool: &Upstream, version: Option<ClientVersion>) -> Value {
-    let mut table = Section { version, path: "upstreams[].".into(), table: Table::new() };
-    table.put("authority_pubkey", pool.authority_pubkey.as_str());
-    table.put("pool_address", pool.pool_address.as_str());
-    table.put("pool_port", i64::from(pool.pool_port));
-    table.put("jds_address", pool.jds_address.as_str());
-    table.put("jds_port", i64::from(pool.jds_port));
-    table.put("user_identity", pool.user_identity.as_str());
+fn upstream(pool: &ConfigUpstream, version: Option<ClientVersion>) -> Value {
+    let mut table = TomlSection { version, path: "upstreams[].".into(), table: Table::new() };
+    table.set_entry("authority_pubkey", pool.authority_pubkey.as_str());
+    table.set_entry("pool_address", pool.pool_address.as_str());
+    table.set_entry("pool_port", i64::from(pool.pool_port));
+    table.set_entry("jds_address", pool.jds_address.as_str());
+    table.set_entry("jds_port", i64::from(pool.jds_port));
+    table.set_entry("user_identity", pool.user_identity.as_str());
     Value::Table(table.table)
 }
 
-fn provider(provider: &TemplateProvider, top: &Section) -> Table {
+fn provider(provider: &TemplateProvider, top: &TomlSection) -> Table {
     let mut choice = top.below("template_provider_type");
     match provider {
         // The chain behind it is ours to know; no client reads it.
         TemplateProvider::Sv2Tp { address, public_key, network: _ } => {
             let mut table = choice.below("Sv2Tp");
-            table.put("address", address.as_str());
-            table.put_some("public_key", public_key.clone());
-            choice.put("Sv2Tp", table.table);
+            table.set_entry("address", address.as_str());
+            table.set_optional("public_key", public_key.clone());
+            choice.set_entry("Sv2Tp", table.table);
         }
         TemplateProvider::BitcoinCoreIpc { version, network, data_dir, fee_threshold, min_interval } => {
             let mut table = choice.below("BitcoinCoreIpc");
-            table.put("version", i64::from(*version));
-            table.put("network", network.as_str());
-            table.put_some("data_dir", data_dir.clone());
-            table.put("fee_threshold", i64::try_from(*fee_threshold).unwrap_or(i64::MAX));
-            table.put("min_interval", i64::from(*min_interval));
-            choice.put("BitcoinCoreIpc", table.table);
+            table.set_entry("version", i64::from(*version));
+            table.set_entry("network", network.as_str());
+            table.set_optional("data_dir", data_dir.clone());
+            table.set_entry("fee_threshold", i64::try_from(*fee_threshold).unwrap_or(i64::MAX));
+            table.set_entry("min_interval", i64::from(*min_interval));
+            choice.set_entry("BitcoinCoreIpc", table.table);
         }
     }
     choice.table
@@ -167,7 +167,7 @@ fn numbers(list: &[u16]) -> Vec<i64> {
 }
 
 /// A table of the file that takes only what the version reads.
-struct Section {
+struct TomlSection {
     /// None: everything is taken.
     version: Option<ClientVersion>,
     /// What stands before its keys in the version table, with the separator.
@@ -175,20 +175,20 @@ struct Section {
     table: Table,
 }
 
-impl Section {
+impl TomlSection {
     fn below(&self, key: &str) -> Self {
         Self { version: self.version, path: format!("{}{key}.", self.path), table: Table::new() }
     }
 
-    fn put(&mut self, key: &str, value: impl Into<Value>) {
+    fn set_entry(&mut self, key: &str, value: impl Into<Value>) {
         if self.version.is_none_or(|version| version.reads(&format!("{}{key}", self.path))) {
             self.table.insert(key.into(), value.into());
         }
     }
 
-    fn put_some(&mut self, key: &str, value: Option<impl Into<Value>>) {
+    fn set_optional(&mut self, key: &str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
-            self.put(key, value);
+            self.set_entry(key, value);
         }
     }
 }
@@ -307,7 +307,7 @@ min_interval = 5
                 let file = Value::Table(parsed(&config, &version.to_string()));
                 for row in crate::programs::jd_client::version::MATRIX
                     .iter()
-                    .filter(|row| version.presence(row.key) == crate::domain::configs::Presence::Required)
+                    .filter(|row| version.presence(row.key) == crate::domain::configs::KeyPresence::Required)
                 {
                     let present = match row.key.rsplit_once("[].") {
                         Some((list, key)) => file[list].as_array().unwrap().iter().all(|pool| pool.get(key).is_some()),
@@ -334,7 +334,7 @@ min_interval = 5
         assert_eq!(refused(&samples::with_everything(), "0.1.5"), [core]);
         assert_eq!(refused(&samples::with_everything(), "0.2.0"), [""; 0]);
         let mut two = samples::pool();
-        two.upstreams.push(Upstream { user_identity: "bob".into(), ..two.upstreams[0].clone() });
+        two.upstreams.push(ConfigUpstream { user_identity: "bob".into(), ..two.upstreams[0].clone() });
         assert_eq!(refused(&two, "0.2.0"), ["/upstreams/1/user_identity"]);
         assert_eq!(refused(&two, "0.3.0"), [""; 0]);
         two.user_identity = Some("carol".into());
@@ -358,10 +358,10 @@ min_interval = 5
     #[test]
     fn what_is_written_for_any_version_reads_back_the_same() {
         for config in samples::all() {
-            for mode in Mode::ALL {
+            for mode in MiningMode::ALL {
                 let mut config = ClientConfig { mode, ..config.clone() };
                 match mode {
-                    Mode::SoloMining => config.upstreams.clear(),
+                    MiningMode::SoloMining => config.upstreams.clear(),
                     _ => config.upstreams.extend(samples::pool().upstreams),
                 }
                 for version in ClientVersion::KNOWN {
@@ -370,7 +370,7 @@ min_interval = 5
                         *core = version.core_ipc_versions().last().copied().unwrap();
                     }
                     let Ok(text) = render(&config, &version) else {
-                        assert!(mode == Mode::SoloMining && !version.mines_solo());
+                        assert!(mode == MiningMode::SoloMining && !version.mines_solo());
                         continue;
                     };
                     let read = import(&text).unwrap_or_else(|errors| panic!("{version} {errors:?}\n{text}"));

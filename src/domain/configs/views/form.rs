@@ -9,19 +9,19 @@ use serde::Serialize;
 use std::ops::Range;
 
 use super::fields::{LABELS, POOL_LABELS, field_name, id_of, is_rare, label_of, place_of};
-use super::values::{Pairs, Rearrangement, Values};
-use super::{mode_in_words, versions_in_words};
+use super::values::{FormValues, Pairs, RowEdit};
+use super::{mode_text, versions_text};
 use crate::base::error::{Error, FieldError};
 use crate::base::ids::ConfigId;
-use crate::domain::configs::config_view::{Saved, User, judged};
+use crate::domain::configs::config_view::{ConfigUser, SavedConfig, judged};
 use crate::domain::configs::rules::{CORE_VERSIONS, MOST_UPSTREAMS};
-use crate::domain::configs::{BitcoinNetwork, ClientConfig, Findings, MASK, Mode};
+use crate::domain::configs::{BitcoinNetwork, ClientConfig, ConfigFindings, MASK, MiningMode};
 use crate::domain::keys::SecretKey;
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// A field as the page shows it.
 #[derive(Clone, Debug)]
-pub struct Field<'p> {
+pub struct ConfigFormField<'p> {
     /// Its name in the form.
     pub name: String,
     /// Its id on the page.
@@ -42,7 +42,7 @@ pub struct Field<'p> {
 
 /// An entry of the summary of errors.
 #[derive(Clone, Debug)]
-pub struct Complaint {
+pub struct ConfigFormError {
     /// The field, as a link on the page, or another page.
     pub href: String,
     /// What the field is called.
@@ -55,9 +55,9 @@ pub struct Complaint {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/form.html", blocks = ["main"])]
 #[schemars(rename = "ConfigurationForm")]
-pub struct FormPage {
+pub struct ConfigFormPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The one that is edited; none: a new one.
     id: Option<ConfigId>,
     #[serde(skip)]
@@ -67,14 +67,14 @@ pub struct FormPage {
     /// The revision from which the values started.
     #[serde(skip)]
     based_on: Option<i32>,
-    used_by: Vec<User>,
+    used_by: Vec<ConfigUser>,
     /// On which clients it runs.
     #[serde(skip)]
     runs_on: String,
     /// What stands in the fields.
-    values: Values,
+    values: FormValues,
     #[serde(flatten)]
-    found: Findings,
+    found: ConfigFindings,
     /// It was checked on request; nothing was saved.
     #[serde(skip)]
     is_checked: bool,
@@ -84,10 +84,10 @@ pub struct FormPage {
     focus: Option<String>,
 }
 
-crate::view!(FormPage { "main" => as_main });
+crate::view!(ConfigFormPage { "main" => as_main });
 
-impl FormPage {
-    fn over(frame: Frame, saved: Option<&Saved>, values: Values) -> Self {
+impl ConfigFormPage {
+    fn over(frame: PageFrame, saved: Option<&SavedConfig>, values: FormValues) -> Self {
         Self {
             frame,
             id: saved.map(|saved| saved.id),
@@ -95,9 +95,9 @@ impl FormPage {
             revision: saved.map(|saved| saved.revision),
             based_on: values.get("revision").parse().ok().or(saved.map(|saved| saved.revision)),
             used_by: saved.map(|saved| saved.used_by.clone()).unwrap_or_default(),
-            runs_on: saved.map(|saved| versions_in_words(&saved.config)).unwrap_or_default(),
+            runs_on: saved.map(|saved| versions_text(&saved.config)).unwrap_or_default(),
             values,
-            found: Findings::default(),
+            found: ConfigFindings::default(),
             is_checked: false,
             secret_was_dropped: false,
             focus: None,
@@ -106,8 +106,8 @@ impl FormPage {
 
     /// A new configuration, from what most people need.
     #[must_use]
-    pub fn new(frame: Frame, starting: &ClientConfig) -> Self {
-        let mut values = Values::of_config("", "", starting);
+    pub fn new(frame: PageFrame, starting: &ClientConfig) -> Self {
+        let mut values = FormValues::of_config("", "", starting);
         // A new one gets keys of its own when it is saved.
         values.fields.remove("authority_public_key");
         Self::over(frame, None, values)
@@ -115,22 +115,22 @@ impl FormPage {
 
     /// A saved configuration, with what there is to say about it.
     #[must_use]
-    pub fn edit(frame: Frame, saved: &Saved) -> Self {
-        let values = Values::of_config(&saved.name, &saved.description, &saved.config);
+    pub fn edit(frame: PageFrame, saved: &SavedConfig) -> Self {
+        let values = FormValues::of_config(&saved.name, &saved.description, &saved.config);
         Self { found: judged(&saved.config), ..Self::over(frame, Some(saved), values) }
     }
 
     /// The form as it was sent to be checked, with everything there is to say about it.
     #[must_use]
-    pub fn checked(frame: Frame, saved: Option<&Saved>, pairs: &Pairs, found: Findings) -> Self {
-        let page = Self::over(frame, saved, Values::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
+    pub fn checked(frame: PageFrame, saved: Option<&SavedConfig>, pairs: &Pairs, found: ConfigFindings) -> Self {
+        let page = Self::over(frame, saved, FormValues::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
         Self { found, is_checked: true, ..page }
     }
 
     /// The form as it was sent, with what is wrong.
     #[must_use]
-    pub fn refused(frame: Frame, saved: Option<&Saved>, pairs: &Pairs, error: Error) -> Self {
-        let mut page = Self::over(frame, saved, Values::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
+    pub fn refused(frame: PageFrame, saved: Option<&SavedConfig>, pairs: &Pairs, error: Error) -> Self {
+        let mut page = Self::over(frame, saved, FormValues::of_pairs(pairs, false)).noticing_secret(pairs).with_a_row();
         page.found.errors = match error {
             Error::Invalid(errors) => errors,
             Error::Conflict(detail) if page.based_on != page.revision => {
@@ -146,19 +146,19 @@ impl FormPage {
 
     /// The form as it was sent, with its pools rearranged.
     #[must_use]
-    pub fn rearranged(frame: Frame, saved: Option<&Saved>, pairs: &Pairs, how: Rearrangement) -> Self {
-        let mut page = Self::over(frame, saved, Values::of_pairs(pairs, true)).noticing_secret(pairs);
+    pub fn rearranged(frame: PageFrame, saved: Option<&SavedConfig>, pairs: &Pairs, how: RowEdit) -> Self {
+        let mut page = Self::over(frame, saved, FormValues::of_pairs(pairs, true)).noticing_secret(pairs);
         let rows = page.values.rows;
         let focus = match how {
-            Rearrangement::Add if rows < MOST_UPSTREAMS => {
+            RowEdit::Add if rows < MOST_UPSTREAMS => {
                 page.values.rows += 1;
                 rows
             }
-            Rearrangement::Raise(row) if (1..rows).contains(&row) => {
+            RowEdit::Raise(row) if (1..rows).contains(&row) => {
                 page.values.swap_rows(row, row - 1);
                 row - 1
             }
-            Rearrangement::Remove(row) if row < rows => {
+            RowEdit::Remove(row) if row < rows => {
                 page.values.remove_row(row);
                 row.min(rows.saturating_sub(2))
             }
@@ -197,7 +197,7 @@ impl FormPage {
     }
 
     fn modes(&self) -> Vec<(String, String)> {
-        options(Mode::ALL.map(|mode| (mode.as_str(), mode_in_words(mode))))
+        options(MiningMode::ALL.map(|mode| (mode.as_str(), mode_text(mode))))
     }
 
     fn provider_kinds(&self) -> Vec<(String, String)> {
@@ -222,36 +222,36 @@ impl FormPage {
     }
 
     /// The field of this name; unknown names are a mistake in the template that a test notices.
-    fn field(&self, name: &str) -> Field<'_> {
+    fn field(&self, name: &str) -> ConfigFormField<'_> {
         let label = LABELS.iter().find(|(known, _)| *known == name).map_or("", |(_, label)| label);
         self.field_called(name.to_owned(), label)
     }
 
-    fn pool_field(&self, row: &usize, field: &str) -> Field<'_> {
+    fn pool_field(&self, row: &usize, field: &str) -> ConfigFormField<'_> {
         let label = POOL_LABELS.iter().find(|(known, _)| *known == field).map_or("", |(_, label)| label);
         self.field_called(format!("upstreams.{row}.{field}"), label)
     }
 
-    fn field_called(&self, name: String, label: &'static str) -> Field<'_> {
-        let Findings { errors, warnings, hints } = &self.found;
+    fn field_called(&self, name: String, label: &'static str) -> ConfigFormField<'_> {
+        let ConfigFindings { errors, warnings, hints } = &self.found;
         let [errors, warnings, hints] = [errors, warnings, hints].map(|list| told(list, &name));
         let has_focus = self.focus.as_ref() == Some(&name);
-        Field { id: id_of(&name), value: self.values.get(&name), label, errors, warnings, hints, has_focus, name }
+        ConfigFormField { id: id_of(&name), value: self.values.get(&name), label, errors, warnings, hints, has_focus, name }
     }
 
     /// What is wrong, in the order of the form, each with a link to its field.
-    fn complaints(&self) -> Vec<Complaint> {
+    fn complaints(&self) -> Vec<ConfigFormError> {
         let complaint = |error: &FieldError| match field_name(&error.pointer).and_then(|name| Some((place_of(&name)?, name))) {
             Some((place, name)) if place.1 < self.values.rows => (
                 Some(place),
-                Complaint { href: format!("#{}", id_of(&name)), label: label_of(&name), detail: error.detail.clone() },
+                ConfigFormError { href: format!("#{}", id_of(&name)), label: label_of(&name), detail: error.detail.clone() },
             ),
             _ => {
                 // What is not about a field is about what was saved meanwhile.
                 let history = self.id.filter(|_| error.pointer.is_empty()).map(|id| format!("/saved-configs/{id}/revisions"));
                 let label = if history.is_some() { "History" } else { "The form" };
                 let href = history.unwrap_or_else(|| "#form".into());
-                (None, Complaint { href, label: label.into(), detail: error.detail.clone() })
+                (None, ConfigFormError { href, label: label.into(), detail: error.detail.clone() })
             }
         };
         let mut complaints: Vec<_> = self.found.errors.iter().map(complaint).collect();
@@ -260,7 +260,7 @@ impl FormPage {
     }
 
     /// Whether a complaint leads to another page, which must not take the place of what was typed here.
-    fn leads_away(&self, complaint: &Complaint) -> bool {
+    fn leads_away(&self, complaint: &ConfigFormError) -> bool {
         complaint.href.starts_with('/')
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::values::Pairs;
 use crate::base::error::{Error, FieldError};
 use crate::domain::keys::{MASK, without_secret_keys};
-use crate::web::Frame;
+use crate::web::PageFrame;
 
 /// `GET /saved-configs/import`, and again when something is wrong.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -15,7 +15,7 @@ use crate::web::Frame;
 #[schemars(rename = "ImportForm")]
 pub struct ImportPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     name: String,
     description: String,
     /// The file, secrets taken out.
@@ -31,7 +31,7 @@ crate::view!(ImportPage { "main" => as_main });
 impl ImportPage {
     /// The empty page.
     #[must_use]
-    pub fn new(frame: Frame) -> Self {
+    pub fn new(frame: PageFrame) -> Self {
         Self {
             frame,
             name: String::new(),
@@ -45,7 +45,7 @@ impl ImportPage {
 
     /// What was sent, with what is wrong.
     #[must_use]
-    pub fn refused(frame: Frame, pairs: &Pairs, error: Error) -> Self {
+    pub fn refused(frame: PageFrame, pairs: &Pairs, error: Error) -> Self {
         let sent = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map_or("", |(_, text)| text.as_str());
         let (toml, secret_was_taken_out) = without_secrets(sent("toml"));
         let errors = match error {

@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields::{field_name, id_of, label};
-use super::form::Field;
+use super::form::ConfigFormField;
 use crate::base::error::FieldError;
-use crate::domain::configs::{ClientConfig, Findings, judged};
+use crate::domain::configs::{ClientConfig, ConfigFindings, judged};
 
 /// All findings of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notes<'f> {
+pub struct FindingNotes<'f> {
     /// What this kind is called.
     pub title: &'static str,
     /// The id of the title on the page.
@@ -24,14 +24,14 @@ pub struct Notes<'f> {
 
 /// The findings that there are, by kind, worst first.
 #[must_use]
-pub fn notes(found: &Findings) -> Vec<Notes<'_>> {
+pub fn notes(found: &ConfigFindings) -> Vec<FindingNotes<'_>> {
     let kinds = [
         ("To mend", "errors", "panel attention", &found.errors),
         ("Worth a look", "doubts", "panel attention warn", &found.warnings),
         ("Good to know", "hints", "panel", &found.hints),
     ];
     let told = kinds.into_iter().filter(|(.., list)| !list.is_empty());
-    told.map(|(title, id, class, list)| Notes { title, id, class, list: list.iter().map(labelled).collect() }).collect()
+    told.map(|(title, id, class, list)| FindingNotes { title, id, class, list: list.iter().map(labelled).collect() }).collect()
 }
 
 fn labelled(one: &FieldError) -> (String, &str) {
@@ -40,18 +40,18 @@ fn labelled(one: &FieldError) -> (String, &str) {
 
 /// What people who look at something else should know of a configuration: what is wrong and what is doubtful.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
-pub struct Doubts {
+pub struct Warnings {
     /// What must be mended; pointers below `/config`.
     pub errors: Vec<FieldError>,
     /// What is probably not meant, likewise.
     pub warnings: Vec<FieldError>,
 }
 
-impl Doubts {
+impl Warnings {
     /// About a configuration, by today's rules.
     #[must_use]
     pub fn about(config: &ClientConfig) -> Self {
-        let Findings { errors, warnings, .. } = judged(config);
+        let ConfigFindings { errors, warnings, .. } = judged(config);
         Self { errors, warnings }
     }
 
@@ -67,14 +67,14 @@ impl Doubts {
 #[template(path = "configs/notes.html")]
 pub struct FieldNotes<'f> {
     /// Every field that was sent, with what there is to say about it.
-    pub fields: Vec<Field<'f>>,
+    pub fields: Vec<ConfigFormField<'f>>,
 }
 
 impl<'f> FieldNotes<'f> {
     /// Of a form as it stands. That a field is still empty is not yet worth a word.
     #[must_use]
-    pub fn new(pairs: &'f [(String, String)], found: &'f Findings) -> Self {
-        let mut fields: Vec<Field<'f>> = Vec::new();
+    pub fn new(pairs: &'f [(String, String)], found: &'f ConfigFindings) -> Self {
+        let mut fields: Vec<ConfigFormField<'f>> = Vec::new();
         for (name, text) in pairs.iter().filter(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b)))
         {
             if fields.iter().any(|known| known.name == *name) {
@@ -86,7 +86,7 @@ impl<'f> FieldNotes<'f> {
             };
             let errors = if text.trim().is_empty() { Vec::new() } else { about(&found.errors) };
             let (warnings, hints) = (about(&found.warnings), about(&found.hints));
-            fields.push(Field {
+            fields.push(ConfigFormField {
                 id: id_of(name),
                 name: name.clone(),
                 label: "",

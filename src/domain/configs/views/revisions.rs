@@ -5,15 +5,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields;
-use crate::base::clock::{Timestamp, spoken};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::ids::ConfigId;
-use crate::domain::configs::config_view::{Comparison, Revision, Saved};
-use crate::domain::configs::{ClientVersion, Difference, Line};
-use crate::web::Frame;
+use crate::domain::configs::config_view::{ConfigRevision, RevisionComparison, SavedConfig};
+use crate::domain::configs::{ClientVersion, FieldDifference, VersionDiffLine};
+use crate::web::PageFrame;
 
 /// What changed in a field, with the field's label.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct RevisionChange {
     /// What the field is called.
     pub label: String,
     /// What stood there.
@@ -22,10 +22,10 @@ pub struct Change {
     pub to: Option<String>,
 }
 
-impl Change {
+impl RevisionChange {
     /// With the label of its field.
     #[must_use]
-    pub fn of(difference: &Difference) -> Self {
+    pub fn of(difference: &FieldDifference) -> Self {
         let label = match difference.path.as_str() {
             "/name" => "Name".into(),
             "/description" => "Description".into(),
@@ -41,7 +41,7 @@ impl Change {
 #[schemars(rename = "Revisions")]
 pub struct RevisionsPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     /// Whose history it is.
@@ -51,7 +51,7 @@ pub struct RevisionsPage {
     /// Its newest revision.
     revision: i32,
     /// Newest first.
-    revisions: Vec<Revision>,
+    revisions: Vec<ConfigRevision>,
 }
 
 crate::view!(RevisionsPage { "main" => as_main });
@@ -59,20 +59,20 @@ crate::view!(RevisionsPage { "main" => as_main });
 impl RevisionsPage {
     /// Part of a configuration's history.
     #[must_use]
-    pub fn new(frame: Frame, (saved, revisions): (Saved, Vec<Revision>), now: Timestamp) -> Self {
+    pub fn new(frame: PageFrame, (saved, revisions): (SavedConfig, Vec<ConfigRevision>), now: Timestamp) -> Self {
         Self { frame, now, config_id: saved.id, name: saved.name, revision: saved.revision, revisions }
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
-    fn changes(&self, revision: &Revision) -> Vec<Change> {
-        revision.changes.iter().map(Change::of).collect()
+    fn changes(&self, revision: &ConfigRevision) -> Vec<RevisionChange> {
+        revision.changes.iter().map(RevisionChange::of).collect()
     }
 
     /// Who saved it, in words.
-    fn author(&self, revision: &Revision) -> Option<String> {
+    fn author(&self, revision: &ConfigRevision) -> Option<String> {
         match revision.author.as_str() {
             "" => None,
             // Of a time when it was not noted who.
@@ -96,30 +96,30 @@ impl RevisionsPage {
 #[derive(Debug, Template, JsonSchema, Serialize)]
 #[template(path = "configs/compare.html", blocks = ["main"])]
 #[schemars(rename = "RevisionComparison")]
-pub struct ComparePage {
+pub struct RevisionComparePage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(flatten)]
-    comparison: Comparison,
+    comparison: RevisionComparison,
     /// For which client the files are written.
     client_version: ClientVersion,
     /// Its client has to be restarted to do as the other says.
     restart_needed: bool,
     /// What differs in the files, line by line; none: that client cannot run both.
-    difference: Option<Vec<Line>>,
+    difference: Option<Vec<VersionDiffLine>>,
 }
 
-crate::view!(ComparePage { "main" => as_main });
+crate::view!(RevisionComparePage { "main" => as_main });
 
-impl ComparePage {
+impl RevisionComparePage {
     /// Two revisions and the files for a client of `client_version`.
     #[must_use]
-    pub fn new(frame: Frame, comparison: Comparison, client_version: ClientVersion) -> Self {
+    pub fn new(frame: PageFrame, comparison: RevisionComparison, client_version: ClientVersion) -> Self {
         let restart_needed = comparison.needs_restart(client_version);
         Self { frame, difference: comparison.files(client_version), comparison, client_version, restart_needed }
     }
 
-    fn changes(&self) -> Vec<Change> {
-        self.comparison.changes.iter().map(Change::of).collect()
+    fn changes(&self) -> Vec<RevisionChange> {
+        self.comparison.changes.iter().map(RevisionChange::of).collect()
     }
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::base::ids::ConfigId;
-use crate::domain::configs::Saved;
-use crate::web::Frame;
+use crate::domain::configs::SavedConfig;
+use crate::web::PageFrame;
 
 /// `GET /saved-configs/{id}/secret`: what it means, and the button.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -14,7 +14,7 @@ use crate::web::Frame;
 #[schemars(rename = "SecretQuestion")]
 pub struct AskSecretPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     id: ConfigId,
     name: String,
     public_key: String,
@@ -25,7 +25,7 @@ crate::view!(AskSecretPage { "main" => as_main });
 impl AskSecretPage {
     /// The question for this configuration.
     #[must_use]
-    pub fn new(frame: Frame, saved: Saved) -> Self {
+    pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
         Self { frame, id: saved.id, name: saved.name, public_key: saved.config.authority_public_key }
     }
 }
@@ -36,16 +36,16 @@ impl AskSecretPage {
 #[schemars(rename = "Secret")]
 pub struct SecretPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     success: bool,
     config_id: ConfigId,
     name: String,
-    keys: Pair,
+    keys: KeyPairView,
 }
 
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "SecretPair")]
-struct Pair {
+struct KeyPairView {
     public_key: String,
     secret_key: String,
 }
@@ -55,9 +55,9 @@ crate::view!(SecretPage { "main" => as_main });
 impl SecretPage {
     /// Shows the keys of this configuration.
     #[must_use]
-    pub fn new(frame: Frame, saved: Saved) -> Self {
+    pub fn new(frame: PageFrame, saved: SavedConfig) -> Self {
         let secret_key = saved.config.authority_secret_key.reveal().to_owned();
-        let keys = Pair { public_key: saved.config.authority_public_key, secret_key };
+        let keys = KeyPairView { public_key: saved.config.authority_public_key, secret_key };
         Self { frame, success: true, config_id: saved.id, name: saved.name, keys }
     }
 }

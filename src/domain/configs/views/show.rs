@@ -4,15 +4,15 @@ use askama::Template;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::notes::{Notes, notes};
-use super::{mode_in_words, values, versions_in_words};
-use crate::base::clock::{Timestamp, spoken};
+use super::notes::{FindingNotes, notes};
+use super::{mode_text, values, versions_text};
+use crate::base::clock::{Timestamp, human_duration};
 use crate::base::error::FieldError;
-use crate::domain::configs::config_view::{Saved, judged, versions_for};
+use crate::domain::configs::config_view::{SavedConfig, judged, versions_for};
 use crate::domain::configs::model::TemplateProvider;
-use crate::domain::configs::service::revisions_in_words;
-use crate::domain::configs::{ClientVersion, Findings, Support, render_masked, support};
-use crate::web::Frame;
+use crate::domain::configs::service::revisions_text;
+use crate::domain::configs::{ClientVersion, ConfigFindings, VersionSupport, render_masked, support};
+use crate::web::PageFrame;
 
 /// `GET /saved-configs/{id}` and `GET /saved-configs/active`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -20,22 +20,22 @@ use crate::web::Frame;
 #[schemars(rename = "Configuration")]
 pub struct ShowPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     #[serde(skip)]
     now: Timestamp,
     #[serde(flatten)]
-    saved: Saved,
+    saved: SavedConfig,
     /// What was passed over or assumed when it was imported, with keys and lines.
     import_remarks: Vec<FieldError>,
     /// The masked configuration as JSON text, as clients of the first generation read it.
     config_json: String,
     /// Errors (it was saved before a rule was made), warnings and hints; pointers below `/config`.
     #[serde(flatten)]
-    found: Findings,
+    found: ConfigFindings,
     /// The known versions of the client that can run it, oldest first.
     client_versions: Vec<ClientVersion>,
     /// What each known version makes of it, oldest first.
-    support: Vec<Support>,
+    support: Vec<VersionSupport>,
     #[serde(skip)]
     runs_on: String,
     #[serde(skip)]
@@ -47,14 +47,14 @@ pub struct ShowPage {
 crate::view!(ShowPage { "main" => as_main });
 
 /// Versions of the client that make the same of a configuration.
-struct Clients<'s> {
+struct ClientVersionGroup<'s> {
     oldest: ClientVersion,
     newest: ClientVersion,
     /// What they make of it, in the words for the newest of them.
-    of: &'s Support,
+    of: &'s VersionSupport,
 }
 
-impl Clients<'_> {
+impl ClientVersionGroup<'_> {
     /// `0.3.0–0.6.0`.
     fn versions(&self) -> String {
         if self.oldest == self.newest { self.newest.to_string() } else { format!("{}–{}", self.oldest, self.newest) }
@@ -70,7 +70,13 @@ impl ShowPage {
     /// A saved configuration with its file for the newest client that can run it; `lost_hosts` are doubts about its host names,
     /// `import_remarks` what was said of the file it came from.
     #[must_use]
-    pub fn new(frame: Frame, saved: Saved, lost_hosts: Vec<FieldError>, import_remarks: Vec<FieldError>, now: Timestamp) -> Self {
+    pub fn new(
+        frame: PageFrame,
+        saved: SavedConfig,
+        lost_hosts: Vec<FieldError>,
+        import_remarks: Vec<FieldError>,
+        now: Timestamp,
+    ) -> Self {
         let mut found = judged(&saved.config);
         found.warnings.extend(lost_hosts);
         let client_versions = versions_for(&saved.config);
@@ -83,7 +89,7 @@ impl ShowPage {
             import_remarks,
             client_versions,
             support: support(&saved.config),
-            runs_on: versions_in_words(&saved.config),
+            runs_on: versions_text(&saved.config),
             file: render_masked(&saved.config, &file_version).ok(),
             file_version,
             saved,
@@ -91,15 +97,15 @@ impl ShowPage {
     }
 
     fn ago(&self, at: &Timestamp) -> String {
-        spoken(self.now.since(*at))
+        human_duration(self.now.since(*at))
     }
 
     fn mode(&self) -> &'static str {
-        mode_in_words(self.saved.config.mode)
+        mode_text(self.saved.config.mode)
     }
 
     fn revisions(&self) -> String {
-        revisions_in_words(self.saved.revision)
+        revisions_text(self.saved.revision)
     }
 
     fn rare(&self) -> Vec<(String, String)> {
@@ -107,10 +113,10 @@ impl ShowPage {
     }
 
     /// What the versions make of it, those alike together, newest first.
-    fn clients(&self) -> Vec<Clients<'_>> {
-        let mut clients: Vec<Clients<'_>> = Vec::new();
+    fn clients(&self) -> Vec<ClientVersionGroup<'_>> {
+        let mut clients: Vec<ClientVersionGroup<'_>> = Vec::new();
         for one in self.support.iter().rev() {
-            let is_alike = |other: &&mut Clients<'_>| {
+            let is_alike = |other: &&mut ClientVersionGroup<'_>| {
                 let pointers = |list: &[FieldError]| list.iter().map(|one| one.pointer.clone()).collect::<Vec<_>>();
                 pointers(&one.errors) == pointers(&other.of.errors)
                     && pointers(&one.without_effect) == pointers(&other.of.without_effect)
@@ -119,14 +125,14 @@ impl ShowPage {
             };
             match clients.last_mut().filter(is_alike) {
                 Some(group) => group.oldest = one.client_version,
-                None => clients.push(Clients { oldest: one.client_version, newest: one.client_version, of: one }),
+                None => clients.push(ClientVersionGroup { oldest: one.client_version, newest: one.client_version, of: one }),
             }
         }
         clients
     }
 
     /// What there is to say, by kind.
-    fn notes(&self) -> Vec<Notes<'_>> {
+    fn notes(&self) -> Vec<FindingNotes<'_>> {
         notes(&self.found)
     }
 }

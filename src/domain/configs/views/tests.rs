@@ -1,21 +1,21 @@
-use super::form::FormPage;
+use super::form::ConfigFormPage;
 use super::import::{ImportPage, without_secrets};
 use super::notes::FieldNotes;
-use super::revisions::{Change, ComparePage, RevisionsPage};
+use super::revisions::{RevisionChange, RevisionComparePage, RevisionsPage};
 use super::show::ShowPage;
-use super::values::Rearrangement;
+use super::values::RowEdit;
 use super::*;
-use crate::domain::configs::config_view::{Comparison, Revision};
-use crate::domain::configs::draft::Draft;
+use crate::domain::configs::config_view::{ConfigRevision, RevisionComparison};
+use crate::domain::configs::draft::ConfigDraft;
 use crate::domain::configs::samples;
-use crate::domain::configs::{Difference, differences};
+use crate::domain::configs::{FieldDifference, differences};
 use crate::domain::keys::MASK;
-use crate::web::View;
+use crate::web::PageView;
 use scraper::{ElementRef, Html, Selector};
 use std::collections::HashSet;
 
-fn saved(config: &ClientConfig) -> Saved {
-    Saved {
+fn saved(config: &ClientConfig) -> SavedConfig {
+    SavedConfig {
         id: ConfigId::random(),
         name: "<home> & \"pool\"".into(),
         description: "two\nlines <b>".into(),
@@ -24,7 +24,7 @@ fn saved(config: &ClientConfig) -> Saved {
         config: config.clone(),
         created_at: Timestamp(1_000),
         updated_at: Timestamp(61_000),
-        used_by: vec![User { id: crate::base::ids::InstanceId::random(), name: "barn".into() }],
+        used_by: vec![ConfigUser { id: crate::base::ids::InstanceId::random(), name: "barn".into() }],
     }
 }
 
@@ -41,7 +41,7 @@ fn text(element: ElementRef) -> String {
 }
 
 /// What holds for every page; returns it parsed.
-fn sound(view: &impl View) -> Html {
+fn sound(view: &impl PageView) -> Html {
     let html = view.render().unwrap();
     assert!(!html.contains(samples::SECRET), "{html}");
     assert!(!serde_json::to_string(view).unwrap().contains(samples::SECRET));
@@ -103,27 +103,27 @@ fn set(pairs: &mut Vec<(String, String)>, name: &str, value: &str) {
 }
 
 /// The page with which a form is answered that was found wrong.
-fn answered(saved: Option<&Saved>, pairs: Vec<(String, String)>) -> FormPage {
-    let error = Draft::of_form(pairs.clone()).check(saved).err().expect("something is wrong in it");
-    FormPage::refused(Frame::default(), saved, &pairs, error)
+fn answered(saved: Option<&SavedConfig>, pairs: Vec<(String, String)>) -> ConfigFormPage {
+    let error = ConfigDraft::of_form(pairs.clone()).check(saved).err().expect("something is wrong in it");
+    ConfigFormPage::refused(PageFrame::default(), saved, &pairs, error)
 }
 
 #[test]
 fn every_page_is_sound_and_keeps_the_secret() {
     for config in samples::all() {
         let saved = saved(&config);
-        let summary = Summary::from(saved.clone());
-        sound(&ListPage::new(Frame::default(), (vec![summary], 3), (1, 0), None, Timestamp(0)));
-        sound(&ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(99_000)));
-        sound(&FormPage::new(Frame::default(), &config));
-        sound(&FormPage::edit(Frame::default(), &saved));
-        sound(&DeletePage::new(Frame::default(), saved.clone()));
-        sound(&DeletePage::new(Frame::default(), Saved { used_by: Vec::new(), ..saved.clone() }));
+        let summary = ConfigSummary::from(saved.clone());
+        sound(&ConfigListPage::new(PageFrame::default(), (vec![summary], 3), (1, 0), None, Timestamp(0)));
+        sound(&ShowPage::new(PageFrame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(99_000)));
+        sound(&ConfigFormPage::new(PageFrame::default(), &config));
+        sound(&ConfigFormPage::edit(PageFrame::default(), &saved));
+        sound(&ConfigDeletePage::new(PageFrame::default(), saved.clone()));
+        sound(&ConfigDeletePage::new(PageFrame::default(), SavedConfig { used_by: Vec::new(), ..saved.clone() }));
         for version in ClientVersion::KNOWN {
-            sound(&TomlPage::new(Frame::default(), &saved, version, None));
-            sound(&TomlPage::new(Frame::default(), &saved, version, Some(ClientVersion::NEWEST_KNOWN)));
+            sound(&TomlPage::new(PageFrame::default(), &saved, version, None));
+            sound(&TomlPage::new(PageFrame::default(), &saved, version, Some(ClientVersion::NEWEST_KNOWN)));
         }
-        let revision = Revision {
+        let revision = ConfigRevision {
             revision: 5,
             name: saved.name.clone(),
             description: String::new(),
@@ -132,10 +132,10 @@ fn every_page_is_sound_and_keeps_the_secret() {
             changes: differences(&samples::pool(), &config),
             config,
         };
-        sound(&RevisionsPage::new(Frame::default(), (saved, vec![revision]), Timestamp(0)));
+        sound(&RevisionsPage::new(PageFrame::default(), (saved, vec![revision]), Timestamp(0)));
     }
-    sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
-    sound(&ImportPage::new(Frame::default()));
+    sound(&ConfigListPage::new(PageFrame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
+    sound(&ImportPage::new(PageFrame::default()));
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn the_form_sent_back_unchanged_is_the_configuration_it_showed() {
     for config in samples::all() {
         let mut saved = saved(&config);
         saved.config.upstreams = if config.upstreams.is_empty() { Vec::new() } else { config.upstreams.clone() };
-        let page = sound(&FormPage::edit(Frame::default(), &saved));
-        let checked = Draft::of_form(submitted(&page)).check(Some(&saved)).unwrap_or_else(|error| panic!("{error:?}"));
+        let page = sound(&ConfigFormPage::edit(PageFrame::default(), &saved));
+        let checked = ConfigDraft::of_form(submitted(&page)).check(Some(&saved)).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((checked.name, checked.description, checked.config), (saved.name, saved.description, saved.config));
     }
 }
@@ -152,7 +152,7 @@ fn the_form_sent_back_unchanged_is_the_configuration_it_showed() {
 #[test]
 fn a_new_form_needs_a_name_a_payout_and_a_pool_and_nothing_else() {
     let starting = ClientConfig { coinbase_reward_script: String::new(), upstreams: Vec::new(), ..samples::pool() };
-    let mut pairs = submitted(&sound(&FormPage::new(Frame::default(), &starting)));
+    let mut pairs = submitted(&sound(&ConfigFormPage::new(PageFrame::default(), &starting)));
     let page = sound(&answered(None, pairs.clone()));
     let links: Vec<String> =
         all(&page, "section.attention a").into_iter().map(|link| link.attr("href").unwrap().to_owned()).collect();
@@ -160,13 +160,13 @@ fn a_new_form_needs_a_name_a_payout_and_a_pool_and_nothing_else() {
     set(&mut pairs, "name", "home solo");
     set(&mut pairs, "mode", "SOLOMINING");
     set(&mut pairs, "coinbase_reward_script", samples::REWARD);
-    assert!(Draft::of_form(pairs).check(None).is_ok());
+    assert!(ConfigDraft::of_form(pairs).check(None).is_ok());
 }
 
 #[test]
 fn what_is_wrong_stands_beside_its_field_and_in_the_summary_and_nothing_typed_is_lost() {
     let saved = saved(&samples::pool());
-    let mut pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    let mut pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
     let long = "x".repeat(71);
     let wrong =
         [("cert_validity_sec", "soon"), ("jdc_signature", long.as_str()), ("upstreams.0.pool_port", "0"), ("name", "<i>\u{7}")];
@@ -203,7 +203,7 @@ fn what_is_wrong_stands_beside_its_field_and_in_the_summary_and_nothing_typed_is
 #[test]
 fn a_secret_in_the_wrong_field_is_not_sent_back_either() {
     let saved = saved(&samples::pool());
-    let mut pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    let mut pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
     set(&mut pairs, "authority_public_key", samples::SECRET);
     set(&mut pairs, "description", samples::SECRET);
     let page = sound(&answered(Some(&saved), pairs));
@@ -213,9 +213,9 @@ fn a_secret_in_the_wrong_field_is_not_sent_back_either() {
 #[test]
 fn pools_are_added_raised_and_removed_without_losing_anything() {
     let saved = saved(&samples::with_everything());
-    let pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
-    let hosts = |how: Rearrangement, pairs: &[(String, String)]| {
-        let page = sound(&FormPage::rearranged(Frame::default(), Some(&saved), pairs, how));
+    let pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
+    let hosts = |how: RowEdit, pairs: &[(String, String)]| {
+        let page = sound(&ConfigFormPage::rearranged(PageFrame::default(), Some(&saved), pairs, how));
         let hosts: Vec<String> =
             all(&page, "input[id$=-pool_address]").into_iter().map(|field| field.attr("value").unwrap().to_owned()).collect();
         let focus: Vec<String> =
@@ -223,32 +223,32 @@ fn pools_are_added_raised_and_removed_without_losing_anything() {
         (hosts.join(" "), focus.join(" "))
     };
     let (first, second) = ("pool.attic.localhost", "fd12::7");
-    assert_eq!(hosts(Rearrangement::Add, &pairs), (format!("{first} {second} "), "upstreams-2-pool_address".into()));
-    assert_eq!(hosts(Rearrangement::Raise(1), &pairs), (format!("{second} {first}"), "upstreams-0-pool_address".into()));
-    assert_eq!(hosts(Rearrangement::Remove(0), &pairs), (second.into(), "upstreams-0-pool_address".into()));
-    for nonsense in [Rearrangement::Raise(0), Rearrangement::Raise(9), Rearrangement::Remove(9)] {
+    assert_eq!(hosts(RowEdit::Add, &pairs), (format!("{first} {second} "), "upstreams-2-pool_address".into()));
+    assert_eq!(hosts(RowEdit::Raise(1), &pairs), (format!("{second} {first}"), "upstreams-0-pool_address".into()));
+    assert_eq!(hosts(RowEdit::Remove(0), &pairs), (second.into(), "upstreams-0-pool_address".into()));
+    for nonsense in [RowEdit::Raise(0), RowEdit::Raise(9), RowEdit::Remove(9)] {
         assert_eq!(hosts(nonsense, &pairs).0, format!("{first} {second}"));
     }
     // The last row is emptied, not taken away; a full list takes no more.
-    assert_eq!(hosts(Rearrangement::Remove(0), &[("upstreams.0.pool_address".into(), "x".into())]).0, "");
+    assert_eq!(hosts(RowEdit::Remove(0), &[("upstreams.0.pool_address".into(), "x".into())]).0, "");
     let many: Vec<(String, String)> = (0..40).map(|row| (format!("upstreams.{row}.pool_address"), format!("h{row}"))).collect();
-    assert_eq!(hosts(Rearrangement::Add, &many).0.split(' ').count(), 17);
+    assert_eq!(hosts(RowEdit::Add, &many).0.split(' ').count(), 17);
 
     for (action, how) in [
-        ("add-upstream", Some(Rearrangement::Add)),
-        ("remove-upstream.3", Some(Rearrangement::Remove(3))),
-        ("raise-upstream.1", Some(Rearrangement::Raise(1))),
+        ("add-upstream", Some(RowEdit::Add)),
+        ("remove-upstream.3", Some(RowEdit::Remove(3))),
+        ("raise-upstream.1", Some(RowEdit::Raise(1))),
         ("raise-upstream.x", None),
         ("save", None),
     ] {
-        assert_eq!(Rearrangement::of(&[("action".into(), action.into())]), how, "{action}");
+        assert_eq!(RowEdit::of(&[("action".into(), action.into())]), how, "{action}");
     }
 }
 
 #[test]
 fn complaints_count_the_rows_that_are_left() {
     let saved = saved(&samples::with_everything());
-    let mut pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
+    let mut pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
     for field in ["pool_address", "pool_port", "jds_address", "jds_port", "user_identity", "authority_pubkey"] {
         set(&mut pairs, &format!("upstreams.0.{field}"), " ");
     }
@@ -261,13 +261,14 @@ fn complaints_count_the_rows_that_are_left() {
 #[test]
 fn a_conflict_is_shown_at_the_name_or_as_what_happened_meanwhile() {
     let saved = saved(&samples::pool());
-    let pairs = submitted(&sound(&FormPage::edit(Frame::default(), &saved)));
-    let refused =
-        |saved: &Saved, pairs: &[(String, String)], error| sound(&FormPage::refused(Frame::default(), Some(saved), pairs, error));
+    let pairs = submitted(&sound(&ConfigFormPage::edit(PageFrame::default(), &saved)));
+    let refused = |saved: &SavedConfig, pairs: &[(String, String)], error| {
+        sound(&ConfigFormPage::refused(PageFrame::default(), Some(saved), pairs, error))
+    };
     let page = refused(&saved, &pairs, Error::Conflict("It is taken.".into()));
     assert_eq!(text(all(&page, "#name-help .error")[0]), "It is taken.");
 
-    let newer = Saved { revision: 6, ..saved.clone() };
+    let newer = SavedConfig { revision: 6, ..saved.clone() };
     let page = refused(&newer, &pairs, Error::Conflict("Meanwhile.".into()));
     assert!(all(&page, ".error").is_empty());
     assert_eq!(text(all(&page, "section.attention li")[0]), "History: Meanwhile.");
@@ -301,7 +302,7 @@ fn an_imported_file_comes_back_without_its_secrets() {
     let pairs =
         [("toml".to_owned(), format!("authority_secret_key = \"{}\"", samples::SECRET)), ("name".to_owned(), "barn".to_owned())];
     let errors = vec![FieldError::new("/mode", "Line 1: no."), FieldError::new("/name", "No.")];
-    let page = sound(&ImportPage::refused(Frame::default(), &pairs, Error::Invalid(errors)));
+    let page = sound(&ImportPage::refused(PageFrame::default(), &pairs, Error::Invalid(errors)));
     assert_eq!(text(all(&page, "textarea#toml")[0]), "authority_secret_key = \"********\"");
     assert_eq!(all(&page, "section.attention li").len(), 3);
     assert_eq!(all(&page, "#name")[0].attr("value"), Some("barn"));
@@ -312,7 +313,7 @@ fn versions_are_told_in_ranges() {
     let mut two_accounts = samples::pool();
     two_accounts
         .upstreams
-        .push(crate::domain::configs::Upstream { user_identity: "bob".into(), ..two_accounts.upstreams[0].clone() });
+        .push(crate::domain::configs::ConfigUpstream { user_identity: "bob".into(), ..two_accounts.upstreams[0].clone() });
     let core = |version: u8| ClientConfig {
         template_provider_type: crate::domain::configs::TemplateProvider::BitcoinCoreIpc {
             version,
@@ -331,21 +332,21 @@ fn versions_are_told_in_ranges() {
         (core(31), "0.2.0–0.6.0"),
         (core(99), "none that is known"),
     ] {
-        assert_eq!(versions_in_words(&config), words);
+        assert_eq!(versions_text(&config), words);
     }
 }
 
 #[test]
 fn the_list_says_where_work_goes_and_what_is_active() {
-    let summary = |config: &ClientConfig| Summary::from(saved(config));
+    let summary = |config: &ClientConfig| ConfigSummary::from(saved(config));
     let list = vec![summary(&samples::with_everything()), summary(&samples::solo())];
-    let page = sound(&ListPage::new(Frame::default(), (list, 9), (2, 0), None, Timestamp(181_000)));
+    let page = sound(&ConfigListPage::new(PageFrame::default(), (list, 9), (2, 0), None, Timestamp(181_000)));
     let cells: Vec<String> = all(&page, "td[data-label='Work goes to']").into_iter().map(text).collect();
     assert_eq!(cells, ["pool.attic.localhost:3333, then 1 more Pool, coinbase only", "Solo"]);
     assert_eq!(text(all(&page, "time")[0]), "2 min");
     assert_eq!(all(&page, "td .state").len(), 2);
     assert_eq!(all(&page, "a[href='/saved-configs?limit=2&offset=2']").len(), 1);
-    let empty = sound(&ListPage::new(Frame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
+    let empty = sound(&ConfigListPage::new(PageFrame::default(), (Vec::new(), 0), (1000, 0), None, Timestamp(0)));
     assert_eq!(all(&empty, "main section a[href='/saved-configs/new']").len(), 1);
 }
 
@@ -353,7 +354,7 @@ fn the_list_says_where_work_goes_and_what_is_active() {
 fn the_json_of_one_holds_the_row_and_the_configuration() {
     let saved = saved(&samples::pool());
     let json =
-        serde_json::to_value(ShowPage::new(Frame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(0))).unwrap();
+        serde_json::to_value(ShowPage::new(PageFrame::default(), saved.clone(), Vec::new(), Vec::new(), Timestamp(0))).unwrap();
     assert_eq!(json["config"], samples::pool().masked());
     assert_eq!(serde_json::from_str::<serde_json::Value>(json["config_json"].as_str().unwrap()).unwrap(), json["config"]);
     assert_eq!(
@@ -379,17 +380,17 @@ fn the_json_of_one_holds_the_row_and_the_configuration() {
 #[test]
 fn a_file_is_shown_for_the_version_asked_for_or_why_not() {
     let saved = saved(&samples::solo());
-    let page = TomlPage::new(Frame::default(), &saved, ClientVersion::OLDEST, None);
+    let page = TomlPage::new(PageFrame::default(), &saved, ClientVersion::OLDEST, None);
     assert!(matches!(page.into_text(), Err(Error::Invalid(errors)) if errors[0].pointer == "/config/mode"));
-    let text = TomlPage::new(Frame::default(), &saved, ClientVersion::NEWEST_KNOWN, None).into_text().unwrap();
+    let text = TomlPage::new(PageFrame::default(), &saved, ClientVersion::NEWEST_KNOWN, None).into_text().unwrap();
     assert!(text.contains("authority_secret_key = \"********\"") && text.contains("mode = \"SOLOMINING\""));
-    let newer = sound(&TomlPage::new(Frame::default(), &saved, ClientVersion::new(1, 2, 3), None));
+    let newer = sound(&TomlPage::new(PageFrame::default(), &saved, ClientVersion::new(1, 2, 3), None));
     assert_eq!(all(&newer, "option[selected]").into_iter().map(self::text).collect::<Vec<_>>(), ["1.2.3"]);
 }
 
 #[test]
 fn changes_are_told_with_the_labels_of_the_form() {
-    let told = |path: &str| Change::of(&Difference { path: path.into(), from: None, to: None }).label;
+    let told = |path: &str| RevisionChange::of(&FieldDifference { path: path.into(), from: None, to: None }).label;
     assert_eq!(told("/upstreams/1/jds_port"), "Pool 2: Its port");
     assert_eq!(told("/supported_extensions/0"), "Supported extensions");
     assert_eq!(told("/name"), "Name");
@@ -402,7 +403,7 @@ fn what_there_is_to_say_is_told_by_kind() {
     config.jdc_signature = "x".repeat(60);
     config.coinbase_reward_script = "addr(tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t)".into();
     let lost = vec![FieldError::new("/config/upstreams/0/pool_address", "lost")];
-    let page = sound(&ShowPage::new(Frame::default(), saved(&config), lost, Vec::new(), Timestamp(0)));
+    let page = sound(&ShowPage::new(PageFrame::default(), saved(&config), lost, Vec::new(), Timestamp(0)));
     let list = |id: &str| all(&page, &format!("section[aria-labelledby={id}] li")).into_iter().map(text).collect::<Vec<_>>();
     let doubts = list("doubts");
     assert!(doubts.len() == 2 && doubts[0].starts_with("Coinbase signature: "), "{doubts:?}");
@@ -413,19 +414,19 @@ fn what_there_is_to_say_is_told_by_kind() {
 
     // Saved before there was a rule against it.
     config.jdc_signature = "x".repeat(65);
-    let page = ShowPage::new(Frame::default(), saved(&config), Vec::new(), Vec::new(), Timestamp(0));
+    let page = ShowPage::new(PageFrame::default(), saved(&config), Vec::new(), Vec::new(), Timestamp(0));
     assert_eq!(serde_json::to_value(&page).unwrap()["errors"][0]["pointer"], "/config/jdc_signature");
     assert_eq!(all(&sound(&page), "section[aria-labelledby=errors] li").len(), 1);
 }
 
 #[test]
 fn a_field_that_is_being_filled_in_is_told_of_alone() {
-    let mut pairs = submitted(&sound(&FormPage::new(Frame::default(), &samples::solo())));
+    let mut pairs = submitted(&sound(&ConfigFormPage::new(PageFrame::default(), &samples::solo())));
     set(&mut pairs, "name", "");
     set(&mut pairs, "listening_address", "nowhere");
     set(&mut pairs, "coinbase_reward_script", "tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t");
     set(&mut pairs, "<script>", "x");
-    let found = Draft::of_form(pairs.clone()).judge(None).unwrap().found;
+    let found = ConfigDraft::of_form(pairs.clone()).judge(None).unwrap().found;
     let html = FieldNotes::new(&pairs, &found).render().unwrap();
     let part = |id: &str| {
         let from = html.find(&format!("hx-target=\"#{id}-notes\"")).unwrap_or_else(|| panic!("{id} is not told: {html}"));
@@ -437,7 +438,7 @@ fn a_field_that_is_being_filled_in_is_told_of_alone() {
     assert!(!part("jdc_signature").contains("class="));
     assert!(!html.contains("script>") && !html.contains(samples::SECRET));
     // Each has its place on the page.
-    let page = sound(&FormPage::new(Frame::default(), &samples::solo()));
+    let page = sound(&ConfigFormPage::new(PageFrame::default(), &samples::solo()));
     for (name, _) in pairs.iter().filter(|(name, _)| !name.contains('<') && name != "revision") {
         assert_eq!(all(&page, &format!("[id='{}-notes']", name.replace('.', "-"))).len(), 1, "{name}");
     }
@@ -446,7 +447,7 @@ fn a_field_that_is_being_filled_in_is_told_of_alone() {
 #[test]
 fn clients_that_make_the_same_of_it_stand_together() {
     let rows = |config: &ClientConfig| -> Vec<String> {
-        let page = sound(&ShowPage::new(Frame::default(), saved(config), Vec::new(), Vec::new(), Timestamp(0)));
+        let page = sound(&ShowPage::new(PageFrame::default(), saved(config), Vec::new(), Vec::new(), Timestamp(0)));
         all(&page, "section[aria-labelledby=clients] tbody tr").into_iter().map(text).collect()
     };
     let pool = rows(&samples::pool());
@@ -466,7 +467,7 @@ fn clients_that_make_the_same_of_it_stand_together() {
 fn what_a_file_becomes_for_another_version_is_shown_line_by_line() {
     let saved = saved(&samples::pool());
     let compare = |version: &str, against: &str| {
-        TomlPage::new(Frame::default(), &saved, version.parse().unwrap(), Some(against.parse().unwrap()))
+        TomlPage::new(PageFrame::default(), &saved, version.parse().unwrap(), Some(against.parse().unwrap()))
     };
     let page = sound(&compare("0.2.0", "0.6.0"));
     let lines = |css: &str| all(&page, css).into_iter().map(text).collect::<Vec<_>>();
@@ -499,7 +500,7 @@ fn secrets_of_json_are_taken_out_whole_or_broken() {
 fn two_revisions_are_compared_field_by_field_and_line_by_line() {
     let compare = |former: &ClientConfig, config: &ClientConfig| {
         let changes = differences(former, config);
-        let comparison = Comparison {
+        let comparison = RevisionComparison {
             config_id: ConfigId::random(),
             name: "home".into(),
             from: 3,
@@ -508,7 +509,7 @@ fn two_revisions_are_compared_field_by_field_and_line_by_line() {
             former: former.clone(),
             config: config.clone(),
         };
-        ComparePage::new(Frame::default(), comparison, ClientVersion::NEWEST_KNOWN)
+        RevisionComparePage::new(PageFrame::default(), comparison, ClientVersion::NEWEST_KNOWN)
     };
     let old = samples::pool();
     let new = ClientConfig { share_batch_size: 77, ..old.clone() };

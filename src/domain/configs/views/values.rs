@@ -23,14 +23,14 @@ pub type Pairs = [(String, String)];
 
 /// Label and value of the fields of the folded part that are set, besides the keys.
 pub(super) fn rare_values(config: &ClientConfig) -> Vec<(String, String)> {
-    let values = Values::of_config("", "", config);
+    let values = FormValues::of_config("", "", config);
     let names = LABELS.iter().map(|(name, _)| *name).filter(|name| is_rare(name) && !name.starts_with("authority_"));
     names.filter_map(|name| values.fields.get(name).map(|value| (label_of(name), value.clone()))).collect()
 }
 
 /// What stands in the fields, by name; no secret is among it.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
-pub struct Values {
+pub struct FormValues {
     #[serde(flatten)]
     pub(super) fields: BTreeMap<String, String>,
     /// How many pools the form shows.
@@ -38,7 +38,7 @@ pub struct Values {
     pub(super) rows: usize,
 }
 
-impl Values {
+impl FormValues {
     pub(super) fn of_config(name: &str, description: &str, config: &ClientConfig) -> Self {
         let mut fields = BTreeMap::new();
         flatten(String::new(), &config.masked(), &mut fields);
@@ -114,7 +114,7 @@ fn single(value: &Value) -> String {
 
 /// A button that changes the form's rows instead of saving it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rearrangement {
+pub enum RowEdit {
     /// One more pool at the end.
     Add,
     /// Without this pool.
@@ -123,7 +123,7 @@ pub enum Rearrangement {
     Raise(usize),
 }
 
-impl Rearrangement {
+impl RowEdit {
     /// The button that sent the form, if it is one of these.
     #[must_use]
     pub fn of(pairs: &Pairs) -> Option<Self> {

@@ -1,12 +1,12 @@
 //! Looks and what is to be said of them; the real client's own logs among them.
 
-use super::super::running_config::{Pool, Running};
-use super::super::snapshot::Counted;
+use super::super::running_config::{PoolEndpoints, RunningConfig};
+use super::super::snapshot::RecentCounts;
 use super::*;
 use crate::domain::instances::Instance;
-use crate::domain::metrics::Measured;
-use crate::programs::jd_client::diagnosis::Standing;
-use crate::programs::jd_client::diagnosis::{Said, Upstream};
+use crate::domain::metrics::LatestFigures;
+use crate::programs::jd_client::diagnosis::ClientStatus;
+use crate::programs::jd_client::diagnosis::{ClientMessage, UpstreamAddress};
 use std::collections::BTreeMap;
 
 const NOW: Timestamp = Timestamp(1_795_400_000_000);
@@ -14,50 +14,55 @@ const NOW: Timestamp = Timestamp(1_795_400_000_000);
 /// What a look is made of, to be changed and then judged.
 struct Scene {
     instance: Instance,
-    running: Running,
-    standing: Standing,
-    measured: Option<Measured>,
-    counted: Counted,
+    running: RunningConfig,
+    standing: ClientStatus,
+    measured: Option<LatestFigures>,
+    counted: RecentCounts,
     free: Option<u64>,
     version: Option<ClientVersion>,
-    latest: Option<Latest>,
+    latest: Option<LatestRelease>,
 }
 
 impl Scene {
     /// A client that has served miners for two hours, and all is well.
     fn well() -> Self {
-        let mut instance = Instance::sample(State::Running);
+        let mut instance = Instance::sample(InstanceState::Running);
         instance.start_time = Some(ago(7200).0);
-        let pool = Pool { pool: ("pool.example".into(), 3333), jds: Some(("pool.example".into(), 3334)) };
-        let running = Running {
+        let pool = PoolEndpoints { pool: ("pool.example".into(), 3333), jds: Some(("pool.example".into(), 3334)) };
+        let running = RunningConfig {
             is_solo: false,
             pools: vec![pool.clone(), pool],
             has_monitoring: true,
             refresh_s: 15,
             shares_per_minute: Some(6.0),
         };
-        let upstream = Upstream { number: 1, of: 2, pool: "pool.example:3333".into(), ..Upstream::default() };
-        let standing = Standing {
+        let upstream = UpstreamAddress { number: 1, of: 2, pool: "pool.example:3333".into(), ..UpstreamAddress::default() };
+        let standing = ClientStatus {
             began: Some(ago(7200)),
-            provider: Provider::Connected { since: ago(7200) },
+            provider: ProviderState::Connected { since: ago(7200) },
             template_at: Some(ago(30)),
             prev_hash_at: Some(ago(300)),
             node_clock_ahead_s: Some(0),
-            work: Work::Pool { since: ago(7000) },
+            work: WorkState::Pool { since: ago(7000) },
             upstream: Some(upstream),
-            ..Standing::default()
+            ..ClientStatus::default()
         };
         let figures = [("miners", 2.0), ("channels_miners", 2.0), ("memory_bytes", 50e6), ("memory_private_bytes", 50e6)];
         let figures: BTreeMap<String, f64> = figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let measured = Some(Measured { at: NOW.0 / 1000, figures, monitoring: Some(Answered::Moving) });
-        let counted =
-            Counted { accepted: 118.0, accepted_hour: 700.0, acknowledged_hour: 700.0, starts: 0, ..Counted::default() };
+        let measured = Some(LatestFigures { at: NOW.0 / 1000, figures, monitoring: Some(MonitoringState::Moving) });
+        let counted = RecentCounts {
+            accepted: 118.0,
+            accepted_hour: 700.0,
+            acknowledged_hour: 700.0,
+            starts: 0,
+            ..RecentCounts::default()
+        };
         let version = Some(ClientVersion::NEWEST_KNOWN);
         Self { instance, running, standing, measured, counted, free: Some(10 << 30), version, latest: None }
     }
 
-    fn findings(&self) -> Vec<Finding> {
-        all(&Look {
+    fn findings(&self) -> Vec<CheckFinding> {
+        all(&Snapshot {
             now: NOW,
             instance: &self.instance,
             running: &self.running,
@@ -70,7 +75,7 @@ impl Scene {
         })
     }
 
-    fn find(&self, check: Check) -> (Grade, String) {
+    fn find(&self, check: HealthCheck) -> (HealthGrade, String) {
         let found = self.findings().into_iter().find(|finding| finding.check == check).unwrap();
         (found.grade, found.message)
     }
@@ -91,7 +96,7 @@ fn gib(count: u64) -> u64 {
 #[test]
 fn a_client_that_does_its_work_is_healthy_in_everything() {
     for finding in Scene::well().findings() {
-        assert_eq!(finding.grade, Grade::Healthy, "{finding:?}");
+        assert_eq!(finding.grade, HealthGrade::Healthy, "{finding:?}");
         assert!(finding.message.ends_with('.'), "{finding:?}");
     }
 }
@@ -99,16 +104,16 @@ fn a_client_that_does_its_work_is_healthy_in_everything() {
 /// One thing is changed in a scene where all is well; one check says so, with these words, and no other minds.
 #[test]
 fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
-    use Check::{Clock, Disk, Logs, Memory, Monitoring, Process, Shares, Template, Upstream};
-    use Grade::{Unhealthy, Unknown, Warning};
-    type Case = (&'static str, fn(&mut Scene), Check, Grade, &'static str);
+    use HealthCheck::{Clock, Disk, Logs, Memory, Monitoring, Process, Shares, Template, Upstream};
+    use HealthGrade::{Unhealthy, Unknown, Warning};
+    type Case = (&'static str, fn(&mut Scene), HealthCheck, HealthGrade, &'static str);
     let cases: &[Case] = &[
         ("panic", |s| s.standing.panicked = said("x"), Process, Warning, "panic"),
         ("restarts", |s| s.counted.starts = 4, Process, Warning, "4 times"),
-        ("provider lost", |s| s.standing.provider = Provider::Lost { since: ago(5) }, Template, Unhealthy, "is lost"),
+        ("provider lost", |s| s.standing.provider = ProviderState::Lost { since: ago(5) }, Template, Unhealthy, "is lost"),
         (
             "provider refused",
-            |s| s.standing.provider = Provider::Refused { since: ago(5), words: "Connection refused".into() },
+            |s| s.standing.provider = ProviderState::Refused { since: ago(5), words: "Connection refused".into() },
             Template,
             Unhealthy,
             "Connection refused",
@@ -119,15 +124,15 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
         ("old template", |s| s.standing.template_at = Some(ago(6000)), Template, Warning, "lost its peers"),
         (
             "solo",
-            |s| s.standing.work = Work::Solo { since: ago(60) },
+            |s| s.standing.work = WorkState::Solo { since: ago(60) },
             Upstream,
             Unhealthy,
             "Mining solo though a pool is configured",
         ),
         ("fallback", |s| s.standing.upstream.as_mut().unwrap().number = 2, Upstream, Warning, "pool 2 of 2"),
         ("refused job", |s| s.standing.refused = said("invalid-job"), Upstream, Unhealthy, "invalid-job"),
-        ("trying", |s| s.standing.work = Work::Trying { since: ago(100) }, Upstream, Warning, "trying"),
-        ("just trying", |s| s.standing.work = Work::Trying { since: ago(10) }, Upstream, Unknown, "connecting"),
+        ("trying", |s| s.standing.work = WorkState::Trying { since: ago(100) }, Upstream, Warning, "trying"),
+        ("just trying", |s| s.standing.work = WorkState::Trying { since: ago(10) }, Upstream, Unknown, "connecting"),
         ("nobody", |s| s.figure("miners", 0.0), Shares, Warning, "No miner"),
         ("no shares", |s| s.counted.accepted = 0.0, Shares, Unhealthy, "no share has come"),
         ("few shares", |s| s.counted.accepted = 20.0, Shares, Warning, "fewer shares"),
@@ -137,7 +142,7 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
         (
             "frozen",
             |s| {
-                s.measured.as_mut().unwrap().monitoring = Some(Answered::Still(NOW.0 / 1000 - 200));
+                s.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Still(NOW.0 / 1000 - 200));
                 s.standing.shares.marks = [Some(ago(10)), Some(ago(100))];
             },
             Monitoring,
@@ -147,7 +152,9 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
         ("refresh 0", |s| s.running.refresh_s = 0, Monitoring, Unhealthy, "monitoring_cache_refresh_secs"),
         (
             "no answer",
-            |s| s.measured.as_mut().unwrap().monitoring = Some(Answered::Not(NOW.0 / 1000 - 90, "Nothing listens.".into())),
+            |s| {
+                s.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Not(NOW.0 / 1000 - 90, "Nothing listens.".into()))
+            },
             Monitoring,
             Unhealthy,
             "Nothing listens.",
@@ -179,13 +186,13 @@ fn each_trouble_is_found_by_its_check_alone_and_says_what_to_do() {
         assert_eq!(found.0, *grade, "{name}: {found:?}");
         assert!(found.1.contains(words) && found.1.ends_with('.'), "{name}: {found:?}");
         for other in scene.findings().iter().filter(|finding| finding.check != *check) {
-            assert_eq!(other.grade, Grade::Healthy, "{name}: {other:?}");
+            assert_eq!(other.grade, HealthGrade::Healthy, "{name}: {other:?}");
         }
     }
 }
 
-fn said(words: &str) -> Option<Said> {
-    Some(Said { at: ago(10), words: words.into() })
+fn said(words: &str) -> Option<ClientMessage> {
+    Some(ClientMessage { at: ago(10), words: words.into() })
 }
 
 fn limited(scene: &mut Scene, mib: i32) {
@@ -195,23 +202,25 @@ fn limited(scene: &mut Scene, mib: i32) {
 #[test]
 fn who_was_stopped_is_not_judged_and_who_failed_is_bad() {
     for (state, desired, grade) in [
-        (State::Stopped, "stopped", Grade::Unknown),
-        (State::Stopping, "stopped", Grade::Unknown),
-        (State::Starting, "running", Grade::Unknown),
-        (State::Failed, "running", Grade::Unhealthy),
-        (State::Starting, "again", Grade::Unhealthy),
-        (State::BackingOff, "running", Grade::Unhealthy),
+        (InstanceState::Stopped, "stopped", HealthGrade::Unknown),
+        (InstanceState::Stopping, "stopped", HealthGrade::Unknown),
+        (InstanceState::Starting, "running", HealthGrade::Unknown),
+        (InstanceState::Failed, "running", HealthGrade::Unhealthy),
+        (InstanceState::Starting, "again", HealthGrade::Unhealthy),
+        (InstanceState::BackingOff, "running", HealthGrade::Unhealthy),
     ] {
         let mut scene = Scene::well();
         scene.instance = Instance::sample(state);
         scene.instance.desired = desired.into();
         scene.instance.failures = u32::from(desired == "again");
         scene.instance.last_error = Some("ERROR jd_client_sv2: Failed to bootstrap JDC".into());
-        let found = scene.find(Check::Process);
+        let found = scene.find(HealthCheck::Process);
         assert_eq!(found.0, grade, "{state:?}: {found:?}");
-        assert_eq!(found.1.contains("Failed to bootstrap"), grade == Grade::Unhealthy, "{found:?}");
+        assert_eq!(found.1.contains("Failed to bootstrap"), grade == HealthGrade::Unhealthy, "{found:?}");
         let others = scene.findings();
-        let judged = others.iter().filter(|f| f.check != Check::Process && f.check != Check::Disk && f.grade != Grade::Unknown);
+        let judged = others
+            .iter()
+            .filter(|f| f.check != HealthCheck::Process && f.check != HealthCheck::Disk && f.grade != HealthGrade::Unknown);
         assert_eq!(judged.count(), if state.has_client() { 8 } else { 0 }, "{state:?}");
     }
 }
@@ -219,36 +228,42 @@ fn who_was_stopped_is_not_judged_and_who_failed_is_bad() {
 #[test]
 fn solo_is_well_when_it_is_meant() {
     let mut scene = Scene::well();
-    scene.standing.work = Work::Solo { since: ago(60) };
+    scene.standing.work = WorkState::Solo { since: ago(60) };
     scene.running.is_solo = true;
-    assert_eq!(scene.find(Check::Upstream).0, Grade::Healthy);
+    assert_eq!(scene.find(HealthCheck::Upstream).0, HealthGrade::Healthy);
     scene.running.is_solo = false;
     scene.running.pools.clear();
-    assert_eq!(scene.find(Check::Upstream).0, Grade::Healthy);
+    assert_eq!(scene.find(HealthCheck::Upstream).0, HealthGrade::Healthy);
 }
 
 /// Without a share there is nothing that the figures would have to count, and one that has just come may not be counted yet.
 #[test]
 fn figures_that_need_not_move_are_not_frozen() {
     let mut scene = Scene::well();
-    scene.measured.as_mut().unwrap().monitoring = Some(Answered::Still(NOW.0 / 1000 - 86_400));
+    scene.measured.as_mut().unwrap().monitoring = Some(MonitoringState::Still(NOW.0 / 1000 - 86_400));
     for share in [None, Some(ago(86_390)), Some(ago(20))] {
         scene.standing.shares.marks[0] = share;
-        assert_eq!(scene.find(Check::Monitoring).0, Grade::Healthy, "{share:?}");
+        assert_eq!(scene.find(HealthCheck::Monitoring).0, HealthGrade::Healthy, "{share:?}");
     }
     // A board that nobody renews says nothing of the client.
     scene.measured.as_mut().unwrap().at = NOW.0 / 1000 - 86_390;
     scene.standing.shares.marks[0] = Some(ago(100));
-    assert_eq!(scene.find(Check::Monitoring).0, Grade::Healthy);
+    assert_eq!(scene.find(HealthCheck::Monitoring).0, HealthGrade::Healthy);
 }
 
 #[test]
 fn a_client_whose_log_says_nothing_is_not_called_healthy() {
     let mut scene = Scene::well();
-    scene.standing = Standing::default();
-    assert_eq!((scene.find(Check::Upstream).0, scene.find(Check::Template).0), (Grade::Warning, Grade::Warning));
+    scene.standing = ClientStatus::default();
+    assert_eq!(
+        (scene.find(HealthCheck::Upstream).0, scene.find(HealthCheck::Template).0),
+        (HealthGrade::Warning, HealthGrade::Warning)
+    );
     scene.instance.start_time = Some(ago(60).0);
-    assert_eq!((scene.find(Check::Upstream).0, scene.find(Check::Template).0), (Grade::Unknown, Grade::Unknown));
+    assert_eq!(
+        (scene.find(HealthCheck::Upstream).0, scene.find(HealthCheck::Template).0),
+        (HealthGrade::Unknown, HealthGrade::Unknown)
+    );
 }
 
 #[test]
@@ -256,8 +271,8 @@ fn luck_is_not_trouble() {
     // A client with one slow miner, just started, and a handful of shares.
     let mut scene = Scene::well();
     scene.instance.start_time = Some(ago(120).0);
-    scene.counted = Counted { accepted: 0.0, refused_hour: 3.0, acknowledged_hour: 2.0, ..Counted::default() };
-    assert_eq!(scene.find(Check::Shares).0, Grade::Healthy);
+    scene.counted = RecentCounts { accepted: 0.0, refused_hour: 3.0, acknowledged_hour: 2.0, ..RecentCounts::default() };
+    assert_eq!(scene.find(HealthCheck::Shares).0, HealthGrade::Healthy);
 }
 
 /// The clock's figure is the certificate's, and which of clock and key is wrong is told apart.
@@ -268,22 +283,22 @@ fn a_refused_certificate_says_whether_clock_or_key_is_wrong() {
         [(valid_from + 10, "key"), (valid_from - 3600, "clock is 1 h 0 min behind"), (not_valid_after + 60, "ahead")]
     {
         let mut scene = Scene::well();
-        let peer = crate::programs::jd_client::diagnosis::Peer::Provider;
+        let peer = crate::programs::jd_client::diagnosis::CertificateOwner::Provider;
         let at = Timestamp(at * 1000);
         scene.standing.certificate =
-            Some(crate::programs::jd_client::diagnosis::Certificate { at, peer, valid_from, not_valid_after });
-        let found = scene.find(Check::Clock);
-        assert_eq!(found.0, Grade::Unhealthy);
+            Some(crate::programs::jd_client::diagnosis::RejectedCertificate { at, peer, valid_from, not_valid_after });
+        let found = scene.find(HealthCheck::Clock);
+        assert_eq!(found.0, HealthGrade::Unhealthy);
         assert!(found.1.contains(words), "{found:?}");
     }
 }
 
 /// The scene of a running client whose log ended with these lines, a moment ago.
-fn after_log(log: &str, running: Running) -> Scene {
+fn after_log(log: &str, running: RunningConfig) -> Scene {
     let mut scene = Scene::well();
-    scene.standing = Standing::default();
+    scene.standing = ClientStatus::default();
     for line in log.lines() {
-        scene.standing.hear(line.as_bytes());
+        scene.standing.apply_line(line.as_bytes());
     }
     // The log as if it had been written just now.
     let late = NOW.0 - scene.standing.heard.unwrap().0 - 100_000;
@@ -293,7 +308,7 @@ fn after_log(log: &str, running: Running) -> Scene {
     scene
 }
 
-fn shifted(standing: &Standing, by: i64) -> Standing {
+fn shifted(standing: &ClientStatus, by: i64) -> ClientStatus {
     let mut value = serde_json::to_value(standing).unwrap();
     fn walk(value: &mut serde_json::Value, by: i64) {
         match value {
@@ -318,35 +333,35 @@ fn until<'a>(log: &'a str, words: &str) -> &'a str {
 
 #[test]
 fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
-    let pool = || Running::read(&include_str!("../../../../tests/data/jd-client/pool.toml").parse().unwrap());
-    let solo = || Running::read(&include_str!("../../../../tests/data/jd-client/solo.toml").parse().unwrap());
+    let pool = || RunningConfig::read(&include_str!("../../../../tests/data/jd-client/pool.toml").parse().unwrap());
+    let solo = || RunningConfig::read(&include_str!("../../../../tests/data/jd-client/solo.toml").parse().unwrap());
 
     let log = include_str!("../../../../tests/data/jd-client/pool_shares_then_fallback_to_solo.log");
     let before = after_log(until(log, "ERROR jd_client_sv2::io_task: Reader error"), pool());
-    assert_eq!(before.find(Check::Upstream).0, Grade::Healthy, "{:?}", before.find(Check::Upstream));
+    assert_eq!(before.find(HealthCheck::Upstream).0, HealthGrade::Healthy, "{:?}", before.find(HealthCheck::Upstream));
     let after = after_log(until(log, "Ctrl+C received"), pool());
-    let found = after.find(Check::Upstream);
-    assert_eq!(found.0, Grade::Unhealthy);
+    let found = after.find(HealthCheck::Upstream);
+    assert_eq!(found.0, HealthGrade::Unhealthy);
     assert!(
         found.1.contains("Mining solo though a pool is configured; the connection to pool 1 of 1 (127.0.0.1:25333) was lost"),
         "{found:?}"
     );
 
     let log = include_str!("../../../../tests/data/jd-client/pool_unreachable_solo.log");
-    let found = after_log(log, pool()).find(Check::Upstream);
-    assert_eq!(found.0, Grade::Unhealthy);
+    let found = after_log(log, pool()).find(HealthCheck::Upstream);
+    assert_eq!(found.0, HealthGrade::Unhealthy);
     assert!(found.1.contains("pool 1 of 1") && found.1.contains("could not be used"), "{found:?}");
 
     let log = include_str!("../../../../tests/data/jd-client/declare_rejected.log");
-    let found = after_log(log, pool()).find(Check::Upstream);
-    assert_eq!(found.0, Grade::Unhealthy);
+    let found = after_log(log, pool()).find(HealthCheck::Upstream);
+    assert_eq!(found.0, HealthGrade::Unhealthy);
     assert!(found.1.contains("the pool refused its jobs"), "{found:?}");
 
     let log = include_str!("../../../../tests/data/jd-client/refresh0_panic.log");
     let scene = after_log(until(log, "Ctrl+C received"), solo());
-    assert_eq!(scene.find(Check::Monitoring).0, Grade::Unhealthy);
-    assert!(scene.find(Check::Monitoring).1.contains("monitoring_cache_refresh_secs is 0"));
-    assert_eq!(scene.find(Check::Process).0, Grade::Warning);
+    assert_eq!(scene.find(HealthCheck::Monitoring).0, HealthGrade::Unhealthy);
+    assert!(scene.find(HealthCheck::Monitoring).1.contains("monitoring_cache_refresh_secs is 0"));
+    assert_eq!(scene.find(HealthCheck::Process).0, HealthGrade::Warning);
 
     for log in [
         include_str!("../../../../tests/data/jd-client/solo_shares_sigint.log"),
@@ -354,37 +369,40 @@ fn the_real_clients_logs_yield_the_diagnosis_their_names_tell() {
         include_str!("../../../../tests/data/jd-client/block_found.log"),
     ] {
         let scene = after_log(log.split("Ctrl+C received").next().unwrap(), solo());
-        for check in [Check::Process, Check::Template, Check::Upstream, Check::Clock] {
-            assert_eq!(scene.find(check).0, Grade::Healthy, "{:?}", scene.find(check));
+        for check in [HealthCheck::Process, HealthCheck::Template, HealthCheck::Upstream, HealthCheck::Clock] {
+            assert_eq!(scene.find(check).0, HealthGrade::Healthy, "{:?}", scene.find(check));
         }
     }
 
     // While a client that is about to end still runs.
     let log = include_str!("../../../../tests/data/jd-client/tp_wrong_pubkey.log");
     let scene = after_log(log, solo());
-    assert_eq!((scene.find(Check::Template).0, scene.find(Check::Clock).0), (Grade::Unhealthy, Grade::Unhealthy));
-    let mut standing = Standing::default();
+    assert_eq!(
+        (scene.find(HealthCheck::Template).0, scene.find(HealthCheck::Clock).0),
+        (HealthGrade::Unhealthy, HealthGrade::Unhealthy)
+    );
+    let mut standing = ClientStatus::default();
     for line in log.lines() {
-        standing.hear(line.as_bytes());
+        standing.apply_line(line.as_bytes());
     }
-    assert_eq!(certificate_words(&standing.certificate.unwrap()).code, "provider-key");
+    assert_eq!(certificate_text(&standing.certificate.unwrap()).code, "provider-key");
     let log = include_str!("../../../../tests/data/jd-client/tp_lost.log");
-    assert!(after_log(log, solo()).find(Check::Template).1.contains("is lost"));
+    assert!(after_log(log, solo()).find(HealthCheck::Template).1.contains("is lost"));
     let log = include_str!("../../../../tests/data/jd-client/tp_unreachable.log");
-    assert!(after_log(log, solo()).find(Check::Template).1.contains("cannot be used"));
+    assert!(after_log(log, solo()).find(HealthCheck::Template).1.contains("cannot be used"));
 }
 
 #[test]
 fn a_newer_release_is_told_with_what_it_carries() {
     let mut scene = Scene::well();
-    let latest = |tag: &str, client| Some(Latest { tag: tag.into(), client });
+    let latest = |tag: &str, client| Some(LatestRelease { tag: tag.into(), client });
     scene.latest = latest("v0.8.0", Some(ClientVersion::NEWEST_KNOWN));
-    assert_eq!(scene.find(Check::Version).0, Grade::Healthy);
+    assert_eq!(scene.find(HealthCheck::Version).0, HealthGrade::Healthy);
     scene.latest = latest("v0.9.0", Some(ClientVersion::new(0, 7, 0)));
-    let (grade, message) = scene.find(Check::Version);
-    assert_eq!(grade, Grade::Healthy, "an update is information");
+    let (grade, message) = scene.find(HealthCheck::Version);
+    assert_eq!(grade, HealthGrade::Healthy, "an update is information");
     assert!(message.contains("Release v0.9.0 with client 0.7.0 is available"), "{message}");
     scene.latest = latest("v1.0.0", None);
-    let (grade, message) = scene.find(Check::Version);
-    assert!(grade == Grade::Healthy && message.contains("Release v1.0.0 is available"), "{message}");
+    let (grade, message) = scene.find(HealthCheck::Version);
+    assert!(grade == HealthGrade::Healthy && message.contains("Release v1.0.0 is available"), "{message}");
 }

@@ -1,14 +1,14 @@
 //! Tests of `counters`.
 
 use super::*;
-use crate::programs::jd_client::monitoring::Client;
+use crate::programs::jd_client::monitoring::MinerReading;
 use proptest::prelude::*;
 
 const ONE: ProcessMark = ProcessMark { pid: 10, started_ticks: 5 };
 const OTHER: ProcessMark = ProcessMark { pid: 11, started_ticks: 9 };
 
-fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> ClientChannel {
-    ClientChannel {
+fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> MinerChannelReading {
+    MinerChannelReading {
         channel_id: id,
         user_identity: user.into(),
         nominal_hashrate: Some(1e12),
@@ -21,13 +21,17 @@ fn channel(id: u32, user: &str, accepted: u64, rejected: u64) -> ClientChannel {
     }
 }
 
-fn reading(channels: Vec<ClientChannel>) -> Reading {
-    Reading { clients: vec![Client { client_id: 0, channels }], clients_hashrate: Some(3e12), ..Reading::default() }
+fn reading(channels: Vec<MinerChannelReading>) -> MonitoringReading {
+    MonitoringReading {
+        clients: vec![MinerReading { client_id: 0, channels }],
+        clients_hashrate: Some(3e12),
+        ..MonitoringReading::default()
+    }
 }
 
 #[test]
 fn counters_become_increments() {
-    let mut b = Baseline::default();
+    let mut b = CounterBaseline::default();
     let first = b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 10, 1)]));
     assert_eq!((first["shares_accepted"], first["shares_rejected"], first["shares_rejected:stale-share"]), (10.0, 1.0, 1.0));
     assert_eq!(first["hashrate_measured"], 20.0 * HASHES_PER_DIFFICULTY / 5.0);
@@ -41,7 +45,7 @@ fn counters_become_increments() {
 
 #[test]
 fn a_restart_is_neither_a_loss_nor_a_spike() {
-    let mut b = Baseline::default();
+    let mut b = CounterBaseline::default();
     b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 100, 0)]));
     // Another process counts from nothing; the same channel number means nothing.
     let after = b.count_reading(OTHER, 4, 1010, &reading(vec![channel(1, "rig", 3, 0)]));
@@ -58,7 +62,7 @@ fn a_restart_is_neither_a_loss_nor_a_spike() {
 
 #[test]
 fn a_channel_that_is_missing_for_a_moment_is_not_counted_again() {
-    let mut b = Baseline::default();
+    let mut b = CounterBaseline::default();
     b.count_reading(ONE, 5, 1000, &reading(vec![channel(1, "rig", 5000, 0)]));
     b.count_reading(ONE, 15, 1010, &reading(vec![]));
     let back = b.count_reading(ONE, 25, 1020, &reading(vec![channel(1, "rig", 5002, 0)]));
@@ -69,7 +73,7 @@ fn a_channel_that_is_missing_for_a_moment_is_not_counted_again() {
 
 #[test]
 fn reasons_that_never_end_are_counted_together() {
-    let mut b = Baseline::default();
+    let mut b = CounterBaseline::default();
     for n in 1..100u64 {
         let mut one = channel(1, "rig", 0, n);
         one.rejected_by_reason = BTreeMap::from([(format!("job {n}"), n)]);
@@ -82,7 +86,7 @@ fn reasons_that_never_end_are_counted_together() {
 
 #[test]
 fn an_old_client_met_for_the_first_time_is_counted_from_then_on() {
-    let mut b = Baseline::default();
+    let mut b = CounterBaseline::default();
     let first = b.count_reading(ONE, 100_000, 1000, &reading(vec![channel(1, "rig", 5000, 0)]));
     assert!(!first.contains_key("shares_accepted") && first.contains_key("hashrate_miners"));
     let second = b.count_reading(ONE, 100_010, 1010, &reading(vec![channel(1, "rig", 5001, 0)]));
@@ -91,7 +95,7 @@ fn an_old_client_met_for_the_first_time_is_counted_from_then_on() {
 
 #[test]
 fn miners_beyond_the_cap_count_in_the_sums_and_long_gone_ones_make_room() {
-    let mut b = Baseline::default();
+    let mut b = CounterBaseline::default();
     let many = (0..100).map(|n| channel(n, &format!("rig{n:03}"), 1, 0)).collect();
     let samples = b.count_reading(ONE, 5, 1000, &reading(many));
     assert_eq!(samples["shares_accepted"], 100.0);
@@ -102,27 +106,27 @@ fn miners_beyond_the_cap_count_in_the_sums_and_long_gone_ones_make_room() {
 
 #[test]
 fn lines_are_counted_once_whoever_dies() {
-    let lines = |from, to, info| Lines { from, to, info, ..Lines::default() };
-    let mut b = Baseline::default();
+    let lines = |from, to, info| LevelCounts { from, to, info, ..LevelCounts::default() };
+    let mut b = CounterBaseline::default();
     assert_eq!(b.uncounted(Some(&lines(0, 100, 5))), None);
-    assert_eq!(b.count_lines(Some(&lines(0, 100, 5)), &Lines::default())["log_infos"], 5.0);
+    assert_eq!(b.count_lines(Some(&lines(0, 100, 5)), &LevelCounts::default())["log_infos"], 5.0);
     // The manager was away; the keeper counted on.
     let kept = serde_json::to_string(&b).unwrap();
-    let mut b: Baseline = serde_json::from_str(&kept).unwrap();
-    assert_eq!(b.count_lines(Some(&lines(0, 500, 25)), &Lines::default())["log_infos"], 20.0);
+    let mut b: CounterBaseline = serde_json::from_str(&kept).unwrap();
+    assert_eq!(b.count_lines(Some(&lines(0, 500, 25)), &LevelCounts::default())["log_infos"], 20.0);
     // The keeper was killed at 700 and another one began to count there: what lies between is counted from the files.
-    assert_eq!(b.uncounted(Some(&lines(700, 900, 9))), Some(Uncounted { from: 500, to: Some(700) }));
+    assert_eq!(b.uncounted(Some(&lines(700, 900, 9))), Some(UncountedLog { from: 500, to: Some(700) }));
     assert_eq!(b.count_lines(Some(&lines(700, 900, 9)), &lines(500, 700, 10))["log_infos"], 19.0);
     // It ended.
-    assert_eq!(b.uncounted(None), Some(Uncounted { from: 900, to: None }));
+    assert_eq!(b.uncounted(None), Some(UncountedLog { from: 900, to: None }));
     assert_eq!(b.count_lines(None, &lines(900, 950, 3))["log_infos"], 3.0);
-    assert_eq!(b.uncounted(None), Some(Uncounted { from: 950, to: None }));
+    assert_eq!(b.uncounted(None), Some(UncountedLog { from: 950, to: None }));
     // A keeper that was not heard for a round: what it counted is not counted again.
     let mut silent = b.clone();
-    assert_eq!(silent.uncounted(Some(&lines(700, 990, 16))), Some(Uncounted { from: 950, to: Some(990) }));
+    assert_eq!(silent.uncounted(Some(&lines(700, 990, 16))), Some(UncountedLog { from: 950, to: Some(990) }));
     assert_eq!(silent.count_lines(Some(&lines(700, 990, 16)), &lines(950, 990, 4))["log_infos"], 4.0);
-    assert_eq!(silent.count_lines(Some(&lines(700, 999, 17)), &Lines::default())["log_infos"], 1.0);
-    assert_eq!(b.count_lines(Some(&lines(950, 960, 1)), &Lines::default())["log_infos"], 1.0);
+    assert_eq!(silent.count_lines(Some(&lines(700, 999, 17)), &LevelCounts::default())["log_infos"], 1.0);
+    assert_eq!(b.count_lines(Some(&lines(950, 960, 1)), &LevelCounts::default())["log_infos"], 1.0);
     assert_eq!(b.totals["log_infos"], 48.0);
     assert_eq!((totals(&serde_json::to_string(&b).unwrap()), totals("")), (b.totals, BTreeMap::new()));
 }
@@ -131,7 +135,7 @@ proptest! {
     /// Whatever a client does, the increments add up to the highest count each of its channels' lives reached.
     #[test]
     fn increments_add_up(lives in prop::collection::vec(prop::collection::vec(0u64..50, 1..6), 1..6)) {
-        let mut b = Baseline::default();
+        let mut b = CounterBaseline::default();
         let (mut total, mut expected, mut at) = (0.0, 0.0, 1000);
         for (n, life) in lives.iter().enumerate() {
             let process = ProcessMark { pid: 7, started_ticks: n as u64 };

@@ -1,15 +1,15 @@
 //! Tests of `exposition`.
 
 use super::*;
-use crate::domain::metrics::model::{CATALOGUE, Measure};
+use crate::domain::metrics::model::{CATALOGUE, MetricMeasure};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 const ID: &str = "f91e95df-8275-436a-ab76-40fb31eae20e";
 
-fn manager() -> Manager {
-    let process = Process {
+fn manager() -> ManagerMetrics {
+    let process = ProcessReading {
         cpu_time: Duration::from_millis(1250),
         rss_bytes: 30_000_000,
         private_bytes: 20_000_000,
@@ -18,14 +18,14 @@ fn manager() -> Manager {
         started_ticks: 1,
         open_files_limit: None,
     };
-    Manager { version: "0.1.0", started: Timestamp(1_795_389_899_500), process: Some(process) }
+    ManagerMetrics { version: "0.1.0", started: Timestamp(1_795_389_899_500), process: Some(process) }
 }
 
-fn stopped(name: &str) -> Client {
-    Client {
+fn stopped(name: &str) -> InstanceMetrics {
+    InstanceMetrics {
         id: ID.parse().unwrap(),
         name: name.into(),
-        state: State::Stopped,
+        state: InstanceState::Stopped,
         restarts: 2,
         started: None,
         uptime: None,
@@ -34,9 +34,9 @@ fn stopped(name: &str) -> Client {
     }
 }
 
-fn running(name: &str) -> Client {
+fn running(name: &str) -> InstanceMetrics {
     let mut client = stopped(name);
-    (client.state, client.started, client.uptime) = (State::Running, Some(Timestamp(1_795_389_900_000)), Some(61));
+    (client.state, client.started, client.uptime) = (InstanceState::Running, Some(Timestamp(1_795_389_900_000)), Some(61));
     for (series, value) in [("hashrate_miners", 5e14), ("cpu_percent", 12.5), ("memory_bytes", 1e7), ("monitoring_up", 1.0)] {
         client.readings.insert(series.into(), value);
     }
@@ -47,8 +47,8 @@ fn running(name: &str) -> Client {
     client
 }
 
-fn both(clients: &[Client]) -> [String; 2] {
-    [Format::OpenMetrics, Format::Classic].map(|format| text(&manager(), clients, format).unwrap())
+fn both(clients: &[InstanceMetrics]) -> [String; 2] {
+    [ExpositionFormat::OpenMetrics, ExpositionFormat::Classic].map(|format| text(&manager(), clients, format).unwrap())
 }
 
 /// The lines of samples.
@@ -151,12 +151,12 @@ fn a_stopped_instance_has_its_state_and_its_counters_and_no_readings() {
 fn without_instances_there_are_all_states_and_nothing_of_clients() {
     for text in both(&[]) {
         assert!(!text.contains("jd_client_"), "{text}");
-        for state in State::ALL {
+        for state in InstanceState::ALL {
             has(&text, &format!("jd_manager_instances{{state=\"{state}\"}} 0.0"));
         }
     }
-    let unknown = Manager { process: None, ..manager() };
-    let text = text(&unknown, &[], Format::Classic).unwrap();
+    let unknown = ManagerMetrics { process: None, ..manager() };
+    let text = text(&unknown, &[], ExpositionFormat::Classic).unwrap();
     assert!(!text.contains("memory") && !text.contains("cpu"), "what is not known is not told: {text}");
 }
 
@@ -196,8 +196,8 @@ fn everything_in_the_model_is_told() {
         ["health", "cpu_percent", "uptime_seconds", "miner_hashrate", "miner_shares_accepted", "miner_shares_rejected"];
     for metric in CATALOGUE.iter().filter(|metric| !elsewhere.contains(&metric.name)) {
         let is_told = match metric.measure {
-            Measure::Gauge => GAUGES.iter().any(|(name, _)| *name == metric.name),
-            Measure::Counter => COUNTERS.contains(&metric.name) || LEVELS.iter().any(|(_, name)| *name == metric.name),
+            MetricMeasure::Gauge => GAUGES.iter().any(|(name, _)| *name == metric.name),
+            MetricMeasure::Counter => COUNTERS.contains(&metric.name) || LEVELS.iter().any(|(_, name)| *name == metric.name),
         };
         assert!(is_told, "{}", metric.name);
     }
@@ -213,7 +213,7 @@ fn the_documentation_lists_every_name() {
     client.totals.extend(COUNTERS.iter().map(|series| ((*series).to_owned(), 1.0)));
     client.totals.extend(REASONED.iter().map(|series| (format!("{series}:stale-share"), 1.0)));
     let docs = include_str!("../../../../docs/API.md");
-    let text = text(&manager(), &[client], Format::Classic).unwrap();
+    let text = text(&manager(), &[client], ExpositionFormat::Classic).unwrap();
     let names = |text: &str| -> BTreeSet<String> {
         text.split(['`', ' ', '{', '\n'])
             .filter(|word| word.starts_with("jd_manager_") || word.starts_with("jd_client_"))

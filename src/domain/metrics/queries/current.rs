@@ -10,20 +10,20 @@ use crate::base::ids::InstanceId;
 /// What the counters of every instance stand at, as they are stored.
 pub fn baselines(db: &mut Db) -> QueryResult<Vec<(InstanceId, String)>> {
     #[derive(QueryableByName)]
-    struct Stored {
+    struct StoredFigure {
         #[diesel(sql_type = Text)]
         instance_id: InstanceId,
         #[diesel(sql_type = Text)]
         state: String,
     }
-    let found: Vec<Stored> = sql_query("SELECT instance_id, state FROM metric_baselines").load(db)?;
+    let found: Vec<StoredFigure> = sql_query("SELECT instance_id, state FROM metric_baselines").load(db)?;
     Ok(found.into_iter().map(|stored| (stored.instance_id, stored.state)).collect())
 }
 
 /// The readings of all instances in the round of this second, without those of single miners.
 pub fn readings(db: &mut Db, at: i64) -> QueryResult<Vec<(InstanceId, String, f64)>> {
     #[derive(QueryableByName)]
-    struct Reading {
+    struct CurrentReading {
         #[diesel(sql_type = Text)]
         instance_id: InstanceId,
         #[diesel(sql_type = Text)]
@@ -31,7 +31,7 @@ pub fn readings(db: &mut Db, at: i64) -> QueryResult<Vec<(InstanceId, String, f6
         #[diesel(sql_type = Double)]
         value: f64,
     }
-    let found: Vec<Reading> = sql_query(
+    let found: Vec<CurrentReading> = sql_query(
         "SELECT n.instance_id, n.metric_type, f.value FROM metric_fresh f CROSS JOIN metric_series n ON n.id = f.series_id \
          WHERE f.at = ? AND n.instance_id IS NOT NULL AND n.is_counter = 0 AND instr(n.metric_type, ':') = 0",
     )

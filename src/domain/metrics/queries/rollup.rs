@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use diesel::sqlite::SqliteConnection as Db;
 
-use super::{Level, MERGE, WINDOW, floor, fresh, set_until, until};
-use crate::infra::db::statement::Statement;
+use super::{MERGE, Resolution, WINDOW, floor, fresh, set_until, until};
+use crate::infra::db::statement::CachedStatement;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -23,32 +23,33 @@ const MOMENTS: &str = "moments (at) AS ( \
 
 /// Series from this number to before that one.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct SeriesRange {
     from: i64,
     to: i64,
 }
 
 /// Moves some samples of a window that is over at `now` into the order of series and rolls them up to minutes; true if there may be more.
 /// Nothing is done twice and nothing is left out, whenever the manager is killed: it is one transaction.
-pub fn settle(db: &mut Db, now: i64) -> QueryResult<bool> {
+pub fn move_to_series(db: &mut Db, now: i64) -> QueryResult<bool> {
     let open = floor(now, WINDOW);
-    let oldest = Statement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at < ?").number(open);
+    let oldest = CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at < ?").number(open);
     // Also those of the future: the clock was set back. Their window is as good as any other.
-    let future = Statement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at >= ?").number(open + WINDOW);
+    let future = CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_fresh WHERE at >= ?").number(open + WINDOW);
     let Some(oldest) = oldest.get_result::<Option<i64>>(db)?.or(future.get_result(db)?) else { return Ok(false) };
     let window = floor(oldest, WINDOW);
     let text = format!(
         "WITH RECURSIVE {MOMENTS} SELECT MIN((SELECT MIN(series_id) FROM metric_fresh f WHERE f.at = moments.at)), COUNT(*) \
          FROM moments WHERE at < ?"
     );
-    let there = Statement::<(Nullable<BigInt>, BigInt)>::new(text).number(window).number(window + WINDOW).number(window + WINDOW);
+    let there =
+        CachedStatement::<(Nullable<BigInt>, BigInt)>::new(text).number(window).number(window + WINDOW).number(window + WINDOW);
     let (first, moments): (Option<i64>, i64) = there.get_result(db)?;
     let from = first.unwrap_or(0);
-    let part = Part { from, to: from + (MOVED / moments.max(1)).max(1) };
+    let part = SeriesRange { from, to: from + (MOVED / moments.max(1)).max(1) };
     move_window(db, part, window, window + WINDOW)?;
-    roll_up(db, Level::Minute, part, window, window + WINDOW)?;
+    roll_up(db, Resolution::Minute, part, window, window + WINDOW)?;
     // A window of an hour that was rolled up before: it came late.
-    for level in [Level::Hour, Level::Day] {
+    for level in [Resolution::Hour, Resolution::Day] {
         let bucket = floor(window, level.step());
         if bucket < until(db, level)? {
             roll_up(db, level, part, bucket, bucket + level.step())?;
@@ -58,34 +59,34 @@ pub fn settle(db: &mut Db, now: i64) -> QueryResult<bool> {
 }
 
 /// Rolls hours and days that are over at `now` up, a day of them at most, of some series from number `after` on; returns the last of them, none
-/// when all were. To be called when there is nothing left to [`settle`], again and again with the same `now` until [`is_rolled`]; what is
+/// when all were. To be called when there is nothing left to [`move_to_series`], again and again with the same `now` until [`is_rolled`]; what is
 /// broken off is begun anew.
-pub fn roll(db: &mut Db, now: i64, after: i64) -> QueryResult<Option<i64>> {
+pub fn advance(db: &mut Db, now: i64, after: i64) -> QueryResult<Option<i64>> {
     let text = "SELECT MAX(id) FROM (SELECT id FROM metric_series WHERE id > ? ORDER BY id LIMIT ?)";
-    let last: Option<i64> = Statement::<Nullable<BigInt>>::new(text).number(after).number(ROLLED).get_result(db)?;
-    for level in [Level::Hour, Level::Day] {
+    let last: Option<i64> = CachedStatement::<Nullable<BigInt>>::new(text).number(after).number(ROLLED).get_result(db)?;
+    for level in [Resolution::Hour, Resolution::Day] {
         let (done, over) = due(db, level, now)?;
         match last {
-            Some(last) => roll_up(db, level, Part { from: after + 1, to: last + 1 }, done, over)?,
+            Some(last) => roll_up(db, level, SeriesRange { from: after + 1, to: last + 1 }, done, over)?,
             None => _ = set_until(db, level, over)?,
         }
     }
     if last.is_none() {
         let open = floor(now, WINDOW);
-        set_until(db, Level::Raw, open)?;
-        set_until(db, Level::Minute, open)?;
+        set_until(db, Resolution::Raw, open)?;
+        set_until(db, Resolution::Minute, open)?;
     }
     Ok(last)
 }
 
 /// From where to where a level is to be rolled up next.
-fn due(db: &mut Db, level: Level, now: i64) -> QueryResult<(i64, i64)> {
+fn due(db: &mut Db, level: Resolution, now: i64) -> QueryResult<(i64, i64)> {
     let end = floor(now, level.step());
     let done = match until(db, level)? {
         // The first time ever. Looked for in all there is, which is little then.
         0 => {
             let oldest =
-                Statement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_minutes").get_result::<Option<i64>>(db)?;
+                CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(at) FROM metric_minutes").get_result::<Option<i64>>(db)?;
             oldest.map_or(end, |oldest| floor(oldest, level.step())).min(end)
         }
         // The clock was ahead, and is right again: what comes is rolled up once more.
@@ -97,10 +98,10 @@ fn due(db: &mut Db, level: Level, now: i64) -> QueryResult<(i64, i64)> {
 
 /// Whether all hours and days that are over at `now` are rolled up.
 pub fn is_rolled(db: &mut Db, now: i64) -> QueryResult<bool> {
-    Ok(until(db, Level::Hour)? >= floor(now, 3600) && until(db, Level::Day)? >= floor(now, DAY))
+    Ok(until(db, Resolution::Hour)? >= floor(now, 3600) && until(db, Resolution::Day)? >= floor(now, DAY))
 }
 
-fn move_window(db: &mut Db, part: Part, from: i64, to: i64) -> QueryResult<()> {
+fn move_window(db: &mut Db, part: SeriesRange, from: i64, to: i64) -> QueryResult<()> {
     let which = "at IN (SELECT at FROM moments WHERE at < ?) AND series_id >= ? AND series_id < ?";
     let moved = format!(
         "WITH RECURSIVE {MOMENTS} INSERT INTO metric_samples (series_id, at, value) \
@@ -108,19 +109,19 @@ fn move_window(db: &mut Db, part: Part, from: i64, to: i64) -> QueryResult<()> {
          ON CONFLICT (series_id, at) {MERGE}"
     );
     for text in [moved, format!("WITH RECURSIVE {MOMENTS} DELETE FROM metric_fresh WHERE {which}")] {
-        let statement = Statement::<()>::new(text).number(from).number(to).number(to);
+        let statement = CachedStatement::<()>::new(text).number(from).number(to).number(to);
         statement.number(part.from).number(part.to).execute(db)?;
     }
     Ok(())
 }
 
 /// Rolls the next finer level up, for a part of the series, from `from` to before `to`.
-fn roll_up(db: &mut Db, level: Level, part: Part, from: i64, to: i64) -> QueryResult<()> {
+fn roll_up(db: &mut Db, level: Resolution, part: SeriesRange, from: i64, to: i64) -> QueryResult<()> {
     let Some(finer) = level.finer() else { return Ok(()) };
     if from >= to {
         return Ok(());
     }
-    let values = if finer == Level::Raw {
+    let values = if finer == Resolution::Raw {
         "COUNT(*), SUM(value), MIN(value), MAX(value)"
     } else {
         "SUM(s.count), SUM(s.sum), MIN(s.min), MAX(s.max)"
@@ -138,27 +139,28 @@ fn roll_up(db: &mut Db, level: Level, part: Part, from: i64, to: i64) -> QueryRe
         source = finer.table(),
         step = level.step(),
     );
-    Statement::<()>::new(statement).number(from).number(to).number(part.from).number(part.to).execute(db)?;
+    CachedStatement::<()>::new(statement).number(from).number(to).number(part.from).number(part.to).execute(db)?;
     Ok(())
 }
 
 /// Removes at most about `most` rows of a level older than `before`, of all series from number `after` on; returns the last series that was
 /// looked at, none when all were. Of days only those of details (a miner, a reason, a check) are ever forgotten: there may be ever new ones.
-pub fn forget(db: &mut Db, level: Level, before: i64, after: i64, most: i64) -> QueryResult<Option<i64>> {
+pub fn forget(db: &mut Db, level: Resolution, before: i64, after: i64, most: i64) -> QueryResult<Option<i64>> {
     let mut left = most;
     let mut at = after;
     let next = match level {
-        Level::Day => "SELECT MIN(id) FROM metric_series WHERE id > ? AND instr(metric_type, ':') > 0",
-        Level::Raw | Level::Minute | Level::Hour => "SELECT MIN(id) FROM metric_series WHERE id > ?",
+        Resolution::Day => "SELECT MIN(id) FROM metric_series WHERE id > ? AND instr(metric_type, ':') > 0",
+        Resolution::Raw | Resolution::Minute | Resolution::Hour => "SELECT MIN(id) FROM metric_series WHERE id > ?",
     };
     while left > 0 {
-        let next = Statement::<Nullable<BigInt>>::new(next).number(at);
+        let next = CachedStatement::<Nullable<BigInt>>::new(next).number(at);
         let Some(series) = next.get_result::<Option<i64>>(db)? else { return Ok(None) };
         let statement = format!(
             "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? AND at < ? ORDER BY at LIMIT ?)",
             table = level.table()
         );
-        let removed = Statement::<()>::new(statement).number(series).number(series).number(before).number(left).execute(db)?;
+        let removed =
+            CachedStatement::<()>::new(statement).number(series).number(series).number(before).number(left).execute(db)?;
         let removed = i64::try_from(removed).unwrap_or(i64::MAX);
         if removed < left {
             at = series;
@@ -169,16 +171,16 @@ pub fn forget(db: &mut Db, level: Level, before: i64, after: i64, most: i64) -> 
 }
 
 /// Removes at most about `most` rows of series whose instance is gone or that hold nothing any more; true when none is left.
-pub fn forget_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
-    let lost = Statement::<Nullable<BigInt>>::new("SELECT MIN(id) FROM metric_series WHERE instance_id IS NULL");
+pub fn prune_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
+    let lost = CachedStatement::<Nullable<BigInt>>::new("SELECT MIN(id) FROM metric_series WHERE instance_id IS NULL");
     let Some(series) = lost.get_result::<Option<i64>>(db)? else { return Ok(true) };
     let mut left = most;
-    for level in Level::ALL {
+    for level in Resolution::ALL {
         let statement = format!(
             "DELETE FROM {table} WHERE series_id = ? AND at IN (SELECT at FROM {table} WHERE series_id = ? LIMIT ?)",
             table = level.table()
         );
-        let removed = Statement::<()>::new(statement).number(series).number(series).number(left).execute(db)?;
+        let removed = CachedStatement::<()>::new(statement).number(series).number(series).number(left).execute(db)?;
         left -= i64::try_from(removed).unwrap_or(i64::MAX);
         if left <= 0 {
             return Ok(false);
@@ -186,15 +188,15 @@ pub fn forget_lost(db: &mut Db, most: i64) -> QueryResult<bool> {
     }
     for sample in fresh(db, series, 0, i64::MAX, i64::MAX)? {
         let text = "DELETE FROM metric_fresh WHERE at = ? AND series_id = ?";
-        Statement::<()>::new(text).number(sample.at).number(series).execute(db)?;
+        CachedStatement::<()>::new(text).number(sample.at).number(series).execute(db)?;
     }
-    Statement::<()>::new("DELETE FROM metric_series WHERE id = ?").number(series).execute(db)?;
+    CachedStatement::<()>::new("DELETE FROM metric_series WHERE id = ?").number(series).execute(db)?;
     Ok(false)
 }
 
 /// Removes a series that belongs to an instance but holds nothing at any level any more: a miner that left long ago.
-pub fn forget_empty(db: &mut Db) -> QueryResult<usize> {
-    Statement::<()>::new(
+pub fn prune_empty(db: &mut Db) -> QueryResult<usize> {
+    CachedStatement::<()>::new(
         "DELETE FROM metric_series WHERE NOT EXISTS (SELECT 1 FROM metric_samples t WHERE t.series_id = metric_series.id) \
          AND NOT EXISTS (SELECT 1 FROM metric_minutes t WHERE t.series_id = metric_series.id) \
          AND NOT EXISTS (SELECT 1 FROM metric_hours t WHERE t.series_id = metric_series.id) \

@@ -2,9 +2,9 @@
 
 use diesel::connection::SimpleConnection;
 
-use super::rollup::{forget, forget_lost, roll, settle};
+use super::rollup::{advance, forget, move_to_series, prune_lost};
 use super::*;
-use crate::domain::metrics::range::{self, Marks, Spacing};
+use crate::domain::metrics::range::{self, PointSpacing, RollupMarks};
 
 const DAY: i64 = 86_400;
 /// A day's beginning.
@@ -26,14 +26,14 @@ fn database(series: i64) -> (tempfile::TempDir, Db) {
 }
 
 /// Everything that is due at `now`; in how many steps.
-fn settle_all(db: &mut Db, now: i64) -> usize {
+fn move_all_to_series(db: &mut Db, now: i64) -> usize {
     let mut steps = 0;
-    while settle(db, now).unwrap() {
+    while move_to_series(db, now).unwrap() {
         steps += 1;
     }
     let mut after = 0;
     loop {
-        while let Some(last) = roll(db, now, after).unwrap() {
+        while let Some(last) = advance(db, now, after).unwrap() {
             (after, steps) = (last, steps + 1);
         }
         if super::rollup::is_rolled(db, now).unwrap() {
@@ -43,13 +43,13 @@ fn settle_all(db: &mut Db, now: i64) -> usize {
     }
 }
 
-fn whole(db: &mut Db, series: i64, from: i64, to: i64) -> Option<Bucket> {
-    let marks = Marks::read(db).unwrap();
+fn whole(db: &mut Db, series: i64, from: i64, to: i64) -> Option<SampleBucket> {
+    let marks = RollupMarks::read(db).unwrap();
     range::whole(db, marks, series, (from, to)).unwrap()
 }
 
-fn points(db: &mut Db, series: i64, from: i64, to: i64, spacing: Spacing) -> Vec<Bucket> {
-    let marks = Marks::read(db).unwrap();
+fn points(db: &mut Db, series: i64, from: i64, to: i64, spacing: PointSpacing) -> Vec<SampleBucket> {
+    let marks = RollupMarks::read(db).unwrap();
     range::points(db, marks, series, (from, to), spacing).unwrap()
 }
 
@@ -65,24 +65,24 @@ fn what_is_moved_in_many_steps_is_all_there_and_rolled_up() {
         insert(&mut db, at, &samples).unwrap();
     }
     // One that came late: its window and its hours are rolled up already by then.
-    let steps = settle_all(&mut db, BEGIN + 310);
+    let steps = move_all_to_series(&mut db, BEGIN + 310);
     assert!(steps > 2 * 24, "24 windows of 300 series need more steps than {steps}");
     insert(&mut db, BEGIN - 3595, &[(300, 1e6)]).unwrap();
-    settle_all(&mut db, BEGIN + 310);
+    move_all_to_series(&mut db, BEGIN + 310);
     for series in [1, 64, 65, 299, 300] {
         let late = i64::from(series == 300);
-        let hours = buckets(&mut db, Level::Hour, series, 0, i64::MAX, 100).unwrap();
+        let hours = buckets(&mut db, Resolution::Hour, series, 0, i64::MAX, 100).unwrap();
         assert_eq!(
             hours.iter().map(|hour| (hour.at, hour.count)).collect::<Vec<_>>(),
             [(BEGIN - 7200, 180), (BEGIN - 3600, 180 + late)]
         );
-        let days = buckets(&mut db, Level::Day, series, 0, i64::MAX, 100).unwrap();
+        let days = buckets(&mut db, Resolution::Day, series, 0, i64::MAX, 100).unwrap();
         assert_eq!(days.iter().map(|day| (day.at, day.count)).collect::<Vec<_>>(), [(BEGIN - DAY, 360 + late)]);
         let all = whole(&mut db, series, 0, BEGIN + DAY).unwrap();
         assert_eq!((all.count, all.min), (361 + late, series as f64));
         assert_eq!(
             all.sum,
-            buckets(&mut db, Level::Raw, series, 0, i64::MAX, 1000).unwrap().iter().map(|one| one.sum).sum::<f64>()
+            buckets(&mut db, Resolution::Raw, series, 0, i64::MAX, 1000).unwrap().iter().map(|one| one.sum).sum::<f64>()
         );
     }
 }
@@ -94,8 +94,8 @@ fn the_newest_are_found_in_either_order_and_only_so_many_of_them() {
         insert(&mut db, at, &[(1, at as f64)]).unwrap();
     }
     insert(&mut db, BEGIN + 500, &[(2, 7.0)]).unwrap();
-    settle_all(&mut db, BEGIN + 999);
-    let seconds = |found: Vec<Sample>| found.iter().map(|sample| sample.at - BEGIN).collect::<Vec<_>>();
+    move_all_to_series(&mut db, BEGIN + 999);
+    let seconds = |found: Vec<MetricSample>| found.iter().map(|sample| sample.at - BEGIN).collect::<Vec<_>>();
     assert_eq!(seconds(newest(&mut db, 1, 2).unwrap()), [990, 980]);
     // Ten of them are still in the order of time.
     assert_eq!(seconds(fresh(&mut db, 1, 0, i64::MAX, 99).unwrap()), (90..100).rev().map(|n| n * 10).collect::<Vec<_>>());
@@ -103,7 +103,7 @@ fn the_newest_are_found_in_either_order_and_only_so_many_of_them() {
     assert_eq!(seconds(fresh(&mut db, 1, 0, BEGIN + 900, 99).unwrap()), [0; 0]);
     assert_eq!(seconds(newest(&mut db, 1, 12).unwrap()), (88..100).rev().map(|n| n * 10).collect::<Vec<_>>());
     assert_eq!(seconds(newest(&mut db, 2, 12).unwrap()), [500]);
-    let found = buckets(&mut db, Level::Raw, 1, BEGIN + 20, BEGIN + 960, 8).unwrap();
+    let found = buckets(&mut db, Resolution::Raw, 1, BEGIN + 20, BEGIN + 960, 8).unwrap();
     assert_eq!(found.iter().map(|bucket| bucket.at - BEGIN).collect::<Vec<_>>(), (88..96).map(|n| n * 10).collect::<Vec<_>>());
 }
 
@@ -113,11 +113,11 @@ fn a_long_stretch_in_short_buckets_is_the_newest_thousand_of_them() {
     for at in (BEGIN..BEGIN + DAY).step_by(30) {
         insert(&mut db, at, &[(1, 1.0)]).unwrap();
     }
-    settle_all(&mut db, BEGIN + DAY - 90);
-    let found = points(&mut db, 1, 0, BEGIN + DAY, Spacing::of(Level::Minute));
+    move_all_to_series(&mut db, BEGIN + DAY - 90);
+    let found = points(&mut db, 1, 0, BEGIN + DAY, PointSpacing::of(Resolution::Minute));
     assert_eq!((found.len(), found[0].at), (1000, BEGIN + DAY - 60_000));
     assert!(found.iter().all(|minute| minute.count == 2), "each of them is whole");
-    let found = points(&mut db, 1, 0, BEGIN + DAY, Spacing { level: Level::Minute, step: 120 });
+    let found = points(&mut db, 1, 0, BEGIN + DAY, PointSpacing { level: Resolution::Minute, step: 120 });
     assert_eq!((found.len(), found[0].count), (720, 4));
 }
 
@@ -127,19 +127,20 @@ fn forgetting_goes_on_where_it_stopped() {
     for at in (BEGIN..BEGIN + 900).step_by(10) {
         insert(&mut db, at, &all(3).map(|series| (series, 1.0)).collect::<Vec<_>>()).unwrap();
     }
-    settle_all(&mut db, BEGIN + 900);
+    move_all_to_series(&mut db, BEGIN + 900);
     let mut after = 0;
     let mut steps = 0;
-    while let Some(last) = forget(&mut db, Level::Raw, BEGIN + 600, after, 50).unwrap() {
+    while let Some(last) = forget(&mut db, Resolution::Raw, BEGIN + 600, after, 50).unwrap() {
         (after, steps) = (last, steps + 1);
     }
     assert!((3..8).contains(&steps), "{steps}");
     for series in all(3) {
-        assert_eq!(oldest(&mut db, Level::Raw, series).unwrap(), Some(BEGIN + 600));
+        assert_eq!(oldest(&mut db, Resolution::Raw, series).unwrap(), Some(BEGIN + 600));
         assert_eq!(whole(&mut db, series, 0, BEGIN + 900).unwrap().count, 90, "its minutes are still there");
     }
     db.batch_execute("PRAGMA foreign_keys = ON; DELETE FROM instances").unwrap();
-    while !forget_lost(&mut db, 50).unwrap() {}
-    let left = Statement::<BigInt>::new("SELECT (SELECT COUNT(*) FROM metric_samples) + (SELECT COUNT(*) FROM metric_series)");
+    while !prune_lost(&mut db, 50).unwrap() {}
+    let left =
+        CachedStatement::<BigInt>::new("SELECT (SELECT COUNT(*) FROM metric_samples) + (SELECT COUNT(*) FROM metric_series)");
     assert_eq!(left.get_result::<i64>(&mut db).unwrap(), 0);
 }

@@ -2,7 +2,7 @@
 
 use super::rollup;
 use super::*;
-use crate::domain::metrics::range::{self, Marks, Spacing};
+use crate::domain::metrics::range::{self, PointSpacing, RollupMarks};
 use diesel::connection::SimpleConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use proptest::prelude::*;
@@ -25,10 +25,10 @@ fn database() -> (Db, InstanceId) {
 }
 
 fn settle(db: &mut Db, now: i64) {
-    while rollup::settle(db, now).unwrap() {}
+    while rollup::move_to_series(db, now).unwrap() {}
     loop {
         let mut after = 0;
-        while let Some(last) = rollup::roll(db, now, after).unwrap() {
+        while let Some(last) = rollup::advance(db, now, after).unwrap() {
             after = last;
         }
         if rollup::is_rolled(db, now).unwrap() {
@@ -37,18 +37,18 @@ fn settle(db: &mut Db, now: i64) {
     }
 }
 
-fn whole(db: &mut Db, id: i64, from: i64, to: i64) -> Option<Bucket> {
-    let marks = Marks::read(db).unwrap();
+fn whole(db: &mut Db, id: i64, from: i64, to: i64) -> Option<SampleBucket> {
+    let marks = RollupMarks::read(db).unwrap();
     range::whole(db, marks, id, (from, to)).unwrap()
 }
 
-fn points(db: &mut Db, id: i64, from: i64, to: i64, spacing: Spacing) -> Vec<Bucket> {
-    let marks = Marks::read(db).unwrap();
+fn points(db: &mut Db, id: i64, from: i64, to: i64, spacing: PointSpacing) -> Vec<SampleBucket> {
+    let marks = RollupMarks::read(db).unwrap();
     range::points(db, marks, id, (from, to), spacing).unwrap()
 }
 
 fn rows(db: &mut Db, sql: &str) -> i64 {
-    Statement::<BigInt>::new(format!("SELECT COUNT(*) FROM {sql}")).get_result(db).unwrap()
+    CachedStatement::<BigInt>::new(format!("SELECT COUNT(*) FROM {sql}")).get_result(db).unwrap()
 }
 
 /// Count, sum, least and greatest of the samples in a stretch.
@@ -59,7 +59,7 @@ fn naive(samples: &[(i64, f64)], from: i64, to: i64) -> Option<(i64, f64, f64, f
     Some((count, within.iter().sum(), within.iter().copied().fold(first, f64::min), within.iter().copied().fold(first, f64::max)))
 }
 
-fn told(bucket: &Bucket) -> (i64, f64, f64, f64) {
+fn told(bucket: &SampleBucket) -> (i64, f64, f64, f64) {
     (bucket.count, bucket.sum, bucket.min, bucket.max)
 }
 
@@ -91,15 +91,15 @@ fn a_day_is_moved_and_rolled_up_and_reads_the_same() {
         let all = whole(&mut db, id, from, to);
         assert_eq!(all.as_ref().map(told), naive(&samples, from, to), "{from}..{to}");
     }
-    for level in [Level::Minute, Level::Hour, Level::Day] {
-        let points = points(&mut db, id, MONDAY, end, Spacing::of(level));
+    for level in [Resolution::Minute, Resolution::Hour, Resolution::Day] {
+        let points = points(&mut db, id, MONDAY, end, PointSpacing::of(level));
         for point in &points {
             assert_eq!(Some(told(point)), naive(&samples, point.at, point.at + level.step()), "{level:?} {}", point.at);
         }
         let is_whole = points.iter().map(|point| point.count).sum::<i64>() == i64::try_from(samples.len()).unwrap();
-        assert!(is_whole || (level == Level::Minute && points.len() == 1000), "{level:?}: the newest thousand, or all");
+        assert!(is_whole || (level == Resolution::Minute && points.len() == 1000), "{level:?}: the newest thousand, or all");
     }
-    let gap = points(&mut db, id, MONDAY + 7_080, MONDAY + 10_560, Spacing::of(Level::Minute));
+    let gap = points(&mut db, id, MONDAY + 7_080, MONDAY + 10_560, PointSpacing::of(Resolution::Minute));
     assert!(gap.is_empty(), "a gap has no points: {gap:?}");
     let last: Vec<i64> = newest(&mut db, id, 100).unwrap().iter().map(|sample| sample.at).collect();
     assert_eq!(last, (0..100).map(|n| end - 10 - n * 10).collect::<Vec<_>>());
@@ -128,7 +128,7 @@ fn a_clock_that_is_set_back_and_forward_loses_nothing() {
         put(&mut db, at);
     }
     settle(&mut db, MONDAY + 14_400);
-    let hour = points(&mut db, id, MONDAY + 3600, MONDAY + 7200, Spacing::of(Level::Hour));
+    let hour = points(&mut db, id, MONDAY + 3600, MONDAY + 7200, PointSpacing::of(Resolution::Hour));
     assert_eq!(hour.iter().map(|point| point.count).collect::<Vec<_>>(), [720]);
 }
 
@@ -158,7 +158,7 @@ fn a_wrong_clock_makes_no_bucket_smaller() {
         insert(&mut db, at, &[(id, 1.0)]).unwrap();
     }
     settle(&mut db, MONDAY + 2 * 86_400);
-    for level in [Level::Raw, Level::Minute] {
+    for level in [Resolution::Raw, Resolution::Minute] {
         rollup::forget(&mut db, level, MONDAY + 86_400, 0, 10_000).unwrap();
     }
     // Years back, then into forgotten time, then right again.
@@ -166,7 +166,7 @@ fn a_wrong_clock_makes_no_bucket_smaller() {
         insert(&mut db, now, &[(id, 1.0)]).unwrap();
         settle(&mut db, now + 600);
     }
-    let days = points(&mut db, id, MONDAY, MONDAY + 2 * 86_400, Spacing::of(Level::Day));
+    let days = points(&mut db, id, MONDAY, MONDAY + 2 * 86_400, PointSpacing::of(Resolution::Day));
     assert_eq!(days.iter().map(|day| day.count).collect::<Vec<_>>(), [1440, 1440]);
 }
 
@@ -179,13 +179,13 @@ fn what_is_too_old_goes_in_steps_and_days_stay() {
     }
     settle(&mut db, MONDAY + 3 * 86_400);
     let before = MONDAY + 2 * 86_400;
-    for level in [Level::Raw, Level::Minute, Level::Hour] {
+    for level in [Resolution::Raw, Resolution::Minute, Resolution::Hour] {
         let (mut steps, mut after) = (0, 0);
         while let Some(next) = rollup::forget(&mut db, level, before, after, 50).unwrap() {
             (after, steps) = (next, steps + 1);
             assert!(steps < 100, "it never ends");
         }
-        assert!(level == Level::Hour || steps >= 5, "{level:?} in small steps: {steps}");
+        assert!(level == Resolution::Hour || steps >= 5, "{level:?} in small steps: {steps}");
         assert_eq!(oldest(&mut db, level, id).unwrap(), Some(before), "{level:?}");
     }
     assert_eq!(rows(&mut db, "metric_days"), 3);
@@ -206,7 +206,7 @@ fn a_deleted_instance_leaves_nothing_and_others_keep_theirs() {
     db.batch_execute("DELETE FROM instances").unwrap();
     assert_eq!(rows(&mut db, "metrics"), 0, "at once");
     let mut steps = 0;
-    while !rollup::forget_lost(&mut db, 100).unwrap() {
+    while !rollup::prune_lost(&mut db, 100).unwrap() {
         steps += 1;
         assert!(steps < 100, "it never ends");
     }
@@ -240,8 +240,8 @@ proptest! {
         let (from, to) = (MONDAY + from, MONDAY + from + length);
         let all = whole(&mut db, id, from, to);
         prop_assert_eq!(all.as_ref().map(told), naive(&samples, from, to));
-        for level in Level::ALL {
-            let points = points(&mut db, id, from, to, Spacing::of(level));
+        for level in Resolution::ALL {
+            let points = points(&mut db, id, from, to, PointSpacing::of(level));
             let expected = naive(&samples, from, to).map_or(0, |all| all.0);
             prop_assert_eq!(points.iter().map(|point| point.count).sum::<i64>(), expected);
             prop_assert!(points.is_sorted_by_key(|point| point.at));
@@ -259,18 +259,18 @@ fn days_of_details_are_forgotten_and_days_of_the_whole_are_not() {
     }
     let day = |db: &mut Db, series: i64, at: i64| {
         let text = "INSERT INTO metric_days (series_id, at, count, sum, min, max) VALUES (?, ?, 1, 1, 1, 1)";
-        Statement::<()>::new(text).number(series).number(at).execute(db).unwrap();
+        CachedStatement::<()>::new(text).number(series).number(at).execute(db).unwrap();
     };
     day(&mut db, made[0], MONDAY);
     day(&mut db, made[1], MONDAY);
     day(&mut db, made[2], MONDAY);
     day(&mut db, made[2], MONDAY + 400 * 86_400);
     let mut after = 0;
-    while let Some(next) = rollup::forget(&mut db, Level::Day, MONDAY + 365 * 86_400, after, 1).unwrap() {
+    while let Some(next) = rollup::forget(&mut db, Resolution::Day, MONDAY + 365 * 86_400, after, 1).unwrap() {
         after = next;
     }
-    let left = |db: &mut Db, series| oldest(db, Level::Day, series).unwrap();
+    let left = |db: &mut Db, series| oldest(db, Resolution::Day, series).unwrap();
     assert_eq!(left(&mut db, made[0]), Some(MONDAY));
     assert_eq!((left(&mut db, made[1]), left(&mut db, made[2])), (None, Some(MONDAY + 400 * 86_400)));
-    assert_eq!(rollup::forget_empty(&mut db).unwrap(), 1, "the series without a sample is gone");
+    assert_eq!(rollup::prune_empty(&mut db).unwrap(), 1, "the series without a sample is gone");
 }

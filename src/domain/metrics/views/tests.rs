@@ -1,18 +1,18 @@
 use super::*;
 
-fn drawn(metric_type: &str, values: &[f64], current: Option<f64>) -> Drawn {
-    let point = |(at, value): (usize, &f64)| Point {
+fn drawn(metric_type: &str, values: &[f64], current: Option<f64>) -> SeriesChart {
+    let point = |(at, value): (usize, &f64)| SeriesPoint {
         timestamp: Timestamp(i64::try_from(at).unwrap() * 60_000),
         value: *value,
         count: 6,
         min: value.floor(),
         max: value.ceil(),
     };
-    let points: Vec<Point> = values.iter().enumerate().map(point).collect();
+    let points: Vec<SeriesPoint> = values.iter().enumerate().map(point).collect();
     let sum: f64 = values.iter().sum();
-    let summary = Summary { count: 2, sum, avg: sum / 2.0, min: 1.0, max: 2.0 };
-    let points = Points { from: Timestamp(0), to: Timestamp(120_000), step: 60, points, current };
-    Drawn { metric_type: metric_type.into(), label: String::new(), points, summary: Some(summary) }
+    let summary = SeriesSummary { count: 2, sum, avg: sum / 2.0, min: 1.0, max: 2.0 };
+    let points = SeriesPoints { from: Timestamp(0), to: Timestamp(120_000), step: 60, points, current };
+    SeriesChart { metric_type: metric_type.into(), label: String::new(), points, summary: Some(summary) }
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn body() -> Value {
 }
 
 fn pointers(body: Value) -> Vec<String> {
-    let judged = Whole::of_body(body, &starting(), &built_in()).unwrap().judge();
+    let judged = CompleteSetup::of_body(body, &starting(), &built_in()).unwrap().judge();
     assert_eq!(judged.config.is_none(), !judged.found.errors.is_empty());
     let mut found: Vec<String> = seen_from_the_body(judged.found.errors).into_iter().map(|one| one.pointer).collect();
     found.dedup();
@@ -37,9 +37,9 @@ fn with(change: impl FnOnce(&mut Value)) -> Vec<String> {
 
 #[test]
 fn a_body_is_a_configuration_with_keys_of_its_own() {
-    let judged = Whole::of_body(body(), &starting(), &built_in()).unwrap().judge();
+    let judged = CompleteSetup::of_body(body(), &starting(), &built_in()).unwrap().judge();
     let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
-    assert_eq!((config.mode, config.upstreams.len()), (Mode::FullTemplate, 1));
+    assert_eq!((config.mode, config.upstreams.len()), (MiningMode::FullTemplate, 1));
     assert!(crate::domain::keys::pair_matches(&config.authority_public_key, &config.authority_secret_key));
 }
 
@@ -56,7 +56,7 @@ fn everything_wrong_is_named_where_the_program_wrote_it() {
     assert_eq!(with(|b| b["network"] = "moon".into()), ["/network"]);
     assert_eq!(with(|b| b["start"] = "yes".into()), ["/start"]);
     assert_eq!(with(|b| b["name"] = 3.into()), ["/name"]);
-    assert!(Whole::of_body(json!([]), &starting(), &built_in()).is_err());
+    assert!(CompleteSetup::of_body(json!([]), &starting(), &built_in()).is_err());
 }
 
 #[test]
@@ -99,47 +99,48 @@ fn a_payout_is_held_against_the_chain_that_is_named() {
     }
 }
 
-fn answers(list: &[(Step, &[(&str, &str)])]) -> Answers {
-    let mut answers = Answers::default();
+fn answers(list: &[(SetupStep, &[(&str, &str)])]) -> SetupAnswers {
+    let mut answers = SetupAnswers::default();
     for (step, pairs) in list {
         let pairs: Vec<_> = pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        answers.take_over(*step, &pairs);
+        answers.apply_form(*step, &pairs);
     }
     answers
 }
 
 #[test]
 fn answers_are_judged_up_to_where_they_go() {
-    let mode = (Step::Mode, &[("mode", "FULLTEMPLATE")][..]);
-    let provider = (Step::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "nonsense")][..]);
-    let found = |answers: &Answers, up_to| {
-        let judged = Whole::of_answers(answers, up_to, &starting()).judge();
+    let mode = (SetupStep::Mode, &[("mode", "FULLTEMPLATE")][..]);
+    let provider =
+        (SetupStep::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "nonsense")][..]);
+    let found = |answers: &SetupAnswers, up_to| {
+        let judged = CompleteSetup::of_answers(answers, up_to, &starting()).judge();
         let fields = judged.found.errors.iter().map(|one| field_of(&one.pointer));
-        fields.filter(|field| Step::of_field(field) == Some(up_to)).collect::<Vec<_>>()
+        fields.filter(|field| SetupStep::of_field(field) == Some(up_to)).collect::<Vec<_>>()
     };
-    assert_eq!(found(&Answers::default(), Step::Mode), ["mode"]);
-    assert_eq!(found(&answers(&[mode]), Step::Mode), Vec::<String>::new());
-    assert_eq!(found(&answers(&[mode, provider]), Step::Provider), ["template_provider_type.Sv2Tp.address"]);
-    assert_eq!(found(&answers(&[mode]), Step::Pools), ["upstreams"]);
-    assert_eq!(found(&answers(&[mode]), Step::Payout), ["coinbase_reward_script"]);
-    let name = (Step::Name, &[("listening_port", "x"), ("monitoring_port", "70000")][..]);
-    assert_eq!(found(&answers(&[mode, name]), Step::Name), ["name", "listening_port", "monitoring_port"]);
+    assert_eq!(found(&SetupAnswers::default(), SetupStep::Mode), ["mode"]);
+    assert_eq!(found(&answers(&[mode]), SetupStep::Mode), Vec::<String>::new());
+    assert_eq!(found(&answers(&[mode, provider]), SetupStep::Provider), ["template_provider_type.Sv2Tp.address"]);
+    assert_eq!(found(&answers(&[mode]), SetupStep::Pools), ["upstreams"]);
+    assert_eq!(found(&answers(&[mode]), SetupStep::Payout), ["coinbase_reward_script"]);
+    let name = (SetupStep::Name, &[("listening_port", "x"), ("monitoring_port", "70000")][..]);
+    assert_eq!(found(&answers(&[mode, name]), SetupStep::Name), ["name", "listening_port", "monitoring_port"]);
 }
 
 #[test]
 fn answers_become_the_configuration_they_mean() {
     let said = answers(&[
-        (Step::Mode, &[("mode", "SOLOMINING")]),
-        (Step::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442")]),
+        (SetupStep::Mode, &[("mode", "SOLOMINING")]),
+        (SetupStep::Provider, &[("template_provider", "sv2tp"), ("template_provider_type.Sv2Tp.address", "127.0.0.1:8442")]),
         // Typed before the mode was changed: kept, and not used.
-        (Step::Pools, &[("upstreams.0.pool_address", "half a pool")]),
-        (Step::Payout, &[("coinbase_reward_script", PAYOUT), ("network", "mainnet"), ("jdc_signature", "")]),
-        (Step::Name, &[("name", "barn"), ("reach", "local"), ("listening_port", "4000"), ("monitoring_port", "4001")]),
+        (SetupStep::Pools, &[("upstreams.0.pool_address", "half a pool")]),
+        (SetupStep::Payout, &[("coinbase_reward_script", PAYOUT), ("network", "mainnet"), ("jdc_signature", "")]),
+        (SetupStep::Name, &[("name", "barn"), ("reach", "local"), ("listening_port", "4000"), ("monitoring_port", "4001")]),
     ]);
-    let judged = Whole::of_answers(&said, Step::Review, &starting()).judge();
+    let judged = CompleteSetup::of_answers(&said, SetupStep::Review, &starting()).judge();
     let config = judged.config.unwrap_or_else(|| panic!("{:?}", judged.found));
     assert_eq!(config.coinbase_reward_script, format!("addr({PAYOUT})"));
     assert_eq!(config.listening_address.to_string(), "127.0.0.1:4000");
     assert_eq!(config.monitoring_address.unwrap().to_string(), "127.0.0.1:4001");
-    assert_eq!((config.mode, config.upstreams.len(), config.jdc_signature.as_str()), (Mode::SoloMining, 0, ""));
+    assert_eq!((config.mode, config.upstreams.len(), config.jdc_signature.as_str()), (MiningMode::SoloMining, 0, ""));
 }

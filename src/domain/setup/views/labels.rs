@@ -1,7 +1,7 @@
 //! What the fields of setup are called, and in which order they stand.
 
 use crate::domain::configs::views::POOL_LABELS;
-use crate::domain::setup::step::Step;
+use crate::domain::setup::step::SetupStep;
 
 /// What the fields are called, by the ends of their names.
 const LABELS: [(&str, &str); 13] = [
@@ -33,9 +33,9 @@ pub(super) fn label(name: &str) -> &'static str {
 }
 
 /// Where a field stands: its step, its row among the pools, its place in the row.
-pub(super) fn place_of(name: &str) -> (Option<Step>, usize, usize) {
+pub(super) fn place_of(name: &str) -> (Option<SetupStep>, usize, usize) {
     let row = name.strip_prefix("upstreams.").and_then(|rest| rest.split('.').next()?.parse().ok());
     let mine = label(name);
     let place = labels().position(|(_, label)| *label == mine);
-    (Step::of_field(name), row.unwrap_or_default(), place.unwrap_or(usize::MAX))
+    (SetupStep::of_field(name), row.unwrap_or_default(), place.unwrap_or(usize::MAX))
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::instances::Instance;
-use crate::keeper::machine::State;
-use crate::web::Frame;
+use crate::keeper::machine::InstanceState;
+use crate::web::PageFrame;
 
 /// `GET /setup/watch/{id}`.
 #[derive(Debug, Template, JsonSchema, Serialize)]
@@ -14,7 +14,7 @@ use crate::web::Frame;
 #[schemars(rename = "SetupWatch")]
 pub struct WatchPage {
     #[serde(skip)]
-    frame: Frame,
+    frame: PageFrame,
     /// The instance.
     #[serde(flatten)]
     instance: Instance,
@@ -29,7 +29,7 @@ crate::view!(WatchPage { "main" => as_main, "standing" => as_standing });
 impl WatchPage {
     /// The instance as it is now, with what to give to its miners.
     #[must_use]
-    pub fn new(frame: Frame, instance: Instance, (miners, public_key): (Vec<String>, String)) -> Self {
+    pub fn new(frame: PageFrame, instance: Instance, (miners, public_key): (Vec<String>, String)) -> Self {
         Self { frame, instance, miners, public_key }
     }
 
@@ -41,18 +41,18 @@ impl WatchPage {
     }
 
     fn is_serving(&self) -> bool {
-        self.instance.status == State::Running
+        self.instance.status == InstanceState::Running
     }
 
     fn headline(&self) -> String {
         let name = &self.instance.name;
         match self.instance.status {
-            State::Running => format!("{name} serves miners"),
-            State::Starting => format!("{name} is starting …"),
-            State::BackingOff => format!("{name} does not come up yet"),
-            State::Failed => format!("{name} does not come up"),
-            State::Stopping => format!("{name} is stopping …"),
-            State::Stopped => format!("{name} is stopped"),
+            InstanceState::Running => format!("{name} serves miners"),
+            InstanceState::Starting => format!("{name} is starting …"),
+            InstanceState::BackingOff => format!("{name} does not come up yet"),
+            InstanceState::Failed => format!("{name} does not come up"),
+            InstanceState::Stopping => format!("{name} is stopping …"),
+            InstanceState::Stopped => format!("{name} is stopped"),
         }
     }
 }

@@ -4,14 +4,14 @@ pub mod pipeline;
 
 use std::path::{Path, PathBuf};
 
-use super::install::pipeline::bring_in;
-use super::job_tracker::Ticket;
-use super::model::{Gate, Job, Stage, Task};
+use super::install::pipeline::fetch_into_store;
+use super::job_tracker::JobGuard;
+use super::model::{HealthGate, JobStage, JobTask, UpdateJob};
 use super::queries;
-use super::service::Updates;
+use super::service::UpdateService;
 use super::settings::key_of;
-use super::source::{Ended, FromCargo, FromFile, FromRelease, Obtain, find_cargo};
-use super::store::Came;
+use super::source::{ClientSource, FromCargo, FromFile, FromRelease, SourceError, find_cargo};
+use super::store::InstallResult;
 use super::tags::{client_of_tag, is_name};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::domain::configs::ClientVersion;
 
 /// What somebody wants installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum InstallRequest {
     /// From a release: its tag, or the version of the client; none: the newest.
     Release(Option<String>),
     /// Built from the cargo registry.
@@ -31,22 +31,22 @@ pub enum Order {
 
 /// What goes with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct With {
+pub struct InstallOptions {
     /// A release that gives no checksum is taken all the same.
     pub unverified: bool,
     /// The instances that follow the version in use are switched to it afterwards.
     pub switch: bool,
 }
 
-impl Updates {
+impl UpdateService {
     /// Begins to install a client.
     ///
     /// # Errors
     /// There is no such release, it has no file for this machine or no checksum that was not done without; other work is under way.
-    pub async fn install(&self, order: Order, with: With, actor: &str) -> Result<Job> {
+    pub async fn install(&self, order: InstallRequest, with: InstallOptions, actor: &str) -> Result<UpdateJob> {
         self.check_managed()?;
-        let (version, source): (String, Box<dyn Obtain>) = match order {
-            Order::Release(version) => {
+        let (version, source): (String, Box<dyn ClientSource>) = match order {
+            InstallRequest::Release(version) => {
                 // What is known may be old; what cannot be asked for now is taken as it is known.
                 if let Err(error) = self.check().await {
                     tracing::info!(%error, "installing from what was known of releases before");
@@ -73,7 +73,7 @@ impl Updates {
                 }
                 (release.tag.clone(), Box::new(FromRelease { fetcher: self.fetcher().clone(), release, key }))
             }
-            Order::Build(version) => {
+            InstallRequest::Build(version) => {
                 let version =
                     version.parse::<ClientVersion>().map_err(|e| Error::invalid("/version", format!("{e}.")))?.to_string();
                 let cargo = find_cargo().ok_or_else(|| {
@@ -83,7 +83,7 @@ impl Updates {
                 })?;
                 (version.clone(), Box::new(FromCargo { version, cargo }))
             }
-            Order::File(path) => {
+            InstallRequest::File(path) => {
                 if !path.is_absolute() {
                     return Err(Error::invalid("/path", "Give the whole path of the file, beginning with a slash."));
                 }
@@ -96,11 +96,11 @@ impl Updates {
         };
         let ticket = self
             .board()
-            .begin(Job { then_switch: with.switch, ..Job::new(Task::Install, version, actor, Timestamp::now()) })
+            .begin(UpdateJob { then_switch: with.switch, ..UpdateJob::new(JobTask::Install, version, actor, Timestamp::now()) })
             .await?;
         let job = ticket.job();
         let this = self.clone();
-        tokio::spawn(async move { this.carry_out_install(source, with, ticket).await });
+        tokio::spawn(async move { this.run_install(source, with, ticket).await });
         Ok(job)
     }
 
@@ -108,46 +108,48 @@ impl Updates {
     ///
     /// # Errors
     /// Other work is under way; the disk.
-    pub async fn receive(&self, name: &str, actor: &str) -> Result<(Ticket, PathBuf)> {
+    pub async fn receive(&self, name: &str, actor: &str) -> Result<(JobGuard, PathBuf)> {
         self.check_managed()?;
-        let ticket = self.board().begin(Job::new(Task::Install, name, actor, Timestamp::now())).await?;
-        ticket.stage(Stage::Downloading, format!("{name} is being received.")).await?;
+        let ticket = self.board().begin(UpdateJob::new(JobTask::Install, name, actor, Timestamp::now())).await?;
+        ticket.stage(JobStage::Downloading, format!("{name} is being received.")).await?;
         let (store, id) = (self.store().clone(), ticket.job().id);
         let dir = tokio::task::spawn_blocking(move || store.incoming(id)).await.map_err(Error::internal)??;
         Ok((ticket, dir.join("received")))
     }
 
     /// Installs what was received at `file`.
-    pub fn install_received(&self, ticket: Ticket, file: PathBuf, shown: String, with: With) -> Job {
+    pub fn install_received(&self, ticket: JobGuard, file: PathBuf, shown: String, with: InstallOptions) -> UpdateJob {
         let (job, this) = (ticket.job(), self.clone());
         let source = FromFile { path: file, shown, is_ours: true };
-        tokio::spawn(async move { this.carry_out_install(Box::new(source), with, ticket).await });
+        tokio::spawn(async move { this.run_install(Box::new(source), with, ticket).await });
         job
     }
 
     /// Removes what was received.
-    pub async fn forget_received(&self, file: &Path) {
+    pub async fn remove_received(&self, file: &Path) {
         if let Some(dir) = file.parent().map(Path::to_owned) {
             let store = self.store().clone();
-            let _ = tokio::task::spawn_blocking(move || store.forget_incoming(&dir)).await;
+            let _ = tokio::task::spawn_blocking(move || store.prune_incoming(&dir)).await;
         }
     }
 
-    async fn carry_out_install(&self, source: Box<dyn Obtain>, with: With, ticket: Ticket) {
-        let (came, manifest) = match bring_in(self.store(), source.as_ref(), &ticket).await {
+    async fn run_install(&self, source: Box<dyn ClientSource>, with: InstallOptions, ticket: JobGuard) {
+        let (came, manifest) = match fetch_into_store(self.store(), source.as_ref(), &ticket).await {
             Ok(came) => came,
-            Err(Ended::Stopped) => return,
-            Err(Ended::Cancelled) => return ticket.end(Stage::Cancelled, "It was cancelled; nothing was installed.").await,
-            Err(Ended::Failed { message, excerpt }) => {
+            Err(SourceError::Stopped) => return,
+            Err(SourceError::Cancelled) => {
+                return ticket.end(JobStage::Cancelled, "It was cancelled; nothing was installed.").await;
+            }
+            Err(SourceError::Failed { message, excerpt }) => {
                 ticket.show(|job| job.excerpt = excerpt);
-                ticket.end(Stage::Failed, message).await;
-                return self.look_at_store().await;
+                ticket.end(JobStage::Failed, message).await;
+                return self.scan_store().await;
             }
         };
         drop(source);
         let (name, message) = match &came {
-            Came::New(name) => (name.clone(), format!("Client {name} is installed.")),
-            Came::Known(name) => (name.clone(), format!("The very same program is installed already, as {name}.")),
+            InstallResult::New(name) => (name.clone(), format!("Client {name} is installed.")),
+            InstallResult::Known(name) => (name.clone(), format!("The very same program is installed already, as {name}.")),
         };
         let expected = manifest.tag.as_deref().and_then(client_of_tag).filter(|expected| expected.to_string() != manifest.client);
         let message = match expected {
@@ -158,13 +160,13 @@ impl Updates {
             None => message,
         };
         let actor = ticket.job().actor;
-        self.conclude(ticket, &name, message, with.switch, &actor).await;
+        self.finish_install(ticket, &name, message, with.switch, &actor).await;
     }
 
     /// What follows on a client that has come in: the first one is in use, and instances go over to it if that was wished.
-    pub(super) async fn conclude(&self, ticket: Ticket, name: &str, said: String, then_switch: bool, actor: &str) {
+    pub(super) async fn finish_install(&self, ticket: JobGuard, name: &str, said: String, then_switch: bool, actor: &str) {
         let mut message = said;
-        let is_first = match self.take_first_into_use(name).await {
+        let is_first = match self.set_first_in_use(name).await {
             Ok(is_first) => is_first,
             Err(error) => {
                 tracing::error!(%error, "the first client could not be brought into use");
@@ -174,17 +176,17 @@ impl Updates {
         if is_first {
             message.push_str(" It is the first one, so it is in use.");
         }
-        self.look_at_store().await;
+        self.scan_store().await;
         let mut next = None;
         if then_switch && !is_first {
-            match self.switch_job(name, None, Gate::default(), Task::Switch, actor).await {
+            match self.switch_job(name, None, HealthGate::default(), JobTask::Switch, actor).await {
                 Ok(job) => next = Some(job),
                 Err(error) => message.push_str(&format!(" Instances were not switched to it: {error}")),
             }
         }
         // Written down before the installation is over: whoever comes after a kill in between goes on with it.
         if let Some(job) = next.clone()
-            && let Err(error) = self.db().write(move |c| Ok(queries::put_job(c, &job)?)).await
+            && let Err(error) = self.db().write(move |c| Ok(queries::upsert_job(c, &job)?)).await
         {
             tracing::warn!(%error, "the switch that follows on an installation cannot be written down yet");
         }
@@ -192,7 +194,7 @@ impl Updates {
             job.installed = Some(name.to_owned());
             job.next = next.as_ref().map(|job| job.id);
         });
-        ticket.end(Stage::Installed, message).await;
+        ticket.end(JobStage::Installed, message).await;
         drop(ticket);
         failpoint::reach("install.concluded");
         if let Some(job) = next
@@ -203,13 +205,13 @@ impl Updates {
     }
 
     /// Without a client in use the first one that is installed is. Tells whether that was so.
-    pub(super) async fn take_first_into_use(&self, name: &str) -> Result<bool> {
+    pub(super) async fn set_first_in_use(&self, name: &str) -> Result<bool> {
         let source = self.instances().source();
         if source.current().is_some_and(|current| self.store().has(&current)) {
             return Ok(false);
         }
         let (store, name) = (self.store().clone(), name.to_owned());
-        tokio::task::spawn_blocking(move || store.take_into_use(&name)).await.map_err(Error::internal)??;
+        tokio::task::spawn_blocking(move || store.set_in_use(&name)).await.map_err(Error::internal)??;
         failpoint::reach("install.first-in-use");
         Ok(true)
     }

@@ -9,12 +9,12 @@ use crate::base::failpoint;
 use crate::base::ids::JobId;
 use crate::domain::configs::ClientVersion;
 use crate::domain::instances::program::ask_version;
-use crate::domain::updates::job_tracker::Ticket;
-use crate::domain::updates::model::{Manifest, Stage};
-use crate::domain::updates::source::{Ended, LARGEST, Obtain, Obtained};
-use crate::domain::updates::store::{Came, Store};
+use crate::domain::updates::job_tracker::JobGuard;
+use crate::domain::updates::model::{ClientManifest, JobStage};
+use crate::domain::updates::source::{ClientSource, LARGEST, SourceError, SourceFile};
+use crate::domain::updates::store::{ClientStore, InstallResult};
 use crate::infra::disk::free_space;
-use crate::infra::executable::{self, Kind, Unfit};
+use crate::infra::executable::{self, ExecutableError, ExecutableKind};
 
 /// Left free in any case: the database and the logs of running clients need it more, bytes.
 const SPARE: u64 = 64 * 1024 * 1024;
@@ -23,45 +23,54 @@ const SPARE: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// It cannot be had, is not a client for this machine, or was not wanted any more. The store is as it was.
-pub async fn bring_in(store: &Store, source: &dyn Obtain, ticket: &Ticket) -> Result<(Came, Manifest), Ended> {
+pub async fn fetch_into_store(
+    store: &ClientStore,
+    source: &dyn ClientSource,
+    ticket: &JobGuard,
+) -> Result<(InstallResult, ClientManifest), SourceError> {
     let job = ticket.job();
     let (home, id) = (store.clone(), job.id);
     let dir = tokio::task::spawn_blocking(move || home.incoming(id)).await??;
     let tried = tokio::select! {
-        tried = obtain_and_try(&dir, source, ticket, job.id) => tried,
-        () = ticket.cancel.cancelled() => Err(Ended::Cancelled),
-        () = ticket.stop().cancelled() => Err(Ended::Stopped),
+        tried = fetch_and_try(&dir, source, ticket, job.id) => tried,
+        () = ticket.cancel.cancelled() => Err(SourceError::Cancelled),
+        () = ticket.stop().cancelled() => Err(SourceError::Stopped),
     };
     // From here on it goes on to its end, whoever wants it to stop: what blocks cannot be called back half-way.
     let result = match tried {
         Ok((file, manifest)) => {
             let home = store.clone();
-            let taken = tokio::task::spawn_blocking(move || -> std::io::Result<(Came, Manifest)> {
+            let taken = tokio::task::spawn_blocking(move || -> std::io::Result<(InstallResult, ClientManifest)> {
                 let sha256 = crate::infra::verify::sha256(&file)?;
-                let manifest = Manifest { sha256, size: std::fs::metadata(&file)?.len(), ..manifest };
-                Ok((home.take_in(&file, &manifest)?, manifest))
+                let manifest = ClientManifest { sha256, size: std::fs::metadata(&file)?.len(), ..manifest };
+                Ok((home.add(&file, &manifest)?, manifest))
             });
             match taken.await {
-                Ok(taken) => taken.map_err(Ended::from),
+                Ok(taken) => taken.map_err(SourceError::from),
                 Err(error) => Err(error.into()),
             }
         }
         Err(ended) => Err(ended),
     };
     let home = store.clone();
-    let _ = tokio::task::spawn_blocking(move || home.forget_incoming(&dir)).await;
+    let _ = tokio::task::spawn_blocking(move || home.prune_incoming(&dir)).await;
     result
 }
 
 /// The tried program and what is to be written beside it.
-async fn obtain_and_try(dir: &Path, source: &dyn Obtain, ticket: &Ticket, job: JobId) -> Result<(PathBuf, Manifest), Ended> {
+async fn fetch_and_try(
+    dir: &Path,
+    source: &dyn ClientSource,
+    ticket: &JobGuard,
+    job: JobId,
+) -> Result<(PathBuf, ClientManifest), SourceError> {
     check_room(dir, source.room())?;
     failpoint::reach("install.begun");
-    let obtained = source.obtain(dir, ticket).await?;
-    ticket.stage(Stage::Testing, "It is asked for its version, shut in so that it can change nothing.").await?;
-    let client = try_out(&obtained).await?;
+    let obtained = source.fetch(dir, ticket).await?;
+    ticket.stage(JobStage::Testing, "It is asked for its version, shut in so that it can change nothing.").await?;
+    let client = run_trial(&obtained).await?;
     failpoint::reach("install.tried");
-    let manifest = Manifest {
+    let manifest = ClientManifest {
         origin: obtained.origin,
         tag: obtained.tag,
         client: client.to_string(),
@@ -80,12 +89,12 @@ async fn obtain_and_try(dir: &Path, source: &dyn Obtain, ticket: &Ticket, job: J
 ///
 /// # Errors
 /// There is not; in words.
-pub fn check_room(dir: &Path, needed: u64) -> Result<(), Ended> {
+pub fn check_room(dir: &Path, needed: u64) -> Result<(), SourceError> {
     let needed = needed.max(1) + SPARE;
     // A file that is still to come lies in a directory that is there.
     let dir = if dir.is_dir() { dir } else { dir.parent().unwrap_or(dir) };
     match free_space(dir) {
-        Ok(free) if free < needed => Err(Ended::failed(format!(
+        Ok(free) if free < needed => Err(SourceError::failed(format!(
             "There is too little room on the disk of the data directory: {} are free, and this needs {}. Make room and try again.",
             mebibytes(free),
             mebibytes(needed)
@@ -100,20 +109,20 @@ fn mebibytes(bytes: u64) -> String {
 }
 
 /// What kind of file it is, and which version it says it is.
-async fn try_out(obtained: &Obtained) -> Result<ClientVersion, Ended> {
+async fn run_trial(obtained: &SourceFile) -> Result<ClientVersion, SourceError> {
     let file = obtained.file.clone();
-    let looked = tokio::task::spawn_blocking(move || -> std::io::Result<Result<Kind, Unfit>> {
+    let looked = tokio::task::spawn_blocking(move || -> std::io::Result<Result<ExecutableKind, ExecutableError>> {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
         std::fs::File::open(&file)?.sync_all()?;
         if std::fs::metadata(&file)?.len() > LARGEST {
-            return Ok(Err(Unfit::Foreign("it is too large".into())));
+            return Ok(Err(ExecutableError::Foreign("it is too large".into())));
         }
         Ok(executable::kind(&file))
     });
     match looked.await?? {
-        Ok(Kind::Elf) => {}
-        Ok(Kind::Script) => return Err(refused("it is a script, and a client is a program of its own")),
-        Err(Unfit::Foreign(what)) => return Err(refused(&what)),
+        Ok(ExecutableKind::Elf) => {}
+        Ok(ExecutableKind::Script) => return Err(refused("it is a script, and a client is a program of its own")),
+        Err(ExecutableError::Foreign(what)) => return Err(refused(&what)),
         Err(other) => return Err(refused(&format!("it cannot be read ({other:?})"))),
     }
     let version = ask_version(&obtained.file, &[]).await.map_err(|why| {
@@ -124,6 +133,6 @@ async fn try_out(obtained: &Obtained) -> Result<ClientVersion, Ended> {
     Ok(version)
 }
 
-fn refused(why: &str) -> Ended {
-    Ended::failed(format!("Nothing was installed: {why}."))
+fn refused(why: &str) -> SourceError {
+    SourceError::failed(format!("Nothing was installed: {why}."))
 }

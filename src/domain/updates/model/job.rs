@@ -9,7 +9,7 @@ use crate::base::ids::{InstanceId, JobId};
 /// How far a piece of work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stage {
+pub enum JobStage {
     /// About to begin.
     Queued,
     /// The file comes in.
@@ -36,7 +36,7 @@ pub enum Stage {
     Cancelled,
 }
 
-impl Stage {
+impl JobStage {
     /// Nothing happens any more.
     #[must_use]
     pub const fn is_over(self) -> bool {
@@ -82,7 +82,7 @@ impl Stage {
 /// What a piece of work is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Task {
+pub enum JobTask {
     /// Bringing a client into the store.
     Install,
     /// Taking instances to another installed client.
@@ -91,7 +91,7 @@ pub enum Task {
     Rollback,
 }
 
-impl Task {
+impl JobTask {
     /// The word programs get.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -115,15 +115,15 @@ impl Task {
 
 /// A piece of work on clients, under way or over.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Job {
+pub struct UpdateJob {
     /// Which.
     pub id: JobId,
     /// What for.
-    pub task: Task,
+    pub task: JobTask,
     /// The version that was asked for.
     pub version: String,
     /// How far it is.
-    pub stage: Stage,
+    pub stage: JobStage,
     /// 0 to 100; none: that cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
@@ -156,18 +156,18 @@ pub struct Job {
     pub next: Option<JobId>,
     /// Of a switch: who, from where, how far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub switch: Option<Switch>,
+    pub switch: Option<VersionSwitch>,
 }
 
-impl Job {
+impl UpdateJob {
     /// One that is about to begin.
     #[must_use]
-    pub fn new(task: Task, version: impl Into<String>, actor: &str, now: Timestamp) -> Self {
+    pub fn new(task: JobTask, version: impl Into<String>, actor: &str, now: Timestamp) -> Self {
         Self {
             id: JobId::random(),
             task,
             version: version.into(),
-            stage: Stage::Queued,
+            stage: JobStage::Queued,
             progress: None,
             message: "It is about to begin.".into(),
             bytes: None,
@@ -192,28 +192,28 @@ impl Job {
 
 /// Instances on their way from one version to another.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Switch {
+pub struct VersionSwitch {
     /// The version in use before; none: there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The version in use changes, for all that are not pinned; otherwise the chosen ones are pinned to the new one.
     pub is_for_all: bool,
     /// How an instance shows that it has come up well.
-    pub gate: Gate,
+    pub gate: HealthGate,
     /// The instances, in their order; the first that runs goes ahead of the others.
-    pub steps: Vec<Step>,
+    pub steps: Vec<SwitchStep>,
 }
 
 /// How an instance shows that it has come up well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Gate {
+pub struct HealthGate {
     /// It serves miners within so many seconds
     pub ready_within_s: u64,
     /// and then, for so many seconds, stays up and no check becomes unhealthy that was not before.
     pub watch_s: u64,
 }
 
-impl Default for Gate {
+impl Default for HealthGate {
     /// A client that waits for pools that are out of reach takes up to half a minute (`jd_client_sv2` 0.6.0: three attempts for each upstream, some
     /// seconds each); what the first minutes do not show, self-healing and alerts do.
     fn default() -> Self {
@@ -224,7 +224,7 @@ impl Default for Gate {
 /// One instance of a switch.
 #[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "SwitchStep")]
-pub struct Step {
+pub struct SwitchStep {
     /// Which.
     pub id: InstanceId,
     /// Its name.

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::super::job_tracker::Ticket;
-use super::super::model::{Origin, Proof, Stage};
-use super::{Ended, Obtain, Obtained};
+use super::super::job_tracker::JobGuard;
+use super::super::model::{ClientOrigin, FileProof, JobStage};
+use super::{ClientSource, SourceError, SourceFile};
 use crate::domain::instances::program::NAME;
 use crate::keeper::names;
 
@@ -44,20 +44,20 @@ pub fn find_cargo() -> Option<PathBuf> {
         .find(|cargo| crate::infra::executable::inspect(cargo).is_ok())
 }
 
-impl Obtain for FromCargo {
+impl ClientSource for FromCargo {
     fn room(&self) -> u64 {
         ROOM
     }
 
-    fn obtain<'a>(&'a self, dir: &'a Path, ticket: &'a Ticket) -> BoxFuture<'a, Result<Obtained, Ended>> {
+    fn fetch<'a>(&'a self, dir: &'a Path, ticket: &'a JobGuard) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
         self.build(dir, ticket).boxed()
     }
 }
 
 impl FromCargo {
-    async fn build(&self, dir: &Path, ticket: &Ticket) -> Result<Obtained, Ended> {
+    async fn build(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
         let shown = format!("cargo install {NAME} --version {} --locked", self.version);
-        ticket.stage(Stage::Building, format!("{shown} is running. It takes some minutes.")).await?;
+        ticket.stage(JobStage::Building, format!("{shown} is running. It takes some minutes.")).await?;
         // By the chain-loader of clients: it dies with this process, cannot become somebody else, and steps back for those who mine.
         let mut command = tokio::process::Command::new("/proc/self/exe");
         command
@@ -82,10 +82,11 @@ impl FromCargo {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // A session of its own, and with it a group, is what the chain-loader makes.
         command.kill_on_drop(true);
-        let mut child = command.spawn().map_err(|e| Ended::failed(format!("{} cannot be run: {e}.", self.cargo.display())))?;
+        let mut child =
+            command.spawn().map_err(|e| SourceError::failed(format!("{} cannot be run: {e}.", self.cargo.display())))?;
         // cargo and the compilers it starts: gone when this is, however it ends.
-        let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-        let mut lines = Lines::default();
+        let group = BuildProcesses(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let mut lines = BuildOutput::default();
         let stderr = child.stderr.take();
         let work = async {
             if let Some(stderr) = stderr {
@@ -95,14 +96,14 @@ impl FromCargo {
         };
         let ended = tokio::select! {
             ended = work => ended,
-            () = ticket.cancel.cancelled() => return Err(Ended::Cancelled),
-            () = ticket.stop().cancelled() => return Err(Ended::Stopped),
+            () = ticket.cancel.cancelled() => return Err(SourceError::Cancelled),
+            () = ticket.stop().cancelled() => return Err(SourceError::Stopped),
         };
         drop(group);
-        let status = ended.map_err(|e| Ended::failed(format!("{shown} could not be waited for: {e}.")))?;
+        let status = ended.map_err(|e| SourceError::failed(format!("{shown} could not be waited for: {e}.")))?;
         let file = dir.join("root/bin").join(NAME);
         if !status.success() || !file.is_file() {
-            return Err(Ended::Failed {
+            return Err(SourceError::Failed {
                 message: format!(
                     "{shown} did not work. Its last lines say why; on Debian \"apt install build-essential capnproto libcapnp-dev cmake\" gives it what it \
                      mostly lacks."
@@ -110,14 +111,21 @@ impl FromCargo {
                 excerpt: lines.kept(),
             });
         }
-        Ok(Obtained { file, origin: Origin::Built, tag: None, from: shown, proof: Proof::Registry, notes: String::new() })
+        Ok(SourceFile {
+            file,
+            origin: ClientOrigin::Built,
+            tag: None,
+            from: shown,
+            proof: FileProof::Registry,
+            notes: String::new(),
+        })
     }
 }
 
 /// The processes of a build; ended when this is dropped.
-struct Group(Option<Pid>);
+struct BuildProcesses(Option<Pid>);
 
-impl Drop for Group {
+impl Drop for BuildProcesses {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
@@ -126,7 +134,7 @@ impl Drop for Group {
 }
 
 /// Reads what cargo says, however long, and tells how far it is.
-async fn follow(mut output: impl AsyncRead + Unpin, lines: &mut Lines, ticket: &Ticket) {
+async fn follow(mut output: impl AsyncRead + Unpin, lines: &mut BuildOutput, ticket: &JobGuard) {
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = output.read(&mut buffer).await {
         for byte in &buffer[..n] {
@@ -139,12 +147,12 @@ async fn follow(mut output: impl AsyncRead + Unpin, lines: &mut Lines, ticket: &
 
 /// The output as lines; a carriage return, by which the bar is drawn anew, ends one as well.
 #[derive(Debug, Default)]
-struct Lines {
+struct BuildOutput {
     present: Vec<u8>,
     kept: VecDeque<String>,
 }
 
-impl Lines {
+impl BuildOutput {
     /// Takes a byte; gives how far the build is if it ended a bar.
     fn take(&mut self, byte: u8) -> Option<(u64, u64)> {
         if byte != b'\n' && byte != b'\r' {
@@ -188,7 +196,7 @@ mod tests {
 
     #[test]
     fn cargos_bar_says_how_far_it_is_and_its_lines_are_kept() {
-        let mut lines = Lines::default();
+        let mut lines = BuildOutput::default();
         let said = b"    Updating index\n   Compiling serde v1\n    Building [==>      ] 45/373: serde, tokio\r\x1b[K   Compiling b v2\nerror: no capnp\n";
         let told: Vec<_> = said.iter().filter_map(|byte| lines.take(*byte)).collect();
         assert_eq!(told, [(45, 373)]);
@@ -201,7 +209,7 @@ mod tests {
 
     #[test]
     fn endless_output_is_bounded() {
-        let mut lines = Lines::default();
+        let mut lines = BuildOutput::default();
         for at in 0..100_000u32 {
             lines.take(if at % 1000 == 0 { b'\n' } else { b'x' });
         }

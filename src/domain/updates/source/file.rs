@@ -7,9 +7,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::super::job_tracker::Ticket;
-use super::super::model::{Origin, Proof, Stage};
-use super::{Ended, LARGEST, Obtain, Obtained, unpack};
+use super::super::job_tracker::JobGuard;
+use super::super::model::{ClientOrigin, FileProof, JobStage};
+use super::{ClientSource, LARGEST, SourceError, SourceFile, unpack};
 
 /// How a file compressed by gzip begins (RFC 1952).
 const ARCHIVE: [u8; 2] = [0x1f, 0x8b];
@@ -26,7 +26,7 @@ pub struct FromFile {
     pub is_ours: bool,
 }
 
-impl Obtain for FromFile {
+impl ClientSource for FromFile {
     fn room(&self) -> u64 {
         let len = std::fs::metadata(&self.path).map_or(0, |meta| meta.len());
         // What comes out of an archive is about three times as large; what is ours already takes its room.
@@ -40,51 +40,53 @@ impl Obtain for FromFile {
         }
     }
 
-    fn obtain<'a>(&'a self, dir: &'a Path, ticket: &'a Ticket) -> BoxFuture<'a, Result<Obtained, Ended>> {
-        self.bring(dir, ticket).boxed()
+    fn fetch<'a>(&'a self, dir: &'a Path, ticket: &'a JobGuard) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
+        self.copy_file(dir, ticket).boxed()
     }
 }
 
 impl FromFile {
-    async fn bring(&self, dir: &Path, ticket: &Ticket) -> Result<Obtained, Ended> {
-        ticket.stage(Stage::Unpacking, format!("{} is being read.", self.shown)).await?;
+    async fn copy_file(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
+        ticket.stage(JobStage::Unpacking, format!("{} is being read.", self.shown)).await?;
         let (path, copy, is_ours) = (self.path.clone(), dir.join("given"), self.is_ours);
         let into = copy.clone();
         let is_archive = tokio::task::spawn_blocking(move || take(&path, &into, is_ours)).await?;
         let is_archive = is_archive.map_err(|e| match e {
-            Taken::Source(e) => Ended::failed(format!("{} cannot be read: {e}. Nothing was installed.", self.shown)),
-            Taken::Copy(e) => e.into(),
+            FileSelection::Source(e) => {
+                SourceError::failed(format!("{} cannot be read: {e}. Nothing was installed.", self.shown))
+            }
+            FileSelection::Copy(e) => e.into(),
         })?;
         let file = if is_archive { unpack(copy, dir).await? } else { copy };
         let from = self.shown.clone();
-        Ok(Obtained { file, origin: Origin::File, tag: None, from, proof: Proof::None, notes: String::new() })
+        Ok(SourceFile { file, origin: ClientOrigin::File, tag: None, from, proof: FileProof::None, notes: String::new() })
     }
 }
 
-enum Taken {
+enum FileSelection {
     Source(io::Error),
     Copy(io::Error),
 }
 
 /// Copies a file, which may be a device that never ends, or moves one that is ours; tells whether it is a compressed archive.
-fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, Taken> {
+fn take(path: &Path, into: &Path, is_ours: bool) -> Result<bool, FileSelection> {
     // A pipe that nobody fills must not be waited for.
-    let source = File::options().read(true).custom_flags(NONBLOCK).open(path).map_err(Taken::Source)?;
-    let meta = source.metadata().map_err(Taken::Source)?;
+    let source = File::options().read(true).custom_flags(NONBLOCK).open(path).map_err(FileSelection::Source)?;
+    let meta = source.metadata().map_err(FileSelection::Source)?;
     if !meta.is_file() {
-        return Err(Taken::Source(io::Error::other("it is not a file")));
+        return Err(FileSelection::Source(io::Error::other("it is not a file")));
     }
     if meta.len() > LARGEST {
-        return Err(Taken::Source(io::Error::other(format!("it has {} bytes, more than a client may have", meta.len()))));
+        return Err(FileSelection::Source(io::Error::other(format!("it has {} bytes, more than a client may have", meta.len()))));
     }
     let mut source = source.take(LARGEST);
     let mut head = Vec::with_capacity(2);
-    source.by_ref().take(2).read_to_end(&mut head).map_err(Taken::Source)?;
+    source.by_ref().take(2).read_to_end(&mut head).map_err(FileSelection::Source)?;
     if is_ours {
-        std::fs::rename(path, into).map_err(Taken::Copy)?;
+        std::fs::rename(path, into).map_err(FileSelection::Copy)?;
         return Ok(head == ARCHIVE);
     }
-    let mut copy = File::options().write(true).create_new(true).mode(0o600).open(into).map_err(Taken::Copy)?;
-    io::copy(&mut head.as_slice().chain(source), &mut copy).map_err(Taken::Copy)?;
+    let mut copy = File::options().write(true).create_new(true).mode(0o600).open(into).map_err(FileSelection::Copy)?;
+    io::copy(&mut head.as_slice().chain(source), &mut copy).map_err(FileSelection::Copy)?;
     Ok(head == ARCHIVE)
 }

@@ -5,11 +5,11 @@ use futures_util::future::BoxFuture;
 use minisign_verify::PublicKey;
 use std::path::Path;
 
-use super::super::job_tracker::Ticket;
-use super::super::model::{Asset, Origin, Proof, Release, Stage};
-use super::{Ended, LARGEST, Obtain, Obtained, unpack};
+use super::super::job_tracker::JobGuard;
+use super::super::model::{ClientOrigin, ClientRelease, FileProof, JobStage, ReleaseAsset};
+use super::{ClientSource, LARGEST, SourceError, SourceFile, unpack};
 use crate::base::failpoint;
-use crate::infra::download::{Failed, Fetcher, Wanted};
+use crate::infra::download::{DownloadError, DownloadRequest, Fetcher};
 use crate::infra::verify::check_signature;
 
 /// A signature has a few hundred bytes.
@@ -21,80 +21,80 @@ pub struct FromRelease {
     /// By whom.
     pub fetcher: Fetcher,
     /// Which.
-    pub release: Release,
+    pub release: ClientRelease,
     /// The key it has to be signed with.
     pub key: Option<PublicKey>,
 }
 
-impl Obtain for FromRelease {
+impl ClientSource for FromRelease {
     /// The archive, what comes out of it, and as much again for a poor guess at that.
     fn room(&self) -> u64 {
         self.release.asset.size().unwrap_or(0).saturating_mul(6).min(LARGEST)
     }
 
-    fn obtain<'a>(&'a self, dir: &'a Path, ticket: &'a Ticket) -> BoxFuture<'a, Result<Obtained, Ended>> {
-        self.bring(dir, ticket).boxed()
+    fn fetch<'a>(&'a self, dir: &'a Path, ticket: &'a JobGuard) -> BoxFuture<'a, Result<SourceFile, SourceError>> {
+        self.download_release(dir, ticket).boxed()
     }
 }
 
 impl FromRelease {
-    async fn bring(&self, dir: &Path, ticket: &Ticket) -> Result<Obtained, Ended> {
+    async fn download_release(&self, dir: &Path, ticket: &JobGuard) -> Result<SourceFile, SourceError> {
         let tag = &self.release.tag;
-        let Asset::Ready { name, url, size, sha256, signature } = &self.release.asset else {
-            return Err(Ended::failed(self.release.asset.obstacle().unwrap_or_default()));
+        let ReleaseAsset::Ready { name, url, size, sha256, signature } = &self.release.asset else {
+            return Err(SourceError::failed(self.release.asset.obstacle().unwrap_or_default()));
         };
-        ticket.stage(Stage::Downloading, format!("{name} of release {tag} is being downloaded.")).await?;
+        ticket.stage(JobStage::Downloading, format!("{name} of release {tag} is being downloaded.")).await?;
         let archive = dir.join("archive.tar.gz");
         let told = |done, total| ticket.progress(done, total);
-        let wanted = Wanted { url, size: Some(*size), most: LARGEST, told: &told, cancel: &ticket.cancel };
+        let wanted = DownloadRequest { url, size: Some(*size), most: LARGEST, told: &told, cancel: &ticket.cancel };
         let downloaded = self.fetcher.download(&wanted, &archive).await.map_err(|failed| ended(&failed, name))?;
         failpoint::reach("install.downloaded");
 
-        ticket.stage(Stage::Verifying, "It is compared with what the release says of it.").await?;
-        let mut proof = Proof::None;
+        ticket.stage(JobStage::Verifying, "It is compared with what the release says of it.").await?;
+        let mut proof = FileProof::None;
         if let Some(expected) = sha256 {
             if *expected != downloaded.sha256 {
-                return Err(Ended::failed(format!(
+                return Err(SourceError::failed(format!(
                     "{name} is not the file that release {tag} describes: its SHA-256 is {}, and {expected} was announced. It was thrown away and nothing \
                      was installed. Try again later; if it stays so, ask those who publish it before you trust it.",
                     downloaded.sha256
                 )));
             }
-            proof = Proof::Digest;
+            proof = FileProof::Digest;
         }
         if let Some(key) = &self.key {
             let address = signature.as_deref().ok_or_else(|| {
-                Ended::failed(format!(
+                SourceError::failed(format!(
                     "Release {tag} has no signature for {name}, and you asked for one by a key in the settings of updates. Nothing was installed."
                 ))
             })?;
             let path = dir.join("signature");
-            let wanted = Wanted { url: address, size: None, most: SIGNATURE, told: &|_, _| {}, cancel: &ticket.cancel };
+            let wanted = DownloadRequest { url: address, size: None, most: SIGNATURE, told: &|_, _| {}, cancel: &ticket.cancel };
             self.fetcher.download(&wanted, &path).await.map_err(|failed| ended(&failed, "the signature"))?;
             let (key, file) = (key.clone(), archive.clone());
             let checked = tokio::task::spawn_blocking(move || {
                 let signature = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
                 check_signature(&file, &key, &signature)
             });
-            checked.await?.map_err(|why| Ended::failed(format!("{name} is refused: {why}. Nothing was installed.")))?;
-            proof = Proof::Signature;
+            checked.await?.map_err(|why| SourceError::failed(format!("{name} is refused: {why}. Nothing was installed.")))?;
+            proof = FileProof::Signature;
         }
         failpoint::reach("install.verified");
 
-        ticket.stage(Stage::Unpacking, "The client is taken out of the archive.").await?;
+        ticket.stage(JobStage::Unpacking, "The client is taken out of the archive.").await?;
         let file = unpack(archive, dir).await?;
         failpoint::reach("install.unpacked");
         let (from, notes) = (url.clone(), self.release.notes.clone());
-        Ok(Obtained { file, origin: Origin::Release, tag: Some(tag.clone()), from, proof, notes })
+        Ok(SourceFile { file, origin: ClientOrigin::Release, tag: Some(tag.clone()), from, proof, notes })
     }
 }
 
-fn ended(failed: &Failed, what: &str) -> Ended {
+fn ended(failed: &DownloadError, what: &str) -> SourceError {
     match failed {
-        Failed::Cancelled => Ended::Cancelled,
-        Failed::Disk(why) => Ended::failed(format!(
+        DownloadError::Cancelled => SourceError::Cancelled,
+        DownloadError::Disk(why) => SourceError::failed(format!(
             "{what} cannot be written down: {why}. Make room on the disk of the data directory and try again."
         )),
-        failed => Ended::failed(format!("{what} could not be downloaded: {failed}. Nothing was changed; try again later.")),
+        failed => SourceError::failed(format!("{what} could not be downloaded: {failed}. Nothing was changed; try again later.")),
     }
 }

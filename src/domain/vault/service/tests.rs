@@ -101,7 +101,7 @@ async fn what_an_earlier_version_stored_in_the_clear_is_sealed_and_nothing_of_it
 async fn one_that_was_killed_before_it_swept_sweeps_at_its_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let db = of_before(dir.path()).await;
-    let key = Key::generate().unwrap();
+    let key = VaultKey::generate().unwrap();
     Vault::with(&key).seal_all(&db, SEALERS, dir.path(), Some(key)).await.unwrap();
     assert!(!holders(dir.path()).is_empty());
     Vault::begin(dir.path(), &db, SEALERS).await.unwrap();
@@ -112,10 +112,10 @@ async fn one_that_was_killed_before_it_swept_sweeps_at_its_next_start() {
 async fn one_that_was_killed_after_it_had_made_the_key_goes_on_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let db = of_before(dir.path()).await;
-    let key = Key::generate().unwrap();
+    let key = VaultKey::generate().unwrap();
     key.write(dir.path()).unwrap();
     let vault = Vault::begin(dir.path(), &db, SEALERS).await.unwrap();
-    assert_eq!(Key::read(dir.path()).unwrap().unwrap().0, key.0);
+    assert_eq!(VaultKey::read(dir.path()).unwrap().unwrap().0, key.0);
     assert_eq!(notes(&db, &vault).await.len(), 300);
 }
 
@@ -128,14 +128,14 @@ async fn without_its_key_or_with_another_one_nothing_is_opened_and_nothing_chang
     let kept = fs::read(&file).unwrap();
     fs::remove_file(&file).unwrap();
     let refusal = Vault::begin(dir.path(), &db, SEALERS).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Missing { .. }), "{refusal}");
+    assert!(matches!(refusal, VaultRefusal::Missing { .. }), "{refusal}");
     assert!(!file.exists(), "no other key is made");
-    Key::generate().unwrap().write(dir.path()).unwrap();
+    VaultKey::generate().unwrap().write(dir.path()).unwrap();
     let refusal = Vault::begin(dir.path(), &db, SEALERS).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Wrong { .. }) && refusal.to_string().contains("secrets.key"), "{refusal}");
+    assert!(matches!(refusal, VaultRefusal::Wrong { .. }) && refusal.to_string().contains("secrets.key"), "{refusal}");
     fs::write(&file, "nothing").unwrap();
     let refusal = Vault::begin(dir.path(), &db, SEALERS).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Key(KeyFault::Damaged { .. })), "{refusal}");
+    assert!(matches!(refusal, VaultRefusal::Key(KeyFileError::Damaged { .. })), "{refusal}");
     fs::write(&file, kept).unwrap();
     Vault::begin(dir.path(), &db, SEALERS).await.unwrap();
 }
@@ -149,10 +149,10 @@ async fn a_sealed_copy_without_its_proof_and_key_is_not_given_a_new_key() {
     let file = dir.path().join(KEY_FILE);
     fs::rename(&file, dir.path().join("kept")).unwrap();
     let refusal = Vault::begin(dir.path(), &db, SEALERS).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Missing { .. }) && !file.exists(), "{refusal}");
-    Key::generate().unwrap().write(dir.path()).unwrap();
+    assert!(matches!(refusal, VaultRefusal::Missing { .. }) && !file.exists(), "{refusal}");
+    VaultKey::generate().unwrap().write(dir.path()).unwrap();
     let refusal = Vault::begin(dir.path(), &db, SEALERS).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Wrong { .. }), "{refusal}");
+    assert!(matches!(refusal, VaultRefusal::Wrong { .. }), "{refusal}");
     fs::rename(dir.path().join("kept"), file).unwrap();
     Vault::begin(dir.path(), &db, SEALERS).await.unwrap();
 }

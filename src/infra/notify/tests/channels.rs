@@ -5,45 +5,45 @@ use crate::infra::notify::addresses::{masked, unmasked};
 use proptest::prelude::*;
 use serde_json::json;
 
-fn fields(channel: &Channel) -> Vec<&'static str> {
+fn fields(channel: &NotifyChannel) -> Vec<&'static str> {
     channel.problems().into_iter().map(|(field, _)| field).collect()
 }
 
-fn from(json: serde_json::Value) -> Channel {
+fn from(json: serde_json::Value) -> NotifyChannel {
     serde_json::from_value(json).unwrap()
 }
 
 /// One of each kind, with the secret wherever one can be.
-fn secretive(secret: &str) -> Vec<Channel> {
+fn secretive(secret: &str) -> Vec<NotifyChannel> {
     let server = "https://ntfy.example.org".to_owned();
-    let mail = |username: &str| Channel::Email {
+    let mail = |username: &str| NotifyChannel::Email {
         host: "mail.example.org".into(),
         port: 465,
-        security: Security::Tls,
+        security: MailSecurity::Tls,
         username: Some(username.into()),
         password: Some(secret.into()),
         from: "a@b.org".into(),
         to: "c@d.org".into(),
     };
     vec![
-        Channel::Webhook {
+        NotifyChannel::Webhook {
             url: format!("https://{secret}:{secret}@example.org/a/{secret}?{secret}&k={secret}#{secret}"),
             secret: Some(secret.into()),
         },
-        Channel::Ntfy { server, topic: "t".into(), token: Some(secret.into()) },
+        NotifyChannel::Ntfy { server, topic: "t".into(), token: Some(secret.into()) },
         mail("me"),
-        Channel::Telegram { server: "https://api.telegram.org".into(), token: format!("1:{secret}"), chat_id: "5".into() },
+        NotifyChannel::Telegram { server: "https://api.telegram.org".into(), token: format!("1:{secret}"), chat_id: "5".into() },
     ]
 }
 
 #[test]
 fn the_json_of_a_channel_is_that_of_the_database() {
     let channel = from(json!({ "kind": "ntfy", "topic": "mining" }));
-    assert_eq!(channel, Channel::Ntfy { server: "https://ntfy.sh".into(), topic: "mining".into(), token: None });
+    assert_eq!(channel, NotifyChannel::Ntfy { server: "https://ntfy.sh".into(), topic: "mining".into(), token: None });
     let channel = from(json!({ "kind": "telegram", "token": "1:a", "chat_id": "5" }));
     assert_eq!(
         channel,
-        Channel::Telegram { server: "https://api.telegram.org".into(), token: "1:a".into(), chat_id: "5".into() }
+        NotifyChannel::Telegram { server: "https://api.telegram.org".into(), token: "1:a".into(), chat_id: "5".into() }
     );
     for channel in secretive(SECRET) {
         let json = serde_json::to_value(&channel).unwrap();
@@ -51,12 +51,12 @@ fn the_json_of_a_channel_is_that_of_the_database() {
         assert!(json.to_string().contains(SECRET));
         assert_eq!(from(json), channel);
     }
-    assert_eq!(serde_json::to_value(email(587, Security::Starttls)).unwrap()["security"], "starttls");
+    assert_eq!(serde_json::to_value(email(587, MailSecurity::Starttls)).unwrap()["security"], "starttls");
 }
 
 #[test]
 fn secrets_are_masked_wherever_a_channel_is_shown() {
-    let shown: Vec<serde_json::Value> = secretive(SECRET).iter().map(Channel::masked).collect();
+    let shown: Vec<serde_json::Value> = secretive(SECRET).iter().map(NotifyChannel::masked).collect();
     let url = "https://********:********@example.org/a/********?********&k=********#********";
     assert_eq!(shown[0], json!({ "kind": "webhook", "url": url, "secret": "********" }));
     assert_eq!(shown[1], json!({ "kind": "ntfy", "server": "https://ntfy.example.org", "topic": "t", "token": "********" }));
@@ -64,7 +64,7 @@ fn secrets_are_masked_wherever_a_channel_is_shown() {
     assert_eq!(shown[2]["username"], "me");
     assert_eq!(shown[3]["token"], "********");
     assert_eq!(webhook("https://example.org/a").masked()["secret"], json!(null));
-    let words: Vec<String> = secretive(SECRET).iter().map(Channel::words).collect();
+    let words: Vec<String> = secretive(SECRET).iter().map(NotifyChannel::words).collect();
     let expected =
         ["webhook to https://example.org/…", "ntfy topic t at https://ntfy.example.org", "e-mail to c@d.org", "Telegram chat 5"];
     assert_eq!(words, expected);
@@ -106,20 +106,21 @@ fn a_form_that_comes_back_with_masks_keeps_the_secrets() {
 
 #[test]
 fn a_new_secret_replaces_the_old_and_none_removes_it() {
-    let old = Channel::Webhook { url: "https://example.org".into(), secret: Some("old".into()) };
+    let old = NotifyChannel::Webhook { url: "https://example.org".into(), secret: Some("old".into()) };
     for (secret, expected) in [(Some("new"), Some("new")), (None, None), (Some(""), Some("old")), (Some("********"), Some("old"))]
     {
-        let mut new = Channel::Webhook { url: "https://example.org".into(), secret: secret.map(Into::into) };
+        let mut new = NotifyChannel::Webhook { url: "https://example.org".into(), secret: secret.map(Into::into) };
         new.keep_secrets_of(&old);
-        assert_eq!(new, Channel::Webhook { url: "https://example.org".into(), secret: expected.map(Into::into) });
+        assert_eq!(new, NotifyChannel::Webhook { url: "https://example.org".into(), secret: expected.map(Into::into) });
     }
-    let mut other = Channel::Ntfy { server: "https://example.org".into(), topic: "t".into(), token: Some("********".into()) };
+    let mut other =
+        NotifyChannel::Ntfy { server: "https://example.org".into(), topic: "t".into(), token: Some("********".into()) };
     other.keep_secrets_of(&old);
     assert_eq!(fields(&other), ["token"]);
-    let mut mail = email(465, Security::Tls);
-    let Channel::Email { username, password, .. } = &mut mail else { unreachable!() };
+    let mut mail = email(465, MailSecurity::Tls);
+    let NotifyChannel::Email { username, password, .. } = &mut mail else { unreachable!() };
     (*username, *password) = (None, Some("********".into()));
-    mail.keep_secrets_of(&email(465, Security::Tls));
+    mail.keep_secrets_of(&email(465, MailSecurity::Tls));
     assert_eq!(fields(&mail), Vec::<&str>::new());
 }
 
@@ -133,7 +134,7 @@ fn a_secret_that_is_not_shown_does_not_go_to_another_server() {
                 json[place] = json!(if place == "host" { "mail.attacker.example" } else { "https://attacker.example" });
             }
         }
-        if matches!(old, Channel::Webhook { .. }) {
+        if matches!(old, NotifyChannel::Webhook { .. }) {
             continue;
         }
         let mut new = from(json);

@@ -46,7 +46,7 @@ async fn a_webhook_gets_the_message_and_its_data() {
 #[tokio::test]
 async fn data_that_is_no_object_is_a_member_of_its_own_and_a_missing_link_is_null() {
     let receiver = Receiver::with("200 OK", "", "").await;
-    let message = Message { data: json!([1, 2]), link: None, at: 1_000, ..message() };
+    let message = NotifyMessage { data: json!([1, 2]), link: None, at: 1_000, ..message() };
     sender().send(&webhook(format!("http://127.0.0.1:{}", receiver.port)), &message).await.unwrap();
     let body = receiver.only().json();
     assert_eq!((&body["data"], &body["link"], &body["at"]), (&json!([1, 2]), &json!(null), &json!("1970-01-01T00:00:01.000Z")));
@@ -55,7 +55,7 @@ async fn data_that_is_no_object_is_a_member_of_its_own_and_a_missing_link_is_nul
 #[tokio::test]
 async fn a_signature_is_over_the_time_and_the_body_as_sent() {
     let receiver = Receiver::with("200 OK", "", "").await;
-    let channel = Channel::Webhook { url: format!("http://127.0.0.1:{}", receiver.port), secret: Some(SECRET.into()) };
+    let channel = NotifyChannel::Webhook { url: format!("http://127.0.0.1:{}", receiver.port), secret: Some(SECRET.into()) };
     let before = jiff::Timestamp::now().as_second();
     sender().send(&channel, &message()).await.unwrap();
     let heard = receiver.only();
@@ -108,7 +108,7 @@ async fn ntfy_gets_json_with_priority_tags_and_token() {
 #[tokio::test]
 async fn ntfy_gets_no_more_than_it_shows_and_no_empty_members() {
     let receiver = Receiver::with("200 OK", "", NTFY_OK).await;
-    let long = Message { title: "ü".repeat(999), text: "ü".repeat(9_999), mood: Mood::Good, link: None, ..message() };
+    let long = NotifyMessage { title: "ü".repeat(999), text: "ü".repeat(9_999), mood: Tone::Good, link: None, ..message() };
     sender().send(&ntfy(receiver.port, None), &long).await.unwrap();
     let (heard, body) = (receiver.only(), receiver.only().json());
     assert_eq!(heard.header("authorization"), None);
@@ -142,7 +142,7 @@ async fn telegram_gets_one_text_with_title_text_and_link() {
 #[tokio::test]
 async fn telegram_text_is_cut_and_the_link_is_not() {
     let receiver = Receiver::with("200 OK", "", r#"{"ok":true}"#).await;
-    let long = Message { title: "😀".repeat(999), text: "😀".repeat(9_999), mood: Mood::Plain, ..message() };
+    let long = NotifyMessage { title: "😀".repeat(999), text: "😀".repeat(9_999), mood: Tone::Plain, ..message() };
     sender().send(&telegram(receiver.port), &long).await.unwrap();
     let body = receiver.only().json();
     let text = body["text"].as_str().unwrap();
@@ -153,9 +153,9 @@ async fn telegram_text_is_cut_and_the_link_is_not() {
 #[tokio::test]
 async fn hostile_titles_and_ids_stay_in_their_place() {
     let hostile = "Hi\r\nX-Evil: 1\r\n\r\nGET / HTTP/1.1";
-    let message = Message { title: hostile.into(), text: hostile.into(), id: hostile.into(), ..message() };
+    let message = NotifyMessage { title: hostile.into(), text: hostile.into(), id: hostile.into(), ..message() };
     let receiver = Receiver::with("200 OK", "", "").await;
-    let channel = Channel::Webhook { url: format!("http://127.0.0.1:{}", receiver.port), secret: Some("s".into()) };
+    let channel = NotifyChannel::Webhook { url: format!("http://127.0.0.1:{}", receiver.port), secret: Some("s".into()) };
     sender().send(&channel, &message).await.unwrap();
     let heard = receiver.only();
     assert_eq!(heard.header("x-evil"), None);
@@ -171,7 +171,7 @@ async fn hostile_titles_and_ids_stay_in_their_place() {
 async fn hidden_characters_are_shown_to_every_receiver() {
     let hidden = "pool\u{202e}moc.live\u{202c} \u{2066}x\u{2069}\u{200b}\u{1b}[2J\nZürich 👩\u{200d}🌾\tok";
     let shown = "pool[U+202E]moc.live[U+202C] [U+2066]x[U+2069][U+200B][U+001B][2J\nZürich 👩\u{200d}🌾\tok";
-    let message = Message {
+    let message = NotifyMessage {
         title: hidden.into(),
         text: hidden.into(),
         link: Some("https://manager.example/\u{202e}1".into()),
@@ -221,5 +221,5 @@ async fn https_works_with_a_certificate_of_a_trusted_authority_only() {
 
 #[test]
 fn a_sender_with_the_authorities_of_this_machine_can_be_made() {
-    assert_eq!(format!("{:?}", Sender::new()), "Sender { patience: 10s, .. }");
+    assert_eq!(format!("{:?}", NotifySender::new()), "Sender { patience: 10s, .. }");
 }

@@ -6,7 +6,7 @@ use crate::infra::notify::http::pause;
 use std::time::Instant;
 use tokio::net::TcpListener;
 
-async fn status(status: &str, headers: &str, body: &str) -> Failed {
+async fn status(status: &str, headers: &str, body: &str) -> SendError {
     let receiver = Receiver::with(status, headers, body).await;
     failure(&sender(), &webhook(format!("http://127.0.0.1:{}/hook?token={SECRET}", receiver.port))).await
 }

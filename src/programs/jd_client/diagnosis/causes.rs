@@ -2,7 +2,7 @@
 //! in 0.1.0 to 0.5.0. More exact rules stand before more general ones.
 
 /// One thing the client says, and what it means.
-pub(super) struct Rule {
+pub(super) struct CauseRule {
     /// For programs; the same word stays.
     pub code: &'static str,
     /// All of these are in the line.
@@ -31,9 +31,9 @@ const PROVIDER_ADVICE: &str = "See that the template provider runs, that it list
                                blocks it.";
 
 /// All rules.
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[CauseRule] = &[
     // The template provider.
-    Rule {
+    CauseRule {
         code: "provider-refused",
         marks: &[PROVIDER, "ConnectionRefused"],
         detail: None,
@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 \
                   MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }",
     },
-    Rule {
+    CauseRule {
         code: "provider-unknown-name",
         marks: &[PROVIDER, "failed to lookup address"],
         detail: None,
@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 MAX_RETRIES=3 \
                   error=Custom { kind: Uncategorized, error: \"failed to lookup address information: Name or service not known\" }",
     },
-    Rule {
+    CauseRule {
         code: "provider-unreachable",
         marks: &[PROVIDER],
         detail: None,
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider attempt=1 MAX_RETRIES=3 error=Os { code: \
                   113, kind: HostUnreachable, message: \"No route to host\" }",
     },
-    Rule {
+    CauseRule {
         code: "provider-certificate",
         marks: &["sv2_tp", HANDSHAKE, "InvalidCertificate"],
         detail: None,
@@ -74,7 +74,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Noise handshake failed attempt=1 error=CodecError(NoiseSv2Error(\
                   InvalidCertificate(SignatureNoiseMessage { version: 0 })))",
     },
-    Rule {
+    CauseRule {
         code: "provider-not-sv2",
         marks: &["sv2_tp", HANDSHAKE],
         detail: None,
@@ -83,7 +83,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "ERROR jd_client_sv2::template_receiver::sv2_tp: Noise handshake failed attempt=1 error=HandshakeTimeout",
     },
-    Rule {
+    CauseRule {
         code: "provider-lost",
         marks: &["template provider handler failed"],
         detail: None,
@@ -94,7 +94,7 @@ pub(super) const RULES: &[Rule] = &[
                   ChannelErrorReceiver(RecvError), action: Shutdown }",
     },
     // Bitcoin Core by its socket.
-    Rule {
+    CauseRule {
         code: "node-socket-missing",
         marks: &[NODE, "CannotConnectToUnixSocket", "No such file"],
         detail: Some(("CannotConnectToUnixSocket(\\\"", "\\\"")),
@@ -105,7 +105,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CannotConnectToUnixSocket(\\\"/b/node.sock\\\", \\\"No such file or directory (os error 2)\\\")\" }",
     },
-    Rule {
+    CauseRule {
         code: "node-socket-forbidden",
         marks: &[NODE, "CannotConnectToUnixSocket", "Permission denied"],
         detail: Some(("CannotConnectToUnixSocket(\\\"", "\\\"")),
@@ -115,7 +115,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CannotConnectToUnixSocket(\\\"/b/node.sock\\\", \\\"Permission denied (os error 13)\\\")\" }",
     },
-    Rule {
+    CauseRule {
         code: "node-refused",
         marks: &[NODE, "CannotConnectToUnixSocket", "Connection refused"],
         detail: Some(("CannotConnectToUnixSocket(\\\"", "\\\"")),
@@ -125,7 +125,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "ERROR jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, \
                   protocol: TDP, details: \"CannotConnectToUnixSocket(\\\"/b/node.sock\\\", \\\"Connection refused (os error 111)\\\")\" }",
     },
-    Rule {
+    CauseRule {
         code: "node-unusable",
         marks: &[NODE],
         detail: None,
@@ -137,7 +137,7 @@ pub(super) const RULES: &[Rule] = &[
                   protocol: TDP, details: \"other\" }",
     },
     // Ports and limits.
-    Rule {
+    CauseRule {
         code: "port-in-use",
         marks: &[MINERS, "AddrInUse"],
         detail: Some((MINERS, " ")),
@@ -147,7 +147,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "ERROR jd_client_sv2::channel_manager: Failed to bind downstream server at 127.0.0.1:25265 error=Os { code: 98, kind: \
                   AddrInUse, message: \"Address already in use\" }",
     },
-    Rule {
+    CauseRule {
         code: "address-not-usable",
         marks: &[MINERS],
         detail: Some((MINERS, " ")),
@@ -157,7 +157,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "ERROR jd_client_sv2::channel_manager: Failed to bind downstream server at 10.9.9.9:34265 error=Os { code: 99, kind: \
                   AddrNotAvailable, message: \"Cannot assign requested address\" }",
     },
-    Rule {
+    CauseRule {
         code: "monitoring-port-in-use",
         marks: &["Monitoring server error", "AddrInUse"],
         detail: None,
@@ -166,7 +166,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "ERROR jd_client_sv2::jdc_runtime: Monitoring server error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
     },
-    Rule {
+    CauseRule {
         code: "monitoring-not-usable",
         marks: &["Monitoring server error"],
         detail: None,
@@ -175,7 +175,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "ERROR jd_client_sv2::jdc_runtime: Monitoring server error: Os { code: 13, kind: PermissionDenied, message: \"Permission denied\" }",
     },
-    Rule {
+    CauseRule {
         code: "memory-limit",
         marks: &["memory allocation of ", " bytes failed"],
         detail: None,
@@ -184,7 +184,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: true,
         example: "memory allocation of 1048576 bytes failed",
     },
-    Rule {
+    CauseRule {
         code: "open-files-limit",
         marks: &["Too many open files"],
         detail: None,
@@ -193,7 +193,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: true,
         example: "ERROR jd_client_sv2::channel_manager: accept error=Os { code: 24, kind: Uncategorized, message: \"Too many open files\" }",
     },
-    Rule {
+    CauseRule {
         code: "log-file",
         marks: &["Failed to open log file: "],
         detail: None,
@@ -203,7 +203,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "Failed to open log file: Os { code: 2, kind: NotFound, message: \"No such file or directory\" }",
     },
     // Configurations.
-    Rule {
+    CauseRule {
         code: "no-upstream",
         marks: &["no upstream server addresses were configured"],
         detail: None,
@@ -213,7 +213,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "ERROR jd_client_sv2::jdc_runtime: Invalid configuration: JDC mode is non-solo (FullTemplate) but no upstream server addresses \
                   were configured",
     },
-    Rule {
+    CauseRule {
         code: "signature-too-long",
         marks: &["ScriptSigSizeTooLarge"],
         detail: None,
@@ -222,7 +222,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: true,
         example: "ERROR jd_client_sv2::channel_manager: Failed to create group channel error=ScriptSigSizeTooLarge",
     },
-    Rule {
+    CauseRule {
         code: "config-field-missing",
         marks: &[CONFIG, "missing field `"],
         detail: Some(("missing field `", "`")),
@@ -231,7 +231,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `missing field `listening_address``",
     },
-    Rule {
+    CauseRule {
         code: "config-wrong-type",
         marks: &[CONFIG, "invalid type: ", " for key `"],
         detail: Some((" for key `", "`")),
@@ -241,7 +241,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `invalid type: string \"abc\", expected an integer for key \
                   `max_supported_version``",
     },
-    Rule {
+    CauseRule {
         code: "config-address",
         marks: &[CONFIG, "invalid socket address syntax"],
         detail: None,
@@ -250,7 +250,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `invalid socket address syntax`",
     },
-    Rule {
+    CauseRule {
         code: "config-secret-key",
         marks: &[CONFIG, "Secp256k1 error"],
         detail: None,
@@ -259,7 +259,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Secp256k1 error: malformed or out-of-range secret key`",
     },
-    Rule {
+    CauseRule {
         code: "config-key",
         marks: &[CONFIG, "Base58 code error"],
         detail: None,
@@ -269,7 +269,7 @@ pub(super) const RULES: &[Rule] = &[
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Base58 code error: provided string contained invalid \
                   character '0' at byte 0`",
     },
-    Rule {
+    CauseRule {
         code: "config-key",
         marks: &[CONFIG, "Unknown public key version"],
         detail: None,
@@ -278,7 +278,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Unknown public key version. version found: 12`",
     },
-    Rule {
+    CauseRule {
         code: "config-key",
         marks: &[CONFIG, "Bad key length"],
         detail: None,
@@ -287,7 +287,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Bad key length`",
     },
-    Rule {
+    CauseRule {
         code: "config-node-version",
         marks: &[CONFIG, "unsupported Bitcoin Core IPC version: "],
         detail: Some(("unsupported Bitcoin Core IPC version: ", ".")),
@@ -296,7 +296,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `unsupported Bitcoin Core IPC version: 29. expected 30 or 31`",
     },
-    Rule {
+    CauseRule {
         code: "config-choice",
         marks: &[CONFIG, "does not have variant constructor "],
         detail: Some(("does not have variant constructor ", "`")),
@@ -305,7 +305,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `enum BitcoinNetwork does not have variant constructor testnet3`",
     },
-    Rule {
+    CauseRule {
         code: "config-mode",
         marks: &[CONFIG, "unknown JDC mode `"],
         detail: Some(("unknown JDC mode `", "`")),
@@ -314,7 +314,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `unknown JDC mode `FOO`, expected FullTemplate, CoinbaseOnly`",
     },
-    Rule {
+    CauseRule {
         code: "config-reward",
         marks: &[CONFIG, "Miniscript: "],
         detail: None,
@@ -323,7 +323,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `Miniscript: unrecognized name 'tb1q'`",
     },
-    Rule {
+    CauseRule {
         code: "config-variable",
         marks: &[CONFIG, "environment variable not found"],
         detail: Some(("error looking key '", "'")),
@@ -332,7 +332,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `error looking key 'NOPE_X' up: environment variable not found`",
     },
-    Rule {
+    CauseRule {
         code: "config-syntax",
         marks: &[CONFIG, "TOML parse error"],
         detail: None,
@@ -341,7 +341,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `TOML parse error at line 1, column 13",
     },
-    Rule {
+    CauseRule {
         code: "config-missing",
         marks: &[CONFIG, "no configuration found"],
         detail: None,
@@ -350,7 +350,7 @@ pub(super) const RULES: &[Rule] = &[
         may_crash: false,
         example: "Job Declarator Client config error: Bad `config` TOML deserialize: `no configuration found: `nope.toml` does not exist`",
     },
-    Rule {
+    CauseRule {
         code: "config",
         marks: &["Job Declarator Client config error"],
         detail: None,

@@ -3,8 +3,8 @@
 //! A certificate is signed with the peer's key for a stretch of time. 0.6.0 checks both and tells only that one of them was wrong, but it
 //! writes down the stretch. Must not know: the present time; what counts is the clock of the line that told it.
 
-use super::Cause;
-use crate::base::clock::{Timestamp, spoken};
+use super::EndCause;
+use crate::base::clock::{Timestamp, human_duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const LEEWAY_S: i64 = 10;
 /// Who showed a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Peer {
+pub enum CertificateOwner {
     /// The template provider.
     Provider,
     /// A pool.
@@ -28,11 +28,11 @@ pub enum Peer {
 
 /// A certificate that was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Certificate {
+pub struct RejectedCertificate {
     /// When the client said so.
     pub at: Timestamp,
     /// Whose it is.
-    pub peer: Peer,
+    pub peer: CertificateOwner,
     /// From when it holds, in seconds since 1970. Peers make a certificate for each connection, so this is the peer's clock.
     pub valid_from: i64,
     /// Until when it holds, in seconds since 1970.
@@ -41,24 +41,26 @@ pub struct Certificate {
 
 /// Why it was not accepted and what to do. The code is `…-clock` or `…-key`, with `provider`, `pool`, `job-server` or `miner` before it.
 #[must_use]
-pub fn certificate_words(certificate: &Certificate) -> Cause {
+pub fn certificate_text(certificate: &RejectedCertificate) -> EndCause {
     let (code, who, key) = match certificate.peer {
-        Peer::Provider => (
+        CertificateOwner::Provider => (
             "provider",
             "the template provider",
             "Compare its public key in the configuration with the one it prints when it starts",
         ),
-        Peer::Pool => ("pool", "the pool", "Compare its public key in the configuration with the one that the pool publishes"),
-        Peer::JobServer => (
+        CertificateOwner::Pool => {
+            ("pool", "the pool", "Compare its public key in the configuration with the one that the pool publishes")
+        }
+        CertificateOwner::JobServer => (
             "job-server",
             "the job declaration server",
             "It is checked with the pool's public key: compare that with the one the pool publishes",
         ),
-        Peer::Miner => ("miner", "the miner", "Compare the keys of both sides"),
+        CertificateOwner::Miner => ("miner", "the miner", "Compare the keys of both sides"),
     };
     let at = certificate.at.0.div_euclid(1000);
     let (early, late) = (certificate.valid_from.saturating_sub(at), at.saturating_sub(certificate.not_valid_after));
-    let length = |seconds: i64| spoken(Duration::from_secs(seconds.unsigned_abs()));
+    let length = |seconds: i64| human_duration(Duration::from_secs(seconds.unsigned_abs()));
     let wrong = if early > LEEWAY_S {
         Some(format!("this machine's clock is {} behind that of {who}", length(early)))
     } else if late > LEEWAY_S {
@@ -68,12 +70,12 @@ pub fn certificate_words(certificate: &Certificate) -> Cause {
         None
     };
     match wrong {
-        Some(what) => Cause {
+        Some(what) => EndCause {
             code: format!("{code}-clock"),
             what,
             advice: "Set the clocks of both machines by a time server; at most 10 seconds apart is allowed.".into(),
         },
-        None => Cause {
+        None => EndCause {
             code: format!("{code}-key"),
             what: format!("the key in the configuration is not that of {who}"),
             advice: format!("{key}."),
@@ -85,9 +87,9 @@ pub fn certificate_words(certificate: &Certificate) -> Cause {
 mod tests {
     use super::*;
 
-    fn words(at: i64, peer: Peer) -> (String, String) {
+    fn words(at: i64, peer: CertificateOwner) -> (String, String) {
         let (valid_from, not_valid_after) = (1_795_383_253, 1_795_386_853);
-        let cause = certificate_words(&Certificate { at: Timestamp(at * 1000 + 107), peer, valid_from, not_valid_after });
+        let cause = certificate_text(&RejectedCertificate { at: Timestamp(at * 1000 + 107), peer, valid_from, not_valid_after });
         assert!(cause.advice.ends_with('.') && !cause.what.ends_with('.'), "{cause:?}");
         (cause.code, cause.what)
     }
@@ -96,20 +98,20 @@ mod tests {
     fn within_its_time_it_is_the_key() {
         for at in [1_795_383_243, 1_795_383_253, 1_795_386_863] {
             assert_eq!(
-                words(at, Peer::Provider),
+                words(at, CertificateOwner::Provider),
                 ("provider-key".into(), "the key in the configuration is not that of the template provider".into())
             );
         }
-        assert_eq!(words(1_795_383_253, Peer::JobServer).0, "job-server-key");
+        assert_eq!(words(1_795_383_253, CertificateOwner::JobServer).0, "job-server-key");
     }
 
     #[test]
     fn outside_its_time_it_is_the_clock_by_so_much() {
         assert_eq!(
-            words(1_795_383_253 - 11, Peer::Pool),
+            words(1_795_383_253 - 11, CertificateOwner::Pool),
             ("pool-clock".into(), "this machine's clock is 11 s behind that of the pool".into())
         );
-        let (code, what) = words(1_795_386_853 + 3_600, Peer::JobServer);
+        let (code, what) = words(1_795_386_853 + 3_600, CertificateOwner::JobServer);
         assert_eq!(code, "job-server-clock");
         assert!(what.starts_with("this machine's clock is 2 h 0 min ahead of that of the job declaration server"), "{what}");
     }
@@ -117,8 +119,13 @@ mod tests {
     #[test]
     fn times_beyond_all_sense_are_spoken_all_the_same() {
         for (at, from, until) in [(i64::MIN, i64::MAX, i64::MIN), (i64::MAX, i64::MIN, i64::MIN), (0, i64::MAX, i64::MAX)] {
-            let certificate = Certificate { at: Timestamp(at), peer: Peer::Miner, valid_from: from, not_valid_after: until };
-            assert_eq!(certificate_words(&certificate).code, "miner-clock");
+            let certificate = RejectedCertificate {
+                at: Timestamp(at),
+                peer: CertificateOwner::Miner,
+                valid_from: from,
+                not_valid_after: until,
+            };
+            assert_eq!(certificate_text(&certificate).code, "miner-clock");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a single line of the client's log says about how things stand: a [`Fact`], found by one table of rules.
+//! What a single line of the client's log says about how things stand: a [`LogFact`], found by one table of rules.
 //!
 //! Nearly every line says nothing of the kind, and all of them come through here: a rule is looked for only among those whose text begins
 //! with the message's first byte, and nothing is allocated before one is found. Must not know: what was said before.
@@ -19,7 +19,7 @@ const CRATES: &[&[u8]] = &[b"jd_client", b"stratum_apps", b"bitcoin_core_sv2"];
 
 /// When a certificate holds, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Validity {
+pub(super) struct CertificateValidity {
     /// From when on.
     pub from: i64,
     /// Until when.
@@ -28,7 +28,7 @@ pub(super) struct Validity {
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fact {
+pub(super) enum LogFact {
     /// The client begins its work.
     ClientStarts,
     /// It connects with a template provider that speaks Stratum V2, for the so-manieth time.
@@ -40,7 +40,7 @@ pub(super) enum Fact {
     /// The template provider is connected.
     ProviderConnected,
     /// The template provider cannot be used.
-    ProviderRefused { words: String, certificate: Option<Validity> },
+    ProviderRefused { words: String, certificate: Option<CertificateValidity> },
     /// No further tries with the template provider.
     ProviderGivenUp { words: String },
     /// The connection with the template provider ended.
@@ -64,7 +64,7 @@ pub(super) enum Fact {
     /// It has shown who it is; its job declaration server comes next.
     PoolShookHands,
     /// Pool or job declaration server could not be connected with.
-    PoolTryFailed { words: String, certificate: Option<Validity> },
+    PoolTryFailed { words: String, certificate: Option<CertificateValidity> },
     /// The next pool's turn.
     PoolGivenUp,
     /// The pool said why it will not have the client; that ends the connection.
@@ -98,7 +98,7 @@ pub(super) enum Fact {
     /// A miner could not be answered to, for the keys in the configuration do not belong together.
     MinerRefused { words: String },
     /// A miner's end of the connection was refused for its certificate.
-    MinerCertificate { certificate: Validity },
+    MinerCertificate { certificate: CertificateValidity },
     /// A task of the client panicked. Its place; what it said follows in a line of its own.
     Panicked { place: String },
     /// The client has ended its work.
@@ -106,7 +106,7 @@ pub(super) enum Fact {
 }
 
 /// One thing the client says, and what it means.
-pub(super) struct Rule {
+pub(super) struct FactRule {
     /// The last modules of the target; empty for any.
     target: &'static str,
     /// What the message begins with.
@@ -114,7 +114,7 @@ pub(super) struct Rule {
     /// Further texts that are all in the message.
     has: &'static [&'static str],
     /// Makes the fact of the message behind `begins`. None if the line says something else after all.
-    means: fn(&[u8]) -> Option<Fact>,
+    means: fn(&[u8]) -> Option<LogFact>,
     /// A line that this rule is for; its test.
     #[cfg_attr(not(test), allow(dead_code))]
     example: &'static str,
@@ -141,7 +141,7 @@ const fn by_first_byte() -> [(u8, u8); 256] {
 }
 
 /// The fact in a message said by a module of the client; none in most of them.
-pub(super) fn recognise(target: &[u8], message: &[u8]) -> Option<Fact> {
+pub(super) fn recognise(target: &[u8], message: &[u8]) -> Option<LogFact> {
     let (from, to) = BY_FIRST_BYTE[usize::from(*message.first()?)];
     if from == to || !CRATES.iter().any(|name| target.starts_with(name)) {
         return None;
@@ -150,8 +150,8 @@ pub(super) fn recognise(target: &[u8], message: &[u8]) -> Option<Fact> {
     FACTS[usize::from(from)..usize::from(to)].iter().find_map(|rule| rule.apply(target, message))
 }
 
-impl Rule {
-    fn apply(&self, target: &[u8], message: &[u8]) -> Option<Fact> {
+impl FactRule {
+    fn apply(&self, target: &[u8], message: &[u8]) -> Option<LogFact> {
         let rest = message.strip_prefix(self.begins.as_bytes())?;
         let is_for = ends_with_modules(target, self.target.as_bytes())
             && self.has.iter().all(|mark| details::position(rest, mark.as_bytes()).is_some());

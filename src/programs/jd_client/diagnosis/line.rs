@@ -9,7 +9,7 @@ const SPAN: usize = 2048;
 
 /// The parts of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct LineParts<'a> {
     /// When it was said.
     pub at: Timestamp,
     /// Whether its level is `INFO` or graver. What is said below is for those who look for faults in the client.
@@ -20,7 +20,7 @@ pub(super) struct Line<'a> {
     pub message: &'a [u8],
 }
 
-impl<'a> Line<'a> {
+impl<'a> LineParts<'a> {
     /// Takes a line (without its line break) apart; `None` if it begins with no time and level.
     pub(super) fn read(line: &'a [u8]) -> Option<Self> {
         let (at, rest) = time(line)?;
@@ -120,7 +120,7 @@ mod tests {
 
     fn read(line: &str) -> Option<(String, bool, &str, &str)> {
         let text = |bytes| std::str::from_utf8(bytes).unwrap();
-        Line::read(line.as_bytes()).map(|l| (l.at.to_string(), l.is_loud, text(l.target), text(l.message)))
+        LineParts::read(line.as_bytes()).map(|l| (l.at.to_string(), l.is_loud, text(l.target), text(l.message)))
     }
 
     #[test]
@@ -155,13 +155,13 @@ mod tests {
         #[test]
         fn times_are_those_of_the_calendar(ms in 0_i64..253_402_300_799_999) {
             let line = format!("{}000Z  INFO a: b", Timestamp(ms).to_string().trim_end_matches('Z'));
-            prop_assert_eq!(Line::read(line.as_bytes()).map(|l| l.at), Some(Timestamp(ms)));
+            prop_assert_eq!(LineParts::read(line.as_bytes()).map(|l| l.at), Some(Timestamp(ms)));
         }
 
         #[test]
         fn any_bytes_are_taken(line in proptest::collection::vec(any::<u8>(), 0..200), head in any::<bool>()) {
             let line = if head { [b"2026-11-22T21:28:39.731870Z  INFO ".to_vec(), line].concat() } else { line };
-            prop_assert!(!head || Line::read(&line).is_some());
+            prop_assert!(!head || LineParts::read(&line).is_some());
         }
     }
 }

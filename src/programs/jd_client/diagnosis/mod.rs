@@ -1,6 +1,6 @@
 //! What the client's own last words say about why it ended: a cause in plain words, and what to do about it.
 //!
-//! Pure: lines in, a [`Cause`] out. It knows the texts of `jd_client_sv2` and nothing of instances, files or the database. A cause is
+//! Pure: lines in, a [`EndCause`] out. It knows the texts of `jd_client_sv2` and nothing of instances, files or the database. A cause is
 //! named only when a line says so; everything else is left to the last error line, which is always shown.
 
 mod causes;
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
-use causes::{RULES, Rule};
+use causes::{CauseRule, RULES};
 
-pub use certificate::{Certificate, Peer, certificate_words};
-pub use status::{OTHER, Provider, Said, Shares, Standing, Upstream, UpstreamState, Work};
+pub use certificate::{CertificateOwner, RejectedCertificate, certificate_text};
+pub use status::{ClientMessage, ClientStatus, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState, WorkState};
 
 /// Lines older than this when the client ended are history, not the cause of its end. The slowest known failure, a template provider that
 /// does not speak Stratum V2, takes 34 s (0.6.0, measured).
@@ -25,7 +25,7 @@ const RECENT: Duration = Duration::from_secs(60);
 
 /// Why a client ended.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Cause {
+pub struct EndCause {
     /// A word for programs, which stays the same: `provider-refused`, `port-in-use`, …
     pub code: String,
     /// What happened, as part of a sentence: `template provider refused the connection`.
@@ -36,7 +36,7 @@ pub struct Cause {
 
 /// How the client ended, as far as it tells something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ClientEnd {
     /// By itself, with this code.
     Code(i32),
     /// By this signal.
@@ -47,12 +47,12 @@ pub enum End {
 ///
 /// The latest line that tells something decides: what the client says after it is how it winds down.
 #[must_use]
-pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<End>) -> Option<Cause> {
+pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<ClientEnd>) -> Option<EndCause> {
     // Who was ended from outside did not end for what it said before.
-    if let Some(told @ End::Signal(1 | 2 | 9 | 15)) = end {
+    if let Some(told @ ClientEnd::Signal(1 | 2 | 9 | 15)) = end {
         return by_end(told);
     }
-    let is_crash = matches!(end, Some(End::Code(101) | End::Signal(_)));
+    let is_crash = matches!(end, Some(ClientEnd::Code(101) | ClientEnd::Signal(_)));
     let mut at = None;
     let mut told = None;
     for line in lines {
@@ -71,31 +71,31 @@ pub fn cause(lines: &[String], ended_at: Timestamp, end: Option<End>) -> Option<
 }
 
 /// Whose certificate a line says was not accepted, and whether clock or key is wrong.
-fn certificate_of(line: &str) -> Option<Cause> {
-    let mut standing = Standing::default();
-    standing.hear(line.as_bytes());
-    standing.certificate.as_ref().map(certificate_words)
+fn certificate_of(line: &str) -> Option<EndCause> {
+    let mut standing = ClientStatus::default();
+    standing.apply_line(line.as_bytes());
+    standing.certificate.as_ref().map(certificate_text)
 }
 
 /// What the end itself tells.
-fn by_end(end: End) -> Option<Cause> {
+fn by_end(end: ClientEnd) -> Option<EndCause> {
     let (code, what, advice) = match end {
-        End::Signal(9) => (
+        ClientEnd::Signal(9) => (
             "killed",
             "something killed its process (SIGKILL)",
             "If nobody did, the machine may have run out of memory: the system's log (dmesg) says so then.",
         ),
-        End::Signal(2 | 15 | 1) => {
+        ClientEnd::Signal(2 | 15 | 1) => {
             ("ended-from-outside", "somebody else told its process to end", "Stop it here instead, so that it stays stopped.")
         }
-        End::Signal(4 | 6 | 7 | 8 | 11) | End::Code(101) => (
+        ClientEnd::Signal(4 | 6 | 7 | 8 | 11) | ClientEnd::Code(101) => (
             "crashed",
             "the client crashed",
             "This is a fault of the client. Its log has the details that its authors need; another version may not have it.",
         ),
-        End::Signal(_) | End::Code(_) => return None,
+        ClientEnd::Signal(_) | ClientEnd::Code(_) => return None,
     };
-    Some(Cause { code: code.into(), what: what.into(), advice: advice.into() })
+    Some(EndCause { code: code.into(), what: what.into(), advice: advice.into() })
 }
 
 /// The time a line in the client's format begins with.
@@ -103,12 +103,12 @@ fn time_of(line: &str) -> Option<Timestamp> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-impl Rule {
+impl CauseRule {
     fn is_for(&self, line: &str) -> bool {
         self.marks.iter().all(|mark| line.contains(mark))
     }
 
-    fn apply(&self, line: &str) -> Option<Cause> {
+    fn apply(&self, line: &str) -> Option<EndCause> {
         let what = match self.detail {
             None => self.what.to_owned(),
             Some((before, after)) => {
@@ -117,7 +117,7 @@ impl Rule {
                 self.what.replace("{}", &detail)
             }
         };
-        Some(Cause { code: self.code.into(), what, advice: self.advice.into() })
+        Some(EndCause { code: self.code.into(), what, advice: self.advice.into() })
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     /// The cause a log of the real client leads to, at the time of its last line.
-    fn of_log(log: &str, end: End) -> Option<(String, String)> {
+    fn of_log(log: &str, end: ClientEnd) -> Option<(String, String)> {
         let lines = lines(log);
         let ended_at = lines.iter().rev().find_map(|line| time_of(line)).unwrap();
         cause(&lines, ended_at, Some(end)).map(|cause| (cause.code, cause.what))
@@ -178,7 +178,7 @@ mod tests {
             ),
         ];
         for (log, code, word, what) in table {
-            assert_eq!(of_log(log, End::Code(code)), Some((word.to_owned(), what.to_owned())));
+            assert_eq!(of_log(log, ClientEnd::Code(code)), Some((word.to_owned(), what.to_owned())));
         }
     }
 
@@ -189,7 +189,7 @@ mod tests {
             include_str!("../../../../tests/data/jd-client/block_found.log"),
             include_str!("../../../../tests/data/jd-client/signature64_ok.log"),
         ] {
-            assert_eq!(of_log(log, End::Code(0)), None);
+            assert_eq!(of_log(log, ClientEnd::Code(0)), None);
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let errors = include_str!("../../../../tests/data/jd-client/config_errors.txt");
         let mut seen = 0;
         for line in errors.lines().filter(|line| line.starts_with("Job Declarator Client config error")) {
-            let cause = cause(&[line.to_owned()], Timestamp(0), Some(End::Code(1))).unwrap();
+            let cause = cause(&[line.to_owned()], Timestamp(0), Some(ClientEnd::Code(1))).unwrap();
             assert!(cause.code.starts_with("config"), "{line}: {cause:?}");
             assert!(!cause.what.contains("{}"), "{cause:?}");
             seen += 1;
@@ -215,7 +215,7 @@ mod tests {
         let at = time_of(&old).unwrap();
         assert_eq!(cause(std::slice::from_ref(&old), at, None).unwrap().code, "provider-refused");
         let later = at.after(Duration::from_secs(61));
-        assert_eq!(cause(&[old], later, Some(End::Code(0))), None);
+        assert_eq!(cause(&[old], later, Some(ClientEnd::Code(0))), None);
     }
 
     #[test]
@@ -224,19 +224,19 @@ mod tests {
                        attempt=1 MAX_RETRIES=3 error=Os { code: 111, kind: ConnectionRefused, message: \"Connection refused\" }";
         let at = time_of(refused).unwrap();
         let lines = [refused.to_owned(), "memory allocation of 4096 bytes failed".to_owned()];
-        assert_eq!(cause(&lines, at, Some(End::Signal(9))).unwrap().code, "killed");
-        assert_eq!(cause(&lines[..1], at, Some(End::Code(101))).unwrap().code, "crashed");
-        assert_eq!(cause(&lines, at, Some(End::Signal(6))).unwrap().code, "memory-limit");
+        assert_eq!(cause(&lines, at, Some(ClientEnd::Signal(9))).unwrap().code, "killed");
+        assert_eq!(cause(&lines[..1], at, Some(ClientEnd::Code(101))).unwrap().code, "crashed");
+        assert_eq!(cause(&lines, at, Some(ClientEnd::Signal(6))).unwrap().code, "memory-limit");
         // A bare line belongs to the time of the one before it.
         let old = [refused.to_owned(), "Too many open files".to_owned()];
-        assert_eq!(cause(&old, at.after(Duration::from_secs(3600)), Some(End::Code(0))), None);
+        assert_eq!(cause(&old, at.after(Duration::from_secs(3600)), Some(ClientEnd::Code(0))), None);
     }
 
     #[test]
     fn an_end_without_words_tells_what_it_can() {
-        assert_eq!(cause(&[], Timestamp(0), Some(End::Signal(9))).unwrap().code, "killed");
-        assert_eq!(cause(&[], Timestamp(0), Some(End::Code(101))).unwrap().code, "crashed");
-        assert_eq!(cause(&[], Timestamp(0), Some(End::Code(0))), None);
+        assert_eq!(cause(&[], Timestamp(0), Some(ClientEnd::Signal(9))).unwrap().code, "killed");
+        assert_eq!(cause(&[], Timestamp(0), Some(ClientEnd::Code(101))).unwrap().code, "crashed");
+        assert_eq!(cause(&[], Timestamp(0), Some(ClientEnd::Code(0))), None);
     }
 
     #[test]

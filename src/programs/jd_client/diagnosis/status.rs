@@ -1,17 +1,17 @@
 //! How things stand with a running client, from what its log says line by line: template provider, pool, jobs, shares, blocks.
 //!
-//! Pure: a line in, a changed [`Standing`] out; it can be written down at any line and taken up again. Which texts mean what is known to
+//! Pure: a line in, a changed [`ClientStatus`] out; it can be written down at any line and taken up again. Which texts mean what is known to
 //! `facts`. Must not know: files, instances, the present time.
 
 mod parts;
 mod pools;
 
-use super::certificate::{Certificate, Peer, certificate_words};
-use super::facts::{self, Fact, Validity, place_of_panic, words};
-use super::line::Line;
+use super::certificate::{CertificateOwner, RejectedCertificate, certificate_text};
+use super::facts::{self, CertificateValidity, LogFact, place_of_panic, words};
+use super::line::LineParts;
 use crate::base::clock::Timestamp;
 use parts::say;
-pub use parts::{OTHER, Provider, Said, Shares, Upstream, UpstreamState, Work};
+pub use parts::{ClientMessage, OTHER, ProviderState, ShareCounts, UpstreamAddress, UpstreamState, WorkState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -29,13 +29,13 @@ const SAME_BLOCK: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "LogStanding")]
-pub struct Standing {
+pub struct ClientStatus {
     /// When the present run began: the time of its first line.
     pub began: Option<Timestamp>,
     /// The time of the last line that had one.
     pub heard: Option<Timestamp>,
     /// How things stand with the template provider.
-    pub provider: Provider,
+    pub provider: ProviderState,
     /// When the last template or the last word of a new block came.
     pub template_at: Option<Timestamp>,
     /// When the node last said that a new block is on the chain.
@@ -46,11 +46,11 @@ pub struct Standing {
     /// Since when the client has waited for its first template; none when it does not.
     pub waiting_since: Option<Timestamp>,
     /// Where work goes.
-    pub work: Work,
+    pub work: WorkState,
     /// The pool that work goes to or that is being tried. While solo: the pool that was lost, or else the last that failed.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<UpstreamAddress>,
     /// The pool that was last lost in this run, as it was then.
-    pub lost: Option<Upstream>,
+    pub lost: Option<UpstreamAddress>,
     /// When the last working connection with a pool was lost in this run.
     pub lost_pool_at: Option<Timestamp>,
     /// When a job declaration server last took a job.
@@ -58,31 +58,31 @@ pub struct Standing {
     /// When a pool last took a job.
     pub accepted_at: Option<Timestamp>,
     /// The last refusal of a job; none once a job was accepted. That a block came in between is no refusal.
-    pub refused: Option<Said>,
+    pub refused: Option<ClientMessage>,
     /// What became of shares.
-    pub shares: Shares,
+    pub shares: ShareCounts,
     /// The last block found; its words are the hash, empty from versions that do not say it.
-    pub block: Option<Said>,
+    pub block: Option<ClientMessage>,
     /// How many blocks were found in this run.
     pub blocks: u64,
     /// The last certificate that was not accepted; none once that peer's was.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<RejectedCertificate>,
     /// A miner could not be answered to, for the authority's two keys in the configuration do not belong together; none once a miner
     /// opened a channel.
-    pub handshake_refused: Option<Said>,
+    pub handshake_refused: Option<ClientMessage>,
     /// The last panic of one of the client's tasks, by place and words. The client lives on without that task.
-    pub panicked: Option<Said>,
+    pub panicked: Option<ClientMessage>,
     /// A panic was that of the monitoring's refresh: its figures have stood still since.
     pub frozen_by_panic: bool,
     /// When the client ended its work.
     pub ended: Option<Timestamp>,
 }
 
-impl Standing {
+impl ClientStatus {
     /// Takes one line without its line break. Tells whether anything but times and counters changed, so that it should be written down
     /// and shown at once.
-    pub fn hear(&mut self, line: &[u8]) -> bool {
-        let Some(line) = Line::read(line) else { return self.hear_bare(line) };
+    pub fn apply_line(&mut self, line: &[u8]) -> bool {
+        let Some(line) = LineParts::read(line) else { return self.apply_bare_line(line) };
         if line.target == KEEPER {
             return false;
         }
@@ -97,7 +97,8 @@ impl Standing {
     #[must_use]
     pub fn is_refused_for_good(&self) -> bool {
         let is_key = self.certificate.as_ref().is_some_and(|certificate| {
-            matches!(certificate.peer, Peer::Pool | Peer::JobServer) && certificate_words(certificate).code.ends_with("-key")
+            matches!(certificate.peer, CertificateOwner::Pool | CertificateOwner::JobServer)
+                && certificate_text(certificate).code.ends_with("-key")
         });
         let refusals = ["unknown-user", "unsupported-protocol", "unsupported-feature-flags", "protocol-version-mismatch"];
         let why = self.upstream.as_ref().and_then(|upstream| upstream.why.as_deref()).unwrap_or_default();
@@ -106,89 +107,89 @@ impl Standing {
 
     /// Where work goes, in few words: `pool 1 of 2`, `trying pool 2 of 3`, `solo`; empty if nothing is known.
     #[must_use]
-    pub fn place_words(&self) -> String {
+    pub fn place_text(&self) -> String {
         let pool = self.upstream.as_ref().map_or_else(|| "pool".to_owned(), |u| format!("pool {} of {}", u.number, u.of));
         match self.work {
-            Work::Unknown => String::new(),
-            Work::Solo { .. } => "solo".into(),
-            Work::Trying { .. } => format!("trying {pool}"),
-            Work::Pool { .. } => pool,
+            WorkState::Unknown => String::new(),
+            WorkState::Solo { .. } => "solo".into(),
+            WorkState::Trying { .. } => format!("trying {pool}"),
+            WorkState::Pool { .. } => pool,
         }
     }
 
-    fn take(&mut self, fact: Fact, at: Timestamp) -> bool {
+    fn take(&mut self, fact: LogFact, at: Timestamp) -> bool {
         match fact {
-            Fact::ClientStarts => self.begin(at),
-            Fact::NodeTried => self.provider_tried(true, at),
-            Fact::ProviderTried { attempt } => self.provider_tried(attempt == 1, at),
-            Fact::ProviderShookHands => self.accept_certificate(Peer::Provider),
-            Fact::ProviderConnected => self.provider_connected(at),
-            Fact::ProviderRefused { words, certificate } => {
-                let other = certificate.is_some_and(|validity| self.refuse_certificate(Peer::Provider, validity, at));
+            LogFact::ClientStarts => self.begin(at),
+            LogFact::NodeTried => self.provider_tried(true, at),
+            LogFact::ProviderTried { attempt } => self.provider_tried(attempt == 1, at),
+            LogFact::ProviderShookHands => self.accept_certificate(CertificateOwner::Provider),
+            LogFact::ProviderConnected => self.provider_connected(at),
+            LogFact::ProviderRefused { words, certificate } => {
+                let other = certificate.is_some_and(|validity| self.refuse_certificate(CertificateOwner::Provider, validity, at));
                 self.provider_refused(words, at) | other
             }
-            Fact::ProviderGivenUp { words } => {
-                !matches!(self.provider, Provider::Refused { .. }) && self.provider_refused(words, at)
+            LogFact::ProviderGivenUp { words } => {
+                !matches!(self.provider, ProviderState::Refused { .. }) && self.provider_refused(words, at)
             }
-            Fact::ProviderLost => {
-                let is_new = !matches!(self.provider, Provider::Lost { .. });
+            LogFact::ProviderLost => {
+                let is_new = !matches!(self.provider, ProviderState::Lost { .. });
                 if is_new {
-                    self.provider = Provider::Lost { since: at };
+                    self.provider = ProviderState::Lost { since: at };
                 }
                 is_new
             }
-            Fact::Template => self.provider_speaks(at),
-            Fact::PrevHash { header_time } => self.new_block(header_time, at),
-            Fact::Waiting => self.waiting_since.replace(self.waiting_since.unwrap_or(at)).is_none(),
-            Fact::WaitingEnded => self.waiting_since.take().is_some(),
-            Fact::PoolsTried => self.try_pools(at),
-            Fact::PoolTried { number, of, pool, jds } => {
+            LogFact::Template => self.provider_speaks(at),
+            LogFact::PrevHash { header_time } => self.new_block(header_time, at),
+            LogFact::Waiting => self.waiting_since.replace(self.waiting_since.unwrap_or(at)).is_none(),
+            LogFact::WaitingEnded => self.waiting_since.take().is_some(),
+            LogFact::PoolsTried => self.try_pools(at),
+            LogFact::PoolTried { number, of, pool, jds } => {
                 self.try_pools(at);
-                self.upstream = Some(Upstream { number, of, pool, jds, since: at, ..Upstream::default() });
+                self.upstream = Some(UpstreamAddress { number, of, pool, jds, since: at, ..UpstreamAddress::default() });
                 true
             }
-            Fact::PoolSkipped => self.pool_skipped(at),
-            Fact::PoolTriedAgain => self.upstream_becomes(UpstreamState::Trying, at),
-            Fact::PoolShookHands => self.pool_shook_hands(at),
-            Fact::PoolTryFailed { words, certificate } => self.pool_try_failed(words, certificate, at),
-            Fact::PoolGivenUp => self.upstream_becomes(UpstreamState::Failed, at),
-            Fact::PoolRefused { words } => self.says_why(words),
-            Fact::PoolFailed { words } => self.lose_pool(Some(words), at),
-            Fact::PoolWorks => self.pool_works(at),
-            Fact::PoolLost { words } => self.lose_pool(words, at),
-            Fact::Solo => self.solo(at),
-            Fact::JobDeclared => {
+            LogFact::PoolSkipped => self.pool_skipped(at),
+            LogFact::PoolTriedAgain => self.upstream_becomes(UpstreamState::Trying, at),
+            LogFact::PoolShookHands => self.pool_shook_hands(at),
+            LogFact::PoolTryFailed { words, certificate } => self.pool_try_failed(words, certificate, at),
+            LogFact::PoolGivenUp => self.upstream_becomes(UpstreamState::Failed, at),
+            LogFact::PoolRefused { words } => self.says_why(words),
+            LogFact::PoolFailed { words } => self.mark_pool_lost(Some(words), at),
+            LogFact::PoolWorks => self.pool_works(at),
+            LogFact::PoolLost { words } => self.mark_pool_lost(words, at),
+            LogFact::Solo => self.solo(at),
+            LogFact::JobDeclared => {
                 self.declared_at = Some(at);
                 self.pool_speaks(at)
             }
-            Fact::JobAccepted => {
+            LogFact::JobAccepted => {
                 self.accepted_at = Some(at);
                 self.refused.take().is_some() | self.pool_speaks(at)
             }
-            Fact::JobRefused { words } => self.job_refused(words, at),
-            Fact::SharesAccepted { count } => {
+            LogFact::JobRefused { words } => self.job_refused(words, at),
+            LogFact::SharesAccepted { count } => {
                 self.shares.accepted_at = Some(at);
                 self.shares.accepted = self.shares.accepted.saturating_add(count);
                 self.pool_speaks(at)
             }
-            Fact::ShareRejected { reason } => {
+            LogFact::ShareRejected { reason } => {
                 self.shares.reject(reason, at);
                 self.pool_speaks(at)
             }
-            Fact::MinerShareAccepted => {
+            LogFact::MinerShareAccepted => {
                 self.shares.take_of_miner(at);
                 false
             }
-            Fact::MinerShareRejected => {
+            LogFact::MinerShareRejected => {
                 self.shares.miners_rejected_at = Some(at);
                 false
             }
-            Fact::Block { hash } => self.block_found(hash, at),
-            Fact::MinerServed => self.handshake_refused.take().is_some() | self.accept_certificate(Peer::Miner),
-            Fact::MinerRefused { words } => say(&mut self.handshake_refused, at, words),
-            Fact::MinerCertificate { certificate } => self.refuse_certificate(Peer::Miner, certificate, at),
-            Fact::Panicked { place } => say(&mut self.panicked, at, format!("panicked at {place}")),
-            Fact::Ended => {
+            LogFact::Block { hash } => self.block_found(hash, at),
+            LogFact::MinerServed => self.handshake_refused.take().is_some() | self.accept_certificate(CertificateOwner::Miner),
+            LogFact::MinerRefused { words } => say(&mut self.handshake_refused, at, words),
+            LogFact::MinerCertificate { certificate } => self.refuse_certificate(CertificateOwner::Miner, certificate, at),
+            LogFact::Panicked { place } => say(&mut self.panicked, at, format!("panicked at {place}")),
+            LogFact::Ended => {
                 let is_new = self.ended.is_none();
                 self.ended.get_or_insert(at);
                 is_new
@@ -204,28 +205,30 @@ impl Standing {
 
     /// The first try with the template provider begins a run, save for versions that say so before.
     fn provider_tried(&mut self, is_first: bool, at: Timestamp) -> bool {
-        let has_just_begun =
-            self.began.is_some() && self.ended.is_none() && self.provider == Provider::Unknown && self.work == Work::Unknown;
+        let has_just_begun = self.began.is_some()
+            && self.ended.is_none()
+            && self.provider == ProviderState::Unknown
+            && self.work == WorkState::Unknown;
         if is_first && !has_just_begun {
             self.begin(at);
         }
-        let is_new = self.provider == Provider::Unknown;
+        let is_new = self.provider == ProviderState::Unknown;
         if is_new {
-            self.provider = Provider::Connecting { since: at };
+            self.provider = ProviderState::Connecting { since: at };
         }
         is_new
     }
 
     fn provider_connected(&mut self, at: Timestamp) -> bool {
-        let is_new = !matches!(self.provider, Provider::Connected { .. });
+        let is_new = !matches!(self.provider, ProviderState::Connected { .. });
         if is_new {
-            self.provider = Provider::Connected { since: at };
+            self.provider = ProviderState::Connected { since: at };
         }
         is_new
     }
 
     fn provider_refused(&mut self, words: String, at: Timestamp) -> bool {
-        let since = if let Provider::Refused { since, words: before } = &self.provider {
+        let since = if let ProviderState::Refused { since, words: before } = &self.provider {
             if *before == words {
                 return false;
             }
@@ -233,7 +236,7 @@ impl Standing {
         } else {
             at
         };
-        self.provider = Provider::Refused { since, words };
+        self.provider = ProviderState::Refused { since, words };
         true
     }
 
@@ -241,7 +244,7 @@ impl Standing {
     /// connection was lost shows nothing.
     fn provider_speaks(&mut self, at: Timestamp) -> bool {
         self.template_at = Some(at);
-        !matches!(self.provider, Provider::Lost { .. }) && self.provider_connected(at)
+        !matches!(self.provider, ProviderState::Lost { .. }) && self.provider_connected(at)
     }
 
     fn new_block(&mut self, header_time: Option<i64>, at: Timestamp) -> bool {
@@ -253,28 +256,28 @@ impl Standing {
     }
     fn block_found(&mut self, hash: String, at: Timestamp) -> bool {
         // With a pool the client says each block twice, once for the miner's channel and once for the pool's.
-        let is_same = |said: &Said| said.words == hash && (!hash.is_empty() || at.since(said.at) < SAME_BLOCK);
+        let is_same = |said: &ClientMessage| said.words == hash && (!hash.is_empty() || at.since(said.at) < SAME_BLOCK);
         if self.block.as_ref().is_some_and(is_same) {
             return false;
         }
         self.blocks = self.blocks.saturating_add(1);
-        self.block = Some(Said { at, words: hash });
+        self.block = Some(ClientMessage { at, words: hash });
         true
     }
 
-    fn refuse_certificate(&mut self, peer: Peer, validity: Validity, at: Timestamp) -> bool {
+    fn refuse_certificate(&mut self, peer: CertificateOwner, validity: CertificateValidity, at: Timestamp) -> bool {
         let is_new = self.certificate.is_none_or(|certificate| certificate.peer != peer);
-        self.certificate = Some(Certificate { at, peer, valid_from: validity.from, not_valid_after: validity.until });
+        self.certificate = Some(RejectedCertificate { at, peer, valid_from: validity.from, not_valid_after: validity.until });
         is_new
     }
 
-    fn accept_certificate(&mut self, peer: Peer) -> bool {
+    fn accept_certificate(&mut self, peer: CertificateOwner) -> bool {
         self.certificate.take_if(|certificate| certificate.peer == peer).is_some()
     }
 
     /// A line outside the client's format. Only what a task said when it panicked is of use: it follows the line with the place. Rust
     /// itself says both once more, and says it alone when the client's log is not open yet.
-    fn hear_bare(&mut self, line: &[u8]) -> bool {
+    fn apply_bare_line(&mut self, line: &[u8]) -> bool {
         if let Some(said) = self.panicked.as_mut().filter(|said| said.words.ends_with(':')) {
             if line.first().is_none_or(u8::is_ascii_whitespace) {
                 return false;

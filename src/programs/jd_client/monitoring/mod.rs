@@ -32,7 +32,7 @@ const KEPT: usize = AT_A_TIME;
 
 /// Why there is no reading.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum MonitoringError {
     /// Nobody listens at the address.
     #[error(
         "Nothing listens at the monitoring address. The client opens it once it has its template provider, unless another \
@@ -66,7 +66,7 @@ pub enum Fault {
 
 /// What a client said. Any figure may be missing: older clients have fewer, and one that makes no sense is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reading {
+pub struct MonitoringReading {
     /// Seconds since the client's monitoring began, which is not always the client's own start: a fallback begins it anew.
     pub uptime_secs: Option<u64>,
     /// Hashrate of the channels to the pool, H/s.
@@ -74,9 +74,9 @@ pub struct Reading {
     /// Hashrate of all miners' channels, H/s.
     pub clients_hashrate: Option<f64>,
     /// The channels to the pool by number; none when mining solo and before the first miner.
-    pub server_channels: Vec<ServerChannel>,
+    pub server_channels: Vec<UpstreamChannelReading>,
     /// Connections from miners or translators, by number.
-    pub clients: Vec<Client>,
+    pub clients: Vec<MinerReading>,
     /// Not everything the client has is here: it has more than 2,000 connections or 10,000 channels, or its lists do not add up.
     pub truncated: bool,
     /// Members and entries that were left out because they made no sense.
@@ -85,7 +85,7 @@ pub struct Reading {
 
 /// A channel of the client to the pool. Its counts begin with the channel, and a reconnection opens a new one.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ServerChannel {
+pub struct UpstreamChannelReading {
     /// The pool's number for it.
     pub channel_id: u32,
     /// The account at the pool, at most 128 characters; empty when missing.
@@ -112,16 +112,16 @@ pub struct ServerChannel {
 
 /// A connection from a miner or a translator.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Client {
+pub struct MinerReading {
     /// The client's number for the connection; a miner that connects again gets another.
     pub client_id: u64,
     /// Its channels, by number.
-    pub channels: Vec<ClientChannel>,
+    pub channels: Vec<MinerChannelReading>,
 }
 
 /// A miner's channel. Its counts begin with the channel.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClientChannel {
+pub struct MinerChannelReading {
     /// Its number within the connection.
     pub channel_id: u32,
     /// The miner's name for itself, at most 128 characters; empty when missing.
@@ -144,12 +144,12 @@ pub struct ClientChannel {
 
 /// Reads monitoring APIs. Clones share their idle connections.
 #[derive(Clone, Debug)]
-pub struct Monitoring {
+pub struct MonitoringClient {
     http: reqwest::Client,
     patience: Duration,
 }
 
-impl Monitoring {
+impl MonitoringClient {
     /// A reader without connections as yet.
     #[must_use]
     pub fn new() -> Self {
@@ -171,13 +171,13 @@ impl Monitoring {
     ///
     /// # Errors
     /// Why there is no reading; half a reading is none.
-    pub async fn read(&self, address: SocketAddr) -> Result<Reading, Fault> {
-        let walk = walk::Walk::new(&self.http, address);
-        tokio::time::timeout(self.patience, walk.reading()).await.unwrap_or(Err(Fault::TimedOut))
+    pub async fn read(&self, address: SocketAddr) -> Result<MonitoringReading, MonitoringError> {
+        let walk = walk::PagedReading::new(&self.http, address);
+        tokio::time::timeout(self.patience, walk.reading()).await.unwrap_or(Err(MonitoringError::TimedOut))
     }
 }
 
-impl Default for Monitoring {
+impl Default for MonitoringClient {
     fn default() -> Self {
         Self::new()
     }

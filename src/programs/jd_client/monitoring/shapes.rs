@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{ClientChannel, ServerChannel};
+use super::{MinerChannelReading, UpstreamChannelReading};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -29,14 +29,14 @@ const BEYOND_BELIEF: f64 = 1e300;
 
 /// Why a body could not be read at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum ShapeError {
     /// It is not JSON.
     NotJson,
     /// It is JSON, but no object.
     NoObject,
 }
 
-impl From<serde_json::Error> for Unreadable {
+impl From<serde_json::Error> for ShapeError {
     fn from(error: serde_json::Error) -> Self {
         if error.is_data() { Self::NoObject } else { Self::NotJson }
     }
@@ -44,70 +44,70 @@ impl From<serde_json::Error> for Unreadable {
 
 /// An object whose members are still text; of two with one name the first counts.
 #[derive(Debug, Default)]
-pub(super) struct Object<'a> {
-    members: Vec<(Name<'a>, &'a RawValue)>,
+pub(super) struct RawObject<'a> {
+    members: Vec<(MemberName<'a>, &'a RawValue)>,
     /// Members that were not what they should be, so far.
     pub(super) odd: u32,
 }
 
 /// A member's name, copied only when it holds escapes.
 #[derive(Debug, serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Object<'de> {
+impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
+        struct RawMembers;
+        impl<'de> Visitor<'de> for RawMembers {
+            type Value = RawObject<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'de>, A::Error> {
                 let mut members = Vec::with_capacity(20);
                 while members.len() < MAX_MEMBERS {
-                    let Some(member) = map.next_entry()? else { return Ok(Object { members, odd: 0 }) };
+                    let Some(member) = map.next_entry()? else { return Ok(RawObject { members, odd: 0 }) };
                     members.push(member);
                 }
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Object { members, odd: 0 })
+                Ok(RawObject { members, odd: 0 })
             }
         }
-        d.deserialize_map(Members)
+        d.deserialize_map(RawMembers)
     }
 }
 
 /// A list whose entries are still text.
-struct List<'a>(Vec<&'a RawValue>);
+struct RawList<'a>(Vec<&'a RawValue>);
 
-impl<'de> Deserialize<'de> for List<'de> {
+impl<'de> Deserialize<'de> for RawList<'de> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = List<'de>;
+        struct ListEntries;
+        impl<'de> Visitor<'de> for ListEntries {
+            type Value = RawList<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a list")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<'de>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawList<'de>, A::Error> {
                 let mut entries = Vec::new();
                 while entries.len() < MAX_ENTRIES {
-                    let Some(entry) = list.next_element()? else { return Ok(List(entries)) };
+                    let Some(entry) = list.next_element()? else { return Ok(RawList(entries)) };
                     entries.push(entry);
                 }
                 while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(List(entries))
+                Ok(RawList(entries))
             }
         }
-        d.deserialize_seq(Entries)
+        d.deserialize_seq(ListEntries)
     }
 }
 
-impl<'a> Object<'a> {
+impl<'a> RawObject<'a> {
     /// Reads a body.
-    pub(super) fn of(body: &'a [u8]) -> Result<Self, Unreadable> {
+    pub(super) fn of(body: &'a [u8]) -> Result<Self, ShapeError> {
         Ok(serde_json::from_slice(body)?)
     }
 
@@ -136,18 +136,18 @@ impl<'a> Object<'a> {
     }
 
     /// The object that is a member of this one. What is odd in it is counted there.
-    pub(super) fn object(&mut self, name: &str) -> Option<Object<'a>> {
+    pub(super) fn object(&mut self, name: &str) -> Option<RawObject<'a>> {
         self.read(name, |_| true)
     }
 
     fn identity(&mut self) -> String {
-        self.read("user_identity", |_| true).map(|Name(text)| clean(&text, MAX_IDENTITY)).unwrap_or_default()
+        self.read("user_identity", |_| true).map(|MemberName(text)| clean(&text, MAX_IDENTITY)).unwrap_or_default()
     }
 
     fn reasons(&mut self) -> BTreeMap<String, u64> {
         let mut counted = BTreeMap::new();
         let Some(reasons) = self.object("shares_rejected_by_reason") else { return counted };
-        for (Name(reason), text) in &reasons.members {
+        for (MemberName(reason), text) in &reasons.members {
             match serde_json::from_str::<Option<u64>>(text.get()) {
                 Ok(Some(shares)) if counted.len() < MAX_REASONS => {
                     counted.entry(clean(reason, MAX_REASON)).or_insert(shares);
@@ -166,11 +166,11 @@ fn clean(text: &str, longest: usize) -> String {
 }
 
 /// What the API's lists hold.
-pub(super) trait Entry: Sized {
+pub(super) trait ListItem: Sized {
     /// The lists a page has of them, each with the member that says how long the list is over all pages.
     const LISTS: &[(&str, &str)];
     /// Reads one; `None` without an id.
-    fn read(from: &mut Object) -> Option<Self>;
+    fn read(from: &mut RawObject) -> Option<Self>;
     /// What no two of them share.
     fn id(&self) -> u64;
 }
@@ -178,15 +178,15 @@ pub(super) trait Entry: Sized {
 const CHANNEL_LISTS: &[(&str, &str)] = &[("extended_channels", "total_extended"), ("standard_channels", "total_standard")];
 
 /// Ids of channels have 32 bits in the protocol.
-fn channel_id(from: &mut Object) -> Option<u32> {
+fn channel_id(from: &mut RawObject) -> Option<u32> {
     from.read("channel_id", |_| true)
 }
 
 /// Clients before 0.3.0 have one sum of work, which counts what the pool acknowledged; the oldest call the shares accepted.
-impl Entry for ServerChannel {
+impl ListItem for UpstreamChannelReading {
     const LISTS: &[(&str, &str)] = CHANNEL_LISTS;
 
-    fn read(from: &mut Object) -> Option<Self> {
+    fn read(from: &mut RawObject) -> Option<Self> {
         Some(Self {
             channel_id: channel_id(from)?,
             user_identity: from.identity(),
@@ -207,10 +207,10 @@ impl Entry for ServerChannel {
     }
 }
 
-impl Entry for ClientChannel {
+impl ListItem for MinerChannelReading {
     const LISTS: &[(&str, &str)] = CHANNEL_LISTS;
 
-    fn read(from: &mut Object) -> Option<Self> {
+    fn read(from: &mut RawObject) -> Option<Self> {
         Some(Self {
             channel_id: channel_id(from)?,
             user_identity: from.identity(),
@@ -231,16 +231,16 @@ impl Entry for ClientChannel {
 
 /// A connection from a miner as the list of all has it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(super) struct MinerEntry {
     pub(super) client_id: u64,
     /// Whether asking for its channels is worth a request: it has some, or does not say.
     pub(super) has_channels: bool,
 }
 
-impl Entry for Listed {
+impl ListItem for MinerEntry {
     const LISTS: &[(&str, &str)] = &[("items", "total")];
 
-    fn read(from: &mut Object) -> Option<Self> {
+    fn read(from: &mut RawObject) -> Option<Self> {
         let client_id = from.count("client_id")?;
         let none = from.count("extended_channels_count") == Some(0) && from.count("standard_channels_count") == Some(0);
         Some(Self { client_id, has_channels: !none })
@@ -253,7 +253,7 @@ impl Entry for Listed {
 
 /// One page of the API's lists.
 #[derive(Debug)]
-pub(super) struct Page<T> {
+pub(super) struct ApiListPage<T> {
     pub(super) entries: Vec<T>,
     /// Entries that the longer of its lists came with: so far is the next page from this one.
     pub(super) length: usize,
@@ -263,17 +263,17 @@ pub(super) struct Page<T> {
     pub(super) odd: u32,
 }
 
-impl<T: Entry> Page<T> {
+impl<T: ListItem> ApiListPage<T> {
     /// Reads a body. Entries without an id are left out and are odd.
-    pub(super) fn of(body: &[u8]) -> Result<Self, Unreadable> {
-        let mut object = Object::of(body)?;
+    pub(super) fn of(body: &[u8]) -> Result<Self, ShapeError> {
+        let mut object = RawObject::of(body)?;
         let mut page = Self { entries: Vec::new(), length: 0, total: None, odd: 0 };
         for (list, total) in T::LISTS {
             page.total = page.total.max(object.count(total));
-            let Some(List(listed)) = object.read(list, |_| true) else { continue };
+            let Some(RawList(listed)) = object.read(list, |_| true) else { continue };
             page.length = page.length.max(listed.len());
             for text in listed {
-                let Ok(mut object) = serde_json::from_str::<Object>(text.get()) else {
+                let Ok(mut object) = serde_json::from_str::<RawObject>(text.get()) else {
                     page.odd = page.odd.saturating_add(1);
                     continue;
                 };

@@ -62,7 +62,7 @@ async fn a_client_is_read_over_all_its_pages_on_few_connections() {
         _ => None,
     })
     .await;
-    let reader = Monitoring::new();
+    let reader = MonitoringClient::new();
     let reading = reader.read(server.address).await.unwrap();
     assert_eq!((reading.uptime_secs, reading.server_hashrate, reading.clients_hashrate), (Some(61), Some(3.5e14), Some(1e14)));
     assert!(reading.server_channels.iter().map(|channel| u64::from(channel.channel_id)).eq(0..250));
@@ -183,7 +183,7 @@ async fn an_endless_body_is_cut_off() {
     ];
     for (head, again) in heads {
         let server = Server::new(move |_| Forever(head.clone(), again, wait)).await;
-        assert_eq!(server.read().await, Err(Fault::TooLarge));
+        assert_eq!(server.read().await, Err(MonitoringError::TooLarge));
         // What was sent and not read is in the buffers of the two sockets.
         assert!(server.seen.sent.load(Ordering::Relaxed) < MAX_BODY + (16 << 20));
     }
@@ -192,7 +192,7 @@ async fn an_endless_body_is_cut_off() {
 #[tokio::test]
 async fn a_body_may_be_as_large_as_allowed_and_no_larger() {
     let global = |length: usize| format!(r#"{{"sv2_clients":{{"total_clients":0}},"x":"{}"}}"#, "x".repeat(length - 42));
-    for (length, told) in [(MAX_BODY, Ok(())), (MAX_BODY + 1, Err(Fault::TooLarge))] {
+    for (length, told) in [(MAX_BODY, Ok(())), (MAX_BODY + 1, Err(MonitoringError::TooLarge))] {
         let body = global(length);
         assert_eq!(body.len(), length);
         let server = client(move |path| (path == "/global").then(|| Body(body.clone()))).await;
@@ -212,7 +212,7 @@ async fn many_large_bodies_are_cut_off_together() {
         path.starts_with("/server/channels").then(|| Body(large(page(path, 1000).start)))
     })
     .await;
-    assert_eq!(server.read().await, Err(Fault::TooLarge));
+    assert_eq!(server.read().await, Err(MonitoringError::TooLarge));
     assert_eq!(server.asked().len(), 1 + MAX_READING / MAX_BODY + 1);
 }
 
@@ -222,13 +222,19 @@ async fn what_comes_too_slowly_is_given_up_on() {
     for (head, again) in slow {
         let server = Server::new(move |_| Forever(head.clone(), again, Duration::from_millis(20))).await;
         let began = Instant::now();
-        assert_eq!(Monitoring::with_patience(Duration::from_millis(200)).read(server.address).await, Err(Fault::TimedOut));
+        assert_eq!(
+            MonitoringClient::with_patience(Duration::from_millis(200)).read(server.address).await,
+            Err(MonitoringError::TimedOut)
+        );
         let took = began.elapsed();
         assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(10), "{took:?}");
     }
     // Each answer in time, but too many of them.
     let server = client(|path| path.starts_with("/server/").then(|| channels(page(path, u64::MAX).take(1), u64::MAX))).await;
-    assert_eq!(Monitoring::with_patience(Duration::from_millis(200)).read(server.address).await, Err(Fault::TimedOut));
+    assert_eq!(
+        MonitoringClient::with_patience(Duration::from_millis(200)).read(server.address).await,
+        Err(MonitoringError::TimedOut)
+    );
 }
 
 #[tokio::test]
@@ -236,17 +242,17 @@ async fn answers_of_something_else_say_so() {
     let status = |line: &str| format!("HTTP/1.1 {line}\r\ncontent-length: 2\r\n\r\n{{}}");
     let ok = |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let answers = [
-        (status("500 Internal Server Error"), Fault::Status(500)),
-        (status("404 Not Found"), Fault::Status(404)),
-        (status("401 Unauthorized"), Fault::Status(401)),
-        ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), Fault::Status(204)),
-        (ok("<!DOCTYPE html><html><body>hello</body></html>"), Fault::NotJson),
-        (ok(""), Fault::NotJson),
-        (ok(r#"{"uptime_secs":NaN}"#), Fault::NotJson),
-        (ok("[1,2]"), Fault::NotTheApi),
-        (ok("\"ok\""), Fault::NotTheApi),
-        (ok("{}"), Fault::NotTheApi),
-        (ok(r#"{"status":"ok","timestamp":1}"#), Fault::NotTheApi),
+        (status("500 Internal Server Error"), MonitoringError::Status(500)),
+        (status("404 Not Found"), MonitoringError::Status(404)),
+        (status("401 Unauthorized"), MonitoringError::Status(401)),
+        ("HTTP/1.1 204 No Content\r\n\r\n".to_owned(), MonitoringError::Status(204)),
+        (ok("<!DOCTYPE html><html><body>hello</body></html>"), MonitoringError::NotJson),
+        (ok(""), MonitoringError::NotJson),
+        (ok(r#"{"uptime_secs":NaN}"#), MonitoringError::NotJson),
+        (ok("[1,2]"), MonitoringError::NotTheApi),
+        (ok("\"ok\""), MonitoringError::NotTheApi),
+        (ok("{}"), MonitoringError::NotTheApi),
+        (ok(r#"{"status":"ok","timestamp":1}"#), MonitoringError::NotTheApi),
     ];
     for (bytes, fault) in answers {
         let text = bytes.clone();
@@ -268,7 +274,7 @@ async fn a_connection_that_breaks_off_says_how() {
         let text = bytes.clone();
         let server = Server::new(move |_| Bytes(bytes.clone())).await;
         let fault = server.read().await.unwrap_err();
-        assert!(matches!(&fault, Fault::Connection(why) if !why.is_empty()), "{text}: {fault:?}");
+        assert!(matches!(&fault, MonitoringError::Connection(why) if !why.is_empty()), "{text}: {fault:?}");
     }
 }
 
@@ -278,7 +284,7 @@ async fn a_redirect_is_not_followed() {
     let elsewhere =
         format!("HTTP/1.1 302 Found\r\nlocation: http://{}/api/v1/global\r\ncontent-length: 0\r\n\r\n", other.address);
     let server = Server::new(move |_| Bytes(elsewhere.clone())).await;
-    assert_eq!(server.read().await, Err(Fault::Status(302)));
+    assert_eq!(server.read().await, Err(MonitoringError::Status(302)));
     assert_eq!(other.seen.connections.load(Ordering::Relaxed), 0);
 }
 
@@ -287,7 +293,7 @@ async fn an_address_that_stands_for_all_is_reached_by_loopback() {
     for (home, all) in [("127.0.0.1", "0.0.0.0"), ("127.0.0.1", "::ffff:0.0.0.0"), ("::1", "::")] {
         let server = Server::at(home.parse().unwrap(), |path| Body(quiet(path))).await;
         let address = SocketAddr::new(all.parse().unwrap(), server.address.port());
-        assert_eq!(Monitoring::new().read(address).await.unwrap().uptime_secs, Some(61), "{address}");
+        assert_eq!(MonitoringClient::new().read(address).await.unwrap().uptime_secs, Some(61), "{address}");
         let head = server.seen.head.lock().unwrap().to_lowercase();
         assert!(head.contains(&format!("\r\nhost: {}\r\n", server.address)), "{head}");
     }
@@ -296,12 +302,12 @@ async fn an_address_that_stands_for_all_is_reached_by_loopback() {
 #[tokio::test]
 async fn where_nobody_listens_the_connection_is_refused() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert_eq!(Monitoring::new().read(address).await, Err(Fault::Refused));
+    assert_eq!(MonitoringClient::new().read(address).await, Err(MonitoringError::Refused));
 }
 
 #[tokio::test]
 async fn a_client_that_was_restarted_is_read_again_after_one_failure_at_most() {
-    let reader = Monitoring::new();
+    let reader = MonitoringClient::new();
     let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     for _ in 0..5 {

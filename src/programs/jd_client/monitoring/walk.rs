@@ -1,10 +1,13 @@
 //! One reading: which addresses are asked in which order, how pages are walked, and when it is enough.
 //!
 //! Knows no member of a body. A server may lie about everything: a walk over pages goes on only while each page brings something
-//! new, and what a reading takes in is bounded by [`Walk`]'s two accounts.
+//! new, and what a reading takes in is bounded by [`PagedReading`]'s two accounts.
 
-use super::shapes::{Entry, Listed, Object, Page, Unreadable};
-use super::{AT_A_TIME, Client, ClientChannel, Fault, MAX_BODY, MAX_CHANNELS, MAX_CLIENTS, MAX_READING, Reading};
+use super::shapes::{ApiListPage, ListItem, MinerEntry, RawObject, ShapeError};
+use super::{
+    AT_A_TIME, MAX_BODY, MAX_CHANNELS, MAX_CLIENTS, MAX_READING, MinerChannelReading, MinerReading, MonitoringError,
+    MonitoringReading,
+};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::HashSet;
 use std::error::Error;
@@ -16,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const PAGE: usize = 100;
 
 /// A reading under way.
-pub(super) struct Walk<'a> {
+pub(super) struct PagedReading<'a> {
     http: &'a reqwest::Client,
     base: String,
     /// Bytes that may still come.
@@ -26,29 +29,29 @@ pub(super) struct Walk<'a> {
 }
 
 /// A list over all its pages.
-struct Whole<T> {
+struct CompleteList<T> {
     entries: Vec<T>,
     truncated: bool,
     odd: u32,
 }
 
-impl<T> Default for Whole<T> {
+impl<T> Default for CompleteList<T> {
     fn default() -> Self {
         Self { entries: Vec::new(), truncated: false, odd: 0 }
     }
 }
 
-impl<T: Entry> Whole<T> {
+impl<T: ListItem> CompleteList<T> {
     /// The entries in the order of their ids, which the API does not keep; what was wrong with them is noted in `reading`.
-    fn told_in(mut self, reading: &mut Reading) -> Vec<T> {
+    fn told_in(mut self, reading: &mut MonitoringReading) -> Vec<T> {
         reading.truncated |= self.truncated;
         reading.odd_fields = reading.odd_fields.saturating_add(self.odd);
-        self.entries.sort_unstable_by_key(Entry::id);
+        self.entries.sort_unstable_by_key(ListItem::id);
         self.entries
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PagedReading<'a> {
     pub(super) fn new(http: &'a reqwest::Client, address: SocketAddr) -> Self {
         Self {
             http,
@@ -59,13 +62,13 @@ impl<'a> Walk<'a> {
     }
 
     /// The whole reading. What the summary says is empty is not asked for.
-    pub(super) async fn reading(&self) -> Result<Reading, Fault> {
-        let body = self.get("/global").await?.ok_or(Fault::Status(404))?;
-        let mut global = Object::of(&body)?;
+    pub(super) async fn reading(&self) -> Result<MonitoringReading, MonitoringError> {
+        let body = self.get("/global").await?.ok_or(MonitoringError::Status(404))?;
+        let mut global = RawObject::of(&body)?;
         if !["server", "sv2_clients", "sv1_clients", "uptime_secs"].iter().any(|name| global.has(name)) {
-            return Err(Fault::NotTheApi);
+            return Err(MonitoringError::NotTheApi);
         }
-        let mut reading = Reading { uptime_secs: global.count("uptime_secs"), ..Reading::default() };
+        let mut reading = MonitoringReading { uptime_secs: global.count("uptime_secs"), ..MonitoringReading::default() };
         let mut server = global.object("server").unwrap_or_default();
         reading.server_hashrate = server.number("total_hashrate");
         let no_channels = server.count("total_channels") == Some(0);
@@ -85,24 +88,24 @@ impl<'a> Walk<'a> {
                 // A connection that has ended since it was listed is left out.
                 let Some(channels) = channels else { continue };
                 let channels = channels.told_in(&mut reading);
-                reading.clients.push(Client { client_id, channels });
+                reading.clients.push(MinerReading { client_id, channels });
             }
         }
         Ok(reading)
     }
 
-    async fn channels_of(&self, listed: Listed) -> Result<(u64, Option<Whole<ClientChannel>>), Fault> {
-        let Listed { client_id, has_channels } = listed;
+    async fn channels_of(&self, listed: MinerEntry) -> Result<(u64, Option<CompleteList<MinerChannelReading>>), MonitoringError> {
+        let MinerEntry { client_id, has_channels } = listed;
         if !has_channels {
-            return Ok((client_id, Some(Whole::default())));
+            return Ok((client_id, Some(CompleteList::default())));
         }
         Ok((client_id, self.list(&format!("/clients/{client_id}/channels"), &self.channels_left).await?))
     }
 
     /// Walks over the pages of a list, taking as many entries as `left` allows; `None` when the API has no such list. Of entries
     /// with the same id the first counts.
-    async fn list<T: Entry>(&self, path: &str, left: &AtomicUsize) -> Result<Option<Whole<T>>, Fault> {
-        let mut whole = Whole::default();
+    async fn list<T: ListItem>(&self, path: &str, left: &AtomicUsize) -> Result<Option<CompleteList<T>>, MonitoringError> {
+        let mut whole = CompleteList::default();
         let mut seen = HashSet::new();
         let mut offset = 0;
         // What there is room for could at the worst come one by one. The time for the reading ends that.
@@ -112,14 +115,14 @@ impl<'a> Walk<'a> {
                 return Ok(Some(whole));
             }
             let Some(body) = self.get(&format!("{path}?offset={offset}&limit={PAGE}")).await? else { return Ok(None) };
-            let page = Page::<T>::of(&body)?;
+            let page = ApiListPage::<T>::of(&body)?;
             whole.odd = whole.odd.saturating_add(page.odd);
             let before = whole.entries.len();
             for entry in page.entries {
                 if !seen.insert(entry.id()) {
                     continue;
                 }
-                if !spend(left, 1) {
+                if !use_budget(left, 1) {
                     whole.truncated = true;
                     return Ok(Some(whole));
                 }
@@ -138,17 +141,17 @@ impl<'a> Walk<'a> {
     }
 
     /// The body at `path`; `None` when there is nothing at it.
-    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+    async fn get(&self, path: &str) -> Result<Option<Vec<u8>>, MonitoringError> {
         let mut response = self.http.get(format!("{}{path}", self.base)).send().await.map_err(|e| fault(&e))?;
         match response.status().as_u16() {
             200 => {}
             404 => return Ok(None),
-            other => return Err(Fault::Status(other)),
+            other => return Err(MonitoringError::Status(other)),
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| fault(&e))? {
-            if body.len() + chunk.len() > MAX_BODY || !spend(&self.bytes_left, chunk.len()) {
-                return Err(Fault::TooLarge);
+            if body.len() + chunk.len() > MAX_BODY || !use_budget(&self.bytes_left, chunk.len()) {
+                return Err(MonitoringError::TooLarge);
             }
             body.extend_from_slice(&chunk);
         }
@@ -157,7 +160,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Takes `amount` from an account, if it holds that much.
-fn spend(account: &AtomicUsize, amount: usize) -> bool {
+fn use_budget(account: &AtomicUsize, amount: usize) -> bool {
     account.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
 }
 
@@ -172,24 +175,24 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-impl From<Unreadable> for Fault {
-    fn from(unreadable: Unreadable) -> Self {
+impl From<ShapeError> for MonitoringError {
+    fn from(unreadable: ShapeError) -> Self {
         match unreadable {
-            Unreadable::NotJson => Self::NotJson,
-            Unreadable::NoObject => Self::NotTheApi,
+            ShapeError::NotJson => Self::NotJson,
+            ShapeError::NoObject => Self::NotTheApi,
         }
     }
 }
 
 /// What an error of the connection means; the words are those of its innermost cause.
-fn fault(error: &reqwest::Error) -> Fault {
+fn fault(error: &reqwest::Error) -> MonitoringError {
     let mut cause: &(dyn Error + 'static) = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
     match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => Fault::Refused,
-        Some(io::ErrorKind::TimedOut) => Fault::TimedOut,
-        _ => Fault::Connection(cause.to_string()),
+        Some(io::ErrorKind::ConnectionRefused) => MonitoringError::Refused,
+        Some(io::ErrorKind::TimedOut) => MonitoringError::TimedOut,
+        _ => MonitoringError::Connection(cause.to_string()),
     }
 }

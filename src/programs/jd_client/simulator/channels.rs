@@ -41,7 +41,7 @@ fn whole<S: Serializer>(sum: &f64, s: S) -> Result<S::Ok, S::Error> {
 
 /// A miner's channel with the client, always an extended one.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ClientChannel {
+pub(super) struct SimulatedMinerChannel {
     pub(super) channel_id: u32,
     pub(super) user_identity: String,
     /// H/s: what the miner claimed, later what the client estimates.
@@ -70,7 +70,7 @@ pub(super) struct ClientChannel {
     pub(super) difficulty: f64,
 }
 
-impl ClientChannel {
+impl SimulatedMinerChannel {
     /// A fresh channel of a miner that claims `hashrate` H/s, to be given `per_minute` shares a minute.
     pub(super) fn open(
         user_identity: String,
@@ -142,7 +142,7 @@ impl ClientChannel {
 
 /// The client's one channel with the pool.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ServerChannel {
+pub(super) struct SimulatedUpstreamChannel {
     pub(super) channel_id: u32,
     pub(super) user_identity: String,
     /// H/s, the sum told to the pool.
@@ -162,7 +162,7 @@ pub(super) struct ServerChannel {
     pub(super) blocks_found: u32,
 }
 
-impl ServerChannel {
+impl SimulatedUpstreamChannel {
     /// The channel as the pool has just opened it.
     pub(super) fn open(user_identity: String, hashrate: f64, per_minute: f32) -> Self {
         Self {
@@ -208,12 +208,12 @@ impl ServerChannel {
 
 /// A connected miner.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(super) struct SimulatedMinerConnection {
     pub(super) client_id: usize,
-    pub(super) channels: Vec<ClientChannel>,
+    pub(super) channels: Vec<SimulatedMinerChannel>,
 }
 
-impl Client {
+impl SimulatedMinerConnection {
     /// Sum of its channels, H/s. The sum of none is `-0.0`, as it is with the real client.
     pub(super) fn total_hashrate(&self) -> f32 {
         self.channels.iter().map(|channel| channel.nominal_hashrate).sum()
@@ -222,9 +222,9 @@ impl Client {
 
 /// All accounts at one moment: what the monitoring API shows until it looks again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Accounts {
-    pub(super) server: Vec<ServerChannel>,
-    pub(super) clients: Vec<Client>,
+pub(super) struct ChannelAccounts {
+    pub(super) server: Vec<SimulatedUpstreamChannel>,
+    pub(super) clients: Vec<SimulatedMinerConnection>,
 }
 
 #[cfg(test)]
@@ -245,19 +245,19 @@ mod tests {
 
     #[test]
     fn a_batch_is_complete_after_its_size_and_then_begins_anew() {
-        let mut channel = ClientChannel::open("rig1.w1".into(), 1e14, 6.0, 3, "00".into());
+        let mut channel = SimulatedMinerChannel::open("rig1.w1".into(), 1e14, 6.0, 3, "00".into());
         let full: Vec<bool> = (1..=7).map(|n| channel.accept(n, 1.0)).collect();
         assert_eq!(full, [false, false, true, false, false, true, false]);
         assert_eq!((channel.shares_accepted, channel.last_batch_accepted), (7, 1));
         assert!((channel.share_work_sum - 7.0 * channel.difficulty).abs() < 1e-6);
 
-        let mut never = ClientChannel::open("rig1.w1".into(), 1e14, 6.0, 0, "00".into());
+        let mut never = SimulatedMinerChannel::open("rig1.w1".into(), 1e14, 6.0, 0, "00".into());
         assert!((1..=20).all(|n| !never.accept(n, 1.0)));
     }
 
     #[test]
     fn a_batchs_work_is_a_whole_number_in_json_and_the_difficulty_stays_inside() {
-        let mut channel = ClientChannel::open("rig1.w1".into(), 1e14, 6.0, 3, "00".into());
+        let mut channel = SimulatedMinerChannel::open("rig1.w1".into(), 1e14, 6.0, 3, "00".into());
         channel.accept(1, 500_000.0);
         channel.reject("stale-share");
         let json = serde_json::to_value(&channel).unwrap();

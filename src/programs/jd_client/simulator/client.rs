@@ -5,16 +5,16 @@
 //! provider or pool: those of the configuration are only named in the log. One file, because the order of its steps is what it
 //! is about.
 
-use super::Simulate;
-use super::channels::Accounts;
-use super::config::{Config, Mode, TemplateProvider};
-use super::environment::{Plan, Pool, World};
-use super::faults::{self, Ballast, Failure};
-use super::line_counter::Numbered;
-use super::log_lines::{Level, Line, Log, script};
+use super::SimulatorArgs;
+use super::channels::ChannelAccounts;
+use super::config::{SimulatedMode, SimulatedTemplateProvider, SimulatorConfig};
+use super::environment::{SimulatedNetwork, SimulatedPool, SimulationPlan};
+use super::faults::{self, MemoryBallast, StartFailure};
+use super::line_counter::NumberedLines;
+use super::log_lines::{SimulatedLevel, SimulatedLine, SimulatedLog, script};
 use super::monitoring;
 use super::scripts as say;
-use super::services::Services;
+use super::services::SimulatedServices;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// How the process is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum ExitKind {
     /// With this exit code.
     Exit(u8),
     /// By this signal.
@@ -40,7 +40,7 @@ pub(super) enum Ending {
 /// # Errors
 ///
 /// The signal handlers cannot be installed.
-pub(super) async fn live(config: Config, args: Simulate, log: Log, seed: u64) -> io::Result<Ending> {
+pub(super) async fn live(config: SimulatorConfig, args: SimulatorArgs, log: SimulatedLog, seed: u64) -> io::Result<ExitKind> {
     let wrong = args.misbehaviour.clone();
     let interrupted = watch_interrupts(log.clone(), wrong.ignore_sigint)?;
     if wrong.ignore_sigterm {
@@ -49,25 +49,25 @@ pub(super) async fn live(config: Config, args: Simulate, log: Log, seed: u64) ->
     }
     if wrong.fork_grandchild {
         let pid = faults::start_grandchild()?;
-        log.say([Line::new(Level::Info, "jd_client_sv2::simulate", format!("grandchild pid={pid}"))]);
+        log.say([SimulatedLine::new(SimulatedLevel::Info, "jd_client_sv2::simulate", format!("grandchild pid={pid}"))]);
     }
     let death = async {
         match wrong.die_after {
             Some(after) => sleep(after).await,
             None => std::future::pending().await,
         }
-        wrong.die_by_signal.map_or(Ending::Exit(wrong.exit_code), Ending::Signal)
+        wrong.die_by_signal.map_or(ExitKind::Exit(wrong.exit_code), ExitKind::Signal)
     };
-    let life = Client::new(config, args, log, seed, interrupted).live();
+    let life = SimulatedClient::new(config, args, log, seed, interrupted).live();
     Ok(select! {
         biased;
         ending = death => ending,
-        code = life => Ending::Exit(code),
+        code = life => ExitKind::Exit(code),
     })
 }
 
 /// Turns true at the first SIGINT, after the client has said so; later ones change nothing.
-fn watch_interrupts(log: Log, ignore: bool) -> io::Result<watch::Receiver<bool>> {
+fn watch_interrupts(log: SimulatedLog, ignore: bool) -> io::Result<watch::Receiver<bool>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let (tell, told) = watch::channel(false);
     tokio::spawn(async move {
@@ -96,33 +96,39 @@ async fn at(moment: Option<Instant>) {
 }
 
 /// What ends a mining session.
-enum Turn {
+enum SessionEnd {
     /// The pool is gone: on with the next, or with none.
     PoolLost,
     /// The process ends with this code.
     End(u8),
 }
 
-struct Client {
-    config: Config,
-    args: Simulate,
-    log: Log,
+struct SimulatedClient {
+    config: SimulatorConfig,
+    args: SimulatorArgs,
+    log: SimulatedLog,
     interrupted: watch::Receiver<bool>,
-    world: World,
+    world: SimulatedNetwork,
     /// The world's time zero.
     began: Instant,
-    accounts: watch::Sender<Arc<Accounts>>,
+    accounts: watch::Sender<Arc<ChannelAccounts>>,
     /// How many of the configured pools have been tried; each gets one chance only in the life of a process.
     used: usize,
     /// When pool and template provider are to be lost; set when miners are let in for the first time.
     losses: Option<(Option<Instant>, Option<Instant>)>,
-    numbered: Option<Numbered>,
-    ballast: Option<Ballast>,
+    numbered: Option<NumberedLines>,
+    ballast: Option<MemoryBallast>,
 }
 
-impl Client {
-    fn new(config: Config, args: Simulate, log: Log, seed: u64, interrupted: watch::Receiver<bool>) -> Self {
-        let plan = Plan {
+impl SimulatedClient {
+    fn new(
+        config: SimulatorConfig,
+        args: SimulatorArgs,
+        log: SimulatedLog,
+        seed: u64,
+        interrupted: watch::Receiver<bool>,
+    ) -> Self {
+        let plan = SimulationPlan {
             miners: args.miners,
             hashrate: args.hashrate,
             shares_per_minute: config.shares_per_minute,
@@ -134,7 +140,7 @@ impl Client {
             began: monitoring::epoch_seconds(),
         };
         Self {
-            world: World::new(plan, seed),
+            world: SimulatedNetwork::new(plan, seed),
             began: Instant::now(),
             accounts: watch::Sender::default(),
             used: 0,
@@ -152,7 +158,7 @@ impl Client {
         self.log.say(script(text, values));
     }
 
-    fn fails_with(&self, failure: Failure) -> bool {
+    fn fails_with(&self, failure: StartFailure) -> bool {
         self.args.misbehaviour.fail_with == Some(failure)
     }
 
@@ -168,8 +174,8 @@ impl Client {
                 Err(code) => return code,
             };
             match self.mine(pool).await {
-                Turn::PoolLost => again = true,
-                Turn::End(code) => return code,
+                SessionEnd::PoolLost => again = true,
+                SessionEnd::End(code) => return code,
             }
         }
     }
@@ -185,13 +191,13 @@ impl Client {
 
     async fn find_template_provider(&self) -> Result<(), u8> {
         let tp = match &self.config.template_provider {
-            TemplateProvider::Core { socket, .. } => {
+            SimulatedTemplateProvider::Core { socket, .. } => {
                 self.say(say::CORE, &[("socket", &socket.display())]);
                 return Ok(());
             }
-            TemplateProvider::Sv2 { address } => address.clone(),
+            SimulatedTemplateProvider::Sv2 { address } => address.clone(),
         };
-        if self.fails_with(Failure::TemplateProvider) {
+        if self.fails_with(StartFailure::TemplateProvider) {
             // The real client does not look for an interrupt until it has given up.
             for attempt in 1..=3 {
                 let error = format!("{:?}", refused());
@@ -217,9 +223,9 @@ impl Client {
     }
 
     /// The next pool that has not been tried, or none. After a fallback the client waits a second before each.
-    async fn find_pool(&mut self, again: bool) -> Result<Option<Pool>, u8> {
+    async fn find_pool(&mut self, again: bool) -> Result<Option<SimulatedPool>, u8> {
         let mode = self.config.mode;
-        if mode == Mode::SoloMining {
+        if mode == SimulatedMode::SoloMining {
             self.say(say::SOLO, &[]);
             return Ok(None);
         }
@@ -242,10 +248,10 @@ impl Client {
                 continue;
             }
             self.used = i + 1;
-            if !self.fails_with(Failure::Pool) {
-                let flags = u8::from(mode == Mode::FullTemplate);
+            if !self.fails_with(StartFailure::Pool) {
+                let flags = u8::from(mode == SimulatedMode::FullTemplate);
                 self.say(say::UPSTREAM_CONNECTED, &[("pool", pool), ("jds", jds), ("mode", &name), ("flags", &flags)]);
-                return Ok(Some(Pool { user_identity: upstream.user_identity.clone(), mode }));
+                return Ok(Some(SimulatedPool { user_identity: upstream.user_identity.clone(), mode }));
             }
             for attempt in 1..=3 {
                 self.say(say::UPSTREAM_REFUSES, &[("attempt", &attempt)]);
@@ -266,21 +272,21 @@ impl Client {
     fn give_up_pools(&self) -> u8 {
         self.say(say::UPSTREAM_INTERRUPTED, &[]);
         self.say(say::SOLO, &[]);
-        self.last_words(&Running { monitoring: false, ..Running::default() });
+        self.last_words(&RunningParts { monitoring: false, ..RunningParts::default() });
         0
     }
 
     /// One mining session, with `pool` or alone.
-    async fn mine(&mut self, pool: Option<Pool>) -> Turn {
+    async fn mine(&mut self, pool: Option<SimulatedPool>) -> SessionEnd {
         let mut services = match self.start_services().await {
             Ok(services) => services,
-            Err(code) => return Turn::End(code),
+            Err(code) => return SessionEnd::End(code),
         };
         let with_pool = pool.is_some();
         if !self.wait_for_template().await {
-            self.last_words(&Running { pool: with_pool, ..Running::default() });
+            self.last_words(&RunningParts { pool: with_pool, ..RunningParts::default() });
             services.stop().await;
-            return Turn::End(0);
+            return SessionEnd::End(0);
         }
         self.say(say::VARDIFF, &[]);
         let first = self.world.open(self.began.elapsed(), pool);
@@ -288,9 +294,9 @@ impl Client {
         self.say(say::READY, &[]);
         services.answer_strangers(&self.log);
         let (pool_lost, template_provider_lost) = self.losses.unwrap_or_else(|| self.begin_to_misbehave());
-        if self.fails_with(Failure::Panic) {
+        if self.fails_with(StartFailure::Panic) {
             self.panics("jd_client_sv2-0.6.0/src/lib/channel_manager/mod.rs:631:17:\nsimulated panic");
-            return Turn::End(101);
+            return SessionEnd::End(101);
         }
 
         let refresh = self.config.refresh;
@@ -299,30 +305,30 @@ impl Client {
             let wakes = [
                 self.world.next().map(|at| self.began + at),
                 refreshed.map(|at| at + refresh),
-                self.numbered.as_ref().and_then(Numbered::due),
-                self.ballast.as_ref().and_then(Ballast::due),
+                self.numbered.as_ref().and_then(NumberedLines::due),
+                self.ballast.as_ref().and_then(MemoryBallast::due),
             ];
             select! {
                 biased;
                 () = interruption(self.interrupted.clone()) => {
                     let miners = Some(self.world.close());
-                    self.last_words(&Running { miners, pool: with_pool, ..Running::default() });
+                    self.last_words(&RunningParts { miners, pool: with_pool, ..RunningParts::default() });
                     services.stop().await;
-                    return Turn::End(0);
+                    return SessionEnd::End(0);
                 }
                 () = at(template_provider_lost) => {
-                    let core = matches!(self.config.template_provider, TemplateProvider::Core { .. });
+                    let core = matches!(self.config.template_provider, SimulatedTemplateProvider::Core { .. });
                     self.say(if core { say::CORE_LOST } else { say::TEMPLATE_PROVIDER_LOST }, &[]);
                     let miners = Some(self.world.close());
-                    self.last_words(&Running { miners, pool: with_pool, template_provider: core, ..Running::default() });
+                    self.last_words(&RunningParts { miners, pool: with_pool, template_provider: core, ..RunningParts::default() });
                     services.stop().await;
-                    return Turn::End(0);
+                    return SessionEnd::End(0);
                 }
                 () = at(pool_lost.filter(|_| with_pool)) => {
                     // Only once: the next pool is a better one.
                     self.losses = Some((None, template_provider_lost));
                     self.fall_back(services).await;
-                    return Turn::PoolLost;
+                    return SessionEnd::PoolLost;
                 }
                 () = at(wakes.into_iter().flatten().min()) => {}
             }
@@ -355,12 +361,13 @@ impl Client {
         let losses =
             (wrong.fall_back_after.map(|after| now + after), wrong.lose_template_provider_after.map(|after| now + after));
         self.losses = Some(losses);
-        self.numbered = self.args.lines_per_second.map(|rate| Numbered::new(rate, self.args.line_bytes, self.args.lines_total));
-        self.ballast = wrong.grow_memory.map(Ballast::new);
+        self.numbered =
+            self.args.lines_per_second.map(|rate| NumberedLines::new(rate, self.args.line_bytes, self.args.lines_total));
+        self.ballast = wrong.grow_memory.map(MemoryBallast::new);
         losses
     }
 
-    async fn fall_back(&mut self, services: Services) {
+    async fn fall_back(&mut self, services: SimulatedServices) {
         self.say(say::POOL_LOST, &[]);
         for _ in 0..self.world.close() {
             self.say(say::MINER_SENT_AWAY, &[]);
@@ -375,20 +382,20 @@ impl Client {
     }
 
     /// Binds both addresses and serves them; the exit code when that fails.
-    async fn start_services(&self) -> Result<Services, u8> {
+    async fn start_services(&self) -> Result<SimulatedServices, u8> {
         let refresh = format!("{:?}", self.config.refresh);
         let mut monitoring = Ok(None);
         if let Some(address) = self.config.monitoring {
             self.say(say::MONITORING, &[("monitoring", &address), ("refresh", &refresh)]);
-            monitoring = self.bind(address, Failure::MonitoringPort).await;
+            monitoring = self.bind(address, StartFailure::MonitoringPort).await;
         }
-        if let TemplateProvider::Core { version, socket } = &self.config.template_provider {
+        if let SimulatedTemplateProvider::Core { version, socket } = &self.config.template_provider {
             let text = if *version == 30 { say::CORE_CONNECTING_V30 } else { say::CORE_CONNECTING_V31 };
             self.say(text, &[("socket", &socket.display())]);
         }
         let listening = self.config.listening;
         self.say(say::LISTENING, &[("listen", &listening)]);
-        let miners = self.bind(listening, Failure::ListenPort).await.map_err(|error| {
+        let miners = self.bind(listening, StartFailure::ListenPort).await.map_err(|error| {
             self.say(say::LISTEN_FAILED, &[("listen", &listening), ("error", &format!("{error:?}"))]);
             self.say_monitoring_up();
             self.say_template_provider_stops();
@@ -404,22 +411,22 @@ impl Client {
             self.say(say::MONITORING_FAILED, &[("error", &format!("{error:?}"))]);
             self.say_telemetry();
             self.say(say::WAITING, &[]);
-            self.last_words(&Running { monitoring: false, ..Running::default() });
+            self.last_words(&RunningParts { monitoring: false, ..RunningParts::default() });
             0
         })?;
         self.say_monitoring_up();
         if self.config.monitoring.is_some() && self.config.refresh.is_zero() {
             self.panics(say::REFRESH_PANIC);
         }
-        if let TemplateProvider::Core { version, socket } = &self.config.template_provider
-            && self.fails_with(Failure::TemplateProvider)
+        if let SimulatedTemplateProvider::Core { version, socket } = &self.config.template_provider
+            && self.fails_with(StartFailure::TemplateProvider)
         {
             self.say(say::CORE_MISSING, &[("version", version), ("socket", &socket.display())]);
             self.say(say::WAITING, &[]);
-            self.last_words(&Running::default());
+            self.last_words(&RunningParts::default());
             return Err(0);
         }
-        let mut services = Services::listening(miners);
+        let mut services = SimulatedServices::listening(miners);
         if let Some(listener) = monitoring {
             let wrong = &self.args.misbehaviour;
             if wrong.refuse_monitoring {
@@ -434,7 +441,7 @@ impl Client {
     }
 
     /// Binds the address; nothing with `--no-sockets`.
-    async fn bind(&self, address: SocketAddr, failure: Failure) -> io::Result<Option<TcpListener>> {
+    async fn bind(&self, address: SocketAddr, failure: StartFailure) -> io::Result<Option<TcpListener>> {
         if self.fails_with(failure) {
             return Err(rustix::io::Errno::ADDRINUSE.into());
         }
@@ -448,8 +455,8 @@ impl Client {
     /// delay was in the connection.
     async fn wait_for_template(&self) -> bool {
         let mut left = match self.config.template_provider {
-            TemplateProvider::Core { .. } => self.args.startup_delay,
-            TemplateProvider::Sv2 { .. } => Duration::ZERO,
+            SimulatedTemplateProvider::Core { .. } => self.args.startup_delay,
+            SimulatedTemplateProvider::Sv2 { .. } => Duration::ZERO,
         };
         loop {
             self.say(say::WAITING, &[]);
@@ -482,8 +489,8 @@ impl Client {
     fn say_template_provider_stops(&self) {
         self.say(
             match self.config.template_provider {
-                TemplateProvider::Core { .. } => say::CORE_STOPS,
-                TemplateProvider::Sv2 { .. } => say::TEMPLATE_RECEIVER_STOPS,
+                SimulatedTemplateProvider::Core { .. } => say::CORE_STOPS,
+                SimulatedTemplateProvider::Sv2 { .. } => say::TEMPLATE_RECEIVER_STOPS,
             },
             &[],
         );
@@ -491,7 +498,7 @@ impl Client {
 
     /// Says what a panic of one of the client's tasks leaves in log and on standard error.
     fn panics(&self, place: &str) {
-        let error = |message: String| Line::new(Level::Error, "stratum_apps::config_helpers::logging", message);
+        let error = |message: String| SimulatedLine::new(SimulatedLevel::Error, "stratum_apps::config_helpers::logging", message);
         self.log.say([error(format!("panic: panicked at {place}")), error(format!("Backtrace: {}", say::BACKTRACE))]);
         let thread = std::process::id();
         // Nobody may be there to hear it.
@@ -503,7 +510,7 @@ impl Client {
     }
 
     /// What a client says that shuts down while this of it is running.
-    fn last_words(&self, running: &Running) {
+    fn last_words(&self, running: &RunningParts) {
         match running.miners {
             None => self.say(say::WAITING_INTERRUPTED, &[]),
             Some(miners) => {
@@ -529,7 +536,7 @@ impl Client {
 }
 
 /// What of the client is running when it has to stop. By default: all but a pool, and no miners let in yet.
-struct Running {
+struct RunningParts {
     /// How many miners there are; `None` before any are let in.
     miners: Option<usize>,
     monitoring: bool,
@@ -537,7 +544,7 @@ struct Running {
     template_provider: bool,
 }
 
-impl Default for Running {
+impl Default for RunningParts {
     fn default() -> Self {
         Self { miners: None, monitoring: true, pool: false, template_provider: true }
     }

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 /// What the client does with templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum SimulatedMode {
     FullTemplate,
     CoinbaseOnly,
     SoloMining,
@@ -20,7 +20,7 @@ pub(super) enum Mode {
 
 /// One pool with its job declarator server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Upstream {
+pub(super) struct SimulatedUpstream {
     /// `host:port`.
     pub(super) pool: String,
     /// `host:port`.
@@ -30,21 +30,21 @@ pub(super) struct Upstream {
 
 /// Where templates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TemplateProvider {
+pub(super) enum SimulatedTemplateProvider {
     Sv2 { address: String },
     Core { version: u64, socket: PathBuf },
 }
 
 /// The settings the stand-in acts on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Config {
+pub(super) struct SimulatorConfig {
     pub(super) listening: SocketAddr,
     pub(super) monitoring: Option<SocketAddr>,
     /// Zero is a mistake that the client accepts: its figures then never change.
     pub(super) refresh: Duration,
-    pub(super) mode: Mode,
-    pub(super) upstreams: Vec<Upstream>,
-    pub(super) template_provider: TemplateProvider,
+    pub(super) mode: SimulatedMode,
+    pub(super) upstreams: Vec<SimulatedUpstream>,
+    pub(super) template_provider: SimulatedTemplateProvider,
     pub(super) shares_per_minute: f32,
     pub(super) share_batch_size: usize,
     pub(super) log_file: Option<PathBuf>,
@@ -62,7 +62,7 @@ pub(super) fn complaint(error: &str) -> String {
 /// # Errors
 ///
 /// What the client says of it, without [`complaint`]'s introduction.
-pub(super) fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Config, String> {
+pub(super) fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<SimulatorConfig, String> {
     let overrides: Vec<(String, String)> =
         env.filter_map(|(name, value)| Some((name.to_ascii_lowercase().strip_prefix("jdc__")?.to_owned(), value))).collect();
     let mut table = if path.exists() {
@@ -111,7 +111,7 @@ fn set(table: &mut Table, path: &[&str], value: String) {
     }
 }
 
-fn config(table: &Table) -> Result<Config, String> {
+fn config(table: &Table) -> Result<SimulatorConfig, String> {
     let listening = address(table, "listening_address")?;
     integer(table, "", "max_supported_version", 16)?;
     integer(table, "", "min_supported_version", 16)?;
@@ -125,11 +125,11 @@ fn config(table: &Table) -> Result<Config, String> {
     let shares_per_minute = float(table, "shares_per_minute")?;
     let share_batch_size = integer(table, "", "share_batch_size", 64)?;
     let mode = match table.get("mode").map(plain) {
-        None => Mode::FullTemplate,
+        None => SimulatedMode::FullTemplate,
         Some(name) => match name.to_ascii_uppercase().as_str() {
-            "FULLTEMPLATE" => Mode::FullTemplate,
-            "COINBASEONLY" => Mode::CoinbaseOnly,
-            "SOLOMINING" => Mode::SoloMining,
+            "FULLTEMPLATE" => SimulatedMode::FullTemplate,
+            "COINBASEONLY" => SimulatedMode::CoinbaseOnly,
+            "SOLOMINING" => SimulatedMode::SoloMining,
             _ => return Err(format!("unknown JDC mode `{name}`, expected FullTemplate, CoinbaseOnly, SoloMining")),
         },
     };
@@ -139,7 +139,7 @@ fn config(table: &Table) -> Result<Config, String> {
         Some(_) => integer(table, "", "monitoring_cache_refresh_secs", 64)?,
     };
     let cidrs = table.get("miner_telemetry").and_then(|telemetry| telemetry.get("cidrs")?.as_array());
-    Ok(Config {
+    Ok(SimulatorConfig {
         listening,
         monitoring,
         refresh: Duration::from_secs(refresh),
@@ -153,7 +153,7 @@ fn config(table: &Table) -> Result<Config, String> {
     })
 }
 
-fn template_provider(value: &Value) -> Result<TemplateProvider, String> {
+fn template_provider(value: &Value) -> Result<SimulatedTemplateProvider, String> {
     let variant = |name: &str| format!("enum TemplateProviderType does not have variant constructor {name}");
     let Some((name, inner)) = value.as_table().and_then(|table| table.iter().next()) else {
         return Err(variant(&plain(value)));
@@ -161,7 +161,7 @@ fn template_provider(value: &Value) -> Result<TemplateProvider, String> {
     let empty = Table::new();
     let inner = inner.as_table().unwrap_or(&empty);
     match name.as_str() {
-        "sv2tp" => Ok(TemplateProvider::Sv2 { address: text(inner, "address")? }),
+        "sv2tp" => Ok(SimulatedTemplateProvider::Sv2 { address: text(inner, "address")? }),
         "bitcoincoreipc" => {
             const WHERE: &str = "template_provider_type.";
             let version = integer(inner, WHERE, "version", 8)?;
@@ -178,7 +178,7 @@ fn template_provider(value: &Value) -> Result<TemplateProvider, String> {
                 "testnet4" | "signet" | "regtest" => data_dir.join(below),
                 _ => return Err(format!("enum BitcoinNetwork does not have variant constructor {network}")),
             };
-            Ok(TemplateProvider::Core { version, socket: directory.join("node.sock") })
+            Ok(SimulatedTemplateProvider::Core { version, socket: directory.join("node.sock") })
         }
         other => Err(variant(other)),
     }
@@ -188,7 +188,7 @@ fn home() -> PathBuf {
     std::env::home_dir().unwrap_or_default()
 }
 
-fn upstreams(value: &Value) -> Result<Vec<Upstream>, String> {
+fn upstreams(value: &Value) -> Result<Vec<SimulatedUpstream>, String> {
     let Value::Array(list) = value else {
         return Err(format!("invalid type: string \"{}\", expected an array for key `upstreams`", plain(value)));
     };
@@ -204,7 +204,7 @@ fn upstreams(value: &Value) -> Result<Vec<Upstream>, String> {
             let jds = text(upstream, "jds_address")?;
             let jds_port = integer(upstream, &at, "jds_port", 16)?;
             let user_identity = text(upstream, "user_identity")?;
-            Ok(Upstream { pool: format!("{pool}:{pool_port}"), jds: format!("{jds}:{jds_port}"), user_identity })
+            Ok(SimulatedUpstream { pool: format!("{pool}:{pool_port}"), jds: format!("{jds}:{jds_port}"), user_identity })
         })
         .collect()
 }
@@ -290,7 +290,7 @@ user_identity = "acct.worker"
 address = "127.0.0.1:25442"
 "#;
 
-    fn read(text: &str) -> Result<Config, String> {
+    fn read(text: &str) -> Result<SimulatorConfig, String> {
         config(&with_lower_case_keys(text.parse().unwrap()))
     }
 
@@ -299,12 +299,16 @@ address = "127.0.0.1:25442"
         let config = read(POOL).unwrap();
         assert_eq!(config.listening, "127.0.0.1:25265".parse().unwrap());
         assert_eq!(config.monitoring, Some("127.0.0.1:25091".parse().unwrap()));
-        assert_eq!((config.refresh, config.mode), (Duration::from_secs(1), Mode::FullTemplate));
+        assert_eq!((config.refresh, config.mode), (Duration::from_secs(1), SimulatedMode::FullTemplate));
         assert_eq!(
             config.upstreams,
-            [Upstream { pool: "pool.example:25333".into(), jds: "127.0.0.1:25334".into(), user_identity: "acct.worker".into() }]
+            [SimulatedUpstream {
+                pool: "pool.example:25333".into(),
+                jds: "127.0.0.1:25334".into(),
+                user_identity: "acct.worker".into()
+            }]
         );
-        assert_eq!(config.template_provider, TemplateProvider::Sv2 { address: "127.0.0.1:25442".into() });
+        assert_eq!(config.template_provider, SimulatedTemplateProvider::Sv2 { address: "127.0.0.1:25442".into() });
         assert_eq!(read(&POOL.replace("max_supported_version", "MAX_SUPPORTED_VERSION")), Ok(config));
     }
 
@@ -367,7 +371,7 @@ address = "127.0.0.1:25442"
              100\nmin_interval = 30\n",
             &POOL[..cut]
         );
-        let socket = TemplateProvider::Core { version: 31, socket: "/data/regtest/node.sock".into() };
+        let socket = SimulatedTemplateProvider::Core { version: 31, socket: "/data/regtest/node.sock".into() };
         assert_eq!(read(&core).unwrap().template_provider, socket);
         assert_eq!(
             read(&core.replace("= 31", "= 29")),
@@ -391,7 +395,7 @@ address = "127.0.0.1:25442"
         assert_eq!(load(&path, env("JDC__MODE", "SOLOMINING")), Err("missing field `listening_address`".into()));
         std::fs::write(&path, POOL).unwrap();
         let config = load(&path, env("JDC__TEMPLATE_PROVIDER_TYPE__SV2TP__ADDRESS", "127.0.0.1:1")).unwrap();
-        assert_eq!(config.template_provider, TemplateProvider::Sv2 { address: "127.0.0.1:1".into() });
+        assert_eq!(config.template_provider, SimulatedTemplateProvider::Sv2 { address: "127.0.0.1:1".into() });
         std::fs::write(&path, "invalid = [\n").unwrap();
         let error = load(&path, std::iter::empty()).unwrap_err();
         assert!(error.starts_with("TOML parse error at line 1, column ") && error.ends_with(&format!(" in {}", path.display())));

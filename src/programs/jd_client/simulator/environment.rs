@@ -5,9 +5,9 @@
 //! always tell the same story. Log lines and accounts are changed by the same step, which is why log and monitoring API agree.
 //! Knows no socket and no file; the words are those of [`super::messages`].
 
-use super::channels::{Accounts, Client, ClientChannel, ServerChannel, target_hex};
-use super::config::Mode;
-use super::log_lines::{Line, script};
+use super::channels::{ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel, target_hex};
+use super::config::SimulatedMode;
+use super::log_lines::{SimulatedLine, script};
 use super::{messages, scripts};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,7 +29,7 @@ const REFUSALS: [&str; 4] = ["stale-share", "stale-share", "stale-share", "diffi
 
 /// What the world is to be like.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct SimulationPlan {
     pub(super) miners: u32,
     /// Of all miners together, H/s.
     pub(super) hashrate: f64,
@@ -47,13 +47,13 @@ pub(super) struct Plan {
 
 /// The pool the client mines for.
 #[derive(Clone, Debug)]
-pub(super) struct Pool {
+pub(super) struct SimulatedPool {
     pub(super) user_identity: String,
-    pub(super) mode: Mode,
+    pub(super) mode: SimulatedMode,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Happening {
+enum SimulationEvent {
     Connect(usize),
     Share(usize),
     Template,
@@ -61,7 +61,7 @@ enum Happening {
     Vardiff,
 }
 
-struct Miner {
+struct SimulatedMiner {
     /// H/s, about which the true rate swings.
     hashrate: f64,
     /// Where in the swing it began, 0 to 1.
@@ -70,15 +70,15 @@ struct Miner {
     sent: u32,
 }
 
-/// The world. Begins empty; [`World::open`] lets the miners in.
-pub(super) struct World {
-    plan: Plan,
-    chance: Chance,
-    queue: BinaryHeap<Reverse<(Duration, u64, Happening)>>,
+/// The world. Begins empty; [`SimulatedNetwork::open`] lets the miners in.
+pub(super) struct SimulatedNetwork {
+    plan: SimulationPlan,
+    chance: RandomSource,
+    queue: BinaryHeap<Reverse<(Duration, u64, SimulationEvent)>>,
     queued: u64,
-    pool: Option<Pool>,
-    miners: Vec<Miner>,
-    accounts: Accounts,
+    pool: Option<SimulatedPool>,
+    miners: Vec<SimulatedMiner>,
+    accounts: ChannelAccounts,
     block_found: bool,
     template: u64,
     height: u32,
@@ -87,15 +87,15 @@ pub(super) struct World {
     jobs: u32,
 }
 
-impl World {
+impl SimulatedNetwork {
     /// A world in which nothing happens yet.
-    pub(super) fn new(plan: Plan, seed: u64) -> Self {
-        let mut chance = Chance(seed);
+    pub(super) fn new(plan: SimulationPlan, seed: u64) -> Self {
+        let mut chance = RandomSource(seed);
         let weights: Vec<f64> = (0..plan.miners).map(|_| 0.7 + 0.6 * chance.unit()).collect();
         let all: f64 = weights.iter().sum();
         let miners = weights
             .iter()
-            .map(|weight| Miner { hashrate: plan.hashrate * weight / all, phase: chance.unit(), sent: 0 })
+            .map(|weight| SimulatedMiner { hashrate: plan.hashrate * weight / all, phase: chance.unit(), sent: 0 })
             .collect();
         Self {
             plan,
@@ -104,7 +104,7 @@ impl World {
             queued: 0,
             pool: None,
             miners,
-            accounts: Accounts::default(),
+            accounts: ChannelAccounts::default(),
             block_found: false,
             template: 0,
             height: 923_000,
@@ -116,7 +116,7 @@ impl World {
 
     /// The first template of a mining session comes in at `now`, for `pool` or for nobody, and the miners are on their way.
     /// What the client says of the template.
-    pub(super) fn open(&mut self, now: Duration, pool: Option<Pool>) -> Vec<Line> {
+    pub(super) fn open(&mut self, now: Duration, pool: Option<SimulatedPool>) -> Vec<SimulatedLine> {
         self.close();
         self.pool = pool;
         let mut out = Vec::new();
@@ -133,10 +133,10 @@ impl World {
         let apart = Duration::from_secs(5).checked_div(self.plan.miners).unwrap_or_default().min(Duration::from_millis(250));
         for i in 0..self.miners.len() {
             let steps = u32::try_from(i).unwrap_or(u32::MAX).saturating_add(1);
-            self.queue(now + apart * steps, Happening::Connect(i));
+            self.queue(now + apart * steps, SimulationEvent::Connect(i));
         }
-        self.queue(now + self.plan.template_interval, Happening::Template);
-        self.queue(now + VARDIFF, Happening::Vardiff);
+        self.queue(now + self.plan.template_interval, SimulationEvent::Template);
+        self.queue(now + VARDIFF, SimulationEvent::Vardiff);
         self.queue_block(now);
         out
     }
@@ -157,44 +157,44 @@ impl World {
     }
 
     /// Lets everything happen that is due by `now`; what the client says of it.
-    pub(super) fn advance(&mut self, now: Duration) -> Vec<Line> {
+    pub(super) fn advance(&mut self, now: Duration) -> Vec<SimulatedLine> {
         let mut out = Vec::new();
         while self.next().is_some_and(|at| at <= now) {
             let Some(Reverse((at, _, happening))) = self.queue.pop() else { break };
             match happening {
-                Happening::Connect(i) => self.connect(at, i, &mut out),
-                Happening::Share(i) => self.share(at, i, &mut out),
-                Happening::Template => {
+                SimulationEvent::Connect(i) => self.connect(at, i, &mut out),
+                SimulationEvent::Share(i) => self.share(at, i, &mut out),
+                SimulationEvent::Template => {
                     out.push(self.new_template(false));
                     self.declare(&mut out);
-                    self.queue(at + self.plan.template_interval, Happening::Template);
+                    self.queue(at + self.plan.template_interval, SimulationEvent::Template);
                 }
-                Happening::Block => {
+                SimulationEvent::Block => {
                     self.height += 1;
                     out.push(self.new_template(true));
                     out.push(self.new_prev_hash(at));
                     self.declare(&mut out);
                     self.queue_block(at);
                 }
-                Happening::Vardiff => self.vardiff(at, &mut out),
+                SimulationEvent::Vardiff => self.vardiff(at, &mut out),
             }
         }
         out
     }
 
     /// The accounts as they stand.
-    pub(super) fn accounts(&self) -> &Accounts {
+    pub(super) fn accounts(&self) -> &ChannelAccounts {
         &self.accounts
     }
 
-    fn queue(&mut self, at: Duration, happening: Happening) {
+    fn queue(&mut self, at: Duration, happening: SimulationEvent) {
         self.queued += 1;
         self.queue.push(Reverse((at, self.queued, happening)));
     }
 
     fn queue_block(&mut self, now: Duration) {
         let wait = self.chance.wait(BLOCK_INTERVAL);
-        self.queue(now + wait, Happening::Block);
+        self.queue(now + wait, SimulationEvent::Block);
     }
 
     fn queue_share(&mut self, now: Duration, i: usize) {
@@ -202,7 +202,7 @@ impl World {
         // With a rate of zero or less the real client opens no channel at all.
         if rate.is_finite() && rate > 0.0 {
             let wait = self.chance.wait(Duration::from_secs_f32((60.0 / rate).clamp(1e-4, 1e6)));
-            self.queue(now + wait, Happening::Share(i));
+            self.queue(now + wait, SimulationEvent::Share(i));
         }
     }
 
@@ -214,29 +214,30 @@ impl World {
         miner.hashrate * (1.0 + 0.04 * (turn * std::f64::consts::TAU).sin() + 0.02 * noise)
     }
 
-    fn connect(&mut self, now: Duration, i: usize, out: &mut Vec<Line>) {
+    fn connect(&mut self, now: Duration, i: usize, out: &mut Vec<SimulatedLine>) {
         // 192.0.2.0/24 is set aside for examples (RFC 5737): no address of anybody's.
         out.push(messages::connection(format_args!("192.0.2.{}:{}", 1 + i % 254, 40_000 + i % 20_000)));
         out.push(messages::setup(self.plan.listening, i + 1));
         let (hashrate, per_minute) = (self.miners[i].hashrate, self.plan.shares_per_minute);
         let name = format!("rig{}.w1", i + 1);
-        let channel = ClientChannel::open(name, hashrate, per_minute, self.plan.share_batch_size, format!("{:024x}", i + 1));
+        let channel =
+            SimulatedMinerChannel::open(name, hashrate, per_minute, self.plan.share_batch_size, format!("{:024x}", i + 1));
         let first_of_pool = self.pool.as_ref().filter(|_| self.accounts.server.is_empty());
         let opens_upstream = first_of_pool.is_some();
         if let Some(pool) = first_of_pool {
-            let upstream = ServerChannel::open(pool.user_identity.clone(), hashrate, per_minute);
+            let upstream = SimulatedUpstreamChannel::open(pool.user_identity.clone(), hashrate, per_minute);
             out.extend(messages::upstream_channel(&upstream));
             self.accounts.server.push(upstream);
         }
         out.push(messages::open_channel(&channel, i));
-        self.accounts.clients.push(Client { client_id: i, channels: vec![channel] });
+        self.accounts.clients.push(SimulatedMinerConnection { client_id: i, channels: vec![channel] });
         if opens_upstream {
             self.declare(out);
         }
         self.queue_share(now, i);
     }
 
-    fn share(&mut self, now: Duration, i: usize, out: &mut Vec<Line>) {
+    fn share(&mut self, now: Duration, i: usize, out: &mut Vec<SimulatedLine>) {
         self.queue_share(now, i);
         let solves = !self.block_found && self.plan.block_after.is_some_and(|after| now >= after);
         let refused = !solves && self.chance.unit() * 100.0 < self.plan.reject_percent;
@@ -285,7 +286,7 @@ impl World {
         }
     }
 
-    fn vardiff(&mut self, now: Duration, out: &mut Vec<Line>) {
+    fn vardiff(&mut self, now: Duration, out: &mut Vec<SimulatedLine>) {
         let mut changed = false;
         for i in 0..self.accounts.clients.len() {
             let found = self.true_hashrate(i, now);
@@ -299,14 +300,14 @@ impl World {
         }
         let mut lines = script(scripts::VARDIFF, &[]);
         if changed && let Some(upstream) = self.accounts.server.first_mut() {
-            upstream.nominal_hashrate = Some(self.accounts.clients.iter().map(Client::total_hashrate).sum());
+            upstream.nominal_hashrate = Some(self.accounts.clients.iter().map(SimulatedMinerConnection::total_hashrate).sum());
             lines.insert(1, messages::update_channel());
         }
         out.append(&mut lines);
-        self.queue(now + VARDIFF, Happening::Vardiff);
+        self.queue(now + VARDIFF, SimulationEvent::Vardiff);
     }
 
-    fn new_template(&mut self, future: bool) -> Line {
+    fn new_template(&mut self, future: bool) -> SimulatedLine {
         self.template += 1;
         // The reward of the present halving and up to 0.09 BTC of fees.
         let value = 312_500_000 + self.chance.below(9_000_000);
@@ -314,13 +315,13 @@ impl World {
         messages::new_template(self.template, future, self.height, value, commitment)
     }
 
-    fn new_prev_hash(&mut self, now: Duration) -> Line {
+    fn new_prev_hash(&mut self, now: Duration) -> SimulatedLine {
         let hash = target_hex(NETWORK_DIFFICULTY * (1.0 + self.chance.unit()), || self.chance.byte());
         let timestamp = self.plan.began + now.as_secs();
         messages::new_prev_hash(self.template, &hash, timestamp, N_BITS, &target_hex(NETWORK_DIFFICULTY, || 0))
     }
 
-    fn token_allocated(&mut self) -> Line {
+    fn token_allocated(&mut self) -> SimulatedLine {
         let request = self.requests;
         self.requests += 1;
         self.tokens += 1;
@@ -328,9 +329,9 @@ impl World {
     }
 
     /// The newest template becomes a job at the pool, if there is one with an open channel.
-    fn declare(&mut self, out: &mut Vec<Line>) {
+    fn declare(&mut self, out: &mut Vec<SimulatedLine>) {
         let (Some(pool), Some(upstream)) = (&self.pool, self.accounts.server.first()) else { return };
-        let (full, channel_id) = (pool.mode == Mode::FullTemplate, upstream.channel_id);
+        let (full, channel_id) = (pool.mode == SimulatedMode::FullTemplate, upstream.channel_id);
         if full {
             out.push(messages::transactions(self.template));
         }
@@ -348,9 +349,9 @@ impl World {
 }
 
 /// Chance from a seed: SplitMix64 (Steele, Lea and Flood 2014), good enough to look natural and always the same.
-struct Chance(u64);
+struct RandomSource(u64);
 
-impl Chance {
+impl RandomSource {
     fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -382,8 +383,8 @@ impl Chance {
 mod tests {
     use super::*;
 
-    fn plan() -> Plan {
-        Plan {
+    fn plan() -> SimulationPlan {
+        SimulationPlan {
             miners: 3,
             hashrate: 5e14,
             shares_per_minute: 6.0,
@@ -396,20 +397,20 @@ mod tests {
         }
     }
 
-    fn pool(mode: Mode) -> Option<Pool> {
-        Some(Pool { user_identity: "acct.worker".into(), mode })
+    fn pool(mode: SimulatedMode) -> Option<SimulatedPool> {
+        Some(SimulatedPool { user_identity: "acct.worker".into(), mode })
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn count(lines: &[Line], parts: &[&str]) -> u32 {
+    fn count(lines: &[SimulatedLine], parts: &[&str]) -> u32 {
         u32::try_from(lines.iter().filter(|line| parts.iter().all(|part| line.message.contains(part))).count()).unwrap()
     }
 
     #[test]
     fn log_and_accounts_tell_the_same_of_an_hour_with_a_pool() {
-        let mut world = World::new(plan(), 7);
-        let mut lines = world.open(Duration::ZERO, pool(Mode::FullTemplate));
+        let mut world = SimulatedNetwork::new(plan(), 7);
+        let mut lines = world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         for second in 1..=HOUR.as_secs() {
             lines.extend(world.advance(Duration::from_secs(second)));
         }
@@ -441,10 +442,12 @@ mod tests {
 
     #[test]
     fn the_fleet_has_the_hashrate_asked_for_and_it_swings_slowly() {
-        let mut world = World::new(plan(), 1);
-        world.open(Duration::ZERO, pool(Mode::FullTemplate));
+        let mut world = SimulatedNetwork::new(plan(), 1);
+        world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         world.advance(Duration::from_secs(2));
-        let total = |world: &World| f64::from(world.accounts().clients.iter().map(Client::total_hashrate).sum::<f32>());
+        let total = |world: &SimulatedNetwork| {
+            f64::from(world.accounts().clients.iter().map(SimulatedMinerConnection::total_hashrate).sum::<f32>())
+        };
         assert!((total(&world) / 5e14 - 1.0).abs() < 1e-6);
         let mut seen = Vec::new();
         for minute in 1..=30 {
@@ -459,7 +462,7 @@ mod tests {
 
     #[test]
     fn without_a_pool_the_client_itself_refuses_and_nothing_goes_upstream() {
-        let mut world = World::new(plan(), 3);
+        let mut world = SimulatedNetwork::new(plan(), 3);
         let mut lines = world.open(Duration::ZERO, None);
         lines.extend(world.advance(HOUR));
         assert!(world.accounts().server.is_empty());
@@ -476,8 +479,8 @@ mod tests {
 
     #[test]
     fn only_templates_of_ones_own_are_declared() {
-        let mut world = World::new(plan(), 3);
-        let mut lines = world.open(Duration::ZERO, pool(Mode::CoinbaseOnly));
+        let mut world = SimulatedNetwork::new(plan(), 3);
+        let mut lines = world.open(Duration::ZERO, pool(SimulatedMode::CoinbaseOnly));
         lines.extend(world.advance(Duration::from_secs(300)));
         assert_eq!(count(&lines, &["DeclareMiningJob"]), 0);
         assert!(count(&lines, &["SetCustomMiningJobSuccess"]) >= 10);
@@ -485,8 +488,8 @@ mod tests {
 
     #[test]
     fn a_block_is_found_once_when_it_is_due() {
-        let mut world = World::new(Plan { block_after: Some(Duration::from_secs(60)), ..plan() }, 3);
-        let mut lines = world.open(Duration::ZERO, pool(Mode::FullTemplate));
+        let mut world = SimulatedNetwork::new(SimulationPlan { block_after: Some(Duration::from_secs(60)), ..plan() }, 3);
+        let mut lines = world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         lines.extend(world.advance(Duration::from_secs(60)));
         assert_eq!(count(&lines, &["Block Found"]), 0);
         lines.extend(world.advance(Duration::from_secs(600)));
@@ -501,8 +504,8 @@ mod tests {
 
     #[test]
     fn when_it_closes_all_accounts_are_gone_and_the_next_session_counts_from_nothing() {
-        let mut world = World::new(plan(), 3);
-        world.open(Duration::ZERO, pool(Mode::FullTemplate));
+        let mut world = SimulatedNetwork::new(plan(), 3);
+        world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         world.advance(HOUR);
         assert_eq!(world.close(), 3);
         assert_eq!(world.next(), None);
@@ -517,7 +520,7 @@ mod tests {
     #[test]
     fn the_same_seed_tells_the_same_story_however_often_one_looks() {
         let story = |seed: u64, step: u64| {
-            let mut world = World::new(plan(), seed);
+            let mut world = SimulatedNetwork::new(plan(), seed);
             let mut lines = world.open(Duration::ZERO, None);
             for second in (step..=600).step_by(usize::try_from(step).unwrap()) {
                 lines.extend(world.advance(Duration::from_secs(second)));
@@ -561,8 +564,8 @@ mod tests {
             }
             out
         }
-        let mut world = World::new(plan(), 7);
-        let mut lines = world.open(Duration::ZERO, pool(Mode::FullTemplate));
+        let mut world = SimulatedNetwork::new(plan(), 7);
+        let mut lines = world.open(Duration::ZERO, pool(SimulatedMode::FullTemplate));
         lines.extend(world.advance(HOUR));
         let said: std::collections::BTreeSet<String> = lines.iter().map(|line| masked(&line.message)).collect();
         for real in REAL {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 /// A start that fails, with the real client's lines and exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Failure {
+pub(super) enum StartFailure {
     /// The template provider refuses three times: exit code 1 (with Bitcoin Core over IPC: 0).
     TemplateProvider,
     /// The configuration lacks a key: exit code 1.
@@ -35,7 +35,7 @@ pub(super) enum Failure {
 
 /// What the monitoring address answers instead of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Garbage {
+pub(super) enum MonitoringGarbage {
     /// Status 200 and half a JSON document.
     Json,
     /// Bytes that are no HTTP.
@@ -47,10 +47,10 @@ pub(super) enum Garbage {
 /// The flags. All of them together depend on `--once`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Misbehaviour")]
-pub(super) struct Misbehaviour {
+pub(super) struct FaultArgs {
     /// Fail as the client does in this situation
     #[arg(long, value_name = "SITUATION")]
-    pub(super) fail_with: Option<Failure>,
+    pub(super) fail_with: Option<StartFailure>,
     /// End without a word this long after the start
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) die_after: Option<Duration>,
@@ -75,7 +75,7 @@ pub(super) struct Misbehaviour {
     pub(super) refuse_monitoring: bool,
     /// Answer monitoring requests with garbage
     #[arg(long, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "json")]
-    pub(super) monitoring_garbage: Option<Garbage>,
+    pub(super) monitoring_garbage: Option<MonitoringGarbage>,
     /// Let the figures of monitoring stand still this long after monitoring began
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) freeze_monitoring_after: Option<Duration>,
@@ -93,7 +93,7 @@ pub(super) struct Misbehaviour {
     pub(super) once: Option<PathBuf>,
 }
 
-impl Misbehaviour {
+impl FaultArgs {
     /// What remains of the flags when `--once` has been asked: all of them, or none if an earlier run has misbehaved.
     ///
     /// # Errors
@@ -153,14 +153,14 @@ pub(super) async fn never_answer(listener: TcpListener) {
 }
 
 /// Answers whatever is asked with garbage.
-pub(super) async fn answer_with(listener: TcpListener, kind: Garbage) {
+pub(super) async fn answer_with(listener: TcpListener, kind: MonitoringGarbage) {
     while let Ok((stream, _)) = listener.accept().await {
         // The other side gives up on garbage; what it makes of it is not for this side to report.
         tokio::spawn(async move { garbage(stream, kind).await.ok() });
     }
 }
 
-async fn garbage(mut stream: TcpStream, kind: Garbage) -> io::Result<()> {
+async fn garbage(mut stream: TcpStream, kind: MonitoringGarbage) -> io::Result<()> {
     const HALF_A_DOCUMENT: &[u8] =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 44\r\nconnection: close\r\n\r\n\
         {\"status\":\"ok\",\"total_hashrate\":[[[\"\xff\xfe, \"ser";
@@ -174,9 +174,9 @@ async fn garbage(mut stream: TcpStream, kind: Garbage) -> io::Result<()> {
         }
     }
     match kind {
-        Garbage::Json => stream.write_all(HALF_A_DOCUMENT).await?,
-        Garbage::Bytes => stream.write_all(NO_HTTP).await?,
-        Garbage::Endless => {
+        MonitoringGarbage::Json => stream.write_all(HALF_A_DOCUMENT).await?,
+        MonitoringGarbage::Bytes => stream.write_all(NO_HTTP).await?,
+        MonitoringGarbage::Endless => {
             stream.write_all(WITHOUT_END).await?;
             let piece = vec![b'x'; 64 << 10];
             loop {
@@ -188,13 +188,13 @@ async fn garbage(mut stream: TcpStream, kind: Garbage) -> io::Result<()> {
 }
 
 /// Memory taken up in twenty steps, a tenth of a second apart.
-pub(super) struct Ballast {
+pub(super) struct MemoryBallast {
     step_bytes: usize,
     steps: Vec<Vec<u8>>,
     began: Instant,
 }
 
-impl Ballast {
+impl MemoryBallast {
     const STEPS: usize = 20;
     const APART: Duration = Duration::from_millis(100);
 
@@ -224,18 +224,18 @@ mod tests {
     #[test]
     fn once_misbehaves_the_first_time_only() {
         let dir = tempfile::tempdir().unwrap();
-        let flags = Misbehaviour { ignore_sigint: true, once: Some(dir.path().join("seen")), ..Misbehaviour::default() };
+        let flags = FaultArgs { ignore_sigint: true, once: Some(dir.path().join("seen")), ..FaultArgs::default() };
         assert!(flags.clone().this_time().unwrap().ignore_sigint);
         assert!(!flags.this_time().unwrap().ignore_sigint);
-        let nowhere = Misbehaviour { once: Some(dir.path().join("no/such/dir")), ..Misbehaviour::default() };
+        let nowhere = FaultArgs { once: Some(dir.path().join("no/such/dir")), ..FaultArgs::default() };
         assert_eq!(nowhere.this_time().unwrap_err().kind(), ErrorKind::NotFound);
-        assert!(Misbehaviour { ignore_sigint: true, ..Misbehaviour::default() }.this_time().unwrap().ignore_sigint);
+        assert!(FaultArgs { ignore_sigint: true, ..FaultArgs::default() }.this_time().unwrap().ignore_sigint);
     }
 
     #[test]
     fn memory_is_taken_in_steps_up_to_what_was_asked() {
-        let mut ballast = Ballast::new(2);
-        let held = |ballast: &Ballast| ballast.steps.iter().map(Vec::len).sum::<usize>();
+        let mut ballast = MemoryBallast::new(2);
+        let held = |ballast: &MemoryBallast| ballast.steps.iter().map(Vec::len).sum::<usize>();
         ballast.grow(ballast.began + Duration::from_millis(1000));
         assert_eq!(held(&ballast), 10 * ((2 << 20) / 20));
         ballast.grow(ballast.began + Duration::from_secs(9));

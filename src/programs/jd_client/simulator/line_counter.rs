@@ -2,19 +2,19 @@
 //!
 //! Knows only a rate and a clock reading; writing is the log's.
 
-use super::log_lines::Log;
+use super::log_lines::SimulatedLog;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How fast they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rate {
+pub(super) enum LineRate {
     PerSecond(u64),
     /// As fast as they are taken.
     Max,
 }
 
-impl std::str::FromStr for Rate {
+impl std::str::FromStr for LineRate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -31,17 +31,17 @@ const PIECE_BYTES: usize = 64 << 10;
 const PIECES_PER_SECOND: u64 = 200;
 
 /// The lines under way. Numbers begin at 1.
-pub(super) struct Numbered {
-    rate: Rate,
+pub(super) struct NumberedLines {
+    rate: LineRate,
     line_bytes: usize,
     total: u64,
     written: u64,
     began: Instant,
 }
 
-impl Numbered {
+impl NumberedLines {
     /// Begins now; ends after `total` lines, if told.
-    pub(super) fn new(rate: Rate, line_bytes: usize, total: Option<u64>) -> Self {
+    pub(super) fn new(rate: LineRate, line_bytes: usize, total: Option<u64>) -> Self {
         Self { rate, line_bytes, total: total.unwrap_or(u64::MAX), written: 0, began: Instant::now() }
     }
 
@@ -51,8 +51,8 @@ impl Numbered {
             return None;
         }
         match self.rate {
-            Rate::Max => Some(self.began),
-            Rate::PerSecond(rate) => {
+            LineRate::Max => Some(self.began),
+            LineRate::PerSecond(rate) => {
                 let piece = (rate / PIECES_PER_SECOND).max(1).min(self.total - self.written);
                 // A billionth of a second more, so that rounding down never comes a moment too early.
                 let after = Duration::from_secs_f64((self.written + piece) as f64 / rate as f64) + Duration::from_nanos(1);
@@ -62,7 +62,7 @@ impl Numbered {
     }
 
     /// Writes what is due, one piece at most; true when more is due already. When nobody reads any more, it was the last.
-    pub(super) fn write(&mut self, now: Instant, log: &Log) -> bool {
+    pub(super) fn write(&mut self, now: Instant, log: &SimulatedLog) -> bool {
         let wanted = self.wanted(now);
         let most = u64::try_from(PIECE_BYTES / self.line_bytes.clamp(80, PIECE_BYTES)).unwrap_or(1);
         let last = wanted.min(self.written.saturating_add(most));
@@ -80,8 +80,8 @@ impl Numbered {
     /// How many lines there should be by `now`.
     fn wanted(&self, now: Instant) -> u64 {
         let wanted = match self.rate {
-            Rate::Max => u64::MAX,
-            Rate::PerSecond(rate) => ((now - self.began).as_secs_f64() * rate as f64) as u64,
+            LineRate::Max => u64::MAX,
+            LineRate::PerSecond(rate) => ((now - self.began).as_secs_f64() * rate as f64) as u64,
         };
         wanted.min(self.total)
     }
@@ -93,17 +93,17 @@ mod tests {
 
     #[test]
     fn the_number_of_lines_follows_the_clock_up_to_the_total() {
-        let numbered = Numbered::new(Rate::PerSecond(1000), 120, Some(2500));
+        let numbered = NumberedLines::new(LineRate::PerSecond(1000), 120, Some(2500));
         let after = |ms: u64| numbered.wanted(numbered.began + Duration::from_millis(ms));
         assert_eq!([after(0), after(1), after(1500), after(99_999)], [0, 1, 1500, 2500]);
-        let endless = Numbered::new(Rate::Max, 120, None);
+        let endless = NumberedLines::new(LineRate::Max, 120, None);
         assert_eq!(endless.wanted(endless.began), u64::MAX);
     }
 
     #[test]
     fn something_is_due_whenever_it_says_so_and_nothing_after_the_end() {
         for rate in [1, 3, 7, 199, 1000, 100_000, 999_999] {
-            let mut numbered = Numbered::new(Rate::PerSecond(rate), 120, Some(5000));
+            let mut numbered = NumberedLines::new(LineRate::PerSecond(rate), 120, Some(5000));
             while let Some(due) = numbered.due() {
                 let wanted = numbered.wanted(due);
                 assert!(wanted > numbered.written, "{rate} lines a second, {} written", numbered.written);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn nought_and_max_are_as_fast_as_can_be() {
-        assert_eq!(("0".parse(), "max".parse(), "5".parse()), (Ok(Rate::Max), Ok(Rate::Max), Ok(Rate::PerSecond(5))));
-        assert!("-1".parse::<Rate>().is_err());
+        assert_eq!(("0".parse(), "max".parse(), "5".parse()), (Ok(LineRate::Max), Ok(LineRate::Max), Ok(LineRate::PerSecond(5))));
+        assert!("-1".parse::<LineRate>().is_err());
     }
 }

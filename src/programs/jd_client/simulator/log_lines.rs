@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How grave a line is. The client's `debug` and `trace` lines are not simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub(super) enum SimulatedLevel {
     Error,
     Warn,
     Info,
 }
 
-impl Level {
+impl SimulatedLevel {
     /// The level's name as it stands in a line, padded to five characters.
     fn padded(self) -> &'static str {
         match self {
@@ -50,16 +50,16 @@ impl Level {
 
 /// One line, not yet stamped with a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) level: Level,
+pub(super) struct SimulatedLine {
+    pub(super) level: SimulatedLevel,
     pub(super) target: &'static str,
     pub(super) message: String,
     pub(super) fields: Vec<(&'static str, String)>,
 }
 
-impl Line {
+impl SimulatedLine {
     /// A line of the given level and target, without fields.
-    pub(super) fn new(level: Level, target: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(level: SimulatedLevel, target: &'static str, message: impl Into<String>) -> Self {
         Self { level, target, message: message.into(), fields: Vec::new() }
     }
 
@@ -83,7 +83,7 @@ impl Line {
 }
 
 /// Appends what stands before every message: time, level, target.
-fn prefix(out: &mut String, level: Level, target: &str, at: jiff::Timestamp, colour: bool) {
+fn prefix(out: &mut String, level: SimulatedLevel, target: &str, at: jiff::Timestamp, colour: bool) {
     let word = level.padded();
     let _ = if colour {
         let sgr = level.colour();
@@ -99,7 +99,7 @@ fn prefix(out: &mut String, level: Level, target: &str, at: jiff::Timestamp, col
 /// # Panics
 ///
 /// When `text` has not that form; the texts are constants of this module's neighbours and their tests read them all.
-pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec<Line> {
+pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec<SimulatedLine> {
     let fill = |part: &str| {
         values.iter().fold(part.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), &value.to_string()))
     };
@@ -107,9 +107,9 @@ pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec
         .map(|line| {
             let (level, rest) = line.split_once(' ').expect("a scripted line begins with its level");
             let level = match level {
-                "ERROR" => Level::Error,
-                "WARN" => Level::Warn,
-                _ => Level::Info,
+                "ERROR" => SimulatedLevel::Error,
+                "WARN" => SimulatedLevel::Warn,
+                _ => SimulatedLevel::Info,
             };
             let (target, text) = rest.split_once(": ").expect("a scripted line names its target");
             let mut parts = text.split('¦');
@@ -118,40 +118,40 @@ pub(super) fn script(text: &'static str, values: &[(&str, &dyn Display)]) -> Vec
                 .map(|field| field.split_once('=').expect("a scripted field is name=value"))
                 .map(|(name, value)| (name, fill(value)))
                 .collect();
-            Line { level, target, message, fields }
+            SimulatedLine { level, target, message, fields }
         })
         .collect()
 }
 
 /// Where the lines go: standard output and, when asked for, the client's log file. Cheap to clone; all clones are one log.
 #[derive(Clone)]
-pub(super) struct Log(Arc<Mutex<Sink>>);
+pub(super) struct SimulatedLog(Arc<Mutex<LineSink>>);
 
-struct Sink {
+struct LineSink {
     file: Option<File>,
     colour: bool,
-    level: Option<Level>,
+    level: Option<SimulatedLevel>,
     /// Kept between writes so that a busy log does not allocate for each line.
     text: String,
 }
 
-impl Log {
+impl SimulatedLog {
     /// A log that writes to standard output, in colour if told, and to `file` (never in colour), and leaves out what is less
     /// grave than `level`.
-    pub(super) fn new(file: Option<File>, colour: bool, level: Option<Level>) -> Self {
-        Self(Arc::new(Mutex::new(Sink { file, colour, level, text: String::new() })))
+    pub(super) fn new(file: Option<File>, colour: bool, level: Option<SimulatedLevel>) -> Self {
+        Self(Arc::new(Mutex::new(LineSink { file, colour, level, text: String::new() })))
     }
 
-    fn sink(&self) -> MutexGuard<'_, Sink> {
+    fn sink(&self) -> MutexGuard<'_, LineSink> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the lines, stamped with the present time, in one piece. That nobody reads any more is no reason to stop, as it
     /// is none for the client.
-    pub(super) fn say(&self, lines: impl IntoIterator<Item = Line>) {
+    pub(super) fn say(&self, lines: impl IntoIterator<Item = SimulatedLine>) {
         let sink = &mut *self.sink();
-        let wanted = |line: &Line| sink.level.is_some_and(|least| line.level <= least);
-        let lines: Vec<Line> = lines.into_iter().filter(wanted).collect();
+        let wanted = |line: &SimulatedLine| sink.level.is_some_and(|least| line.level <= least);
+        let lines: Vec<SimulatedLine> = lines.into_iter().filter(wanted).collect();
         if lines.is_empty() {
             return;
         }
@@ -174,7 +174,7 @@ impl Log {
     /// Standard output is closed.
     pub(super) fn say_numbered(&self, first: u64, last: u64, bytes: usize) -> io::Result<()> {
         let sink = &mut *self.sink();
-        if sink.level != Some(Level::Info) {
+        if sink.level != Some(SimulatedLevel::Info) {
             return Ok(());
         }
         let at = jiff::Timestamp::now();
@@ -199,7 +199,7 @@ fn numbered(out: &mut String, at: jiff::Timestamp, colour: bool, first: u64, las
     const PADDING: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
     out.clear();
     let mut head = String::new();
-    prefix(&mut head, Level::Info, "jd_client_sv2::simulate", at, colour);
+    prefix(&mut head, SimulatedLevel::Info, "jd_client_sv2::simulate", at, colour);
     for n in first..=last {
         let start = out.len();
         out.push_str(&head);
@@ -226,7 +226,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn written(line: &Line, at: jiff::Timestamp, colour: bool) -> String {
+    fn written(line: &SimulatedLine, at: jiff::Timestamp, colour: bool) -> String {
         let mut out = String::new();
         line.write(&mut out, at, colour);
         out
@@ -244,7 +244,8 @@ mod tests {
             "2026-11-22T21:28:39.731870Z  WARN jd_client_sv2::template_receiver::sv2_tp: Failed to connect to template provider \
              attempt=1 MAX_RETRIES=3\n"
         );
-        let listen = Line::new(Level::Error, "jd_client_sv2", "Failed to bootstrap JDC").with("kind", "CouldNotInitiateSystem");
+        let listen = SimulatedLine::new(SimulatedLevel::Error, "jd_client_sv2", "Failed to bootstrap JDC")
+            .with("kind", "CouldNotInitiateSystem");
         assert_eq!(
             written(&listen, at("2026-11-22T21:28:43.733667Z"), false),
             "2026-11-22T21:28:43.733667Z ERROR jd_client_sv2: Failed to bootstrap JDC kind=CouldNotInitiateSystem\n"
@@ -289,9 +290,9 @@ mod tests {
             });
             let now = at("2026-11-22T21:28:39.73187Z");
             let ours: String = [
-                Line::new(Level::Error, "jd_client_sv2::a", "plain ✅"),
-                Line::new(Level::Warn, "jd_client_sv2::b", "with fields").with("attempt", 1),
-                Line::new(Level::Info, "jd_client_sv2", "two").with("attempt", 1).with("error", "NotFound"),
+                SimulatedLine::new(SimulatedLevel::Error, "jd_client_sv2::a", "plain ✅"),
+                SimulatedLine::new(SimulatedLevel::Warn, "jd_client_sv2::b", "with fields").with("attempt", 1),
+                SimulatedLine::new(SimulatedLevel::Info, "jd_client_sv2", "two").with("attempt", 1).with("error", "NotFound"),
             ]
             .iter()
             .map(|line| written(line, now, colour))
@@ -319,9 +320,9 @@ mod tests {
 
     #[test]
     fn only_a_bare_level_in_rust_log_is_understood() {
-        assert_eq!(Level::from_rust_log("off"), None);
-        assert_eq!(Level::from_rust_log("WARN"), Some(Level::Warn));
-        assert_eq!(Level::from_rust_log("1"), Some(Level::Error));
-        assert_eq!(Level::from_rust_log("jd_client_sv2=off"), Some(Level::Info));
+        assert_eq!(SimulatedLevel::from_rust_log("off"), None);
+        assert_eq!(SimulatedLevel::from_rust_log("WARN"), Some(SimulatedLevel::Warn));
+        assert_eq!(SimulatedLevel::from_rust_log("1"), Some(SimulatedLevel::Error));
+        assert_eq!(SimulatedLevel::from_rust_log("jd_client_sv2=off"), Some(SimulatedLevel::Info));
     }
 }

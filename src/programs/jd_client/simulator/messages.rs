@@ -3,8 +3,8 @@
 //!
 //! Knows no state: every figure is handed in by [`super::environment`].
 
-use super::channels::{ClientChannel, ServerChannel};
-use super::log_lines::{Level, Line};
+use super::channels::{SimulatedMinerChannel, SimulatedUpstreamChannel};
+use super::log_lines::{SimulatedLevel, SimulatedLine};
 use std::fmt::Display;
 use std::net::SocketAddr;
 
@@ -15,8 +15,8 @@ const UPSTREAM: &str = "jd_client_sv2::channel_manager::upstream_message_handler
 const DECLARATION: &str = "jd_client_sv2::channel_manager::jd_message_handler";
 const TEMPLATES: &str = "jd_client_sv2::channel_manager::template_message_handler";
 
-fn info(target: &'static str, message: impl Into<String>) -> Line {
-    Line::new(Level::Info, target, message)
+fn info(target: &'static str, message: impl Into<String>) -> SimulatedLine {
+    SimulatedLine::new(SimulatedLevel::Info, target, message)
 }
 
 /// Bytes as hexadecimal digits.
@@ -25,17 +25,17 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Somebody connects to the miners' port.
-pub(super) fn connection(from: impl Display) -> Line {
+pub(super) fn connection(from: impl Display) -> SimulatedLine {
     info(MANAGER, "New downstream connection").with("socket_address", from)
 }
 
 /// And cannot shake hands; `error` is the name of the client's error.
-pub(super) fn handshake_failed(error: &str) -> Line {
-    Line::new(Level::Error, MANAGER, "Noise handshake failed").with("error", error)
+pub(super) fn handshake_failed(error: &str) -> SimulatedLine {
+    SimulatedLine::new(SimulatedLevel::Error, MANAGER, "Noise handshake failed").with("error", error)
 }
 
 /// A miner introduces itself; `device` is its number among the simulated ones.
-pub(super) fn setup(listening: SocketAddr, device: usize) -> Line {
+pub(super) fn setup(listening: SocketAddr, device: usize) -> SimulatedLine {
     info(
         COMMON,
         format!(
@@ -48,7 +48,7 @@ pub(super) fn setup(listening: SocketAddr, device: usize) -> Line {
 }
 
 /// A miner opens its channel.
-pub(super) fn open_channel(channel: &ClientChannel, client_id: usize) -> Line {
+pub(super) fn open_channel(channel: &SimulatedMinerChannel, client_id: usize) -> SimulatedLine {
     info(
         DOWNSTREAM,
         format!(
@@ -61,7 +61,7 @@ pub(super) fn open_channel(channel: &ClientChannel, client_id: usize) -> Line {
 }
 
 /// The pool has opened the client's channel.
-pub(super) fn upstream_channel(channel: &ServerChannel) -> [Line; 2] {
+pub(super) fn upstream_channel(channel: &SimulatedUpstreamChannel) -> [SimulatedLine; 2] {
     let opened = format!(
         "Received: OpenExtendedMiningChannelSuccess(request_id: 1, channel_id: {}, target: U256({}), extranonce_size: {}, \
          extranonce_prefix: B032({}), group_channel_id: 1)",
@@ -71,18 +71,18 @@ pub(super) fn upstream_channel(channel: &ServerChannel) -> [Line; 2] {
 }
 
 /// A share comes in.
-pub(super) fn share() -> Line {
+pub(super) fn share() -> SimulatedLine {
     info(DOWNSTREAM, "Received SubmitSharesExtended")
 }
 
 /// It is refused by the client itself.
-pub(super) fn share_refused(channel_id: u32, sequence: u32, reason: &str) -> Line {
+pub(super) fn share_refused(channel_id: u32, sequence: u32, reason: &str) -> SimulatedLine {
     let text = format!("❌ SubmitSharesError on downstream channel: ch={channel_id}, seq={sequence}, error={reason}");
-    Line::new(Level::Error, DOWNSTREAM, text)
+    SimulatedLine::new(SimulatedLevel::Error, DOWNSTREAM, text)
 }
 
 /// It is good.
-pub(super) fn share_valid(channel_id: u32, sequence: u32, hash: &str) -> Line {
+pub(super) fn share_valid(channel_id: u32, sequence: u32, hash: &str) -> SimulatedLine {
     info(
         DOWNSTREAM,
         format!(
@@ -93,7 +93,7 @@ pub(super) fn share_valid(channel_id: u32, sequence: u32, hash: &str) -> Line {
 }
 
 /// It is good and completes a batch, which the client acknowledges to the miner.
-pub(super) fn batch_acknowledged(channel: &ClientChannel, sequence: u32) -> Line {
+pub(super) fn batch_acknowledged(channel: &SimulatedMinerChannel, sequence: u32) -> SimulatedLine {
     info(
         DOWNSTREAM,
         format!(
@@ -105,7 +105,7 @@ pub(super) fn batch_acknowledged(channel: &ClientChannel, sequence: u32) -> Line
 }
 
 /// It solves a block.
-pub(super) fn block(hash: &str) -> [Line; 2] {
+pub(super) fn block(hash: &str) -> [SimulatedLine; 2] {
     [
         info(DOWNSTREAM, format!("SubmitSharesExtended on downstream channel: 💰 Block Found!!! 💰{hash}")),
         info(DOWNSTREAM, "SubmitSharesExtended: Propagating solution to the Template Provider."),
@@ -113,7 +113,7 @@ pub(super) fn block(hash: &str) -> [Line; 2] {
 }
 
 /// A good share goes on to the pool; `sequence` counts on the client's channel with the pool.
-pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> Line {
+pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> SimulatedLine {
     info(
         DOWNSTREAM,
         format!(
@@ -124,12 +124,12 @@ pub(super) fn share_forwarded(channel_id: u32, sequence: u32, hash: &str) -> Lin
 }
 
 /// A share that solves a block goes on to the pool.
-pub(super) fn block_forwarded(hash: &str) -> Line {
+pub(super) fn block_forwarded(hash: &str) -> SimulatedLine {
     info(DOWNSTREAM, format!("SubmitSharesExtended forwarding it to upstream: 💰 Block Found!!! 💰{hash}"))
 }
 
 /// The pool has accepted a share of the given difficulty.
-pub(super) fn pool_accepts(channel_id: u32, sequence: u32, work: u64) -> Line {
+pub(super) fn pool_accepts(channel_id: u32, sequence: u32, work: u64) -> SimulatedLine {
     info(
         UPSTREAM,
         format!(
@@ -140,19 +140,19 @@ pub(super) fn pool_accepts(channel_id: u32, sequence: u32, work: u64) -> Line {
 }
 
 /// The pool has refused a share.
-pub(super) fn pool_refuses(channel_id: u32, sequence: u32, reason: &str) -> Line {
+pub(super) fn pool_refuses(channel_id: u32, sequence: u32, reason: &str) -> SimulatedLine {
     let text =
         format!("Received: SubmitSharesError(channel_id={channel_id}, sequence_number={sequence}, error_code={reason}) ❌");
-    Line::new(Level::Warn, UPSTREAM, text)
+    SimulatedLine::new(SimulatedLevel::Warn, UPSTREAM, text)
 }
 
 /// The client tells the pool of its miners' new hashrate.
-pub(super) fn update_channel() -> Line {
+pub(super) fn update_channel() -> SimulatedLine {
     info(MANAGER, "Sending update channel message upstream")
 }
 
 /// A template. `future`: for the block after the next block; `value`: what the coinbase may pay out, sat.
-pub(super) fn new_template(template: u64, future: bool, height: u32, value: usize, commitment: [u8; 32]) -> Line {
+pub(super) fn new_template(template: u64, future: bool, height: u32, value: usize, commitment: [u8; 32]) -> SimulatedLine {
     info(
         TEMPLATES,
         format!(
@@ -168,7 +168,7 @@ pub(super) fn new_template(template: u64, future: bool, height: u32, value: usiz
 }
 
 /// The chain has a new tip, on which the template builds. `timestamp`: seconds since 1970.
-pub(super) fn new_prev_hash(template: u64, hash: &str, timestamp: u64, n_bits: u32, target: &str) -> Line {
+pub(super) fn new_prev_hash(template: u64, hash: &str, timestamp: u64, n_bits: u32, target: &str) -> SimulatedLine {
     info(
         TEMPLATES,
         format!(
@@ -179,7 +179,7 @@ pub(super) fn new_prev_hash(template: u64, hash: &str, timestamp: u64, n_bits: u
 }
 
 /// The template's transactions, which the client needs to declare a job.
-pub(super) fn transactions(template: u64) -> Line {
+pub(super) fn transactions(template: u64) -> SimulatedLine {
     let text = format!(
         "RequestTransactionDataSuccess(template_id: {template}, excess_data: B064K(), transaction_list: Seq064K<len=0: [])"
     );
@@ -187,12 +187,12 @@ pub(super) fn transactions(template: u64) -> Line {
 }
 
 /// The client asks for one token.
-pub(super) fn token_requested() -> Line {
+pub(super) fn token_requested() -> SimulatedLine {
     info(MANAGER, "Requested allocation of 1 mining job tokens to JDS")
 }
 
 /// And gets it.
-pub(super) fn token_allocated(request: u32, token: u64) -> Line {
+pub(super) fn token_allocated(request: u32, token: u64) -> SimulatedLine {
     info(
         DECLARATION,
         format!(
@@ -204,7 +204,7 @@ pub(super) fn token_allocated(request: u32, token: u64) -> Line {
 }
 
 /// The pool's share of the coinbase is known with the first token.
-pub(super) fn coinbase_outputs() -> [Line; 2] {
+pub(super) fn coinbase_outputs() -> [SimulatedLine; 2] {
     [
         info(DECLARATION, "Coinbase outputs from JDS changed, recalculating constraints"),
         info(DECLARATION, "Sent updated CoinbaseOutputConstraints to TP channel"),
@@ -212,7 +212,7 @@ pub(super) fn coinbase_outputs() -> [Line; 2] {
 }
 
 /// The job declarator server has taken a job, which goes on to the pool.
-pub(super) fn job_declared(request: u32, token: u64, channel_id: u32) -> [Line; 2] {
+pub(super) fn job_declared(request: u32, token: u64, channel_id: u32) -> [SimulatedLine; 2] {
     let token = hex(&token.to_le_bytes());
     [
         info(
@@ -224,7 +224,7 @@ pub(super) fn job_declared(request: u32, token: u64, channel_id: u32) -> [Line; 
 }
 
 /// The pool has taken it.
-pub(super) fn job_accepted(channel_id: u32, request: u32, job: u32) -> Line {
+pub(super) fn job_accepted(channel_id: u32, request: u32, job: u32) -> SimulatedLine {
     let text = format!("SetCustomMiningJobSuccess(channel_id={channel_id}, request_id={request}, job_id={job}) ✅");
     info(UPSTREAM, format!("Received: {text}"))
 }

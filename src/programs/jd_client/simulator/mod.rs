@@ -27,11 +27,11 @@ mod monitoring;
 mod scripts;
 mod services;
 
-use client::Ending;
-use faults::{Failure, Misbehaviour};
+use client::ExitKind;
+use faults::{FaultArgs, StartFailure};
 use humantime::parse_duration as duration;
-use line_counter::Rate;
-use log_lines::{Level, Log};
+use line_counter::LineRate;
+use log_lines::{SimulatedLevel, SimulatedLog};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ use std::time::Duration;
 /// Arguments of the stand-in: first the client's own, then those that steer it.
 #[derive(Clone, Debug, clap::Args)]
 #[command(about = "A stand-in for the JD client, for tests and demonstrations", disable_version_flag = true)]
-pub struct Simulate {
+pub struct SimulatorArgs {
     /// Path to the TOML configuration file
     #[arg(short, long, value_name = "PATH", default_value = "jdc-config.toml")]
     config: PathBuf,
@@ -89,7 +89,7 @@ pub struct Simulate {
 
     /// Write so many numbered lines a second on top of the log; max is as fast as they are taken
     #[arg(long, value_name = "N|max", help_heading = "Numbered lines")]
-    lines_per_second: Option<Rate>,
+    lines_per_second: Option<LineRate>,
     /// Length of a numbered line in bytes, without its line feed
     #[arg(long, value_name = "B", default_value_t = 120, help_heading = "Numbered lines")]
     line_bytes: usize,
@@ -98,7 +98,7 @@ pub struct Simulate {
     lines_total: Option<u64>,
 
     #[command(flatten)]
-    misbehaviour: Misbehaviour,
+    misbehaviour: FaultArgs,
 
     /// Ignore signals and do nothing: what --fork-grandchild starts
     #[arg(long, hide = true)]
@@ -118,7 +118,7 @@ fn percent(text: &str) -> Result<f64, String> {
 /// Runs the stand-in until it ends, as the real client would end: with its exit code, or by a signal. Makes an event loop of
 /// its own on the calling thread, so it must not be called from within one.
 #[must_use]
-pub fn run(mut args: Simulate) -> ExitCode {
+pub fn run(mut args: SimulatorArgs) -> ExitCode {
     if args.sleep_for_ever {
         return faults::sleep_for_ever();
     }
@@ -132,7 +132,7 @@ pub fn run(mut args: Simulate) -> ExitCode {
         Ok(misbehaviour) => misbehaviour,
         Err(error) => return fail(2, format_args!("simulate: cannot create the file of --once: {error}")),
     };
-    let loaded = if args.misbehaviour.fail_with == Some(Failure::Config) {
+    let loaded = if args.misbehaviour.fail_with == Some(StartFailure::Config) {
         Err("missing field `listening_address`".to_owned())
     } else {
         config::load(
@@ -159,8 +159,8 @@ pub fn run(mut args: Simulate) -> ExitCode {
             }
         },
     };
-    let level = std::env::var("RUST_LOG").map_or(Some(Level::Info), |value| Level::from_rust_log(&value));
-    let log = Log::new(log_file, args.colour || io::stdout().is_terminal(), level);
+    let level = std::env::var("RUST_LOG").map_or(Some(SimulatedLevel::Info), |value| SimulatedLevel::from_rust_log(&value));
+    let log = SimulatedLog::new(log_file, args.colour || io::stdout().is_terminal(), level);
     let seed = match args.seed {
         Some(seed) => Ok(seed),
         None => getrandom::u64().map_err(|error| io::Error::other(error.to_string())),
@@ -170,8 +170,8 @@ pub fn run(mut args: Simulate) -> ExitCode {
         runtime.block_on(client::live(config, args, log, seed))
     });
     match ending {
-        Ok(Ending::Exit(code)) => ExitCode::from(code),
-        Ok(Ending::Signal(signal)) => match signal_hook::low_level::emulate_default_handler(signal) {
+        Ok(ExitKind::Exit(code)) => ExitCode::from(code),
+        Ok(ExitKind::Signal(signal)) => match signal_hook::low_level::emulate_default_handler(signal) {
             // Not every signal kills.
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(2, format_args!("simulate: cannot die by signal {signal}: {error}")),

@@ -4,7 +4,7 @@
 //! (`stratum-apps` 0.8.0, `monitoring/`), so is its habit of writing the sum of nothing as `-0.0`. Its browsable
 //! documentation (`/swagger-ui`, `/api-docs/openapi.json`) is not simulated.
 
-use super::channels::{Accounts, Client, ClientChannel, ServerChannel};
+use super::channels::{ChannelAccounts, SimulatedMinerChannel, SimulatedMinerConnection, SimulatedUpstreamChannel};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -37,17 +37,17 @@ const REFUSALS: [&str; 8] = [
 
 /// What the handlers share.
 #[derive(Clone)]
-struct Figures {
-    accounts: watch::Receiver<Arc<Accounts>>,
+struct SimulatedFigures {
+    accounts: watch::Receiver<Arc<ChannelAccounts>>,
     /// Seconds since 1970 at which this server began; a fallback begins a new one.
     began: u64,
     /// From this age on, seconds, the figures stay as they are; the age itself goes on, as in the real client.
     still_at: u64,
-    still: Arc<OnceLock<Arc<Accounts>>>,
+    still: Arc<OnceLock<Arc<ChannelAccounts>>>,
 }
 
-impl Figures {
-    fn accounts(&self) -> Arc<Accounts> {
+impl SimulatedFigures {
+    fn accounts(&self) -> Arc<ChannelAccounts> {
         let present = || Arc::clone(&self.accounts.borrow());
         if self.uptime() < self.still_at { present() } else { Arc::clone(self.still.get_or_init(present)) }
     }
@@ -63,7 +63,7 @@ pub(super) fn epoch_seconds() -> u64 {
 }
 
 /// The API over `accounts`, its uptime beginning now; its figures stand still after `still_after`.
-pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>, still_after: Option<Duration>) -> Router {
+pub(super) fn router(accounts: watch::Receiver<Arc<ChannelAccounts>>, still_after: Option<Duration>) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/metrics", get(metrics))
@@ -76,7 +76,7 @@ pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>, still_after: Opti
         .route("/api/v1/clients/{client_id}/channels", get(client_channels))
         .route("/api/v1/sv1/clients", get(no_sv1))
         .route("/api/v1/sv1/clients/{client_id}", get(no_sv1))
-        .with_state(Figures {
+        .with_state(SimulatedFigures {
             accounts,
             began: epoch_seconds(),
             still_at: still_after.map_or(u64::MAX, |after| after.as_secs()),
@@ -85,13 +85,13 @@ pub(super) fn router(accounts: watch::Receiver<Arc<Accounts>>, still_after: Opti
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct SimulatedPage {
     #[serde(default)]
     offset: usize,
     limit: Option<usize>,
 }
 
-impl Page {
+impl SimulatedPage {
     fn limit(&self) -> usize {
         self.limit.map_or(DEFAULT_LIMIT, |limit| limit.min(MAX_LIMIT))
     }
@@ -103,12 +103,12 @@ impl Page {
 }
 
 #[derive(Serialize)]
-struct Failure {
+struct SimulatedFailure {
     error: String,
 }
 
 fn not_found(error: String) -> Response {
-    (StatusCode::NOT_FOUND, Json(Failure { error })).into_response()
+    (StatusCode::NOT_FOUND, Json(SimulatedFailure { error })).into_response()
 }
 
 async fn root() -> Json<Value> {
@@ -135,20 +135,20 @@ async fn health() -> Json<Value> {
     Json(json!({ "status": "ok", "timestamp": epoch_seconds() }))
 }
 
-fn server_hashrate(accounts: &Accounts) -> f32 {
+fn server_hashrate(accounts: &ChannelAccounts) -> f32 {
     accounts.server.iter().filter_map(|channel| channel.nominal_hashrate).sum()
 }
 
-fn clients_hashrate(accounts: &Accounts) -> f32 {
-    accounts.clients.iter().map(Client::total_hashrate).sum()
+fn clients_hashrate(accounts: &ChannelAccounts) -> f32 {
+    accounts.clients.iter().map(SimulatedMinerConnection::total_hashrate).sum()
 }
 
-fn client_channels_count(accounts: &Accounts) -> usize {
+fn client_channels_count(accounts: &ChannelAccounts) -> usize {
     accounts.clients.iter().map(|client| client.channels.len()).sum()
 }
 
 #[derive(Serialize)]
-struct Global {
+struct GlobalFigures {
     server: ServerSummary,
     sv2_clients: ClientsSummary,
     sv1_clients: Option<()>,
@@ -172,10 +172,10 @@ struct ClientsSummary {
     total_hashrate: f32,
 }
 
-async fn global(State(figures): State<Figures>) -> Response {
+async fn global(State(figures): State<SimulatedFigures>) -> Response {
     let accounts = &*figures.accounts();
     let channels = client_channels_count(accounts);
-    Json(Global {
+    Json(GlobalFigures {
         server: ServerSummary {
             total_channels: accounts.server.len(),
             extended_channels: accounts.server.len(),
@@ -196,15 +196,15 @@ async fn global(State(figures): State<Figures>) -> Response {
 }
 
 #[derive(Serialize)]
-struct Server {
+struct ServerFigures {
     extended_channels_count: usize,
     standard_channels_count: usize,
     total_hashrate: f32,
 }
 
-async fn server(State(figures): State<Figures>) -> Response {
+async fn server(State(figures): State<SimulatedFigures>) -> Response {
     let accounts = &*figures.accounts();
-    Json(Server {
+    Json(ServerFigures {
         extended_channels_count: accounts.server.len(),
         standard_channels_count: 0,
         total_hashrate: server_hashrate(accounts),
@@ -214,7 +214,7 @@ async fn server(State(figures): State<Figures>) -> Response {
 
 /// A page of channels, of the pool's or of one miner's.
 #[derive(Serialize)]
-struct Channels<'a, T> {
+struct SimulatedChannelPage<'a, T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<usize>,
     offset: usize,
@@ -225,8 +225,8 @@ struct Channels<'a, T> {
     standard_channels: [(); 0],
 }
 
-impl<'a, T> Channels<'a, T> {
-    fn new(client_id: Option<usize>, page: &Page, all: &'a [T]) -> Self {
+impl<'a, T> SimulatedChannelPage<'a, T> {
+    fn new(client_id: Option<usize>, page: &SimulatedPage, all: &'a [T]) -> Self {
         Self {
             client_id,
             offset: page.offset,
@@ -239,12 +239,12 @@ impl<'a, T> Channels<'a, T> {
     }
 }
 
-async fn server_channels(Query(page): Query<Page>, State(figures): State<Figures>) -> Response {
-    Json(Channels::new(None, &page, &figures.accounts().server)).into_response()
+async fn server_channels(Query(page): Query<SimulatedPage>, State(figures): State<SimulatedFigures>) -> Response {
+    Json(SimulatedChannelPage::new(None, &page, &figures.accounts().server)).into_response()
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct ShownMiner {
     client_id: usize,
     client_kind: &'static str,
     extended_channels_count: usize,
@@ -255,8 +255,8 @@ struct Shown {
     miner_telemetry_status: Option<()>,
 }
 
-impl From<&Client> for Shown {
-    fn from(client: &Client) -> Self {
+impl From<&SimulatedMinerConnection> for ShownMiner {
+    fn from(client: &SimulatedMinerConnection) -> Self {
         Self {
             client_id: client.client_id,
             client_kind: "miner",
@@ -271,30 +271,34 @@ impl From<&Client> for Shown {
 }
 
 #[derive(Serialize)]
-struct Clients {
+struct MinerPage {
     offset: usize,
     limit: usize,
     total: usize,
-    items: Vec<Shown>,
+    items: Vec<ShownMiner>,
 }
 
-async fn clients(Query(page): Query<Page>, State(figures): State<Figures>) -> Response {
+async fn clients(Query(page): Query<SimulatedPage>, State(figures): State<SimulatedFigures>) -> Response {
     let accounts = &*figures.accounts();
     let all = &accounts.clients;
-    let items = page.of(all).iter().map(Shown::from).collect();
-    Json(Clients { offset: page.offset, limit: page.limit(), total: all.len(), items }).into_response()
+    let items = page.of(all).iter().map(ShownMiner::from).collect();
+    Json(MinerPage { offset: page.offset, limit: page.limit(), total: all.len(), items }).into_response()
 }
 
-async fn client(Path(id): Path<usize>, State(figures): State<Figures>) -> Response {
+async fn client(Path(id): Path<usize>, State(figures): State<SimulatedFigures>) -> Response {
     match figures.accounts().clients.iter().find(|client| client.client_id == id) {
-        Some(client) => Json(Shown::from(client)).into_response(),
+        Some(client) => Json(ShownMiner::from(client)).into_response(),
         None => not_found(format!("Sv2 client {id} not found")),
     }
 }
 
-async fn client_channels(Path(id): Path<usize>, Query(page): Query<Page>, State(figures): State<Figures>) -> Response {
+async fn client_channels(
+    Path(id): Path<usize>,
+    Query(page): Query<SimulatedPage>,
+    State(figures): State<SimulatedFigures>,
+) -> Response {
     match figures.accounts().clients.iter().find(|client| client.client_id == id) {
-        Some(client) => Json(Channels::new(Some(id), &page, &client.channels)).into_response(),
+        Some(client) => Json(SimulatedChannelPage::new(Some(id), &page, &client.channels)).into_response(),
         None => not_found(format!("Sv2 client {id} not found")),
     }
 }
@@ -303,7 +307,7 @@ async fn no_sv1() -> Response {
     not_found("Sv1 client monitoring not available".to_owned())
 }
 
-async fn metrics(State(figures): State<Figures>) -> String {
+async fn metrics(State(figures): State<SimulatedFigures>) -> String {
     prometheus(&figures.accounts(), figures.uptime())
 }
 
@@ -312,9 +316,9 @@ type Labels = Vec<(&'static str, String)>;
 
 /// Prometheus text as the client's library writes it: families and labels in the order of their names, every family a gauge,
 /// families without a value left out.
-fn prometheus(accounts: &Accounts, uptime: u64) -> String {
-    let mut out = Exposition::default();
-    let channels: Vec<(Labels, &ClientChannel)> = accounts
+fn prometheus(accounts: &ChannelAccounts, uptime: u64) -> String {
+    let mut out = ExpositionText::default();
+    let channels: Vec<(Labels, &SimulatedMinerChannel)> = accounts
         .clients
         .iter()
         .flat_map(|client| client.channels.iter().map(move |channel| (client, channel)))
@@ -324,7 +328,7 @@ fn prometheus(accounts: &Accounts, uptime: u64) -> String {
             (labels, channel)
         })
         .collect();
-    let server: Vec<(Labels, &ServerChannel)> =
+    let server: Vec<(Labels, &SimulatedUpstreamChannel)> =
         accounts.server.iter().map(|channel| (channel_labels(channel.channel_id, &channel.user_identity), channel)).collect();
 
     let blocks: u32 = channels.iter().map(|(_, channel)| channel.blocks_found).sum();
@@ -393,9 +397,9 @@ fn refusals<'a>(at: &'a Labels, counted: &'a BTreeMap<&'static str, u32>) -> imp
 
 /// Text under way.
 #[derive(Default)]
-struct Exposition(String);
+struct ExpositionText(String);
 
-impl Exposition {
+impl ExpositionText {
     fn family(&mut self, name: &str, help: &str, samples: impl Iterator<Item = (Labels, f64)>) {
         // Writing to a String cannot fail.
         for (i, (mut labels, value)) in samples.enumerate() {
@@ -428,17 +432,20 @@ mod tests {
     use axum::http::Request;
     use tower::ServiceExt;
 
-    fn accounts(miners: usize) -> Arc<Accounts> {
+    fn accounts(miners: usize) -> Arc<ChannelAccounts> {
         let clients = (0..miners).map(|client_id| {
-            let mut channel = ClientChannel::open(format!("rig{client_id}.w1"), 1e14, 6.0, 3, "00".into());
+            let mut channel = SimulatedMinerChannel::open(format!("rig{client_id}.w1"), 1e14, 6.0, 3, "00".into());
             channel.accept(1, 5.0);
             channel.reject("stale-share");
-            Client { client_id, channels: vec![channel] }
+            SimulatedMinerConnection { client_id, channels: vec![channel] }
         });
-        Arc::new(Accounts { server: vec![ServerChannel::open("acct".into(), 1e14, 6.0)], clients: clients.collect() })
+        Arc::new(ChannelAccounts {
+            server: vec![SimulatedUpstreamChannel::open("acct".into(), 1e14, 6.0)],
+            clients: clients.collect(),
+        })
     }
 
-    async fn text(accounts: Arc<Accounts>, url: &str) -> (StatusCode, String) {
+    async fn text(accounts: Arc<ChannelAccounts>, url: &str) -> (StatusCode, String) {
         let (_, figures) = watch::channel(accounts);
         let response = router(figures, None).oneshot(Request::get(url).body(Body::empty()).unwrap()).await.unwrap();
         let status = response.status();
@@ -446,7 +453,7 @@ mod tests {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    async fn body(accounts: Arc<Accounts>, url: &str) -> Value {
+    async fn body(accounts: Arc<ChannelAccounts>, url: &str) -> Value {
         let (status, text) = text(accounts, url).await;
         assert_eq!(status, StatusCode::OK, "{url}: {text}");
         serde_json::from_str(&text).unwrap()
@@ -503,7 +510,7 @@ mod tests {
 
     #[test]
     fn prometheus_text_names_every_reason_and_escapes_names() {
-        let mut accounts = Accounts::clone(&accounts(1));
+        let mut accounts = ChannelAccounts::clone(&accounts(1));
         accounts.clients[0].channels[0].user_identity = "a\"b".into();
         let text = prometheus(&accounts, 61);
         let accepted = r#"sv2_client_shares_accepted_total{channel_id="2",client_id="0",user_identity="a\"b"} 1"#;

@@ -319,7 +319,7 @@ pub(super) const BACKTRACE: &str = "   0: stratum_apps::config_helpers::logging:
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_lines::{Level, script};
+    use super::super::log_lines::{SimulatedLevel, script};
     use super::ALL;
 
     #[test]
@@ -333,9 +333,9 @@ mod tests {
                     "{written}"
                 );
                 let level = match line.level {
-                    Level::Error => "ERROR",
-                    Level::Warn => "WARN",
-                    Level::Info => "INFO",
+                    SimulatedLevel::Error => "ERROR",
+                    SimulatedLevel::Warn => "WARN",
+                    SimulatedLevel::Info => "INFO",
                 };
                 assert!(written.starts_with(&format!("{level} {}: {}", line.target, line.message)), "{written}");
                 assert_eq!(line.fields.len(), written.matches('¦').count(), "{written}");

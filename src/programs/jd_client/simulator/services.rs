@@ -2,8 +2,8 @@
 //!
 //! Knows neither why they are opened nor what the client says about it; only the strangers' own lines are written here.
 
-use super::channels::Accounts;
-use super::log_lines::Log;
+use super::channels::ChannelAccounts;
+use super::log_lines::SimulatedLog;
 use super::{messages, monitoring};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 /// The tasks of one mining session that hold its ports.
 #[derive(Default)]
-pub(super) struct Services {
+pub(super) struct SimulatedServices {
     /// The miners' port until somebody answers there: until then the system lets them wait.
     waiting: Option<TcpListener>,
     miners: Option<JoinHandle<()>>,
@@ -24,7 +24,7 @@ pub(super) struct Services {
     monitoring_runs: Option<oneshot::Sender<()>>,
 }
 
-impl Services {
+impl SimulatedServices {
     /// No task yet, but the miners' port is held, if there is one.
     pub(super) fn listening(miners: Option<TcpListener>) -> Self {
         Self { waiting: miners, ..Self::default() }
@@ -34,7 +34,7 @@ impl Services {
     pub(super) fn monitor(
         &mut self,
         listener: TcpListener,
-        accounts: watch::Receiver<Arc<Accounts>>,
+        accounts: watch::Receiver<Arc<ChannelAccounts>>,
         still_after: Option<Duration>,
     ) {
         let (runs, ended) = oneshot::channel::<()>();
@@ -57,7 +57,7 @@ impl Services {
     }
 
     /// Answers whoever connects to the miners' port.
-    pub(super) fn answer_strangers(&mut self, log: &Log) {
+    pub(super) fn answer_strangers(&mut self, log: &SimulatedLog) {
         self.miners = self.waiting.take().map(|listener| tokio::spawn(accept_strangers(listener, log.clone())));
     }
 
@@ -84,7 +84,7 @@ async fn end(task: JoinHandle<()>) {
 
 /// Real connections to the miners' port: the stand-in does not speak the miners' protocol, so each ends as with a peer that
 /// cannot shake hands.
-async fn accept_strangers(listener: TcpListener, log: Log) {
+async fn accept_strangers(listener: TcpListener, log: SimulatedLog) {
     loop {
         let Ok((stream, address)) = listener.accept().await else {
             // Out of descriptors, most likely: trying on at once would only burn the processor.

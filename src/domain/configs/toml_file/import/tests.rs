@@ -26,7 +26,7 @@ fn edited(file: &str, key: &str, line: &str) -> String {
 #[test]
 fn files_of_the_client_are_read() {
     let solo = import(SOLO_FILE).unwrap();
-    assert_eq!((solo.config.mode, solo.config.upstreams.len()), (Mode::SoloMining, 0));
+    assert_eq!((solo.config.mode, solo.config.upstreams.len()), (MiningMode::SoloMining, 0));
     assert_eq!(
         solo.config.template_provider_type,
         TemplateProvider::Sv2Tp { address: "127.0.0.1:25442".into(), public_key: None, network: None }
@@ -158,7 +158,7 @@ fn a_key_that_slid_below_a_table_is_found_where_it_is() {
 fn files_of_older_clients_are_filled_in() {
     let older = edited(&edited(POOL_FILE, "user_identity", ""), "mode", "user_identity = \"acct.worker\"");
     let imported = import(&older).unwrap();
-    assert_eq!((imported.config.user_identity, imported.config.mode), (None, Mode::FullTemplate));
+    assert_eq!((imported.config.user_identity, imported.config.mode), (None, MiningMode::FullTemplate));
     assert_eq!(imported.config.upstreams[0].user_identity, "acct.worker");
     assert!(imported.remarks.iter().any(|remark| remark.key == "mode"));
     let wrong = older.replace("acct.worker", &"x".repeat(300));

@@ -1,7 +1,7 @@
 //! What is taken out of a message: numbers, addresses, and words short and clean enough to be kept and shown. The text comes from miners
 //! and pools as well, so nothing is trusted in it. Must not know: which message it is.
 
-use super::Validity;
+use super::CertificateValidity;
 
 /// Words that are kept are at most so many characters.
 const KEPT: usize = 160;
@@ -51,10 +51,10 @@ pub(in super::super) fn words(text: &[u8]) -> String {
 }
 
 /// When the certificate in an error holds; none if the error is about something else.
-pub(super) fn certificate(text: &[u8]) -> Option<Validity> {
+pub(super) fn certificate(text: &[u8]) -> Option<CertificateValidity> {
     let text = after(text, "InvalidCertificate")?;
     let seconds = |mark| number_after(text, mark).and_then(|s| i64::try_from(s).ok());
-    Some(Validity { from: seconds("valid_from: ")?, until: seconds("not_valid_after: ")? })
+    Some(CertificateValidity { from: seconds("valid_from: ")?, until: seconds("not_valid_after: ")? })
 }
 
 /// An error of the client in few words. 0.6.0 writes its own structure of it (`JDCError { kind: Io(Os { … message: "…" }), action: …`),

@@ -3,12 +3,12 @@
 
 use super::build::{block, job_refused, lost, pool_tried, pool_try_failed, provider_given_up, provider_refused};
 use super::details::{after, certificate, code, error, node_error, number_after, panic_place, words};
-use super::{Fact, Rule};
+use super::{FactRule, LogFact};
 
-type Means = fn(&[u8]) -> Option<Fact>;
+type Means = fn(&[u8]) -> Option<LogFact>;
 
-const fn rule(target: &'static str, begins: &'static str, means: Means, example: &'static str) -> Rule {
-    Rule { target, begins, has: &[], means, example }
+const fn rule(target: &'static str, begins: &'static str, means: Means, example: &'static str) -> FactRule {
+    FactRule { target, begins, has: &[], means, example }
 }
 
 const TEMPLATES: &str = "channel_manager::template_message_handler";
@@ -18,15 +18,15 @@ const MINERS: &str = "channel_manager::downstream_message_handler";
 const PROVIDER: &str = "template_receiver::sv2_tp";
 
 /// All rules.
-pub(super) const FACTS: &[Rule] = &[
+pub(super) const FACTS: &[FactRule] = &[
     // After a fallback, versions below 0.6.0 say: Attempting to initialize Jd and upstream...
     rule(
         "",
         "Attempting to initialize ",
-        |_| Some(Fact::PoolsTried),
+        |_| Some(LogFact::PoolsTried),
         "jd_client_sv2::jdc_runtime: Attempting to initialize upstream...",
     ),
-    Rule {
+    FactRule {
         target: "",
         begins: "Attempt ",
         has: &[" failed for pool="],
@@ -37,22 +37,22 @@ pub(super) const FACTS: &[Rule] = &[
     rule(
         PROVIDER,
         "Connecting to template provider",
-        |rest| Some(Fact::ProviderTried { attempt: number_after(rest, "attempt=").unwrap_or(1) }),
+        |rest| Some(LogFact::ProviderTried { attempt: number_after(rest, "attempt=").unwrap_or(1) }),
         "jd_client_sv2::template_receiver::sv2_tp: Connecting to template provider attempt=2 MAX_RETRIES=3",
     ),
-    rule("", "Connection attempt ", |_| Some(Fact::PoolTriedAgain), "jd_client_sv2::jdc_runtime: Connection attempt 1/3..."),
-    Rule {
+    rule("", "Connection attempt ", |_| Some(LogFact::PoolTriedAgain), "jd_client_sv2::jdc_runtime: Connection attempt 1/3..."),
+    FactRule {
         target: "",
         begins: "ChannelManager::",
         has: &["requested fallback"],
-        means: |rest| Some(Fact::PoolLost { words: after(rest, "error_kind=").map(error) }),
+        means: |rest| Some(LogFact::PoolLost { words: after(rest, "error_kind=").map(error) }),
         example: "jd_client_sv2::channel_manager: ChannelManager::handle_jds_message requested fallback error_kind=DeclareMiningJobError",
     },
-    Rule {
+    FactRule {
         target: "channel_manager",
         begins: "Channel Manager: received ",
         has: &["while waiting for templates"],
-        means: |_| Some(Fact::WaitingEnded),
+        means: |_| Some(LogFact::WaitingEnded),
         example: "jd_client_sv2::channel_manager: Channel Manager: received shutdown while waiting for templates",
     },
     rule(
@@ -65,7 +65,7 @@ pub(super) const FACTS: &[Rule] = &[
     rule(
         "template_receiver::bitcoin_core",
         "Failed to create BitcoinCoreToSv2: ",
-        |rest| Some(Fact::ProviderRefused { words: node_error(rest), certificate: None }),
+        |rest| Some(LogFact::ProviderRefused { words: node_error(rest), certificate: None }),
         "jd_client_sv2::template_receiver::bitcoin_core: Failed to create BitcoinCoreToSv2: BitcoinCoreSv2Error { version: V31X, protocol: \
          TDP, details: \"CannotConnectToUnixSocket(\\\"/nodata/regtest/node.sock\\\", \\\"No such file or directory (os error 2)\\\")\" }",
     ),
@@ -80,44 +80,44 @@ pub(super) const FACTS: &[Rule] = &[
     rule(
         "",
         "Failed to initialize upstream: ",
-        |_| Some(Fact::Solo),
+        |_| Some(LogFact::Solo),
         "jd_client_sv2::jdc_runtime: Failed to initialize upstream: CouldNotInitiateSystem",
     ),
     // Versions below 0.6.0, after a fallback.
-    rule("", "Fallback to solo mining mode", |_| Some(Fact::Solo), "jd_client_sv2: Fallback to solo mining mode"),
+    rule("", "Fallback to solo mining mode", |_| Some(LogFact::Solo), "jd_client_sv2: Fallback to solo mining mode"),
     // Versions below 0.6.0.
     rule(
         "",
         "Job declarator client starting",
-        |_| Some(Fact::ClientStarts),
+        |_| Some(LogFact::ClientStarts),
         "jd_client_sv2: Job declarator client starting... setting up subsystems",
     ),
     rule(
         "",
         "Job declarator: SV2 handshake completed successfully",
-        |_| Some(Fact::PoolWorks),
+        |_| Some(LogFact::PoolWorks),
         "jd_client_sv2::job_declarator: Job declarator: SV2 handshake completed successfully.",
     ),
-    Rule {
+    FactRule {
         target: "",
         begins: "JobDeclarator::",
         has: &["requested fallback"],
-        means: |rest| Some(Fact::PoolLost { words: lost("job declaration server", rest) }),
+        means: |rest| Some(LogFact::PoolLost { words: lost("job declaration server", rest) }),
         example: "jd_client_sv2::job_declarator: JobDeclarator::handle_job_declarator_message requested fallback \
                   error_kind=ChannelErrorReceiver(RecvError)",
     },
-    rule("", "JobDeclaratorClient dropped", |_| Some(Fact::Ended), "jd_client_sv2: JobDeclaratorClient dropped"),
-    rule("", "JD Client shutdown complete", |_| Some(Fact::Ended), "jd_client_sv2::jdc_runtime: JD Client shutdown complete."),
+    rule("", "JobDeclaratorClient dropped", |_| Some(LogFact::Ended), "jd_client_sv2: JobDeclaratorClient dropped"),
+    rule("", "JD Client shutdown complete", |_| Some(LogFact::Ended), "jd_client_sv2::jdc_runtime: JD Client shutdown complete."),
     rule(
         "",
         "Max retries reached for pool=",
-        |_| Some(Fact::PoolGivenUp),
+        |_| Some(LogFact::PoolGivenUp),
         "jd_client_sv2::jdc_runtime: Max retries reached for pool=127.0.0.1:25333, jds=127.0.0.1:25334, moving to next upstream",
     ),
     rule(
         PROVIDER,
         "Noise handshake completed successfully",
-        |_| Some(Fact::ProviderShookHands),
+        |_| Some(LogFact::ProviderShookHands),
         "jd_client_sv2::template_receiver::sv2_tp: Noise handshake completed successfully attempt=1",
     ),
     rule(
@@ -127,38 +127,38 @@ pub(super) const FACTS: &[Rule] = &[
         "jd_client_sv2::template_receiver::sv2_tp: Noise handshake failed attempt=3 error=CodecError(NoiseSv2Error(InvalidCertificate(\
          SignatureNoiseMessage { version: 0, valid_from: 1795383253, not_valid_after: 1795386853, signature: [40] })))",
     ),
-    Rule {
+    FactRule {
         target: "channel_manager",
         begins: "Noise handshake failed",
         has: &["InvalidKey"],
-        means: |rest| Some(Fact::MinerRefused { words: words(after(rest, "error=").unwrap_or(rest)) }),
+        means: |rest| Some(LogFact::MinerRefused { words: words(after(rest, "error=").unwrap_or(rest)) }),
         example: "jd_client_sv2::channel_manager: Noise handshake failed error=InvalidKey",
     },
     rule(
         "channel_manager",
         "Noise handshake failed",
-        |rest| Some(Fact::MinerCertificate { certificate: certificate(rest)? }),
+        |rest| Some(LogFact::MinerCertificate { certificate: certificate(rest)? }),
         "jd_client_sv2::channel_manager: Noise handshake failed error=CodecError(NoiseSv2Error(InvalidCertificate(SignatureNoiseMessage { \
          version: 0, valid_from: 1795383253, not_valid_after: 1795386853, signature: [40] })))",
     ),
     rule(
         POOL,
         "Received: SubmitSharesSuccess(",
-        |rest| Some(Fact::SharesAccepted { count: number_after(rest, "new_submits_accepted_count=")? }),
+        |rest| Some(LogFact::SharesAccepted { count: number_after(rest, "new_submits_accepted_count=")? }),
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: SubmitSharesSuccess(channel_id=7, last_sequence_number=1, \
          new_submits_accepted_count=3, new_shares_sum=1) ✅",
     ),
     rule(
         POOL,
         "Received: SubmitSharesError(",
-        |rest| Some(Fact::ShareRejected { reason: code(rest).unwrap_or_else(|| "unknown".into()) }),
+        |rest| Some(LogFact::ShareRejected { reason: code(rest).unwrap_or_else(|| "unknown".into()) }),
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: SubmitSharesError(channel_id=7, sequence_number=5, \
          error_code=stale-share) ❌",
     ),
     rule(
         TEMPLATES,
         "Received: NewTemplate(",
-        |_| Some(Fact::Template),
+        |_| Some(LogFact::Template),
         "jd_client_sv2::channel_manager::template_message_handler: Received: NewTemplate(template_id: 1, future_template: true)",
     ),
     // The pool sends a message of that name, too, from another module.
@@ -166,7 +166,7 @@ pub(super) const FACTS: &[Rule] = &[
         TEMPLATES,
         "Received: SetNewPrevHash",
         |rest| {
-            Some(Fact::PrevHash {
+            Some(LogFact::PrevHash {
                 header_time: number_after(rest, "header_timestamp: ").and_then(|s| u32::try_from(s).ok()).map(i64::from),
             })
         },
@@ -176,7 +176,7 @@ pub(super) const FACTS: &[Rule] = &[
     rule(
         JOBS,
         "Received: DeclareMiningJobSuccess(",
-        |_| Some(Fact::JobDeclared),
+        |_| Some(LogFact::JobDeclared),
         "jd_client_sv2::channel_manager::jd_message_handler: Received: DeclareMiningJobSuccess(request_id: 2, new_mining_job_token: B0255(04))",
     ),
     rule(
@@ -189,7 +189,7 @@ pub(super) const FACTS: &[Rule] = &[
     rule(
         POOL,
         "Received: SetCustomMiningJobSuccess(",
-        |_| Some(Fact::JobAccepted),
+        |_| Some(LogFact::JobAccepted),
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: SetCustomMiningJobSuccess(channel_id=7, request_id=2, job_id=101) ✅",
     ),
     rule(
@@ -202,44 +202,46 @@ pub(super) const FACTS: &[Rule] = &[
     rule(
         MINERS,
         "Received: OpenExtendedMiningChannel(",
-        |_| Some(Fact::MinerServed),
+        |_| Some(LogFact::MinerServed),
         "jd_client_sv2::channel_manager::downstream_message_handler: Received: OpenExtendedMiningChannel(request_id: 1) downstream_id=0",
     ),
     rule(
         MINERS,
         "Received: OpenStandardMiningChannel(",
-        |_| Some(Fact::MinerServed),
+        |_| Some(LogFact::MinerServed),
         "jd_client_sv2::channel_manager::downstream_message_handler: Received: OpenStandardMiningChannel(request_id: 1) downstream_id=0",
     ),
     rule(
         POOL,
         "Received: OpenMiningChannelError(",
-        |rest| Some(Fact::PoolRefused { words: format!("the pool opened no channel: {}", code(rest)?) }),
+        |rest| Some(LogFact::PoolRefused { words: format!("the pool opened no channel: {}", code(rest)?) }),
         "jd_client_sv2::channel_manager::upstream_message_handler: Received: OpenMiningChannelError(request_id: 1, error_code: unknown-user)",
     ),
     rule(
         "upstream::message_handler",
         "Received: SetupConnectionError(",
-        |rest| Some(Fact::PoolRefused { words: format!("the pool refused the connection: {}", code(rest)?) }),
+        |rest| Some(LogFact::PoolRefused { words: format!("the pool refused the connection: {}", code(rest)?) }),
         "jd_client_sv2::upstream::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: unsupported-protocol)",
     ),
     rule(
         "job_declarator::message_handler",
         "Received: SetupConnectionError(",
-        |rest| Some(Fact::PoolRefused { words: format!("the job declaration server refused the connection: {}", code(rest)?) }),
+        |rest| {
+            Some(LogFact::PoolRefused { words: format!("the job declaration server refused the connection: {}", code(rest)?) })
+        },
         "jd_client_sv2::job_declarator::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: unsupported-protocol)",
     ),
     rule(
         "sv2_tp::message_handler",
         "Received: SetupConnectionError(",
-        |rest| Some(Fact::ProviderRefused { words: code(rest)?, certificate: None }),
+        |rest| Some(LogFact::ProviderRefused { words: code(rest)?, certificate: None }),
         "jd_client_sv2::template_receiver::sv2_tp::message_handler: Received: SetupConnectionError(flags: 0x00000000, error_code: \
          protocol-version-mismatch)",
     ),
     rule(
         "channel_manager",
         "Required template data received",
-        |_| Some(Fact::WaitingEnded),
+        |_| Some(LogFact::WaitingEnded),
         "jd_client_sv2::channel_manager: Required template data received, ready to accept connections",
     ),
     rule(
@@ -251,22 +253,22 @@ pub(super) const FACTS: &[Rule] = &[
     rule(
         MINERS,
         "SubmitSharesExtended on downstream channel: valid share",
-        |_| Some(Fact::MinerShareAccepted),
+        |_| Some(LogFact::MinerShareAccepted),
         "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesExtended on downstream channel: valid share | channel_id: 2, \
          sequence_number: 1, share_hash: 01b318b0 ☑️",
     ),
     rule(
         MINERS,
         "SubmitSharesStandard on downstream channel: valid share",
-        |_| Some(Fact::MinerShareAccepted),
+        |_| Some(LogFact::MinerShareAccepted),
         "jd_client_sv2::channel_manager::downstream_message_handler: SubmitSharesStandard on downstream channel: valid share | channel_id: 2, \
          sequence_number: 1, share_hash: 01b318b0 ☑️",
     ),
-    rule("", "Starting in solo mining mode", |_| Some(Fact::Solo), "jd_client_sv2::jdc_runtime: Starting in solo mining mode"),
+    rule("", "Starting in solo mining mode", |_| Some(LogFact::Solo), "jd_client_sv2::jdc_runtime: Starting in solo mining mode"),
     rule(
         "",
         "Sv2 Template Provider setup done",
-        |_| Some(Fact::ProviderConnected),
+        |_| Some(LogFact::ProviderConnected),
         "jd_client_sv2::jdc_runtime: Sv2 Template Provider setup done",
     ),
     rule(
@@ -286,84 +288,84 @@ pub(super) const FACTS: &[Rule] = &[
         PROVIDER,
         "TemplateReceiver template provider handler failed: ",
         // An error that is only logged ends nothing.
-        |rest| after(rest, "action: Log").is_none().then_some(Fact::ProviderLost),
+        |rest| after(rest, "action: Log").is_none().then_some(LogFact::ProviderLost),
         "jd_client_sv2::template_receiver::sv2_tp: TemplateReceiver template provider handler failed: JDCError { kind: \
          ChannelErrorReceiver(RecvError), action: Shutdown, _owner: PhantomData<…> }",
     ),
     rule(
         "",
         "Terminating Sv2 Bitcoin Core IPC Connection",
-        |_| Some(Fact::ProviderLost),
+        |_| Some(LogFact::ProviderLost),
         "bitcoin_core_sv2::unix_capnp::v31x::template_distribution_protocol::monitors: Terminating Sv2 Bitcoin Core IPC Connection",
     ),
     rule(
         "",
         "Using Bitcoin Core IPC socket at: ",
-        |_| Some(Fact::NodeTried),
+        |_| Some(LogFact::NodeTried),
         "jd_client_sv2::jdc_runtime: Using Bitcoin Core IPC socket at: /nodata/regtest/node.sock",
     ),
     rule(
         "",
         "Upstream connection done at initialize single",
-        |_| Some(Fact::PoolShookHands),
+        |_| Some(LogFact::PoolShookHands),
         "jd_client_sv2::jdc_runtime: Upstream connection done at initialize single",
     ),
     rule(
         "",
         "Upstream previously marked as malicious",
-        |_| Some(Fact::PoolSkipped),
+        |_| Some(LogFact::PoolSkipped),
         "jd_client_sv2::jdc_runtime: Upstream previously marked as malicious, skipping initial attempt warnings.",
     ),
     rule(
         "upstream",
         "Upstream: connection setup failed.",
-        |rest| Some(Fact::PoolFailed { words: error(after(rest, "error=").unwrap_or(rest)) }),
+        |rest| Some(LogFact::PoolFailed { words: error(after(rest, "error=").unwrap_or(rest)) }),
         "jd_client_sv2::upstream: Upstream: connection setup failed. error=JDCError { kind: ChannelErrorReceiver(RecvError), action: \
          Fallback, _owner: PhantomData<…> }",
     ),
     rule(
         "",
         "Upstream/Job Declarator connection dropped",
-        |_| Some(Fact::PoolLost { words: None }),
+        |_| Some(LogFact::PoolLost { words: None }),
         "jd_client_sv2::jdc_runtime: Upstream/Job Declarator connection dropped — attempting reconnection...",
     ),
-    Rule {
+    FactRule {
         target: "",
         begins: "Upstream::",
         has: &["requested fallback"],
-        means: |rest| Some(Fact::PoolLost { words: lost("pool", rest) }),
+        means: |rest| Some(LogFact::PoolLost { words: lost("pool", rest) }),
         example: "jd_client_sv2::upstream: Upstream::handle_pool_message_frame requested fallback error_kind=ChannelErrorReceiver(RecvError)",
     },
     rule(
         "channel_manager",
         "Waiting for initial template and prevhash",
-        |_| Some(Fact::Waiting),
+        |_| Some(LogFact::Waiting),
         "jd_client_sv2::channel_manager: Waiting for initial template and prevhash from Template Provider...",
     ),
     rule(
         "config_helpers::logging",
         "panic: panicked at ",
-        |rest| Some(Fact::Panicked { place: panic_place(rest) }),
+        |rest| Some(LogFact::Panicked { place: panic_place(rest) }),
         "stratum_apps::config_helpers::logging: panic: panicked at /b/registry/src/stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32:",
     ),
     rule(
         JOBS,
         "⚠️ JDS refused the declared job",
-        |_| Some(Fact::JobRefused { words: None }),
+        |_| Some(LogFact::JobRefused { words: None }),
         "jd_client_sv2::channel_manager::jd_message_handler: ⚠️ JDS refused the declared job with a DeclareMiningJobError ❌. Starting \
          fallback mechanism.",
     ),
     rule(
         POOL,
         "⚠️ Upstream rejected the custom job",
-        |_| Some(Fact::JobRefused { words: None }),
+        |_| Some(LogFact::JobRefused { words: None }),
         "jd_client_sv2::channel_manager::upstream_message_handler: ⚠️ Upstream rejected the custom job with a SetCustomMiningJobError ❌. \
          Starting fallback mechanism.",
     ),
     rule(
         MINERS,
         "❌ SubmitSharesError",
-        |_| Some(Fact::MinerShareRejected),
+        |_| Some(LogFact::MinerShareRejected),
         "jd_client_sv2::channel_manager::downstream_message_handler: ❌ SubmitSharesError on downstream channel: ch=2, seq=9, error=stale-share",
     ),
     // A share that was kept until the pool accepted its job.

@@ -16,7 +16,7 @@ pub const OTHER: &str = "other";
 /// How things stand with the template provider, since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
-pub enum Provider {
+pub enum ProviderState {
     /// Nothing was said about it yet.
     #[default]
     Unknown,
@@ -47,7 +47,7 @@ pub enum Provider {
 /// Where work goes, since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
-pub enum Work {
+pub enum WorkState {
     /// Nothing was said about it yet.
     #[default]
     Unknown,
@@ -75,7 +75,7 @@ pub enum UpstreamState {
     /// The client tries to connect with it.
     #[default]
     Trying,
-    /// The pool itself is connected. Work goes to it only when the job declaration server has agreed, too: see [`Work::Pool`].
+    /// The pool itself is connected. Work goes to it only when the job declaration server has agreed, too: see [`WorkState::Pool`].
     Connected,
     /// Work went to it, until the connection ended.
     Lost,
@@ -87,7 +87,7 @@ pub enum UpstreamState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 #[schemars(rename = "UpstreamStanding")]
-pub struct Upstream {
+pub struct UpstreamAddress {
     /// Its place in the list, from 1.
     pub number: u64,
     /// How long the list is.
@@ -106,7 +106,7 @@ pub struct Upstream {
 
 /// Something the client said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Said {
+pub struct ClientMessage {
     /// When it was last said.
     pub at: Timestamp,
     /// What, in short and clean words, at most 160 characters.
@@ -116,7 +116,7 @@ pub struct Said {
 /// What became of shares in this run. The counts are the pool's; in solo there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Shares {
+pub struct ShareCounts {
     /// When the pool last took some.
     pub accepted_at: Option<Timestamp>,
     /// When the pool last refused one.
@@ -135,7 +135,7 @@ pub struct Shares {
     pub by_reason: BTreeMap<String, u64>,
 }
 
-impl Provider {
+impl ProviderState {
     /// Since when it has been so; none while nothing is known.
     #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
@@ -148,7 +148,7 @@ impl Provider {
     }
 }
 
-impl Work {
+impl WorkState {
     /// Since when it has been so; none while nothing is known.
     #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
@@ -159,7 +159,7 @@ impl Work {
     }
 }
 
-impl Upstream {
+impl UpstreamAddress {
     pub(super) fn becomes(&mut self, state: UpstreamState, at: Timestamp) -> bool {
         let is_new = self.state != state;
         if is_new {
@@ -172,7 +172,7 @@ impl Upstream {
 /// Between two shares that are kept as marks.
 const MARKED: Duration = Duration::from_secs(60);
 
-impl Shares {
+impl ShareCounts {
     pub(super) fn take_of_miner(&mut self, at: Timestamp) {
         self.miners_accepted_at = Some(at);
         if self.marks[0].is_none_or(|mark| at.since(mark) >= MARKED) {
@@ -190,8 +190,8 @@ impl Shares {
 }
 
 /// Keeps what was said; tells whether it is other than what was kept before.
-pub(super) fn say(kept: &mut Option<Said>, at: Timestamp, words: String) -> bool {
+pub(super) fn say(kept: &mut Option<ClientMessage>, at: Timestamp, words: String) -> bool {
     let is_new = kept.as_ref().is_none_or(|said| said.words != words);
-    *kept = Some(Said { at, words });
+    *kept = Some(ClientMessage { at, words });
     is_new
 }

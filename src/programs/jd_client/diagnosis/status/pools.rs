@@ -1,16 +1,16 @@
-//! How lines about pools and the jobs declared to them change a [`Standing`].
+//! How lines about pools and the jobs declared to them change a [`ClientStatus`].
 
 use super::*;
 
-impl Standing {
+impl ClientStatus {
     /// Pools are gone through: at the start, or after one was lost.
     pub(super) fn try_pools(&mut self, at: Timestamp) -> bool {
-        if matches!(self.work, Work::Pool { .. }) {
-            return self.lose_pool(None, at);
+        if matches!(self.work, WorkState::Pool { .. }) {
+            return self.mark_pool_lost(None, at);
         }
-        let is_new = !matches!(self.work, Work::Trying { .. });
+        let is_new = !matches!(self.work, WorkState::Trying { .. });
         if is_new {
-            self.work = Work::Trying { since: at };
+            self.work = WorkState::Trying { since: at };
         }
         is_new
     }
@@ -36,13 +36,13 @@ impl Standing {
         if let Some(upstream) = &mut self.upstream {
             upstream.why = None;
         }
-        self.accept_certificate(Peer::Pool) | self.upstream_becomes(UpstreamState::Connected, at)
+        self.accept_certificate(CertificateOwner::Pool) | self.upstream_becomes(UpstreamState::Connected, at)
     }
 
     /// Until the pool has shown who it is, a try fails at the pool; from then on at its job declaration server.
-    pub(super) fn pool_try_failed(&mut self, words: String, certificate: Option<Validity>, at: Timestamp) -> bool {
+    pub(super) fn pool_try_failed(&mut self, words: String, certificate: Option<CertificateValidity>, at: Timestamp) -> bool {
         let is_pool_connected = self.upstream.as_ref().is_some_and(|upstream| upstream.state == UpstreamState::Connected);
-        let peer = if is_pool_connected { Peer::JobServer } else { Peer::Pool };
+        let peer = if is_pool_connected { CertificateOwner::JobServer } else { CertificateOwner::Pool };
         let is_new = certificate.is_some_and(|validity| self.refuse_certificate(peer, validity, at));
         is_new | self.says_why(words) | self.upstream_becomes(UpstreamState::Trying, at)
     }
@@ -61,7 +61,7 @@ impl Standing {
 
     /// The job declaration server has agreed. Whether or not the pool has, the client goes on to ask it.
     pub(super) fn pool_works(&mut self, at: Timestamp) -> bool {
-        let is_accepted = self.accept_certificate(Peer::JobServer);
+        let is_accepted = self.accept_certificate(CertificateOwner::JobServer);
         match &mut self.upstream {
             Some(upstream) if matches!(upstream.state, UpstreamState::Failed | UpstreamState::Lost) => return is_accepted,
             Some(upstream) => {
@@ -70,19 +70,19 @@ impl Standing {
             }
             None => {}
         }
-        let is_new = !matches!(self.work, Work::Pool { .. });
+        let is_new = !matches!(self.work, WorkState::Pool { .. });
         if is_new {
-            self.work = Work::Pool { since: at };
+            self.work = WorkState::Pool { since: at };
         }
         is_new | is_accepted
     }
 
     /// The connection with pool or job declaration server ended. The client says so several times, the first time best.
-    pub(super) fn lose_pool(&mut self, words: Option<String>, at: Timestamp) -> bool {
+    pub(super) fn mark_pool_lost(&mut self, words: Option<String>, at: Timestamp) -> bool {
         let is_connected = self.upstream.as_ref().is_some_and(|upstream| upstream.state == UpstreamState::Connected);
         let state = match self.work {
-            Work::Pool { .. } => UpstreamState::Lost,
-            Work::Trying { .. } if is_connected => UpstreamState::Failed,
+            WorkState::Pool { .. } => UpstreamState::Lost,
+            WorkState::Trying { .. } if is_connected => UpstreamState::Failed,
             _ => return false,
         };
         if let Some(upstream) = &mut self.upstream {
@@ -92,20 +92,20 @@ impl Standing {
         if state == UpstreamState::Lost {
             self.lost_pool_at = Some(at);
             self.lost.clone_from(&self.upstream);
-            self.work = Work::Trying { since: at };
+            self.work = WorkState::Trying { since: at };
         }
         true
     }
 
     /// No pool is left, or none is wanted.
     pub(super) fn solo(&mut self, at: Timestamp) -> bool {
-        if matches!(self.work, Work::Solo { .. }) {
+        if matches!(self.work, WorkState::Solo { .. }) {
             return false;
         }
-        if matches!(self.work, Work::Pool { .. }) {
-            self.lose_pool(None, at);
+        if matches!(self.work, WorkState::Pool { .. }) {
+            self.mark_pool_lost(None, at);
         }
-        self.work = Work::Solo { since: at };
+        self.work = WorkState::Solo { since: at };
         if self.lost.is_some() {
             self.upstream.clone_from(&self.lost);
         } else {
@@ -116,9 +116,9 @@ impl Standing {
 
     /// What a pool says shows that there is one, if the beginning of the run was not heard.
     pub(super) fn pool_speaks(&mut self, at: Timestamp) -> bool {
-        let is_new = self.work == Work::Unknown;
+        let is_new = self.work == WorkState::Unknown;
         if is_new {
-            self.work = Work::Pool { since: at };
+            self.work = WorkState::Pool { since: at };
         }
         is_new
     }

@@ -33,10 +33,10 @@ fn lines(name: &str) -> impl Iterator<Item = &'static [u8]> {
 }
 
 /// The standing after the first so many lines.
-fn after(name: &str, count: usize) -> Standing {
-    let mut standing = Standing::default();
+fn after(name: &str, count: usize) -> ClientStatus {
+    let mut standing = ClientStatus::default();
     for line in lines(name).take(count) {
-        standing.hear(line);
+        standing.apply_line(line);
     }
     standing
 }
@@ -46,17 +46,17 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// Provider, place of work and the pool's state in one line.
-fn told(standing: &Standing) -> String {
+fn told(standing: &ClientStatus) -> String {
     let provider = match &standing.provider {
-        Provider::Unknown => "unknown",
-        Provider::Connecting { .. } => "connecting",
-        Provider::Connected { .. } => "connected",
-        Provider::Lost { .. } => "lost",
-        Provider::Refused { words, .. } => words,
+        ProviderState::Unknown => "unknown",
+        ProviderState::Connecting { .. } => "connecting",
+        ProviderState::Connected { .. } => "connected",
+        ProviderState::Lost { .. } => "lost",
+        ProviderState::Refused { words, .. } => words,
     };
     let pool =
         standing.upstream.as_ref().map_or_else(String::new, |u| format!("{:?} {}", u.state, u.why.as_deref().unwrap_or("-")));
-    format!("{provider} | {} | {pool}", standing.place_words())
+    format!("{provider} | {} | {pool}", standing.place_text())
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn at_telling_moments_the_standing_is_what_happened() {
 
 #[test]
 fn a_run_with_a_pool_ends_with_all_its_figures() {
-    let pool = Upstream {
+    let pool = UpstreamAddress {
         number: 1,
         of: 1,
         pool: "127.0.0.1:25333".into(),
@@ -109,20 +109,20 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
         state: UpstreamState::Lost,
         why: Some("the pool closed the connection".into()),
     };
-    let expected = Standing {
+    let expected = ClientStatus {
         began: Some(at("21:32:32.175")),
         heard: Some(at("21:33:20.341")),
-        provider: Provider::Connected { since: at("21:32:33.297") },
+        provider: ProviderState::Connected { since: at("21:32:33.297") },
         template_at: Some(at("21:33:06.401")),
         prev_hash_at: Some(at("21:33:06.401")),
         node_clock_ahead_s: Some(0),
-        work: Work::Solo { since: at("21:33:06.315") },
+        work: WorkState::Solo { since: at("21:33:06.315") },
         upstream: Some(pool.clone()),
         lost: Some(pool),
         lost_pool_at: Some(at("21:33:05.313")),
         declared_at: Some(at("21:32:51.402")),
         accepted_at: Some(at("21:32:51.403")),
-        shares: Shares {
+        shares: ShareCounts {
             accepted_at: Some(at("21:33:04.967")),
             rejected_at: Some(at("21:33:05.276")),
             miners_accepted_at: Some(at("21:33:04.967")),
@@ -133,7 +133,7 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
             by_reason: [("stale-share".to_owned(), 12)].into(),
         },
         ended: Some(at("21:33:20.341")),
-        ..Standing::default()
+        ..ClientStatus::default()
     };
     assert_eq!(after("pool_shares_then_fallback_to_solo", usize::MAX), expected);
     assert_eq!(expected.work.since(), Some(at("21:33:06.315")));
@@ -142,21 +142,21 @@ fn a_run_with_a_pool_ends_with_all_its_figures() {
 
 #[test]
 fn a_run_alone_ends_with_its_blocks() {
-    let expected = Standing {
+    let expected = ClientStatus {
         began: Some(at("21:35:40.119")),
         heard: Some(at("21:35:47.882")),
-        provider: Provider::Connected { since: at("21:35:41.420") },
+        provider: ProviderState::Connected { since: at("21:35:41.420") },
         template_at: Some(at("21:35:41.467")),
         prev_hash_at: Some(at("21:35:41.467")),
         node_clock_ahead_s: Some(0),
-        work: Work::Solo { since: at("21:35:41.421") },
-        block: Some(Said {
+        work: WorkState::Solo { since: at("21:35:41.421") },
+        block: Some(ClientMessage {
             at: at("21:35:47.479"),
             words: "0456d6911ca8bc6ecf5f15a21d134aff6558b981402b6024a303d270fe46d730".into(),
         }),
         blocks: 13,
         ended: Some(at("21:35:47.882")),
-        ..Standing::default()
+        ..ClientStatus::default()
     };
     assert_eq!(after("block_found", usize::MAX), expected);
 }
@@ -168,7 +168,7 @@ fn a_panic_is_kept_with_its_words_and_known_as_the_monitorings() {
     assert!(half.panicked.is_some() && !half.frozen_by_panic);
     let whole = after("refresh0_panic", usize::MAX);
     let words = "panicked at stratum-apps-0.8.0/src/monitoring/http_server.rs:253:32: `period` must be non-zero.";
-    assert_eq!(whole.panicked, Some(Said { at: at("21:32:06.442"), words: words.into() }));
+    assert_eq!(whole.panicked, Some(ClientMessage { at: at("21:32:06.442"), words: words.into() }));
     assert!(whole.frozen_by_panic);
 }
 
@@ -177,9 +177,9 @@ fn a_wrong_key_of_the_template_provider_is_told_from_a_wrong_clock() {
     let certificate = after("tp_wrong_pubkey", usize::MAX).certificate.unwrap();
     assert_eq!(
         (certificate.peer, certificate.valid_from, certificate.not_valid_after),
-        (Peer::Provider, 1_795_383_253, 1_795_386_853)
+        (CertificateOwner::Provider, 1_795_383_253, 1_795_386_853)
     );
-    assert_eq!(super::super::certificate_words(&certificate).code, "provider-key");
+    assert_eq!(super::super::certificate_text(&certificate).code, "provider-key");
 }
 
 #[test]
@@ -206,9 +206,9 @@ fn to_be_taken_up_again_at_any_line_changes_nothing() {
         let whole = after(log, usize::MAX);
         for cut in 0..lines(log).count() {
             let written = serde_json::to_string(&after(log, cut)).unwrap();
-            let mut taken_up: Standing = serde_json::from_str(&written).unwrap();
+            let mut taken_up: ClientStatus = serde_json::from_str(&written).unwrap();
             for line in lines(log).skip(cut) {
-                taken_up.hear(line);
+                taken_up.apply_line(line);
             }
             assert_eq!(taken_up, whole, "{log}, cut after {cut} lines");
         }
@@ -217,26 +217,26 @@ fn to_be_taken_up_again_at_any_line_changes_nothing() {
 
 #[test]
 fn an_older_version_of_what_was_written_down_can_be_read() {
-    assert_eq!(serde_json::from_str::<Standing>("{}").unwrap(), Standing::default());
+    assert_eq!(serde_json::from_str::<ClientStatus>("{}").unwrap(), ClientStatus::default());
     let older =
         r#"{"work":{"state":"pool","since":"2026-11-22T21:28:39.731Z"},"upstream":{"number":2},"shares":{"accepted":7},"new":1}"#;
-    let standing: Standing = serde_json::from_str(older).unwrap();
-    assert_eq!((standing.place_words().as_str(), standing.shares.accepted), ("pool 2 of 0", 7));
+    let standing: ClientStatus = serde_json::from_str(older).unwrap();
+    assert_eq!((standing.place_text().as_str(), standing.shares.accepted), ("pool 2 of 0", 7));
 }
 
 /// A standing without what changes without being a change.
-fn without_times_and_counters(standing: &Standing) -> Standing {
-    let said = |said: &Option<Said>| said.clone().map(|said| Said { at: Timestamp::default(), ..said });
-    Standing {
+fn without_times_and_counters(standing: &ClientStatus) -> ClientStatus {
+    let said = |said: &Option<ClientMessage>| said.clone().map(|said| ClientMessage { at: Timestamp::default(), ..said });
+    ClientStatus {
         heard: None,
         template_at: None,
         prev_hash_at: None,
         declared_at: None,
         accepted_at: None,
-        shares: Shares::default(),
+        shares: ShareCounts::default(),
         refused: said(&standing.refused),
         handshake_refused: said(&standing.handshake_refused),
-        certificate: standing.certificate.map(|certificate| Certificate {
+        certificate: standing.certificate.map(|certificate| RejectedCertificate {
             at: Timestamp::default(),
             valid_from: 0,
             not_valid_after: 0,
@@ -249,10 +249,10 @@ fn without_times_and_counters(standing: &Standing) -> Standing {
 #[test]
 fn what_changed_is_told_and_nothing_else() {
     for (log, _) in LOGS {
-        let mut standing = Standing::default();
+        let mut standing = ClientStatus::default();
         for (number, line) in lines(log).enumerate() {
             let before = without_times_and_counters(&standing);
-            let is_told = standing.hear(line);
+            let is_told = standing.apply_line(line);
             assert_eq!(is_told, without_times_and_counters(&standing) != before, "{log}, line {}", number + 1);
         }
     }
@@ -261,15 +261,15 @@ fn what_changed_is_told_and_nothing_else() {
 proptest! {
     #[test]
     fn any_bytes_are_heard(lines in proptest::collection::vec(hostile_line(), 0..30)) {
-        let mut standing = Standing::default();
+        let mut standing = ClientStatus::default();
         for line in &lines {
             let before = without_times_and_counters(&standing);
-            let is_told = standing.hear(line);
+            let is_told = standing.apply_line(line);
             prop_assert!(is_told || without_times_and_counters(&standing) == before, "{}", String::from_utf8_lossy(line));
         }
         let written = serde_json::to_string(&standing).unwrap();
         prop_assert!(written.len() < 8_000, "{written}");
-        prop_assert_eq!(serde_json::from_str::<Standing>(&written).unwrap(), standing);
+        prop_assert_eq!(serde_json::from_str::<ClientStatus>(&written).unwrap(), standing);
     }
 }
 

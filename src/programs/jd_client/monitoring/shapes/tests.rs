@@ -9,8 +9,8 @@ const SERVER: &str = r#"{"channel_id":7,"user_identity":"acct.worker","nominal_h
     "shares_rejected_by_reason":{"stale-share":2,"invalid-share":1},"acknowledged_work_sum":123456789,
     "validated_work_sum":123456999.25,"best_diff":12345678.5,"blocks_found":1}"#;
 
-fn server_channel() -> ServerChannel {
-    ServerChannel {
+fn server_channel() -> UpstreamChannelReading {
+    UpstreamChannelReading {
         channel_id: 7,
         user_identity: "acct.worker".into(),
         nominal_hashrate: Some(3.5e14),
@@ -25,13 +25,13 @@ fn server_channel() -> ServerChannel {
     }
 }
 
-fn page<T: Entry>(extended: &str) -> Page<T> {
-    Page::of(format!(r#"{{"total_extended":1,"extended_channels":[{extended}]}}"#).as_bytes()).unwrap()
+fn page<T: ListItem>(extended: &str) -> ApiListPage<T> {
+    ApiListPage::of(format!(r#"{{"total_extended":1,"extended_channels":[{extended}]}}"#).as_bytes()).unwrap()
 }
 
 /// The one channel of a page, and what was odd.
-fn channel(member: &str) -> (ServerChannel, u32) {
-    let mut page = page::<ServerChannel>(&format!(r#"{{"channel_id":1,{member}}}"#));
+fn channel(member: &str) -> (UpstreamChannelReading, u32) {
+    let mut page = page::<UpstreamChannelReading>(&format!(r#"{{"channel_id":1,{member}}}"#));
     (page.entries.pop().unwrap(), page.odd)
 }
 
@@ -47,7 +47,7 @@ fn count(text: &str) -> (Option<u64>, u32) {
 
 #[test]
 fn a_channel_has_all_its_figures() {
-    let page = page::<ServerChannel>(SERVER);
+    let page = page::<UpstreamChannelReading>(SERVER);
     assert_eq!((page.entries, page.odd, page.total, page.length), (vec![server_channel()], 0, Some(1), 1));
 }
 
@@ -55,7 +55,7 @@ fn a_channel_has_all_its_figures() {
 fn extended_and_standard_channels_are_one_list() {
     let body = r#"{"total_extended":3,"total_standard":120,"extended_channels":[{"channel_id":1}],
         "standard_channels":[{"channel_id":2,"shares_accepted":5},{"channel_id":3}]}"#;
-    let page = Page::<ClientChannel>::of(body.as_bytes()).unwrap();
+    let page = ApiListPage::<MinerChannelReading>::of(body.as_bytes()).unwrap();
     assert_eq!(page.entries.iter().map(|channel| channel.channel_id).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!((page.entries[1].shares_accepted, page.length, page.total), (Some(5), 2, Some(120)));
 }
@@ -98,7 +98,7 @@ fn the_sum_of_nothing_has_no_sign() {
 fn an_entry_without_a_usable_id_is_left_out() {
     let without = r#"{"user_identity":"a"}, {"channel_id":-1}, {"channel_id":4294967296}, {"channel_id":"7"}, 5, null, [],
         {"channel_id":9}"#;
-    let page = page::<ServerChannel>(without);
+    let page = page::<UpstreamChannelReading>(without);
     assert_eq!((page.entries.len(), page.entries[0].channel_id, page.odd, page.length), (1, 9, 7, 8));
 }
 
@@ -136,36 +136,36 @@ fn nesting_of_any_depth_is_survived() {
     for deep in [&deep, &objects] {
         assert_eq!(number(deep), (None, 1));
         assert_eq!(channel(&format!(r#""unknown":{deep}"#)).1, 0);
-        assert_eq!(page::<ServerChannel>(deep).odd, 1);
+        assert_eq!(page::<UpstreamChannelReading>(deep).odd, 1);
         let unclosed = format!(r#"{{"a":{}"#, &deep[..deep.len() / 2]);
-        assert_eq!(Object::of(unclosed.as_bytes()).unwrap_err(), Unreadable::NotJson);
+        assert_eq!(RawObject::of(unclosed.as_bytes()).unwrap_err(), ShapeError::NotJson);
     }
 }
 
 #[test]
 fn objects_and_lists_without_end_are_read_to_their_limit() {
     let members = format!(r#"{{{}"channel_id":1}}"#, r#""a":1,"#.repeat(MAX_MEMBERS));
-    assert_eq!(page::<ServerChannel>(&members).entries.len(), 0, "the id comes too late");
+    assert_eq!(page::<UpstreamChannelReading>(&members).entries.len(), 0, "the id comes too late");
     let entries: Vec<String> = (0..MAX_ENTRIES + 5).map(|i| format!(r#"{{"channel_id":{i}}}"#)).collect();
-    assert_eq!(page::<ServerChannel>(&entries.join(",")).entries.len(), MAX_ENTRIES);
+    assert_eq!(page::<UpstreamChannelReading>(&entries.join(",")).entries.len(), MAX_ENTRIES);
 }
 
 #[test]
 fn other_bodies_are_told_apart() {
     for text in ["", " ", "<!DOCTYPE html><html>", "{", r#"{"a":1"#, r#"{"a":NaN}"#, r#"{"a":1} x"#, "NaN", "{'a':1}"] {
-        assert_eq!(Object::of(text.as_bytes()).unwrap_err(), Unreadable::NotJson, "{text}");
+        assert_eq!(RawObject::of(text.as_bytes()).unwrap_err(), ShapeError::NotJson, "{text}");
     }
     for text in ["[]", "\"text\"", "5", "true", "null"] {
-        assert_eq!(Object::of(text.as_bytes()).unwrap_err(), Unreadable::NoObject, "{text}");
+        assert_eq!(RawObject::of(text.as_bytes()).unwrap_err(), ShapeError::NoObject, "{text}");
     }
-    assert_eq!(Object::of(b"{\"a\":\"\xff\"}").unwrap_err(), Unreadable::NotJson);
+    assert_eq!(RawObject::of(b"{\"a\":\"\xff\"}").unwrap_err(), ShapeError::NotJson);
 }
 
 #[test]
 fn a_connection_without_channels_needs_no_request() {
     let body = r#"{"total":4,"items":[{"client_id":1,"extended_channels_count":0,"standard_channels_count":0},{"client_id":2},
         {"client_id":3,"extended_channels_count":0,"standard_channels_count":1},{"client_id":18446744073709551615}]}"#;
-    let page = Page::<Listed>::of(body.as_bytes()).unwrap();
+    let page = ApiListPage::<MinerEntry>::of(body.as_bytes()).unwrap();
     let listed: Vec<_> = page.entries.iter().map(|listed| (listed.client_id, listed.has_channels)).collect();
     assert_eq!((listed, page.total), (vec![(1, false), (2, true), (3, true), (u64::MAX, true)], Some(4)));
 }
@@ -195,9 +195,9 @@ proptest! {
         let name = &names[at % names.len()];
         prop_assume!(name != "channel_id");
         body[name] = odd;
-        let page = page::<ServerChannel>(&body.to_string());
+        let page = page::<UpstreamChannelReading>(&body.to_string());
         let (read, whole) = (&page.entries[0], server_channel());
-        let figures = |c: &ServerChannel| {
+        let figures = |c: &UpstreamChannelReading| {
             let works = [c.nominal_hashrate, c.acknowledged_work, c.validated_work, c.best_difficulty];
             let counts = [c.shares_acknowledged, c.shares_submitted, c.shares_rejected, c.blocks_found];
             let mut all: Vec<String> = works.iter().map(|n| format!("{n:?}")).collect();
@@ -214,11 +214,11 @@ proptest! {
     #[test]
     fn any_text_at_all_is_read_or_refused(body in prop_oneof![any_json().prop_map(|json| json.to_string()), ".{0,200}"]) {
         let whole = serde_json::from_str::<Value>(&body);
-        match Object::of(body.as_bytes()) {
+        match RawObject::of(body.as_bytes()) {
             Ok(_) => prop_assert!(whole.is_ok_and(|json| json.is_object())),
             Err(_) => prop_assert!(!whole.is_ok_and(|json| json.is_object())),
         }
-        let _ = Page::<ServerChannel>::of(body.as_bytes());
-        let _ = Page::<Listed>::of(json!({ "items": body }).to_string().as_bytes());
+        let _ = ApiListPage::<UpstreamChannelReading>::of(body.as_bytes());
+        let _ = ApiListPage::<MinerEntry>::of(json!({ "items": body }).to_string().as_bytes());
     }
 }

@@ -1,6 +1,6 @@
 //! A server on loopback that answers as a test says, honestly or not. Knows no body.
 
-use crate::programs::jd_client::monitoring::{Fault, Monitoring, Reading};
+use crate::programs::jd_client::monitoring::{MonitoringClient, MonitoringError, MonitoringReading};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -58,8 +58,8 @@ impl Server {
         Self { address, seen }
     }
 
-    pub(super) async fn read(&self) -> Result<Reading, Fault> {
-        Monitoring::with_patience(Duration::from_secs(20)).read(self.address).await
+    pub(super) async fn read(&self) -> Result<MonitoringReading, MonitoringError> {
+        MonitoringClient::with_patience(Duration::from_secs(20)).read(self.address).await
     }
 
     pub(super) fn asked(&self) -> Vec<String> {

@@ -3,14 +3,14 @@
 use super::*;
 
 /// A minute of lines without their head, one a second.
-fn hear(standing: &mut Standing, script: &str) {
+fn hear(standing: &mut ClientStatus, script: &str) {
     for (second, line) in script.lines().filter(|line| !line.trim().is_empty()).enumerate() {
-        standing.hear(format!("2026-11-22T21:00:{second:02}.000000Z  INFO jd_client_sv2::{}", line.trim()).as_bytes());
+        standing.apply_line(format!("2026-11-22T21:00:{second:02}.000000Z  INFO jd_client_sv2::{}", line.trim()).as_bytes());
     }
 }
 
-fn heard(script: &str) -> Standing {
-    let mut standing = Standing::default();
+fn heard(script: &str) -> ClientStatus {
+    let mut standing = ClientStatus::default();
     hear(&mut standing, script);
     standing
 }
@@ -121,12 +121,15 @@ fn an_accepted_job_clears_a_refusal() {
         "channel_manager::upstream_message_handler: Received: SetCustomMiningJobError(channel_id=7, request_id=2, error_code=invalid-nbits)
          channel_manager::upstream_message_handler: ⚠️ Upstream rejected the custom job with a SetCustomMiningJobError ❌. Starting fallback",
     );
-    assert_eq!(standing.refused, Some(Said { at: at("21:00:01"), words: "the pool refused a job: invalid-nbits".into() }));
+    assert_eq!(
+        standing.refused,
+        Some(ClientMessage { at: at("21:00:01"), words: "the pool refused a job: invalid-nbits".into() })
+    );
     let line = b"2026-11-22T21:00:02.000000Z  INFO jd_client_sv2::channel_manager::upstream_message_handler: Received: \
                  SetCustomMiningJobSuccess(channel_id=7, request_id=3, job_id=101)";
-    assert!(standing.hear(line));
+    assert!(standing.apply_line(line));
     assert_eq!((standing.refused.clone(), standing.accepted_at), (None, Some(at("21:00:02"))));
-    assert!(!standing.hear(line), "a second one changes a time only");
+    assert!(!standing.apply_line(line), "a second one changes a time only");
 }
 
 #[test]
@@ -145,9 +148,9 @@ fn a_certificate_is_forgiven_when_the_same_peer_is_accepted() {
          jdc_runtime: Attempt 1/3 failed for pool=a:1, jds=a:2: {CERTIFICATE}"
     ));
     for (standing, peer, again, other) in [
-        (provider, Peer::Provider, provider_again, pool_again),
-        (pool, Peer::Pool, pool_again, provider_again),
-        (jds, Peer::JobServer, jds_again, pool_again),
+        (provider, CertificateOwner::Provider, provider_again, pool_again),
+        (pool, CertificateOwner::Pool, pool_again, provider_again),
+        (jds, CertificateOwner::JobServer, jds_again, pool_again),
     ] {
         let certificate = standing.certificate.unwrap();
         assert_eq!((certificate.peer, certificate.valid_from, certificate.not_valid_after), (peer, 5, 9));
@@ -163,7 +166,7 @@ fn a_certificate_is_forgiven_when_the_same_peer_is_accepted() {
 #[test]
 fn a_miner_that_is_served_shows_that_the_keys_fit() {
     let mut standing = heard("channel_manager: Noise handshake failed error=InvalidKey");
-    assert_eq!(standing.handshake_refused, Some(Said { at: at("21:00:00"), words: "InvalidKey".into() }));
+    assert_eq!(standing.handshake_refused, Some(ClientMessage { at: at("21:00:00"), words: "InvalidKey".into() }));
     hear(
         &mut standing,
         "channel_manager::downstream_message_handler: Received: OpenStandardMiningChannel(request_id: 1) downstream_id=0",
@@ -176,10 +179,10 @@ fn a_new_run_begins_from_nothing() {
     let mut standing = after("pool_shares_then_fallback_to_solo", usize::MAX);
     let first =
         b"2026-11-23T01:00:00.000000Z  INFO jd_client_sv2::template_receiver::sv2_tp: Connecting to template provider attempt=1";
-    assert!(standing.hear(first));
+    assert!(standing.apply_line(first));
     let now: Timestamp = "2026-11-23T01:00:00Z".parse().unwrap();
-    let provider = Provider::Connecting { since: now };
-    assert_eq!(standing, Standing { began: Some(now), heard: Some(now), provider, ..Standing::default() });
+    let provider = ProviderState::Connecting { since: now };
+    assert_eq!(standing, ClientStatus { began: Some(now), heard: Some(now), provider, ..ClientStatus::default() });
     // The second try is of the same run, the first of another begins one, whether or not the one before was heard to end.
     hear(&mut standing, "template_receiver::sv2_tp: Connecting to template provider attempt=2");
     assert_eq!(standing.began, Some(now));
@@ -189,8 +192,9 @@ fn a_new_run_begins_from_nothing() {
 
 #[test]
 fn older_versions_begin_with_a_word_before_and_go_solo_in_fewer_words() {
-    let mut standing = Standing::default();
-    standing.hear(b"2026-11-22T20:59:59.000000Z  INFO jd_client_sv2: Job declarator client starting... setting up subsystems");
+    let mut standing = ClientStatus::default();
+    standing
+        .apply_line(b"2026-11-22T20:59:59.000000Z  INFO jd_client_sv2: Job declarator client starting... setting up subsystems");
     hear(
         &mut standing,
         "template_receiver::sv2_tp: Connecting to template provider attempt=1 MAX_RETRIES=3
@@ -236,7 +240,7 @@ fn one_block_said_twice_is_one_block() {
 
 #[test]
 fn reasons_beyond_sixteen_are_counted_together() {
-    let mut standing = Standing::default();
+    let mut standing = ClientStatus::default();
     for number in 0..40 {
         hear(
             &mut standing,
@@ -265,30 +269,30 @@ fn the_nodes_clock_is_compared_with_the_lines() {
 #[test]
 fn the_keepers_lines_faults_looked_for_and_bare_lines_are_passed_over() {
     let solo = "jd_client_sv2::jdc_runtime: Starting in solo mining mode";
-    let mut standing = Standing::default();
-    assert!(!standing.hear(b"2026-11-22T21:00:00.000000Z  INFO jd_manager::keeper: Starting in solo mining mode"));
-    assert!(!standing.hear(solo.as_bytes()));
-    assert!(!standing.hear(b"thread 'main' panicked at a.rs:1:1:"), "nobody knows when");
-    assert_eq!(standing, Standing::default());
-    assert!(!standing.hear(format!("2026-11-22T21:00:01.000000Z DEBUG {solo}").as_bytes()));
-    assert_eq!(standing, Standing { heard: Some(at("21:00:01")), ..Standing::default() });
+    let mut standing = ClientStatus::default();
+    assert!(!standing.apply_line(b"2026-11-22T21:00:00.000000Z  INFO jd_manager::keeper: Starting in solo mining mode"));
+    assert!(!standing.apply_line(solo.as_bytes()));
+    assert!(!standing.apply_line(b"thread 'main' panicked at a.rs:1:1:"), "nobody knows when");
+    assert_eq!(standing, ClientStatus::default());
+    assert!(!standing.apply_line(format!("2026-11-22T21:00:01.000000Z DEBUG {solo}").as_bytes()));
+    assert_eq!(standing, ClientStatus { heard: Some(at("21:00:01")), ..ClientStatus::default() });
 }
 
 #[test]
 fn a_panic_that_only_rust_itself_tells_is_kept_once_and_others_words_are_not_taken_for_its_own() {
     let mut standing = heard("x: y");
-    assert!(standing.hear(b"thread 'tokio' (7) panicked at /r/i/c-1.0/src/a/b.rs:1:2:"));
-    assert!(!standing.hear(b"   0: a backtrace"));
-    assert!(standing.hear(b"it \x1b[1mbroke:"));
-    assert!(!standing.hear(b"not this"));
-    assert!(!standing.hear(b"thread 'tokio' (7) panicked at /r/i/c-1.0/src/a/b.rs:1:2:"), "told already");
+    assert!(standing.apply_line(b"thread 'tokio' (7) panicked at /r/i/c-1.0/src/a/b.rs:1:2:"));
+    assert!(!standing.apply_line(b"   0: a backtrace"));
+    assert!(standing.apply_line(b"it \x1b[1mbroke:"));
+    assert!(!standing.apply_line(b"not this"));
+    assert!(!standing.apply_line(b"thread 'tokio' (7) panicked at /r/i/c-1.0/src/a/b.rs:1:2:"), "told already");
     let words = "panicked at c-1.0/src/a/b.rs:1:2: it [1mbroke";
-    assert_eq!(standing.panicked, Some(Said { at: at("21:00:00"), words: words.into() }));
+    assert_eq!(standing.panicked, Some(ClientMessage { at: at("21:00:00"), words: words.into() }));
     // One without words ends at the next line with a head.
     hear(&mut standing, "x: y");
-    assert!(standing.hear(b"thread 'b' panicked at b.rs:1:2:"));
+    assert!(standing.apply_line(b"thread 'b' panicked at b.rs:1:2:"));
     hear(&mut standing, "x: y");
-    assert!(!standing.hear(b"not this"));
+    assert!(!standing.apply_line(b"not this"));
     assert_eq!(standing.panicked.unwrap().words, "panicked at b.rs:1:2");
     assert!(!standing.frozen_by_panic);
 }
@@ -301,8 +305,8 @@ fn a_line_of_a_megabyte_is_heard_like_any_other() {
          jdc_runtime: Trying upstream 1 of 1: pool={long}, jds=a:2
          channel_manager::downstream_message_handler: SubmitShares{long}"
     ));
-    let Provider::Refused { words, .. } = &standing.provider else { panic!("{:?}", standing.provider) };
+    let ProviderState::Refused { words, .. } = &standing.provider else { panic!("{:?}", standing.provider) };
     assert_eq!(words.len(), 160);
     assert_eq!(standing.upstream, None, "a pool's address that does not end is none");
-    assert!(!standing.hear(&[b'7'; 1_000_000]));
+    assert!(!standing.apply_line(&[b'7'; 1_000_000]));
 }
