@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::confirm::Consent;
 use super::error::Trouble;
 use super::instance::{find_in, names};
-use super::instances::change;
+use super::change::change;
 use super::jobs::{Job, follow};
 use super::manager::Manager;
 use super::naming::Named;

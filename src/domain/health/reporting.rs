@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use super::model::{Check, Checked, Grade, gravest, overall, score};
 use super::snapshot::Look;
+use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
-use crate::domain::instances::Wellbeing;
+use crate::domain::instances::{Instance, Wellbeing};
+use crate::programs::jd_client::diagnosis::{Standing, Work};
 
 /// What lists show of an instance.
 pub(super) fn wellbeing(look: &Look<'_>, results: &[Checked]) -> Wellbeing {

@@ -11,7 +11,7 @@ use super::checks;
 use super::model::{Check, Checked, Finding, Grade, overall, score};
 use super::queries;
 use super::remediation_policy::{self, Cure, Cures, Off};
-use super::reporting::{note, series, wellbeing};
+use super::reporting::{note, place, series, wellbeing};
 use super::running_config::Running;
 use super::snapshot::{Latest, Look};
 use crate::base::clock::Timestamp;
@@ -21,7 +21,7 @@ use crate::domain::instances::{Instance, Instances};
 use crate::domain::metrics::{Measured, Metrics};
 use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::State;
-use crate::programs::jd_client::diagnosis::{Standing, Work};
+use crate::programs::jd_client::diagnosis::Standing;
 
 /// A check whose words change without its status changing gets a row in the history so often at most,
 const SAME_STATUS: Duration = Duration::from_secs(300);

@@ -14,7 +14,7 @@ use super::list_page::{Lists, list_page};
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{Instances, Outcome};
 use super::streams::{follow, follow_events};
-use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Made, Parts, TrialPage, row_id};
+use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListedEvent, Made, Parts, TrialPage, row_id};
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{ConfigId, InstanceId};
 use crate::web::extract::{Fields, MaybeInput, Members};

@@ -1,8 +1,9 @@
 //! What the API's documentation says of metrics.
 
+use super::chart_options::RANGES;
 use super::model::Figures;
 use super::responses::{Rows, Summary, TimeSeries, Types, Uptime};
-use super::views::{ComparePage, RANGES};
+use super::views::ComparePage;
 use crate::web::openapi::{
     CSV, Field, HTML, JSON, Operation, PROGRAMS, STREAM, TEXT, get, list, moment, one_of, shape, text, whole,
 };

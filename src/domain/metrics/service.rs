@@ -8,9 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::counters;
-use super::latest::is_present;
-use super::latest::{Board, Measured};
-use super::model::{Measure, metric, rank};
+use super::latest::{Board, Measured, is_present};
+use super::model::{Figures, Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Sample, Series};
 use super::range::{self, Keep, Marks, Spacing};
 use crate::base::clock::Timestamp;

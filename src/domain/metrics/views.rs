@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::chart_options::Choice;
+use super::chart_options::{Choice, INTERVALS, RANGES};
 use super::model::{Figures, Measure, metric, title};
 use super::service::{Point, Points, Row, Summary};
 use super::uptime::RunningShare;
