@@ -1,11 +1,12 @@
 //! The house's rules that a compiler does not enforce. The rules are data; an exception stands beside its reason, and one that is no longer
 //! needed fails as well, so that the list says what is.
 //!
-//! * `source`: a source file as the rules see it. `imports`: who may import whom.
+//! * `source`: a source file as the rules see it. `imports`: who may import whom. `names`: what types and files may be called.
 //! * `code`: what else a source file may and must say. `texts`: what templates, styles, scripts and all other texts hold.
 
 mod code;
 mod imports;
+mod names;
 mod source;
 mod texts;
 
