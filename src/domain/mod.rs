@@ -17,6 +17,8 @@ pub mod keys;
 
 pub mod access;
 
+pub mod backups;
+
 pub mod configs;
 
 pub mod instances;
@@ -34,5 +36,3 @@ pub mod updates;
 pub mod alerts;
 
 pub mod legacy_api;
-
-pub mod backups;

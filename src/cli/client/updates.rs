@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+use super::change::change;
 use super::confirm::DeletionConsent;
 use super::error::CommandError;
 use super::instance::{find_in, names};
-use super::instances::change;
 use super::jobs::{ApiJob, follow};
 use super::manager::RemoteManager;
 use super::naming::NamedResource;

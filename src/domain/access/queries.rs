@@ -363,7 +363,7 @@ pub fn entries(db: &mut Db, limit: i64, before: Option<i64>, actor: Option<&str>
     if let Some(actor) = actor {
         wanted = wanted.filter(audit::actor.eq(actor.to_owned()));
     }
-    Ok(wanted.load::<AuditRow>(db)?.into_iter().map(entry).collect())
+    Ok(wanted.load::<AuditColumns>(db)?.into_iter().map(entry).collect())
 }
 
 /// Everybody who is in the audit log, by name.

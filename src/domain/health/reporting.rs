@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use super::model::{CheckResult, HealthCheck, HealthGrade, gravest, overall, score};
 use super::snapshot::Snapshot;
+use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
-use crate::domain::instances::HealthSummary;
+use crate::domain::instances::{HealthSummary, Instance};
+use crate::programs::jd_client::diagnosis::{ClientStatus, WorkState};
 
 /// What lists show of an instance.
 pub(super) fn health_summary(look: &Snapshot<'_>, results: &[CheckResult]) -> HealthSummary {
@@ -45,8 +47,8 @@ pub(super) fn series(id: InstanceId, results: &[CheckResult]) -> Vec<(InstanceId
 }
 
 /// Where the work of an instance goes, and since when.
-pub(super) fn place(instance: &Instance, standing: &Standing) -> (String, Option<Timestamp>) {
-    if instance.status.has_client() && standing.work != Work::Unknown {
+pub(super) fn place(instance: &Instance, standing: &ClientStatus) -> (String, Option<Timestamp>) {
+    if instance.status.has_client() && standing.work != WorkState::Unknown {
         (standing.place_words(), standing.work.since())
     } else {
         (String::new(), None)

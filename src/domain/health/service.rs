@@ -11,7 +11,7 @@ use super::checks;
 use super::model::{CheckFinding, CheckResult, HealthCheck, HealthGrade, overall, score};
 use super::queries;
 use super::remediation_policy::{self, Off, Remediation, RemediationHistory};
-use super::reporting::{health_summary, note, series};
+use super::reporting::{health_summary, note, place, series};
 use super::running_config::RunningConfig;
 use super::snapshot::{LatestRelease, Snapshot};
 use crate::base::clock::Timestamp;
@@ -21,7 +21,7 @@ use crate::domain::instances::{Instance, InstanceService};
 use crate::domain::metrics::{LatestFigures, MetricService};
 use crate::infra::db::{Db, WriteMode};
 use crate::keeper::machine::InstanceState;
-use crate::programs::jd_client::diagnosis::{ClientStatus, WorkState};
+use crate::programs::jd_client::diagnosis::ClientStatus;
 
 /// A check whose words change without its status changing gets a row in the history so often at most,
 const SAME_STATUS: Duration = Duration::from_secs(300);

@@ -16,7 +16,7 @@ use super::service::{InstanceActionResult, InstanceService};
 use super::streams::{follow, follow_events};
 use super::views::{
     BulkPage, EventsPage, InstanceChangeResponse, InstanceCreatedResponse, InstanceDeletePage, InstanceFormPage,
-    InstanceFragments, InstanceListPage, ListedEvent, TrialPage, row_id,
+    InstanceFragments, ListedEvent, TrialPage, row_id,
 };
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{ConfigId, InstanceId};

@@ -1,8 +1,9 @@
 //! What the API's documentation says of metrics.
 
+use super::chart_options::RANGES;
 use super::model::FiguresResponse;
 use super::responses::{MetricTypes, SampleRows, SeriesSummaryResponse, TimeSeries, UptimeResponse};
-use super::views::{MetricsComparePage, RANGES};
+use super::views::MetricsComparePage;
 use crate::web::openapi::{
     ApiOperation, CSV, HTML, JSON, PROGRAMS, RequestField, STREAM, TEXT, get, list, moment, one_of, shape, text, whole,
 };

@@ -8,9 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::counters;
-use super::latest::is_present;
-use super::latest::{LatestFigures, LatestMetrics};
-use super::model::{MetricMeasure, metric, rank};
+use super::latest::{LatestFigures, LatestMetrics, is_present};
+use super::model::{FiguresResponse, MetricMeasure, metric, rank};
 use super::queries::{self, MetricSample, Resolution, SampleBucket, SeriesRow};
 use super::range::{self, PointSpacing, Retention, RollupMarks};
 use crate::base::clock::Timestamp;
@@ -226,7 +225,7 @@ impl MetricService {
     ///
     /// # Errors
     /// There is no such instance.
-    pub async fn latest(&self, id: InstanceId) -> Result<Figures> {
+    pub async fn latest(&self, id: InstanceId) -> Result<FiguresResponse> {
         self.instance(id).await?;
         self.db
             .read(move |c| {
@@ -241,7 +240,7 @@ impl MetricService {
                 let values = latest.into_iter().filter(|(_, sample)| !is_late(sample.at));
                 let totals = queries::baseline(c, id)?.map(|state| counters::totals(&state)).unwrap_or_default();
                 let metrics = values.map(|(name, sample)| (name, sample.value)).collect();
-                Ok(Figures { metrics, totals, timestamp: newest.map(moment) })
+                Ok(FiguresResponse { metrics, totals, timestamp: newest.map(moment) })
             })
             .await
     }

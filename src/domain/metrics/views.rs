@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::chart_options::ChartOptions;
+use super::chart_options::{ChartOptions, INTERVALS, RANGES};
 use super::model::{FiguresResponse, MetricMeasure, metric, title};
 use super::service::{SampleRow, SeriesPoint, SeriesPoints, SeriesSummary};
 use super::uptime::RunningShare;
