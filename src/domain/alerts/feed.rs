@@ -72,7 +72,7 @@ impl AlertFeed {
                 }
             }
             let only = std::mem::take(&mut changed);
-            if let Err(error) = self.observe((!is_round).then_some(&only)).await
+            if let Err(error) = self.observe_all((!is_round).then_some(&only)).await
                 && !stop.is_cancelled()
             {
                 tracing::warn!(%error, "alerts cannot be told how instances are; it is tried again");
@@ -81,7 +81,7 @@ impl AlertFeed {
     }
 
     /// Tells how all instances are, or only these.
-    async fn observe(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
+    async fn observe_all(&mut self, only: Option<&HashSet<InstanceId>>) -> Result<()> {
         let instances = self.health.instances().list().await?;
         if only.is_none() {
             let told = self.metrics.clients(Timestamp::now()).await?.into_iter();

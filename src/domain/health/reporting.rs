@@ -49,7 +49,7 @@ pub(super) fn series(id: InstanceId, results: &[CheckResult]) -> Vec<(InstanceId
 /// Where the work of an instance goes, and since when.
 pub(super) fn place(instance: &Instance, standing: &ClientStatus) -> (String, Option<Timestamp>) {
     if instance.status.has_client() && standing.work != WorkState::Unknown {
-        (standing.place_words(), standing.work.since())
+        (standing.place_text(), standing.work.since())
     } else {
         (String::new(), None)
     }

@@ -53,7 +53,7 @@ impl Instance {
 
     /// Why its last client ended, as the beginning of a sentence.
     #[must_use]
-    pub fn cause_words(&self) -> Option<String> {
+    pub fn cause_text(&self) -> Option<String> {
         self.cause.as_ref().map(|told| capitalised(&told.0.what))
     }
 
@@ -125,7 +125,7 @@ impl InstanceEvent {
 
     /// Why the client ended, where it is known.
     #[must_use]
-    pub fn cause_words(&self) -> Option<&str> {
+    pub fn cause_text(&self) -> Option<&str> {
         self.cause.as_ref().map(|told| told.0.what.as_str())
     }
 

@@ -422,7 +422,7 @@ impl InstanceTask {
     /// Is there a keeper, and what happened meanwhile?
     async fn find_keeper(&mut self) {
         for looks_left in (0..LOOKS).rev() {
-            if self.find_keeper(looks_left > 0).await {
+            if self.check_for_keeper(looks_left > 0).await {
                 break;
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -431,7 +431,7 @@ impl InstanceTask {
 
     /// One look; false if nothing is certain yet and it `may_look_again`: a keeper on its way out has no socket any more and holds its
     /// lock for a moment longer.
-    async fn find_keeper(&mut self, may_look_again: bool) -> bool {
+    async fn check_for_keeper(&mut self, may_look_again: bool) -> bool {
         let dir = self.dir.clone();
         match tokio::task::spawn_blocking(move || client::is_kept(&dir)).await {
             Ok(Ok(false)) => {
