@@ -197,8 +197,9 @@ async fn users(manager: &Manager) -> (Things, String) {
         (response.json::<Value>().await.unwrap(), cookie)
     };
     send("POST", "/api/users", &of("ada", "admin"), "").await;
-    let (_, cookie) = send("POST", "/api/login", &of("ada", "admin"), "").await;
-    send("POST", "/api/login", &of("ada", "admin"), "").await;
+    let login = json!({ "name": "ada", "password": "correct horse battery" });
+    let (_, cookie) = send("POST", "/api/login", &login, "").await;
+    send("POST", "/api/login", &login, "").await;
     let cookie = cookie.unwrap();
     let (user, _) = send("POST", "/api/users", &of("bob", "viewer"), &cookie).await;
     let (token, _) = send("POST", "/api/tokens", &json!({ "name": "scraper", "role": "viewer" }), &cookie).await;

@@ -1,6 +1,6 @@
 //! What can go wrong in the product's own terms, for every domain.
 //!
-//! Vocabulary: knows no HTTP status and no page. `http::problem` maps it once to what a client of the API or a person sees.
+//! Vocabulary: knows no HTTP status and no page. `web::problem` maps it once to what a client of the API or a person sees.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;

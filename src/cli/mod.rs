@@ -1,4 +1,10 @@
-//! The command line: which subcommand, with which settings.
+//! The command line: parses arguments and runs the subcommand.
+//!
+//! * [`accounts`]: `set-password` and `token`. [`demo`]: `demo`.
+//! * [`client`]: commands for a running manager; uses its HTTP API, no domain and no database.
+//!
+//! `keep`, `exec`, `trial` and `simulate` are internal: small processes without runtime and
+//! settings.
 
 pub mod accounts;
 pub mod client;

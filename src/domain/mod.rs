@@ -1,7 +1,15 @@
 //! The domains, one folder each, in import order: a domain imports only those listed before it.
 //!
-//! In a domain, `model` has rows and value types, `queries` the SQL, `service` the use cases, `views` the page structs, `routes` the
-//! handlers, `openapi` their description, and `jobs` scheduled work. A file that would be empty is not there.
+//! Files have the same names and jobs everywhere; a file that would be empty does not exist:
+//!
+//! * `model`: rows, values and pure rules; no I/O.
+//! * `queries`: every SQL statement of the domain; decides nothing.
+//! * `service`: the use cases; knows no HTTP.
+//! * `views`: page structs, each with a template; serialized, they are the JSON. No I/O.
+//! * `routes`: a few lines per handler: which use case, which page.
+//! * `responses`: JSON that has no page.
+//! * `openapi`: describes each operation for the API documentation.
+//! * `jobs`: scheduled work, such as pruning old rows.
 
 pub mod vault;
 

@@ -1,4 +1,12 @@
-//! Infrastructure: the database, files, processes, charts, downloads and messages. Knows no domain and no managed program.
+//! Infrastructure. Knows no domain, no page and no managed program.
+//!
+//! * [`db`]: SQLite. [`log_store`]: reads and follows log files.
+//! * [`notify`]: sends messages to ntfy, Telegram, e-mail and webhooks. [`chart`]: SVG charts.
+//! * [`download`], [`archive`], [`verify`]: fetch files, unpack and check them.
+//! * [`http_client`]: outgoing HTTP and TLS. [`executable`]: checks a program, runs it in a
+//!   sandbox.
+//! * [`procfs`]: CPU, memory and open files of a process. [`disk`]: free space.
+//! * [`schedule`]: jobs at a time of day. [`notices`]: problems of jd-manager itself.
 
 pub mod archive;
 pub mod chart;

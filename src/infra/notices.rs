@@ -1,6 +1,6 @@
 //! Notices about jd-manager itself, such as a damaged database or a failed backup. The overview shows them until the problem is gone.
 //!
-//! Layer 1: knows no domain. A domain sets a notice under an id of its own and clears it; the overview shows all of them.
+//! Knows no domain. A domain sets a notice under an id of its own and clears it; the overview shows all of them.
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -1,8 +1,8 @@
-//! The keeper process: one thread, one `poll`, and the state machine between what happens and what is done.
+//! The keeper process: one thread, one `poll`, and the state machine between events and actions.
 //!
-//! It knows the instance's directory and nothing else: what to run stands in `keeper.json`. Why each thing is kept where it is:
-//! the lock says that the instance is alive, the socket lets the manager ask and watch, the journal keeps history while the
-//! manager is away.
+//! It knows the instance's directory and nothing else: `keeper.json` says what to run. The lock
+//! says that the instance is alive, the socket lets the manager send commands and watch, the
+//! journal keeps the history while the manager is away.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};

@@ -1,16 +1,20 @@
-//! The keeper: one small process per running instance that owns the client, so that mining never depends on the web server.
+//! The keeper: one small process per running instance. It owns the client, so mining never depends
+//! on the web server.
 //!
-//! It starts and stops the client, restarts it by policy, writes its output to rotated files and every change of state to a
-//! journal, and answers the manager over a Unix socket. It survives the manager and holds a lock for its whole life, so
-//! "is this instance alive?" is a question to the lock, never a guess about a process id.
+//! It starts and stops the client, restarts it by policy, writes its output to log files and every
+//! state change to a journal, and answers the manager over a Unix socket. It outlives the manager.
+//! It holds a lock for its whole life, so whether an instance has a keeper is asked of the lock and
+//! never guessed from a process id.
 //!
-//! Layer 1: no database, no HTTP, no async runtime; small enough to run fifty of.
+//! No database, no HTTP, no async runtime: fifty keepers have to be cheap.
 //!
-//! * [`machine`]: the lifecycle as a pure state machine; [`backoff`]: how long to wait between tries.
-//! * [`keep`]: the process; [`spawn`]: how a client is started; [`leftovers`]: how the processes it leaves behind are ended;
-//!   [`logfile`]: its output on disk;
-//!   [`watcher`]: what is learnt from it and how much there was; [`connection`]: one conversation.
-//! * [`protocol`]: what manager and keeper say to each other; [`journal`]: what the keeper writes down; [`client`]: the manager's side.
+//! * [`machine`]: the lifecycle as a pure state machine. [`backoff`]: how long to wait for a retry.
+//! * [`keep`]: the process. [`spawn`]: starts a client. [`leftovers`]: ends what it left behind.
+//! * [`logfile`]: writes the output to disk. [`watcher`]: counts lines, finds ready line and
+//!   errors.
+//! * [`journal`]: writes and reads state changes. [`connection`]: a connection on the socket.
+//! * [`protocol`]: messages between manager and keeper. [`client`]: the manager's side.
+//! * [`segment`], [`level`]: formats shared with readers of logs: file names, line headers.
 
 pub mod backoff;
 pub mod client;

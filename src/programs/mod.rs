@@ -1,3 +1,7 @@
-//! Everything that is specific to a managed program, one folder per program: the one place to change when a program has a new release.
+//! Everything known about a managed program, one folder per program. When a program has a new
+//! release, start here.
+//!
+//! A folder has: versions and their configuration schema, the meaning of log lines, a reader of the
+//! monitoring API, and a simulator for the demo and the tests.
 
 pub mod jd_client;

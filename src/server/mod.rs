@@ -1,4 +1,11 @@
-//! The running manager: its settings, its listener, all routes and who may use them, and the order in which parts start and stop.
+//! The running manager.
+//!
+//! * [`app`]: the composition root: start and stop, in order. [`state`]: the services handlers use.
+//! * [`router`]: every route and the order of middleware. [`permissions`]: role, audit text of
+//!   each.
+//! * [`listener`]: TCP, TLS and Unix socket, and their limits. [`api_docs`]: the API documentation.
+//! * [`settings`]: flags, environment and file. [`reload`]: SIGHUP. [`logging`]: the manager's log.
+//! * [`database_checks`]: notices about the database. [`systemd`]: readiness and watchdog.
 
 pub mod api_docs;
 pub mod app;

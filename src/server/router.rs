@@ -1,6 +1,6 @@
 //! Every URL in one place, and the order of the layers around them.
 //!
-//! `/api/…` is the same router once more: what is different there (JSON first) is decided by `http::want` from the path.
+//! `/api/…` is the same router once more: what is different there (JSON first) is decided by `web::negotiation` from the path.
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
@@ -22,7 +22,7 @@ use crate::server::state::{AppState, Wellness};
 use crate::server::{api_docs, permissions};
 use crate::web::origin::Hosts;
 use crate::web::rate_limit::{self, Pace};
-use crate::web::{Frame, Problem, assets, csp, origin, problem, respond};
+use crate::web::{Frame, Problem, assets, csp, error_pages, origin, respond};
 
 /// Bodies larger than this are refused with 413, bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -213,7 +213,7 @@ pub fn router(state: AppState, frame: Frame, hosts: Hosts, pace: Pace) -> Router
         .layer(middleware::from_fn_with_state((access, permissions::door as Doors), gate))
         .layer(middleware::from_fn(move |request: Request, next: Next| origin::same_site_only(hosts.clone(), request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| rate_limit::hold_back(pace.clone(), request, next)))
-        .layer(middleware::from_fn(move |request: Request, next: Next| problem::render(frame.clone(), request, next)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| error_pages::render(frame.clone(), request, next)))
         .layer(middleware::from_fn(respond::vary))
         .layer(middleware::from_fn(csp::headers))
         .layer(CompressionLayer::new().compress_when(compressible()))

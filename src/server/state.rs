@@ -14,7 +14,7 @@ use crate::domain::configs::Configs;
 use crate::domain::health::Health;
 use crate::domain::health::routes::Ward;
 use crate::domain::instances::Instances;
-use crate::domain::instances::routes::Lists;
+use crate::domain::instances::list_page::Lists;
 use crate::domain::legacy_api::FirstGeneration;
 use crate::domain::logs::Logs;
 use crate::domain::logs::routes::Pages;

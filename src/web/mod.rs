@@ -1,11 +1,17 @@
-//! What every URL has in common: which representation is wanted, how a page, a fragment or JSON leaves, how an error looks,
-//! who may change things from where.
+//! Shared by all HTTP routes. Knows no domain and no database.
 //!
-//! Layer 1: knows no domain and no database. The order of the layers is put together in `router.rs`.
+//! * [`negotiation`]: which representation a request gets. [`extract`]: ids, parameters and bodies.
+//! * [`respond`]: how a page leaves as HTML, fragment or JSON. [`problem`]: how every error leaves.
+//! * [`caller`]: who sent the request. [`origin`]: which hosts and sites may send one.
+//! * [`rate_limit`]: requests per address. [`csp`]: security headers. [`sse`]: event streams.
+//! * [`assets`]: static files. [`openapi`]: how operations are described, and the document.
+//!
+//! `server/router.rs` puts the middleware in order.
 
 pub mod assets;
 pub mod caller;
 pub mod csp;
+pub mod error_pages;
 pub mod extract;
 pub mod negotiation;
 pub mod openapi;

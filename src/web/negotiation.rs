@@ -62,7 +62,7 @@ impl Form {
     }
 }
 
-/// What a request said about the representation it wants; read once by [`super::problem::render`], which left it in the request's extensions.
+/// What a request said about the representation it wants; read once by [`super::error_pages::render`], which left it in the request's extensions.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     accept: Option<String>,

@@ -1,23 +1,12 @@
-//! The one path of every error to whoever asked: RFC 9457 problem details for programs, a page for people, a notice for htmx.
-//!
-//! Handlers and middleware return a [`Problem`]; it travels in the response's extensions and [`render`] writes it out in the
-//! form that was asked for. Answers of the framework itself (404, 405, 413, timeouts, panics) take the same path. The cause of a
-//! 500 goes to the log once and to nobody else.
+//! An error on its way to whoever asked. Handlers and middleware return a [`Problem`]; it travels in the response's extensions, and
+//! [`error_pages`](super::error_pages) writes it out in the form that was asked for. The cause of a 500 goes to the log once and to nobody
+//! else.
 
-use askama::Template;
-use axum::Json;
-use axum::extract::Request;
-use axum::http::header::{ACCEPT_RANGES, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Response};
-use schemars::JsonSchema;
-use serde::Serialize;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 
-use super::negotiation::{Asked, Form};
-use super::respond::{Frame, Written, html};
 use crate::base::error::{Error, FieldError};
 
 /// What a handler returns.
@@ -25,15 +14,15 @@ pub type Reply = Result<Response, Problem>;
 
 /// An error on its way to the client. Boxed, since every handler's result carries room for one.
 #[derive(Clone, Debug)]
-pub struct Problem(Box<Parts>);
+pub struct Problem(pub(super) Box<Parts>);
 
 #[derive(Clone, Debug)]
-struct Parts {
-    status: StatusCode,
-    detail: String,
-    errors: Vec<FieldError>,
-    headers: HeaderMap,
-    members: Map<String, Value>,
+pub(super) struct Parts {
+    pub(super) status: StatusCode,
+    pub(super) detail: String,
+    pub(super) errors: Vec<FieldError>,
+    pub(super) headers: HeaderMap,
+    pub(super) members: Map<String, Value>,
 }
 
 impl Problem {
@@ -75,7 +64,7 @@ impl Problem {
     }
 
     /// From an answer of the framework that carries a status only.
-    fn from_status(status: StatusCode, text: Option<String>) -> Self {
+    pub(super) fn from_status(status: StatusCode, text: Option<String>) -> Self {
         let detail = match status {
             StatusCode::NOT_FOUND => "There is nothing at this address.".into(),
             StatusCode::METHOD_NOT_ALLOWED => {
@@ -135,137 +124,4 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
-}
-
-/// RFC 9457 members, and `success` and `error` for clients of the first generation.
-#[derive(JsonSchema, Serialize)]
-#[schemars(rename = "Problem")]
-pub struct Details<'a> {
-    r#type: &'static str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
-    request_id: &'a str,
-    success: bool,
-    error: &'a str,
-    #[serde(flatten)]
-    members: &'a Map<String, Value>,
-}
-
-#[derive(Template)]
-#[template(path = "error.html", blocks = ["notice"])]
-struct ErrorPage<'a> {
-    frame: Frame,
-    title: &'a str,
-    detail: &'a str,
-    errors: &'a [FieldError],
-    request_id: &'a str,
-    /// Nobody is signed in: the page leads to the login.
-    needs_login: bool,
-}
-
-/// The title of an error page. People are not shown the name that HTTP has for a status.
-fn page_title(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "Check your input",
-        StatusCode::UNAUTHORIZED => "Sign in first",
-        StatusCode::FORBIDDEN => "You may not do this",
-        StatusCode::NOT_FOUND => "Page not found",
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE => "This address does not work in a browser",
-        StatusCode::CONFLICT => "This is not possible now",
-        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "Too large",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "This kind of file is not accepted",
-        StatusCode::MISDIRECTED_REQUEST => "Unknown host name",
-        StatusCode::TOO_MANY_REQUESTS => "Too many requests",
-        StatusCode::SERVICE_UNAVAILABLE => "Not available now",
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => "This took too long",
-        _ => "Something went wrong",
-    }
-}
-
-/// What a page says where the sentence for programs is about HTTP.
-fn page_detail(status: StatusCode) -> Option<&'static str> {
-    let is_of_http =
-        [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_ACCEPTABLE, StatusCode::UNSUPPORTED_MEDIA_TYPE].contains(&status);
-    is_of_http.then_some("Go back, and use the buttons and links of the page.")
-}
-
-/// Middleware: writes out every problem, whether a handler's or the framework's, in the form that was asked for.
-pub async fn render(frame: Frame, mut request: Request, next: Next) -> Response {
-    let asked = Asked::read(request.uri().path(), request.headers());
-    let request_id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-    let has_body = request.headers().contains_key(TRANSFER_ENCODING)
-        || request.headers().get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    request.extensions_mut().insert(frame.clone());
-    request.extensions_mut().insert(asked.clone());
-    let span = tracing::info_span!("request", id = %request_id, method = %request.method(), path = %request.uri().path());
-    let response = tracing::Instrument::instrument(next.run(request), span).await;
-
-    let status = response.status();
-    let is_error = status.is_client_error() || status.is_server_error();
-    if !is_error || response.extensions().get::<Written>().is_some() {
-        return response;
-    }
-    let (parts, body) = response.into_parts();
-    let Problem(problem) = match parts.extensions.get::<Problem>() {
-        Some(problem) => problem.clone(),
-        None => {
-            // Rejections of the framework carry their reason as short text.
-            let text = axum::body::to_bytes(body, 4096).await.ok().and_then(|b| String::from_utf8(b.to_vec()).ok());
-            Problem::from_status(status, text.filter(|t| !t.is_empty()))
-        }
-    };
-    let detail = if problem.detail.is_empty() {
-        format!("Something went wrong inside jd-manager. Its log has the cause under request {request_id}.")
-    } else {
-        problem.detail.clone()
-    };
-    let title = problem.status.canonical_reason().unwrap_or("Error");
-    // The gate knows who looks.
-    let frame = parts.extensions.get::<Frame>().cloned().unwrap_or(frame);
-    // The sentence is that of the first one; where there is one, a list would say it again.
-    let text =
-        problem.errors.first().map_or(Cow::Borrowed(page_detail(problem.status).unwrap_or(&detail)), FieldError::page_text);
-    let errors = if problem.errors.len() > 1 { problem.errors.as_slice() } else { &[] };
-    let needs_login = problem.status == StatusCode::UNAUTHORIZED;
-    let page =
-        ErrorPage { frame, title: page_title(problem.status), detail: &text, errors, request_id: &request_id, needs_login };
-    let mut response = match asked.for_errors() {
-        Form::Html if asked.fragment => {
-            let mut response = Html(html(&page.as_notice()).unwrap_or_default()).into_response();
-            response.headers_mut().insert("HX-Retarget", HeaderValue::from_static("#notices"));
-            response.headers_mut().insert("HX-Reswap", HeaderValue::from_static("innerHTML show:top"));
-            response
-        }
-        Form::Html => Html(html(&page).unwrap_or_default()).into_response(),
-        _ => {
-            let details = Details {
-                r#type: "about:blank",
-                title,
-                status: problem.status.as_u16(),
-                detail: &detail,
-                errors: &problem.errors,
-                request_id: &request_id,
-                success: false,
-                error: &detail,
-                members: &problem.members,
-            };
-            let mut response = Json(details).into_response();
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-            response
-        }
-    };
-    *response.status_mut() = problem.status;
-    if has_body {
-        // The body may not have been read to its end; then this connection is of no further use, and clients should know.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    for (name, value) in parts.headers.iter().chain(problem.headers.iter()) {
-        if ![CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ACCEPT_RANGES].contains(name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    response
 }

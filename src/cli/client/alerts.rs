@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use super::error::Trouble;
 use super::manager::Manager;
-use super::output::{Paper, in_line};
+use super::output::Paper;
 use super::table::{Cell, Column, Table};
+use super::text::in_line;
 use super::time::{age, when};
 
 /// The answer to `GET /alerts`.

@@ -9,13 +9,14 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::change::change;
 use super::confirm::Doomed;
 use super::error::{FAILED, Remark, Trouble, complain};
-use super::instances::change;
 use super::manager::Manager;
 use super::naming::{Named, find};
-use super::output::{Paper, in_line, plain};
+use super::output::Paper;
 use super::table::{Cell, Column, Table};
+use super::text::{in_line, plain};
 use super::time::age;
 
 /// The subcommands of `jd-manager configs`.
@@ -332,9 +333,9 @@ async fn check(file: &Path, manager: &Manager, paper: &mut Paper) -> Result<(), 
     };
     // A file that was exported has its key here.
     let known = if config["authority_secret_key"] == MASK {
-        let (_, list) = list(manager, None).await?;
+        let mut all = list(manager, None).await?.into_iter().map(|(_, one)| one);
         let key = config["authority_public_key"].as_str().map(str::to_owned);
-        list.configurations.into_iter().find(|one| key.is_some() && one.values().authority_public_key == key)
+        all.find(|one| key.is_some() && one.values().authority_public_key == key)
     } else {
         None
     };

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::output::plain;
+use super::text::plain;
 
 /// It was not done.
 pub(super) const FAILED: u8 = 1;

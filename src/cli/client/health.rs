@@ -9,8 +9,9 @@ use super::error::{Trouble, UNHEALTHY};
 use super::instance::{all, find_in, named, names};
 use super::manager::Manager;
 use super::naming::Named;
-use super::output::{Paper, in_line};
+use super::output::Paper;
 use super::table::{Cell, Column, Table};
+use super::text::in_line;
 use super::time::age;
 
 /// The arguments of `jd-manager health`.

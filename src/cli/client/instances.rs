@@ -7,14 +7,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
+use super::change::change;
 use super::confirm::Doomed;
 use super::error::Trouble;
 use super::instance::{Instance, all, find_in, named, names};
 use super::lifecycle::{self, Deed, Targets};
 use super::manager::Manager;
 use super::naming::Named;
-use super::output::{Paper, in_line};
+use super::output::Paper;
 use super::table::{Cell, Column, Table};
+use super::text::in_line;
 use super::time::{age, length, when};
 use crate::infra::chart::{Unit, format_value};
 use crate::keeper::machine::State;
@@ -133,28 +135,6 @@ pub(super) async fn run(command: Option<InstancesCommand>, manager: &Manager, pa
 
 fn path(one: &Named) -> String {
     format!("/api/instances/{}", one.id)
-}
-
-/// The answer to a change.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Changed {
-    message: String,
-}
-
-/// Asks for a change and says what the manager says of it.
-pub(super) async fn change(
-    manager: &Manager,
-    paper: &mut Paper,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<(), Trouble> {
-    let answer = manager.send(method, path, body).await?;
-    if paper.json {
-        return paper.answer(&answer.text);
-    }
-    paper.line(&in_line(&answer.read::<Changed>()?.message))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::error::{FAILED, Trouble, complain};
 use super::manager::Manager;
-use super::output::{Paper, in_line};
+use super::output::Paper;
+use super::text::in_line;
 
 /// A piece of work as the API tells it.
 #[derive(Clone, Debug, Default, Deserialize)]

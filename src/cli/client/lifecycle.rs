@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::error::{FAILED, Trouble, complain};
 use super::instance::{Instance, all, find_in, names};
 use super::manager::Manager;
-use super::output::{Paper, in_line};
+use super::output::Paper;
 use super::stream::Stream;
+use super::text::in_line;
 use super::time::length;
 
 /// Which instances, and how long to wait for them.

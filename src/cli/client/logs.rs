@@ -10,9 +10,10 @@ use super::error::{Trouble, complain};
 use super::instance::{Instance, named};
 use super::manager::Manager;
 use super::naming::Named;
-use super::output::{Paper, in_line, plain};
+use super::output::Paper;
 use super::stream::Event;
 use super::table::{Mood, coloured};
+use super::text::{in_line, plain};
 use super::time::of_log;
 
 /// The arguments of `jd-manager logs`.

@@ -4,6 +4,7 @@
 //! terminal; what programs read (`--json`) is the API's JSON as it comes.
 
 mod alerts;
+mod change;
 mod commands;
 mod configs;
 mod confirm;
@@ -22,6 +23,7 @@ mod output;
 mod stream;
 mod table;
 mod target;
+mod text;
 mod time;
 mod token;
 mod updates;

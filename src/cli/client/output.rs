@@ -1,12 +1,8 @@
 //! Where answers are written: standard output, as wide as the terminal is, coloured where that is wanted, and closed without a word if its reader goes.
-//!
-//! What the manager tells was typed by others and printed by clients, so it is hostile: [`plain`] takes everything out of it that moves a cursor.
 
-use std::borrow::Cow;
 use std::io::{BufWriter, IsTerminal, Stdout, Write};
 
 use super::error::Trouble;
-use crate::infra::log_store::ansi;
 
 /// Standard output.
 #[derive(Debug)]
@@ -37,7 +33,7 @@ impl Paper {
         }
     }
 
-    /// A line for people. What came from the manager has to be [`plain`].
+    /// A line for people. What came from the manager has to be [`plain`](super::text::plain).
     pub(super) fn line(&mut self, text: &str) -> Result<(), Trouble> {
         writeln!(self.to, "{text}").map_err(|e| lost(&e))
     }
@@ -62,30 +58,5 @@ fn lost(error: &std::io::Error) -> Trouble {
     match error.kind() {
         std::io::ErrorKind::BrokenPipe => Trouble::Unread,
         _ => Trouble::Failed(format!("standard output: {error}")),
-    }
-}
-
-/// Text of others without anything that a terminal would obey; its line breaks stay.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
-    ansi::plain(text)
-}
-
-/// The same in one line.
-pub(super) fn in_line(text: &str) -> String {
-    let kept: String = plain(text).chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-    kept.trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_that_a_terminal_obeys_is_left() {
-        let hostile = "a\u{1b}[31mred\u{1b}]0;title\u{7}\u{9b}2Jb\r\n\u{202e}c\u{8}\u{200b}d\u{2061}";
-        let line = in_line(hostile);
-        assert!(line.starts_with("ared") && line.contains("[U+202E]c[U+200B]d[U+2061]"), "{line:?}");
-        assert!(!line.chars().any(char::is_control) && !crate::base::visible::has_hidden(&line), "{line:?}");
-        assert!(!plain(hostile).chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
     }
 }

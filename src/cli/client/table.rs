@@ -3,7 +3,8 @@
 use comfy_table::{Cell as Place, CellAlignment, ColumnConstraint, ContentArrangement, Table as Grid, TableStyle};
 
 use super::error::Trouble;
-use super::output::{Paper, in_line};
+use super::output::Paper;
+use super::text::in_line;
 
 /// Between two columns.
 const GAP: u16 = 2;
@@ -266,7 +267,7 @@ mod tests {
         for width in [None, Some(30), Some(60), Some(200)] {
             let (with, without) = (table().lines(width, true), table().lines(width, false));
             assert!(with[1].contains("\u{1b}[32mrunning\u{1b}[0m") && with.iter().any(|line| line.contains("\u{1b}[31mfailed")));
-            let plain: Vec<String> = with.iter().map(|line| super::super::output::plain(line).trim_end().to_owned()).collect();
+            let plain: Vec<String> = with.iter().map(|line| super::super::text::plain(line).trim_end().to_owned()).collect();
             assert_eq!(plain, without);
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::connection::Connection;
 use super::error::{Trouble, complain};
 use super::manager::Manager;
-use super::output::plain;
+use super::text::plain;
 use super::token::Token;
 use crate::server::settings::{Given, Settings};
 

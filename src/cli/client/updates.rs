@@ -13,8 +13,9 @@ use super::instances::change;
 use super::jobs::{Job, follow};
 use super::manager::Manager;
 use super::naming::Named;
-use super::output::{Paper, in_line};
+use super::output::Paper;
 use super::table::{Cell, Column, Table};
+use super::text::in_line;
 use super::time::{age, when};
 use crate::infra::chart::{Unit, format_value};
 

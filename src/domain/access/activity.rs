@@ -2,43 +2,51 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::authenticate::Proof;
+use super::model::Proof;
 use super::queries;
-use super::service::Access;
 use crate::base::clock::Timestamp;
-use crate::infra::db::WriteMode;
+use crate::infra::db::{Db, WriteMode};
 
 /// What is not written yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LastUses {
+    db: Db,
     pending: Mutex<HashMap<Proof, Timestamp>>,
     is_writing: AtomicBool,
 }
 
-impl Access {
+impl LastUses {
+    pub(super) fn new(db: Db) -> Self {
+        Self { db, pending: Mutex::default(), is_writing: AtomicBool::new(false) }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<Proof, Timestamp>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// When it was last used: as stored, or later.
-    pub(super) fn last_used(&self, proof: &Proof, stored: Option<Timestamp>) -> Option<Timestamp> {
-        stored.max(self.last_uses.pending.lock().unwrap_or_else(PoisonError::into_inner).get(proof).copied())
+    pub(super) fn latest(&self, proof: &Proof, stored: Option<Timestamp>) -> Option<Timestamp> {
+        stored.max(self.pending().get(proof).copied())
     }
 
     /// Remembers that it was used now.
-    pub(super) fn set_last_used(&self, proof: Proof, now: Timestamp) {
-        self.last_uses.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(proof, now);
-        if !self.last_uses.is_writing.swap(true, Ordering::AcqRel) {
-            let access = self.clone();
+    pub(super) fn set(self: &Arc<Self>, proof: Proof, now: Timestamp) {
+        self.pending().insert(proof, now);
+        if !self.is_writing.swap(true, Ordering::AcqRel) {
+            let this = Arc::clone(self);
             tokio::spawn(async move {
-                access.write_last_uses().await;
-                access.last_uses.is_writing.store(false, Ordering::Release);
+                this.write().await;
+                this.is_writing.store(false, Ordering::Release);
             });
         }
     }
 
     /// What cannot be written stays and goes with the next use of anything.
-    async fn write_last_uses(&self) {
+    async fn write(&self) {
         loop {
-            let batch = self.last_uses.pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let batch = self.pending().clone();
             if batch.is_empty() {
                 return;
             }
@@ -57,8 +65,7 @@ impl Access {
                 tracing::debug!(%error, "the times of last use cannot be written yet");
                 return;
             }
-            let mut pending = self.last_uses.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.retain(|proof, at| batch.get(proof) != Some(at));
+            self.pending().retain(|proof, at| batch.get(proof) != Some(at));
         }
     }
 }

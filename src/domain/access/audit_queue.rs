@@ -3,15 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::model::Deed;
 use super::queries;
-use super::service::Access;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
-use crate::infra::db::WriteMode;
+use crate::infra::db::{Db, WriteMode};
 
 /// More entries do not wait; they are in jd-manager's own log alone.
 const LONGEST: usize = 10_000;
@@ -19,8 +18,9 @@ const LONGEST: usize = 10_000;
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Entries that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AuditQueue {
+    db: Db,
     waiting: Mutex<VecDeque<(Deed, Timestamp)>>,
     /// Held by whoever writes, so that no entry is written twice.
     writing: tokio::sync::Mutex<()>,
@@ -28,22 +28,24 @@ pub(super) struct AuditQueue {
 }
 
 impl AuditQueue {
+    pub(super) fn new(db: Db) -> Self {
+        Self { db, waiting: Mutex::default(), writing: tokio::sync::Mutex::default(), is_retrying: AtomicBool::new(false) }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, VecDeque<(Deed, Timestamp)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Access {
     /// Writes an entry into the audit log, within 300 ms; otherwise jd-manager goes on trying.
-    pub(super) async fn record(&self, deed: Deed) {
+    pub(super) async fn record(self: &Arc<Self>, deed: Deed, now: Timestamp) {
         {
-            let mut waiting = self.audit.waiting();
+            let mut waiting = self.waiting();
             if waiting.len() < LONGEST {
-                waiting.push_back((deed.clone(), self.now()));
+                waiting.push_back((deed.clone(), now));
             }
         }
-        let is_retrying = self.audit.is_retrying.load(Ordering::Acquire);
-        let error = if is_retrying { None } else { Some(self.clone().write_all_entries().await) };
+        let is_retrying = self.is_retrying.load(Ordering::Acquire);
+        let error = if is_retrying { None } else { Some(Arc::clone(self).write_all_entries().await) };
         match error {
             Some(Ok(())) => {}
             None => tracing::error!(?deed, "an audit entry waits for the database"),
@@ -55,13 +57,13 @@ impl Access {
     }
 
     /// Goes on to its end even if the request is given up meanwhile.
-    async fn write_all_entries(self) -> Result<()> {
+    async fn write_all_entries(self: Arc<Self>) -> Result<()> {
         tokio::spawn(async move { self.write_entries().await }).await.map_err(Error::internal)?
     }
 
     async fn write_entries(&self) -> Result<()> {
-        let _writing = self.audit.writing.lock().await;
-        let batch: Vec<(Deed, Timestamp)> = self.audit.waiting().iter().cloned().collect();
+        let _writing = self.writing.lock().await;
+        let batch: Vec<(Deed, Timestamp)> = self.waiting().iter().cloned().collect();
         if batch.is_empty() {
             return Ok(());
         }
@@ -76,25 +78,25 @@ impl Access {
             Ok(())
         });
         write.await?;
-        self.audit.waiting().drain(..count);
+        self.waiting().drain(..count);
         Ok(())
     }
 
-    fn retry_entries(&self) {
-        if self.audit.is_retrying.swap(true, Ordering::AcqRel) {
+    fn retry_entries(self: &Arc<Self>) {
+        if self.is_retrying.swap(true, Ordering::AcqRel) {
             return;
         }
-        let access = self.clone();
+        let this = Arc::clone(self);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RETRY).await;
-                if access.write_entries().await.is_ok() {
+                if this.write_entries().await.is_ok() {
                     break;
                 }
             }
-            access.audit.is_retrying.store(false, Ordering::Release);
+            this.is_retrying.store(false, Ordering::Release);
             // Of those who came in between.
-            let _ = access.write_entries().await;
+            let _ = this.write_entries().await;
         });
     }
 }

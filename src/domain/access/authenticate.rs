@@ -4,23 +4,11 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use std::time::Duration;
 
-use super::model::Session;
+use super::model::{Proof, Session};
 use super::service::Access;
 use super::{queries, secret_token};
 use crate::base::error::Result;
-use crate::base::ids::{SessionId, TokenId};
 use crate::web::{Caller, Peer};
-
-/// By what somebody is known.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Proof {
-    /// A session.
-    Session(SessionId),
-    /// A token.
-    Token(TokenId),
-    /// The connection: the machine's own user.
-    Connection,
-}
 
 /// What a request shows of who sent it.
 #[derive(Clone, Debug, Default)]
@@ -112,8 +100,8 @@ impl Access {
         let found = self.db.read(move |c| Ok(queries::token(c, &hash, now)?)).await?;
         let Some(token) = found.filter(|token| !token.expired) else { return Ok(None) };
         let proof = Proof::Token(token.id);
-        if self.last_used(&proof, token.used_at).is_none_or(|used| now.since(used) >= TO_THE) {
-            self.set_last_used(proof.clone(), now);
+        if self.last_uses.latest(&proof, token.used_at).is_none_or(|used| now.since(used) >= TO_THE) {
+            self.last_uses.set(proof.clone(), now);
         }
         let name = token.user.unwrap_or_else(|| Caller::MACHINE.into());
         let caller = Caller { name, token: Some(token.name), role: token.role, address: peer.address };
@@ -125,12 +113,12 @@ impl Access {
         let found = self.db.read(move |c| Ok(queries::session(c, &hash)?)).await?;
         let Some(found) = found else { return Ok(None) };
         let proof = Proof::Session(found.id);
-        let used_at = self.last_used(&proof, Some(found.used_at)).unwrap_or(found.used_at);
+        let used_at = self.last_uses.latest(&proof, Some(found.used_at)).unwrap_or(found.used_at);
         if Session::is_over(found.created_at, used_at, now) {
             return Ok(None);
         }
         if now.since(used_at) >= TO_THE {
-            self.set_last_used(proof.clone(), now);
+            self.last_uses.set(proof.clone(), now);
         }
         let caller = Caller { name: found.user.name, token: None, role: found.user.role, address: peer.address };
         Ok(Some(Recognised::As(caller, proof)))

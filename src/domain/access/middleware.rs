@@ -1,7 +1,8 @@
-//! The gate: the middleware that every request passes, between the checks of where it comes from and the handler.
+//! The access check that every request passes, between the checks of its origin and the handler.
 //!
-//! It finds out who asks, asks the house which role the door needs, turns away whoever lacks it in the form they understand, writes down what was
-//! changed, and ends event streams of those who may not listen any more. Knows no route but those of the login itself.
+//! It finds out who sent the request, asks the permission table which role the route needs, refuses
+//! those who lack it in the representation they asked for, writes the audit log, and ends event
+//! streams of those who may no longer read them. Knows no route but those of the login.
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -12,8 +13,8 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
 use std::time::Duration;
 
-use super::authenticate::{Proof, Recognised, Shown};
-use super::model::Deed;
+use super::authenticate::{Recognised, Shown};
+use super::model::{Deed, Proof};
 use super::pending_form::KeptForm;
 use super::service::Access;
 use super::views::LoginPage;

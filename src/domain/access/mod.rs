@@ -1,18 +1,33 @@
-//! Access: who may do what, and who did what.
+//! Access: users, sessions, tokens, roles, and the audit log.
 //!
-//! While nobody has a password, the machine's own user is trusted: over loopback and over the manager's own socket. From the first user on,
-//! whoever comes over the network logs in or brings a token; the socket, which only the manager's own user and root can open, stays open to them.
+//! While nobody has a password, the machine's own user is trusted: over loopback and over the
+//! manager's own socket. From the first user on, everybody who comes over the network signs in or
+//! sends a token. The socket stays open to those who can open it: the manager's own user and root.
 //!
-//! Invariants: what lets somebody in is kept as a hash only and shown once; names that exist and names that do not are answered alike and
-//! equally fast; an attempt is counted before it is judged; there is always an admin once there is a user; what is changed through the
-//! router is in the audit log before it is answered, or waits for the database in memory and stands in jd-manager's own log.
+//! Invariants:
 //!
-//! * [`model`]: users, sessions, tokens, the log's lines. `password`: what one has to be, and its hash. `keepsake`: random texts that let in.
-//!   `second_factor`: codes of an authenticator. `attempts`: how many guesses are allowed. All without I/O.
-//! * `recognising`: who sent a request. `service`: the use cases of users; `signing_in`: those of the login; `tokens`: those of programs. [`gate`]: the middleware that asks them.
-//! * `audit_queue`: audit entries on their way into the database. `last_used`: when sessions and tokens were last used. `jobs`: what is forgotten.
+//! * Passwords, sessions and tokens are stored as hashes only; a token is shown once.
+//! * Names that exist and names that do not get the same answer in the same time.
+//! * An attempt is counted before it is judged.
+//! * Once there is a user, there is always an admin.
+//! * A change made through the router is in the audit log before it is answered, or waits in memory
+//!   for the database and is in jd-manager's own log.
 //!
-//! Knows nothing of what lies behind the doors: which door needs which role is told to the gate by the house.
+//! Without I/O:
+//!
+//! * [`model`]: users, sessions, tokens, audit entries. `password`: rules and hash.
+//! * `secret_token`: random tokens. `second_factor`: codes of an authenticator app.
+//! * `attempts`: how many guesses are allowed.
+//!
+//! The rest:
+//!
+//! * [`middleware`]: checks every request. `authenticate`: finds out who sent it.
+//! * `sessions`: sign in, sign out, own password. `tokens`: tokens of programs. `service`: users.
+//! * `pending_form`: a form sent without a session. `activity`: when sessions were last used.
+//! * `audit_queue`: audit entries that wait for the database. `jobs`: prunes sessions and audit
+//!   log.
+//!
+//! Which route needs which role is not known here: `server/permissions.rs` tells the middleware.
 
 mod activity;
 mod attempts;

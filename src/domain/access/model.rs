@@ -18,6 +18,17 @@ const LONGEST_NAME: usize = 64;
 /// The longest time a token can be valid for, days.
 pub const LONGEST_TOKEN: i64 = 3650;
 
+/// By what somebody is known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// A session.
+    Session(SessionId),
+    /// A token.
+    Token(TokenId),
+    /// The connection: the machine's own user.
+    Connection,
+}
+
 /// Somebody who may log in.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct User {

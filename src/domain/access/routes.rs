@@ -9,7 +9,8 @@ use axum::http::header::{RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 
-use super::authenticate::{Proof, Recognised, Shown, cookie_name};
+use super::authenticate::{Recognised, Shown, cookie_name};
+use super::model::Proof;
 use super::pending_form::KeptForm;
 use super::responses::Welcome;
 use super::service::Access;

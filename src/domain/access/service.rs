@@ -54,7 +54,7 @@ pub struct Access {
     pub(super) code: Arc<Mutex<Option<FirstCode>>>,
     /// Told when somebody may do less than before: streams look whether they may go on.
     pub(super) changed: watch::Sender<()>,
-    pub(super) audit: Arc<AuditQueue>,
+    audit: Arc<AuditQueue>,
     pub(super) last_uses: Arc<LastUses>,
 }
 
@@ -69,6 +69,8 @@ impl Access {
     #[must_use]
     pub fn new(db: Db, vault: Vault, clock: impl Clock, code: Option<FirstCode>) -> Self {
         Self {
+            audit: Arc::new(AuditQueue::new(db.clone())),
+            last_uses: Arc::new(LastUses::new(db.clone())),
             db,
             vault,
             clock: Arc::new(clock),
@@ -76,13 +78,16 @@ impl Access {
             looking: Arc::new(Semaphore::new(LOOKED_AT)),
             code: Arc::new(Mutex::new(code)),
             changed: watch::Sender::new(()),
-            audit: Arc::default(),
-            last_uses: Arc::default(),
         }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Writes an entry into the audit log, now or as soon as the database can be written.
+    pub(super) async fn record(&self, deed: Deed) {
+        self.audit.record(deed, self.now()).await;
     }
 
     /// Whether anybody may log in. Until then the machine's own user is trusted.

@@ -1,18 +1,23 @@
-//! Alerts: rules over what instances do, and messages to people when one comes to hold or is over.
+//! Alerts: rules about instances, and messages to people when a condition starts or ends.
 //!
 //! ```text
-//! observations ─▶ judging ─▶ decide ─▶ words ─▶ bundle ─▶ delivery ─▶ courier ─▶ channels
-//!  (of others)    holds?    is it told?        of a rule    one row for each   one at a time,
-//!                                              and a moment message and channel until it is taken
+//! feed ─────▶ evaluate ─▶ state_machine ─▶ display ─▶ grouping ─▶ delivery ─────▶ channels
+//!  obser-      holds?      notify now?      text       one         one row per    one at a time,
+//!  vations                                             message     message and    until accepted
+//!                                                      per rule    channel
 //! ```
 //!
-//! Invariants: what a rule remembers of an instance and the deliveries that follow from it are written in one transaction, so that a
-//! restart neither repeats nor forgets a notice; a raised notice is not followed by another without a cleared one between; secrets of
-//! channels leave only towards their receivers.
+//! Invariants: what a rule remembers of an instance and the deliveries that follow from it are
+//! written in one transaction, so a restart neither repeats nor loses a notification. Between two
+//! raised notifications there is a cleared one. A channel's secrets go to its receiver only.
 //!
-//! * [`model`]: rules, channels, observations. `kinds`: the kinds of channels. `channel_draft`, `rule_draft`: what was sent, checked.
-//! * `judging`: does a condition hold. `decide`: when it is told, without a clock and I/O. `words`: in which words. `bundle`: what is told in one message.
-//! * `feed`: how instances are. `watching`: observations in, notices out. [`delivery`]: notices on their way. `jobs`: what is forgotten. `service`: the use cases; `setting_aside`: those about what cannot be read.
+//! * [`model`]: rules, channels, observations. `channel_kinds`: the kinds of channels.
+//! * `channel_draft`, `rule_draft`: what was sent, checked.
+//! * `evaluate`: does a condition hold. `state_machine`: when to notify; no clock, no I/O.
+//! * `display`: texts. `grouping`: one message for many instances.
+//! * `feed`: collects observations. `engine`: observations in, notifications out.
+//! * [`delivery`]: sends messages and retries. `jobs`: prunes old deliveries.
+//! * `service`: the use cases. `quarantine`: rows that cannot be read.
 
 mod channel_draft;
 mod channel_kinds;

@@ -1,21 +1,34 @@
-//! Backups: everything that is needed to have every configuration, instance and figure again, in one file; and the way back.
+//! Backups: one file with everything needed to restore configurations, instances and data.
 //!
 //! ```text
 //! jd-manager.sqlite3            a snapshot of the database, secrets sealed
-//! secrets.key                   what opens them; left out if the backup is to be of no use to whoever finds it
+//! secrets.key                   opens them; left out of a backup without the key
 //! pools.toml                    the user's own list of pools, if there is one
-//! instances/<id>/events.jsonl   the keeper's journal, which may know more than the snapshot
-//! instances/<id>/logs/…         the client's output, if it is wanted; else an empty file that says where its stream goes on
+//! instances/<id>/events.jsonl   the keeper's journal, possibly newer than the snapshot
+//! instances/<id>/logs/…         the log if wanted; else an empty file that keeps the offset
 //! manifest.json                 last: what all this is, and the SHA-256 of each file
 //! ```
 //!
 //! as `.tar.gz`, or encrypted with a passphrase as `.tar.gz.age`, which `age -d` opens.
 //!
-//! Invariants: a backup has its name only once it is whole and on the disk; the snapshot is of one moment and the files are of later ones,
-//! which is right since they are only appended to and the manager reads on from where the snapshot stands; the `config.toml` of an instance is
-//! never in it, since it holds a secret in the clear and is written anew at every start; installed clients are not, since they can be
-//! installed again. What is restored is unpacked beside, checked in full and put in its place by a rename; a data directory that was there is
-//! moved aside and never deleted.
+//! Invariants:
+//!
+//! * A backup has its name only once it is complete and synced.
+//! * The snapshot is of one moment and the files are of later ones. That is correct, since files
+//!   are only appended to and the manager reads on from where the snapshot ends.
+//! * The `config.toml` of an instance is never included: it holds a secret in plain text and is
+//!   written again at every start. Installed clients are not included: they can be installed again.
+//! * A restore unpacks beside the data directory, checks everything, and swaps by a rename. An
+//!   existing data directory is moved aside and never deleted.
+//!
+//! Files:
+//!
+//! * `create`: makes a backup. `restore`: unpacks and checks one. `swap`: replaces the data
+//!   directory.
+//! * `manifest`, `naming`, `encryption`: the format. `error`: what can fail.
+//! * `service`: the use cases of a running manager. `command`: `jd-manager backup` and `restore`.
+//! * `settings`: nightly backups. `outcome`: how the last ones ended. `jobs`: makes the nightly
+//!   one.
 
 mod command;
 mod create;

@@ -1,6 +1,6 @@
 //! On which versions of the client a configuration runs, why not on the others, and what becomes of its file on the way.
 //!
-//! Pure: everything follows from `toml_file` and the table in `version`.
+//! Pure: everything follows from `toml_file` and the table in `programs/jd_client/version.rs`.
 
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeSet;

@@ -1,18 +1,34 @@
-//! Saved configurations: what a client is told, checked before it is kept, and written as the client's file.
+//! Saved configurations: checked before they are saved, and rendered as the client's file.
 //!
 //! ```text
 //! JSON body ─┐
-//! form ──────┼─▶ reading (with rules) ─▶ model::ClientConfig ─▶ toml_file::render(version) ─▶ the client's file
-//! TOML file ─┘        │                        │
-//!                one FieldError            differences
-//!                per wrong field
+//! form ──────┼─▶ parse (with rules) ─▶ ClientConfig ─▶ toml_file::render(version) ─▶ client's file
+//! TOML file ─┘        │                     │
+//!              one FieldError             diff
+//!              per wrong field
 //! ```
 //!
-//! Invariants: a [`ClientConfig`] that came out of [`read`] or [`import`] obeys all `rules` and has a matching pair of keys;
-//! its secret shows only in [`ClientConfig::to_stored_value`] and [`render`], and is stored sealed; the file is written by a library, for one
-//! version of the client at a time, after the table in `version`. One object serves all versions.
+//! Invariants:
 //!
-//! Everything but `active`, `draft`, `exchange`, `history`, `hosts`, `importing`, `sealing`, `service`, `queries`, `routes` and `views` is pure: no clock, no I/O, no HTTP, no database.
+//! * A [`ClientConfig`] from [`read`] or [`import`] obeys all `rules` and has a matching key pair.
+//! * Its secret appears only in [`ClientConfig::to_stored_value`] and [`render`]. It is stored
+//!   sealed.
+//! * The file is written by a library, for one version of the client, after the table of keys in
+//!   `programs/jd_client/version.rs`. One object serves all versions.
+//!
+//! Pure (no clock, no I/O, no HTTP, no database):
+//!
+//! * `model`: the configuration. `parse`: reads JSON and forms. `rules`: errors, warnings, hints.
+//! * `toml_file`: reads and writes the client's file. `compatibility`: which versions can run it.
+//! * `diff`: what changed. `naming`, `ports`: free names and ports. `fuzzing`: what holds of any
+//!   text.
+//!
+//! The rest:
+//!
+//! * `draft`: what somebody wants to save. `service`: the use cases. `history`: revisions.
+//! * `active`: the active configuration. `config_view`: a saved configuration as others see it.
+//! * `import_source`, `import_export`: files in and out. `dns_check`: can host names be resolved.
+//! * `storage`: seals the secret key.
 
 mod compatibility;
 mod diff;

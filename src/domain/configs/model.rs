@@ -1,7 +1,7 @@
 //! A configuration of the client as the product keeps it: one object for all versions of the client.
 //!
 //! The field names are those of the JSON the API speaks and mostly those of the client's file. The values obey `rules` when the
-//! object came out of `reading`; [`ClientConfig::starting`] alone is unfinished. Must not know TOML, HTTP or storage.
+//! object came out of `parse`; [`ClientConfig::starting`] alone is unfinished. Must not know TOML, HTTP or storage.
 
 use crate::domain::keys::{KeyPair, SecretKey};
 use schemars::JsonSchema;

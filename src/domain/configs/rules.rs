@@ -2,7 +2,7 @@
 //!
 //! Sources: the client's own reader and its observed behaviour (0.6.0), and, where the client accepts what can only go wrong
 //! later, what goes wrong. What stops mining or loses money is an error, what is merely doubtful a warning, what is only good
-//! to know a hint. Called by `reading`, which collects everything in one go. Knows values, not where they came from: no JSON shape, no TOML, no HTTP.
+//! to know a hint. Called by `parse`, which collects everything in one go. Knows values, not where they came from: no JSON shape, no TOML, no HTTP.
 
 pub mod address;
 mod payout;

@@ -1,12 +1,21 @@
-//! Health: whether an instance does its work, what keeps it from that, and the cures that are safe to try.
+//! Health: whether an instance works, what is wrong, and automatic restarts that are safe to try.
 //!
-//! Data goes one way: the log (read again and again by `reader`) becomes a [`crate::programs::jd_client::diagnosis::Standing`]; this, the instance, its samples and
-//! its file are a `snapshot::Look`; the checks make findings of it, which are kept, shown and acted upon. Must not know who is told of it.
+//! ```text
+//! log ─▶ log_reader ─▶ client status ─┐
+//! instance, samples, ─────────────────┼─▶ snapshot ─▶ checks ─▶ results: stored, shown, acted upon
+//! running_config         (collect)    ┘
+//! ```
 //!
-//! * [`model`]: checks, grades and the score. `checks`: what is to be said of a look. `cures`: when a cure may be tried. All pure.
-//! * `look`: what an instance is judged by. `running`: what the running client was told. `reader`: one log. `caretaker`: the task; `healing`: what it does; `spreading`: that not all of it is done at once. `service`: the use cases;
-//!   `past`: those about what was. `gathering`: what a look needs. `telling`: what others are told.
-//! * `jobs`: what is forgotten and when.
+//! Does not know who is notified.
+//!
+//! * [`model`]: checks, grades, score. `checks`: one function per check. `snapshot`: their input.
+//!   [`remediation_policy`]: when an automatic restart may be tried. All pure.
+//! * `log_reader`: reads one log. `collect`: the rest of a snapshot. `running_config`: what the
+//!   client was started with.
+//! * `monitor`: the task that watches all instances. `remediation`: restarts one of them.
+//!   `stagger`: spreads restarts of many.
+//! * `service`: the use cases. `history`: past results. `reporting`: what other domains get.
+//! * `jobs`: prunes old results.
 
 mod checks;
 mod collect;

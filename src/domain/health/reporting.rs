@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::model::{Check, Checked, Grade, gravest, overall, score};
-use super::service::place;
 use super::snapshot::Look;
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Wellbeing;
@@ -40,4 +39,13 @@ pub(super) fn series(id: InstanceId, results: &[Checked]) -> Vec<(InstanceId, St
     let of_checks = results.iter().filter_map(|r| Some((id, format!("health:{}", r.check_type.as_str()), r.status.value()?)));
     let whole = score(results).map(|score| (id, "health_score".to_owned(), f64::from(score)));
     of_checks.chain(whole).collect()
+}
+
+/// Where the work of an instance goes, and since when.
+pub(super) fn place(instance: &Instance, standing: &Standing) -> (String, Option<Timestamp>) {
+    if instance.status.has_client() && standing.work != Work::Unknown {
+        (standing.place_words(), standing.work.since())
+    } else {
+        (String::new(), None)
+    }
 }

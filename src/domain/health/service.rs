@@ -386,12 +386,3 @@ pub(super) fn of_this_run(standing: &Standing, instance: &Instance) -> Standing 
     let is_its = started.zip(standing.began).is_some_and(|(started, began)| began.0 >= started - START_SLACK_MS);
     if is_its { standing.clone() } else { Standing::default() }
 }
-
-/// Where the work of an instance goes, and since when.
-pub(super) fn place(instance: &Instance, standing: &Standing) -> (String, Option<Timestamp>) {
-    if instance.status.has_client() && standing.work != Work::Unknown {
-        (standing.place_words(), standing.work.since())
-    } else {
-        (String::new(), None)
-    }
-}

@@ -1,16 +1,29 @@
-//! Instances: JD clients that the user named and wants to run, each under its own keeper.
+//! Instances: named clients that the user wants to run, each under its own keeper.
 //!
-//! Invariants: an instance has at most one client (its keeper's lock); what the user wants (`desired`) is stored before it is
-//! carried out; what happened is in the keeper's journal first and read into the history exactly once; a state shown as
-//! running was told by a keeper that is alive.
+//! Invariants:
 //!
-//! * `ports`: are its ports free. `places`: the same and free names for those who make new ones. [`program`]: which client program, can it run here, which version is it.
-//! * `preparation`: what a start needs on disk. `supervisor`: all instances' tasks;
-//!   `minder`: one of them, which talks with the keeper. `trying`: whether a client takes a configuration, without an instance.
-//! * `miner_address`: what to enter in a miner. `service`: the use cases. `looking`: for those who look after them. `glance`: what other domains know of an instance, for lists.
+//! * An instance has at most one client (its keeper's lock).
+//! * The desired state is stored before a start and after a stop.
+//! * An event is in the keeper's journal first, and is read into the history exactly once.
+//! * A state shown as running was reported by a living keeper.
+//!
+//! Files:
+//!
+//! * `supervisor`: the tasks of all instances. `commands`: what a task can be asked. `task`: one of them; the only one that starts
+//!   keepers and talks to them. `conversation`: its connection.
+//! * `preparation`: writes what a start needs. [`program`]: which client program, can it run here,
+//!   which version is it. `ports`: are the ports free.
+//! * `service`: the use cases. `bulk`, `deletion`: many at once, deleting. `draft`: what was sent.
+//! * [`model`], `history`, `display`: instances and events, and their text. [`streams`]: live
+//!   updates.
+//! * `config_trial`: does a client accept a configuration. `miner_address`: what to enter in a
+//!   miner.
+//! * `availability`: free names and ports for new instances. `versions`: which client one runs.
+//! * `list_extras`: figures of other domains for lists, which those domains put here.
 
 mod availability;
 mod bulk;
+mod commands;
 mod config_trial;
 mod conversation;
 mod deletion;
@@ -18,6 +31,7 @@ mod display;
 mod draft;
 mod history;
 mod list_extras;
+pub mod list_page;
 mod miner_address;
 pub mod model;
 pub mod openapi;

@@ -7,18 +7,16 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 use super::bulk::Bulk;
 use super::draft::{Wishes, is_version_name};
+use super::list_page::{Lists, list_page};
 use super::model::{Instance, STOP_PATIENCE};
 use super::service::{Instances, Outcome};
 use super::streams::{follow, follow_events};
 use super::views::{BulkPage, Changed, DeletePage, EventsPage, FormPage, ListPage, ListedEvent, Made, Parts, TrialPage, row_id};
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::{ConfigId, InstanceId};
-use crate::domain::configs::Configs;
-use crate::infra::notices::ManagerNotices;
 use crate::web::extract::{Fields, MaybeInput, Members};
 use crate::web::negotiation::{Form, Offer};
 use crate::web::respond::{count_fitting, next_page};
@@ -30,19 +28,6 @@ const FRAGMENT_PATIENCE: Duration = Duration::from_millis(60);
 
 /// The `notice` of a list that a bulk action without a selection leads back to.
 pub(super) const NOTHING_SELECTED: &str = "nothing-selected";
-
-/// What the list needs of the house.
-#[derive(Clone, Debug)]
-pub struct Lists {
-    /// The instances.
-    pub instances: Instances,
-    /// The configurations they may run.
-    pub configs: Configs,
-    /// Problems of the manager itself.
-    pub notices: ManagerNotices,
-    /// Streams end with the manager.
-    pub stop: CancellationToken,
-}
 
 /// `GET /`: the overview.
 pub async fn overview(lists: State<Lists>, frame: Extension<Frame>, want: Want<PageOrStream>, params: Params) -> Reply {
@@ -73,19 +58,6 @@ async fn show_list(
     page.nothing_selected = nothing_selected;
     page.instances = page.instances.into_iter().skip(whole(offset)).take(whole(limit)).collect();
     want.respond(&page)
-}
-
-pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool) -> Result<ListPage> {
-    let instances = lists.instances.list().await?;
-    // Programs do not ask for advice.
-    let (has_configs, no_client) = if is_html {
-        (!lists.configs.list().await?.is_empty(), lists.instances.client().await.err().map(|e| e.to_string()))
-    } else {
-        (false, None)
-    };
-    let news = lists.instances.glances().news();
-    let notices = lists.notices.list();
-    Ok(ListPage { frame, is_overview, nothing_selected: false, has_configs, no_client, news, notices, instances })
 }
 
 /// `GET /instances/new`.

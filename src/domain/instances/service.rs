@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, broadcast};
 
+use super::commands::Ask;
 use super::draft::Wishes;
 use super::history::{self, Event};
 use super::list_extras::Glances;
@@ -14,7 +15,7 @@ use super::model::{Instance, Row, STOP_PATIENCE, desired, unknown};
 use super::preparation::Preparation;
 use super::program::{ClientSource, Program};
 use super::queries;
-use super::supervisor::{Ask, Ending, Supervisor, has_ended};
+use super::supervisor::{Ending, Supervisor, has_ended};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::base::ids::InstanceId;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::history::Event;
+use super::list_page::{Lists, list_page};
 use super::model::Instance;
-use super::routes::{Lists, list_page};
 use super::service::Instances;
 use super::views::{EventItem, ListedEvent, Parts};
 use crate::base::ids::InstanceId;

@@ -3,13 +3,13 @@
 //! Who holds what: the keeper owns the client; the task (a [`Minder`]) owns the conversation with the keeper; everybody else
 //! holds a [`Handle`].
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::commands::{Ask, Handle, Order, Shared};
 use super::model::{STOP_PATIENCE, unknown};
 use super::preparation::Preparation;
 use super::queries;
@@ -30,29 +30,6 @@ const LAST_STOPS: Duration = Duration::from_secs(25);
 /// And so long for the tasks that looked after them.
 const LAST_TASKS: Duration = Duration::from_secs(2);
 
-/// What can be asked of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// Run; while backing off: now.
-    Start,
-    /// The same without anybody waiting for the outcome: what cannot be started now is tried again later.
-    StartByItself,
-    /// End.
-    Stop,
-    /// End and run again.
-    Restart,
-    /// The same, if the client that was started then (milliseconds since 1970) still serves miners; otherwise a refusal.
-    RestartOf(i64),
-    /// Take changed settings that need no restart.
-    Reload,
-    /// Say what the keeper has counted; the answer without a keeper is an error.
-    Count,
-    /// The manager ends and leaves it to its keeper: write that down.
-    Leave,
-    /// End for good: once this is answered, no keeper is left and no further order is taken.
-    Retire,
-}
-
 /// What becomes of the clients when the manager ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -62,38 +39,9 @@ pub enum Ending {
     Leave,
 }
 
-/// Something asked of an instance, and where the answer goes.
-pub(super) struct Order {
-    pub(super) ask: Ask,
-    pub(super) actor: &'static str,
-    pub(super) answer: oneshot::Sender<Result<Status>>,
-}
-
-/// How to reach an instance's task.
-#[derive(Clone, Debug)]
-struct Handle {
-    orders: mpsc::Sender<Order>,
-    told: watch::Receiver<Option<Status>>,
-    stop: CancellationToken,
-}
-
 /// All instances' tasks.
 #[derive(Clone, Debug)]
 pub struct Supervisor(Arc<Shared>);
-
-/// What all tasks share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) db: Db,
-    pub(super) preparation: Preparation,
-    handles: RwLock<HashMap<InstanceId, Handle>>,
-    pub(super) changes: broadcast::Sender<InstanceId>,
-    /// The manager is ending: nothing is started any more.
-    pub(super) closing: CancellationToken,
-    /// A start that takes longer is told of once more, since it is warned of from then on.
-    pub(super) slow_start: Duration,
-    tasks: TaskTracker,
-}
 
 impl Supervisor {
     /// A supervisor without instances; a client that starts for longer than `slow_start` is warned of.

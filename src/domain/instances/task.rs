@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::commands::{Ask, Order, Shared};
 use super::conversation::Conversation;
 use super::model::{Row, STOP_PATIENCE, unknown};
 use super::queries;
-use super::supervisor::{Ask, Order, Shared};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;

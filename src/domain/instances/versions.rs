@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::commands::Ask;
 use super::model::Instance;
 use super::program::{self, ClientSource, Program};
 use super::queries;
 use super::service::Instances;
-use super::supervisor::Ask;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;

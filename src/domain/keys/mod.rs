@@ -1,9 +1,9 @@
-//! Authority keys: the pair with which a client proves to the miners who it is, and the public keys by which it knows pools
-//! and template providers.
+//! Authority keys: the key pair by which miners verify the client, and the public keys by which the
+//! client verifies pools and template providers.
 //!
-//! Invariants: a [`SecretKey`] holds a usable key and shows it only through [`SecretKey::reveal`]; whatever is printed,
-//! logged or serialised otherwise shows [`MASK`]. Keys are written as the client takes them (base58check, see `model`).
-//! `model` is pure and knows nothing of HTTP; nothing here knows configurations, instances or storage.
+//! Invariants: a [`SecretKey`] holds a usable key and shows it only through [`SecretKey::reveal`];
+//! everything else that prints, logs or serializes it shows [`MASK`]. Keys are written as the
+//! client reads them (base58check, see `model`). Knows no configuration, instance or storage.
 
 mod model;
 pub mod openapi;

@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::base::clock::Timestamp;
 use crate::base::ids::InstanceId;
 use crate::programs::jd_client::monitoring::Reading;
+
+/// The newest round counts as present for so many intervals, and never for less than so many seconds.
+const PRESENT_ROUNDS: i64 = 3;
+const PRESENT_SECONDS: i64 = 30;
 
 /// The newest figures of an instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,6 +96,17 @@ pub(super) fn counts(reading: &Reading) -> u64 {
     hasher.finish()
 }
 
+/// Whether a round of the second `at` (0: none yet) says how things are now.
+pub(super) fn is_present(at: i64, now: Timestamp, interval_s: i64) -> bool {
+    let age = now.0.div_euclid(1000) - at;
+    at > 0 && age.abs() <= fresh_seconds(interval_s)
+}
+
+/// A sample is current for so many seconds.
+pub(super) fn fresh_seconds(interval_s: i64) -> i64 {
+    (PRESENT_ROUNDS * interval_s).max(PRESENT_SECONDS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +127,20 @@ mod tests {
         assert_eq!(watch.failed("no".into(), 140), Answered::Not(140, "no".into()));
         assert_eq!(watch.failed("no".into(), 150), Answered::Not(140, "no".into()));
         assert_eq!(watch.answered(reading(6, 61), 160), Answered::Moving);
+    }
+
+    #[test]
+    fn readings_are_present_for_a_few_rounds() {
+        let now = Timestamp(1_000_000_999);
+        for (at, interval, present) in [
+            (0, 10, false),
+            (1_000_000, 10, true),
+            (999_970, 10, true),
+            (999_969, 10, false),
+            (999_969, 60, true),
+            (999_819, 60, false),
+        ] {
+            assert_eq!(is_present(at, now, interval), present, "{at} {interval}");
+        }
     }
 }

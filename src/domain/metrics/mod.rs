@@ -1,23 +1,27 @@
-//! Metrics: what every client did, as series of samples, for a week in full and for good in hours and days.
+//! Metrics: time series of every client, a week in full, then as minutes, hours and days.
 //!
 //! ```text
-//! keeper (lines) ─┐
-//! /proc ──────────┼─▶ sampler ─▶ counting ─▶ queries ─▶ range ─▶ service ─▶ views, routes
-//! monitoring API ─┘   one task    increments   samples, roll-ups
+//! keeper (line counts) ─┐
+//! /proc ────────────────┼─▶ sampler ─▶ samples ─▶ counters ─▶ queries ─▶ range ─▶ service ─▶ pages
+//! monitoring API ───────┘   one task              increments  tables
 //! ```
 //!
-//! Invariants: a counter's values are increments, so that sums over any stretch are right whatever was restarted; what they are counted from
-//! is saved in the same transaction as they are; a reading costs the points it returns, not the history there is.
+//! Invariants: a counter is stored as increments, so sums over any time range are right, whatever
+//! was restarted. The baseline is saved in the same transaction. Reading costs the
+//! points returned, not the history.
 //!
-//! * [`model`]: names and meanings. `counting`: from readings to samples. `sampler`: the task; `taking`: what it
-//!   makes of an instance. `jobs`: what is forgotten and when.
-//!   `measured`: the newest figures, in memory. `average`: the hashrate of the last ten minutes.
-//!   `uptime`: for how much of the time a client was running.
-//! * `asked`: what a request wants. `board`: pages put together. `glancing`: what lists show.
-//! * `queries`: the tables, and from one to the other. `range`: stretches over several tables. `service`: the use cases.
-//! * `scraping`: the figures of all instances at once. `exposition`: these as Prometheus reads them.
+//! * [`model`]: names and meanings. `sampler`: the task. `samples`: from observations to samples.
+//! * `counters`: increments. `latest`: the newest values, in memory. `average`: the current
+//!   hashrate.
+//! * `queries`: the tables; `queries/rollup`: from one to the next. `range`: time ranges over
+//!   several.
+//! * `uptime`: how much of the time a client was running. `jobs`: prunes old samples.
+//! * `query_params`: what a request asks for. `page_builder`: pages. `list_extras`: what lists
+//!   show.
+//! * `scrape`, `exposition`: all instances for Prometheus. `service`: the use cases.
 
 mod average;
+mod chart_options;
 mod counters;
 mod exposition;
 mod jobs;

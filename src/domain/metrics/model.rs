@@ -3,6 +3,11 @@
 //! Names are part of the API and never change. A name may end in `:` and a detail, such as the reason of a refusal or a miner's own name:
 //! `shares_rejected:stale-share`, `miner_hashrate:barn.rig1`.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use crate::base::clock::Timestamp;
 use crate::infra::chart::{Kind, Unit};
 
 /// How the values of a metric are to be taken.
@@ -12,6 +17,17 @@ pub enum Measure {
     Gauge,
     /// Increments since the sample before: a stretch of them has a sum. A restart shows neither as a loss nor as a spike.
     Counter,
+}
+
+/// The newest figures of an instance.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct Figures {
+    /// The newest sample of each metric. Of a counter that is the increment since the sample before; see `totals`.
+    pub metrics: BTreeMap<String, f64>,
+    /// Each counter's total since the instance was created, without those of single miners.
+    pub totals: BTreeMap<String, f64>,
+    /// When the newest of them was taken; none: nothing was sampled yet.
+    pub timestamp: Option<Timestamp>,
 }
 
 /// One metric.

@@ -1,6 +1,7 @@
 //! What the API's documentation says of metrics.
 
-use super::responses::{Figures, Rows, Summary, TimeSeries, Types, Uptime};
+use super::model::Figures;
+use super::responses::{Rows, Summary, TimeSeries, Types, Uptime};
 use super::views::{ComparePage, RANGES};
 use crate::web::openapi::{
     CSV, Field, HTML, JSON, Operation, PROGRAMS, STREAM, TEXT, get, list, moment, one_of, shape, text, whole,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::chart_options::Choice;
 use super::model::{metric, title};
 use super::service::{Metrics, Stretch};
-use super::views::{Choice, ComparePage, Drawn, GROUPS, Group, Latest, MetricsPage, MinerRow, SeriesPage};
+use super::views::{ComparePage, Drawn, GROUPS, Group, Latest, MetricsPage, MinerRow, SeriesPage};
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;

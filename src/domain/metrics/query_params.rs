@@ -1,10 +1,10 @@
 //! What a request asks of metrics, read from its parameters: which stretch of time, how finely, how much of it. Every wrong parameter is
 //! named.
 
+use super::chart_options::{Choice, INTERVALS, RANGES};
 use super::queries::Level;
 use super::range::MOST_POINTS;
 use super::service::Stretch;
-use super::views::{Choice, INTERVALS, RANGES};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, FieldError, Result};
 use crate::web::Params;

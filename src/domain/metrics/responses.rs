@@ -2,7 +2,6 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 use super::service::{self, Point, Row};
 use crate::base::clock::Timestamp;
@@ -23,17 +22,6 @@ pub struct TimeSeries {
     pub time_series: Vec<Point>,
     /// The distance of points, seconds.
     pub step: i64,
-}
-
-/// The newest figures of an instance.
-#[derive(Debug, JsonSchema, Serialize)]
-pub struct Figures {
-    /// The newest sample of each metric. Of a counter that is the increment since the sample before; see `totals`.
-    pub metrics: BTreeMap<String, f64>,
-    /// Each counter's total since the instance was created, without those of single miners.
-    pub totals: BTreeMap<String, f64>,
-    /// When the newest of them was taken; none: nothing was sampled yet.
-    pub timestamp: Option<Timestamp>,
 }
 
 /// What is measured of an instance.

@@ -9,12 +9,12 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::latest::Board;
+use super::latest::fresh_seconds;
 use super::list_extras;
 use super::model::{Measure, metric};
 use super::queries;
 use super::queries::rollup;
 use super::samples::{Looked, Watched};
-use super::scrape::fresh_seconds;
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;

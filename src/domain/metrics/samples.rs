@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::average::RecentHashrate;
 use super::counters::{Baseline, ProcessMark, Samples};
+use super::latest::fresh_seconds;
 use super::latest::{Answered, Measured, Watch, counts};
-use super::scrape::fresh_seconds;
 use crate::domain::instances::{Glance, Instance};
 use crate::infra::log_store::count::LineCounts;
 use crate::infra::procfs::{self, Process};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::counters;
 use super::exposition::{self, Client, Format, Manager};
+use super::latest::is_present;
 use super::queries::current;
 use super::service::Metrics;
 use crate::base::clock::Timestamp;
@@ -11,10 +12,6 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::InstanceId;
 use crate::domain::instances::Instance;
 use crate::infra::procfs;
-
-/// The newest round counts as present for so many intervals, and never for less than so many seconds.
-const PRESENT_ROUNDS: i64 = 3;
-const PRESENT_SECONDS: i64 = 30;
 
 /// Counters and readings by name.
 type Values = BTreeMap<String, f64>;
@@ -76,36 +73,5 @@ impl Metrics {
             exposition::text(&Manager { version, started, process }, &clients, format)
         });
         told.await.map_err(Error::internal)?.map_err(Error::internal)
-    }
-}
-
-/// Whether a round of the second `at` (0: none yet) says how things are now.
-pub(super) fn is_present(at: i64, now: Timestamp, interval_s: i64) -> bool {
-    let age = now.0.div_euclid(1000) - at;
-    at > 0 && age.abs() <= fresh_seconds(interval_s)
-}
-
-/// A sample is current for so many seconds.
-pub(super) fn fresh_seconds(interval_s: i64) -> i64 {
-    (PRESENT_ROUNDS * interval_s).max(PRESENT_SECONDS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn readings_are_present_for_a_few_rounds() {
-        let now = Timestamp(1_000_000_999);
-        for (at, interval, present) in [
-            (0, 10, false),
-            (1_000_000, 10, true),
-            (999_970, 10, true),
-            (999_969, 10, false),
-            (999_969, 60, true),
-            (999_819, 60, false),
-        ] {
-            assert_eq!(is_present(at, now, interval), present, "{at} {interval}");
-        }
     }
 }

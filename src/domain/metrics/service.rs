@@ -8,12 +8,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::counters;
+use super::latest::is_present;
 use super::latest::{Board, Measured};
 use super::model::{Measure, metric, rank};
 use super::queries::{self, Bucket, Level, Sample, Series};
 use super::range::{self, Keep, Marks, Spacing};
-use super::responses::Figures;
-use super::scrape::is_present;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;

@@ -1,7 +1,7 @@
 //! For how much of a stretch of time an instance was running. The time before it was created does not count.
 
+use super::chart_options::Choice;
 use super::service::Metrics;
-use super::views::Choice;
 use crate::base::clock::{Timestamp, spoken};
 use crate::base::error::Result;
 use crate::base::ids::InstanceId;

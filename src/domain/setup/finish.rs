@@ -1,64 +1,14 @@
 //! The end of setup: what was found right is saved, made and started.
 
-use schemars::JsonSchema;
-use serde::Serialize;
 use serde_json::Value;
 use std::net::SocketAddr;
 
-use super::service::Setups;
+use super::responses::Made;
+use super::service::{Actor, Setups};
 use super::validate::{Judged, Whole, seen_from_the_body};
 use crate::base::error::{Error, FieldError, Result};
-use crate::base::ids::{ConfigId, InstanceId, SetupId};
 use crate::domain::configs::{Draft, lacking};
 use crate::domain::instances::{Instance, Wishes, miner_urls};
-use crate::keeper::machine::State;
-
-/// A setup that is gone through page by page goes on.
-#[derive(Clone, Debug, JsonSchema, Serialize)]
-#[schemars(rename = "SetupBegun")]
-pub struct Begun {
-    /// Always true: failures are problems.
-    pub success: bool,
-    /// Which.
-    pub setup_id: SetupId,
-    /// The address of the next step.
-    pub next: String,
-}
-
-/// Who sets up, for the histories.
-#[derive(Clone, Debug)]
-pub struct Actor {
-    /// How: `page` or `api`.
-    pub way: &'static str,
-    /// Who, and how.
-    pub author: String,
-}
-
-/// What was made, as programs are told.
-#[derive(Clone, Debug, JsonSchema, Serialize)]
-#[schemars(rename = "SetupMade")]
-pub struct Made {
-    /// Always true: failures are problems.
-    pub success: bool,
-    /// The configuration that was saved.
-    pub config_id: ConfigId,
-    /// The instance that was made.
-    pub instance_id: InstanceId,
-    /// Its client was started.
-    pub started: bool,
-    /// The instance's state by now.
-    pub status: State,
-    /// Where miners connect, one for each address of this machine they may use.
-    pub miners: Vec<String>,
-    /// By which miners recognise the client.
-    pub public_key: String,
-    /// What happened, for people.
-    pub message: String,
-    /// What is doubtful; pointers into the body that was sent.
-    pub warnings: Vec<FieldError>,
-    /// What is good to know, likewise.
-    pub hints: Vec<FieldError>,
-}
 
 impl Setups {
     /// Everything at once, as a program asks for it.

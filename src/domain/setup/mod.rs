@@ -2,17 +2,19 @@
 //!
 //! ```text
 //! pages ──▶ answers ─┐
-//!                    ├─▶ whole ─▶ configs (saved) ─▶ instances (made, started, watched)
+//!                    ├─▶ validate ─▶ finish: save configuration ─▶ create, start, watch instance
 //! JSON body ─────────┘
 //! ```
 //!
-//! Invariants: nothing is saved, made or started before all of it was found right; the client's own pair of keys is made with the
-//! configuration and is never among the answers; what was typed is kept from page to page until it led to an instance or was thrown
-//! away, so that a setup can be left and come back to.
+//! Invariants: nothing is saved, created or started before everything is valid. The client's key
+//! pair is created with the configuration and is never part of the answers. Answers are kept until
+//! setup is finished or discarded, so the user can leave and come back.
 //!
-//! * `step`, `answers`, `whole`, `known`: the pages' fields, what was typed, what it means, pools of the list. Pure.
-//! * `service`, `proposals`, `making`: the use cases; what a step proposes; the end of it, which saves, makes and starts.
-//! * `node`, `reach`: is there a node, does somebody listen. They connect and say nothing.
+//! * `step`: the pages and their fields. `responses`: the answers. `validate`: what they mean and
+//!   what is wrong. `pool_list`: the list of pools. `defaults`: what a step suggests.
+//! * `service`: the use cases. `finish`: saves, creates and starts.
+//! * `node`, `probe`: is there a node, does a host accept connections. They connect and send
+//!   nothing.
 
 mod defaults;
 mod finish;

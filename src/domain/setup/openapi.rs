@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::finish::{Begun, Made};
+use super::responses::{Begun, Made};
 use super::step::Step;
 use super::views::StepPage;
 use super::views::watch::WatchPage;

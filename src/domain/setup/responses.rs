@@ -1,4 +1,5 @@
-//! What was typed into the pages of setup, by the names of the fields: the names of a configuration's form, and a few simpler ones.
+//! What was typed into the pages of setup, by the names of the fields: the names of a configuration's form, and a few simpler ones. And what
+//! programs are answered.
 //!
 //! Pure. No key of the client's own is among the answers: the pair is made when the configuration is saved, and a secret that was
 //! pasted into a field is masked before it is kept.
@@ -9,8 +10,11 @@ use std::collections::BTreeMap;
 
 use super::pool_list::KnownPool;
 use super::step::Step;
+use crate::base::error::FieldError;
+use crate::base::ids::{ConfigId, InstanceId, SetupId};
 use crate::domain::configs::{BitcoinNetwork, Mode};
 use crate::domain::keys::without_secret_keys;
+use crate::keeper::machine::State;
 
 /// Pools that can be entered.
 const MOST_POOLS: usize = 16;
@@ -184,6 +188,44 @@ impl Answers {
             self.0.extend(fields.into_iter().map(|(field, text)| (format!("upstreams.{row}.{field}"), text)));
         }
     }
+}
+
+/// A setup that is gone through page by page goes on.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SetupBegun")]
+pub struct Begun {
+    /// Always true: failures are problems.
+    pub success: bool,
+    /// Which.
+    pub setup_id: SetupId,
+    /// The address of the next step.
+    pub next: String,
+}
+
+/// What was made, as programs are told.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[schemars(rename = "SetupMade")]
+pub struct Made {
+    /// Always true: failures are problems.
+    pub success: bool,
+    /// The configuration that was saved.
+    pub config_id: ConfigId,
+    /// The instance that was made.
+    pub instance_id: InstanceId,
+    /// Its client was started.
+    pub started: bool,
+    /// The instance's state by now.
+    pub status: State,
+    /// Where miners connect, one for each address of this machine they may use.
+    pub miners: Vec<String>,
+    /// By which miners recognise the client.
+    pub public_key: String,
+    /// What happened, for people.
+    pub message: String,
+    /// What is doubtful; pointers into the body that was sent.
+    pub warnings: Vec<FieldError>,
+    /// What is good to know, likewise.
+    pub hints: Vec<FieldError>,
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
 use futures_util::{StreamExt, stream};
 
-use super::finish::{Actor, Begun};
 use super::pool_list::KnownPools;
 use super::responses::Answers;
+use super::responses::Begun;
+use super::service::Actor;
 use super::service::{Next, Setup, Setups};
 use super::step::Step;
 use super::views::StepPage;

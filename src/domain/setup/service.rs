@@ -9,12 +9,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::finish::{Actor, Made};
 use super::node::{self, NodeSocket};
 use super::pool_list::{self, KnownPools};
 use super::probe::{self, Tried};
 use super::queries::{self, Row};
-use super::responses::{Action, Answers, Change};
+use super::responses::{Action, Answers, Change, Made};
 use super::step::Step;
 use super::validate::{Judged, Whole, field_of};
 use crate::base::clock::Timestamp;
@@ -71,6 +70,15 @@ impl Setup {
         let path = Step::path(self.answers.needs_pool());
         path.into_iter().find(|step| !self.answers.has(*step)).unwrap_or(Step::Review)
     }
+}
+
+/// Who sets up, for the histories.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// How: `page` or `api`.
+    pub way: &'static str,
+    /// Who, and how.
+    pub author: String,
 }
 
 /// Where a form leads.

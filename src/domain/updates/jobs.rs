@@ -7,12 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::install::{Order, With};
 use super::model::{Installed, Job, Stage, Task};
-use super::release_check::News;
+use super::release_check::{ACTOR, News};
 use super::service::Updates;
 use super::settings::Wanted;
 use crate::base::clock::Timestamp;
 use crate::base::error::Result;
-use crate::infra::notices::ManagerNotice;
 use crate::infra::schedule::Schedule;
 
 /// Every day at an hour at which few others ask, UTC.
@@ -25,11 +24,6 @@ const RECENT: Duration = Duration::from_secs(12 * 3600);
 const LOOK: Duration = Duration::from_secs(60);
 /// An installation by itself that failed is tried again after so long: in the next window.
 const RETRY: Duration = Duration::from_secs(20 * 3600);
-/// Names the notice about a failed update.
-pub const FAILED_UPDATE: &str = "update-failed";
-/// Who acts, for the history.
-const ACTOR: &str = "automatic";
-
 /// Begins to look for releases daily, and to do by itself what the user asked for.
 ///
 /// # Errors
@@ -134,65 +128,11 @@ async fn follow_jobs(updates: Updates, stop: CancellationToken) {
     }
 }
 
-/// The message about a failed update: the last one, or else the last one to the newest release. `finished`: newest first.
-pub fn failure(finished: &[Job], news: &News) -> Option<ManagerNotice> {
-    let has_failed = |job: &&Job| match job.stage {
-        Stage::Failed | Stage::RolledBack => true,
-        // Nobody is there to know why an automatic update was cancelled.
-        Stage::Cancelled => job.actor == ACTOR,
-        _ => false,
-    };
-    let is_newest = |job: &&Job| {
-        let version = Some(&job.version);
-        version == news.latest.as_ref() || version == news.latest_client.as_ref()
-    };
-    // An installation by hand of something else was somebody's try, and no problem that lasts.
-    let is_update = |job: &&Job| job.task != Task::Install || job.actor == ACTOR;
-    let last = finished.first().filter(has_failed).filter(is_update);
-    let job = last.or_else(|| finished.iter().find(is_newest).filter(has_failed).filter(|_| news.available))?;
-    let what = match (job.task, job.actor == ACTOR) {
-        (_, true) => format!("The automatic update to {}", job.version),
-        (Task::Install, false) => format!("The installation of {}", job.version),
-        (Task::Switch, false) => format!("The update to {}", job.version),
-        (Task::Rollback, false) => format!("The rollback to {}", job.version),
-    };
-    let how = match job.stage {
-        Stage::RolledBack => "was rolled back",
-        Stage::Cancelled => "was cancelled",
-        _ => "failed",
-    };
-    let current = news.current.as_ref().map(|current| format!(" Client {current} is in use.")).unwrap_or_default();
-    let detail = format!("{}{current} Fix the cause before you try again.", job.message);
-    let notice = ManagerNotice::new(FAILED_UPDATE, format!("{what} {how}"), detail).with_link("/updates/history", "History");
-    Some(ManagerNotice { since: job.ended_at.unwrap_or(notice.since), ..notice })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::model::{Asset, Release};
+    use super::super::model::Asset;
+    use super::super::release_check::tests::news;
     use super::*;
-
-    fn news() -> News {
-        let asset =
-            Asset::Ready { name: "x".into(), url: "https://x".into(), size: 1, sha256: Some("00".into()), signature: None };
-        let release = Release {
-            tag: "v0.8.0".into(),
-            notes: String::new(),
-            published_at: None,
-            prerelease: false,
-            page: String::new(),
-            asset,
-        };
-        News {
-            available: true,
-            current: Some("0.5.0".into()),
-            current_tag: None,
-            latest: Some("v0.8.0".into()),
-            latest_client: Some("0.6.0".into()),
-            checked_at: None,
-            releases: vec![release],
-        }
-    }
 
     #[test]
     fn a_release_is_installed_by_itself_once_when_it_is_wished_and_can_be_checked() {
@@ -220,36 +160,5 @@ mod tests {
         assert!(due(&wanted, later, &news(), &[], &[failed]).is_some(), "in the next one");
         let by_hand = Job { actor: "page".into(), ..tried };
         assert!(at(&wanted, 150, &news(), &[by_hand]).is_some());
-    }
-
-    #[test]
-    fn a_failed_update_is_shown_until_another_one_to_the_same_release_succeeds() {
-        let job = |task, version: &str, stage, actor: &str| Job {
-            stage,
-            message: "barn did not come up well.".into(),
-            ..Job::new(task, version, actor, Timestamp(0))
-        };
-        let text = |finished: &[Job]| failure(finished, &news()).map(|notice| format!("{}. {}", notice.title, notice.detail));
-        let rolled_back = job(Task::Switch, "0.6.0", Stage::RolledBack, "page");
-        assert_eq!(
-            text(std::slice::from_ref(&rolled_back)).unwrap(),
-            "The update to 0.6.0 was rolled back. barn did not come up well. Client 0.5.0 is in use. Fix the cause before you try again."
-        );
-        let automatic = job(Task::Install, "v0.8.0", Stage::Cancelled, ACTOR);
-        assert!(text(&[automatic]).unwrap().starts_with("The automatic update to v0.8.0 was cancelled."));
-        assert_eq!(text(&[job(Task::Install, "v0.8.0", Stage::Cancelled, "page")]), None, "cancelled on purpose");
-        assert!(
-            text(&[job(Task::Install, "v0.8.0", Stage::Failed, "page")])
-                .unwrap()
-                .starts_with("The installation of v0.8.0 failed.")
-        );
-        assert_eq!(text(&[job(Task::Install, "own-client", Stage::Failed, "page")]), None, "somebody's try");
-        let other = job(Task::Install, "0.5.0", Stage::Installed, "page");
-        assert!(text(&[other.clone(), rolled_back.clone()]).is_some(), "the release is still advertised");
-        let nothing_new = News { available: false, ..news() };
-        assert_eq!(failure(&[other, rolled_back.clone()], &nothing_new), None);
-        let retried = job(Task::Switch, "0.6.0", Stage::Switched, "page");
-        assert_eq!(text(&[retried, rolled_back]), None);
-        assert_eq!(text(&[]), None);
     }
 }

@@ -1,13 +1,24 @@
-//! Updates: which clients there are, which are installed, which is in use, and how one gets from one to another without being left without.
+//! Updates: releases, installed clients, the version in use, and switching between versions.
 //!
-//! Invariants: what is installed is never changed, only added and removed; a client comes into `clients/` by one rename, complete and tried, or not
-//! at all; one comes into use only after it has shown on an instance that it works, and what does not work there goes back by itself. One
-//! piece of work at a time. Whatever is killed when, the next start finds a client that runs and says what became of the work.
+//! Invariants:
 //!
-//! * [`model`]: releases, manifests, jobs. `tags`: release tags and client versions, which count differently. `github`: what the release API says. All pure.
-//! * `store`: the directory of installed clients. `obtain`: where clients come from. `install`: the way of one into the store.
-//! * `switch`: instances from one version to another, one after the other; `gate`: whether one has come up well; `going_back`: what is done if not.
-//! * `board`: the piece of work under way. `service`: the use cases, those of `installing`, of `planning` a switch and of `taking_over` among them; `receiving`: files that come with a request; `orders`: what is asked for. `checking`: what is new. `calendar`: what happens by itself.
+//! * An installed client is never changed, only added and removed. It enters `clients/` by one
+//!   rename, complete and tried, or not at all.
+//! * A version comes into use only after an instance has shown that it works. Otherwise the
+//!   instance is rolled back.
+//! * There is one job at a time. Whatever is killed when, the next start finds a working client and
+//!   says what became of the job.
+//!
+//! Files:
+//!
+//! * [`model`]: releases, manifests, jobs. `tags`: release tags and client versions, which differ.
+//!   `github`: the release API's answers. `requests`: bodies of requests. All pure.
+//! * `store`: the directory of installed clients. `source`: a release, cargo or a file. `install`:
+//!   from a source into the store. `upload`: files sent with a request.
+//! * `plan`: can a switch begin. `switch`: moves instances one by one. `health_gate`: did one come
+//!   up well. `revert`: what happens if not. `recovery`: continues the job of a killed manager.
+//! * `job_tracker`: the job in progress. `release_check`: looks for releases. `settings`, `jobs`:
+//!   automatic updates. `service`: the use cases.
 
 mod github;
 mod health_gate;

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::github;
-use super::jobs::{FAILED_UPDATE, failure};
-use super::model::{InUse, Release, is_newer, newest};
+use super::model::{InUse, Job, Release, Stage, Task, is_newer, newest};
 use super::queries;
 use super::service::Updates;
 use super::tags::is_name;
@@ -14,11 +13,16 @@ use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::domain::health::Latest;
 use crate::infra::download::{Document, Failed};
+use crate::infra::notices::ManagerNotice;
 
 /// An answer is as good as new for so long.
 const FRESH: Duration = Duration::from_secs(30);
 /// So many releases are asked for: more than two years of them.
 const RELEASES: &str = "/releases?per_page=30";
+/// Names the notice about a failed update.
+const FAILED_UPDATE: &str = "update-failed";
+/// Who acts when nobody asked for an update, for the history.
+pub(super) const ACTOR: &str = "automatic";
 
 /// What is remembered between two questions.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
@@ -262,5 +266,97 @@ fn not_now(until: Timestamp, now: Timestamp) -> Error {
     Error::Unavailable {
         detail: format!("The source of releases does not want to be asked before {}.", until.local_minute()),
         retry_after: Some(until.since(now)),
+    }
+}
+
+/// The message about a failed update: the last one, or else the last one to the newest release. `finished`: newest first.
+fn failure(finished: &[Job], news: &News) -> Option<ManagerNotice> {
+    let has_failed = |job: &&Job| match job.stage {
+        Stage::Failed | Stage::RolledBack => true,
+        // Nobody is there to know why an automatic update was cancelled.
+        Stage::Cancelled => job.actor == ACTOR,
+        _ => false,
+    };
+    let is_newest = |job: &&Job| {
+        let version = Some(&job.version);
+        version == news.latest.as_ref() || version == news.latest_client.as_ref()
+    };
+    // An installation by hand of something else was somebody's try, and no problem that lasts.
+    let is_update = |job: &&Job| job.task != Task::Install || job.actor == ACTOR;
+    let last = finished.first().filter(has_failed).filter(is_update);
+    let job = last.or_else(|| finished.iter().find(is_newest).filter(has_failed).filter(|_| news.available))?;
+    let what = match (job.task, job.actor == ACTOR) {
+        (_, true) => format!("The automatic update to {}", job.version),
+        (Task::Install, false) => format!("The installation of {}", job.version),
+        (Task::Switch, false) => format!("The update to {}", job.version),
+        (Task::Rollback, false) => format!("The rollback to {}", job.version),
+    };
+    let how = match job.stage {
+        Stage::RolledBack => "was rolled back",
+        Stage::Cancelled => "was cancelled",
+        _ => "failed",
+    };
+    let current = news.current.as_ref().map(|current| format!(" Client {current} is in use.")).unwrap_or_default();
+    let detail = format!("{}{current} Fix the cause before you try again.", job.message);
+    let notice = ManagerNotice::new(FAILED_UPDATE, format!("{what} {how}"), detail).with_link("/updates/history", "History");
+    Some(ManagerNotice { since: job.ended_at.unwrap_or(notice.since), ..notice })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::model::Asset;
+    use super::*;
+
+    pub(in super::super) fn news() -> News {
+        let asset =
+            Asset::Ready { name: "x".into(), url: "https://x".into(), size: 1, sha256: Some("00".into()), signature: None };
+        let release = Release {
+            tag: "v0.8.0".into(),
+            notes: String::new(),
+            published_at: None,
+            prerelease: false,
+            page: String::new(),
+            asset,
+        };
+        News {
+            available: true,
+            current: Some("0.5.0".into()),
+            current_tag: None,
+            latest: Some("v0.8.0".into()),
+            latest_client: Some("0.6.0".into()),
+            checked_at: None,
+            releases: vec![release],
+        }
+    }
+
+    #[test]
+    fn a_failed_update_is_shown_until_another_one_to_the_same_release_succeeds() {
+        let job = |task, version: &str, stage, actor: &str| Job {
+            stage,
+            message: "barn did not come up well.".into(),
+            ..Job::new(task, version, actor, Timestamp(0))
+        };
+        let text = |finished: &[Job]| failure(finished, &news()).map(|notice| format!("{}. {}", notice.title, notice.detail));
+        let rolled_back = job(Task::Switch, "0.6.0", Stage::RolledBack, "page");
+        assert_eq!(
+            text(std::slice::from_ref(&rolled_back)).unwrap(),
+            "The update to 0.6.0 was rolled back. barn did not come up well. Client 0.5.0 is in use. Fix the cause before you try again."
+        );
+        let automatic = job(Task::Install, "v0.8.0", Stage::Cancelled, ACTOR);
+        assert!(text(&[automatic]).unwrap().starts_with("The automatic update to v0.8.0 was cancelled."));
+        assert_eq!(text(&[job(Task::Install, "v0.8.0", Stage::Cancelled, "page")]), None, "cancelled on purpose");
+        assert!(
+            text(&[job(Task::Install, "v0.8.0", Stage::Failed, "page")])
+                .unwrap()
+                .starts_with("The installation of v0.8.0 failed.")
+        );
+        assert_eq!(text(&[job(Task::Install, "own-client", Stage::Failed, "page")]), None, "somebody's try");
+        let other = job(Task::Install, "0.5.0", Stage::Installed, "page");
+        assert!(text(&[other.clone(), rolled_back.clone()]).is_some(), "the release is still advertised");
+        let nothing_new = News { available: false, ..news() };
+        assert_eq!(failure(&[other, rolled_back.clone()], &nothing_new), None);
+        let retried = job(Task::Switch, "0.6.0", Stage::Switched, "page");
+        assert_eq!(text(&[retried, rolled_back]), None);
+        assert_eq!(text(&[]), None);
     }
 }

@@ -1,14 +1,11 @@
-//! Copies of the database: made while others use it, and looked at or changed while nobody does.
+//! Copies of the database: made while others use it, and read or changed while nobody does.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
-use diesel_migrations::MigrationHarness;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::open::{OpenError, unknown};
-use super::{has_table, integrity};
 use crate::base::error::{Error, Result};
 
 /// Puts a copy of the database in the file `path`, as it is at this moment, into the new file `to`, mode 0600. SQLite writes it: one
@@ -49,25 +46,4 @@ pub fn read_copy<T>(path: &Path, work: impl FnOnce(&mut SqliteConnection) -> Res
     let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(Error::internal)?;
     connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     connection.transaction(work)
-}
-
-/// Whether a file is a whole database of this or an earlier version; returns the newest change that was made to its tables. Nothing is changed.
-///
-/// # Errors
-/// It is newer than this program, or damaged.
-pub fn check_copy(path: &Path) -> Result<String, OpenError> {
-    let damaged = |cause: String| OpenError::Damaged { path: path.into(), cause };
-    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(|e| damaged(e.to_string()))?;
-    connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;").map_err(|e| damaged(e.to_string()))?;
-    if let Some(problem) = integrity::find_damage(&mut connection).map_err(|e| damaged(e.to_string()))? {
-        return Err(damaged(problem));
-    }
-    if !has_table(&mut connection, "__diesel_schema_migrations").map_err(|e| damaged(e.to_string()))? {
-        return Err(damaged("it is not one of jd-manager's".into()));
-    }
-    let applied = connection.applied_migrations().map_err(|e| damaged(e.to_string()))?;
-    if let Some(version) = unknown(&applied).map_err(|e| damaged(e.to_string()))? {
-        return Err(OpenError::Newer { path: path.into(), version });
-    }
-    applied.iter().map(ToString::to_string).max().ok_or_else(|| damaged("it holds nothing".into()))
 }

@@ -1,6 +1,6 @@
 //! The database: one SQLite file, one writer, many readers.
 //!
-//! Layer 1: knows no domain. Domains hand in a function over a connection; it runs on a thread that may block, in one
+//! Knows no domain. Domains hand in a function over a connection; it runs on a thread that may block, in one
 //! transaction. `read` cannot write (the connection refuses), `write` begins IMMEDIATE so that it never fails half-way for want
 //! of a lock.
 //!
@@ -28,9 +28,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use bounded::load_bounded;
-pub use copies::{change_copy, check_copy, copy, read_copy};
+pub use copies::{change_copy, copy, read_copy};
 pub use marker::{LostChanges, MARKER_FILE};
-pub use open::OpenError;
+pub use open::{OpenError, check_copy};
 pub use writer::WriteMode;
 
 use crate::base::error::{Error, Result};

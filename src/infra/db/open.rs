@@ -8,7 +8,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{copies, integrity};
+use super::{copies, has_table, integrity};
 use crate::base::clock::Timestamp;
 use crate::base::failpoint;
 
@@ -107,8 +107,29 @@ fn keep_copy(path: &Path, data_dir: &Path) -> crate::base::error::Result<()> {
     copied
 }
 
+/// Whether a file is a whole database of this or an earlier version; returns the newest change that was made to its tables. Nothing is changed.
+///
+/// # Errors
+/// It is newer than this program, or damaged.
+pub fn check_copy(path: &Path) -> Result<String, OpenError> {
+    let damaged = |cause: String| OpenError::Damaged { path: path.into(), cause };
+    let mut connection = SqliteConnection::establish(&path.to_string_lossy()).map_err(|e| damaged(e.to_string()))?;
+    connection.batch_execute("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;").map_err(|e| damaged(e.to_string()))?;
+    if let Some(problem) = integrity::find_damage(&mut connection).map_err(|e| damaged(e.to_string()))? {
+        return Err(damaged(problem));
+    }
+    if !has_table(&mut connection, "__diesel_schema_migrations").map_err(|e| damaged(e.to_string()))? {
+        return Err(damaged("it is not one of jd-manager's".into()));
+    }
+    let applied = connection.applied_migrations().map_err(|e| damaged(e.to_string()))?;
+    if let Some(version) = unknown(&applied).map_err(|e| damaged(e.to_string()))? {
+        return Err(OpenError::Newer { path: path.into(), version });
+    }
+    applied.iter().map(ToString::to_string).max().ok_or_else(|| damaged("it holds nothing".into()))
+}
+
 /// The first of these changes that this program does not know.
-pub(super) fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option<String>> {
+fn unknown(applied: &[MigrationVersion<'_>]) -> diesel::migration::Result<Option<String>> {
     let known = known()?;
     Ok(applied.iter().map(ToString::to_string).find(|version| !known.contains(version)))
 }

@@ -3,9 +3,9 @@
 //! The other side is not trusted: time and bytes are bounded, redirects lead to HTTPS only (or stay on the same host), a download that breaks off
 //! goes on where it was, and a token is shown to the configured server alone. Knows no release.
 
-mod download;
+mod transfer;
 
-pub use download::{Downloaded, Wanted};
+pub use transfer::{Downloaded, Wanted};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};

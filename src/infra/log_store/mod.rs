@@ -1,16 +1,18 @@
-//! Reading the log of one instance: a logical stream of bytes in segment files, its records, and following it live.
+//! Reading the log of one instance: a logical stream of bytes in segment files, its records, and
+//! following it live.
 //!
-//! The keeper writes the client's output into the files as it comes; this tool only reads them, so a restart of the manager
-//! loses and repeats nothing. Offsets in the stream are the sequence numbers of everything: a record's is the offset just
-//! past its last byte, so it never changes, needs no index, and is where reading goes on.
+//! The keeper writes the client's output into the files as it comes. This module only reads them,
+//! so a restart of the manager loses and repeats nothing. A record's sequence number is the offset
+//! just past its last byte: it never changes, needs no index, and is where reading continues.
 //!
-//! * [`segment`]: names of the files, and which there are. [`level`]: the header of a line. Both are for the keeper, too.
-//! * [`record`]: bytes to records. [`filter`]: which of them are wanted. [`ansi`]: terminal escapes in their messages.
-//! * [`mask`]: secret keys in what the client wrote, which nobody is shown.
-//! * [`tail`]: pages of records, forward and backward, and everything as text. Blocks on the disk (through `stream`).
-//! * [`count`]: lines by level. [`hub`]: following live, for many viewers at the cost of one (through `ring`).
+//! * `stream`: bytes by offset. [`record`]: bytes to records. [`filter`]: which of them are wanted.
+//! * [`ansi`]: terminal escapes in messages. [`mask`]: secret keys in what the client wrote.
+//! * [`tail`]: pages of records, and everything as text. Blocks on the disk.
+//! * [`count`]: lines by level. [`hub`]: follows live, for many viewers at the cost of one
+//!   (`ring`).
 //!
-//! Must not know: instances, HTTP, the database.
+//! Names of files and headers of lines are in `keeper/segment.rs` and `keeper/level.rs`, since the
+//! keeper writes them. Knows no instance, HTTP or database.
 
 pub mod ansi;
 pub mod count;

@@ -5,16 +5,14 @@
 
 use super::channel::{Security, receivers};
 use super::error::{self, Failed};
-use super::smtp_stream::MailServer;
+use super::smtp_stream::{MailServer, client_id};
 use super::text::{clipped, one_line, within};
 use super::{Attempt, Message};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::extension::ClientId;
 use std::error::Error as _;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
 
@@ -71,14 +69,6 @@ async fn handed_in(
     }
     connection.send(mail.envelope(), &mail.formatted()).await.map_err(|error| refused(Stage::Message, error))?;
     Ok(connection)
-}
-
-/// How this machine calls itself: by its address, for its name means nothing to others.
-pub(super) fn client_id(local: SocketAddr) -> ClientId {
-    match local.ip().to_canonical() {
-        IpAddr::V4(ip) => ClientId::Ipv4(ip),
-        IpAddr::V6(ip) => ClientId::Ipv6(ip),
-    }
 }
 
 /// The message as an e-mail.

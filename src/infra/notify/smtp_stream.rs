@@ -6,6 +6,7 @@
 use super::channel::Security;
 use super::error::{self, Failed};
 use lettre::transport::smtp::client::AsyncTokioStream;
+use lettre::transport::smtp::extension::ClientId;
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -62,6 +63,14 @@ impl MailServer<'_> {
     }
 }
 
+/// How this machine calls itself: by its address, for its name means nothing to others.
+pub(super) fn client_id(local: SocketAddr) -> ClientId {
+    match local.ip().to_canonical() {
+        IpAddr::V4(ip) => ClientId::Ipv4(ip),
+        IpAddr::V6(ip) => ClientId::Ipv6(ip),
+    }
+}
+
 /// A connection that ends with an error once more than 64 KiB have come in.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -91,7 +100,7 @@ impl Wire {
         if !greeting.starts_with("220") {
             return Err(unusable(&greeting));
         }
-        let hello = lettre::transport::smtp::commands::Ehlo::new(super::email::client_id(self.local)).to_string();
+        let hello = lettre::transport::smtp::commands::Ehlo::new(client_id(self.local)).to_string();
         self.write_all(hello.as_bytes()).await.map_err(broken)?;
         let abilities = self.reply().await.map_err(broken)?;
         if !abilities.starts_with("250") {

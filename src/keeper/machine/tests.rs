@@ -1,7 +1,7 @@
 //! The machine against a model of the world: whatever happens in whatever order, there is never a second client, and what
 //! was asked for last is reached or a reason is given.
 
-use crate::keeper::*;
+use super::*;
 use proptest::prelude::*;
 
 fn machine(policy: Policy) -> Machine {

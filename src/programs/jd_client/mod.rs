@@ -1,9 +1,9 @@
-//! `jd_client_sv2`, the Job Declarator Client: its versions, what its log says, its monitoring API, and a simulator of it.
+//! `jd_client_sv2`, the Job Declarator Client.
 //!
-//! * [`version`]: which versions exist and what they can do.
-//! * [`diagnosis`]: what a line of its log means, and how things stand with a running client.
-//! * [`monitoring`]: its HTTP API, read page by page.
-//! * [`simulator`]: a stand-in for the demo and the tests.
+//! * [`version`]: known versions, and which keys each reads from its configuration file.
+//! * [`diagnosis`]: what a log line means, why a client exited, and the status of a running client.
+//! * [`monitoring`]: reads its HTTP API, page by page.
+//! * [`simulator`]: `jd-manager simulate`, a stand-in for the demo and the tests.
 
 pub mod diagnosis;
 pub mod monitoring;

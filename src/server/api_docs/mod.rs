@@ -16,7 +16,7 @@ use crate::domain::{access, alerts, backups, configs, health, instances, keys, l
 use crate::server::permissions;
 use crate::server::state::Wellness;
 use crate::web::openapi::{Document, Operation, PAGE, PROGRAMS, Part, get, shape};
-use crate::web::{Role, problem};
+use crate::web::{Role, error_pages};
 
 /// What holds for all of it.
 const ABOUT: &str = "Run, watch and update Stratum V2 Job Declarator Clients.\n\n\
@@ -85,7 +85,7 @@ fn document() -> Document {
             "token": { "type": "http", "scheme": "bearer", "description": "A token of a user: `Authorization: Bearer …`." },
             "session": { "type": "apiKey", "in": "cookie", "name": "jd-manager", "description": "A person who has logged in; over HTTPS `__Host-jd-manager`." },
         }),
-        problem: shape::<problem::Details<'static>>(),
+        problem: shape::<error_pages::Details<'static>>(),
         role: |method, path| needed(method, path).map(Role::name),
         parts: parts(),
     }

@@ -1,7 +1,7 @@
 //! Where requests come in: the doors (TCP, TCP with TLS, a Unix socket), how many may stand in them, how long they may take, and who they are.
 //!
 //! An accept loop of our own on hyper. What it bounds: the time and the size of a request's head, silence in its body, a reader that takes
-//! nothing, idle connections, handshakes, connections in all and from one address. It puts an [`http::Peer`](crate::web::Peer) into each request.
+//! nothing, idle connections, handshakes, connections in all and from one address. It puts the peer's address (`web::caller`) into each request.
 //! Knows no domain and no address of a page.
 
 mod accept;

@@ -1,6 +1,6 @@
 //! Documentation of an HTTP API by machine: operations as they are written down, and the OpenAPI 3.1 document that is made of them.
 //!
-//! Layer 1: knows no domain, no router and no role. What an answer holds is told by the type that is serialised (`schemars`); what is
+//! Knows no domain, no router and no role. What an answer holds is told by the type that is serialised (`schemars`); what is
 //! asked for is told by [`Field`]s, since bodies are read member by member and by hand. Nothing is kept: a document is made when one is asked for.
 
 mod curl;

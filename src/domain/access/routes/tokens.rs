@@ -10,7 +10,7 @@ use super::{in_person, mend};
 use crate::base::clock::Timestamp;
 use crate::base::error::{Error, Result};
 use crate::base::ids::TokenId;
-use crate::domain::access::authenticate::Proof;
+use crate::domain::access::model::Proof;
 use crate::domain::access::service::Access;
 use crate::domain::access::tokens::Wish;
 use crate::domain::access::views::{Again, DeletePage, TokenPage, TokensPage};

@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::{in_person, mend};
 use crate::base::error::{Error, Result};
 use crate::base::ids::UserId;
-use crate::domain::access::authenticate::Proof;
+use crate::domain::access::model::Proof;
 use crate::domain::access::responses::{UserChanged, UserMade};
 use crate::domain::access::service::{Access, UserChange};
 use crate::domain::access::views::{Again, DeletePage, UserPage, UsersPage};

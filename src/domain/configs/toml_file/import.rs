@@ -1,6 +1,6 @@
 //! Reading a client's file of any version, saying of everything where it stands.
 //!
-//! Two steps: [`parse`] turns the text into the JSON shape that `reading` takes and remembers the line of every key;
+//! Two steps: [`parse`] turns the text into the JSON shape that `configs::parse` reads and remembers the line of every key;
 //! [`Parsed::locate`] then turns a complaint about that shape into key and line. [`import`] does both. Like the client's own
 //! reader it does not mind the case of keys and passes over keys it does not know, but says so.
 
@@ -309,7 +309,7 @@ const OUTDATED: &[(&str, &str)] = &[
 ];
 
 /// How a key below `path` (as in the version table, with its separator) is spelt, if it is one. Besides those of the version
-/// table there is `jd_address`, which `reading` takes from older pools, and the table of older reward scripts.
+/// table there is `jd_address`, which `configs::parse` reads from older pools, and the table of older reward scripts.
 pub(super) fn proper_name(path: &str, written: &str) -> Option<&'static str> {
     const OLDER: [&str; 3] =
         ["upstreams[].jd_address", "coinbase_reward_script.output_script_type", "coinbase_reward_script.output_script_value"];

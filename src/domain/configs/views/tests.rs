@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::configs::config_view::{Comparison, Revision};
 use crate::domain::configs::draft::Draft;
 use crate::domain::configs::samples;
-use crate::domain::configs::{Difference, diff};
+use crate::domain::configs::{Difference, differences};
 use crate::domain::keys::MASK;
 use crate::web::View;
 use scraper::{ElementRef, Html, Selector};

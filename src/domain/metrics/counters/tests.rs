@@ -1,6 +1,6 @@
-//! Tests of `counting`.
+//! Tests of `counters`.
 
-use crate::domain::metrics::*;
+use super::*;
 use crate::programs::jd_client::monitoring::Client;
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-use crate::domain::metrics::*;
+use super::*;
 
 fn drawn(metric_type: &str, values: &[f64], current: Option<f64>) -> Drawn {
     let point = |(at, value): (usize, &f64)| Point {

@@ -1,15 +1,19 @@
 //! `jd-manager simulate`: a stand-in for the real client, `jd_client_sv2` 0.6.0.
 //!
-//! It speaks the client's command line, configuration file, log format, signals, exit codes and monitoring API, has a made-up
-//! fleet of miners, and can be made to do on demand what the real one does only when it has bad luck. Tests, benchmarks and the
-//! demonstration run it; nobody mines with it, and it connects to nothing.
+//! It has the client's command line, configuration file, log format, signals, exit codes and
+//! monitoring API, and a made-up fleet of miners. Flags make it do what the real client does only
+//! when something fails. Tests, benchmarks and the demo run it. It mines nothing and connects to
+//! nothing.
 //!
-//! Must not know: anything of the manager. It judges a configuration file by the client's rules, not by the manager's, so that
-//! each is a check on the other. Facts come from the real program's logs, from what it answered, and from its source.
+//! It knows nothing of the manager. It checks a configuration by the client's rules, not by the
+//! manager's, so each checks the other. Facts come from the real program's logs, answers and
+//! source.
 //!
-//! The parts: `client` lives the client's life on `world`, which makes up miners, chain and pool; `wording`, `messages` and
-//! `lines` are the log, `channels`, `monitoring` and `services` the API and the ports, `config` the configuration file,
-//! `numbered` and `misbehave` what the real client has no flag for.
+//! * `client`: the client from its first line to its last. `environment`: miners, chain and pool.
+//! * `scripts`, `messages`, `log_lines`: the log.
+//! * `channels`, `monitoring`, `services`: the API and the ports.
+//! * `config`: the configuration file.
+//! * `faults`, `line_counter`: what the real client has no flag for.
 
 mod channels;
 mod client;

@@ -1,0 +1,66 @@
+//! What an instance's task can be asked to do, how to reach the task, and what all tasks share.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::preparation::Preparation;
+use crate::base::error::Result;
+use crate::base::ids::InstanceId;
+use crate::infra::db::Db;
+use crate::keeper::protocol::Status;
+
+/// What can be asked of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Run; while backing off: now.
+    Start,
+    /// The same without anybody waiting for the outcome: what cannot be started now is tried again later.
+    StartByItself,
+    /// End.
+    Stop,
+    /// End and run again.
+    Restart,
+    /// The same, if the client that was started then (milliseconds since 1970) still serves miners; otherwise a refusal.
+    RestartOf(i64),
+    /// Take changed settings that need no restart.
+    Reload,
+    /// Say what the keeper has counted; the answer without a keeper is an error.
+    Count,
+    /// The manager ends and leaves it to its keeper: write that down.
+    Leave,
+    /// End for good: once this is answered, no keeper is left and no further order is taken.
+    Retire,
+}
+
+/// Something asked of an instance, and where the answer goes.
+pub(super) struct Order {
+    pub(super) ask: Ask,
+    pub(super) actor: &'static str,
+    pub(super) answer: oneshot::Sender<Result<Status>>,
+}
+
+/// How to reach an instance's task.
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) told: watch::Receiver<Option<Status>>,
+    pub(super) stop: CancellationToken,
+}
+
+/// What all tasks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) db: Db,
+    pub(super) preparation: Preparation,
+    pub(super) handles: RwLock<HashMap<InstanceId, Handle>>,
+    pub(super) changes: broadcast::Sender<InstanceId>,
+    /// The manager is ending: nothing is started any more.
+    pub(super) closing: CancellationToken,
+    /// A start that takes longer is told of once more, since it is warned of from then on.
+    pub(super) slow_start: Duration,
+    pub(super) tasks: TaskTracker,
+}

@@ -1,0 +1,37 @@
+//! The page with all instances, as it is asked for by a request and again by its event stream.
+
+use tokio_util::sync::CancellationToken;
+
+use super::service::Instances;
+use super::views::ListPage;
+use crate::base::error::Result;
+use crate::domain::configs::Configs;
+use crate::infra::notices::ManagerNotices;
+use crate::web::Frame;
+
+/// What the list needs of the house.
+#[derive(Clone, Debug)]
+pub struct Lists {
+    /// The instances.
+    pub instances: Instances,
+    /// The configurations they may run.
+    pub configs: Configs,
+    /// Problems of the manager itself.
+    pub notices: ManagerNotices,
+    /// Streams end with the manager.
+    pub stop: CancellationToken,
+}
+
+/// The page as it is now.
+pub(super) async fn list_page(lists: &Lists, frame: Frame, is_overview: bool, is_html: bool) -> Result<ListPage> {
+    let instances = lists.instances.list().await?;
+    // Programs do not ask for advice.
+    let (has_configs, no_client) = if is_html {
+        (!lists.configs.list().await?.is_empty(), lists.instances.client().await.err().map(|e| e.to_string()))
+    } else {
+        (false, None)
+    };
+    let news = lists.instances.glances().news();
+    let notices = lists.notices.list();
+    Ok(ListPage { frame, is_overview, nothing_selected: false, has_configs, no_client, news, notices, instances })
+}
