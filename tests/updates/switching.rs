@@ -5,6 +5,7 @@ use crate::harness::{Manager, free_port, pool_config, solo_config, until};
 use crate::ordinary::{begun, current, done, install, over, soon, two_releases, until_tried};
 use crate::releases::Releases;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 
 /// A manager with 0.5.0 in use and 0.6.0 installed, and so many running instances.
 async fn two_versions(newer: Vec<u8>, instances: usize) -> (Releases, Manager, Vec<String>) {
@@ -298,6 +299,13 @@ async fn what_the_new_version_cannot_run_is_refused_before_anything_is_touched()
     let text = refused.text().await.unwrap();
     assert!(text.contains("Nothing was switched") && text.contains("barn"), "{text}");
     assert!(manager.page("/updates/switch?version=0.1.0").await.contains("Nothing was switched"));
+    // A client that does not run contradicts nothing; the machine has to be mended first.
+    let program = manager.data_dir().join("clients/0.1.0/jd_client_sv2");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = manager.post_json("/api/updates/switch", &soon("0.1.0")).await;
+    assert_eq!(refused.status(), 503);
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("is not executable"), "{text}");
     let after = manager.json(&format!("/api/instances/{}", ids[0])).await;
     assert_eq!(after["pid"], before["pid"]);
 }

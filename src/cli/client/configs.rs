@@ -342,9 +342,9 @@ async fn check(file: &Path, manager: &RemoteManager, paper: &mut TerminalOutput)
     };
     // A file that was exported has its key here.
     let known = if config["authority_secret_key"] == MASK {
-        let list = list(manager, None).await?;
+        let mut all = list(manager, None).await?.into_iter().map(|(_, one)| one);
         let key = config["authority_public_key"].as_str().map(str::to_owned);
-        list.into_iter().map(|(_, one)| one).find(|one| key.is_some() && one.values().authority_public_key == key)
+        all.find(|one| key.is_some() && one.values().authority_public_key == key)
     } else {
         None
     };

@@ -125,6 +125,7 @@ mod tests {
                 .deliveries(None, 10)
                 .await
                 .unwrap()
+                .0
                 .iter()
                 .any(|one| one.title.starts_with("barn") && one.done_at.is_some())
         })
