@@ -5,8 +5,13 @@
 #![allow(dead_code, reason = "each test program uses the part it needs")]
 
 pub mod answer;
+pub mod clients;
+pub mod configurations;
 pub mod disk;
+pub mod peer;
+pub mod releases;
 pub mod routes;
+pub mod update_jobs;
 
 use serde_json::{Value, json};
 use std::fs;
@@ -26,7 +31,8 @@ pub fn told(variable: &str) -> String {
         .unwrap_or_else(|_| panic!("{variable} is not set: run the tests through scripts/test, which provides what they need"))
 }
 
-/// Port numbers handed out once per test program, so that tests running at the same time do not take each other's.
+/// A port nobody listens on, handed out once, so that tests running at the same time do not take each other's. Not one that the system
+/// hands out: those it may give to the next connection of another test. A random one, because another test program may run beside this one.
 pub fn free_port() -> u16 {
     use std::collections::HashSet;
     use std::sync::Mutex;
@@ -34,11 +40,19 @@ pub fn free_port() -> u16 {
     let mut given = GIVEN.lock().unwrap();
     let given = given.get_or_insert_default();
     loop {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        if given.insert(port) {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).unwrap();
+        let port = 10_000 + u16::from_le_bytes(random) % 20_000;
+        if given.insert(port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
+}
+
+/// Held by tests that open hundreds of connections, so that no two of them reach this process's limit of open files (often 1,024) together.
+pub async fn many_connections() -> tokio::sync::MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ONE_AT_A_TIME.lock().await
 }
 
 /// Waits until `is_so` gives something, at most 30 s; `what` is said when it does not come.

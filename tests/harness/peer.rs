@@ -1,5 +1,4 @@
 //! Mock peers that speak the real protocols.
-#![allow(dead_code, reason = "each test program uses the part it needs")]
 
 use crate::harness::told;
 use std::io::{BufRead, BufReader};
@@ -16,7 +15,7 @@ pub struct Peer {
 impl Peer {
     /// Starts a peer and waits for its first line.
     pub fn start(script: &str, args: &[&str]) -> (Self, String) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real_client/peers").join(script);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script);
         let mut child = Command::new(told("JD_MANAGER_TEST_PYTHON"))
             .arg("-u")
             .arg(path)

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::clients::{archive, sha256};
+use crate::harness::clients::{archive, sha256};
 
 /// How a file is sent.
 #[derive(Clone, Debug, Default, PartialEq)]

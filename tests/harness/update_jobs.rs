@@ -1,8 +1,8 @@
 //! What tests of updates do all the time.
 
-use crate::clients::version;
+use crate::harness::clients::version;
+use crate::harness::releases::{Offered, Releases};
 use crate::harness::{Manager, until, until_within};
-use crate::releases::{Offered, Releases};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;

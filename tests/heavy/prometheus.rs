@@ -2,9 +2,7 @@
 //!
 //! `scripts/test` says where the two programs are.
 
-mod harness;
-
-use harness::{Manager, Plan, free_port, told, until};
+use crate::harness::{self, Manager, Plan, free_port, told, until};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
@@ -60,7 +58,7 @@ struct Prometheus {
 impl Prometheus {
     /// One with the configuration that `docs/API.md` shows, on this manager and every second.
     fn start(manager: &Manager) -> Self {
-        let docs = include_str!("../docs/API.md");
+        let docs = include_str!("../../docs/API.md");
         let (_, example) = docs.split_once("```yaml\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();
         let address = manager.url("").replace("http://", "");

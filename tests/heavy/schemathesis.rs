@@ -7,20 +7,9 @@
 //! certificate authorities no channel that is made up reaches anybody by TLS. `POST /alerts/channels/{id}/test` alone would send at once, to wherever
 //! the channel was changed to lead before, so it is asked for separately, when channels are not changed.
 
-#[path = "updates/clients.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod clients;
-mod harness;
-#[path = "updates/ordinary.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod ordinary;
-#[path = "updates/releases.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod releases;
-
+use crate::harness::answer::Answer;
+use crate::harness::{Manager, clients, free_port, releases, solo_config, told, update_jobs};
 use diesel::RunQueryDsl;
-use harness::answer::Answer;
-use harness::{Manager, free_port, solo_config, told};
 use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -121,7 +110,7 @@ async fn manager() -> (Manager, releases::Releases, String) {
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .to_vec();
     manager.begin();
-    let job = ordinary::install(&manager, "v0.8.0").await["id"].as_str().unwrap().to_owned();
+    let job = update_jobs::install(&manager, "v0.8.0").await["id"].as_str().unwrap().to_owned();
     (manager, releases, job)
 }
 

@@ -1,9 +1,7 @@
 //! Self-healing where only a simulated client misbehaves on demand: monitoring that stands still, memory near its limit, many that lose their
 //! pool at once.
 
-mod harness;
-
-use harness::{Manager, Plan, free_port, pool_config, until_within};
+use crate::harness::{Manager, Plan, free_port, pool_config, until_within};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,10 +1,8 @@
 //! Backups through the doors: made while the manager runs, wiped, restored, and all is there again; killed half-way; from the page.
 
-mod harness;
-
-use harness::answer::Answer;
-use harness::disk::SmallDisk;
-use harness::{Manager, PROGRAM, Plan, until};
+use crate::harness::answer::Answer;
+use crate::harness::disk::SmallDisk;
+use crate::harness::{Manager, PROGRAM, Plan, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,8 +1,6 @@
 //! The command line: what it says, what it refuses before anything is opened, and with which exit code.
 
-mod harness;
-
-use harness::{Manager, PROGRAM, Plan};
+use crate::harness::{self, Manager, PROGRAM, Plan};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -1,9 +1,7 @@
 //! The image that the Containerfile describes: that its second stage's user, paths, variables and commands are what the program takes. (That the
 //! files of its first stage build is a step of `scripts/test`.)
 
-mod harness;
-
-use harness::{PROGRAM, signal};
+use crate::harness::{self, PROGRAM, signal};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

@@ -1,9 +1,7 @@
 //! The documentation of the API: its document, its page, and docs/API.md, which has to know the same operations.
 
-mod harness;
-
-use harness::answer::Answer;
-use harness::{Manager, PROGRAM, routes};
+use crate::harness::answer::Answer;
+use crate::harness::{Manager, PROGRAM, routes};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -26,7 +24,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 /// The methods and addresses of all lines for a shell in docs/API.md.
 fn lines_for_the_shell() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for block in include_str!("../docs/API.md").split("```sh\n").skip(1) {
+    for block in include_str!("../../docs/API.md").split("```sh\n").skip(1) {
         let block = block.split("```").next().unwrap().replace("\\\n", " ");
         for line in block.lines().filter(|line| line.starts_with("curl ")) {
             let mut words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
@@ -81,7 +79,7 @@ fn every_operation_is_documented_and_no_other() {
 fn the_page_for_readers_knows_every_operation_and_shows_how_to_send_it() {
     let document = document();
     let operations = operations(&document);
-    let text = include_str!("../docs/API.md");
+    let text = include_str!("../../docs/API.md");
     let paths = || operations.iter().map(|(_, path, _)| path.as_str());
     let unknown: Vec<&str> =
         paths().filter(|path| !text.contains(&format!("{path}`")) && !text.contains(&format!("{path}?"))).collect();

@@ -1,9 +1,7 @@
 //! The doors of the manager: what they bear, whom they let in, and what they tell the rest of the house about him.
 
-mod harness;
-
+use crate::harness::{self, Manager, PROGRAM, Plan, free_port, until};
 use axum::Extension;
-use harness::{Manager, PROGRAM, Plan, free_port, until};
 use jd_manager::server::listener::{self, BoundListener, SocketRequirement, TlsFiles, TlsState};
 use jd_manager::web::PeerAddress;
 use std::fs;
@@ -203,6 +201,7 @@ async fn whoever_sends_too_much_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_there_is_room_for_are_refused_and_the_others_served() {
+    let _alone = harness::many_connections().await;
     let flags = vec!["--max-connections".into(), "512".into()];
     let manager = Manager::launch(Plan { simulate: Vec::new(), client: None, flags }).await;
     let mut all = Vec::new();

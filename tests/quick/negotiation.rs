@@ -1,19 +1,8 @@
 //! Every URL in every form it is offered in: the table below lists them all, and a test compares it with the router.
 
-#[path = "updates/clients.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod clients;
-mod harness;
-#[path = "updates/ordinary.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod ordinary;
-#[path = "updates/releases.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod releases;
-
+use crate::harness::answer::{Answer, EventStream};
+use crate::harness::{self, Manager, clients, free_port, releases, routes, solo_config, update_jobs};
 use diesel::RunQueryDsl;
-use harness::answer::{Answer, EventStream};
-use harness::{Manager, free_port, routes, solo_config};
 use jd_manager::infra::db::Db;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -242,7 +231,7 @@ impl World {
         let offered = releases::Offered::new("v0.8.0", &clients::version("0.6.0"));
         let releases = releases::Releases::serve(vec![offered]).await;
         let mut manager = Manager::with_store(&releases.base(), &[]).await;
-        let job = ordinary::install(&manager, "v0.8.0").await["id"].as_str().unwrap().to_owned();
+        let job = update_jobs::install(&manager, "v0.8.0").await["id"].as_str().unwrap().to_owned();
         let config = manager.save_config("solo", &solo_config(free_port(), free_port(), 1)).await;
         manager.act(&format!("/api/saved-configs/{config}/set-active")).await;
         let instance = manager.instance_of("barn", &config).await;

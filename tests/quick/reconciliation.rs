@@ -1,9 +1,7 @@
 //! A manager that comes to instances in a state it did not leave them in: keepers of another version, stale files, starts that take too
 //! long, and what it leaves behind itself.
 
-mod harness;
-
-use harness::{Manager, Plan, until};
+use crate::harness::{self, Manager, Plan, until};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

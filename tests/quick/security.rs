@@ -1,10 +1,8 @@
 //! What keeps other sites, other machines' names, hostile names and odd addresses from doing harm, and secrets from leaking.
 
-mod harness;
-
+use crate::harness::answer::{Answer, Dom};
+use crate::harness::{self, Manager, free_port, pool_config, solo_config};
 use diesel::RunQueryDsl;
-use harness::answer::{Answer, Dom};
-use harness::{Manager, free_port, pool_config, solo_config};
 use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};

@@ -1,10 +1,8 @@
 //! Life as a service: what the service manager is told, what SIGHUP changes and what it does not.
 
-mod harness;
-
+use crate::harness::{Manager, PROGRAM, Plan, signal, until};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
-use harness::{Manager, PROGRAM, Plan, signal, until};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::net::UnixDatagram;

@@ -3,36 +3,20 @@
 //! Only what needs a process is tested here: command line, ports, signals, exit codes, standard output. What the stand-in makes
 //! up and how it writes it is tested beside its source.
 
-// Helpers of a test may fail loudly; clippy's leave for tests does not reach them here.
-#![allow(clippy::unwrap_used)]
-
+use crate::harness::{PROGRAM, free_port};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_jd-manager");
 const READY: &str = "Required template data received, ready to accept connections";
 /// Longer than anything takes on a busy machine; no test waits that long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A port nobody listens on. Not one the system hands out: those it may give to the next connection of another test.
-fn free_port() -> u16 {
-    static TAKEN: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let n = std::process::id() * 10 + TAKEN.fetch_add(1, Ordering::Relaxed);
-        let port = u16::try_from(10_000 + n % 20_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
 
 /// A directory with a configuration file on free ports.
 struct Setup {

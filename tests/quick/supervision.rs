@@ -1,9 +1,7 @@
 //! Instances under keepers, with real processes and real signals. The client is the simulated one where the test needs it to misbehave.
 
-mod harness;
-
-use harness::disk::SmallDisk;
-use harness::{Manager, Plan, is_alive, signal, until};
+use crate::harness::disk::SmallDisk;
+use crate::harness::{self, Manager, Plan, is_alive, signal, until};
 use rustix::process::Signal;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -38,6 +36,7 @@ async fn a_client_is_started_shown_stopped_and_started_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_starts_at_once_make_one_client() {
+    let _alone = harness::many_connections().await;
     let manager = Manager::start().await;
     let id = manager.instance("barn").await;
     let path = format!("/api/instances/{id}/start");

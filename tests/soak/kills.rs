@@ -1,11 +1,6 @@
-//! The long form of the supervision tests: many kills at random moments under load. Run by `scripts/soak`, not by `cargo test`.
-//!
-//! Prints a line for each proof and at the end `N passed, N failed`. Bounded: a few minutes.
+//! The long form of the supervision tests: many kills at random moments under load.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
-use harness::{Manager, is_alive, signal};
+use crate::harness::{self, Manager, is_alive, signal};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -93,7 +88,7 @@ impl Watch {
     }
 }
 
-async fn fifty_kills_of_the_manager() -> String {
+pub async fn fifty_kills_of_the_manager() -> String {
     let mut manager = Manager::with_simulated(&LOAD).await;
     let instances = running(&manager, 3).await;
     let ids: Vec<String> = instances.iter().map(|(id, _)| id.clone()).collect();
@@ -137,7 +132,7 @@ async fn fifty_kills_of_the_manager() -> String {
     format!("{lines} lines, none lost or repeated; {} clients died meanwhile, all in the history", deaths.values().sum::<usize>())
 }
 
-async fn twenty_kills_of_keepers() -> String {
+pub async fn twenty_kills_of_keepers() -> String {
     let manager = Manager::with_simulated(&LOAD).await;
     let instances = running(&manager, 10).await;
     let ids: Vec<String> = instances.iter().map(|(id, _)| id.clone()).collect();
@@ -183,7 +178,7 @@ async fn twenty_kills_of_keepers() -> String {
     )
 }
 
-async fn a_minute_of_everything_at_once() -> String {
+pub async fn a_minute_of_everything_at_once() -> String {
     let mut manager = Manager::with_simulated(&["--lines-per-second", "100"]).await;
     let mut ids = Vec::new();
     for n in 0..5 {
@@ -233,7 +228,7 @@ async fn a_minute_of_everything_at_once() -> String {
     format!("{asked} orders")
 }
 
-async fn twenty_instances_three_of_them_stubborn() -> String {
+pub async fn twenty_instances_three_of_them_stubborn() -> String {
     let mut manager = Manager::with_simulated(&["--no-sockets"]).await;
     let instances = running(&manager, 17).await;
     manager.steer(&["--no-sockets", "--ignore-sigint", "--ignore-sigterm"]);
@@ -249,29 +244,4 @@ async fn twenty_instances_three_of_them_stubborn() -> String {
     assert!(status.success() && took < Duration::from_secs(30), "{status} after {took:?}");
     assert!(pids.iter().all(|pid| !is_alive(*pid)), "a client is left");
     format!("done in {:.1} s", took.as_secs_f64())
-}
-
-fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let mut passed = 0;
-    let mut failed = 0;
-    let mut prove = |name: &str, proof: std::pin::Pin<Box<dyn Future<Output = String> + Send>>| {
-        let begun = Instant::now();
-        match runtime.block_on(runtime.spawn(proof)) {
-            Ok(figures) => {
-                passed += 1;
-                println!("ok     {name} ({:.0} s): {figures}", begun.elapsed().as_secs_f64());
-            }
-            Err(_) => {
-                failed += 1;
-                println!("FAILED {name} ({:.0} s)", begun.elapsed().as_secs_f64());
-            }
-        }
-    };
-    prove("50 × kill -9 of the manager, 3 clients at 1,000 lines/s each", Box::pin(fifty_kills_of_the_manager()));
-    prove("20 × kill -9 of keepers, 10 clients at 1,000 lines/s each", Box::pin(twenty_kills_of_keepers()));
-    prove("a minute of random orders and kills", Box::pin(a_minute_of_everything_at_once()));
-    prove("shutdown with 20 instances, 3 of them stubborn", Box::pin(twenty_instances_three_of_them_stubborn()));
-    println!("{passed} passed, {failed} failed");
-    std::process::exit(i32::from(failed > 0));
 }

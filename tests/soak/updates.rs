@@ -1,23 +1,9 @@
 //! The real clients 0.5.0 and 0.6.0, built from the cargo registry by the manager itself, on their way from one to the other and back. Takes as long as two
-//! builds of the client take, so it is run by `scripts/test --updates` only.
+//! builds of the client take.
 
-#[path = "../updates/clients.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod clients;
-#[path = "../harness/mod.rs"]
-mod harness;
-#[path = "../updates/ordinary.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod ordinary;
-#[path = "../real_client/peer.rs"]
-mod peer;
-#[path = "../updates/releases.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod releases;
-
-use harness::{Manager, free_port, solo_config};
-use ordinary::{begun, current, done, over};
-use peer::Peer;
+use crate::harness::peer::Peer;
+use crate::harness::update_jobs::{begun, current, done, over};
+use crate::harness::{Manager, clients, free_port, solo_config};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -65,22 +51,23 @@ async fn serves(manager: &Manager, id: &str, version: &str) {
     assert!(global.status().is_success(), "its monitoring answers");
 }
 
-fn print_downtime(job: &Value) {
+fn downtime(job: &Value) -> String {
+    let mut told = Vec::new();
     for step in job["switch"]["steps"].as_array().unwrap() {
         let (down, own) = (step["downtime_ms"].as_u64(), step["own_start_ms"].as_u64());
         if let (Some(down), Some(own)) = (down, own) {
-            println!(
+            told.push(format!(
                 "{} to {}: {down} ms without service, {} ms beyond the client's own start of {own} ms",
                 step["name"],
                 job["version"],
                 down - own
-            );
+            ));
         }
     }
+    told.join("; ")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn from_the_registry_to_0_5_0_to_0_6_0_and_back() {
+pub async fn from_the_registry_to_0_5_0_to_0_6_0_and_back() -> String {
     let (_provider, provider) = Peer::template_provider(&["--interval", "20"]);
     // Releases are not asked for: nobody listens there.
     let manager = Manager::with_store("http://127.0.0.1:9/repo", &[]).await;
@@ -100,7 +87,7 @@ async fn from_the_registry_to_0_5_0_to_0_6_0_and_back() {
     let order = json!({ "version": "0.6.0", "watch_s": 5 });
     let job = done(&manager, "/api/updates/switch", &order).await;
     assert_eq!(job["stage"], "switched", "{job}");
-    print_downtime(&job);
+    let there = downtime(&job);
     serves(&manager, &id, "0.6.0").await;
     assert_eq!(file(&manager, &id)["max_past_jobs"].as_integer(), Some(32));
 
@@ -115,6 +102,6 @@ async fn from_the_registry_to_0_5_0_to_0_6_0_and_back() {
     let began = begun(&manager, "/api/updates/rollback", &json!({ "watch_s": 5 })).await;
     let job = over(&manager, &began).await;
     assert_eq!((&job["stage"], &job["version"]), (&json!("switched"), &json!("0.5.0")), "{job}");
-    print_downtime(&job);
     serves(&manager, &id, "0.5.0").await;
+    format!("{there}; {}", downtime(&job))
 }

@@ -1,6 +1,6 @@
 //! The first user, the login, a wrong password, the logout; with and without JavaScript.
 
-use crate::driver::Browser;
+use super::driver::Browser;
 use crate::harness::Manager;
 
 const PASSWORD: &str = "correct horse battery";

@@ -1,6 +1,6 @@
 //! Backups on their page: made, refused, downloaded, deleted, and every night; with and without JavaScript.
 
-use crate::driver::Browser;
+use super::driver::Browser;
 use crate::harness::Manager;
 
 async fn from_none_to_one_and_back(browser: &Browser) {

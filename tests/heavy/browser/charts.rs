@@ -1,7 +1,7 @@
 //! Charts in a real browser: they follow live, wait while their figures are read, and are links without JavaScript; as files they keep to
 //! the colour scheme.
 
-use crate::driver::Browser;
+use super::driver::Browser;
 use crate::harness::Manager;
 use std::time::Duration;
 

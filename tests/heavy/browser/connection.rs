@@ -1,6 +1,6 @@
 //! A manager that is gone or silent, and a session that has ended: pages say so, clocks stop, no action fails unseen and no input is lost.
 
-use crate::driver::Browser;
+use super::driver::Browser;
 use crate::harness::{Manager, signal};
 use rustix::process::Signal;
 use serde_json::json;

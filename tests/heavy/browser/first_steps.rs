@@ -1,6 +1,6 @@
 //! From nothing to a running client, its log and its end, by what the pages themselves advise.
 
-use crate::driver::{Browser, PATIENCE};
+use super::driver::{Browser, PATIENCE};
 use crate::harness::{Manager, free_port};
 use std::time::{Duration, Instant};
 

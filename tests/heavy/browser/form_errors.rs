@@ -1,7 +1,7 @@
 //! A form that is refused: nothing typed is lost, everything wrong is named once in a summary and once beside its field, and
 //! mending it saves.
 
-use crate::driver::Browser;
+use super::driver::Browser;
 use crate::harness::{Manager, free_port};
 use serde_json::json;
 

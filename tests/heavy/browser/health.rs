@@ -1,7 +1,7 @@
 //! Health in a real browser: a page that follows what it is about, is looked at on demand, and works without JavaScript; and the way to the
 //! first alert.
 
-use crate::driver::Browser;
+use super::driver::Browser;
 use crate::harness::Manager;
 
 /// Status and words of a check on the page.

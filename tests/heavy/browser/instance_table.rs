@@ -1,9 +1,9 @@
 //! The pages of instances that have run for ten minutes while one fails: with one, four and 200 of them, at six widths. Sparklines, long uptimes
 //! and a cause of failure make columns that a table of young, healthy instances does not have.
 
-use crate::driver::Browser;
+use super::driver::Browser;
+use super::layout::look_at;
 use crate::harness::{Manager, Plan, free_port, solo_config, told, until};
-use crate::layout::look_at;
 use serde_json::json;
 use std::process::Command;
 

@@ -3,7 +3,7 @@
 //!
 //! With `JD_MANAGER_TEST_PICTURES=<directory>` it leaves pictures of all pages there, for a person to look at.
 
-use crate::driver::{Browser, Setup};
+use super::driver::{Browser, Setup};
 use crate::harness::{Manager, Plan, free_port, pool_config, solo_config};
 use serde_json::{Value, json};
 use std::path::PathBuf;

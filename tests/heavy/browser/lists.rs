@@ -1,7 +1,7 @@
 //! The list of instances: actions in its rows, changes made elsewhere, names that try to be more than names.
 
-use crate::driver::Browser;
-use crate::first_steps::until_state;
+use super::driver::Browser;
+use super::first_steps::until_state;
 use crate::harness::{Manager, free_port, signal, solo_config, until};
 use serde_json::json;
 use std::time::Duration;

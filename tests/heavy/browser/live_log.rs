@@ -1,6 +1,6 @@
 //! The live log under load: bounded, pausable, filtered, and whole again after the manager was away.
 
-use crate::driver::Browser;
+use super::driver::Browser;
 use crate::harness::Manager;
 use std::time::Duration;
 

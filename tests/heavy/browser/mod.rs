@@ -3,25 +3,11 @@
 //! Every flow that does not need scripts is gone through with and without them. The order of the modules is that of a first
 //! evening with the program.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
-#[path = "../updates/clients.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod clients;
-#[path = "../updates/ordinary.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod ordinary;
-#[path = "../updates/releases.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod releases;
-
 mod access;
 mod backups;
 mod charts;
 mod connection;
-mod driver;
-
+pub mod driver;
 mod first_steps;
 mod form_errors;
 mod health;

@@ -1,6 +1,6 @@
 //! Setup as a person goes through it: from the empty overview to the address for the miners, with simulated clients.
 
-use crate::driver::{Browser, PATIENCE};
+use super::driver::{Browser, PATIENCE};
 use crate::harness::{Manager, free_port};
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,11 @@
 //! From no client to one in use, to the next, to one that fails and back, in a real browser, with and without JavaScript.
 
-use crate::clients::{program, version};
-use crate::driver::Browser;
+use super::driver::Browser;
+use super::layout::look_at;
 use crate::harness::Manager;
-use crate::layout::look_at;
-use crate::ordinary::{self, done};
-use crate::releases::{Manner, Offered, Releases};
+use crate::harness::clients::{program, version};
+use crate::harness::releases::{Manner, Offered, Releases};
+use crate::harness::update_jobs::{self, done};
 use serde_json::json;
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ async fn every_page_of_updates_fits_and_can_be_used() {
         for version in ["v0.7.0", "v0.8.0", "v0.9.0"] {
             let known = manager.json("/api/updates").await;
             if known["installed"].as_array().unwrap().iter().all(|one| one["manifest"]["tag"] != version) {
-                ordinary::install(&manager, version).await;
+                update_jobs::install(&manager, version).await;
             }
         }
         if manager.json("/api/instances").await["instances"].as_array().unwrap().is_empty() {

@@ -1,8 +1,8 @@
 //! What was confirmed lasts: a power cut right afterwards takes nothing of it.
 
+use super::{PASSWORD, Visitor, log_in, timed};
 use crate::harness::Manager;
 use crate::harness::{free_port, solo_config};
-use crate::{PASSWORD, Visitor, log_in, timed};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -168,7 +168,7 @@ async fn a_change_is_synced_before_it_is_confirmed_and_survives_a_power_cut() {
         }
         let audit = ada.get(&manager, "/api/audit?limit=1000").await;
         assert!(audit.text.contains(path.as_str()), "what was confirmed is in the audit log: {path}");
-        assert_eq!(crate::notices(&manager).await, Vec::<String>::new());
+        assert_eq!(super::notices(&manager).await, Vec::<String>::new());
     }
 }
 

@@ -1,16 +1,13 @@
 //! The database through the real program: what lasts, what is noticed, and what goes on while it cannot be written.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod durability;
 mod outages;
 mod startup;
 
+use crate::harness::Manager;
+use crate::harness::answer::Answer;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
-use harness::Manager;
-use harness::answer::Answer;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

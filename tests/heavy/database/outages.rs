@@ -1,9 +1,9 @@
 //! With users configured, while the disk is full or another process holds the database: pages, stopping an instance, deleting a backup and live
 //! streams go on. `JD_MANAGER_TEST_OUTAGE=300` makes each outage five minutes long.
 
+use super::{Visitor, connect, execute, timed};
 use crate::harness::answer::EventStream;
 use crate::harness::{Manager, Plan, until};
-use crate::{Visitor, connect, execute, timed};
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 use std::fs::File;

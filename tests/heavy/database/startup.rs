@@ -1,8 +1,8 @@
 //! What a manager finds when it starts: a log that is gone or damaged, directories without a row, a damaged file, files that are none.
 
+use super::{connect, execute, notices};
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, PROGRAM, free_port, solo_config, until};
-use crate::{connect, execute, notices};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use std::fs;

@@ -1,7 +1,7 @@
 //! Health of the real client: what keeps it from its work is noticed, named and, where a restart helps, mended.
 
-use super::harness::{Manager, PUBLIC_KEY, Plan, free_port, pool_config, signal, solo_config, told, until, until_within};
 use super::{Peer, manager};
+use crate::harness::{Manager, PUBLIC_KEY, Plan, free_port, pool_config, signal, solo_config, told, until, until_within};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What is measured of the real client: what its own API says, and neither a spike nor a loss when it is restarted.
 
-use super::harness::{Manager, Plan, free_port, pool_config, told, until};
 use super::{Peer, port};
+use crate::harness::{Manager, Plan, free_port, pool_config, told, until};
 use serde_json::{Value, json};
 
 /// What the client itself says: its miners' accepted shares, their hashrate, and shares that the pool acknowledged and refused.

@@ -2,23 +2,14 @@
 //!
 //! `scripts/test` builds the client and the Python environment and says where they are.
 
-#[path = "../harness/configurations.rs"]
-mod configurations;
-#[path = "../browser/driver.rs"]
-#[allow(dead_code, reason = "only the part that is needed here")]
-mod driver;
-#[path = "../harness/mod.rs"]
-mod harness;
 mod health;
 mod metrics;
 mod parsing;
-mod peer;
 mod setup;
 mod trial;
 
-use peer::Peer;
-
-use harness::{Manager, free_port, pool_config, solo_config, told, until};
+use crate::harness::peer::Peer;
+use crate::harness::{Manager, free_port, pool_config, solo_config, told, until};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 

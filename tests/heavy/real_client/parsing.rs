@@ -3,8 +3,7 @@
 //! The client has no way to check a file without starting. Its first line of log comes right after it has read the file, so that is
 //! when it is killed; a file it does not take ends it at once, with the reason on standard error.
 
-use crate::configurations;
-use crate::harness::told;
+use crate::harness::{configurations, told};
 use jd_manager::domain::configs::toml_file::render;
 use jd_manager::domain::configs::{ClientVersion, read};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};

@@ -1,8 +1,8 @@
 //! Setup in a browser, with and without JavaScript: from nothing to a miner's accepted share, alone and with a pool.
 
-use crate::driver::{Browser, PATIENCE};
+use super::{Peer, log, manager};
+use crate::browser::driver::{Browser, PATIENCE};
 use crate::harness::{Manager, PUBLIC_KEY, free_port, until};
-use crate::{Peer, log, manager};
 use std::time::{Duration, Instant};
 
 const PAYOUT: &str = "tb1q6lt2k7dv37r77waw3el0mcwyk9axu0950rxj8t";

@@ -1,7 +1,7 @@
 //! A configuration tried with the real client: what it takes, what it does not, and how soon it is gone.
 
+use super::manager;
 use crate::harness::{Manager, PUBLIC_KEY, free_port, pool_config, solo_config};
-use crate::manager;
 use diesel::RunQueryDsl;
 use jd_manager::infra::db::Db;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The audit log: every change, by whom, from where, with what became of it.
 
-use crate::{Visitor, ada, printed, run, user, with_admin};
+use super::{Visitor, ada, printed, run, user, with_admin};
 use serde_json::json;
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn every_change_is_written_down_and_no_look() {
 #[tokio::test]
 async fn a_password_typed_as_a_name_is_not_in_the_log() {
     let manager = with_admin().await;
-    crate::log_in(&manager, "my secret password", "x").await.unwrap_err().problem(401);
+    super::log_in(&manager, "my secret password", "x").await.unwrap_err().problem(401);
     let admin = ada(&manager).await;
     let log = admin.get(&manager, "/api/audit").await;
     assert!(!log.text.contains("my secret") && log.text.contains("unknown name"), "{log:?}");
@@ -91,7 +91,7 @@ async fn a_viewer_cannot_fill_the_log_with_what_was_refused() {
 async fn guesses_at_two_names_by_turns_are_two_entries() {
     let manager = with_admin().await;
     for name in ["ada", "eve", "ada", "eve"] {
-        crate::log_in(&manager, name, "wrong").await.unwrap_err().problem(401);
+        super::log_in(&manager, name, "wrong").await.unwrap_err().problem(401);
     }
     let log = ada(&manager).await.get(&manager, "/api/audit").await.json(200);
     let refused = log["entries"].as_array().unwrap().iter().filter(|entry| entry["status"] == 401);

@@ -1,7 +1,7 @@
 //! The first visit with the code of the terminal, and which addresses may be listened at.
 
+use super::{PASSWORD, Visitor};
 use crate::harness::{PROGRAM, free_port};
-use crate::{PASSWORD, Visitor};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Logging in and out: sessions, guesses, what an answer gives away.
 
+use super::{PASSWORD, Visitor, ada, cookie_of, log_in, user, with_admin};
 use crate::harness::answer::{Answer, EventStream};
 use crate::harness::until;
-use crate::{PASSWORD, Visitor, ada, cookie_of, log_in, user, with_admin};
 use serde_json::json;
 use std::time::{Duration, Instant};
 

@@ -1,20 +1,17 @@
 //! Doors and locks: who may do what, through the real program on loopback.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod audit;
-mod doors;
-mod first_visit;
+mod first_login;
 mod logins;
-mod offers;
+mod permissions;
 mod second_factor;
-mod terminal;
+mod set_password;
 mod tokens;
 mod users;
+mod visible_forms;
 
-use harness::answer::Answer;
-use harness::{Manager, PROGRAM};
+use crate::harness::answer::Answer;
+use crate::harness::{Manager, PROGRAM};
 use serde_json::json;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

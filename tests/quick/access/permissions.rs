@@ -1,8 +1,8 @@
 //! Every route by everybody who may come: one table.
 
+use super::{PASSWORD, Visitor, ada, log_in, printed, run, user, with_admin};
 use crate::harness::answer::Answer;
 use crate::harness::{Manager, routes};
-use crate::{PASSWORD, Visitor, ada, log_in, printed, run, user, with_admin};
 use std::collections::BTreeSet;
 
 /// Those who need no login.
@@ -121,7 +121,7 @@ fn the_house_has_a_line_for_every_change_and_none_for_what_is_not_there() {
         assert!(all.contains(door), "there is no {door:?}");
     }
     for door in all.iter().filter(|(method, _)| method != "get") {
-        assert!(lines.contains(door), "{door:?} has no line in src/doors.rs");
+        assert!(lines.contains(door), "{door:?} has no line in src/server/permissions.rs");
     }
 }
 
@@ -278,7 +278,7 @@ async fn pages_lead_people_to_the_login_and_back() {
     let form = [("name", "ada"), ("password", PASSWORD), ("next", "/instances")];
     let welcome = Answer::to(manager.request("POST", "/login").header("accept", "text/html").form(&form)).await;
     assert_eq!((welcome.status, welcome.header("location")), (303, Some("/instances")));
-    let ada = Visitor::with_cookie(&crate::cookie_of(&welcome));
+    let ada = Visitor::with_cookie(&super::cookie_of(&welcome));
     let page = ada.page(&manager, "/instances").await.page(200);
     assert!(page.one("header.bar .end").contains("ada"), "{:?}", page.one("header.bar .end"));
     assert_eq!(ada.page(&manager, "/login?next=%2Fevents").await.header("location"), Some("/events"));

@@ -1,7 +1,7 @@
 //! The second factor: set up, asked for, used once, taken away.
 
+use super::{PASSWORD, Visitor, ada, printed, run, user, with_admin};
 use crate::harness::Manager;
-use crate::{PASSWORD, Visitor, ada, printed, run, user, with_admin};
 use serde_json::json;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,7 +1,7 @@
 //! Passwords from the command line, with the manager running and not.
 
+use super::{PASSWORD, Visitor, ada, log_in, printed, run, with_admin};
 use crate::harness::Manager;
-use crate::{PASSWORD, Visitor, ada, log_in, printed, run, with_admin};
 
 #[tokio::test]
 async fn a_password_set_on_the_machine_is_in_force_at_once() {

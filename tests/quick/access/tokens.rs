@@ -1,7 +1,7 @@
 //! Tokens of programs.
 
+use super::{PASSWORD, Visitor, ada, printed, run, user, with_admin};
 use crate::harness::answer::Answer;
-use crate::{PASSWORD, Visitor, ada, printed, run, user, with_admin};
 use serde_json::json;
 
 #[tokio::test]

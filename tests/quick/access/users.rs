@@ -1,8 +1,8 @@
 //! Users: made, changed and deleted by an admin; there is always one left who decides.
 
+use super::{PASSWORD, Visitor, ada, log_in, user, with_admin};
 use crate::harness::Manager;
 use crate::harness::answer::Answer;
-use crate::{PASSWORD, Visitor, ada, log_in, user, with_admin};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! What pages offer to whom: what the gate would refuse is hidden, what it lets through is not.
 
+use super::{Visitor, ada, user, with_admin};
 use crate::harness::routes;
-use crate::{Visitor, ada, user, with_admin};
 use axum::http::Method;
 use jd_manager::domain::access::RequiredRole;
 use jd_manager::server::permissions::permission;
 use jd_manager::web::Role;
 use serde_json::json;
 
-const SHEET: &str = include_str!("../../static/roles.css");
+const SHEET: &str = include_str!("../../../static/roles.css");
 
 /// What the sheet hides from a role.
 fn hidden() -> String {
@@ -21,16 +21,9 @@ fn hidden() -> String {
     selectors.trim().to_owned()
 }
 
-/// The pattern of the route that a path leads to; what stands in the pattern word for word comes first.
+/// The pattern of the route that a form is sent to.
 fn pattern(path: &str) -> String {
-    let path = path.split('?').next().unwrap();
-    let fits = |pattern: &str| {
-        pattern.split('/').count() == path.split('/').count()
-            && pattern.split('/').zip(path.split('/')).all(|(wanted, is)| wanted.starts_with('{') || wanted == is)
-    };
-    let fitting = routes::of_the_router().into_iter().filter(|(pattern, methods)| fits(pattern) && methods.contains("post"));
-    let best = fitting.min_by_key(|(pattern, _)| pattern.matches('{').count());
-    best.unwrap_or_else(|| panic!("no route for {path}")).0
+    routes::pattern_of(path, "post").unwrap_or_else(|| panic!("no route for {path}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

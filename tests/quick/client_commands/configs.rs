@@ -1,7 +1,7 @@
 //! Saved configurations, taken in, looked at, and taken out.
 
+use super::{ask, at, row, run_with};
 use crate::harness::{Manager, SECRET_KEY, free_port, solo_config};
-use crate::{ask, at, row, run_with};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,7 +1,7 @@
 //! How a manager is reached: by its socket, by an address, with a token, over HTTPS; and what is said when it is not.
 
+use super::{at, program, run, run_with};
 use crate::harness::{Manager, Plan};
-use crate::{at, program, run, run_with};
 use std::fs;
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 //! How instances are, and what is to be told of them.
 
+use super::{ask, row};
 use crate::harness::{Manager, free_port, pool_config, until};
-use crate::{ask, row};
 
 #[tokio::test]
 async fn the_exit_code_says_whether_all_is_well() {

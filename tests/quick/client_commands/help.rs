@@ -1,6 +1,6 @@
 //! What the command line offers: to people in its help, to shells in their completions.
 
-use crate::{program, run};
+use super::{program, run};
 
 const COMMANDS: [&str; 6] = ["instances", "configs", "health", "logs", "updates", "alerts"];
 

@@ -1,6 +1,6 @@
 //! A manager that is hostile, or none: whatever it says, no terminal obeys it.
 
-use crate::{program, run};
+use super::{program, run};
 use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;

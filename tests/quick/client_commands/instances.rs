@@ -1,7 +1,7 @@
 //! Instances, listed and driven.
 
+use super::{ask, at, row, run};
 use crate::harness::{Manager, free_port, solo_config, until};
-use crate::{ask, at, row, run};
 use serde_json::{Value, json};
 
 #[tokio::test]

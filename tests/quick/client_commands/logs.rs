@@ -1,7 +1,7 @@
 //! Logs, read and followed.
 
+use super::{ask, at};
 use crate::harness::{Manager, until};
-use crate::{ask, at};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 

@@ -1,26 +1,16 @@
 //! The commands for daily work: `jd-manager instances`, `configs`, `health`, `logs`, `updates` and `alerts`, run as people and scripts run them
 //! against a real manager.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
-#[path = "../updates/clients.rs"]
-#[allow(dead_code, reason = "tests of updates need more of it")]
-mod clients;
-#[path = "../updates/releases.rs"]
-#[allow(dead_code, reason = "tests of updates need more of it")]
-mod releases;
-
 mod configs;
-mod doors;
+mod connection;
 mod health;
-mod hostile;
+mod help;
+mod hostile_server;
 mod instances;
 mod logs;
-mod offers;
 mod updates;
 
-use harness::{Manager, PROGRAM};
+use crate::harness::{Manager, PROGRAM};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -1,9 +1,9 @@
 //! Clients from release to use and back, from a terminal.
 
-use crate::clients::version;
+use super::{ask, row};
 use crate::harness::Manager;
-use crate::releases::{Manner, Offered, Releases};
-use crate::{ask, row};
+use crate::harness::clients::version;
+use crate::harness::releases::{Manner, Offered, Releases};
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn work_that_fails_or_is_cancelled_fails_the_command() {
     let failed = ask(&manager, &["updates", "install", "v0.8.0"]);
     assert_eq!((failed.code, failed.out.as_str()), (1, ""), "{failed:?}");
     assert!(failed.err.lines().last().unwrap().starts_with("jd-manager: "), "{failed:?}");
-    let waiting = crate::at(&manager, &["updates", "install", "v0.7.0"])
+    let waiting = super::at(&manager, &["updates", "install", "v0.7.0"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()

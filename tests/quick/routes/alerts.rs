@@ -1,8 +1,8 @@
 //! `/alerts` and everything below it.
 
-use super::harness::answer::Answer;
-use super::harness::{Manager, until};
 use super::{NOBODY, bare, form, send, swap};
+use crate::harness::answer::Answer;
+use crate::harness::{Manager, until};
 use jd_manager::base::clock::{SystemClock, Timestamp};
 use jd_manager::domain::alerts::{Alerts, InstanceObservation};
 use jd_manager::infra::db::Db;

@@ -1,8 +1,8 @@
 //! `/events` and `/instances/{id}/events`.
 
 use super::bare;
-use super::harness::answer::EventStream;
-use super::harness::{Manager, free_port, solo_config};
+use crate::harness::answer::EventStream;
+use crate::harness::{Manager, free_port, solo_config};
 use serde_json::{Value, json};
 
 /// Two instances with a history each; their ids.

@@ -1,8 +1,8 @@
 //! Every form with nothing in it and with nonsense in it: what people are told is a sentence, never a status, a JSON pointer or an API name.
 
 use super::form;
-use super::harness::answer::{Answer, Form};
-use super::harness::{Manager, free_port, solo_config};
+use crate::harness::answer::{Answer, Form};
+use crate::harness::{Manager, free_port, solo_config};
 use serde_json::json;
 
 /// What no page says.

@@ -1,7 +1,7 @@
 //! `/health`: the manager's own.
 
-use super::harness::Manager;
 use super::{bare, form, send, swap};
+use crate::harness::Manager;
 use serde_json::json;
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! `/`, `/instances` and `/instances/new`.
 
-use super::harness::answer::{Answer, EventStream};
-use super::harness::{Manager, free_port, solo_config};
 use super::{NOBODY, TOO_LARGE, bare, form, send, swap};
+use crate::harness::answer::{Answer, EventStream};
+use crate::harness::{Manager, free_port, solo_config};
 use serde_json::{Value, json};
 
 async fn with_config() -> (Manager, String) {

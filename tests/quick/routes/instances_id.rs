@@ -1,8 +1,8 @@
 //! `/instances/{id}` and what hangs on it: settings, start, stop, restart and delete.
 
-use super::harness::answer::Answer;
-use super::harness::{Manager, free_port, solo_config};
 use super::{NOBODY, TOO_LARGE, bare, form, send, swap};
+use crate::harness::answer::Answer;
+use crate::harness::{Manager, free_port, solo_config};
 use serde_json::json;
 
 /// What can be asked of one instance: method and the rest of the path.

@@ -1,8 +1,8 @@
 //! `/keys/generate`.
 
 use super::bare;
-use super::harness::answer::Answer;
-use super::harness::{Manager, free_port, solo_config};
+use crate::harness::answer::Answer;
+use crate::harness::{Manager, free_port, solo_config};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! `/jdc/…` and `/config`: the first generation's API.
 
-use super::harness::answer::{Answer, EventStream};
-use super::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, pool_config, solo_config};
 use super::{bare, form, send, swap};
+use crate::harness::answer::{Answer, EventStream};
+use crate::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, pool_config, solo_config};
 use serde_json::{Value, json};
 
 const MASK: &str = "********";

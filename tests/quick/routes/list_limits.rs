@@ -1,6 +1,6 @@
 //! Lists whose entries hold long texts come in parts of limited size, and each part says where the next one begins.
 
-use super::harness::Manager;
+use crate::harness::Manager;
 use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
 

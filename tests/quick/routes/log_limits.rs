@@ -1,8 +1,8 @@
 //! What a client writes has no limit; what a viewer gets of it has one, holds no secret and delays nobody.
 
 use super::bare;
-use super::harness::answer::EventStream;
-use super::harness::{Manager, PROGRAM, until};
+use crate::harness::answer::EventStream;
+use crate::harness::{Manager, PROGRAM, until};
 use serde_json::Value;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;

@@ -1,8 +1,8 @@
 //! `/instances/{id}/logs` in its four forms, and `/instances/{id}/log.txt`.
 
 use super::bare;
-use super::harness::Manager;
-use super::harness::answer::{Answer, EventStream, Heard};
+use crate::harness::Manager;
+use crate::harness::answer::{Answer, EventStream, Heard};
 use serde_json::{Value, json};
 
 /// The number of a numbered line of the simulated client.
@@ -21,7 +21,7 @@ async fn at_rest(lines: u64, flags: &[&str]) -> (Manager, String, String) {
     let id = manager.instance("barn").await;
     manager.act(&format!("/api/instances/{id}/start")).await;
     let last = format!("line n={lines} ");
-    super::harness::until("the last line", || async { manager.log_text(&id).contains(&last).then_some(()) }).await;
+    crate::harness::until("the last line", || async { manager.log_text(&id).contains(&last).then_some(()) }).await;
     manager.until_state(&id, "running").await;
     manager.act(&format!("/api/instances/{id}/stop")).await;
     manager.until_state(&id, "stopped").await;
@@ -182,7 +182,7 @@ async fn the_page_shows_a_part_and_leads_to_the_others() {
     let before = manager.ask(&older, "text/html").await.page(200);
     assert_eq!(before.count("#log-stream"), 0, "only the newest part goes on");
     let newer = before.attrs("main p.sub a", "href").into_iter().find(|to| to.contains("after=")).unwrap();
-    let shown = |page: &super::harness::answer::Dom| -> Vec<u64> {
+    let shown = |page: &crate::harness::answer::Dom| -> Vec<u64> {
         page.texts("#log .line").iter().filter_map(|text| number(text)).collect()
     };
     let after = manager.ask(&newer, "text/html").await.page(200);
@@ -377,7 +377,7 @@ async fn lines_are_shown_as_text_whatever_is_in_them() {
     let id = manager.instance("barn").await;
     let started = manager.act(&format!("/api/instances/{id}/start")).await;
     assert_eq!(started.0, 200, "{started:?}");
-    super::harness::until("both lines", || async { manager.log_text_lossy(&id).contains(" end").then_some(()) }).await;
+    crate::harness::until("both lines", || async { manager.log_text_lossy(&id).contains(" end").then_some(()) }).await;
     let path = format!("/instances/{id}/logs");
     let page = manager.ask(&path, "text/html").await.page(200);
     assert_eq!((page.count("#log script"), page.count("#log .line u"), page.count("#log .line b b")), (0, 0, 0));

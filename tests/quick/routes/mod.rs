@@ -1,17 +1,14 @@
 //! Every URL through the manager's front door: status, headers and shape as JSON, as a page and as the fragment htmx asks for, and
 //! how each refuses what it cannot take. One module for each group of URLs.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod alerts;
 mod events;
-mod first_generation;
 mod forms;
 mod health;
 mod instances;
 mod instances_id;
 mod keys;
+mod legacy_api;
 mod list_limits;
 mod log_limits;
 mod logs;
@@ -22,8 +19,8 @@ mod setup;
 mod statics;
 mod trial;
 
-use harness::Manager;
-use harness::answer::Answer;
+use crate::harness::Manager;
+use crate::harness::answer::Answer;
 
 /// An id that nothing has.
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";

@@ -1,8 +1,8 @@
 //! `/saved-configs` and everything below it.
 
-use super::harness::answer::Answer;
-use super::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, pool_config, solo_config};
 use super::{NOBODY, TOO_LARGE, bare, form, send, swap};
+use crate::harness::answer::Answer;
+use crate::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, pool_config, solo_config};
 use serde_json::{Value, json};
 
 const MASK: &str = "********";

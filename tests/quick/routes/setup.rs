@@ -1,8 +1,8 @@
 //! `/setup`: from nothing to an instance, page by page and in one request.
 
-use super::harness::answer::{Answer, EventStream};
-use super::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, until};
 use super::{NOBODY, bare, form, send};
+use crate::harness::answer::{Answer, EventStream};
+use crate::harness::{Manager, PUBLIC_KEY, SECRET_KEY, free_port, until};
 use serde_json::{Value, json};
 use std::os::unix::net::UnixListener;
 

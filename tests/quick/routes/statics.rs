@@ -1,8 +1,8 @@
 //! `/static/{name}`.
 
 use super::bare;
-use super::harness::Manager;
-use super::harness::answer::Answer;
+use crate::harness::Manager;
+use crate::harness::answer::Answer;
 
 /// The addresses of the static files that pages name.
 async fn named(manager: &Manager) -> Vec<String> {

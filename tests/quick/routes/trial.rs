@@ -1,7 +1,7 @@
 //! `/saved-configs/{id}/trial`: does the client take it?
 
-use super::harness::{Manager, SECRET_KEY, free_port, pool_config};
 use super::{NOBODY, bare, form, send};
+use crate::harness::{Manager, SECRET_KEY, free_port, pool_config};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Installing: what comes in, what does not, and that nothing is left of what did not.
 
-use crate::clients::{MEMBER, archive, pack, program, sha256, version};
+use crate::harness::clients::{MEMBER, archive, pack, program, sha256, version};
 use crate::harness::disk::SmallDisk;
+use crate::harness::releases::{Manner, Offered, Releases};
+use crate::harness::update_jobs::{begun, current, done, install, over, store};
 use crate::harness::{Manager, until};
-use crate::ordinary::{begun, current, done, install, over, store};
-use crate::releases::{Manner, Offered, Releases};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

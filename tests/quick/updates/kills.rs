@@ -1,9 +1,9 @@
 //! The manager is killed at every step of an installation and of a switch, at places that only test builds have. The next one finds a client that runs, tells
 //! the truth about the work, and leaves no litter.
 
-use crate::clients::{program, version};
+use crate::harness::clients::{program, version};
+use crate::harness::update_jobs::{current, install, over, running_on_the_older, soon, store, two_releases, until_tried};
 use crate::harness::{Manager, until};
-use crate::ordinary::{current, install, over, running_on_the_older, soon, store, two_releases, until_tried};
 use serde_json::{Value, json};
 
 /// Starts the manager anew so that it dies at a place.

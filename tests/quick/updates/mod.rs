@@ -1,13 +1,7 @@
 //! Clients from release to use and back: a real manager, real archives with real programs, a release server on loopback that behaves in all the ways
 //! such servers do, and managers that are killed at every step.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
-mod clients;
-mod installing;
-mod killing;
-mod ordinary;
-mod releases;
-mod switching;
-mod talking;
+mod install;
+mod kills;
+mod release_check;
+mod switch;

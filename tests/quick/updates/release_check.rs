@@ -1,9 +1,9 @@
 //! Looking for releases: what is told, how often is asked, what is remembered.
 
-use crate::clients::version;
 use crate::harness::Manager;
-use crate::ordinary::install;
-use crate::releases::{Offered, Releases};
+use crate::harness::clients::version;
+use crate::harness::releases::{Offered, Releases};
+use crate::harness::update_jobs::install;
 use serde_json::json;
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! From one client to another and back, with real instances.
 
-use crate::clients::{program, version};
+use crate::harness::clients::{program, version};
+use crate::harness::releases::Releases;
+use crate::harness::update_jobs::{begun, current, done, install, over, soon, two_releases, until_tried};
 use crate::harness::{Manager, free_port, pool_config, solo_config, until};
-use crate::ordinary::{begun, current, done, install, over, soon, two_releases, until_tried};
-use crate::releases::Releases;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 

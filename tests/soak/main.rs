@@ -1,0 +1,56 @@
+//! The long proofs, which no ordinary run includes. `kills` (the default) takes a few minutes and is run by `scripts/soak`; `updates` builds two clients,
+//! which takes about half an hour on two cores, and is run by `scripts/test --updates`.
+//!
+//! Prints a line for each proof and at the end `N passed, N failed`.
+
+mod kills;
+mod updates;
+
+use std::time::Instant;
+use tokio::runtime::{Builder, Runtime};
+
+struct Proofs {
+    runtime: Runtime,
+    passed: usize,
+    failed: usize,
+}
+
+impl Proofs {
+    fn run(&mut self, name: &str, proof: impl Future<Output = String> + Send + 'static) {
+        let begun = Instant::now();
+        // A task of its own, so that one that fails does not keep the others from running.
+        match self.runtime.block_on(self.runtime.spawn(proof)) {
+            Ok(figures) => {
+                self.passed += 1;
+                println!("ok     {name} ({:.0} s): {figures}", begun.elapsed().as_secs_f64());
+            }
+            Err(_) => {
+                self.failed += 1;
+                println!("FAILED {name} ({:.0} s)", begun.elapsed().as_secs_f64());
+            }
+        }
+    }
+}
+
+fn main() {
+    let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut proofs = Proofs { runtime, passed: 0, failed: 0 };
+    // `cargo test --quiet` says so to every test program.
+    match std::env::args().skip(1).find(|argument| argument != "--quiet").as_deref() {
+        None | Some("kills") => {
+            proofs.run("50 × kill -9 of the manager, 3 clients at 1,000 lines/s each", kills::fifty_kills_of_the_manager());
+            proofs.run("20 × kill -9 of keepers, 10 clients at 1,000 lines/s each", kills::twenty_kills_of_keepers());
+            proofs.run("a minute of random orders and kills", kills::a_minute_of_everything_at_once());
+            proofs.run("shutdown with 20 instances, 3 of them stubborn", kills::twenty_instances_three_of_them_stubborn());
+        }
+        Some("updates") => {
+            proofs.run("from the registry to 0.5.0, to 0.6.0 and back", updates::from_the_registry_to_0_5_0_to_0_6_0_and_back())
+        }
+        Some(other) => {
+            eprintln!("unknown proof {other:?}: kills or updates");
+            std::process::exit(2);
+        }
+    }
+    println!("{} passed, {} failed", proofs.passed, proofs.failed);
+    std::process::exit(i32::from(proofs.failed > 0));
+}
