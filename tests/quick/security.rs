@@ -1,11 +1,11 @@
 //! What keeps other sites, other machines' names, hostile names and odd addresses from doing harm, and secrets from leaking.
 
 use crate::harness::answer::{Answer, Dom};
-use crate::harness::{self, Manager, free_port, pool_config, solo_config};
+use crate::harness::{self, Manager, free_port, pool_config, routes, solo_config};
 use diesel::RunQueryDsl;
 use jd_manager::infra::db::Db;
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// Headers that every answer carries, with what their values must hold.
@@ -289,6 +289,46 @@ fn links(page: &Dom) -> Vec<String> {
     all.into_iter().filter(|to| to.starts_with('/')).map(|to| to.split('#').next().unwrap().to_owned()).collect()
 }
 
+/// The addresses to look at. Of each route as many as are worth it: its first few, and whatever has a parameter or a value of one that none before it
+/// had. Charts can be chosen in thousands of combinations, which would say nothing new.
+#[derive(Default)]
+struct Crawl {
+    todo: VecDeque<String>,
+    known: BTreeSet<String>,
+    /// How many are looked at, by route.
+    routes: BTreeMap<String, usize>,
+    /// Values by route and parameter.
+    values: BTreeMap<(String, String), BTreeSet<String>>,
+}
+
+impl Crawl {
+    /// Of the same route, whatever their parameters.
+    const FEW: usize = 4;
+    /// Of the same parameter of a route.
+    const VALUES: usize = 12;
+
+    fn add(&mut self, link: String) {
+        if !self.known.insert(link.clone()) {
+            return;
+        }
+        let (path, query) = link.split_once('?').unwrap_or((&link, ""));
+        let route = routes::pattern_of(path, "get").unwrap_or_else(|| path.to_owned());
+        let mut is_new = false;
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            // A time, an id or a place in a list is as good as another.
+            let digits = value.bytes().filter(u8::is_ascii_digit).count();
+            let value = if digits >= 4 || digits == value.len() { "a number".into() } else { value };
+            let values = self.values.entry((route.clone(), key.into_owned())).or_default();
+            is_new |= values.len() < Self::VALUES && values.insert(value.into_owned());
+        }
+        let seen = self.routes.entry(route).or_default();
+        if is_new || *seen < Self::FEW {
+            *seen += 1;
+            self.todo.push_back(link);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     use std::os::unix::fs::PermissionsExt;
@@ -439,8 +479,8 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
     // Everything that can be reached, as a page, as JSON, as text and as a fragment.
-    let mut todo: VecDeque<String> = all_pages(&id, &instance).into();
-    todo.extend([
+    let mut first = all_pages(&id, &instance);
+    first.extend([
         format!("/instances/{instance}/log.txt"),
         "/saved-configs/active".into(),
         "/config".into(),
@@ -448,9 +488,10 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
         "/health".into(),
         "/api".into(),
     ]);
-    todo.extend(["mode", "provider", "pools", "payout", "name", "review"].map(|step| format!("{setup}/{step}")));
-    let mut known: BTreeSet<String> = todo.iter().cloned().collect();
-    while let Some(path) = todo.pop_front() {
+    first.extend(["mode", "provider", "pools", "payout", "name", "review"].map(|step| format!("{setup}/{step}")));
+    // These all, and where they lead.
+    let mut crawl = Crawl { todo: first.iter().cloned().collect(), known: first.into_iter().collect(), ..Crawl::default() };
+    while let Some(path) = crawl.todo.pop_front() {
         for accept in ["text/html", "application/json", "text/plain"] {
             for prefix in ["", "/api"] {
                 let answer = manager.ask(&format!("{prefix}{path}"), accept).await;
@@ -459,20 +500,20 @@ async fn a_secret_is_in_the_clients_file_and_nowhere_else_to_be_seen() {
                 check("headers".into(), &format!("{:?}", answer.headers));
                 if answer.media_type() == "text/html" && answer.status == 200 && prefix.is_empty() {
                     for link in links(&answer.page(200)) {
-                        if known.insert(link.clone()) {
-                            todo.push_back(link);
-                        }
+                        crawl.add(link);
                     }
                 }
             }
         }
         check(format!("{path} as fragment"), &manager.fragment(&path, "main#main").await.text);
     }
+    let known = &crawl.known;
     assert!(known.len() > 25, "the way through the pages was lost: {known:?}");
     assert!(
         known.iter().any(|path| path.ends_with("/revisions")) && known.iter().any(|path| path.contains("/toml")),
         "{known:?}"
     );
+    eprintln!("{} links found; followed of each route: {:?}", known.len(), crawl.routes);
 
     manager.act(&format!("/api/instances/{instance}/stop")).await;
     assert!(manager.terminate().success());
