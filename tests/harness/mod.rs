@@ -1,4 +1,4 @@
-//! A real manager with real keepers on loopback, for tests that go through its doors.
+//! A real manager with real keepers on loopback, for tests that use it as people and programs do.
 //!
 //! Every manager has a directory and a port of its own; when the test ends, however it ends, its processes are ended by their
 //! ids and its files removed.

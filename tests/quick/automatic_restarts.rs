@@ -1,4 +1,4 @@
-//! Self-healing where only a simulated client misbehaves on demand: monitoring that stands still, memory near its limit, many that lose their
+//! Automatic restarts where only a simulated client misbehaves on demand: monitoring that stands still, memory near its limit, many that lose their
 //! pool at once.
 
 use crate::harness::{Manager, Plan, free_port, pool_config, until_within};

@@ -1,4 +1,4 @@
-//! Backups through the doors: made while the manager runs, wiped, restored, and all is there again; killed half-way; from the page.
+//! Backups over HTTP and from the command line: made while the manager runs, wiped, restored, and all is there again; killed half-way; from the page.
 
 use crate::harness::answer::Answer;
 use crate::harness::disk::SmallDisk;

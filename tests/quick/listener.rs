@@ -1,4 +1,4 @@
-//! The doors of the manager: what they bear, whom they let in, and what they tell the rest of the house about him.
+//! The listener: slow, large and many requests, TLS, the Unix socket, and which address a request is said to come from.
 
 use crate::harness::{self, Manager, PROGRAM, Plan, free_port, until};
 use axum::Extension;
@@ -112,7 +112,7 @@ async fn whoever_is_slow_is_let_go_and_holds_up_nobody() {
     is_well(&manager).await;
 }
 
-/// Each byte is progress, but at a byte a second a seat would be taken for a year.
+/// Each byte is progress, but at a byte a second a connection would be taken for a year.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_reads_a_byte_a_second_is_let_go_and_an_event_stream_is_not() {
     let lines = ["--lines-per-second", "max", "--line-bytes", "1000", "--lines-total", "30000"];
@@ -296,7 +296,7 @@ async fn tls_is_spoken_and_those_who_do_not_finish_the_handshake_hold_up_nobody(
     // Whoever speaks plainly hears what is spoken here.
     let answer = talk(TcpStream::connect(to).await.unwrap(), &get("/health")).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("https"), "{answer}");
-    // A certificate that is not trusted is no conversation, and not the end of the door.
+    // A certificate that is not trusted ends the connection and not the listener.
     let other = certify(dir.path(), "two");
     assert!(other.connect(to).await.is_err());
     for half in half {
@@ -468,12 +468,12 @@ async fn who_is_behind_a_proxy_is_taken_from_proxies_of_ours_only() {
     }
     assert_eq!(echo.seen("").await, peer(Some("127.0.0.1"), false, false));
     echo.stop.cancel();
-    until("the doors are shut", || async { TcpStream::connect(echo.address).await.is_err().then_some(()) }).await;
+    until("the port is closed", || async { TcpStream::connect(echo.address).await.is_err().then_some(()) }).await;
     until("the socket is gone", || async { (!echo.socket.exists()).then_some(()) }).await;
 }
 
 #[tokio::test]
-async fn a_certificate_can_be_changed_while_the_door_is_open() {
+async fn a_certificate_can_be_changed_while_connections_are_open() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (certify(dir.path(), "one"), certify(dir.path(), "two"));
     let files = |certified: &Certified| TlsFiles { certificate: certified.certificate.clone(), key: certified.key.clone() };
@@ -489,14 +489,14 @@ async fn a_certificate_can_be_changed_while_the_door_is_open() {
 }
 
 #[tokio::test]
-async fn one_address_cannot_take_every_seat() {
-    // Loopback is not counted; a proxy of ours neither. What counts an address is tried in the module's own tests; here that a full door tells so.
+async fn one_address_cannot_take_every_connection() {
+    // Loopback is not counted; a proxy of ours neither. What counts an address is tried in the module's own tests; here that a full listener says so.
     let echo = Echo::open(&[], None).await;
     let mut held = Vec::new();
     for _ in 0..64 {
         held.push(TcpStream::connect(echo.address).await.unwrap());
     }
-    let refused = until("the door is full", || async {
+    let refused = until("all connections are taken", || async {
         let answer = talk(TcpStream::connect(echo.address).await.unwrap(), &get("/")).await.unwrap_or_default();
         answer.starts_with("HTTP/1.1 503 ").then_some(answer)
     })

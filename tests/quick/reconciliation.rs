@@ -236,9 +236,9 @@ async fn lines_are_counted_exactly_whoever_is_killed() {
     .await;
 }
 
-/// What a lying monitoring API does to the manager: nothing but one line in its log for each change.
+/// What a monitoring API that answers nonsense does to the manager: nothing but one line in its log for each change.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_monitoring_that_lies_costs_one_warning() {
+async fn a_monitoring_that_answers_nonsense_costs_one_warning() {
     let simulate = vec!["--monitoring-garbage".into()];
     let manager = Manager::launch(Plan { simulate, client: None, flags: vec!["--sample-interval".into(), "1s".into()] }).await;
     let id = manager.instance("barn").await;

@@ -267,7 +267,7 @@ async fn a_name_that_is_not_this_machines_is_not_answered() {
 }
 
 #[tokio::test]
-async fn a_request_with_two_minds_about_its_host_is_not_answered() {
+async fn a_request_with_two_hosts_is_not_answered() {
     let manager = Manager::start().await;
     // Two hosts, of which the first is ours and the second is the one a proxy would have gone by.
     let text =

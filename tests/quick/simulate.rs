@@ -381,7 +381,7 @@ fn when_the_template_provider_is_lost_it_ends_as_if_all_were_well() {
 }
 
 #[test]
-fn it_can_be_deaf_to_signals() {
+fn it_can_ignore_signals() {
     let setup = Setup::solo();
     let running = setup.start(&["--ignore-sigint", "--ignore-sigterm", "--lines-per-second", "100"]);
     running.line_with("line n=1 ");

@@ -1,4 +1,4 @@
-//! The first visit with the code of the terminal, and which addresses may be listened at.
+//! The first login with the code of the terminal, and which addresses may be listened at.
 
 use super::{PASSWORD, Visitor};
 use crate::harness::{PROGRAM, free_port};
@@ -100,7 +100,7 @@ async fn a_password_of_the_environment_is_the_admins() {
 }
 
 #[tokio::test]
-async fn the_first_visit_needs_the_code_of_the_terminal() {
+async fn the_first_login_needs_the_code_of_the_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let mut open = Open::start(dir.path(), &["--setup", "--trusted-proxies", "127.0.0.1"], &[]);
     let line = open.line();

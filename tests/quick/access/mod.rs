@@ -1,4 +1,4 @@
-//! Doors and locks: who may do what, through the real program on loopback.
+//! Who may do what, through the real program on loopback.
 
 mod audit;
 mod first_login;

@@ -113,7 +113,7 @@ fn the_lists_name_routes_that_there_are() {
 }
 
 #[test]
-fn the_house_has_a_line_for_every_change_and_none_for_what_is_not_there() {
+fn the_table_has_a_line_for_every_change_and_none_for_a_missing_route() {
     let all = all();
     let lines: BTreeSet<(String, String)> =
         jd_manager::server::permissions::permissions().map(|(method, path)| (method.to_lowercase(), path.to_owned())).collect();

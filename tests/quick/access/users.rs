@@ -6,7 +6,7 @@ use crate::harness::answer::Answer;
 use serde_json::json;
 
 #[tokio::test]
-async fn the_first_user_closes_the_door_and_is_an_admin() {
+async fn the_first_user_is_an_admin_and_from_then_on_everybody_logs_in() {
     let manager = Manager::start().await;
     let machine = Visitor::stranger();
     machine.get(&manager, "/api/instances").await.json(200);

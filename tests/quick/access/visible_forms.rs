@@ -1,4 +1,4 @@
-//! What pages offer to whom: what the gate would refuse is hidden, what it lets through is not.
+//! What pages offer to whom: a form that would be refused is hidden, every other is shown.
 
 use super::{Visitor, ada, user, with_admin};
 use crate::harness::routes;

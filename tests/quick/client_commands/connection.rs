@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 
 /// A manager with a user, so that whoever comes over the network has to show something.
-async fn locked() -> Manager {
+async fn with_user() -> Manager {
     let manager = Manager::start().await;
     let mut password = at(&manager, &["set-password", "ada"]);
     password.arg("--stdin");
@@ -29,8 +29,8 @@ fn by_url(manager: &Manager, arguments: &[&str], token: Option<&str>) -> Command
 }
 
 #[tokio::test]
-async fn a_token_opens_what_its_role_may_and_is_never_printed() {
-    let manager = locked().await;
+async fn a_token_allows_what_its_role_may_and_is_never_printed() {
+    let manager = with_user().await;
     let id = manager_with_instance(&manager);
     let (viewer, operator) = (token(&manager, "viewer"), token(&manager, "operator"));
     let mut everything = String::new();

@@ -1,4 +1,4 @@
-//! The commands for daily work: `jd-manager instances`, `configs`, `health`, `logs`, `updates` and `alerts`, run as people and scripts run them
+//! The commands that ask a running manager: `jd-manager instances`, `configs`, `health`, `logs`, `updates` and `alerts`, run as people and scripts run them
 //! against a real manager.
 
 mod configs;

@@ -1,4 +1,4 @@
-//! Every URL through the manager's front door: status, headers and shape as JSON, as a page and as the fragment htmx asks for, and
+//! Every URL over HTTP: status, headers and shape as JSON, as a page and as the fragment htmx asks for, and
 //! how each refuses what it cannot take. One module for each group of URLs.
 
 mod alerts;
