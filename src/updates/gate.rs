@@ -98,14 +98,15 @@ async fn seen(instances: &Instances, id: InstanceId) -> Result<Seen> {
         State::BackingOff | State::Failed | State::Starting | State::Running
             if instance.failures > 0 || matches!(instance.status, State::BackingOff | State::Failed) =>
         {
-            // What killed the keeper says nothing of the client: the next start is judged.
+            // What killed the keeper says nothing of the client: the next start is judged. An end as asked, such as that of the client before,
+            // says nothing either; the event of the failure itself may be stored a moment after its state is known.
             let events = instances.history(Some(id), None, 10).await?;
-            let ended =
-                events.iter().map(|(event, _)| event).find(|event| event.exit_code.is_some() || event.exit_signal.is_some());
-            match (ended.is_some_and(|event| event.reason == KEEPER_LOST), instance.status) {
-                (true, State::Running) => Seen::Serves,
-                (true, _) => Seen::OnItsWay,
-                (false, _) => Seen::Ended(why(&instance)),
+            let unasked = [State::BackingOff.as_str(), State::Failed.as_str()];
+            let ended = events.iter().map(|(event, _)| event).find(|event| unasked.contains(&event.to_state.as_str()));
+            match (ended.map(|event| event.reason == KEEPER_LOST), instance.status) {
+                (Some(true), State::Running) => Seen::Serves,
+                (Some(true) | None, _) => Seen::OnItsWay,
+                (Some(false), _) => Seen::Ended(why(&instance)),
             }
         }
         State::Running => Seen::Serves,
