@@ -99,14 +99,15 @@ async fn seen(instances: &InstanceService, id: InstanceId) -> Result<GateObserva
         InstanceState::BackingOff | InstanceState::Failed | InstanceState::Starting | InstanceState::Running
             if instance.failures > 0 || matches!(instance.status, InstanceState::BackingOff | InstanceState::Failed) =>
         {
-            // What killed the keeper says nothing of the client: the next start is judged.
+            // What killed the keeper says nothing of the client: the next start is judged. An end as asked, such as that of the client before,
+            // says nothing either; the event of the failure itself may be stored a moment after its state is known.
             let events = instances.history(Some(id), None, 10).await?;
-            let ended =
-                events.iter().map(|(event, _)| event).find(|event| event.exit_code.is_some() || event.exit_signal.is_some());
-            match (ended.is_some_and(|event| event.reason == KEEPER_LOST), instance.status) {
-                (true, InstanceState::Running) => GateObservation::Serves,
-                (true, _) => GateObservation::OnItsWay,
-                (false, _) => GateObservation::Ended(why(&instance)),
+            let unasked = [InstanceState::BackingOff.as_str(), InstanceState::Failed.as_str()];
+            let ended = events.iter().map(|(event, _)| event).find(|event| unasked.contains(&event.to_state.as_str()));
+            match (ended.map(|event| event.reason == KEEPER_LOST), instance.status) {
+                (Some(true), InstanceState::Running) => GateObservation::Serves,
+                (Some(true) | None, _) => GateObservation::OnItsWay,
+                (Some(false), _) => GateObservation::Ended(why(&instance)),
             }
         }
         InstanceState::Running => GateObservation::Serves,
